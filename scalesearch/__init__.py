@@ -1,0 +1,1 @@
+"""scalesearch: the search behind compound scaling, for anyone's baseline, data and hardware."""

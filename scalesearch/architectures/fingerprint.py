@@ -1,0 +1,39 @@
+"""A name for a network that follows from its content alone."""
+
+import hashlib
+import json
+from dataclasses import MISSING, fields
+from typing import Any
+
+from scalesearch.architectures.stages import Architecture, Stage
+
+VERSION = 1
+
+
+def fingerprint(architecture: Architecture) -> str:
+    """Sixteen hexadecimal digits, equal on every machine, process and version of Python.
+
+    The SHA-256 of a versioned canonical JSON that leaves default values out, so that a field
+    added later does not rename the networks of before.
+    """
+    document = {"version": VERSION, "architecture": to_json(architecture)}
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def to_json(part: Architecture | Stage) -> dict[str, Any]:
+    """The fields that differ from their defaults, as JSON values; ``from_json`` reads it back."""
+    document: dict[str, Any] = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.default is MISSING or value != field.default:
+            document[field.name] = (
+                [to_json(stage) for stage in value] if field.name == "stages" else value
+            )
+    return document
+
+
+def from_json(document: dict[str, Any]) -> Architecture:
+    """The architecture that ``to_json`` wrote."""
+    stages = tuple(Stage(**stage) for stage in document["stages"])
+    return Architecture(**{**document, "stages": stages})
