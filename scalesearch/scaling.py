@@ -150,6 +150,30 @@ class Rounding:
             count if index in fixed else next(scaled) for index, count in enumerate(counts)
         )
 
+    def depth_edges(self, counts: Sequence[int], high: float) -> set[float]:
+        """Depth multipliers up to ``high`` at which ``repeats`` may change; constant between."""
+        fixed = {index % len(counts) for index in self.fixed_stages}
+        free = [count for index, count in enumerate(counts) if index not in fixed]
+        parts = {sum(free)} if self.depth == "even" else set(free)
+        offset = 0.0 if self.depth == "ceil" else 0.5
+        return {
+            (blocks + offset) / count
+            for count in parts
+            for blocks in range(int(count * high) + 2)
+            if blocks + offset > 0
+        }
+
+    def width_edges(self, widths: Sequence[float], high: float) -> set[float]:
+        """Width multipliers up to ``high`` at which ``channels`` may change; constant between."""
+        jumps = {
+            (channels, rung * self.divisor)
+            for channels in set(widths)
+            for rung in range(1, int(channels * high / self.divisor) + 3)
+        }
+        halves = {(rounded - self.divisor / 2) / channels for channels, rounded in jumps}
+        floors = {rounded / (self.floor * channels) for channels, rounded in jumps if self.floor}
+        return halves | floors
+
     def _free_repeats(self, counts: Sequence[int], depth: float) -> tuple[int, ...]:
         if self.depth == "even":
             return apportioned(counts, round(_denoised(sum(counts) * depth)))

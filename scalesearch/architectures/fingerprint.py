@@ -25,6 +25,8 @@ def to_json(part: Architecture | Stage) -> dict[str, Any]:
     """The fields that differ from their defaults, as JSON values; ``from_json`` reads it back."""
     document: dict[str, Any] = {}
     for field in fields(part):
+        if not field.compare:
+            continue
         value = getattr(part, field.name)
         if field.default is MISSING or value != field.default:
             document[field.name] = (

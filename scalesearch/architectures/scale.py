@@ -7,7 +7,7 @@ from scalesearch.scaling import Multipliers, Rounding
 
 
 def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Architecture:
-    """The baseline, deeper, wider and at a higher resolution, in whole numbers.
+    """The baseline, deeper, wider and at a higher resolution (or less so), in whole numbers.
 
     Multipliers of one change nothing, also where the baseline's own numbers are not multiples of
     the rounding's divisor.
@@ -15,19 +15,30 @@ def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Archi
     resolution = baseline.resolution
     if by.resolution != 1:
         resolution = rounding.pixels(resolution * by.resolution)
-    return with_parts(
+    network = with_parts(
         baseline,
         repeats=rounding.repeats(baseline.repeats, by.depth),
         widths=scaled_widths(baseline, by.width, rounding),
         resolution=resolution,
     )
+    exact = baseline.exact_widths or baseline.widths
+    return replace(network, exact_widths=tuple(channels * by.width for channels in exact))
 
 
 def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> tuple[int, ...]:
-    """Channels of stem, stages and head at a width multiplier (see ``Architecture.widths``)."""
+    """Channels of stem, stages and head at a width multiplier (see ``Architecture.widths``).
+
+    They come from the baseline's exact widths, rounded once; growth takes no channel away, and
+    shrinking adds none, also where the baseline was rounded by another rule.
+    """
     if width == 1:
         return baseline.widths
-    stem, *stages, head = (rounding.channels(channels * width) for channels in baseline.widths)
+    bound = max if width > 1 else min
+    exact = baseline.exact_widths or baseline.widths
+    stem, *stages, head = (
+        bound(own, rounding.channels(channels * width))
+        for own, channels in zip(baseline.widths, exact, strict=True)
+    )
     return (
         baseline.stem if rounding.fixed_stem else stem,
         *stages,
@@ -44,4 +55,6 @@ def with_parts(
         replace(stage, repeats=count, width=width)
         for stage, count, width in zip(baseline.stages, repeats, stage_widths, strict=True)
     )
-    return replace(baseline, stem=stem, stages=stages, head=head, resolution=resolution)
+    return replace(
+        baseline, stem=stem, stages=stages, head=head, resolution=resolution, exact_widths=()
+    )

@@ -1,7 +1,7 @@
 """A network as frozen, hashable data: a stem, stages of equal blocks, a head, a classifier."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 BLOCKS = ("mbconv",)
@@ -43,6 +43,10 @@ class Architecture:
 
     ``stem``, ``head``: channels of the first and of the last convolution. ``resolution``: input
     pixels per side. Every stride rounds sizes up. Regularisation is part of a recipe, not of this.
+
+    ``exact_widths``: what ``widths`` were rounded from, where they were. It is no part of the
+    network's identity, but scaling starts from it: a quarter of B0 at twice the width is half of
+    B0, rounded once.
     """
 
     stem: int
@@ -54,6 +58,7 @@ class Architecture:
     in_channels: int = 3
     num_classes: int = 1000
     activation: str = "silu"
+    exact_widths: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("stem", "head", "resolution", "stem_stride", "in_channels", "num_classes"):

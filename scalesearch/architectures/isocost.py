@@ -1,0 +1,146 @@
+"""The iso-cost set: every distinct network whose realised cost meets a budget.
+
+Coefficients whose product is exactly 2 cost 1.93 to 3.1 times B0 once they are rounded to whole
+networks, so a search that trusts the product compares networks of different cost. Enumerating the
+networks of equal realised cost makes every candidate compute-matched and none a duplicate.
+"""
+
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.grid import grid_around
+from scalesearch.architectures.levels import width_levels
+from scalesearch.architectures.scale import scaled, with_parts
+from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import ArchitectureError
+from scalesearch.scaling import Multipliers, Shares
+
+
+class AxisWarning(UserWarning):
+    """The baseline cannot spend the budget along one of the axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that a budget admits.
+
+    ``multipliers`` and ``shares`` are effective: realised by the whole-number network, not asked
+    for. ``factor``: its realised cost over the baseline's, in the budget's measure.
+    """
+
+    architecture: Architecture
+    fingerprint: str
+    multipliers: Multipliers
+    shares: Shares
+    cost: Cost
+    factor: float
+
+
+def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
+    """Every distinct network whose realised cost is within the budget, ordered by shares.
+
+    Raises ArchitectureError, with the nearest realisable factor, where there is none. Issues an
+    AxisWarning, with the remedy, for each axis that cannot take the budget alone.
+    """
+    own = getattr(cost(baseline), budget.measure)
+    grid = grid_around(baseline, budget)
+    found: list[Candidate] = []
+    nearest = np.inf
+    for depth, costs in zip(grid.depths, grid.costs(budget.measure), strict=True):
+        factors = costs / own
+        off = np.abs(factors / budget.factor - 1)
+        nearest = min(nearest, factors.flat[off.argmin()], key=lambda f: abs(f - budget.factor))
+        for w, r in np.argwhere(off <= budget.tolerance):
+            width, resolution = grid.widths[w], grid.resolutions[r]
+            network = with_parts(
+                baseline,
+                repeats=depth.setting,
+                widths=width.setting,
+                resolution=resolution.setting,
+            )
+            realised = Multipliers(depth.multiplier, width.multiplier, resolution.multiplier)
+            found.append(_candidate(network, realised, budget, own))
+    if not found:
+        raise ArchitectureError(
+            f"budget: no network of this baseline costs {budget.factor:g}x its {budget.measure} "
+            f"within {budget.tolerance:.1%} under rounding {budget.rounding!r}; the nearest costs "
+            f"{nearest:.3f}x; widen the tolerance, or take a larger baseline"
+        )
+    found.sort(key=lambda candidate: (candidate.shares.as_tuple(), candidate.fingerprint))
+    for message in stuck_axes(baseline, budget, found):
+        warnings.warn(message, AxisWarning, stacklevel=2)
+    return tuple(found)
+
+
+def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget) -> Candidate:
+    """What multipliers give under the budget's rounding, whatever that costs.
+
+    Raises ArchitectureError where rounding leaves the baseline as it is.
+    """
+    network = scaled(baseline, asked, budget.profile)
+    levels = width_levels(baseline, budget.profile, 0.0, max(1.0, asked.width) * 2)
+    width = next(level.multiplier for level in levels if level.setting == network.widths)
+    realised = Multipliers(
+        network.blocks / baseline.blocks, width, network.resolution / baseline.resolution
+    )
+    if network == baseline:
+        raise ArchitectureError(
+            f"rounding {budget.rounding!r}: {asked} leaves the baseline unchanged; ask for more"
+        )
+    return _candidate(network, realised, budget, getattr(cost(baseline), budget.measure))
+
+
+def nearest_candidate(
+    candidates: Sequence[Candidate], shares: Shares, without: Collection[str] = ()
+) -> Candidate | None:
+    """The candidate nearest on the simplex whose fingerprint is not in ``without``, if any is left.
+
+    Ties go to the smaller fingerprint, so that the answer does not hang on the order.
+    """
+    return min(
+        (candidate for candidate in candidates if candidate.fingerprint not in without),
+        key=lambda candidate: (round(candidate.shares.distance(shares), 9), candidate.fingerprint),
+        default=None,
+    )
+
+
+def stuck_axes(
+    baseline: Architecture, budget: Budget, candidates: Sequence[Candidate]
+) -> Iterator[str]:
+    """A sentence, with the remedy, for each axis that no candidate gives 90% of the budget."""
+    remedies = {
+        "depth": "Take a deeper baseline, whose depth moves in finer steps",
+        "width": "Take a wider baseline, whose channels move in finer steps",
+        "resolution": (
+            f"At {baseline.resolution} px and stride {baseline.stride} the last feature map has "
+            f"{-(-baseline.resolution // baseline.stride)} pixels a side and every stride rounds "
+            "up: take stem_stride 1 or a higher resolution"
+        ),
+    }
+    for axis, remedy in remedies.items():
+        share = max(getattr(candidate.shares, axis) for candidate in candidates)
+        if share < 0.9:
+            yield (
+                f"{axis}: this baseline cannot spend {budget.factor:g}x on {axis} alone; the "
+                f"nearest network spends {share:.0%} of it there. {remedy}, or a wider tolerance."
+            )
+
+
+def _candidate(
+    network: Architecture, realised: Multipliers, budget: Budget, own: int
+) -> Candidate:
+    spent = cost(network)
+    return Candidate(
+        architecture=network,
+        fingerprint=fingerprint(network),
+        multipliers=realised,
+        shares=realised.shares,
+        cost=spent,
+        factor=getattr(spent, budget.measure) / own,
+    )
