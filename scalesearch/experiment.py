@@ -1,6 +1,67 @@
-"""One YAML file -> one Experiment; the only user of yaml and pydantic."""
+"""One YAML file -> one Experiment; the only user of yaml and pydantic.
 
-from dataclasses import dataclass
+Everything a search needs is in the file, and everything wrong with it is told at once, each
+problem with its dotted path.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from scalesearch.architectures import BASELINES, Architecture, baseline
+from scalesearch.architectures.budget import Budget
+from scalesearch.errors import ExperimentError
+from scalesearch.recipe import PRESETS, Recipe
+
+Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper"]
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
+PLANNED = ("lattice", "cartesian")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineSpec:
+    """A baseline by name, made small where that is asked for.
+
+    ``width`` and ``depth`` are multipliers, ``resolution`` is in pixels; None keeps the baseline's
+    own. ``in_channels`` and ``num_classes`` follow the data where they are None.
+    """
+
+    name: str = "efficientnet_b0"
+    width: float = 1.0
+    depth: float = 1.0
+    resolution: int | None = None
+    stem_stride: int | None = None
+    in_channels: int | None = None
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        numbers = ("width", "depth", "resolution", "stem_stride", "in_channels", "num_classes")
+        problems = [
+            f"{name}: need a number above 0, got {value}"
+            for name in numbers
+            if (value := getattr(self, name)) is not None and value <= 0
+        ]
+        if self.name not in BASELINES:
+            problems.append(f"name: unknown baseline {self.name!r}; {_hint(self.name, BASELINES)}")
+        _refuse(problems)
+
+    def build(self, **known: int) -> Architecture:
+        """The network. ``known`` (``in_channels``, ``num_classes``) fills what the file left open.
+
+        Raises ArchitectureError for an unknown name or an option that breaks a rule.
+        """
+        options = {
+            option: value
+            for option, value in {**known, **_given(self)}.items()
+            if option != "name"
+        }
+        return baseline(self.name, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +83,251 @@ class DataSpec:
     skip_corrupt: bool = False
 
     def __post_init__(self) -> None:
-        problems = [
+        _refuse(
             f"{name}: need at least 1, got {value}"
             for name in ("train_samples", "validation_samples", "pixels")
             if (value := getattr(self, name)) is not None and value < 1
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpec:
+    """Which candidates are trained, and how often.
+
+    ``sampler``: ``lattice`` (all shares that are multiples of 1/``step``), ``cartesian`` (the
+    classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with
+    |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), or Optuna's ``tpe``, ``gp``,
+    ``sobol``, ``random``. ``step``: 4 for the lattice and 0.05 for the grid where it is None.
+    ``trials``: how many candidates a sampler proposes (15 where it is None); a grid stops there.
+    ``seeds``: runs of each candidate. ``references``: points trained beside the searched ones.
+    """
+
+    sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random"] = "lattice"
+    step: float | None = None
+    trials: int | None = None
+    seeds: int = 3
+    references: tuple[Reference, ...] = REFERENCES
+    alpha: tuple[float, float] = (1.0, 2.0)
+    beta: tuple[float, float] = (1.0, 1.5)
+    gamma: tuple[float, float] = (1.0, 1.5)
+    product_tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        whole = self.step is None or (self.step >= 1 and self.step == int(self.step))
+        checks = [
+            ("step", self.step is None or self.step > 0, "a step above 0"),
+            ("step", self.sampler != "lattice" or whole, "a whole number (of parts) for a lattice"),
+            ("trials", self.trials is None or self.trials >= 1, "at least 1"),
+            ("seeds", self.seeds >= 1, "at least 1"),
+            ("product_tolerance", self.product_tolerance > 0, "a tolerance above 0"),
         ]
-        if problems:
-            raise ValueError("; ".join(problems))
+        checks += [
+            (name, 0 < getattr(self, name)[0] <= getattr(self, name)[1], "0 < low <= high")
+            for name in ("alpha", "beta", "gamma")
+        ]
+        _refuse(
+            f"{name}: need {rule}, got {getattr(self, name)!r}"
+            for name, holds, rule in checks
+            if not holds
+        )
+
+    @property
+    def asks(self) -> int | None:
+        """How many proposals a sampler makes; None for a grid, which knows its own size."""
+        return None if self.sampler in PLANNED else self.trials or 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A search from end to end. ``seed`` decides the split, the streams and the proposals."""
+
+    name: str
+    baseline: BaselineSpec = field(default_factory=BaselineSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    budget: Budget = field(default_factory=Budget)
+    recipe: Recipe = field(default_factory=Recipe)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        plain = self.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        problems = [
+            f"name: need letters, digits, '-', '_' or '.', as it names a folder, got {self.name!r}"
+        ]
+        _refuse(problems if not plain or self.name.startswith(".") else [])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds every candidate is trained with; equal seeds pair candidates."""
+        return tuple(self.seed + replicate for replicate in range(self.search.seeds))
+
+
+def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read and check an experiment file; ``overrides`` are ``dotted.key=value`` strings.
+
+    Raises ExperimentError with every problem found, one a line.
+    """
+    path = Path(path)
+    document = _read_yaml(path)
+    for override in overrides:
+        _override(document, override)
+    return experiment_from(document, str(path))
+
+
+def experiment_from(document: Any, where: str = "experiment") -> Experiment:
+    """The experiment a mapping describes; ``where`` names its origin in messages."""
+    if not isinstance(document, Mapping):
+        raise ExperimentError(f"{where}: need a mapping of keys to values, got {document!r}")
+    problems: list[str] = []
+    document = _with_preset(document, problems)
+    problems.extend(_unknown_keys(Experiment, document))
+    try:
+        experiment = TypeAdapter(Experiment).validate_python(document)
+    except ValidationError as error:
+        problems.extend(_validation_problems(error))
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise ExperimentError(f"{where}: {_count(problems)} to mend:\n{lines}")
+    return experiment
+
+
+def to_document(experiment: Experiment) -> dict[str, Any]:
+    """The resolved experiment as plain values, every default spelled out."""
+    plain: dict[str, Any] = _plain(dataclasses.asdict(experiment))
+    return plain
+
+
+def write_experiment(path: Path, experiment: Experiment) -> None:
+    """Write the resolved experiment as YAML that ``read_experiment`` reads back."""
+    path.write_text(yaml.safe_dump(to_document(experiment), sort_keys=False))
+
+
+def differences(one: Experiment, other: Experiment) -> list[str]:
+    """Dotted keys in which two experiments differ, with both values."""
+    ours, theirs = (dict(_flat(to_document(experiment))) for experiment in (one, other))
+    return [
+        f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
+        for key in ours
+        if ours[key] != theirs.get(key)
+    ]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a repeated key is an error, not a silent last word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ExperimentError(f"{path}: no such experiment file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
+    try:
+        # A loader of our own, derived from SafeLoader: it constructs plain values only.
+        return yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"{path}: not valid YAML: {error}") from error
+
+
+def _override(document: Any, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ExperimentError(f"--set {override}: need key=value, such as recipe.epochs=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"--set {override}: the value is not valid YAML: {error}") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        if not isinstance(document, dict):
+            break
+        document = document.setdefault(parent, {})
+    if not isinstance(document, dict):
+        raise ExperimentError(f"--set {override}: {key.rpartition('.')[0]} holds no further keys")
+    document[leaf] = value
+
+
+def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``recipe: {preset: NAME, ...}`` written out."""
+    recipe = document.get("recipe")
+    if not isinstance(recipe, Mapping) or "preset" not in recipe:
+        return dict(document)
+    preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
+    if preset in PRESETS:
+        return {**document, "recipe": {**dataclasses.asdict(PRESETS[preset]), **rest}}
+    problems.append(f"recipe.preset: unknown {preset!r}; {_hint(preset, PRESETS)}")
+    return {**document, "recipe": rest}
+
+
+def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for key, value in document.items():
+        if key not in hints:
+            yield f"{path}{key}: unknown key; {_hint(key, hints)}"
+        elif dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping):
+            yield from _unknown_keys(hints[key], value, f"{path}{key}.")
+
+
+def _validation_problems(error: ValidationError) -> Iterator[str]:
+    """pydantic's problems as ``dotted.path: rule, got value``."""
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"]
+        if problem["type"] == "value_error":
+            prefix = f"{path}." if path else ""
+            for rule in message.removeprefix("Value error, ").split("; "):
+                yield f"{prefix}{rule}"
+        elif problem["type"] == "literal_error":
+            known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            yield f"{path}: unknown {problem['input']!r}; {_hint(problem['input'], known)}"
+        elif problem["type"] == "missing":
+            yield f"{path}: this key is required"
+        else:
+            yield f"{path}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _refuse(problems: Iterator[str] | list[str]) -> None:
+    if found := list(problems):
+        raise ValueError("; ".join(found))
+
+
+def _hint(word: object, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def _given(spec: BaselineSpec) -> dict[str, Any]:
+    options = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+def _flat(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _count(problems: list[str]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

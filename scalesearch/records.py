@@ -1,0 +1,81 @@
+"""The results table: one row for each (candidate, seed, epoch), flat scalars only."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalesearch.errors import SearchError
+
+COLUMNS: dict[str, str] = {
+    "trial": "int64",  # the study's number for the candidate
+    "candidate": "str",  # the architecture's fingerprint
+    "role": "str",  # `searched`, a reference's name, or several joined by `+`
+    "seed": "int64",
+    "epoch": "int64",  # counted from 1
+    "alpha": "float64",  # effective multipliers: what the whole-number network realises
+    "beta": "float64",
+    "gamma": "float64",
+    "depth_share": "float64",  # effective shares of the budget; the three sum to 1
+    "width_share": "float64",
+    "resolution_share": "float64",
+    "resolution": "int64",  # input pixels per side
+    "macs": "int64",  # multiply-adds of one image
+    "params": "int64",
+    "activations": "int64",  # outputs of convolutions and linear layers, one image
+    "factor": "float64",  # realised cost over the baseline's, in the budget's measure
+    "deviation": "float64",  # distance on the simplex from the shares that were asked for
+    "train_loss": "float64",  # mean over the epoch's batches, with label smoothing
+    "loss": "float64",  # cross-entropy on validation
+    "accuracy": "float64",  # fraction of validation images
+    "seconds": "float64",  # training and validation
+    "images_per_second": "float64",  # training alone
+    "device": "str",
+    "commit": "str",  # of scalesearch, when the row was made
+}
+KEY = ["candidate", "seed", "epoch"]
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with exactly ``COLUMNS``, ordered by trial, seed and epoch."""
+    frame = pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values(["trial", "seed", "epoch"], ignore_index=True)
+
+
+def write_records(path: Path, records: pd.DataFrame) -> None:
+    """Write the table as CSV, whole or not at all; floats keep every digit."""
+    torn = path.with_suffix(".csv.partial")
+    records.to_csv(torn, index=False)
+    os.replace(torn, path)
+
+
+def read_records(path: str | Path) -> pd.DataFrame:
+    """Read and check a table.
+
+    Raises SearchError naming the file for a missing column, a value of the wrong kind, or a
+    (candidate, seed, epoch) that appears twice.
+    """
+    try:
+        frame = pd.read_csv(path, dtype={"candidate": str, "role": str, "commit": str})
+    except FileNotFoundError:
+        raise SearchError(f"{path}: no such table; run the search first") from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise SearchError(f"{path}: not a CSV table: {error}") from error
+    if missing := [name for name in COLUMNS if name not in frame.columns]:
+        raise SearchError(f"{path}: need the columns {', '.join(missing)}, which are missing")
+    try:
+        frame = frame.astype(COLUMNS)
+    except (ValueError, TypeError) as error:
+        raise SearchError(f"{path}: a value is not of its column's kind: {error}") from error
+    if frame.duplicated(KEY).any():
+        first = frame.loc[frame.duplicated(KEY), KEY].iloc[0].to_dict()
+        raise SearchError(f"{path}: need one row per candidate, seed and epoch, got two for {first}")
+    return frame
+
+
+def final_rows(records: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch of every (candidate, seed)."""
+    last = records.groupby(["candidate", "seed"])["epoch"].transform("max")
+    return records[records["epoch"] == last].reset_index(drop=True)
