@@ -1,0 +1,7 @@
+"""Architecture -> nn.Module, and the weights it starts from."""
+
+from scalesearch.nets.blocks import BLOCKS
+from scalesearch.nets.initialisation import initialise
+from scalesearch.nets.network import Network, build
+
+__all__ = ["BLOCKS", "Network", "build", "initialise"]
