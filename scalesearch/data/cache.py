@@ -1,0 +1,125 @@
+"""Decoded images on disk, so that a folder is decoded once.
+
+A store is two files: ``KEY.npy``, the pixels, uint8 (N, C, H, W), which is memory-mapped, and
+``KEY.json``, which says what they are and holds their SHA-256. KEY is a hash of the folder's path
+and of every file's path, size and times of modification and change, which takes a fraction of a
+second for 50,000 files where hashing them would read them all; whatever changes an image changes
+the key. The pixels are checked against their hash before use: a store that was torn or altered is
+built again. Old stores are never read again and may be deleted at any time.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalesearch.data.decoding import Failures
+from scalesearch.data.listing import Listing
+from scalesearch.errors import DataError
+
+VERSION = 1  # raise it when decoding changes what is stored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """Pixels for every file of a listing, in its order; the rows of ``failures`` are void."""
+
+    images: NDArray[np.uint8]
+    failures: Failures
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/scalesearch``, or ``~/.cache/scalesearch``, as it is now."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "scalesearch"
+
+
+def key(listing: Listing, pixels: int | None) -> str:
+    """Thirty-two hexadecimal digits for this state of this folder, stored at this size."""
+    digest = hashlib.sha256(f"{VERSION}\n{pixels}\n".encode())
+    digest.update(os.fsencode(listing.folder.resolve()))
+    for file in listing.files:
+        digest.update(b"\n" + os.fsencode(file.path) + repr(file.stamp).encode())
+    return digest.hexdigest()[:32]
+
+
+def read_store(cache: Path, name: str) -> Store | None:
+    """The store of this name, or None where there is none that can be trusted."""
+    pixels, description = _paths(cache, name)
+    try:
+        document = json.loads(description.read_text(encoding="utf-8"))
+        with pixels.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != document["sha256"]:
+                return None
+        return Store(np.load(pixels, mmap_mode="r", allow_pickle=False), document["unreadable"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_store(
+    cache: Path,
+    name: str,
+    listing: Listing,
+    shape: tuple[int, int, int, int],
+    fill: Callable[[NDArray[np.uint8]], Failures],
+) -> Store:
+    """Let ``fill`` write pixels of this shape, and give the store its name when it is whole.
+
+    Several processes may do so at once; the last one wins, with the same content. What ``fill``
+    raises passes through and leaves nothing behind.
+    """
+    pixels, description = _paths(cache, name)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with _replacing(pixels) as temporary:
+            images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            failures = fill(images)
+            images.flush()
+            with temporary.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with _replacing(description) as temporary:
+            document = _document(listing, failures, sha256)
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"cache {cache}: need a folder that can be written, got {error}; make room there, or "
+            "set XDG_CACHE_HOME to another place"
+        ) from error
+    return Store(images, failures)
+
+
+def _document(listing: Listing, failures: Failures, sha256: str) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "folder": str(listing.folder.resolve()),
+        "class_names": listing.class_names,
+        "paths": [file.path for file in listing.files],
+        "labels": [file.label for file in listing.files],
+        "unreadable": failures,
+        "sha256": sha256,
+    }
+
+
+def _paths(cache: Path, name: str) -> tuple[Path, Path]:
+    return cache / f"{name}.npy", cache / f"{name}.json"
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its name if the block succeeds."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""Images and labels as frozen data, named by their content."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LEVELS = 256
+CHUNK = 256  # images counted at a time: their channels are copied to be counted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Square images, uint8 of shape (N, C, H, W), and their labels, int64 of shape (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+            raise ValueError(
+                "need square uint8 images of shape (N, C, H, W), "
+                f"got {images.dtype} of shape {tuple(images.shape)}"
+            )
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"need one int64 label for each of {len(images)} images, "
+                f"got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same split in the memory of ``device``; itself where it is there already."""
+        images, labels = self.images.to(device), self.labels.to(device)
+        return self if images is self.images else Split(images, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """What a search may look at: images to train on and images to validate on, never test.
+
+    ``fingerprint``: hash of the pixels, labels and class names of both splits, hence of the split
+    that was drawn too; it does not depend on where, when or under which names files were stored.
+    ``mirrors``: whether an image keeps its meaning when mirrored; digits do not.
+    ``mean``, ``std``: per channel over the training images, as fractions of full brightness.
+    """
+
+    train: Split
+    validation: Split
+    class_names: tuple[str, ...]
+    fingerprint: str
+    mirrors: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        return self.train.images.shape[1]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels per side, as stored."""
+        return self.train.images.shape[2]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+def fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of shapes, class names, labels and pixels."""
+    header = {
+        "version": 1,
+        "shapes": [list(split.images.shape) for split in splits],
+        "class_names": list(class_names),
+    }
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for split in splits:
+        digest.update(split.labels.numpy().astype("<i8").tobytes())
+        digest.update(split.images.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 images (N, C, H, W), as fractions.
+
+    From whole numbers: exact, and the same for every number of threads. A channel without
+    any variation gets the deviation 1, so that normalising leaves it at zero.
+    """
+    count = images[:, 0].numel()
+    histogram = sum(
+        (_histogram(chunk) for chunk in torch.split(images, CHUNK)),
+        start=torch.zeros(images.shape[1], LEVELS, dtype=torch.int64),
+    )
+    level = torch.arange(LEVELS)
+    totals, squares = histogram @ level, histogram @ level.square()
+    mean = totals.double() / count
+    std = (squares.double() / count - mean.square()).clamp_min(0).sqrt()
+    std = torch.where(std > 0, std, 255.0)
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+def _histogram(images: Tensor) -> Tensor:
+    """How often each channel has each level: (C, 256)."""
+    return torch.stack(
+        [torch.bincount(channel.flatten(), minlength=LEVELS) for channel in images.unbind(1)]
+    )

@@ -1,0 +1,69 @@
+"""A source's name -> the images a search may see, and apart from them the test images."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from scalesearch.data.collection import Collection, draw
+from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
+from scalesearch.data.decoding import Progress
+from scalesearch.data.digits import read_digits
+from scalesearch.data.imagefolder import read_imagefolder
+from scalesearch.errors import DataError
+from scalesearch.experiment import DataSpec
+
+Source = Callable[[str, DataSpec, Path | None, Progress | None], Collection]
+"""(what follows the colon, spec, cache, progress) -> all images."""
+
+SOURCES: dict[str, Source] = {
+    "digits": read_digits,
+    "imagefolder": read_imagefolder,
+}
+
+
+def load(
+    spec: DataSpec, seed: int, cache: Path | None = None, *, progress: Progress | None = None
+) -> Dataset:
+    """The images to train and to validate on, drawn with ``seed``; the same on every machine.
+
+    ``cache``: where decoded images are kept, ``~/.cache/scalesearch`` by default.
+    ``progress``: called with (files done, files in total) while files are decoded.
+    Raises DataError for images that cannot be had as asked.
+    """
+    collection = _collection(spec, cache, progress)
+    rows = draw(collection, spec, seed)
+    train, validation = collection.split(rows.train), collection.split(rows.validation)
+    mean, std = statistics(train.images)
+    return Dataset(
+        train=train,
+        validation=validation,
+        class_names=collection.class_names,
+        fingerprint=fingerprint((train, validation), collection.class_names),
+        mirrors=collection.mirrors,
+        mean=mean,
+        std=std,
+    )
+
+
+def load_test(
+    spec: DataSpec, seed: int, cache: Path | None = None, *, progress: Progress | None = None
+) -> Split:
+    """The test images that belong to ``load(spec, seed)``: never among its images.
+
+    A fifth of the images where the source has no test images of its own; the number of training
+    and validation samples does not change which.
+    """
+    collection = _collection(spec, cache, progress)
+    return collection.split(draw(collection, spec, seed).test)
+
+
+def _collection(spec: DataSpec, cache: Path | None, progress: Progress | None) -> Collection:
+    name, _, location = spec.source.partition(":")
+    if name not in SOURCES:
+        close = get_close_matches(name, SOURCES, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise DataError(
+            f"data.source: need one of {', '.join(SOURCES)}, got {spec.source!r}; "
+            f"{hint}write digits or imagefolder:PATH"
+        )
+    return SOURCES[name](location, spec, cache, progress)

@@ -1,0 +1,166 @@
+"""What holds for every source: disjoint, seeded, named by content."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+import torch
+
+from scalesearch.data import SOURCES, Dataset, Split, load, load_test
+from scalesearch.errors import DataError
+from scalesearch.experiment import DataSpec
+
+CLASSES = {"train/ant": 20, "train/bee": 30}
+
+
+def contents(split: Split) -> set[bytes]:
+    return {image.numpy().tobytes() for image in split.images}
+
+
+@pytest.fixture(params=["digits", "bare classes", "train only", "three parts"])
+def spec(request, make_folder):
+    layouts = {
+        "bare classes": {"ant": 20, "bee": 30},
+        "train only": CLASSES,
+        "three parts": {
+            **CLASSES,
+            "val/ant": 5,
+            "val/bee": 5,
+            "test/ant": 4,
+            "test/bee": 4,
+        },
+    }
+    if request.param == "digits":
+        return DataSpec()
+    return DataSpec(source=f"imagefolder:{make_folder(layouts[request.param])}")
+
+
+def test_train_validation_and_test_share_no_image(spec, cache):
+    data, test = load(spec, 0, cache), load_test(spec, 0, cache)
+    train, validation, held_out = map(contents, (data.train, data.validation, test))
+    assert not train & validation
+    assert not train & held_out
+    assert not validation & held_out
+    assert len(train) + len(validation) + len(held_out) == sum(
+        map(len, (data.train, data.validation, test))
+    )
+
+
+def test_a_dataset_has_no_place_for_test_images():
+    assert {field.name for field in fields(Dataset)} == {
+        "train", "validation", "class_names", "fingerprint", "mirrors", "mean", "std",
+    }  # fmt: skip
+
+
+def test_the_sizes_of_samples_leave_test_alone(spec, cache):
+    few = DataSpec(source=spec.source, train_samples=12, validation_samples=6)
+    assert len(load(few, 0, cache).train) == 12
+    assert len(load(few, 0, cache).validation) == 6
+    assert torch.equal(load_test(spec, 0, cache).images, load_test(few, 0, cache).images)
+
+
+def test_a_larger_sample_contains_the_smaller_one(spec, cache):
+    small, large = (
+        load(DataSpec(source=spec.source, train_samples=n, validation_samples=m), 0, cache)
+        for n, m in ((10, 3), (20, 6))
+    )
+    assert contents(small.train) < contents(large.train)
+    assert contents(small.validation) < contents(large.validation)
+
+
+def test_another_seed_draws_other_images(spec, cache):
+    few = DataSpec(source=spec.source, train_samples=12, validation_samples=6)
+    first, second = load(few, 0, cache), load(few, 1, cache)
+    assert contents(first.train) != contents(second.train)
+    assert first.fingerprint != second.fingerprint
+
+
+def test_the_same_seed_draws_the_same_in_another_process():
+    here = load(DataSpec(train_samples=100), 7).fingerprint
+    program = (
+        "from scalesearch.data import load; from scalesearch.experiment import DataSpec; "
+        "print(load(DataSpec(train_samples=100), 7).fingerprint)"
+    )
+    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert there.stdout.strip() == here, there.stderr
+
+
+def test_the_fingerprint_of_digits_does_not_change_between_versions():
+    assert load(DataSpec(), 0).fingerprint == "eecca784c721f532"
+
+
+def test_the_fingerprint_knows_the_class_names(make_folder, cache):
+    first = make_folder({"ant": 9, "bee": 9}, "first")
+    second = make_folder({"ant": 9, "cow": 9}, "second")
+    specs = [DataSpec(source=f"imagefolder:{root}", train_samples=12) for root in (first, second)]
+    assert load(specs[0], 0, cache).fingerprint != load(specs[1], 0, cache).fingerprint
+
+
+def test_mean_and_deviation_are_those_of_the_training_images(spec, cache):
+    data = load(spec, 0, cache)
+    fractions = data.train.images.double() / 255
+    assert data.mean == pytest.approx(fractions.mean((0, 2, 3)).tolist())
+    assert data.std == pytest.approx(fractions.std((0, 2, 3), correction=0).tolist())
+
+
+def test_progress_ends_with_all_images(spec, cache):
+    calls = []
+    data = load(spec, 0, cache, progress=lambda done, total: calls.append((done, total)))
+    total = sum(map(len, (data.train, data.validation, load_test(spec, 0, cache))))
+    assert calls[-1] == (total, total)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("digit", r"need one of digits, imagefolder, got 'digit'; did you mean digits\?"),
+        ("image_folder:x", r"did you mean imagefolder\?"),
+        ("cifar", r"got 'cifar'; write digits or imagefolder:PATH"),
+    ],
+)
+def test_an_unknown_source_is_refused_with_the_known_ones(source, message):
+    assert set(SOURCES) == {"digits", "imagefolder"}
+    with pytest.raises(DataError, match=message):
+        load(DataSpec(source=source), 0)
+
+
+def test_more_training_samples_than_there_are_is_refused_with_the_numbers():
+    message = (
+        r"train_samples of at most 1294 "
+        r"\(of 1797 images 359 are for test and 144 for validation\), got 1295"
+    )
+    with pytest.raises(DataError, match=message):
+        load(DataSpec(train_samples=1295), 0)
+    assert len(load(DataSpec(train_samples=1294), 0).train) == 1294
+
+
+def test_more_validation_samples_than_can_be_spared_is_refused_with_the_numbers():
+    message = r"validation_samples of at most 1428 \(every class keeps an image .*\), got 1429"
+    with pytest.raises(DataError, match=message):
+        load(DataSpec(validation_samples=1429), 0)
+    assert load(DataSpec(validation_samples=1428), 0).train.labels.bincount().tolist() == [1] * 10
+
+
+def test_more_validation_samples_than_the_folder_holds_is_refused(make_folder, cache):
+    root = make_folder({**CLASSES, "validation/ant": 2, "validation/bee": 3})
+    spec = DataSpec(source=f"imagefolder:{root}", validation_samples=6)
+    with pytest.raises(DataError, match=r"at most 5 \(the source has no more .*\), got 6"):
+        load(spec, 0, cache)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "square"),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), "uint8"),
+        (
+            torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
+            torch.zeros(3, dtype=torch.int64),
+            "one int64",
+        ),
+    ],
+)
+def test_a_split_refuses_other_tensors(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        Split(images, labels)
