@@ -1,0 +1,82 @@
+"""What is trained, what comes of it epoch by epoch, and what identifies a run."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scalesearch.architectures.stages import Architecture
+from scalesearch.data import Dataset
+from scalesearch.recipe import Recipe
+
+VERSION = 1
+"""Of the numbers: raised when the same job begins to give others, so that no run mixes both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch cost and brought. ``index`` counts from 1.
+
+    ``train_loss``: mean over the epoch's training images, with label smoothing, while the weights
+    moved. ``loss`` and ``accuracy`` (a fraction): of the validation images, after the epoch.
+    ``seconds``: training and validation; ``images_per_second``: of training alone.
+    """
+
+    index: int
+    train_loss: float
+    loss: float
+    accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Train a network up to the epoch ``stop`` (None: to the recipe's end).
+
+    ``fingerprint``: the architecture's. ``start``: epochs that are already on record; they are
+    not reported again, and trained again only where the checkpoint is lost. ``checkpoint``: the
+    file that is read if it exists and written after every epoch; None keeps nothing.
+    The recipe's schedule spans all its epochs, wherever a job stops.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    seed: int
+    fingerprint: str
+    start: int = 0
+    stop: int | None = None
+    checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.last <= self.recipe.epochs:
+            raise ValueError(
+                f"need 0 <= start <= stop <= {self.recipe.epochs} epochs, "
+                f"got start={self.start}, stop={self.stop}"
+            )
+
+    @property
+    def last(self) -> int:
+        """Index of the last epoch that this job trains."""
+        return self.recipe.epochs if self.stop is None else self.stop
+
+
+def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
+    """All that changes a run's numbers, by name; how far the run goes is not among it."""
+    return {
+        "version": VERSION,
+        "architecture": job.fingerprint,
+        "data": dataset.fingerprint,
+        "seed": job.seed,
+        "device": torch.device(device).type,
+        **{f"recipe.{name}": value for name, value in asdict(job.recipe).items()},
+    }
+
+
+def identity(job: Job, dataset: Dataset, device: torch.device | str) -> str:
+    """A hash of the job's traits: equal identities give equal bits on the CPU."""
+    document = json.dumps(traits(job, dataset, device), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(document.encode(), digest_size=16).hexdigest()

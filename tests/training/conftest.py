@@ -1,0 +1,60 @@
+"""A data set of two plain patterns and a network of two blocks: an epoch takes milliseconds."""
+
+import pytest
+import torch
+
+from scalesearch.architectures import Architecture, Stage, fingerprint
+from scalesearch.data import Dataset, Split
+from scalesearch.recipe import Recipe
+from scalesearch.training import Job
+
+
+def split(count: int, seed: int) -> Split:
+    """Noise, brighter in the upper half for class 0 and in the lower half for class 1."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 128, (count, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(count) % 2
+    images[labels == 0, :, :4] += 64
+    images[labels == 1, :, 4:] += 64
+    return Split(images, labels)
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    return Dataset(
+        train=split(70, seed=0),
+        validation=split(40, seed=1),
+        class_names=("upper", "lower"),
+        fingerprint="two-patterns",
+        mirrors=True,
+        mean=(0.37, 0.37, 0.37),
+        std=(0.2, 0.2, 0.2),
+    )
+
+
+@pytest.fixture(scope="session")
+def architecture() -> Architecture:
+    return Architecture(
+        stem=8,
+        stages=(Stage(2, 8, expansion=2), Stage(1, 16, stride=2, expansion=2)),
+        head=32,
+        resolution=9,  # not the images' size, so that resizing takes part
+        stem_stride=1,
+        num_classes=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def job(architecture: Architecture) -> Job:
+    recipe = Recipe(
+        epochs=3,
+        batch_size=16,
+        learning_rate=0.05,
+        crop=0.125,
+        dropout=0.2,
+        drop_connect=0.5,
+        threads=1,
+    )
+    return Job(
+        architecture=architecture, recipe=recipe, seed=7, fingerprint=fingerprint(architecture)
+    )

@@ -1,0 +1,37 @@
+"""What a job is, and what makes it another one."""
+
+from dataclasses import replace
+
+import pytest
+
+from scalesearch.data import Dataset
+from scalesearch.training import Job, identity
+
+
+def test_identity_does_not_depend_on_how_far_a_job_goes(
+    job: Job, dataset: Dataset, tmp_path
+) -> None:
+    further = replace(job, start=1, stop=2, checkpoint=tmp_path / "run")
+    assert identity(job, dataset, "cpu") == identity(further, dataset, "cpu")
+
+
+def test_identity_depends_on_all_that_changes_the_numbers(job: Job, dataset: Dataset) -> None:
+    others = [
+        identity(replace(job, seed=8), dataset, "cpu"),
+        identity(replace(job, fingerprint="other"), dataset, "cpu"),
+        identity(replace(job, recipe=replace(job.recipe, threads=2)), dataset, "cpu"),
+        identity(replace(job, recipe=replace(job.recipe, norm_momentum=0.2)), dataset, "cpu"),
+        identity(job, replace(dataset, fingerprint="other"), "cpu"),
+        identity(job, dataset, "cuda"),
+    ]
+    assert len({identity(job, dataset, "cpu"), *others}) == 1 + len(others)
+
+
+def test_the_device_counts_by_kind_not_by_number(job: Job, dataset: Dataset) -> None:
+    assert identity(job, dataset, "cuda:1") == identity(job, dataset, "cuda")
+
+
+@pytest.mark.parametrize(("start", "stop"), [(2, 1), (0, 4), (-1, None), (4, None)])
+def test_epochs_outside_the_recipe_are_refused(job: Job, start: int, stop: int | None) -> None:
+    with pytest.raises(ValueError, match="need 0 <= start <= stop <= 3 epochs"):
+        replace(job, start=start, stop=stop)
