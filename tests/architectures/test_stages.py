@@ -1,0 +1,69 @@
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from scalesearch.architectures import Architecture, Stage
+
+STAGES = (Stage(repeats=1, width=16), Stage(repeats=2, width=24, stride=2, expansion=6))
+SMALL = Architecture(stem=8, stages=STAGES, head=64, resolution=32)
+
+
+def test_what_depth_and_width_count_can_be_read_off():
+    assert SMALL.repeats == (1, 2)
+    assert SMALL.blocks == 3
+    assert SMALL.widths == (8, 16, 24, 64)
+
+
+def test_the_stride_is_the_product_of_all_strides():
+    assert SMALL.stride == 4
+    assert replace(SMALL, stem_stride=1).stride == 2
+
+
+def test_each_stage_comes_with_the_channels_that_flow_into_it():
+    assert list(SMALL.transitions()) == [(8, STAGES[0]), (16, STAGES[1])]
+
+
+def test_architectures_are_frozen_keys():
+    with pytest.raises(FrozenInstanceError):
+        SMALL.stem = 9
+    assert {SMALL: 1}[replace(SMALL)] == 1
+
+
+def test_where_widths_were_rounded_from_is_no_part_of_what_a_network_is():
+    other = replace(SMALL, exact_widths=(8.2, 15.9, 24.0, 64.1))
+    assert other == SMALL
+    assert hash(other) == hash(SMALL)
+
+
+@pytest.mark.parametrize("field", ["repeats", "width", "stride", "kernel", "expansion"])
+def test_a_stage_without_a_size_is_refused_by_name(field):
+    with pytest.raises(ValueError, match=f"need {field} >= 1, got {field}=0"):
+        replace(STAGES[0], **{field: 0})
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"kernel": 4}, "need an odd kernel, got kernel=4"),
+        ({"squeeze": -1}, "need squeeze >= 0, got squeeze=-1"),
+        ({"block": "transformer"}, r"need a block of mbconv.*, got block='transformer'"),
+    ],
+)
+def test_a_stage_that_cannot_be_built_is_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
+        replace(STAGES[0], **bad)
+
+
+@pytest.mark.parametrize(
+    "field", ["stem", "head", "resolution", "stem_stride", "in_channels", "num_classes"]
+)
+def test_an_architecture_without_a_size_is_refused_by_name(field):
+    with pytest.raises(ValueError, match=f"need {field} >= 1, got {field}=0"):
+        replace(SMALL, **{field: 0})
+
+
+def test_an_architecture_needs_a_stage_and_a_known_activation():
+    with pytest.raises(ValueError, match="need at least one stage, got none"):
+        replace(SMALL, stages=())
+    with pytest.raises(ValueError, match=r"need an activation of silu, .*, got 'tanh'"):
+        replace(SMALL, activation="tanh")

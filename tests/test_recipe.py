@@ -1,0 +1,50 @@
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from scalesearch.recipe import PRESETS, Recipe
+
+
+def test_the_fast_preset_is_the_default_recipe():
+    assert PRESETS["fast"] == Recipe()
+
+
+def test_every_preset_can_be_changed_in_a_part():
+    for recipe in PRESETS.values():
+        assert replace(recipe, epochs=9).epochs == 9
+
+
+def test_a_recipe_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        Recipe().epochs = 4
+
+
+def test_equal_recipes_are_one_key():
+    assert len({Recipe(), Recipe(epochs=3), Recipe(epochs=4)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"epochs": 0, "warmup_epochs": 0}, "epochs: need at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size: need at least 1, got 0"),
+        ({"learning_rate": 0.0}, r"learning_rate: need a rate above 0, got 0\.0"),
+        ({"momentum": 1.0}, r"momentum: need 0 <= momentum < 1, got 1\.0"),
+        ({"weight_decay": -1e-4}, r"weight_decay: need at least 0, got -0\.0001"),
+        ({"warmup_epochs": 4}, "warmup_epochs: need 0 to epochs, got 4"),
+        ({"label_smoothing": 1}, "label_smoothing: need 0 <= label_smoothing < 1, got 1"),
+        ({"crop": 0.6}, r"crop: need 0 to 0\.5, got 0\.6"),
+        ({"dropout": -0.1}, r"dropout: need 0 <= dropout < 1, got -0\.1"),
+        ({"drop_connect": 1}, "drop_connect: need 0 <= drop_connect < 1, got 1"),
+        ({"norm_momentum": 0}, "norm_momentum: need 0 < norm_momentum <= 1, got 0"),
+        ({"threads": 0}, "threads: need at least 1, got 0"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_rule(bad, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Recipe(**bad)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ValueError, match=r"batch_size: .*; crop: .*; threads: "):
+        Recipe(batch_size=0, crop=1, threads=0)
