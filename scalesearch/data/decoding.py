@@ -112,8 +112,6 @@ def _square(path: Path, geometry: Geometry) -> NDArray[np.uint8] | str:
 def _converted(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # straight to RGB loses palettes that carry transparency
     return image.convert(mode)
 
 

@@ -51,6 +51,16 @@ def test_every_image_is_drawn_once_and_every_class_is_trained(counts, seed):
     assert set(images.labels[rows.train]) == set(range(len(counts)))
 
 
+@given(counts=COUNTS, data=st.data())
+def test_validation_of_any_size_leaves_every_class_an_image_to_train_on(counts, data):
+    images = collection(counts)
+    spare = sum(counts) - len(draw(images, DataSpec(), 0).test) - len(counts)
+    size = data.draw(st.integers(1, spare))
+    rows = draw(images, DataSpec(validation_samples=size), 0)
+    assert len(rows.validation) == size
+    assert set(images.labels[rows.train]) == set(range(len(counts)))
+
+
 @given(counts=COUNTS)
 def test_a_sample_has_each_class_where_that_can_be(counts):
     images = collection(counts)

@@ -43,11 +43,11 @@ def pixels(path) -> np.ndarray:
 
 
 def test_images_labels_and_names_come_in_sorted_order(make_folder, load_folder, cache):
-    root = make_folder({**BOTH, **HELD_OUT})
+    root = make_folder({"train/ant": 12, "train/bee": 12, **HELD_OUT})
     data = load_folder(root)
     paths = sorted((root / "train").glob("*/*"))
     assert np.array_equal(data.train.images, np.stack([pixels(path) for path in paths]))
-    assert data.train.labels.tolist() == [0] * 6 + [1] * 6
+    assert data.train.labels.tolist() == [0] * 12 + [1] * 12
     assert data.class_names == ("ant", "bee")
     assert data.validation.labels.tolist() == [0, 1]
     assert data.mirrors
@@ -139,6 +139,16 @@ def test_images_are_resized_antialiased_to_the_pixels_asked_for(make_folder, loa
     image = Image.open(next((root / "val/ant").iterdir()))
     expected = np.asarray(image.resize((6, 6), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     assert np.array_equal(load_folder(root, pixels=6).validation.images[0], expected)
+
+
+def test_a_large_photograph_keeps_the_detail_of_its_small_square(make_folder, load_folder, picture):
+    root = make_folder({**BOTH, "val/ant": 0, "val/bee": 1})
+    path = root / "val/ant/photograph.jpg"
+    picture(97, (16, 16)).resize((128, 128)).save(path, quality=95)
+    ours = load_folder(root, pixels=16).validation.images[0].numpy().astype(int)
+    full = Image.open(path).resize((16, 16), Image.Resampling.BILINEAR)
+    difference = np.abs(ours - np.asarray(full).transpose(2, 0, 1))
+    assert difference.mean() < 4
 
 
 def test_a_missing_folder_is_refused(tmp_path, refused):

@@ -90,13 +90,6 @@ def test_the_fingerprint_of_digits_does_not_change_between_versions():
     assert load(DataSpec(), 0).fingerprint == "eecca784c721f532"
 
 
-def test_the_fingerprint_knows_the_class_names(make_folder, cache):
-    first = make_folder({"ant": 9, "bee": 9}, "first")
-    second = make_folder({"ant": 9, "cow": 9}, "second")
-    specs = [DataSpec(source=f"imagefolder:{root}", train_samples=12) for root in (first, second)]
-    assert load(specs[0], 0, cache).fingerprint != load(specs[1], 0, cache).fingerprint
-
-
 def test_mean_and_deviation_are_those_of_the_training_images(spec, cache):
     data = load(spec, 0, cache)
     fractions = data.train.images.double() / 255
@@ -147,20 +140,3 @@ def test_more_validation_samples_than_the_folder_holds_is_refused(make_folder, c
     spec = DataSpec(source=f"imagefolder:{root}", validation_samples=6)
     with pytest.raises(DataError, match=r"at most 5 \(the source has no more .*\), got 6"):
         load(spec, 0, cache)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "square"),
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), "uint8"),
-        (
-            torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
-            torch.zeros(3, dtype=torch.int64),
-            "one int64",
-        ),
-    ],
-)
-def test_a_split_refuses_other_tensors(images, labels, message):
-    with pytest.raises(ValueError, match=message):
-        Split(images, labels)
