@@ -34,7 +34,7 @@ class Recipe:
     drop_connect: float = 0.0
     norm_momentum: float = 0.1
     precision: Literal["fp32"] = "fp32"
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
         problems = [

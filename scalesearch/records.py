@@ -26,6 +26,9 @@ COLUMNS: dict[str, str] = {
     "params": "int64",
     "activations": "int64",  # outputs of convolutions and linear layers, one image
     "factor": "float64",  # realised cost over the baseline's, in the budget's measure
+    "asked_alpha": "float64",  # coefficients that were asked for
+    "asked_beta": "float64",
+    "asked_gamma": "float64",
     "deviation": "float64",  # distance on the simplex from the shares that were asked for
     "train_loss": "float64",  # mean over the epoch's batches, with label smoothing
     "loss": "float64",  # cross-entropy on validation
@@ -71,7 +74,7 @@ def read_records(path: str | Path) -> pd.DataFrame:
         raise SearchError(f"{path}: a value is not of its column's kind: {error}") from error
     if frame.duplicated(KEY).any():
         first = frame.loc[frame.duplicated(KEY), KEY].iloc[0].to_dict()
-        raise SearchError(f"{path}: need one row per candidate, seed and epoch, got two for {first}")
+        raise SearchError(f"{path}: need one row per {', '.join(KEY)}, got two for {first}")
     return frame
 
 

@@ -1,0 +1,87 @@
+"""``coefficients.json``: the answer with everything needed to judge and to repeat it."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scalesearch.analysis.answer import Answer, Result
+from scalesearch.architectures import cost
+from scalesearch.experiment import Experiment, to_document
+
+SCHEMA = "scalesearch/coefficients"
+VERSION = 1
+
+
+def coefficients_document(
+    found: Answer, experiment: Experiment, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """The answer as JSON values.
+
+    ``alpha``, ``beta``, ``gamma`` are F^shares of the best network, so that their product
+    alpha * beta^2 * gamma^2 is exactly the budget's factor; ``effective`` are the multipliers its
+    whole-number network realises, and ``nominal`` the coefficients that were asked for.
+    ``environment``: as ``environment.json`` holds it, with the facts about the data.
+    """
+    resolved = to_document(experiment)
+    data = environment["data"]
+    shape = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
+    baseline = experiment.baseline.build(**shape)
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "name": experiment.name,
+        "alpha": found.coefficients.alpha,
+        "beta": found.coefficients.beta,
+        "gamma": found.coefficients.gamma,
+        "factor": experiment.budget.factor,
+        **_result(found.best),
+        "references": {name: _result(result) for name, result in found.references.items()},
+        "candidates": found.candidates,
+        "epoch": found.epoch,
+        "seeds": list(experiment.seeds),
+        "budget": resolved["budget"],
+        "rounding": asdict(experiment.budget.profile),
+        "baseline": {
+            **resolved["baseline"],
+            **shape,
+            "resolution": baseline.resolution,
+            "stem_stride": baseline.stem_stride,
+            **asdict(cost(baseline)),
+        },
+        "data": {**resolved["data"], **data},
+        "recipe": resolved["recipe"],
+        "environment": {key: value for key, value in environment.items() if key != "data"},
+        "commit": environment["commit"],
+    }
+
+
+def write_coefficients(path: Path, document: dict[str, Any]) -> None:
+    """Write the document, whole or not at all."""
+    torn = path.with_name(f".{path.name}.partial")
+    torn.write_text(json.dumps(document, indent=2) + "\n")
+    os.replace(torn, path)
+
+
+def _result(result: Result) -> dict[str, Any]:
+    effective, asked = result.multipliers, result.asked
+    return {
+        "candidate": result.candidate,
+        "role": result.role,
+        "shares": asdict(result.shares),
+        "effective": {
+            "alpha": effective.depth,
+            "beta": effective.width,
+            "gamma": effective.resolution,
+        },
+        "nominal": asdict(asked),
+        "deviation": result.deviation,
+        "realised_factor": result.factor,
+        "macs": result.macs,
+        "params": result.params,
+        "activations": result.activations,
+        "accuracy": result.accuracy,
+        "standard_error": result.standard_error,
+        "trained_seeds": result.seeds,
+    }

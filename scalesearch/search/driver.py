@@ -1,0 +1,222 @@
+"""The driver: asks for candidates, trains them, writes everything down, and can be killed.
+
+It is the ledger's only writer. What an epoch measured is in its checkpoint before it is in the
+ledger, and a run starts where the ledger ends: whatever moment the driver dies at, the same
+command goes on from there and trains no epoch that is on record.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from scalesearch.data import Dataset, load
+from scalesearch.environment import commit, environment
+from scalesearch.errors import SearchError
+from scalesearch.experiment import Experiment
+from scalesearch.records import write_records
+from scalesearch.scaling import Shares
+from scalesearch.search import ledger
+from scalesearch.search.folder import Folder, claim, locked
+from scalesearch.search.plan import Cell, Planned, Space, plan, space
+from scalesearch.search.proposals import proposal
+from scalesearch.training import Epoch, Job, TrainingDiverged, train
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is, after an epoch.
+
+    ``best``: effective shares and mean final accuracy of the best completed candidate so far.
+    ``seconds_left``: at the pace of the epochs trained by this process.
+    """
+
+    trial: int
+    seed: int
+    epoch: Epoch
+    epochs_done: int
+    epochs_total: int
+    failed: int
+    best: tuple[Shares, float] | None
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What stays the same while a search runs."""
+
+    experiment: Experiment
+    folder: Folder
+    study: optuna.Study
+    where: Space
+    planned: tuple[Planned, ...]
+    dataset: Callable[[int], Dataset] = field(repr=False)
+    device: str
+    commit: str
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in total, if every proposal finds a candidate and no run fails."""
+        experiment = self.experiment
+        candidates = len(self.planned) + (experiment.search.asks or 0)
+        return candidates * len(experiment.seeds) * experiment.recipe.epochs
+
+
+def search(
+    experiment: Experiment,
+    results: str | Path | None = None,
+    *,
+    on_epoch: Callable[[Progress], None] | None = None,
+) -> pd.DataFrame:
+    """Train everything the experiment asks for and return its records.
+
+    ``results``: the search's own folder, by default ``results/<name>``; where this experiment was
+    begun there, it goes on. ``on_epoch`` is called after every epoch.
+
+    Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
+    where the experiment cannot be run as it stands.
+    """
+    path = Path(results) if results is not None else Path("results") / experiment.name
+    device = chosen_device(experiment.device)
+    dataset = lru_cache(maxsize=None)(partial(load, experiment.data))
+    facts = _facts(experiment, dataset)
+    first = dataset(experiment.seed)
+    baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
+    where = space(baseline, experiment.budget)
+    planned = plan(experiment.search, where)
+    folder = claim(path, experiment, {**environment(device), "data": facts})
+    with locked(path):
+        study = ledger.open_study(folder.study, experiment.name)
+        setting = _Search(experiment, folder, study, where, planned, dataset, device, commit())
+        for progress in _followed(setting):
+            if on_epoch:
+                on_epoch(progress)
+        return _projected(setting)
+
+
+def chosen_device(name: str) -> str:
+    """``auto`` means CUDA where there is one, and the CPU elsewhere."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SearchError(f"device: {name!r} was asked for, and torch sees no CUDA device")
+    return name
+
+
+def _facts(experiment: Experiment, dataset: Callable[[int], Dataset]) -> dict[str, Any]:
+    """What the images are, for the record: each seed draws its own split of them."""
+    first = dataset(experiment.seed)
+    return {
+        "source": experiment.data.source,
+        "train": len(first.train),
+        "validation": len(first.validation),
+        "pixels": first.pixels,
+        "channels": first.channels,
+        "classes": list(first.class_names),
+        "fingerprints": {str(seed): dataset(seed).fingerprint for seed in experiment.seeds},
+    }
+
+
+def _followed(setting: _Search) -> Iterator[Progress]:
+    """Advance the search and tell how far it is."""
+    began, before = time.monotonic(), len(ledger.records(setting.study))
+    done = before
+    for done, (trial, seed, epoch) in enumerate(_advance(setting), start=before + 1):
+        pace = (time.monotonic() - began) / (done - before)
+        states = [other.state for other in ledger.trials(setting.study)]
+        yield Progress(
+            trial=trial.number,
+            seed=seed,
+            epoch=epoch,
+            epochs_done=done,
+            epochs_total=setting.epochs,
+            failed=states.count(TrialState.FAIL),
+            best=max(ledger.history(setting.study), key=lambda told: told[1], default=None),
+            seconds_left=pace * (setting.epochs - done),
+        )
+
+
+def _advance(setting: _Search) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
+    """Bring the search to its end: what a dead driver left, then the plan, then proposals."""
+    study = setting.study
+    for trial in ledger.trials(study):
+        if trial.state == TrialState.RUNNING:
+            yield from _trained(setting, trial)
+    done = {name for trial in ledger.trials(study) for name in ledger.cells_of(trial)}
+    for planned in setting.planned:
+        if planned.cells[0].name not in done:
+            yield from _trained(setting, ledger.enter(study, planned))
+    for number in range(setting.experiment.search.asks or 0):
+        if f"proposal {number}" not in done:
+            proposed = _proposed(setting, number)
+            if proposed is None:
+                return  # every candidate is trained
+            yield from _trained(setting, ledger.enter(study, proposed))
+
+
+def _proposed(setting: _Search, number: int) -> Planned | None:
+    """The sampler's proposal as the nearest candidate that is not yet trained."""
+    experiment, study = setting.experiment, setting.study
+    past = ledger.history(study)
+    shares = proposal(experiment.search.sampler, experiment.seed, number, past)
+    asked = shares.coefficients(experiment.budget.factor)
+    seen = {trial.user_attrs["candidate"]["candidate"] for trial in ledger.trials(study)}
+    candidate = setting.where.candidate(asked, without=seen)
+    if candidate is None:
+        return None
+    return Planned(candidate, (Cell(f"proposal {number}", "searched", asked),))
+
+
+def _trained(setting: _Search, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
+    """Train every seed of a trial to the end and complete it."""
+    seeds, name = setting.experiment.seeds, trial.user_attrs["candidate"]["candidate"]
+    try:
+        for seed in seeds:
+            for epoch in _run(setting, trial, seed):
+                yield trial, seed, epoch
+    except TrainingDiverged as error:
+        ledger.fail(setting.study, trial, f"diverged: {error}")
+    else:
+        ledger.close(setting.study, trial.number, seeds)
+    _projected(setting)
+    for seed in seeds:
+        setting.folder.checkpoint(name, seed).unlink(missing_ok=True)
+
+
+def _run(setting: _Search, trial: FrozenTrial, seed: int) -> Iterator[Epoch]:
+    """Train one seed from where the ledger ends, and write down every epoch."""
+    name = trial.user_attrs["candidate"]["candidate"]
+    job = Job(
+        architecture=ledger.architecture_of(trial),
+        recipe=setting.experiment.recipe,
+        seed=seed,
+        fingerprint=name,
+        start=len(ledger.recorded(trial, seed)),
+        checkpoint=setting.folder.checkpoint(name, seed),
+    )
+    if job.start == job.last:
+        return
+    for epoch in train(job, setting.dataset(seed), device=setting.device):
+        measured = asdict(epoch)
+        row = {"seed": seed, "epoch": measured.pop("index"), **measured}
+        row |= {"device": setting.device, "commit": setting.commit}
+        ledger.record(setting.study, trial, row)
+        yield epoch
+
+
+def _projected(setting: _Search) -> pd.DataFrame:
+    """The records so far, written beside the study."""
+    records = ledger.records(setting.study)
+    write_records(setting.folder.records, records)
+    return records

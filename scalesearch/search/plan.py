@@ -1,0 +1,206 @@
+"""Which candidates a search trains: the references, and the cells of a grid.
+
+A plan is made before anything is trained. Its cells have names that do not change, so that a
+search that was stopped knows what it has done.
+"""
+
+import math
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from scalesearch.architectures import Architecture
+from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.isocost import (
+    Candidate,
+    isocost,
+    nearest_candidate,
+    nominal_candidate,
+)
+from scalesearch.errors import ArchitectureError, SearchError
+from scalesearch.experiment import SearchSpec
+from scalesearch.scaling import Coefficients, Shares
+
+PAPER = Coefficients(1.2, 1.1, 1.15)
+FAR = 0.05
+"""Distance on the simplex from which on a candidate is said to stand in for what was asked."""
+
+NOMINAL_MESH = 24
+"""Directions tried along each axis to list the distinct networks of a nominal budget."""
+
+REFERENCE_SHARES: dict[str, Shares] = {
+    "depth": Shares(1.0, 0.0, 0.0),
+    "width": Shares(0.0, 1.0, 0.0),
+    "resolution": Shares(0.0, 0.0, 1.0),
+    "uniform": Shares(1 / 3, 1 / 3, 1 / 3),
+    "paper": PAPER.shares,
+}
+
+
+class StrayWarning(UserWarning):
+    """A network that costs, or divides the budget, noticeably otherwise than was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing asked of the search: a role and the coefficients it asks for."""
+
+    name: str
+    role: str
+    asked: Coefficients
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A candidate and the cells it stands for; the first one names it."""
+
+    candidate: Candidate
+    cells: tuple[Cell, ...]
+
+    @property
+    def role(self) -> str:
+        """``searched``, a reference's name, or several, joined by ``+``."""
+        return "+".join(dict.fromkeys(cell.role for cell in self.cells))
+
+    @property
+    def deviations(self) -> dict[str, float]:
+        """Distance on the simplex from each cell's shares to the candidate's."""
+        return {c.name: c.asked.shares.distance(self.candidate.shares) for c in self.cells}
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where candidates come from: the iso-cost set, or whatever nominal coefficients give."""
+
+    baseline: Architecture
+    budget: Budget
+    candidates: tuple[Candidate, ...] = field(repr=False)
+
+    def candidate(self, asked: Coefficients, without: Collection[str] = ()) -> Candidate | None:
+        """The candidate for these coefficients that is not in ``without`` (fingerprints).
+
+        Realised: the nearest on the simplex. Nominal: the very network that the coefficients give,
+        and the nearest new one where it is not new. None where all are in ``without``.
+        """
+        if self.budget.mode == "nominal":
+            exact = nominal_candidate(self.baseline, asked.at(1.0), self.budget)
+            if exact.fingerprint not in without:
+                return exact
+        return nearest_candidate(self.candidates, asked.shares, without)
+
+
+def space(baseline: Architecture, budget: Budget) -> Space:
+    """The candidates of a budget. Raises ArchitectureError where there is none."""
+    if budget.mode == "realised":
+        return Space(baseline, budget, isocost(baseline, budget))
+    directions = (cell.asked for cell in lattice(NOMINAL_MESH, budget.factor))
+    given = (nominal_candidate(baseline, asked.at(1.0), budget) for asked in directions)
+    return Space(baseline, budget, tuple({c.fingerprint: c for c in given}.values()))
+
+
+def lattice(step: int, factor: float) -> Iterator[Cell]:
+    """All shares that are multiples of 1/step: (step + 1)(step + 2)/2 cells, corners included."""
+    for depth, width in product(range(step + 1), repeat=2):
+        if (resolution := step - depth - width) >= 0:
+            shares = Shares(depth / step, width / step, resolution / step)
+            name = f"lattice {depth}-{width}-{resolution} of {step}"
+            yield Cell(name, "searched", shares.coefficients(factor))
+
+
+def cartesian(search: SearchSpec, factor: float) -> Iterator[Cell]:
+    """The classic grid: coefficients ``step`` apart whose product is near the factor."""
+    step = search.step or 0.05
+    axes = (_spaced(*bounds, step) for bounds in (search.alpha, search.beta, search.gamma))
+    for alpha, beta, gamma in product(*axes):
+        asked = Coefficients(alpha, beta, gamma)
+        if abs(asked.factor - factor) <= search.product_tolerance + 1e-9:
+            yield Cell(f"cartesian {alpha:g} {beta:g} {gamma:g}", "searched", asked)
+
+
+def references(names: Sequence[str], factor: float) -> Iterator[Cell]:
+    """The points every search is compared with. The paper's triple stays as published where the
+    factor is its own, and keeps its direction elsewhere."""
+    for name in names:
+        asked = REFERENCE_SHARES[name].coefficients(factor)
+        if name == "paper" and factor == 2:
+            asked = PAPER
+        yield Cell(f"reference {name}", name, asked)
+
+
+def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
+    """Everything that is known before training: the references, then a grid's cells.
+
+    A lattice cell takes the nearest candidate that no other cell has taken; a reference shares a
+    candidate with whatever asks for the same one. Cells of the classic grid that are one network
+    are one candidate. Raises SearchError where a grid has no cell.
+    """
+    factor = where.budget.factor
+    planned: dict[str, Planned] = {}
+    for cell in references(search.references, factor):
+        _assign(planned, where.candidate(cell.asked), cell)
+    if search.sampler == "lattice":
+        cells = list(lattice(int(search.step or 4), factor))[: search.trials]
+        taken: set[str] = set()
+        for cell in cells:
+            candidate = where.candidate(cell.asked, without=taken)
+            if candidate is not None:
+                taken.add(candidate.fingerprint)
+                _assign(planned, candidate, cell)
+    elif search.sampler == "cartesian":
+        cells = list(cartesian(search, factor))
+        if not cells:
+            raise SearchError(
+                f"search: no cell of the grid has |alpha * beta^2 * gamma^2 - {factor:g}| <= "
+                f"{search.product_tolerance:g}; widen product_tolerance or the ranges"
+            )
+        for cell in cells:
+            try:
+                candidate = where.candidate(cell.asked)
+            except ArchitectureError:
+                continue  # coefficients that rounding takes back to the baseline
+            full = search.trials is not None and len(planned) >= search.trials
+            if candidate is not None and (candidate.fingerprint in planned or not full):
+                _assign(planned, candidate, cell)
+    _warn_of_strays(planned.values(), where.budget)
+    return tuple(planned.values())
+
+
+def _assign(planned: dict[str, Planned], candidate: Candidate | None, cell: Cell) -> None:
+    if candidate is None:
+        return
+    held = planned.get(candidate.fingerprint, Planned(candidate, ()))
+    planned[candidate.fingerprint] = replace(held, cells=(*held.cells, cell))
+
+
+def _warn_of_strays(planned: Collection[Planned], budget: Budget) -> None:
+    for item in planned:
+        for cell in item.cells:
+            far = item.deviations[cell.name]
+            if budget.mode == "realised" and cell.role != "searched" and far > FAR:
+                warnings.warn(
+                    f"reference {cell.role}: no candidate within {FAR} of it; the nearest divides "
+                    f"the budget {_percent(item.candidate.shares)} (distance {far:.2f})",
+                    StrayWarning,
+                    stacklevel=3,
+                )
+    factors = [item.candidate.factor for item in planned]
+    if budget.mode == "nominal" and not all(map(budget.meets, factors)):
+        stray = sum(not budget.meets(factor) for factor in factors)
+        warnings.warn(
+            f"nominal budget: {stray} of {len(factors)} networks cost other than "
+            f"{budget.factor:g}x +-{budget.tolerance:.0%}, from {min(factors):.2f}x to "
+            f"{max(factors):.2f}x; they are not compute-matched (mode: realised makes them so)",
+            StrayWarning,
+            stacklevel=3,
+        )
+
+
+def _percent(shares: Shares) -> str:
+    return (
+        f"{shares.depth:.0%} depth, {shares.width:.0%} width, {shares.resolution:.0%} resolution"
+    )
+
+
+def _spaced(low: float, high: float, step: float) -> list[float]:
+    return [round(low + i * step, 10) for i in range(math.floor((high - low) / step + 1e-9) + 1)]
