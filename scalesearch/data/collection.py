@@ -17,6 +17,8 @@ Rows = NDArray[np.int64]
 
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
+TEST_SEED = 0
+"""Ranks the images that test is drawn from, whatever the seed of a run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,17 +60,21 @@ Strata = tuple[Rows, ...]
 def draw(collection: Collection, spec: DataSpec, seed: int) -> Draw:
     """Stratified rows for training, validation and test.
 
-    One seeded ranking serves all three. Test is taken from its front, validation from what
-    follows, training from its back; so a larger sample contains the smaller one, and test depends
-    on the seed alone. Every class keeps an image to train on.
+    Test is the same for every seed, so that no seed trains on what another is tested on. From the
+    other images, ranked by the seed, validation is taken from the front and training from the
+    back; so a larger sample contains the smaller one. Every class keeps an image to train on.
 
     Raises DataError where more samples are asked for than there are.
     """
     rest, given_validation, test = (
-        _strata(collection, part, seed) for part in ("train", "validation", "test")
+        _ranked(collection, _strata(collection, part), TEST_SEED)
+        for part in ("train", "validation", "test")
     )
     if not _size(test):
         test, rest = _front(rest, _fraction(TEST_FRACTION, rest))
+    rest, given_validation = (
+        _ranked(collection, strata, seed) for strata in (rest, given_validation)
+    )
     validation, rest = _validation(collection, spec, rest, given_validation)
     available = _size(rest)
     wanted = available if spec.train_samples is None else spec.train_samples
@@ -102,14 +108,19 @@ def _validation(
     return _front(rest, _fraction(VALIDATION_FRACTION, rest) if wanted is None else wanted)
 
 
-def _strata(collection: Collection, part: Part, seed: int) -> Strata:
-    """Rows of one part by class, ranked by a hash of seed and name.
+def _ranked(collection: Collection, strata: Strata, seed: int) -> Strata:
+    """Each class's rows in the order of a hash of seed and name.
 
     A hash, because it does not change with the version of a random generator, and because images
     that are added to a source leave the order of the others alone.
     """
+    ranks = (sorted(rows, key=lambda row: _rank(seed, collection.names[row])) for rows in strata)
+    return tuple(np.array(rows, dtype=np.int64) for rows in ranks)
+
+
+def _strata(collection: Collection, part: Part) -> Strata:
+    """Rows of one part by class."""
     rows = [row for row, its_part in enumerate(collection.parts) if its_part == part]
-    rows.sort(key=lambda row: _rank(seed, collection.names[row]))
     strata: tuple[list[int], ...] = tuple([] for _ in collection.class_names)
     for row in rows:
         strata[collection.labels[row]].append(row)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from scalesearch.data.collection import Collection, draw
+from scalesearch.data.collection import TEST_SEED, Collection, draw
 from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
 from scalesearch.data.decoding import Progress
 from scalesearch.data.digits import read_digits
@@ -46,15 +46,15 @@ def load(
 
 
 def load_test(
-    spec: DataSpec, seed: int, cache: Path | None = None, *, progress: Progress | None = None
+    spec: DataSpec, cache: Path | None = None, *, progress: Progress | None = None
 ) -> Split:
-    """The test images that belong to ``load(spec, seed)``: never among its images.
+    """The test images: never among those of ``load``, whatever its seed.
 
-    A fifth of the images where the source has no test images of its own; the number of training
-    and validation samples does not change which.
+    A fifth of the images where the source has no test images of its own; neither seed nor number
+    of training and validation samples changes which.
     """
     collection = _collection(spec, cache, progress)
-    return collection.split(draw(collection, spec, seed).test)
+    return collection.split(draw(collection, spec, TEST_SEED).test)
 
 
 def _collection(spec: DataSpec, cache: Path | None, progress: Progress | None) -> Collection:

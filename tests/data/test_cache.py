@@ -42,7 +42,7 @@ def spec(root) -> DataSpec:
 
 def test_a_folder_is_decoded_once_for_all_splits_and_seeds(spec, cache, decodings):
     first, second = load(spec, 0, cache), load(spec, 0, cache)
-    load_test(spec, 1, cache)
+    load_test(spec, cache)
     load(DataSpec(source=spec.source, train_samples=4), 2, cache)
     assert decodings == [16]
     assert first.fingerprint == second.fingerprint

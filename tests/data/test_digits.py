@@ -14,7 +14,7 @@ from scalesearch.experiment import DataSpec
 def test_digits_are_the_originals_on_the_scale_of_bytes():
     originals = {tuple(np.rint(d.flatten() * 255 / 16).astype(int)) for d in load_digits().images}
     data = load(DataSpec(), 0)
-    ours = torch.cat([data.train.images, data.validation.images, load_test(DataSpec(), 0).images])
+    ours = torch.cat([data.train.images, data.validation.images, load_test(DataSpec()).images])
     assert len(ours) == 1797
     assert {tuple(image) for image in ours.flatten(1).tolist()} == originals
 
@@ -27,13 +27,13 @@ def test_digits_are_grey_unmirrored_and_have_ten_classes():
 
 
 def test_digits_split_into_a_fifth_for_test_and_a_tenth_of_the_rest_for_validation():
-    data, test = load(DataSpec(), 0), load_test(DataSpec(), 0)
+    data, test = load(DataSpec(), 0), load_test(DataSpec())
     assert (len(test), len(data.validation), len(data.train)) == (359, 144, 1294)
 
 
 def test_every_split_of_digits_is_stratified():
     data = load(DataSpec(), 0)
-    for split in (data.train, data.validation, load_test(DataSpec(), 0)):
+    for split in (data.train, data.validation, load_test(DataSpec())):
         share = split.labels.bincount(minlength=10) / len(split)
         assert torch.allclose(share, torch.full((10,), 0.1), atol=0.012)
 
