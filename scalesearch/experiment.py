@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from scalesearch.architectures import BASELINES, Architecture, baseline
 from scalesearch.architectures.budget import Budget
 from scalesearch.errors import ExperimentError
+from scalesearch.files import write_text
 from scalesearch.recipe import PRESETS, Recipe
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper"]
@@ -57,9 +58,7 @@ class BaselineSpec:
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """
         options = {
-            option: value
-            for option, value in {**known, **_given(self)}.items()
-            if option != "name"
+            option: value for option, value in {**known, **_given(self)}.items() if option != "name"
         }
         return baseline(self.name, **options)
 
@@ -200,7 +199,7 @@ def to_document(experiment: Experiment) -> dict[str, Any]:
 
 def write_experiment(path: Path, experiment: Experiment) -> None:
     """Write the resolved experiment as YAML that ``read_experiment`` reads back."""
-    path.write_text(yaml.safe_dump(to_document(experiment), sort_keys=False))
+    write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
 
 
 def differences(one: Experiment, other: Experiment) -> list[str]:

@@ -1,6 +1,5 @@
 """The results table: one row for each (candidate, seed, epoch), flat scalars only."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from scalesearch.errors import SearchError
+from scalesearch.files import write_text
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",  # the study's number for the candidate
@@ -49,9 +49,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def write_records(path: Path, records: pd.DataFrame) -> None:
     """Write the table as CSV, whole or not at all; floats keep every digit."""
-    torn = path.with_suffix(".csv.partial")
-    records.to_csv(torn, index=False)
-    os.replace(torn, path)
+    write_text(path, records.to_csv(index=False))
 
 
 def read_records(path: str | Path) -> pd.DataFrame:

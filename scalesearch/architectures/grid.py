@@ -6,7 +6,7 @@ pairs and one small matrix product for each depth; memory does not grow with the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -116,7 +116,10 @@ def _per_block(
 
 
 def _stem_and_head(
-    baseline: Architecture, stem: NDArray[np.int64], last: NDArray[np.int64], head: NDArray[np.int64]
+    baseline: Architecture,
+    stem: NDArray[np.int64],
+    last: NDArray[np.int64],
+    head: NDArray[np.int64],
 ) -> tuple[BlockTerms, BlockTerms]:
     weights = baseline.in_channels * baseline.stem_kernel**2 * stem
     classes = baseline.num_classes
@@ -124,7 +127,13 @@ def _stem_and_head(
     return (
         BlockTerms(weights + 2 * stem, 0, weights, 0, 0, stem, 0),
         BlockTerms(
-            last * head + 2 * head + classifier + classes, 0, last * head, classifier, 0, head, classes
+            last * head + 2 * head + classifier + classes,
+            0,
+            last * head,
+            classifier,
+            0,
+            head,
+            classes,
         ),
     )
 

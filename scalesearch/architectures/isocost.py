@@ -132,9 +132,7 @@ def stuck_axes(
             )
 
 
-def _candidate(
-    network: Architecture, realised: Multipliers, budget: Budget, own: int
-) -> Candidate:
+def _candidate(network: Architecture, realised: Multipliers, budget: Budget, own: int) -> Candidate:
     spent = cost(network)
     return Candidate(
         architecture=network,

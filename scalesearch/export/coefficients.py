@@ -1,7 +1,6 @@
 """``coefficients.json``: the answer with everything needed to judge and to repeat it."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from scalesearch.analysis.answer import Answer, Result
 from scalesearch.architectures import cost
 from scalesearch.experiment import Experiment, to_document
+from scalesearch.files import write_text
 
 SCHEMA = "scalesearch/coefficients"
 VERSION = 1
@@ -48,8 +48,8 @@ def coefficients_document(
             **shape,
             "resolution": baseline.resolution,
             "stem_stride": baseline.stem_stride,
-            **asdict(cost(baseline)),
         },
+        "baseline_cost": asdict(cost(baseline)),
         "data": {**resolved["data"], **data},
         "recipe": resolved["recipe"],
         "environment": {key: value for key, value in environment.items() if key != "data"},
@@ -59,9 +59,7 @@ def coefficients_document(
 
 def write_coefficients(path: Path, document: dict[str, Any]) -> None:
     """Write the document, whole or not at all."""
-    torn = path.with_name(f".{path.name}.partial")
-    torn.write_text(json.dumps(document, indent=2) + "\n")
-    os.replace(torn, path)
+    write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def _result(result: Result) -> dict[str, Any]:

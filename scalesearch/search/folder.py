@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from scalesearch.experiment import (
     read_experiment,
     write_experiment,
 )
+from scalesearch.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def claim(path: Path, experiment: Experiment, facts: dict[str, Any]) -> Folder:
         folder.path.mkdir(parents=True, exist_ok=True)
         write_experiment(folder.experiment, experiment)
     if not folder.environment.exists():
-        _write(folder.environment, json.dumps(facts, indent=2) + "\n")
+        write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
     (folder.path / "checkpoints").mkdir(exist_ok=True)
     return folder
 
@@ -84,9 +84,3 @@ def locked(path: Path) -> Iterator[None]:
                 f"{path}: another search is running in this folder; wait for it or stop it"
             ) from None
         yield
-
-
-def _write(path: Path, text: str) -> None:
-    torn = path.with_name(f".{path.name}.partial")
-    torn.write_text(text)
-    os.replace(torn, path)

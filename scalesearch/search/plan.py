@@ -20,10 +20,10 @@ from scalesearch.architectures.isocost import (
 )
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import SearchSpec
+from scalesearch.published import PAPER
 from scalesearch.scaling import Coefficients, Shares
 
-PAPER = Coefficients(1.2, 1.1, 1.15)
-FAR = 0.05
+FAR = 0.1
 """Distance on the simplex from which on a candidate is said to stand in for what was asked."""
 
 NOMINAL_MESH = 24
@@ -197,9 +197,7 @@ def _warn_of_strays(planned: Collection[Planned], budget: Budget) -> None:
 
 
 def _percent(shares: Shares) -> str:
-    return (
-        f"{shares.depth:.0%} depth, {shares.width:.0%} width, {shares.resolution:.0%} resolution"
-    )
+    return f"{shares.depth:.0%} depth, {shares.width:.0%} width, {shares.resolution:.0%} resolution"
 
 
 def _spaced(low: float, high: float, step: float) -> list[float]:

@@ -40,6 +40,7 @@ def proposal(
     sampler: str, seed: int, number: int, history: Sequence[tuple[Shares, float]]
 ) -> Shares:
     """The shares to try as proposal ``number`` (from 0), after these shares gave these values."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         # A Sobol sequence is one sequence, of one seed, read on to its current place.

@@ -1,0 +1,78 @@
+"""What a person sees while a search runs; everything goes to standard error."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalesearch.search import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def shown() -> "Iterator[Callable[[Progress], None]]":
+    """A bar on a terminal, a plain line every ten seconds elsewhere."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    bar = Bar(
+        TextColumn("{task.percentage:>3.0f}%"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed}/{task.total} epochs   {task.fields[text]}"),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task: TaskID | None = None
+
+        def update(progress: "Progress") -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task("search", total=progress.epochs_total, text="")
+            bar.update(task, completed=progress.epochs_done, text=line(progress))
+
+        yield update
+
+
+class _Lines:
+    """Plain lines, not too many of them."""
+
+    def __init__(self) -> None:
+        self.last = float("-inf")
+
+    def __call__(self, progress: "Progress") -> None:
+        now, over = time.monotonic(), progress.epochs_done == progress.epochs_total
+        if now - self.last >= SECONDS_BETWEEN_LINES or over:
+            self.last = now
+            count = f"{progress.epochs_done}/{progress.epochs_total} epochs"
+            print(f"{count}   {line(progress)}", file=sys.stderr, flush=True)
+
+
+def line(progress: "Progress") -> str:
+    """Time left, the best so far, pace, failures."""
+    parts = [f"{_clock(progress.seconds_left)} left"]
+    if progress.best is not None:
+        shares, accuracy = progress.best
+        parts.append(
+            f"best so far {accuracy:.3f} at depth {shares.depth:.2f} width {shares.width:.2f} "
+            f"resolution {shares.resolution:.2f}"
+        )
+    parts.append(f"{progress.epoch.images_per_second:,.0f} img/s")
+    parts.append(f"{progress.failed} failed")
+    return "   ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

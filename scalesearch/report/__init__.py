@@ -1,0 +1,6 @@
+"""A results folder, brought up to date from its records."""
+
+from scalesearch.report.results import write_results
+from scalesearch.report.status import Status, status
+
+__all__ = ["Status", "status", "write_results"]

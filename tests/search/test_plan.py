@@ -1,0 +1,125 @@
+"""What is trained is known, and named, before anything is trained."""
+
+import warnings
+
+import pytest
+
+from scalesearch.architectures import efficientnet_b0
+from scalesearch.architectures.budget import Budget
+from scalesearch.errors import SearchError
+from scalesearch.experiment import SearchSpec
+from scalesearch.scaling import Coefficients, Shares
+from scalesearch.search.plan import (
+    StrayWarning,
+    cartesian,
+    lattice,
+    plan,
+    references,
+    space,
+)
+
+PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
+
+
+@pytest.fixture(scope="module")
+def realised():
+    return space(PROXY, Budget())
+
+
+def test_a_lattice_has_every_share_that_is_a_multiple_of_its_step():
+    cells = list(lattice(4, 2.0))
+    assert len(cells) == 15
+    assert len({cell.name for cell in cells}) == 15
+    for cell in cells:
+        assert cell.asked.factor == pytest.approx(2.0)
+        assert all(abs(4 * s - round(4 * s)) < 1e-9 for s in cell.asked.shares.as_tuple())
+
+
+def test_the_classic_grid_keeps_the_cells_near_the_factor():
+    search = SearchSpec(sampler="cartesian")
+    asked = [cell.asked for cell in cartesian(search, 2.0)]
+    assert Coefficients(1.2, 1.1, 1.15) in asked
+    assert all(abs(a.factor - 2.0) <= 0.1 + 1e-9 for a in asked)
+    everywhere = cartesian(SearchSpec(sampler="cartesian", product_tolerance=100), 2.0)
+    assert len(list(everywhere)) == 21 * 11 * 11
+
+
+def test_a_grid_without_cells_is_refused():
+    narrow = SearchSpec(sampler="cartesian", alpha=(1, 1), beta=(1, 1), gamma=(1, 1))
+    with pytest.raises(SearchError, match=r"no cell of the grid .* <= 0\.1; widen"):
+        plan(narrow, space(PROXY, Budget()))
+
+
+def test_a_lattice_trains_each_network_once_and_references_share_its_corners(realised):
+    planned = plan(SearchSpec(sampler="lattice", step=4), realised)
+    fingerprints = [item.candidate.fingerprint for item in planned]
+    assert len(set(fingerprints)) == len(fingerprints)
+    searched = [item for item in planned if "searched" in item.role.split("+")]
+    assert len(searched) == 15
+    roles = {item.role for item in planned}
+    assert {"depth+searched", "width+searched", "resolution+searched"} <= roles
+    corner = next(item for item in planned if item.role == "depth+searched")
+    assert corner.candidate.shares.distance(Shares(1, 0, 0)) < 1e-9
+
+
+def test_every_planned_network_is_within_the_tolerance(realised):
+    for item in plan(SearchSpec(sampler="lattice", step=5), realised):
+        assert abs(item.candidate.factor / 2 - 1) <= 0.02
+
+
+def test_a_plan_is_the_same_every_time(realised):
+    search = SearchSpec(sampler="lattice", step=4)
+    assert plan(search, realised) == plan(search, realised)
+
+
+def test_cells_of_the_classic_grid_that_are_one_network_are_one_candidate():
+    budget = Budget(mode="nominal", rounding="official")
+    search = SearchSpec(sampler="cartesian")
+    with pytest.warns(StrayWarning, match="not compute-matched"):
+        planned = plan(search, space(PROXY, budget))
+    cells = [cell.name for item in planned for cell in item.cells if cell.role == "searched"]
+    assert len(cells) == len(set(cells)) == len(list(cartesian(search, 2.0)))
+    assert len(planned) < len(cells)
+
+
+def test_nominal_references_are_what_the_coefficients_give():
+    where = space(efficientnet_b0(), Budget(mode="nominal", rounding="official"))
+    with pytest.warns(StrayWarning):
+        planned = plan(SearchSpec(sampler="tpe"), where)
+    paper = next(item for item in planned if "paper" in item.role)
+    assert paper.candidate.factor == pytest.approx(2.57, abs=0.01)
+    assert paper.candidate.architecture.resolution == round(224 * 1.15)
+
+
+def test_a_reference_that_the_baseline_cannot_realise_is_flagged():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        where = space(efficientnet_b0(resolution=32), Budget())
+    with pytest.warns(StrayWarning, match=r"reference resolution: no candidate within 0\.05"):
+        plan(SearchSpec(sampler="tpe"), where)
+
+
+def test_the_paper_keeps_its_direction_under_another_factor():
+    two, four = (next(references(["paper"], factor)).asked for factor in (2.0, 4.0))
+    assert two == Coefficients(1.2, 1.1, 1.15)
+    assert four.factor == pytest.approx(4.0)
+    assert four.shares.distance(two.shares) < 1e-9
+
+
+def test_trials_cut_a_grid_short(realised):
+    planned = plan(SearchSpec(sampler="lattice", step=4, trials=3), realised)
+    assert sum("searched" in item.role for item in planned) == 3
+
+
+def test_a_nominal_space_proposes_the_nearest_new_network_when_its_own_is_taken():
+    where = space(PROXY, Budget(mode="nominal", rounding="official"))
+    asked = Coefficients(1.2, 1.1, 1.15)
+    first = where.candidate(asked)
+    second = where.candidate(asked, without={first.fingerprint})
+    assert second.fingerprint != first.fingerprint
+    assert (
+        where.candidate(
+            asked, without={c.fingerprint for c in where.candidates} | {first.fingerprint}
+        )
+        is None
+    )

@@ -1,0 +1,68 @@
+"""Samplers see the simplex as a square, and a proposal depends on its history alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalesearch.scaling import Shares
+from scalesearch.search.proposals import SAMPLERS, STARTUP, from_square, proposal, to_square
+
+unit = st.floats(0.001, 1.0)
+HISTORY = [(from_square((i + 0.5) / 12, (7 * i % 12 + 0.5) / 12), 1.0 - i / 12) for i in range(12)]
+
+
+@given(unit, unit)
+def test_the_square_maps_one_to_one_onto_the_simplex(u, v):
+    shares = from_square(u, v)
+    assert all(share >= 0 for share in shares.as_tuple())
+    assert to_square(shares) == pytest.approx((u, v), abs=1e-6)
+
+
+@pytest.mark.parametrize("corner", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+def test_corners_come_back_as_themselves(corner):
+    assert from_square(*to_square(Shares(*corner))).distance(Shares(*corner)) < 1e-9
+
+
+def test_equal_areas_of_the_square_are_equal_areas_of_the_simplex():
+    mesh = [from_square((i + 0.5) / 60, (j + 0.5) / 60) for i in range(60) for j in range(60)]
+    for axis in ("depth", "width", "resolution"):
+        # Of a triangle, a quarter lies where one share exceeds a half.
+        assert sum(getattr(s, axis) > 0.5 for s in mesh) / len(mesh) == pytest.approx(
+            0.25, abs=0.02
+        )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_proposal_follows_from_seed_number_and_history(sampler):
+    again = [proposal(sampler, 3, 9, HISTORY) for _ in range(2)]
+    assert again[0] == again[1]
+    assert proposal(sampler, 4, 9, HISTORY) != again[0]
+    assert proposal(sampler, 3, 10, HISTORY) != again[0]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_model_learns_from_its_history(sampler):
+    assert len(HISTORY) > STARTUP
+    mirrored = [(shares, 1 - value) for shares, value in HISTORY]
+    assert proposal(sampler, 3, 9, HISTORY) != proposal(sampler, 3, 9, mirrored)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_a_model_goes_where_accuracy_is(sampler):
+    def accuracy(shares):
+        return 0.8 - shares.distance(Shares(0.2, 0.6, 0.2)) ** 2
+
+    def regret(sampler):
+        told = [(s, accuracy(s)) for s, _ in HISTORY]
+        for number in range(12):
+            shares = proposal(sampler, 0, number, told)
+            told.append((shares, accuracy(shares)))
+        return 0.8 - max(value for _, value in told[len(HISTORY) :])
+
+    assert regret(sampler) < 0.01
+
+
+def test_sobol_fills_the_square_more_evenly_than_chance():
+    points = [to_square(proposal("sobol", 0, number, [])) for number in range(1, 17)]
+    cells = {(int(4 * u), int(4 * v)) for u, v in points}
+    assert len(cells) >= 14
