@@ -15,7 +15,7 @@ from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.grid import grid_around
-from scalesearch.architectures.levels import width_levels
+from scalesearch.architectures.levels import width_level
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
@@ -84,10 +84,10 @@ def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget
     Raises ArchitectureError where rounding leaves the baseline as it is.
     """
     network = scaled(baseline, asked, budget.profile)
-    levels = width_levels(baseline, budget.profile, 0.0, max(1.0, asked.width) * 2)
-    width = next(level.multiplier for level in levels if level.setting == network.widths)
     realised = Multipliers(
-        network.blocks / baseline.blocks, width, network.resolution / baseline.resolution
+        network.blocks / baseline.blocks,
+        width_level(baseline, budget.profile, asked.width).multiplier,
+        network.resolution / baseline.resolution,
     )
     if network == baseline:
         raise ArchitectureError(

@@ -4,6 +4,7 @@ Multipliers are real numbers and networks are not: every alpha in (1, 1.25] give
 depth under the official rounding. A level is one setting with the multiplier it amounts to.
 """
 
+import bisect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,6 +57,27 @@ def width_levels(
     levels.append(Level(baseline.widths, 1.0, 1.0, 1.0))
     kept = (level for level in levels if _between(low, level.multiplier, high))
     return sorted(kept, key=lambda level: level.multiplier)
+
+
+def width_level(baseline: Architecture, rounding: Rounding, width: float) -> Level[tuple[int, ...]]:
+    """The level that a width multiplier falls into."""
+    widths = scaled_widths(baseline, width, rounding)
+    if widths == baseline.widths:
+        return Level(widths, 1.0, 1.0, 1.0)
+    edges = {1.0} | rounding.width_edges(baseline.exact_widths or baseline.widths, 2 * width)
+    bounds = [0.0, *sorted(edges)]
+    last = bisect.bisect_right(bounds, width)
+    first = last - 1
+    while first and scaled_widths(baseline, _middle(bounds, first - 1), rounding) == widths:
+        first -= 1
+    while scaled_widths(baseline, _middle(bounds, last), rounding) == widths:
+        last += 1
+    low, high = bounds[first], bounds[last]
+    return Level(widths, (low + high) / 2, low, high)
+
+
+def _middle(bounds: list[float], index: int) -> float:
+    return (bounds[index] + bounds[index + 1]) / 2
 
 
 def resolution_levels(

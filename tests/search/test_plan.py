@@ -95,8 +95,8 @@ def test_a_reference_that_the_baseline_cannot_realise_is_flagged():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         where = space(efficientnet_b0(resolution=32), Budget())
-    with pytest.warns(StrayWarning, match=r"reference resolution: no candidate within 0\.05"):
-        plan(SearchSpec(sampler="tpe"), where)
+    with pytest.warns(StrayWarning, match=r"reference resolution: no candidate within 0\.1"):
+        plan(SearchSpec(sampler="tpe", references=("resolution",)), where)
 
 
 def test_the_paper_keeps_its_direction_under_another_factor():

@@ -34,10 +34,10 @@ def test_equal_areas_of_the_square_are_equal_areas_of_the_simplex():
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_proposal_follows_from_seed_number_and_history(sampler):
-    again = [proposal(sampler, 3, 9, HISTORY) for _ in range(2)]
-    assert again[0] == again[1]
-    assert proposal(sampler, 4, 9, HISTORY) != again[0]
-    assert proposal(sampler, 3, 10, HISTORY) != again[0]
+    first = HISTORY[:5]  # few enough that every sampler still draws by chance
+    assert proposal(sampler, 3, 9, first) == proposal(sampler, 3, 9, first)
+    assert proposal(sampler, 4, 9, first) != proposal(sampler, 3, 9, first)
+    assert proposal(sampler, 3, 10, first) != proposal(sampler, 3, 9, first)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
