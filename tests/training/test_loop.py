@@ -60,7 +60,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Ten
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("adamw", 0.02)])
 def test_it_learns(job: Job, dataset: Dataset, optimizer: str, rate: float) -> None:
     recipe = replace(
-        job.recipe, epochs=6, optimizer=optimizer, learning_rate=rate, dropout=0, drop_connect=0
+        job.recipe, epochs=10, optimizer=optimizer, learning_rate=rate, dropout=0, drop_connect=0
     )
     epochs = trained(replace(job, recipe=recipe), dataset)
     assert epochs[-1].accuracy > 0.9
