@@ -2,7 +2,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from scalesearch.scaling import (
@@ -220,6 +220,16 @@ def test_one_block_more_in_total_goes_to_one_stage_and_comes_from_none(weights, 
 @given(counts, st.integers(1, 5))
 def test_whole_multiples_of_the_weights_are_met_exactly(weights, times):
     assert apportioned(weights, times * sum(weights)) == tuple(times * one for one in weights)
+
+
+@given(counts, st.integers(1, 80))
+@example([10, 3], 7)
+def test_quotas_are_rounded_to_the_nearest_wherever_that_sums_to_the_total(weights, total):
+    quotas = [total * weight / sum(weights) for weight in weights]
+    nearest = tuple(round(quota) for quota in quotas)
+    assume(sum(nearest) == total and min(nearest) >= 1)
+    assume(all(abs(quota % 1 - 0.5) > 1e-9 for quota in quotas))
+    assert apportioned(weights, total) == nearest
 
 
 # What is refused
