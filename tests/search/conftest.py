@@ -1,12 +1,8 @@
 """A real search, small enough to run many times: digits at 8 pixels on a network of six blocks."""
 
-import warnings
-
 import pytest
 
 from scalesearch.experiment import experiment_from
-
-warnings.simplefilter("error")
 
 
 def tiny_document(**search):

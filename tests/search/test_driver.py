@@ -1,0 +1,221 @@
+"""Whatever moment a search stops at, it ends as if it had not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalesearch.errors import ArchitectureError, DataError, SearchError
+from scalesearch.experiment import experiment_from, write_experiment
+from scalesearch.records import KEY, read_records
+from scalesearch.search import driver, ledger, proposals, search
+from scalesearch.training import TrainingDiverged
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::scalesearch.architectures.isocost.AxisWarning",
+    "ignore::scalesearch.search.plan.StrayWarning",
+)
+TIMED = ["seconds", "images_per_second"]
+SAMPLERS = ["lattice", "cartesian", "tpe", "gp", "sobol", "random"]
+SHORT = {"trials": 3, "references": ["uniform"]}
+
+
+class Killed(BaseException):
+    """What no handler of ours may catch."""
+
+
+def killed_after(epochs):
+    """Stop a search when it reports its n-th epoch."""
+
+    def on_epoch(progress):
+        nonlocal epochs
+        epochs -= 1
+        if epochs < 0:
+            raise Killed
+
+    return on_epoch
+
+
+def timeless(records):
+    return records.drop(columns=TIMED)
+
+
+@pytest.fixture(autouse=True)
+def models_start_early(monkeypatch):
+    monkeypatch.setattr(proposals, "STARTUP", 2)
+
+
+def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, tmp_path):
+    records = search(tiny(), tmp_path / "r")
+    assert not records.duplicated(KEY).any()
+    assert (records.groupby(["candidate", "seed"]).size() == 2).all()
+    assert (records.groupby("candidate")["seed"].nunique() == 2).all()
+    assert set("+".join(records["role"]).split("+")) == {
+        "searched", "depth", "width", "resolution", "uniform", "paper",
+    }  # fmt: skip
+    assert (records["factor"] / 2 - 1).abs().max() <= 0.04
+    shares = records[["depth_share", "width_share", "resolution_share"]].sum(axis=1)
+    assert np.allclose(shares, 1)
+    pd.testing.assert_frame_equal(read_records(tmp_path / "r" / "records.csv"), records)
+
+
+def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, monkeypatch):
+    first = search(tiny(**SHORT), tmp_path / "r")
+    monkeypatch.setattr(driver, "train", lambda *a, **k: pytest.fail("trained again"))
+    pd.testing.assert_frame_equal(search(tiny(**SHORT), tmp_path / "r"), first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(tiny, tmp_path, sampler):
+    experiment = tiny(**{**SHORT, "sampler": sampler, "step": None})
+    undisturbed = search(experiment, tmp_path / "one")
+    chance, stops = random.Random(sampler), 0
+    while True:
+        try:
+            resumed = search(
+                experiment, tmp_path / "two", on_epoch=killed_after(chance.randint(1, 6))
+            )
+            break
+        except Killed:
+            stops += 1
+    assert stops >= 1
+    pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+
+
+def test_an_epoch_that_was_checkpointed_but_not_recorded_is_not_trained_again(
+    tiny, tmp_path, monkeypatch
+):
+    experiment = tiny(**SHORT)
+    undisturbed = search(experiment, tmp_path / "one")
+    record, rows = ledger.record, []
+
+    def dies_once(study, trial, row):
+        rows.append({"candidate": trial.user_attrs["candidate"]["candidate"], **row})
+        if len(rows) == 3:
+            raise Killed
+        record(study, trial, row)
+
+    monkeypatch.setattr(ledger, "record", dies_once)
+    with pytest.raises(Killed):
+        search(experiment, tmp_path / "two")
+    resumed = search(experiment, tmp_path / "two")
+    pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+    lost = rows[2]
+    assert rows[3] == lost  # the very measurement, with the seconds that it took the first time
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["lattice", "tpe"])
+def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_path, sampler):
+    experiment = tiny(**{**SHORT, "sampler": sampler, "step": None})
+    undisturbed = search(experiment, tmp_path / "one")
+    write_experiment(tmp_path / "tiny.yaml", experiment)
+    program = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from scalesearch.search import proposals, search; proposals.STARTUP = 2\n"
+        "from scalesearch.experiment import read_experiment\n"
+        f"search(read_experiment({str(tmp_path / 'tiny.yaml')!r}), {str(tmp_path / 'two')!r})\n"
+    )
+    chance, kills = random.Random(sampler), 0
+    for _ in range(60):
+        process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ})
+        _wait_for_work(tmp_path / "two" / "study.db", process)
+        if kills < 4:
+            time.sleep(chance.uniform(0.0, 1.5))
+            process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        kills += 1
+    assert kills >= 1
+    resumed = read_records(tmp_path / "two" / "records.csv")
+    assert not resumed.duplicated(KEY).any()
+    pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+
+
+def _wait_for_work(study, process):
+    while not study.exists() and process.poll() is None:
+        time.sleep(0.02)
+
+
+def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_path):
+    search(tiny(**SHORT), tmp_path / "r")
+    before = (tmp_path / "r" / "experiment.yaml").read_bytes()
+    with pytest.raises(SearchError, match=r"another experiment.*\n  search.seeds: 3 here, 2 there"):
+        search(tiny(**SHORT, seeds=3), tmp_path / "r")
+    assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
+
+
+def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(SearchError, match="need an empty folder or one of this experiment"):
+        search(tiny(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
+    for change, error in (
+        ({"data": {"source": "imagefolder:nowhere"}}, DataError),
+        ({"budget": {"factor": 1.0001, "tolerance": 1e-6}}, ArchitectureError),
+        ({"device": "cuda:77"}, SearchError),
+    ):
+        with pytest.raises(error):
+            search(experiment_from({"name": "x", **change}), tmp_path / "r")
+        assert not (tmp_path / "r").exists()
+
+
+def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path):
+    def second(progress):
+        search(tiny(**SHORT), tmp_path / "r")
+
+    with pytest.raises(SearchError, match="another search is running in this folder"):
+        search(tiny(**SHORT), tmp_path / "r", on_epoch=second)
+
+
+def test_a_candidate_that_diverges_does_not_stop_the_others(tiny, tmp_path, monkeypatch):
+    train, first = driver.train, []
+
+    def diverging(job, dataset, *, device):
+        first.append(job.fingerprint)
+        if job.fingerprint == first[0]:
+            raise TrainingDiverged("loss is nan", ())
+        yield from train(job, dataset, device=device)
+
+    monkeypatch.setattr(driver, "train", diverging)
+    records = search(tiny(**SHORT), tmp_path / "r")
+    assert first[0] not in set(records["candidate"])
+    assert records["candidate"].nunique() == 3
+    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
+    assert ledger.trials(study)[0].user_attrs["failure"] == "diverged: loss is nan"
+
+
+def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path):
+    records = search(tiny(**SHORT), tmp_path / "r")
+    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
+    final = records[records["epoch"] == 2].groupby("trial")["accuracy"].mean()
+    for trial in study.trials:
+        assert trial.value == pytest.approx(final[trial.number])
+        assert set(trial.intermediate_values) == {1, 2}
+        assert sum(trial.params.values()) == pytest.approx(1.0)
+    assert study.best_value == pytest.approx(final.max())
+
+
+def test_candidates_are_paired_by_seed(tiny, tmp_path):
+    seen = {}
+
+    def watch(job, dataset, *, device):
+        seen.setdefault(job.seed, set()).add(dataset.fingerprint)
+        return iter(())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "train", watch)
+        patch.setattr(ledger, "close", lambda *a: None)
+        search(tiny(**SHORT), tmp_path / "r")
+    assert {seed: len(prints) for seed, prints in seen.items()} == {0: 1, 1: 1}
+    assert len(set.union(*seen.values())) == 2
