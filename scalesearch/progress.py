@@ -12,7 +12,10 @@ from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from scalesearch.analysis import Answer
+    from scalesearch.analysis.answer import Result
     from scalesearch.search import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -76,3 +79,27 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def conclusion(found: "Answer", folder: "Path") -> str:
+    """The answer in a few lines: coefficients, accuracy beside the references, where files are."""
+    a, best = found.coefficients, found.best
+    lines = [
+        f"alpha {a.alpha:.3f}   beta {a.beta:.3f}   gamma {a.gamma:.3f}   "
+        f"(shares: depth {best.shares.depth:.2f} width {best.shares.width:.2f} "
+        f"resolution {best.shares.resolution:.2f})",
+        f"accuracy {_accuracy(best)} after {found.epoch} epochs, the best of "
+        f"{found.candidates} networks; the luckiest of so many is flattered",
+    ]
+    for name, reference in found.references.items():
+        stands_in = (
+            f"   nearest, {reference.deviation:.2f} away" if reference.deviation > 0.1 else ""
+        )
+        lines.append(f"  {name:<11}{_accuracy(reference)}   {reference.factor:.3f}x{stands_in}")
+    lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
+    return "\n".join(lines)
+
+
+def _accuracy(result: "Result") -> str:
+    error = result.standard_error
+    return f"{result.accuracy:.3f}" + ("" if error is None else f" +-{error:.3f}")

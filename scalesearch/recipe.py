@@ -15,8 +15,8 @@ class Recipe:
     mirrored). ``dropout`` acts before the classifier; ``drop_connect`` is the drop rate of the last
     residual block, rising linearly from zero. ``norm_momentum``: the weight of a new batch in the
     running statistics of batch norm; the papers' 0.01 remembers the first weights throughout the
-    few hundred steps of a proxy. ``threads``: CPU threads of one run; sums
-    are split by thread, so that another number changes the last bits.
+    few hundred steps of a proxy. ``initialisation``: see ``nets.initialise``. ``threads``: CPU
+    threads of one run; sums are split by thread, so that another number changes the last bits.
     """
 
     epochs: int = 3
@@ -33,6 +33,7 @@ class Recipe:
     dropout: float = 0.0
     drop_connect: float = 0.0
     norm_momentum: float = 0.1
+    initialisation: Literal["tf", "fan_in"] = "tf"
     precision: Literal["fp32"] = "fp32"
     threads: int = 1
 

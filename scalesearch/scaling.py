@@ -110,7 +110,7 @@ class Rounding:
     ``depth``: ``ceil`` and ``round`` act on each stage by itself; ``even`` rounds the total number
     of blocks and hands them out by Webster's divisor method, so that one block more in total
     never takes a block from a stage.
-    ``divisor``, ``minimum``: channels are multiples of the divisor and never fewer than the minimum.
+    ``divisor``, ``minimum``: channels are multiples of the divisor, and at least the minimum.
     ``floor``: channels never fall under this fraction of the exact value (0 turns the rule off).
     ``fixed_stem``, ``fixed_head``: channels that do not scale; ``fixed_stages``: indices of stages
     whose depth does not scale (negative ones count from the end).

@@ -7,26 +7,34 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Fill every parameter and buffer, in place, as TensorFlow's EfficientNet does.
+def initialise(network: nn.Module, generator: torch.Generator, rule: str = "tf") -> None:
+    """Fill every parameter and buffer, in place, by a rule.
 
-    Convolutions: normal, standard deviation sqrt(2 / fan_out). The official
+    ``tf``: as TensorFlow's EfficientNet does (github.com/tensorflow/tpu, efficientnet_model.py).
+    Convolutions are normal with standard deviation sqrt(2 / fan_out); the official
     ``conv_kernel_initializer`` takes fan_out = height * width * kernel.shape[-1], and the last
-    axis of a depthwise kernel there is its multiplier, 1; so fan_out is divided by the groups.
-    The classifier: uniform in +-1 / sqrt(classes) (``dense_kernel_initializer``). Biases 0,
-    normalisation 1 and 0 (github.com/tensorflow/tpu, efficientnet_model.py). All draws come from
-    the CPU generator given, whatever device the network is on, in the order of ``modules()``.
+    axis of a depthwise kernel there is its multiplier, 1, so fan_out is divided by the groups.
+    The classifier is uniform in +-1 / sqrt(classes) (``dense_kernel_initializer``).
+    ``fan_in``: with the variances of PyTorch's defaults. Convolutions are normal with standard
+    deviation sqrt(1 / (3 fan_in)), the classifier uniform in +-1 / sqrt(inputs). Smaller weights
+    under batch norm take larger effective steps, which a run of few epochs needs.
+
+    Biases are 0, normalisation 1 and 0. All draws come from the CPU generator given, whatever
+    device the network is on, in the order of ``modules()``.
 
     Raises TypeError for a layer with parameters that it knows no rule for.
     """
+    tf = rule == "tf"
     for module in network.modules():
         match module:
             case nn.Conv2d():
-                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-                deviation = math.sqrt(2 / fan_out)
+                pixels = math.prod(module.kernel_size)
+                fan_out = pixels * module.out_channels // module.groups
+                fan_in = pixels * module.in_channels // module.groups
+                deviation = math.sqrt(2 / fan_out if tf else 1 / (3 * fan_in))
                 _fill(module, _room(module.weight).normal_(0, deviation, generator=generator))
             case nn.Linear():
-                bound = 1 / math.sqrt(module.out_features)
+                bound = 1 / math.sqrt(module.out_features if tf else module.in_features)
                 _fill(module, _room(module.weight).uniform_(-bound, bound, generator=generator))
             case nn.BatchNorm2d():
                 module.reset_parameters()

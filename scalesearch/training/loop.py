@@ -169,7 +169,7 @@ def _initialised(job: Job, device: torch.device) -> Network:
         )
     network.to_empty(device=device)
     seed = stream(job.seed, "initialisation", job.fingerprint)
-    initialise(network, torch.Generator().manual_seed(seed))
+    initialise(network, torch.Generator().manual_seed(seed), recipe.initialisation)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
