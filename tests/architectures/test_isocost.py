@@ -206,7 +206,7 @@ def test_what_is_excluded_is_passed_over_until_nothing_is_left(doubled):
 def test_a_tie_goes_to_the_smaller_fingerprint_in_any_order(doubled):
     one = with_shares(doubled[0], "b", 0.5, 0.5, 0)
     two = with_shares(doubled[0], "a", 0.5, 0, 0.5)
-    noisy = with_shares(doubled[0], "c", 0.5, 0.5 + 1e-12, -1e-12)
+    noisy = with_shares(doubled[0], "c", 0.5, 0.5 - 1e-12, 1e-12)  # nearer, by noise alone
     target = Shares(0.5, 0.25, 0.25)
     for order in ((one, two, noisy), (noisy, one, two), (two, noisy, one)):
         assert nearest_candidate(order, target).fingerprint == "a"

@@ -55,6 +55,15 @@ def test_widening_twice_is_widening_once_by_the_product(profile, first, second):
     assert twice == scaled(B0, Multipliers(width=first * second), profile)
 
 
+def test_what_was_rounded_twice_is_still_scaled_from_the_exact_widths():
+    steps = [Multipliers(width=by) for by in (0.3, 1.7, 2.9)]
+    network = B0
+    for by in steps:
+        network = scaled(network, by, OFFICIAL)
+    assert network == scaled(B0, Multipliers(width=0.3 * 1.7 * 2.9), OFFICIAL)
+    assert network.exact_widths == pytest.approx([w * 0.3 * 1.7 * 2.9 for w in B0.widths])
+
+
 def test_b1_is_deeper_by_the_ceiling_in_every_stage():
     assert scaled(B0, Multipliers(depth=1.1), OFFICIAL).repeats == (2, 3, 3, 4, 4, 5, 2)
 
