@@ -61,6 +61,6 @@ class Recipe:
 
 
 PRESETS: dict[str, Recipe] = {
-    "fast": Recipe(),
+    "fast": Recipe(batch_size=32, learning_rate=0.05, initialisation="fan_in"),
 }
 """Named recipes; ``recipe: {preset: fast, epochs: 9}`` starts from one and changes a part."""
