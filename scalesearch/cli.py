@@ -1,0 +1,304 @@
+"""The command line: reads arguments, calls the API once, prints, and says by its exit code how it
+went.
+
+0: done. 1: a bug of ours, with its traceback. 2: something to mend, said in one message on
+standard error. 130: interrupted. Results go to standard output, all else to standard error.
+"""
+
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, TypeVar, cast
+
+import typer
+
+from scalesearch.errors import ArchitectureError, ScaleSearchError
+
+# The parts of scalesearch are imported within the commands: `cost` has no use for torch.
+if TYPE_CHECKING:
+    from scalesearch.architectures import Architecture
+    from scalesearch.architectures.budget import Budget
+    from scalesearch.family import Mode
+
+app = typer.Typer(
+    help="Search how to scale a network: deeper, wider, or at a higher resolution.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Item = TypeVar("Item")
+
+Width = Annotated[float | None, typer.Option(help="Width multiplier of the baseline.")]
+Depth = Annotated[float | None, typer.Option(help="Depth multiplier of the baseline.")]
+Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", min=1)]
+StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
+InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
+NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+RoundingName = Annotated[
+    str | None, typer.Option(help="Rounding profile: official, nearest or even.")
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command (of ``sys.argv`` by default) and exit."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            app(arguments, prog_name="scalesearch")
+        except ScaleSearchError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
+    sys.exit(0)
+
+
+@app.command()
+def search(
+    file: Annotated[
+        Path, typer.Argument(help="An experiment, such as experiments/quickstart.yaml.")
+    ],
+    results: Annotated[
+        Path | None, typer.Option(help="This search's own folder; by default results/<name>.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an experiment's candidates; the same command goes on where it was stopped."""
+    from scalesearch.experiment import read_experiment
+    from scalesearch.progress import conclusion, shown
+    from scalesearch.report import write_results
+    from scalesearch.search import search as run
+    from scalesearch.tables import print_json
+
+    experiment = read_experiment(file, overrides or ())
+    folder = results or Path("results") / experiment.name
+    try:
+        with shown() as on_epoch:
+            run(experiment, folder, on_epoch=on_epoch)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
+        raise
+    found = write_results(folder)
+    if as_json:
+        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    else:
+        print(conclusion(found, folder))
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")],
+    as_json: AsJson = False,
+) -> None:
+    """How far a search is, and its candidates so far, the best first."""
+    from scalesearch.report import status as status_of
+    from scalesearch.tables import print_json, print_table
+
+    now = status_of(folder)
+    if as_json:
+        print_json({**dataclasses.asdict(now), "results": now.rows})
+    else:
+        title = f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training"
+        print_table(now.rows, title=title)
+
+
+@app.command()
+def cost(
+    name: Annotated[str, typer.Argument(help="A baseline, such as efficientnet_b0.")],
+    depth: Depth = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    rounding: RoundingName = None,
+    stem_stride: StemStride = None,
+    num_classes: NumClasses = None,
+    in_channels: InChannels = None,
+    as_json: AsJson = False,
+) -> None:
+    """Multiply-adds, parameters and activations of a baseline, or of it scaled."""
+    from scalesearch.architectures import baseline, scaled
+    from scalesearch.architectures import cost as cost_of
+    from scalesearch.architectures.fingerprint import fingerprint
+    from scalesearch.scaling import ROUNDINGS, Multipliers
+    from scalesearch.tables import print_json, print_table
+
+    profile = rounding or "official"
+    if profile not in ROUNDINGS:
+        raise ArchitectureError(f"--rounding: need one of {', '.join(ROUNDINGS)}, got {profile!r}")
+    options = _given(
+        resolution=resolution,
+        stem_stride=stem_stride,
+        num_classes=num_classes,
+        in_channels=in_channels,
+    )
+    with _refused("--depth, --width"):
+        by = Multipliers(**_given(depth=depth, width=width))
+    network = scaled(baseline(name, **options), by, ROUNDINGS[profile])
+    spent = cost_of(network)
+    row = {
+        "name": name,
+        "depth": by.depth,
+        "width": by.width,
+        "resolution": network.resolution,
+        "rounding": profile,
+        **dataclasses.asdict(spent),
+        "fingerprint": fingerprint(network),
+    }
+    print_json(row) if as_json else print_table([row])
+
+
+@app.command()
+def isocost(
+    source: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Experiment or baseline.")],
+    factor: Annotated[float | None, typer.Option(help="Times the baseline's cost.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Relative; 0.02 is 2%.")] = None,
+    depth: Depth = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    rounding: RoundingName = None,
+    stem_stride: StemStride = None,
+    num_classes: NumClasses = None,
+    in_channels: InChannels = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Rows shown; 20 in a table, all in JSON.", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every distinct network whose realised cost meets a budget, ordered by shares."""
+    from scalesearch.architectures.isocost import isocost as candidates_of
+    from scalesearch.tables import candidate_rows, print_json, print_table
+
+    network, budget = _baseline_and_budget(
+        source,
+        _given(
+            depth=depth,
+            width=width,
+            resolution=resolution,
+            stem_stride=stem_stride,
+            num_classes=num_classes,
+            in_channels=in_channels,
+        ),
+        _given(factor=factor, tolerance=tolerance, rounding=rounding),
+    )
+    candidates = candidates_of(network, budget)
+    shown = candidate_rows(candidates, limit or (None if as_json else 20))
+    document = {
+        "measure": budget.measure,
+        "factor": budget.factor,
+        "tolerance": budget.tolerance,
+        "rounding": budget.rounding,
+        "count": len(candidates),
+    }
+    if as_json:
+        print_json({**document, "candidates": shown})
+    else:
+        some = "" if len(shown) == len(candidates) else f"; {len(shown)} of them, evenly spaced"
+        title = f"{len(candidates):,} networks cost {budget.factor:g}x +-{budget.tolerance:.1%}"
+        print_table(shown, title=f"{title} ({budget.measure}, rounding {budget.rounding}){some}")
+
+
+@app.command()
+def family(
+    source: Annotated[
+        str,
+        typer.Argument(help="published, a coefficients.json, or ALPHA,BETA,GAMMA."),
+    ],
+    mode: Annotated[str | None, typer.Option(help="published, exact or matched.")] = None,
+    phi: Annotated[str, typer.Option(help="A range 0..7, or a list 0,0.5,1.")] = "0..7",
+    factor: Annotated[
+        float | None, typer.Option(help="Cost of one step of phi, for mode matched.")
+    ] = None,
+    rounding: RoundingName = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write family.json and family.yaml into this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The networks b0, b1, ... that coefficients stand for, counted by us and by fvcore."""
+    from scalesearch.family import family_document, parse_phis, read_source, write_family
+    from scalesearch.tables import print_json, print_table
+
+    origin = read_source(source)
+    document = family_document(
+        origin.coefficients,
+        origin.baseline,
+        mode=cast("Mode", mode or origin.mode),
+        phis=parse_phis(phi),
+        rounding=rounding or origin.rounding,
+        factor=origin.factor if factor is None else factor,
+    )
+    if out is not None:
+        for suffix in ("json", "yaml"):
+            print(f"wrote {write_family(out / f'family.{suffix}', document)}", file=sys.stderr)
+    if as_json:
+        print_json(document)
+    else:
+        title = f"{document['mode']}, rounding {document['rounding']}, {source}"
+        print_table(document["members"], title=title)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Versions, device, what is missing and what it is for."""
+    from scalesearch.doctor import diagnosis
+    from scalesearch.tables import print_json, print_table
+
+    found = diagnosis()
+    if as_json:
+        print_json(found)
+        return
+    print_table(found["packages"], title=f"Python {found['python']}, {found['system']}")
+    print(f"device   {found['device']}")
+    print(f"cores    {found['usable_cores']} usable of {found['cores']}, {found['processor']}")
+    print(f"missing  {', '.join(found['missing']) or 'nothing'}")
+
+
+def _baseline_and_budget(
+    source: str, options: dict[str, Any], limits: dict[str, Any]
+) -> "tuple[Architecture, Budget]":
+    """Of an experiment file, whose values the options override, or of a baseline's name."""
+    from scalesearch.architectures import baseline
+    from scalesearch.architectures.budget import Budget
+
+    if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
+        from scalesearch.experiment import read_experiment
+
+        overrides = [f"baseline.{name}={value}" for name, value in options.items()]
+        overrides += [f"budget.{name}={value}" for name, value in limits.items()]
+        experiment = read_experiment(source, overrides)
+        return experiment.baseline.build(), experiment.budget
+    with _refused("budget"):
+        budget = Budget(**limits)
+    return baseline(source, **options), budget
+
+
+def _given(**options: Item | None) -> dict[str, Item]:
+    """The options that were given; the others keep what the baseline has."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@contextmanager
+def _refused(where: str) -> Iterator[None]:
+    """A rule that a value given here breaks is the user's to mend."""
+    try:
+        yield
+    except ValueError as error:
+        raise ArchitectureError(f"{where}: {error}") from error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,59 @@
+"""What this installation has, what it lacks, and what the missing part is for."""
+
+import importlib
+import importlib.metadata
+import os
+from typing import Any
+
+from scalesearch.environment import environment
+
+NEEDED_FOR = {
+    "torch": "networks and training",
+    "optuna": "samplers and the ledger of a search",
+    "numpy": "the iso-cost set",
+    "pandas": "records",
+    "scipy": "fitted surfaces",
+    "scikit-learn": "the digits data set",
+    "pillow": "reading image folders",
+    "fvcore": "the independent count of multiply-adds",
+    "matplotlib": "figures",
+    "pydantic": "checking experiment files",
+    "pyyaml": "reading experiment files",
+    "typer": "the command line",
+    "rich": "tables and progress",
+}
+"""Packages by the name under which pip installs them."""
+
+
+def diagnosis() -> dict[str, Any]:
+    """``environment`` with every package as a row; ``missing`` names what has to be installed."""
+    packages = [
+        {"package": name, "version": _version(name), "needed_for": purpose}
+        for name, purpose in NEEDED_FOR.items()
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        **environment(_device()),
+        "usable_cores": cores,
+        "packages": packages,
+        "missing": [row["package"] for row in packages if row["version"] is None],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    """The accelerator that training would use, or why there is none."""
+    try:
+        torch = importlib.import_module("torch")  # by name: a broken torch is a finding, too
+    except (ImportError, OSError) as error:
+        return f"none: torch cannot be imported ({error})"
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return ", ".join(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(count))
+    return f"cpu ({torch.get_num_threads()} threads; no CUDA device is visible)"

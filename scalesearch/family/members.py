@@ -1,0 +1,178 @@
+"""From coefficients to the networks B0, B1, ... that they stand for."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import ArchitectureError
+from scalesearch.family.matched import nearest_on_budget
+from scalesearch.published import DROP_CONNECT, PAPER, PUBLISHED, implied_phi
+from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers
+
+Mode: TypeAlias = Literal["published", "exact", "matched"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+ROUNDING_OF_MODE: dict[Mode, str] = {
+    "published": "official",
+    "exact": "official",
+    "matched": "even",
+}
+"""The rounding profile of a mode where none is asked for."""
+
+TOLERANCE = 0.02
+"""How far, relatively, a matched member's realised cost may be from F^phi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network of a family, with the regularisation it is trained with.
+
+    ``multipliers``: what was asked of the baseline; in mode ``matched``, where only the cost is
+    asked for, what the network realises. ``factor``: its MACs over the baseline's. ``deviation``:
+    how far, on the simplex of shares, a matched network is from the coefficients' direction.
+    """
+
+    name: str
+    phi: float
+    multipliers: Multipliers
+    architecture: Architecture
+    cost: Cost
+    dropout: float
+    drop_connect: float
+    factor: float
+    deviation: float = 0.0
+
+
+def family(
+    coefficients: Coefficients,
+    baseline: Architecture,
+    *,
+    mode: Mode = "matched",
+    phis: Iterable[float] = range(8),
+    rounding: str | None = None,
+    factor: float = 2.0,
+) -> tuple[Member, ...]:
+    """The members b0, b1, ... (one for each phi; b0.5 between two) that coefficients stand for.
+
+    ``published``: the rows of the paper's table, on this baseline. The paper gives its rows no
+    phi, so ``phis`` are the numbers in their names, and a member's ``phi`` is the one its nominal
+    compute implies (``published.implied_phi``): 0.36 for B1, 6.88 for B7.
+    ``exact``: multipliers alpha^phi, beta^phi, gamma^phi, whatever the rounded network costs.
+    ``matched``: the network that costs ``factor``^phi times the baseline's MACs, within 2%, and
+    spends them in the direction of the coefficients. phi = 0 is the baseline.
+
+    ``rounding``: a profile's name; by default ``ROUNDING_OF_MODE``. Raises ArchitectureError for
+    what cannot be had.
+    """
+    profile = _rounding(mode, rounding)
+    if mode == "published" and coefficients != PAPER:
+        raise ArchitectureError(
+            f"mode published: the paper's table belongs to its own coefficients {PAPER}, got "
+            f"{coefficients}; use mode exact or matched"
+        )
+    if mode == "matched" and not (coefficients.factor > 1 and factor > 1):
+        raise ArchitectureError(
+            "mode matched: need alpha * beta^2 * gamma^2 > 1 and a factor > 1, got "
+            f"{coefficients.factor:.4g} and {factor:g}; a smaller network is a negative phi"
+        )
+    members: dict[Mode, Callable[[float], Member]] = {
+        "published": lambda number: _published(baseline, number, profile),
+        "exact": lambda phi: _exact(baseline, coefficients, phi, profile),
+        "matched": lambda phi: _matched(baseline, coefficients, phi, profile, factor),
+    }
+    return tuple(members[mode](phi) for phi in phis)
+
+
+def _rounding(mode: str, rounding: str | None) -> str:
+    if mode not in ROUNDING_OF_MODE:
+        raise ArchitectureError(f"mode: need one of {', '.join(MODES)}, got {mode!r}")
+    rounding = rounding or ROUNDING_OF_MODE[mode]
+    if rounding not in ROUNDINGS:
+        raise ArchitectureError(f"rounding: need one of {', '.join(ROUNDINGS)}, got {rounding!r}")
+    return rounding
+
+
+def _published(baseline: Architecture, number: float, rounding: str) -> Member:
+    name = f"b{number:g}"
+    if name not in PUBLISHED:
+        known = ", ".join(model.removeprefix("b") for model in PUBLISHED if model[0] == "b")
+        raise ArchitectureError(
+            f"mode published: need a model's number of {known} as phi, got {number:g}"
+        )
+    model = PUBLISHED[name]
+    network = scaled(baseline, model.multipliers, ROUNDINGS[rounding])
+    phi = implied_phi(model.multipliers)
+    return _member(name, phi, model.multipliers, network, baseline, model.dropout)
+
+
+def _exact(baseline: Architecture, coefficients: Coefficients, phi: float, rounding: str) -> Member:
+    try:
+        asked = coefficients.at(_finite(phi))
+        network = scaled(baseline, asked, ROUNDINGS[rounding])
+    except (ValueError, OverflowError) as error:
+        raise ArchitectureError(
+            f"phi {phi:g}: {coefficients} lead to no network: {error}; take a smaller phi"
+        ) from error
+    return _member(_name(phi), phi, asked, network, baseline, _dropout(phi))
+
+
+def _matched(
+    baseline: Architecture, coefficients: Coefficients, phi: float, rounding: str, factor: float
+) -> Member:
+    wanted = factor ** _finite(phi)
+    if abs(wanted - 1) <= TOLERANCE:
+        return _member(_name(phi), phi, Multipliers(), baseline, baseline, _dropout(phi))
+    budget = Budget(factor=wanted, tolerance=TOLERANCE, rounding=rounding)
+    nearest = nearest_on_budget(baseline, coefficients.shares, budget)
+    return _member(
+        _name(phi),
+        phi,
+        nearest.multipliers,
+        nearest.architecture,
+        baseline,
+        _dropout(phi),
+        deviation=nearest.shares.distance(coefficients.shares),
+    )
+
+
+def _member(
+    name: str,
+    phi: float,
+    multipliers: Multipliers,
+    network: Architecture,
+    baseline: Architecture,
+    dropout: float,
+    *,
+    deviation: float = 0.0,
+) -> Member:
+    spent = cost(network)
+    return Member(
+        name=name,
+        phi=float(phi),
+        multipliers=multipliers,
+        architecture=network,
+        cost=spent,
+        dropout=dropout,
+        drop_connect=DROP_CONNECT,
+        factor=spent.macs / cost(baseline).macs,
+        deviation=deviation,
+    )
+
+
+def _name(phi: float) -> str:
+    return f"b{phi:g}"
+
+
+def _dropout(phi: float) -> float:
+    """0.2 at phi = 0, 0.5 at phi = 7, linear between, and constant beyond the paper's range."""
+    return round(0.2 + 0.3 * min(max(phi / 7, 0.0), 1.0), 6)
+
+
+def _finite(phi: float) -> float:
+    if not math.isfinite(phi) or abs(phi) > 20:
+        raise ArchitectureError(f"phi: need a number between -20 and 20, got {phi}")
+    return phi

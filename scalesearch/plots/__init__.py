@@ -1,0 +1,16 @@
+"""Figures from tables: for each, a function that computes its numbers and one that draws them."""
+
+from scalesearch.plots.simplex import SimplexData, plot_simplex, simplex, simplex_figure
+from scalesearch.plots.style import COLUMN, DOUBLE_COLUMN, figure, style, write_figure
+
+__all__ = [
+    "COLUMN",
+    "DOUBLE_COLUMN",
+    "SimplexData",
+    "figure",
+    "plot_simplex",
+    "simplex",
+    "simplex_figure",
+    "style",
+    "write_figure",
+]

@@ -1,0 +1,120 @@
+"""The papers' numbers as data, each with its citation. Nothing here is measured by us."""
+
+import math
+from dataclasses import dataclass
+
+from scalesearch.scaling import Coefficients, Multipliers
+
+EFFICIENTNET = "Tan & Le, arXiv:1905.11946v5"
+"""Where every number of this module is printed, unless it says otherwise."""
+
+PAPER = Coefficients(1.2, 1.1, 1.15)
+"""Section 4: from a "small grid search" at phi = 1, whose grid and proxy were not published."""
+
+PAPER_RESOLUTION = 224
+DROP_CONNECT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """A row of the EfficientNet table; None where the paper prints no number.
+
+    ``width``, ``depth``: multipliers of B0 under the official rounding; ``resolution``: pixels.
+    ``top1``, ``top5``: ImageNet accuracy as a fraction. ``params``, ``macs`` are rounded as
+    printed (the paper's "FLOPS" are multiply-adds); the exact ones are arithmetic (``cost``).
+    """
+
+    name: str
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+    top1: float | None = None
+    top5: float | None = None
+    params: float | None = None
+    macs: float | None = None
+
+    @property
+    def multipliers(self) -> Multipliers:
+        return Multipliers(self.depth, self.width, self.resolution / PAPER_RESOLUTION)
+
+
+PUBLISHED: dict[str, PublishedModel] = {
+    model.name: model
+    for model in (
+        # Table 2 (top1 ... macs); width, depth, resolution, dropout from the released models
+        PublishedModel("b0", 1.0, 1.0, 224, 0.2, 0.771, 0.933, 5.3e6, 0.39e9),
+        PublishedModel("b1", 1.0, 1.1, 240, 0.2, 0.791, 0.944, 7.8e6, 0.70e9),
+        PublishedModel("b2", 1.1, 1.2, 260, 0.3, 0.801, 0.949, 9.2e6, 1.0e9),
+        PublishedModel("b3", 1.2, 1.4, 300, 0.3, 0.816, 0.957, 12e6, 1.8e9),
+        PublishedModel("b4", 1.4, 1.8, 380, 0.4, 0.829, 0.964, 19e6, 4.2e9),
+        PublishedModel("b5", 1.6, 2.2, 456, 0.4, 0.836, 0.967, 30e6, 9.9e9),
+        PublishedModel("b6", 1.8, 2.6, 528, 0.5, 0.840, 0.968, 43e6, 19e9),
+        PublishedModel("b7", 2.0, 3.1, 600, 0.5, 0.843, 0.970, 66e6, 37e9),
+        # released later, with other training (arXiv:1911.09665 and arXiv:1911.04252)
+        PublishedModel("b8", 2.2, 3.6, 672, 0.5),
+        PublishedModel("l2", 4.3, 5.3, 800, 0.5),
+    )
+}
+
+
+def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER) -> float:
+    """The phi at which the coefficients ask for the compute (d * w^2 * r^2) of the multipliers.
+
+    The paper states no phi for B1 to B7, and no single one gives a row: B1 is 0.52 in depth, 0 in
+    width and 0.49 in resolution, B7 is 6.2, 7.3 and 7.05 (``implied_phis``).
+    """
+    return math.log(multipliers.factor) / math.log(coefficients.factor)
+
+
+def implied_phis(
+    multipliers: Multipliers, coefficients: Coefficients = PAPER
+) -> tuple[float, float, float]:
+    """The phi that each axis by itself implies: depth, width, resolution."""
+    return (
+        math.log(multipliers.depth, coefficients.alpha),
+        math.log(multipliers.width, coefficients.beta),
+        math.log(multipliers.resolution, coefficients.gamma),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """A scaled network of the paper's comparisons.
+
+    ``multipliers`` is None where the paper does not state them. ``macs`` as printed, ``top1`` a
+    fraction.
+    """
+
+    baseline: str
+    multipliers: Multipliers | None
+    macs: float
+    top1: float
+
+
+TABLE_3: tuple[Ablation, ...] = (
+    Ablation("mobilenet_v1", Multipliers(), 0.6e9, 0.706),
+    Ablation("mobilenet_v1", Multipliers(width=2.0), 2.2e9, 0.742),
+    Ablation("mobilenet_v1", Multipliers(resolution=2.0), 2.2e9, 0.727),
+    Ablation("mobilenet_v1", Multipliers(1.4, 1.2, 1.3), 2.3e9, 0.756),
+    Ablation("mobilenet_v2", Multipliers(), 0.3e9, 0.720),
+    Ablation("mobilenet_v2", Multipliers(depth=4.0), 1.2e9, 0.768),
+    Ablation("mobilenet_v2", Multipliers(width=2.0), 1.1e9, 0.764),
+    Ablation("mobilenet_v2", Multipliers(resolution=2.0), 1.2e9, 0.748),
+    Ablation("mobilenet_v2", None, 1.3e9, 0.774),
+    Ablation("resnet50", Multipliers(), 4.1e9, 0.760),
+    Ablation("resnet50", Multipliers(depth=4.0), 16.2e9, 0.781),
+    Ablation("resnet50", Multipliers(width=2.0), 14.7e9, 0.777),
+    Ablation("resnet50", Multipliers(resolution=2.0), 16.4e9, 0.775),
+    Ablation("resnet50", None, 16.7e9, 0.788),
+)
+"""Scaling of older networks. Recounted, ResNet-50's depth and width MACs look exchanged."""
+
+TABLE_7: tuple[Ablation, ...] = (
+    Ablation("efficientnet_b0", Multipliers(), 0.4e9, 0.773),
+    Ablation("efficientnet_b0", Multipliers(depth=4.0), 1.8e9, 0.790),
+    Ablation("efficientnet_b0", Multipliers(width=2.0), 1.8e9, 0.789),
+    Ablation("efficientnet_b0", Multipliers(resolution=2.0), 1.9e9, 0.791),
+    Ablation("efficientnet_b0", Multipliers(1.4, 1.2, 1.3), 1.8e9, 0.811),
+)
+"""Scaling of B0. Recounted, the compound row has 16 to 26% more compute than its rivals."""
