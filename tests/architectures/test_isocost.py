@@ -34,6 +34,12 @@ TINY = Architecture(
     stem_stride=1,
     num_classes=10,
 )
+ODD = replace(  # of another rule than multiples of eight
+    TINY,
+    stem=9,
+    head=70,
+    stages=(replace(TINY.stages[0], width=21), replace(TINY.stages[1], width=43)),
+)
 CORNERS = (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))
 
 
@@ -89,9 +95,10 @@ def found_by_trying(baseline, budget):
     ],
     ids=lambda budget: f"{budget.measure}-{budget.factor}-{budget.rounding}-{budget.smallest}",
 )
-def test_trying_every_multiplier_finds_the_same_networks(budget):
-    found = {candidate.architecture for candidate in quiet_isocost(TINY, budget)}
-    assert found == set(found_by_trying(TINY, budget))
+@pytest.mark.parametrize("baseline", [TINY, ODD], ids=["tiny", "odd"])
+def test_trying_every_multiplier_finds_the_same_networks(baseline, budget):
+    found = {candidate.architecture for candidate in quiet_isocost(baseline, budget)}
+    assert found == set(found_by_trying(baseline, budget))
     assert found
 
 
