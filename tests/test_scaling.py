@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -165,7 +166,8 @@ def test_depth_one_changes_no_stage(rounding, counts):
 @each_profile
 @pytest.mark.parametrize("whole", [(2**0.5) ** 2, 0.1 * 20, 3 - 1 - 1e-15, 2 + 1e-12])
 def test_a_whole_number_missed_by_float_noise_is_that_number(profile, whole):
-    assert profile.repeats((1, 2, 3), whole) == (2, 4, 6)
+    free = dataclasses.replace(profile, fixed_stages=())
+    assert free.repeats((1, 2, 3), whole) == (2, 4, 6)
     assert profile.channels(16 * whole) == 32
     assert profile.channels(10 * whole) == 24  # half-way between 16 and 24 goes up
     assert profile.pixels(112 * whole) == 224
@@ -174,6 +176,15 @@ def test_a_whole_number_missed_by_float_noise_is_that_number(profile, whole):
 def test_pixels_keep_to_the_multiple_and_under_the_cap():
     rounding = Rounding(resolution_multiple=32, resolution_cap=480)
     assert [rounding.pixels(exact) for exact in (3, 239, 241, 900)] == [32, 224, 256, 480]
+
+
+def test_a_cap_between_two_multiples_allows_the_lower_one():
+    assert Rounding(resolution_multiple=32, resolution_cap=500).pixels(900) == 480
+    assert Rounding(resolution_multiple=32, resolution_cap=16).pixels(900) == 16
+
+
+def test_a_minimum_between_two_multiples_asks_for_the_higher_one():
+    assert Rounding(divisor=12, minimum=16).channels(3) == 24
 
 
 def test_fixed_stages_keep_their_depth_counted_from_either_end():
@@ -267,6 +278,9 @@ def test_shares_that_do_not_sum_to_one_are_refused_with_their_sum(depth):
         ({"minimum": 0}, "need minimum >= 1, got minimum=0"),
         ({"resolution_multiple": 0}, "need resolution_multiple >= 1, got resolution_multiple=0"),
         ({"floor": 1.5}, "need 0 <= floor <= 1, got floor=1.5"),
+        ({"resolution_cap": 0}, "need resolution_cap >= 1, got resolution_cap=0"),
+        ({"head_per_last": -1}, "need head_per_last >= 0, got head_per_last=-1"),
+        ({"head_per_last": 4, "fixed_head": True}, "need one rule for the head, got fixed_head"),
     ],
 )
 def test_a_rounding_that_cannot_be_is_refused_by_name(bad, message):

@@ -1,11 +1,41 @@
 """What a comparison of networks holds constant."""
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
-from scalesearch.scaling import ROUNDINGS, Rounding
+from scalesearch.rounding import Rounding, rounding_from, rounding_name
 
 Measure: TypeAlias = Literal["macs", "params", "activations"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a network may cost beside its budget: at most this many times the baseline's.
+
+    None leaves a measure free.
+    """
+
+    macs: float | None = None
+    params: float | None = None
+    activations: float | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{measure}: need a factor above 0, got {limit!r}"
+            for measure, limit in self
+            if not (math.isfinite(limit) and limit > 0)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def __iter__(self) -> Iterator[tuple[Measure, float]]:
+        """The limits that are set."""
+        for measure in MEASURES:
+            if (limit := getattr(self, measure)) is not None:
+                yield measure, limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,39 +44,75 @@ class Budget:
 
     ``mode``: ``realised`` counts the rounded networks; ``nominal`` trusts the coefficients, as the
     paper does, and lets the realised cost fall where rounding puts it. ``rounding``: a profile's
-    name (``scaling.ROUNDINGS``). ``smallest``: growth takes no multiplier below it, and shrinking
-    none above its inverse; by default no axis moves against the budget.
+    name (``ROUNDINGS``) or a rounding of one's own. ``smallest``: growth takes no multiplier below
+    it, and shrinking none above its inverse; by default no axis moves against the budget.
+    ``limits``: bounds on the other measures, so that networks of equal MACs also fit a memory.
+    ``min_resolution``, ``max_resolution``: pixels per side, None for no bound.
     """
 
     measure: Measure = "macs"
     factor: float = 2.0
     tolerance: float = 0.02
     mode: Literal["realised", "nominal"] = "realised"
-    rounding: str = "even"
+    rounding: str | Rounding = "even"
     smallest: float = 1.0
+    limits: Limits = field(default_factory=Limits)
+    min_resolution: int | None = None
+    max_resolution: int | None = None
 
     def __post_init__(self) -> None:
+        least, most = self.pixels
         problems = [
             f"{name}: need {rule}, got {getattr(self, name)!r}"
             for name, holds, rule in (
                 ("factor", self.factor > 0 and self.factor != 1, "a factor above 0, and not 1"),
                 ("tolerance", 0 < self.tolerance < 0.5, "0 < tolerance < 0.5"),
-                ("rounding", self.rounding in ROUNDINGS, f"one of {', '.join(ROUNDINGS)}"),
                 ("smallest", 0 < self.smallest <= 1, "0 < smallest <= 1"),
+                ("min_resolution", least >= 1, "at least 1 pixel"),
+                ("max_resolution", most >= max(1, least), "no fewer pixels than min_resolution"),
             )
             if not holds
         ]
+        try:
+            rounding_from(self.rounding)
+        except ValueError as error:
+            problems += [f"rounding: {problem}" for problem in str(error).split("; ")]
+        if self.mode == "nominal" and self.bounds:
+            problems.append(
+                f"mode: need realised, which counts networks, to keep to {self.bounds}; got nominal"
+            )
         if problems:
             raise ValueError("; ".join(problems))
 
     @property
     def profile(self) -> Rounding:
-        return ROUNDINGS[self.rounding]
+        return rounding_from(self.rounding)
+
+    @property
+    def rounding_name(self) -> str:
+        """The rounding in a few words, for messages and titles."""
+        return rounding_name(self.rounding)
 
     @property
     def limit(self) -> float:
         """The highest factor within the tolerance."""
         return self.factor * (1 + self.tolerance)
+
+    @property
+    def pixels(self) -> tuple[float, float]:
+        """Fewest and most pixels per side."""
+        least = 1 if self.min_resolution is None else self.min_resolution
+        return least, math.inf if self.max_resolution is None else self.max_resolution
+
+    @property
+    def bounds(self) -> str:
+        """Limits and bounds in words; empty where there are none."""
+        said = [f"{measure} at most {limit:g}x" for measure, limit in self.limits]
+        if self.min_resolution is not None:
+            said.append(f"at least {self.min_resolution} px")
+        if self.max_resolution is not None:
+            said.append(f"at most {self.max_resolution} px")
+        return ", ".join(said)
 
     def meets(self, factor: float) -> bool:
         """Whether a realised factor is within the tolerance."""

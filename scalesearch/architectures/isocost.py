@@ -7,14 +7,14 @@ networks of equal realised cost makes every candidate compute-matched and none a
 
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.budget import Budget, Measure
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.architectures.grid import grid_around
+from scalesearch.architectures.grid import Counts, Grid, grid_around
 from scalesearch.architectures.levels import width_level
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
@@ -49,11 +49,12 @@ def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
     AxisWarning, with the remedy, for each axis that cannot take the budget alone.
     """
     own = getattr(cost(baseline), budget.measure)
-    grid = grid_around(baseline, budget)
+    grid = within_bounds(grid_around(baseline, budget), budget)
     found: list[Candidate] = []
     nearest = np.inf
-    for depth, costs in zip(grid.depths, grid.costs(budget.measure), strict=True):
-        factors = costs / own
+    for depth, factors in zip(grid.depths, admitted_factors(grid, budget), strict=True):
+        if not np.isfinite(factors).any():
+            continue
         off = np.abs(factors / budget.factor - 1)
         nearest = min(nearest, factors.flat[off.argmin()], key=lambda f: abs(f - budget.factor))
         for w, r in np.argwhere(off <= budget.tolerance):
@@ -67,15 +68,34 @@ def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
             realised = Multipliers(depth.multiplier, width.multiplier, resolution.multiplier)
             found.append(_candidate(network, realised, budget, own))
     if not found:
-        raise ArchitectureError(
-            f"budget: no network of this baseline costs {budget.factor:g}x its {budget.measure} "
-            f"within {budget.tolerance:.1%} under rounding {budget.rounding!r}; the nearest costs "
-            f"{nearest:.3f}x; widen the tolerance, or take a larger baseline"
-        )
+        raise ArchitectureError(_refusal(budget, nearest))
     found.sort(key=lambda candidate: (candidate.shares.as_tuple(), candidate.fingerprint))
     for message in stuck_axes(baseline, budget, found):
         warnings.warn(message, AxisWarning, stacklevel=2)
     return tuple(found)
+
+
+def within_bounds(grid: Grid, budget: Budget) -> Grid:
+    """The part of the grid whose resolutions the budget admits."""
+    least, most = budget.pixels
+    return replace(
+        grid, resolutions=[level for level in grid.resolutions if least <= level.setting <= most]
+    )
+
+
+def admitted_factors(grid: Grid, budget: Budget) -> Iterator[Counts]:
+    """For each depth level the (width, resolution) matrix of realised factors of the baseline's
+    measure; infinite where a network breaks one of the budget's limits."""
+    if not grid.resolutions:
+        yield from (np.empty((len(grid.widths), 0)) for _ in grid.depths)
+        return
+    own = cost(grid.baseline)
+    measures: list[Measure] = [budget.measure, *(measure for measure, _ in budget.limits)]
+    for costs, *others in zip(*map(grid.costs, measures), strict=True):
+        factors = costs / getattr(own, budget.measure)
+        for (measure, limit), spent in zip(budget.limits, others, strict=True):
+            factors[spent > limit * getattr(own, measure)] = np.inf
+        yield factors
 
 
 def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget) -> Candidate:
@@ -91,7 +111,8 @@ def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget
     )
     if network == baseline:
         raise ArchitectureError(
-            f"rounding {budget.rounding!r}: {asked} leaves the baseline unchanged; ask for more"
+            f"rounding {budget.rounding_name!r}: {asked} leaves the baseline unchanged; ask for "
+            "more"
         )
     return _candidate(network, realised, budget, getattr(cost(baseline), budget.measure))
 
@@ -123,6 +144,8 @@ def stuck_axes(
             "up: take stem_stride 1 or a higher resolution"
         ),
     }
+    if budget.bounds:
+        remedies = dict.fromkeys(remedies, f"The budget also asks for {budget.bounds}: loosen that")
     for axis, remedy in remedies.items():
         share = max(getattr(candidate.shares, axis) for candidate in candidates)
         if share < 0.9:
@@ -130,6 +153,18 @@ def stuck_axes(
                 f"{axis}: this baseline cannot spend {budget.factor:g}x on {axis} alone; the "
                 f"nearest network spends {share:.0%} of it there. {remedy}, or a wider tolerance."
             )
+
+
+def _refusal(budget: Budget, nearest: float) -> str:
+    bounds = f" and {budget.bounds}" if budget.bounds else ""
+    where = (
+        f"budget: no network of this baseline costs {budget.factor:g}x its {budget.measure} within "
+        f"{budget.tolerance:.1%}{bounds} under rounding {budget.rounding_name!r}; "
+    )
+    if not np.isfinite(nearest):
+        return f"{where}none at all keeps to these bounds; loosen them"
+    loosen = "the tolerance or the bounds" if bounds else "the tolerance"
+    return f"{where}the nearest costs {nearest:.3f}x; widen {loosen}, or take a larger baseline"
 
 
 def _candidate(network: Architecture, realised: Multipliers, budget: Budget, own: int) -> Candidate:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from scalesearch.architectures.scale import scaled_widths
+from scalesearch.architectures.scale import rules, scaled_widths
 from scalesearch.architectures.stages import Architecture
 from scalesearch.scaling import Rounding
 
@@ -31,7 +31,8 @@ def depth_levels(
     baseline: Architecture, rounding: Rounding, low: float, high: float
 ) -> list[Level[tuple[int, ...]]]:
     """Blocks per stage for every depth in [low, high]: blocks relative to the baseline's."""
-    edges = rounding.depth_edges(baseline.repeats, high)
+    rounding = rules(baseline, rounding)
+    edges = {1.0} | rounding.depth_edges(baseline.repeats, high)
     found = _constant(edges, lambda depth: rounding.repeats(baseline.repeats, depth), high)
     levels = (
         Level(repeats, sum(repeats) / baseline.blocks, first, last)
@@ -47,7 +48,7 @@ def width_levels(
 
     A level's multiplier is the middle of the interval that gives it, and 1 for the baseline's own.
     """
-    edges = {1.0} | rounding.width_edges(baseline.exact_widths or baseline.widths, high)
+    edges = {1.0} | rounding.width_edges(_scaling(baseline), high)
     found = _constant(edges, lambda width: scaled_widths(baseline, width, rounding), high)
     levels = [
         Level(widths, (first + last) / 2, first, last)
@@ -64,7 +65,7 @@ def width_level(baseline: Architecture, rounding: Rounding, width: float) -> Lev
     widths = scaled_widths(baseline, width, rounding)
     if widths == baseline.widths:
         return Level(widths, 1.0, 1.0, 1.0)
-    edges = {1.0} | rounding.width_edges(baseline.exact_widths or baseline.widths, 2 * width)
+    edges = {1.0} | rounding.width_edges(_scaling(baseline), 2 * width)
     bounds = [0.0, *sorted(edges)]
     last = bisect.bisect_right(bounds, width)
     first = last - 1
@@ -74,6 +75,11 @@ def width_level(baseline: Architecture, rounding: Rounding, width: float) -> Lev
         last += 1
     low, high = bounds[first], bounds[last]
     return Level(widths, (low + high) / 2, low, high)
+
+
+def _scaling(baseline: Architecture) -> list[float]:
+    """The exact widths, without that of a head that is not there."""
+    return [channels for channels in baseline.exact if channels]
 
 
 def _middle(bounds: list[float], index: int) -> float:

@@ -14,7 +14,7 @@ from scalesearch.architectures import (
     fingerprint,
     scaled,
 )
-from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.budget import Budget, Limits
 from scalesearch.architectures.isocost import (
     AxisWarning,
     isocost,
@@ -23,7 +23,7 @@ from scalesearch.architectures.isocost import (
 )
 from scalesearch.architectures.scale import with_parts
 from scalesearch.errors import ArchitectureError
-from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers, Shares
+from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers, Rounding, Shares
 
 QUARTER = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
 TINY = Architecture(
@@ -166,6 +166,49 @@ def test_a_budget_no_network_meets_is_refused_with_the_nearest_factor():
     factors = [cost(network).macs / cost(TINY).macs for network in grid]
     nearest = min(factors, key=lambda factor: abs(factor - 1.01))
     assert f"the nearest costs {nearest:.3f}x" in message
+
+
+# limits and bounds
+
+
+def test_limits_and_bounds_keep_exactly_the_candidates_that_meet_them(doubled):
+    limits = Limits(activations=1.6, params=2.0)
+    within = Budget(limits=limits, min_resolution=33, max_resolution=40)
+    own = cost(QUARTER)
+    expected = {
+        candidate.fingerprint
+        for candidate in doubled
+        if candidate.cost.activations <= 1.6 * own.activations
+        and candidate.cost.params <= 2.0 * own.params
+        and 33 <= candidate.architecture.resolution <= 40
+    }
+    assert 0 < len(expected) < len(doubled)
+    assert {c.fingerprint for c in quiet_isocost(QUARTER, within)} == expected
+
+
+def test_a_bound_that_holds_an_axis_back_is_named_in_the_warning():
+    with pytest.warns(AxisWarning) as caught:
+        isocost(QUARTER, Budget(max_resolution=40))
+    (message,) = (str(warning.message) for warning in caught)
+    assert message.startswith("resolution: this baseline cannot spend 2x on resolution alone")
+    assert "The budget also asks for at most 40 px: loosen that" in message
+
+
+def test_bounds_no_network_meets_are_refused_with_what_is_near():
+    with pytest.raises(ArchitectureError, match="and activations at most 1x under rounding 'even'"):
+        quiet_isocost(QUARTER, Budget(limits=Limits(activations=1.0), tolerance=0.001))
+    with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
+        quiet_isocost(QUARTER, Budget(max_resolution=16))
+    with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
+        quiet_isocost(QUARTER, Budget(limits=Limits(params=0.5)))
+
+
+def test_a_rounding_of_ones_own_gives_finer_networks():
+    finer = Budget(rounding=Rounding(depth="even", divisor=2, minimum=4))
+    coarse = {candidate.architecture.widths for candidate in quiet_isocost(QUARTER, Budget())}
+    fine = {candidate.architecture.widths for candidate in quiet_isocost(QUARTER, finer)}
+    assert len(fine) > 2 * len(coarse)
+    assert all(width % 2 == 0 for widths in fine for width in widths)
 
 
 # nominal budgets

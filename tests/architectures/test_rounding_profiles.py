@@ -1,0 +1,85 @@
+"""The laws of rounding, on B0, for every profile and for mixtures of them."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.rounding import ROUNDINGS, rounding_from
+from scalesearch.scaling import Multipliers
+
+B0 = efficientnet_b0()
+MIXED = {
+    "even by 4": {"profile": "even", "divisor": 4, "resolution_multiple": 8},
+    "lite by 16": {"profile": "lite", "divisor": 16, "minimum": 24},
+    "capped torchvision": {"profile": "torchvision", "resolution_cap": 300, "floor": 0.0},
+}
+PROFILES = {**ROUNDINGS, **{name: rounding_from(spec) for name, spec in MIXED.items()}}
+each_profile = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+multipliers = st.floats(0.05, 5)
+
+
+def settings(network):
+    return (*network.repeats, *network.widths, network.resolution)
+
+
+@each_profile
+def test_multipliers_of_one_change_nothing(profile):
+    assert scaled(B0, Multipliers(), profile) == B0
+
+
+@each_profile
+@given(multipliers)
+def test_scaled_channels_are_multiples_of_the_divisor_above_minimum_and_floor(profile, width):
+    network = scaled(B0, Multipliers(width=width), profile)
+    free = list(zip(network.widths, B0.widths, strict=True))
+    free = free[int(profile.fixed_stem) : len(free) - int(profile.fixed_head)]
+    for channels, own in free:
+        if channels == own:  # growth takes no channel of the baseline away, shrinking adds none
+            continue
+        assert channels % profile.divisor == 0
+        assert channels >= profile.minimum
+        if own != B0.head or not profile.head_per_last:
+            assert channels >= profile.floor * own * width * (1 - 1e-9)
+
+
+@each_profile
+@given(st.tuples(*[st.tuples(multipliers, multipliers).map(sorted)] * 3))
+def test_a_higher_multiplier_lowers_no_setting_and_no_cost(profile, bounds):
+    low, high = (scaled(B0, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
+    assert all(a <= b for a, b in zip(settings(low), settings(high), strict=True))
+    less, more = cost(low), cost(high)
+    assert less.macs <= more.macs
+    assert less.params <= more.params
+    assert less.activations <= more.activations
+
+
+@each_profile
+@pytest.mark.parametrize("noise", [-4e-16, 0.0, 4e-16])
+def test_float_noise_at_a_whole_multiplier_changes_nothing(profile, noise):
+    exact = scaled(B0, Multipliers(2, 2, 2), profile)
+    noisy = 2 * (1 + noise)
+    assert scaled(B0, Multipliers(noisy, noisy, noisy), profile) == exact
+    assert (2**0.5) ** 2 > 2  # what such noise comes from
+
+
+@each_profile
+def test_pixels_keep_to_the_multiple_and_the_cap(profile):
+    for percent in range(30, 400, 7):
+        size = scaled(B0, Multipliers(resolution=percent / 100), profile).resolution
+        assert size % profile.resolution_multiple == 0
+        assert size <= (profile.resolution_cap or 10**9)
+
+
+def test_lite_keeps_stem_head_and_the_ends_depth():
+    wide = scaled(B0, Multipliers(1.8, 1.4), ROUNDINGS["lite"])  # Lite4's multipliers
+    assert (wide.stem, wide.head) == (32, 1280)
+    assert wide.repeats == (1, 4, 4, 6, 6, 8, 1)
+    assert wide.widths[1:-1] == (24, 32, 56, 112, 160, 272, 448)
+
+
+def test_profiles_that_fix_all_stages_still_scale_width():
+    frozen = replace(ROUNDINGS["even"], fixed_stages=tuple(range(7)))
+    assert scaled(B0, Multipliers(3.0, 2.0), frozen).repeats == B0.repeats
