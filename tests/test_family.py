@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scalesearch.architectures import cost, efficientnet_b0, scaled
-from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.budget import Budget, Limits
 from scalesearch.architectures.fingerprint import fingerprint, from_json
 from scalesearch.architectures.isocost import AxisWarning, isocost, nearest_candidate
 from scalesearch.errors import ArchitectureError, ExperimentError, ExportError
@@ -101,6 +101,24 @@ def test_the_nearest_network_is_that_of_the_whole_isocost_set(baseline, factor, 
         assert found.shares.distance(shares) == pytest.approx(nearest.shares.distance(shares))
         assert found.fingerprint == fingerprint(found.architecture)
         assert budget.meets(found.factor)
+
+
+def test_the_nearest_network_keeps_to_the_limits_of_its_budget():
+    free = Budget(factor=4)
+    bound = Budget(factor=4, limits=Limits(params=2.0), max_resolution=40)
+    (loose, tight) = (nearest_on_budget(PROXY, PAPER.shares, budget) for budget in (free, bound))
+    assert loose.cost.params > 2 * cost(PROXY).params
+    assert tight.cost.params <= 2 * cost(PROXY).params
+    assert tight.architecture.resolution <= 40 < loose.architecture.resolution
+    assert bound.meets(tight.factor)
+
+
+def test_a_family_may_round_by_a_rule_of_its_own():
+    rule = {"profile": "even", "divisor": 4}
+    document = family_document(PAPER, PROXY, phis=[1], rounding=rule)
+    assert document["rounding"] == rule
+    network = from_json(document["members"][0]["architecture"])
+    assert any(width % 8 for width in network.widths)
 
 
 def test_a_factor_within_the_tolerance_of_one_is_the_baseline():
@@ -224,7 +242,7 @@ def test_a_source_file_brings_its_own_baseline_and_budget(tmp_path):
     origin = read_source(str(path))
     assert origin.baseline == PROXY
     assert origin.coefficients == Coefficients(1.2, 1.1, 1.0)
-    assert (origin.factor, origin.rounding, origin.mode) == (3.0, "nearest", "matched")
+    assert (origin.factor, origin.rounding, origin.mode) == (3.0, ROUNDINGS["nearest"], "matched")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +254,7 @@ def test_a_source_file_brings_its_own_baseline_and_budget(tmp_path):
         ('{"alpha": true, "beta": 1.1, "gamma": 1}', "alpha: need a number, got True"),
         ('{"alpha": -1, "beta": 1.1, "gamma": 1}', "need a finite alpha > 0"),
         ('{"alpha": 1, "beta": 2, "gamma": 1, "baseline": {"wide": 2}}', "unknown key wide"),
+        ('{"alpha": 1, "beta": 2, "gamma": 1, "budget": {"rounding": "x"}}', "budget.rounding: "),
         ('{"alpha": 1, "beta": 2, "gamma": 1, "baseline": {"name": "b9"}}', "unknown name 'b9'"),
         ('{"alpha": 1, "beta": 2, "gamma": 1, "baseline": {"resolution": 0}}', "whole number"),
         ('{"alpha": 1, "beta": 2, "gamma": 1, "baseline": {"width": "x"}}', "width: need a number"),

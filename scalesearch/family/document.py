@@ -1,7 +1,7 @@
 """A family as a table, and as a JSON or YAML document that other programs read."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import yaml
 from scalesearch.architectures.fingerprint import fingerprint, to_json
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ExportError
-from scalesearch.family.members import ROUNDING_OF_MODE, Member, Mode, family
+from scalesearch.family.members import Member, Mode, family, rounding_of
 from scalesearch.fvcore_count import fvcore_macs
+from scalesearch.rounding import Rounding, rounding_spec
 from scalesearch.scaling import Coefficients
 
 SCHEMA = "scalesearch/family"
@@ -49,7 +50,7 @@ def family_document(
     *,
     mode: Mode = "matched",
     phis: Iterable[float] = range(8),
-    rounding: str | None = None,
+    rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
 ) -> dict[str, Any]:
     """The family (see ``family``) with all that it follows from, as JSON values.
@@ -68,7 +69,7 @@ def family_document(
         },
         "factor": factor if mode == "matched" else coefficients.factor,
         "mode": mode,
-        "rounding": rounding or ROUNDING_OF_MODE[mode],
+        "rounding": rounding_spec(rounding_of(mode, rounding)),
         "baseline": to_json(baseline),
         "members": [
             {

@@ -15,7 +15,7 @@ from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.grid import Grid
-from scalesearch.architectures.isocost import Candidate
+from scalesearch.architectures.isocost import Candidate, admitted_factors, within_bounds
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
@@ -43,7 +43,7 @@ def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) ->
         raise ArchitectureError(
             f"budget: no network in the direction of {shares} costs {budget.factor:.4g}x the "
             f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
-            f"{budget.rounding!r}; take another rounding, a larger baseline or another phi"
+            f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
         )
     spent = cost(found.architecture)
     return Candidate(
@@ -71,7 +71,7 @@ def _nearest_in_windows(baseline: Architecture, shares: Shares, budget: Budget) 
     reach = abs(math.log(centre.factor))
     found: _Found | None = None
     for spread in SPREADS:
-        window = _window(baseline, centre, budget, spread)
+        window = within_bounds(_window(baseline, centre, budget, spread), budget)
         if window.size > LARGEST:
             break
         found = _nearest(window, shares, budget)
@@ -131,12 +131,11 @@ def _nearest(grid: Grid, shares: Shares, budget: Budget) -> _Found | None:
 
 
 def _nearest_of_each_depth(grid: Grid, shares: Shares, budget: Budget) -> Iterator[_Found]:
-    own = getattr(cost(grid.baseline), budget.measure)
     widths = np.log([level.multiplier for level in grid.widths])
     resolutions = np.log([level.multiplier for level in grid.resolutions])
     wanted = np.array(shares.as_tuple())[:, None]
-    for depth, costs in zip(grid.depths, grid.costs(budget.measure), strict=True):
-        off = np.abs(costs / own / budget.factor - 1)
+    for depth, factors in zip(grid.depths, admitted_factors(grid, budget), strict=True):
+        off = np.abs(factors / budget.factor - 1)
         w, r = np.nonzero(off <= budget.tolerance)
         spent = np.stack(
             (np.full(len(w), math.log(depth.multiplier)), 2 * widths[w], 2 * resolutions[r])

@@ -1,9 +1,9 @@
 """From coefficients to the networks B0, B1, ... that they stand for."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
@@ -12,7 +12,8 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 from scalesearch.family.matched import nearest_on_budget
 from scalesearch.published import DROP_CONNECT, PAPER, PUBLISHED, implied_phi
-from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers
+from scalesearch.rounding import Rounding, rounding_from
+from scalesearch.scaling import Coefficients, Multipliers
 
 Mode: TypeAlias = Literal["published", "exact", "matched"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -53,7 +54,7 @@ def family(
     *,
     mode: Mode = "matched",
     phis: Iterable[float] = range(8),
-    rounding: str | None = None,
+    rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
 ) -> tuple[Member, ...]:
     """The members b0, b1, ... (one for each phi; b0.5 between two) that coefficients stand for.
@@ -65,10 +66,11 @@ def family(
     ``matched``: the network that costs ``factor``^phi times the baseline's MACs, within 2%, and
     spends them in the direction of the coefficients. phi = 0 is the baseline.
 
-    ``rounding``: a profile's name; by default ``ROUNDING_OF_MODE``. Raises ArchitectureError for
+    ``rounding``: a profile by name or changed in parts (``rounding.rounding_from``); by default
+    ``ROUNDING_OF_MODE``. Raises ArchitectureError for
     what cannot be had.
     """
-    profile = _rounding(mode, rounding)
+    profile = rounding_of(mode, rounding)
     if mode == "published" and coefficients != PAPER:
         raise ArchitectureError(
             f"mode published: the paper's table belongs to its own coefficients {PAPER}, got "
@@ -87,16 +89,17 @@ def family(
     return tuple(members[mode](phi) for phi in phis)
 
 
-def _rounding(mode: str, rounding: str | None) -> str:
+def rounding_of(mode: str, asked: str | Mapping[str, Any] | Rounding | None) -> Rounding:
+    """The rounding asked for, or the mode's own. Raises ArchitectureError for one unknown."""
     if mode not in ROUNDING_OF_MODE:
         raise ArchitectureError(f"mode: need one of {', '.join(MODES)}, got {mode!r}")
-    rounding = rounding or ROUNDING_OF_MODE[mode]
-    if rounding not in ROUNDINGS:
-        raise ArchitectureError(f"rounding: need one of {', '.join(ROUNDINGS)}, got {rounding!r}")
-    return rounding
+    try:
+        return rounding_from(ROUNDING_OF_MODE[mode] if asked is None else asked)
+    except ValueError as error:
+        raise ArchitectureError(f"rounding: {error}") from error
 
 
-def _published(baseline: Architecture, number: float, rounding: str) -> Member:
+def _published(baseline: Architecture, number: float, rounding: Rounding) -> Member:
     name = f"b{number:g}"
     if name not in PUBLISHED:
         known = ", ".join(model.removeprefix("b") for model in PUBLISHED if model[0] == "b")
@@ -104,15 +107,17 @@ def _published(baseline: Architecture, number: float, rounding: str) -> Member:
             f"mode published: need a model's number of {known} as phi, got {number:g}"
         )
     model = PUBLISHED[name]
-    network = scaled(baseline, model.multipliers, ROUNDINGS[rounding])
+    network = scaled(baseline, model.multipliers, rounding)
     phi = implied_phi(model.multipliers)
     return _member(name, phi, model.multipliers, network, baseline, model.dropout)
 
 
-def _exact(baseline: Architecture, coefficients: Coefficients, phi: float, rounding: str) -> Member:
+def _exact(
+    baseline: Architecture, coefficients: Coefficients, phi: float, rounding: Rounding
+) -> Member:
     try:
         asked = coefficients.at(_finite(phi))
-        network = scaled(baseline, asked, ROUNDINGS[rounding])
+        network = scaled(baseline, asked, rounding)
     except (ValueError, OverflowError) as error:
         raise ArchitectureError(
             f"phi {phi:g}: {coefficients} lead to no network: {error}; take a smaller phi"
@@ -121,7 +126,11 @@ def _exact(baseline: Architecture, coefficients: Coefficients, phi: float, round
 
 
 def _matched(
-    baseline: Architecture, coefficients: Coefficients, phi: float, rounding: str, factor: float
+    baseline: Architecture,
+    coefficients: Coefficients,
+    phi: float,
+    rounding: Rounding,
+    factor: float,
 ) -> Member:
     wanted = factor ** _finite(phi)
     if abs(wanted - 1) <= TOLERANCE:

@@ -12,6 +12,7 @@ from scalesearch.architectures import Architecture, baseline
 from scalesearch.errors import ExperimentError
 from scalesearch.family.members import Mode
 from scalesearch.published import PAPER
+from scalesearch.rounding import Rounding, rounding_from
 from scalesearch.scaling import Coefficients
 
 MULTIPLIERS = ("width", "depth")
@@ -26,7 +27,7 @@ class Source:
     coefficients: Coefficients
     baseline: Architecture
     factor: float = 2.0
-    rounding: str | None = None
+    rounding: Rounding | None = None
     mode: Mode = "matched"
 
 
@@ -44,12 +45,11 @@ def read_source(source: str) -> Source:
     where = f"{source}: "
     budget = document.get("budget")
     budget = budget if isinstance(budget, Mapping) else {}
-    rounding = budget.get("rounding")
     return Source(
         _coefficients(document, where),
         _baseline(document.get("baseline", {}), where),
         factor=_number(budget, "factor", f"{where}budget.") if "factor" in budget else 2.0,
-        rounding=None if rounding is None else str(rounding),
+        rounding=_rounding(budget.get("rounding"), where),
     )
 
 
@@ -121,6 +121,13 @@ def _baseline(spec: Any, where: str) -> Architecture:
             kind = "whole number" if name in COUNTS else "number"
             raise ExperimentError(f"{where}baseline.{name}: need a {kind} above 0, got {value!r}")
     return baseline(str(spec.get("name", "efficientnet_b0")), **given)
+
+
+def _rounding(spec: Any, where: str) -> Rounding | None:
+    try:
+        return None if spec is None else rounding_from(spec)
+    except ValueError as error:
+        raise ExperimentError(f"{where}budget.rounding: {error}") from error
 
 
 def _number(document: Mapping[str, Any], name: str, where: str) -> float:
