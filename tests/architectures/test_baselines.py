@@ -14,7 +14,7 @@ def test_every_baseline_takes_the_options_of_small_proxies(name):
         name, width=0.5, depth=0.5, resolution=32, stem_stride=1, in_channels=1, num_classes=10
     )
     assert proxy.blocks < baseline(name).blocks
-    assert max(proxy.widths) < max(baseline(name).widths)
+    assert sum(proxy.widths) < sum(baseline(name).widths)  # heads may be fixed
     assert (proxy.resolution, proxy.stem_stride) == (32, 1)
     assert (proxy.in_channels, proxy.num_classes) == (1, 10)
 

@@ -55,11 +55,16 @@ def test_a_stage_that_cannot_be_built_is_refused(bad, message):
 
 
 @pytest.mark.parametrize(
-    "field", ["stem", "head", "resolution", "stem_stride", "in_channels", "num_classes"]
+    "field", ["stem", "resolution", "stem_stride", "in_channels", "num_classes"]
 )
 def test_an_architecture_without_a_size_is_refused_by_name(field):
     with pytest.raises(ValueError, match=f"need {field} >= 1, got {field}=0"):
         replace(SMALL, **{field: 0})
+
+
+def test_a_head_of_fewer_than_no_channels_is_refused():
+    with pytest.raises(ValueError, match=r"need head >= \d, got head=-1"):
+        replace(SMALL, head=-1)
 
 
 def test_an_architecture_needs_a_stage_and_a_known_activation():
