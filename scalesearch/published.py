@@ -1,9 +1,10 @@
 """The papers' numbers as data, each with its citation. Nothing here is measured by us."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scalesearch.scaling import Coefficients, Multipliers
+from scalesearch.scaling import Coefficients, Multipliers, Shares
 
 EFFICIENTNET = "Tan & Le, arXiv:1905.11946v5"
 """Where every number of this module is printed, unless it says otherwise."""
@@ -118,3 +119,66 @@ TABLE_7: tuple[Ablation, ...] = (
     Ablation("efficientnet_b0", Multipliers(1.4, 1.2, 1.3), 1.8e9, 0.811),
 )
 """Scaling of B0. Recounted, the compound row has 16 to 26% more compute than its rivals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A known answer to how a budget is to be divided, or a reference to compare answers with.
+
+    ``published``: the coefficients as printed, where a paper prints any.
+    """
+
+    name: str
+    shares: Shares
+    citation: str
+    published: Coefficients | None = None
+
+    def coefficients(self, factor: float = 2.0) -> Coefficients:
+        """Those that spend ``factor`` at phi = 1; at a factor of 2, the published ones as printed,
+        though the paper's ask for 1.92."""
+        if self.published is not None and factor == 2:
+            return self.published
+        return self.shares.coefficients(factor)
+
+
+SCHEMES: dict[str, Scheme] = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("paper", PAPER.shares, EFFICIENTNET, PAPER),
+        Scheme("uniform", Shares(1 / 3, 1 / 3, 1 / 3), "a third each; dwr in arXiv:2103.06877"),
+        Scheme("depth", Shares(1.0, 0.0, 0.0), "depth alone, as ResNets grow; arXiv:1512.03385"),
+        Scheme("width", Shares(0.0, 1.0, 0.0), "width alone, as MobileNets do; arXiv:1704.04861"),
+        Scheme("resolution", Shares(0.0, 0.0, 1.0), "resolution alone"),
+        Scheme("fast", Shares(0.1, 0.8, 0.1), "Dollar et al., arXiv:2103.06877: d1 w8 r1"),
+    )
+}
+"""Schemes by name; the first five are what every search is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientGrid:
+    """Coefficients ``step`` apart in closed ranges, whose product is near a factor."""
+
+    alpha: tuple[float, float]
+    beta: tuple[float, float]
+    gamma: tuple[float, float]
+    step: float
+    tolerance: float
+
+    def coefficients(self, factor: float = 2.0) -> Iterator[Coefficients]:
+        """Those with |alpha * beta^2 * gamma^2 - factor| <= tolerance, alpha slowest."""
+        for alpha in self._spaced(self.alpha):
+            for beta in self._spaced(self.beta):
+                for gamma in self._spaced(self.gamma):
+                    asked = Coefficients(alpha, beta, gamma)
+                    if abs(asked.factor - factor) <= self.tolerance + 1e-9:
+                        yield asked
+
+    def _spaced(self, bounds: tuple[float, float]) -> Iterator[float]:
+        low, high = bounds
+        for index in range(math.floor((high - low) / self.step + 1e-9) + 1):
+            yield round(low + index * self.step, 10)
+
+
+CLASSIC_GRID = CoefficientGrid((1.0, 2.0), (1.0, 1.5), (1.0, 1.5), step=0.05, tolerance=0.1)
+"""The grid of those who repeat the paper's search, which publishes none of its own."""

@@ -108,7 +108,7 @@ class Rounding:
         """Width multipliers up to ``high`` at which ``channels`` may change; constant between."""
         jumps = {
             (channels, rung * self.divisor)
-            for channels in set(widths)
+            for channels in set(widths) - {0}  # a network without a head has 0 there
             for rung in range(1, int(channels * high / self.divisor) + 3)
         }
         halves = {(rounded - self.divisor / 2) / channels for channels, rounded in jumps}

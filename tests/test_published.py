@@ -4,8 +4,10 @@ import pytest
 
 from scalesearch.architectures import cost, efficientnet_b0, scaled
 from scalesearch.published import (
+    CLASSIC_GRID,
     PAPER,
     PUBLISHED,
+    SCHEMES,
     TABLE_3,
     TABLE_7,
     implied_phi,
@@ -76,3 +78,29 @@ def test_the_comparisons_have_their_compound_row_ahead():
         rows = [row for row in TABLE_3 if row.baseline == baseline]
         assert rows[-1].top1 == max(row.top1 for row in rows)
         assert rows[0].multipliers == Multipliers()
+
+
+# Schemes
+
+
+def test_every_scheme_spends_the_factor_that_is_asked():
+    for name, scheme in SCHEMES.items():
+        assert scheme.name == name
+        assert scheme.coefficients(3.0).factor == pytest.approx(3.0)
+        assert scheme.coefficients(3.0).shares.distance(scheme.shares) < 1e-9
+
+
+def test_the_papers_scheme_is_printed_and_the_fast_one_is_nearly_all_width():
+    assert SCHEMES["paper"].coefficients() == PAPER
+    fast = SCHEMES["fast"].coefficients()
+    assert (fast.alpha, fast.beta, fast.gamma) == pytest.approx((2**0.1, 2**0.4, 2**0.05))
+
+
+def test_the_classic_grid_has_109_cells_and_the_papers_is_one():
+    cells = list(CLASSIC_GRID.coefficients())
+    assert len(cells) == len(set(cells)) == 109
+    assert PAPER in cells
+    for cell in cells:
+        assert abs(cell.factor - 2) <= 0.1 + 1e-9
+        assert 1 <= cell.alpha <= 2
+        assert 1 <= min(cell.beta, cell.gamma) <= max(cell.beta, cell.gamma) <= 1.5

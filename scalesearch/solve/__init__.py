@@ -1,0 +1,18 @@
+"""Phi both ways: the network along given coefficients that costs what is asked for."""
+
+from scalesearch.solve.solution import Solution, message, rows, solve, solve_document
+from scalesearch.solve.staircase import Stair
+from scalesearch.solve.target import Target, direction, parse_target, quantity
+
+__all__ = [
+    "Solution",
+    "Stair",
+    "Target",
+    "direction",
+    "message",
+    "parse_target",
+    "quantity",
+    "rows",
+    "solve",
+    "solve_document",
+]
