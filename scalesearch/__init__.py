@@ -1,1 +1,86 @@
-"""scalesearch: the search behind compound scaling, for anyone's baseline, data and hardware."""
+"""scalesearch: the search behind compound scaling, for anyone's baseline, data and hardware.
+
+Public names are loaded when they are first used: ``import scalesearch`` loads neither torch nor
+Optuna. The two verbs that share their package's name are imported from it:
+``from scalesearch.search import search``, ``from scalesearch.family import family``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalesearch.analysis import Answer, answer
+    from scalesearch.architectures import Architecture, Cost, Stage, baseline, cost, scaled
+    from scalesearch.architectures.budget import Budget
+    from scalesearch.architectures.fingerprint import fingerprint
+    from scalesearch.architectures.isocost import Candidate, isocost
+    from scalesearch.experiment import Experiment, read_experiment
+    from scalesearch.family import Member
+    from scalesearch.nets import build
+    from scalesearch.recipe import Recipe
+    from scalesearch.records import read_records
+    from scalesearch.report import write_results
+    from scalesearch.rounding import Rounding
+    from scalesearch.scaling import Coefficients, Multipliers, Shares
+
+_HOMES = {
+    "Answer": "analysis",
+    "Architecture": "architectures",
+    "Budget": "architectures.budget",
+    "Candidate": "architectures.isocost",
+    "Coefficients": "scaling",
+    "Cost": "architectures",
+    "Experiment": "experiment",
+    "Member": "family",
+    "Multipliers": "scaling",
+    "Recipe": "recipe",
+    "Rounding": "rounding",
+    "Shares": "scaling",
+    "Stage": "architectures",
+    "answer": "analysis",
+    "baseline": "architectures",
+    "build": "nets",
+    "cost": "architectures",
+    "fingerprint": "architectures.fingerprint",
+    "isocost": "architectures.isocost",
+    "read_experiment": "experiment",
+    "read_records": "records",
+    "scaled": "architectures",
+    "write_results": "report",
+}
+
+__all__ = [
+    "Answer",
+    "Architecture",
+    "Budget",
+    "Candidate",
+    "Coefficients",
+    "Cost",
+    "Experiment",
+    "Member",
+    "Multipliers",
+    "Recipe",
+    "Rounding",
+    "Shares",
+    "Stage",
+    "answer",
+    "baseline",
+    "build",
+    "cost",
+    "fingerprint",
+    "isocost",
+    "read_experiment",
+    "read_records",
+    "scaled",
+    "write_results",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'scalesearch' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"scalesearch.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -59,7 +59,9 @@ def read_records(path: str | Path) -> pd.DataFrame:
     (candidate, seed, epoch) that appears twice.
     """
     try:
-        frame = pd.read_csv(path, dtype={"candidate": str, "role": str, "commit": str})
+        # Fingerprints may look like numbers, and an empty commit is not a missing value.
+        text = {name: str for name, kind in COLUMNS.items() if kind == "str"}
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")
     except FileNotFoundError:
         raise SearchError(f"{path}: no such table; run the search first") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -1,0 +1,64 @@
+"""A table comes back as it was written, and a broken one is refused by name."""
+
+import pandas as pd
+import pytest
+
+from scalesearch.errors import SearchError
+from scalesearch.records import COLUMNS, final_rows, read_records, table, write_records
+
+
+def rows():
+    kinds = {"int64": 3, "float64": 0.1 + 0.2, "str": "0123456789012345"}
+    base = {name: kinds[kind] for name, kind in COLUMNS.items()}
+    return [{**base, "seed": seed, "epoch": epoch} for seed in (1, 0) for epoch in (2, 1)]
+
+
+def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
+    written = table(rows())
+    write_records(tmp_path / "records.csv", written)
+    pd.testing.assert_frame_equal(read_records(tmp_path / "records.csv"), written, check_exact=True)
+
+
+def test_rows_are_ordered_by_trial_seed_and_epoch():
+    assert table(rows())[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+
+
+def test_the_final_rows_are_each_runs_last_epoch():
+    assert final_rows(table(rows()))["epoch"].tolist() == [2, 2]
+
+
+def test_an_empty_commit_stays_empty(tmp_path):
+    write_records(tmp_path / "records.csv", table([{**row, "commit": ""} for row in rows()]))
+    assert set(read_records(tmp_path / "records.csv")["commit"]) == {""}
+
+
+def test_an_empty_table_has_every_column(tmp_path):
+    write_records(tmp_path / "records.csv", table([]))
+    assert list(read_records(tmp_path / "records.csv").columns) == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda frame: frame.drop(columns=["macs", "role"]), "need the columns role, macs, which"),
+        (lambda frame: frame.assign(epoch="two"), "a value is not of its column's kind"),
+        (lambda frame: pd.concat([frame, frame]), "one row per candidate, seed, epoch, got two"),
+    ],
+)
+def test_a_broken_table_is_refused_with_the_file_and_the_rule(tmp_path, spoil, message):
+    path = tmp_path / "records.csv"
+    spoil(table(rows())).to_csv(path, index=False)
+    with pytest.raises(SearchError, match=message) as refusal:
+        read_records(path)
+    assert str(path) in str(refusal.value)
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(SearchError, match="no such table; run the search first"):
+        read_records(tmp_path / "records.csv")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "records.csv").write_bytes(b"\x00\xff\xfe")
+    with pytest.raises(SearchError, match="not a CSV table"):
+        read_records(tmp_path / "records.csv")
