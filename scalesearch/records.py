@@ -59,9 +59,9 @@ def read_records(path: str | Path) -> pd.DataFrame:
     (candidate, seed, epoch) that appears twice.
     """
     try:
-        # Fingerprints may look like numbers, and an empty commit is not a missing value.
-        text = {name: str for name, kind in COLUMNS.items() if kind == "str"}
-        frame = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")
+        # As text first: fingerprints may look like numbers, an empty commit is not a missing
+        # value, and floats then convert to the last digit under every version of pandas.
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise SearchError(f"{path}: no such table; run the search first") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

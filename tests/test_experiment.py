@@ -1,0 +1,142 @@
+"""An experiment file says everything, and everything wrong with it is said at once."""
+
+from pathlib import Path
+
+import pytest
+
+from scalesearch.errors import ExperimentError
+from scalesearch.experiment import (
+    differences,
+    experiment_from,
+    read_experiment,
+    to_document,
+    write_experiment,
+)
+from scalesearch.recipe import PRESETS, Recipe
+
+SHIPPED = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+
+
+def refused(document):
+    with pytest.raises(ExperimentError) as refusal:
+        experiment_from(document, "x.yaml")
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_loads_and_is_named_after_its_file(path):
+    experiment = read_experiment(path)
+    assert experiment.name.replace("-", "_") == path.stem
+    assert experiment.baseline.build().blocks > 1
+
+
+def test_the_issue_of_the_quickstart_is_kept():
+    experiment = read_experiment(SHIPPED[[path.stem for path in SHIPPED].index("quickstart")])
+    assert experiment.data.source == "digits"
+    assert (experiment.baseline.width, experiment.baseline.depth) == (0.25, 0.5)
+    assert len(experiment.search.references) == 5
+
+
+def test_a_written_experiment_is_read_back_the_same(tmp_path):
+    for path in SHIPPED:
+        experiment = read_experiment(path)
+        write_experiment(tmp_path / "again.yaml", experiment)
+        assert read_experiment(tmp_path / "again.yaml") == experiment
+
+
+def test_a_preset_is_a_start_that_can_be_changed():
+    recipe = experiment_from({"name": "x", "recipe": {"preset": "fast", "epochs": 9}}).recipe
+    assert recipe.epochs == 9
+    assert recipe.learning_rate == PRESETS["fast"].learning_rate
+    assert "preset" not in to_document(experiment_from({"name": "x"}))["recipe"]
+
+
+def test_all_problems_are_reported_at_once_with_dotted_paths():
+    message = refused(
+        {
+            "name": "a/b",
+            "basline": {},
+            "recipe": {"preset": "fast", "learning_rat": 3, "batch_size": "many"},
+            "search": {"sampler": "latice", "seeds": 2},
+            "budget": {"factor": 1, "tolerance": 2},
+        }
+    )
+    assert message.startswith("x.yaml: 6 problems to mend:")
+    for line in (
+        "basline: unknown key; did you mean 'baseline'?",
+        "recipe.learning_rat: unknown key; did you mean 'learning_rate'?",
+        "recipe.batch_size: input should be a valid integer",
+        "search.sampler: unknown 'latice'; did you mean 'lattice'?",
+        "budget.factor: need a factor above 0, and not 1, got 1.0",
+        "budget.tolerance: need 0 < tolerance < 0.5, got 2.0",
+    ):
+        assert line in message
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([1, 2], "need a mapping of keys to values, got [1, 2]"),
+        ({}, "name: this key is required"),
+        ({"name": "a/b"}, "name: need letters, digits"),
+        ({"name": "x", "recipe": {"preset": "fst"}}, "recipe.preset: unknown 'fst'; did you mean"),
+        ({"name": "x", "recipe": {"epochs": 0}}, "recipe.epochs: need at least 1, got 0"),
+        ({"name": "x", "baseline": {"name": "resnt"}}, "baseline.name: unknown baseline 'resnt'"),
+        ({"name": "x", "baseline": {"width": -1}}, "baseline.width: need a number above 0"),
+        ({"name": "x", "data": {"train_samples": 0}}, "data.train_samples: need at least 1, got 0"),
+        ({"name": "x", "search": {"seeds": 0}}, "search.seeds: need at least 1, got 0"),
+        ({"name": "x", "search": {"step": 2.5}}, "search.step: need a whole number (of parts)"),
+        ({"name": "x", "search": {"alpha": [2, 1]}}, "search.alpha: need 0 < low <= high"),
+        ({"name": "x", "search": {"references": ["deep"]}}, "search.references.0: unknown 'deep'"),
+        ({"name": "x", "budget": {"rounding": "evn"}}, "budget.rounding"),
+        ({"name": "x", "seed": "zero"}, "seed: input should be a valid integer"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_named_with_the_rule(document, message):
+    assert message in refused(document)
+
+
+def test_overrides_change_single_values(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("name: x\nrecipe: {epochs: 9}\n")
+    changed = read_experiment(path, ["recipe.epochs=3", "data.source=digits", "seed=7"])
+    assert (changed.recipe.epochs, changed.seed) == (3, 7)
+    assert changed.recipe == Recipe(epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("recipe.epochs", "need key=value"),
+        ("name.first=3", "name holds no further keys"),
+        ("recipe.epochs=[", "not valid YAML"),
+        ("recipe.epoch=3", "recipe.epoch: unknown key; did you mean 'epochs'?"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused(tmp_path, override, message):
+    (tmp_path / "x.yaml").write_text("name: x\n")
+    with pytest.raises(ExperimentError, match=message.replace("?", r"\?")):
+        read_experiment(tmp_path / "x.yaml", [override])
+
+
+def test_a_key_that_appears_twice_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("name: x\nseed: 1\nseed: 2\n")
+    with pytest.raises(ExperimentError, match="the key 'seed' appears twice"):
+        read_experiment(tmp_path / "x.yaml")
+
+
+def test_yaml_that_would_run_code_is_refused(tmp_path):
+    (tmp_path / "x.yaml").write_text("name: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ExperimentError, match="not valid YAML"):
+        read_experiment(tmp_path / "x.yaml")
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(ExperimentError, match=r"nowhere\.yaml: no such experiment file"):
+        read_experiment(tmp_path / "nowhere.yaml")
+
+
+def test_differences_name_keys_and_both_values():
+    one, other = (experiment_from({"name": "x", "seed": seed}) for seed in (0, 1))
+    assert differences(one, other) == ["seed: 0 here, 1 there"]
+    assert differences(one, one) == []
