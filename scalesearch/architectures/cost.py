@@ -5,10 +5,10 @@ operators and half of ``torch.utils.flop_counter``, in microseconds instead of t
 
 A block's cost is linear in the pixels it reads and in those it writes. ``BlockTerms`` holds these
 coefficients, for whole numbers or for numpy arrays of them alike, so that the same formulas count
-one network here and a million in ``isocost``.
+one network here and a million in ``grid``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -46,54 +46,163 @@ class BlockTerms(NamedTuple):
     activations_once: Count
 
 
-def mbconv(stage: Stage, before: Count, after: Count) -> BlockTerms:
-    """Expand 1x1, depthwise k x k (which strides), squeeze-and-excite, project 1x1.
+# Every block: (stage, input channels, output channels, stride). The stride is the stage's in its
+# first block and 1 in the others. A convolution has a batch norm (two parameters a channel) in
+# place of a bias, but for the two of a squeeze-and-excitation.
 
-    ``before``, ``after``: input and output channels. Every convolution but the two of the
-    squeeze has a batch norm (two parameters a channel) in place of a bias.
-    """
+
+def mbconv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """Expand 1x1, depthwise k x k (which strides), squeeze-and-excite, project 1x1."""
     inner = before * stage.expansion
-    expand = before * inner if stage.expansion > 1 else 0
-    expanded = inner if stage.expansion > 1 else 0
+    squeezed = before // stage.squeeze + (before < stage.squeeze) if stage.squeeze else 0
+    return _inverted(stage, before, inner, squeezed, after)
+
+
+def bneck(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """The same with inner and squeezed channels in multiples of eight."""
+    inner = expanded_eights(stage, before)
+    squeezed = eights(inner // stage.squeeze) if stage.squeeze else 0
+    return _inverted(stage, before, inner, squeezed, after)
+
+
+def fused_mbconv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """Expand k x k (which strides), squeeze-and-excite, project 1x1; without an expansion one
+    convolution k x k, gated behind it."""
+    inner = before * stage.expansion if stage.expansion > 1 else after
+    spatial = stage.kernel * stage.kernel * before * inner
+    project, projected = (inner * after, after) if stage.expansion > 1 else (0, 0)
+    squeezed = before // stage.squeeze + (before < stage.squeeze) if stage.squeeze else 0
+    params, gate, gated = _gate(inner, squeezed)
+    params = params + spatial + 2 * inner + project + 2 * projected
+    return BlockTerms(params, 0, spatial + project, gate, 0, inner + projected, gated)
+
+
+def separable(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """Depthwise k x k (which strides), then 1x1, each with its activation."""
+    return _inverted(stage, before, before, 0, after)
+
+
+def conv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """One convolution k x k."""
+    weights = stage.kernel * stage.kernel * before * after
+    return BlockTerms(weights + 2 * after, 0, weights, 0, 0, after, 0)
+
+
+def basic(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """Two convolutions k x k, the first of which strides; the shortcut 1x1 where shapes differ."""
+    weights = stage.kernel * stage.kernel * (before + after) * after
+    shortcut, shortened = _shortcut(before, after, stride)
+    weights, written = weights + shortcut, 2 * after + shortened
+    return BlockTerms(weights + 2 * written, 0, weights, 0, 0, written, 0)
+
+
+def bottleneck(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """Reduce 1x1, k x k (which strides: "v1.5"), expand 1x1; the shortcut 1x1 where shapes
+    differ."""
+    inner = -(-after // stage.expansion)
+    reduce = before * inner
+    shortcut, shortened = _shortcut(before, after, stride)
+    weights = stage.kernel * stage.kernel * inner * inner + inner * after + shortcut
+    written = inner + after + shortened
+    params = reduce + weights + 2 * (inner + written)
+    return BlockTerms(params, reduce, weights, 0, inner, written, 0)
+
+
+BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
+    block.__name__: block
+    for block in (mbconv, fused_mbconv, bneck, separable, conv, basic, bottleneck)
+}
+
+
+def eights(channels: Count) -> Count:
+    """The nearest multiple of eight, but at least eight and 90% (TensorFlow's
+    ``make_divisible``)."""
+    rounded = (channels + 4) // 8 * 8
+    return rounded + 8 * (10 * rounded < 9 * channels)
+
+
+def expanded_eights(stage: Stage, before: Count) -> Count:
+    """Inner channels of a ``bneck``; an expansion of 1 keeps the input's."""
+    if stage.expansion == 1:
+        return before
+    return eights(before * round(100 * stage.expansion) // 100)  # no float in whole numbers
+
+
+def _inverted(
+    stage: Stage, before: Count, inner: Count, squeezed: Count, after: Count
+) -> BlockTerms:
+    expand, expanded = (before * inner, inner) if stage.expansion > 1 else (0, 0)
     spatial = stage.kernel * stage.kernel * inner
-    project = inner * after
-    params = expand + 2 * expanded + spatial + 2 * inner + project + 2 * after
+    written = spatial + inner * after
+    params = expand + 2 * expanded + written + 2 * (inner + after)
     if not stage.squeeze:
-        return BlockTerms(params, expand, spatial + project, 0, expanded, inner + after, 0)
-    squeezed = before // stage.squeeze + (before < stage.squeeze)  # at least one channel
-    gate = 2 * inner * squeezed
-    params = params + gate + squeezed + inner
-    return BlockTerms(
-        params, expand, spatial + project, gate, expanded, inner + after, squeezed + inner
-    )
+        return BlockTerms(params, expand, written, 0, expanded, inner + after, 0)
+    gate_params, gate, gated = _gate(inner, squeezed)
+    return BlockTerms(params + gate_params, expand, written, gate, expanded, inner + after, gated)
 
 
-BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count], BlockTerms]] = {"mbconv": mbconv}
+def _gate(inner: Count, squeezed: Count) -> tuple[Count, Count, Count]:
+    """Parameters, multiply-adds and outputs of a squeeze-and-excitation."""
+    if isinstance(squeezed, int) and not squeezed:
+        return 0, 0, 0
+    weights, gated = 2 * inner * squeezed, squeezed + inner
+    return weights + gated, weights, gated
+
+
+def _shortcut(before: Count, after: Count, stride: int) -> tuple[Count, Count]:
+    """Weights and channels of the convolution that fits a block's input to its output."""
+    needed = (before != after) | (stride > 1)
+    return before * after * needed, after * needed
+
+
+Part: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
+"""Terms, the pixels they read and write, and the stage of whose later blocks this is one; None for
+what is there once."""
+
+
+def parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterator[Part]:
+    """Stem, blocks and head of a network with these widths (``Architecture.widths``) and pixels
+    per side, or of as many as the arrays hold."""
+    stem, *stages, head = widths
+    side = -(-side // network.stem_stride)
+    pixels = side * side
+    weights = network.in_channels * network.stem_kernel**2 * stem
+    yield BlockTerms(weights + 2 * stem, 0, weights, 0, 0, stem, 0), pixels, pixels, None
+    side = -(-side // network.stem_pool)
+    pixels = side * side
+    before = stem
+    for stage, after in zip(network.stages, stages, strict=True):
+        terms = BLOCK_TERMS[stage.block]
+        side = -(-side // stage.stride)
+        read, pixels = pixels, side * side
+        yield terms(stage, before, after, stage.stride), read, pixels, None
+        yield terms(stage, after, after, 1), pixels, pixels, stage
+        before = after
+    yield _head_terms(network, before, head), pixels, pixels, None
+
+
+def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
+    """The head, where there is one, and the classifier."""
+    classes = network.num_classes
+    if not network.head:
+        return BlockTerms((last + 1) * classes, 0, 0, last * classes, 0, 0, classes)
+    weights, classifier = last * head, head * classes
+    if network.head_pooled:
+        params = weights + head + classifier + classes
+        return BlockTerms(params, 0, 0, weights + classifier, 0, 0, head + classes)
+    params = weights + 2 * head + classifier + classes
+    return BlockTerms(params, 0, weights, classifier, 0, head, classes)
 
 
 def cost(architecture: Architecture) -> Cost:
     """Multiply-adds, parameters and activations of one image at the architecture's resolution."""
-    before = architecture.stem
-    side = -(-architecture.resolution // architecture.stem_stride)
-    pixels = side * side
-    weights = architecture.in_channels * before * architecture.stem_kernel**2
-    macs, params, activations = weights * pixels, weights + 2 * before, before * pixels
-    for stage in architecture.stages:
-        terms = BLOCK_TERMS[stage.block]
-        side = -(-side // stage.stride)
-        read, pixels = pixels, side * side
-        block = terms(stage, before, stage.width)
-        params += block[0]
-        macs += block[1] * read + block[2] * pixels + block[3]
-        activations += block[4] * read + block[5] * pixels + block[6]
-        before = stage.width
-        again = stage.repeats - 1
-        if again:
-            block = terms(stage, before, before)
-            params += again * block[0]
-            macs += again * ((block[1] + block[2]) * pixels + block[3])
-            activations += again * ((block[4] + block[5]) * pixels + block[6])
-    head, classes = architecture.head, architecture.num_classes
-    macs += before * head * pixels + head * classes
-    params += before * head + 2 * head + head * classes + classes
-    return Cost(macs, params, activations + head * pixels + classes)
+    macs = params = activations = 0
+    for terms, read, written, stage in parts(
+        architecture, architecture.widths, architecture.resolution
+    ):
+        times = 1 if stage is None else stage.repeats - 1
+        if times:
+            params += times * terms[0]
+            macs += times * (terms[1] * read + terms[2] * written + terms[3])
+            activations += times * (terms[4] * read + terms[5] * written + terms[6])
+    return Cost(macs, params, activations)

@@ -5,6 +5,7 @@ each linear in pixels. So a million networks are counted by one pass over (width
 pairs and one small matrix product for each depth; memory does not grow with the number of depths.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesearch.architectures.budget import Budget, Measure
-from scalesearch.architectures.cost import BLOCK_TERMS, BlockTerms, cost
+from scalesearch.architectures.cost import BlockTerms, cost, parts
 from scalesearch.architectures.levels import (
     Level,
     depth_levels,
@@ -74,9 +75,19 @@ def _bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, f
     others = {name: budget.smallest for name in ("depth", "width", "resolution") if name != axis}
     affordable = budget.limit * getattr(cost(baseline), budget.measure)
     high = budget.factor
-    while _measured(baseline, budget, Multipliers(**{**others, axis: high})) <= affordable:
+    ceiling = _ceiling(baseline, budget.profile) if axis == "resolution" else math.inf
+    while (
+        high < ceiling
+        and _measured(baseline, budget, Multipliers(**{**others, axis: high})) <= affordable
+    ):
         high *= 1.25
     return budget.smallest, high
+
+
+def _ceiling(baseline: Architecture, rounding: Rounding) -> float:
+    """The multiplier from which a capped resolution no longer grows."""
+    cap = rounding.resolution_cap
+    return math.inf if cap is None else max(1.0, cap / baseline.resolution)
 
 
 def _spends(baseline: Architecture, measure: Measure, axis: str) -> bool:
@@ -100,42 +111,15 @@ def _per_block(
     each stage (stage, width, resolution)."""
     channels = np.array([level.setting for level in widths], dtype=np.int64).T
     sides = np.array([level.setting for level in resolutions], dtype=np.int64)
-    stem, *_, last, head = channels
-    side = -(-sides // baseline.stem_stride)
-    pixels = side * side
-    ends = _stem_and_head(baseline, stem, last, head)
+    once = np.zeros((len(widths), len(resolutions)))
     more = []
-    once = _weigh(ends[0], measure, pixels, pixels)
-    for stage, before, after in zip(baseline.stages, channels[:-2], channels[1:-1], strict=True):
-        side = -(-side // stage.stride)
-        read, pixels = pixels, side * side
-        terms = BLOCK_TERMS[stage.block]
-        once = once + _weigh(terms(stage, before, after), measure, read, pixels)
-        more.append(_weigh(terms(stage, after, after), measure, pixels, pixels))
-    return once + _weigh(ends[1], measure, pixels, pixels), np.stack(more)
-
-
-def _stem_and_head(
-    baseline: Architecture,
-    stem: NDArray[np.int64],
-    last: NDArray[np.int64],
-    head: NDArray[np.int64],
-) -> tuple[BlockTerms, BlockTerms]:
-    weights = baseline.in_channels * baseline.stem_kernel**2 * stem
-    classes = baseline.num_classes
-    classifier = head * classes
-    return (
-        BlockTerms(weights + 2 * stem, 0, weights, 0, 0, stem, 0),
-        BlockTerms(
-            last * head + 2 * head + classifier + classes,
-            0,
-            last * head,
-            classifier,
-            0,
-            head,
-            classes,
-        ),
-    )
+    for terms, read, written, again in parts(baseline, tuple(channels), sides):
+        weighed = _weigh(terms, measure, read, written)
+        if again is None:
+            once += weighed
+        else:
+            more.append(weighed)
+    return once, np.stack(more)
 
 
 def _weigh(

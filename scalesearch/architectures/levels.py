@@ -111,7 +111,7 @@ def _constant(
         here = at((left + right) / 2)
         if here != setting:
             yield setting, first, left
+            if left > high:
+                return
             first, setting = left, here
-        if left > high:
-            return
     yield setting, first, bounds[-1]

@@ -10,19 +10,15 @@ def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Archi
     """The baseline, deeper, wider and at a higher resolution (or less so), in whole numbers.
 
     Multipliers of one change nothing, also where the baseline's own numbers are not multiples of
-    the rounding's divisor.
+    the rounding's divisor. What the baseline or the rounding keeps fixed does not scale.
     """
-    resolution = baseline.resolution
-    if by.resolution != 1:
-        resolution = rounding.pixels(resolution * by.resolution)
     network = with_parts(
         baseline,
-        repeats=rounding.repeats(baseline.repeats, by.depth),
+        repeats=rules(baseline, rounding).repeats(baseline.repeats, by.depth),
         widths=scaled_widths(baseline, by.width, rounding),
-        resolution=resolution,
+        resolution=_scaled_resolution(baseline.resolution, by.resolution, rounding),
     )
-    exact = baseline.exact_widths or baseline.widths
-    return replace(network, exact_widths=tuple(channels * by.width for channels in exact))
+    return replace(network, exact_widths=tuple(width * by.width for width in baseline.exact))
 
 
 def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> tuple[int, ...]:
@@ -34,16 +30,35 @@ def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> t
     if width == 1:
         return baseline.widths
     bound = max if width > 1 else min
-    exact = baseline.exact_widths or baseline.widths
-    stem, *stages, head = (
+    *exact, exact_head = baseline.exact
+    stem, *stages = (
         bound(own, rounding.channels(channels * width))
-        for own, channels in zip(baseline.widths, exact, strict=True)
+        for own, channels in zip(baseline.widths, exact, strict=False)
     )
-    return (
-        baseline.stem if rounding.fixed_stem else stem,
-        *stages,
-        baseline.head if rounding.fixed_head else head,
-    )
+    head = baseline.head
+    if head and not (baseline.fixed_head or rounding.fixed_head):
+        wanted = max(baseline.least_head, rounding.head(exact_head * width, stages[-1]))
+        head = bound(head, wanted)
+    if baseline.fixed_stem or rounding.fixed_stem:
+        stem = baseline.stem
+    return (stem, *stages, head)
+
+
+def rules(baseline: Architecture, rounding: Rounding) -> Rounding:
+    """The rounding, with the stages whose depth the baseline itself keeps fixed."""
+    own = {index for index, stage in enumerate(baseline.stages) if stage.fixed_depth}
+    if not own:
+        return rounding
+    count = len(baseline.stages)
+    fixed = own | {index % count for index in rounding.fixed_stages}
+    return replace(rounding, fixed_stages=tuple(sorted(fixed)))
+
+
+def _scaled_resolution(own: int, by: float, rounding: Rounding) -> int:
+    """Growth takes no pixel away, also where the baseline is above the rounding's cap."""
+    if by == 1:
+        return own
+    return (max if by > 1 else min)(own, rounding.pixels(own * by))
 
 
 def with_parts(

@@ -4,26 +4,47 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-BLOCKS = ("mbconv",)
-ACTIVATIONS = ("silu", "relu", "relu6")
+BLOCKS: dict[str, frozenset[str]] = {
+    "mbconv": frozenset({"expansion", "squeeze"}),
+    "fused_mbconv": frozenset({"expansion", "squeeze"}),
+    "bneck": frozenset({"expansion", "squeeze"}),
+    "separable": frozenset(),
+    "conv": frozenset(),
+    "basic": frozenset(),
+    "bottleneck": frozenset({"expansion"}),
+}
+"""The kinds of block, with those fields of a stage that only some of them have a use for."""
+
+ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """``repeats`` blocks of one kind; the first has the stride and changes the width.
 
-    ``width``: output channels. ``expansion``: inner channels as a multiple of the block's input.
-    ``squeeze``: the reduction of squeeze-and-excitation, relative to the block's input channels
-    (4: a quarter of them; 0: no squeeze-and-excitation).
+    ``width``: output channels. ``expansion``: inner channels as a multiple of the block's input;
+    in a ``bottleneck``, output channels as a multiple of the inner ones. Only a ``bneck`` takes
+    a fraction, to two decimals. ``squeeze``: the reduction of squeeze-and-excitation, relative to
+    the block's input channels, in a ``bneck`` to its inner ones (4: a quarter of them; 0: no
+    squeeze-and-excitation). ``activation``: another than the network's, if not empty.
+
+    ``fixed_depth``: scaling leaves the repeats alone. It says how a network is scaled, not what
+    it is, and is no part of its identity.
+
+    Blocks: ``mbconv`` (MobileNetV2, EfficientNet), ``fused_mbconv`` (EfficientNetV2), ``bneck``
+    (MobileNetV3), ``separable`` (MobileNetV1), ``conv`` (convolution, normalisation,
+    activation), ``basic`` and ``bottleneck`` (ResNet).
     """
 
     repeats: int
     width: int
     stride: int = 1
     kernel: int = 3
-    expansion: int = 1
+    expansion: float = 1
     squeeze: int = 4
     block: str = "mbconv"
+    activation: str = ""
+    fixed_depth: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("repeats", "width", "stride", "kernel", "expansion"):
@@ -35,18 +56,46 @@ class Stage:
             raise ValueError(f"need squeeze >= 0, got squeeze={self.squeeze}")
         if self.block not in BLOCKS:
             raise ValueError(f"need a block of {', '.join(BLOCKS)}, got block={self.block!r}")
+        if self.activation:
+            _require_activation(self.activation)
+        self._require_what_the_block_uses()
+
+    def _require_what_the_block_uses(self) -> None:
+        """Two descriptions of one network would have two fingerprints."""
+        used = BLOCKS[self.block]
+        if self.squeeze and "squeeze" not in used:
+            raise ValueError(
+                f"need squeeze=0 in a {self.block} block, which has no squeeze-and-excitation, "
+                f"got squeeze={self.squeeze}"
+            )
+        if self.expansion != 1 and "expansion" not in used:
+            raise ValueError(
+                f"need expansion=1 in a {self.block} block, got expansion={self.expansion}"
+            )
+        if isinstance(self.expansion, float):
+            if self.expansion.is_integer():
+                object.__setattr__(self, "expansion", int(self.expansion))
+            elif self.block != "bneck":
+                raise ValueError(
+                    f"need a whole expansion in a {self.block} block, got {self.expansion}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """Everything that decides a network's shape, parameters and cost, and nothing else.
 
-    ``stem``, ``head``: channels of the first and of the last convolution. ``resolution``: input
-    pixels per side. Every stride rounds sizes up. Regularisation is part of a recipe, not of this.
+    ``stem``, ``head``: channels of the first and of the last convolution; a head of 0 is none.
+    ``head_pooled``: the head is a linear layer with a bias behind the pooling, not a convolution
+    with a norm before it. ``stem_pool``: the stride of a 3x3 max pool behind the stem; 1 is none.
+    ``resolution``: input pixels per side. Every stride rounds sizes up. Regularisation is part of
+    a recipe, not of this.
 
-    ``exact_widths``: what ``widths`` were rounded from, where they were. It is no part of the
-    network's identity, but scaling starts from it: a quarter of B0 at twice the width is half of
-    B0, rounded once.
+    Three fields and ``Stage.fixed_depth`` say how the network is scaled, not what it is, and are
+    no part of its identity. ``exact_widths``: what ``widths`` were rounded from, where they were;
+    scaling starts from it, so that a quarter of B0 at twice the width is half of B0, rounded
+    once. ``fixed_stem``, ``fixed_head``: channels that do not scale. ``least_head``: channels
+    below which scaling does not take the head.
     """
 
     stem: int
@@ -58,18 +107,26 @@ class Architecture:
     in_channels: int = 3
     num_classes: int = 1000
     activation: str = "silu"
+    stem_pool: int = 1
+    head_pooled: bool = False
     exact_widths: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    fixed_stem: bool = field(default=False, compare=False)
+    fixed_head: bool = field(default=False, compare=False)
+    least_head: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("stem", "head", "resolution", "stem_stride", "in_channels", "num_classes"):
+        for name in ("stem", "resolution", "stem_stride", "in_channels", "num_classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"need {name} >= 1, got {name}={getattr(self, name)}")
+        if self.stem_pool < 1:
+            raise ValueError(f"need stem_pool >= 1, got stem_pool={self.stem_pool}")
+        if self.head < 0:
+            raise ValueError(f"need head >= 0, got head={self.head}")
+        if self.head_pooled and not self.head:
+            raise ValueError("need a head to be behind the pooling, got head=0")
         if not self.stages:
             raise ValueError("need at least one stage, got none")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"need an activation of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
-            )
+        _require_activation(self.activation)
 
     @property
     def repeats(self) -> tuple[int, ...]:
@@ -87,9 +144,19 @@ class Architecture:
         return (self.stem, *(stage.width for stage in self.stages), self.head)
 
     @property
+    def exact(self) -> tuple[float, ...]:
+        """What ``widths`` were rounded from: what a width multiplier multiplies."""
+        return self.exact_widths or self.widths
+
+    @property
+    def features(self) -> int:
+        """Channels that the classifier reads."""
+        return self.head or self.stages[-1].width
+
+    @property
     def stride(self) -> int:
         """Input pixels per pixel of the last feature map, per side."""
-        total = self.stem_stride
+        total = self.stem_stride * self.stem_pool
         for stage in self.stages:
             total *= stage.stride
         return total
@@ -97,3 +164,8 @@ class Architecture:
     def transitions(self) -> Iterator[tuple[int, Stage]]:
         """Each stage with the channels that flow into its first block."""
         return zip((before for before, _ in pairwise(self.widths[:-1])), self.stages, strict=True)
+
+
+def _require_activation(name: str) -> None:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"need an activation of {', '.join(ACTIVATIONS)}, got {name!r}")

@@ -1,114 +1,184 @@
-"""The parts that networks are made of, and the table of blocks that stages name."""
+"""The blocks that stages name, and the table of them."""
 
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from scalesearch.architectures.cost import eights, expanded_eights
 from scalesearch.architectures.stages import Stage
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "silu": nn.SiLU,
-    "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
-}
+from scalesearch.nets.layers import DropConnect, Layers, SqueezeExcitation
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """What all blocks of one network share: its normalisation and its activation."""
+class Residual(nn.Module):
+    """What blocks with a branch of one shape share: the input is added to it.
 
-    norm: Callable[[int], nn.Module]
-    activation: Callable[[], nn.Module]
-
-    def conv(
-        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
-    ) -> nn.Sequential:
-        """Convolution and normalisation; padded by half the kernel, so strides round sizes up."""
-        conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
-        )
-        return nn.Sequential(OrderedDict(conv=conv, norm=self.norm(outputs)))
-
-    def activated_conv(
-        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
-    ) -> nn.Sequential:
-        """The same, followed by the activation."""
-        layers = self.conv(inputs, outputs, kernel, stride=stride, groups=groups)
-        layers.add_module("activation", self.activation())
-        return layers
-
-
-class SqueezeExcitation(nn.Module):
-    """Channels weighed by a gate computed from their means (arXiv:1709.01507)."""
-
-    def __init__(self, channels: int, squeezed: int, activation: nn.Module) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.activation = activation
-        self.expand = nn.Conv2d(squeezed, channels, 1)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        means_BC11 = x_BCHW.mean((2, 3), keepdim=True)
-        gates_BC11: Tensor = self.expand(self.activation(self.reduce(means_BC11))).sigmoid()
-        return x_BCHW * gates_BC11
-
-
-class DropConnect(nn.Module):
-    """Stochastic depth (arXiv:1603.09382): in training, each sample loses the branch at ``rate``.
-
-    What is kept is divided by 1 - rate, so that the expectation stays and evaluation does nothing.
+    ``drop_rate`` applies only where something is added.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, drop_rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"need 0 <= rate < 1, got rate={rate}")
-        self.rate = rate
+        self.residual = stage.stride == 1 and inputs == stage.width
+        self.drop_connect = DropConnect(drop_rate) if self.residual else nn.Identity()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x_BCHW
-        keep = 1 - self.rate
-        return x_BCHW * x_BCHW.new_empty(len(x_BCHW), 1, 1, 1).bernoulli_(keep).div_(keep)
+        y_BCHW = self.branch(x_BCHW)
+        if self.residual:
+            y_BCHW = x_BCHW + self.drop_connect(y_BCHW)
+        return y_BCHW
 
-    def extra_repr(self) -> str:
-        return f"rate={self.rate:g}"
+    def branch(self, x_BCHW: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
-class MBConv(nn.Module):
+class MBConv(Residual):
     """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation.
 
     Expand 1x1, depthwise, squeeze-and-excitation, project 1x1 without activation; no expansion
-    where its factor is 1. The input is added where stride and channels allow; ``drop_rate``
-    applies to such blocks only.
+    where its factor is 1.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
-        super().__init__()
-        inner, width, squeeze = inputs * stage.expansion, stage.width, stage.squeeze
-        self.residual = stage.stride == 1 and inputs == width
+        super().__init__(inputs, stage, drop_rate)
+        inner = self.inner_channels(inputs, stage)
         self.expand = layers.activated_conv(inputs, inner) if stage.expansion > 1 else nn.Identity()
         self.depthwise = layers.activated_conv(
             inner, inner, stage.kernel, stride=stage.stride, groups=inner
         )
         self.squeeze = (
-            SqueezeExcitation(inner, max(1, inputs // squeeze), layers.activation())
-            if squeeze
+            self.squeeze_excitation(inputs, inner, stage, layers)
+            if stage.squeeze
             else nn.Identity()
         )
-        self.project = layers.conv(inner, width)
-        self.drop_connect = DropConnect(drop_rate) if self.residual else nn.Identity()
+        self.project = layers.conv(inner, stage.width)
+
+    @staticmethod
+    def inner_channels(inputs: int, stage: Stage) -> int:
+        return inputs * int(stage.expansion)
+
+    @staticmethod
+    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: Layers) -> nn.Module:
+        return SqueezeExcitation(inner, max(1, inputs // stage.squeeze), layers.activation())
+
+    def branch(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x_BCHW))))
+        return y_BCHW
+
+
+class Bneck(MBConv):
+    """MobileNetV3's (arXiv:1905.02244): inner and squeezed channels in multiples of eight, the
+    squeeze relative to the inner ones, with ReLU and a hard sigmoid whatever the activation."""
+
+    @staticmethod
+    def inner_channels(inputs: int, stage: Stage) -> int:
+        return int(expanded_eights(stage, inputs))
+
+    @staticmethod
+    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: Layers) -> nn.Module:
+        squeezed = eights(inner // stage.squeeze)
+        return SqueezeExcitation(inner, squeezed, nn.ReLU(), gate=F.hardsigmoid)
+
+
+class FusedMBConv(Residual):
+    """EfficientNetV2's (arXiv:2104.00298): one full convolution expands and strides, 1x1 projects.
+
+    Where the expansion is 1, the activated full convolution is all. The optional gate follows it.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+        super().__init__(inputs, stage, drop_rate)
+        inner = inputs * int(stage.expansion) if stage.expansion > 1 else stage.width
+        self.expand = layers.activated_conv(inputs, inner, stage.kernel, stride=stage.stride)
+        self.squeeze = (
+            SqueezeExcitation(inner, max(1, inputs // stage.squeeze), layers.activation())
+            if stage.squeeze
+            else nn.Identity()
+        )
+        self.project = layers.conv(inner, stage.width) if stage.expansion > 1 else nn.Identity()
+
+    def branch(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = self.project(self.squeeze(self.expand(x_BCHW)))
+        return y_BCHW
+
+
+class Separable(nn.Module):
+    """Depthwise separable convolution (arXiv:1704.04861), both parts activated, nothing added."""
+
+    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+        super().__init__()
+        self.depthwise = layers.activated_conv(
+            inputs, inputs, stage.kernel, stride=stage.stride, groups=inputs
+        )
+        self.pointwise = layers.activated_conv(inputs, stage.width)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x_BCHW))))
-        if self.residual:
-            y_BCHW = x_BCHW + self.drop_connect(y_BCHW)
+        y_BCHW: Tensor = self.pointwise(self.depthwise(x_BCHW))
         return y_BCHW
+
+
+class Shortened(nn.Module):
+    """What ResNet's blocks share (arXiv:1512.03385): the activated sum of branch and shortcut.
+
+    The shortcut is the input, or a 1x1 convolution of it where stride or channels differ. Every
+    block has a shortcut, so that any of them may drop its branch.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+        super().__init__()
+        fits = stage.stride == 1 and inputs == stage.width
+        self.shortcut = (
+            nn.Identity() if fits else layers.conv(inputs, stage.width, stride=stage.stride)
+        )
+        self.branch = self.convolutions(inputs, stage, layers)
+        self.drop_connect = DropConnect(drop_rate)
+        self.activation = layers.activation()
+
+    @staticmethod
+    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+        raise NotImplementedError
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        sum_BCHW = self.shortcut(x_BCHW) + self.drop_connect(self.branch(x_BCHW))
+        y_BCHW: Tensor = self.activation(sum_BCHW)
+        return y_BCHW
+
+
+class Basic(Shortened):
+    """Two full convolutions, the first of which strides."""
+
+    @staticmethod
+    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+        return nn.Sequential(
+            layers.activated_conv(inputs, stage.width, stage.kernel, stride=stage.stride),
+            layers.conv(stage.width, stage.width, stage.kernel),
+        )
+
+
+class Bottleneck(Shortened):
+    """Reduce 1x1, a full convolution, which strides ("v1.5"), expand 1x1."""
+
+    @staticmethod
+    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+        inner = -(-stage.width // int(stage.expansion))
+        return nn.Sequential(
+            layers.activated_conv(inputs, inner),
+            layers.activated_conv(inner, inner, stage.kernel, stride=stage.stride),
+            layers.conv(inner, stage.width),
+        )
+
+
+def conv_block(inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> nn.Module:
+    """One activated convolution; nothing is added and nothing dropped."""
+    return layers.activated_conv(inputs, stage.width, stage.kernel, stride=stage.stride)
 
 
 BLOCKS: dict[str, Callable[[int, Stage, Layers, float], nn.Module]] = {
     "mbconv": MBConv,
+    "fused_mbconv": FusedMBConv,
+    "bneck": Bneck,
+    "separable": Separable,
+    "conv": conv_block,
+    "basic": Basic,
+    "bottleneck": Bottleneck,
 }
 """Blocks by the name that ``Stage.block`` gives: (input channels, stage, layers, drop rate)."""

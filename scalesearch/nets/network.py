@@ -1,5 +1,6 @@
 """A network built from its description."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -7,11 +8,15 @@ from functools import partial
 from torch import Tensor, nn
 
 from scalesearch.architectures.stages import Architecture, Stage
-from scalesearch.nets.blocks import ACTIVATIONS, BLOCKS, Layers
+from scalesearch.nets.blocks import BLOCKS
+from scalesearch.nets.layers import ACTIVATIONS, Layers
 
 
 class Network(nn.Module):
-    """Stem, stages, head, global average pool, dropout and a linear classifier."""
+    """Stem, stages, head, global average pool, dropout and a linear classifier.
+
+    The head stands before the pool, or behind it where it is a linear layer, or nowhere.
+    """
 
     def __init__(
         self, architecture: Architecture, layers: Layers, *, dropout: float, drop_connect: float
@@ -24,14 +29,23 @@ class Network(nn.Module):
             architecture.stem_kernel,
             stride=architecture.stem_stride,
         )
+        self.stem_pool = (
+            nn.MaxPool2d(3, architecture.stem_pool, padding=1)
+            if architecture.stem_pool > 1
+            else nn.Identity()
+        )
         self.stages = nn.Sequential(*_stages(architecture, layers, drop_connect))
-        self.head = layers.activated_conv(architecture.stages[-1].width, architecture.head)
+        self.head = _head(architecture, layers)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(architecture.head, architecture.num_classes)
+        self.classifier = nn.Linear(architecture.features, architecture.num_classes)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        features_BCHW = self.head(self.stages(self.stem(images_BCHW)))
-        logits_BK: Tensor = self.classifier(self.dropout(features_BCHW.mean((2, 3))))
+        features_BCHW = self.stages(self.stem_pool(self.stem(images_BCHW)))
+        if self.architecture.head_pooled:
+            features_BC = self.head(features_BCHW.mean((2, 3)))
+        else:
+            features_BC = self.head(features_BCHW).mean((2, 3))
+        logits_BK: Tensor = self.classifier(self.dropout(features_BC))
         return logits_BK
 
 
@@ -57,15 +71,26 @@ def build(
     return Network(architecture, layers, dropout=dropout, drop_connect=drop_connect)
 
 
+def _head(architecture: Architecture, layers: Layers) -> nn.Module:
+    last, head = architecture.stages[-1].width, architecture.head
+    if not head:
+        return nn.Identity()
+    if architecture.head_pooled:
+        linear, activation = nn.Linear(last, head), layers.activation()
+        return nn.Sequential(OrderedDict(linear=linear, activation=activation))
+    return layers.activated_conv(last, head)
+
+
 def _stages(
     architecture: Architecture, layers: Layers, drop_connect: float
 ) -> Iterator[nn.Sequential]:
     index = 0
     for inputs, stage in architecture.transitions():
         blocks = []
+        own = replace(layers, activation=ACTIVATIONS[stage.activation or architecture.activation])
         for block_inputs, block in _blocks(inputs, stage):
             drop_rate = drop_connect * index / architecture.blocks
-            blocks.append(BLOCKS[stage.block](block_inputs, block, layers, drop_rate))
+            blocks.append(BLOCKS[stage.block](block_inputs, block, own, drop_rate))
             index += 1
         yield nn.Sequential(*blocks)
 

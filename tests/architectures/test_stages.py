@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from scalesearch.architectures import Architecture, Stage
+from scalesearch.architectures import Architecture, Stage, fingerprint
 
 STAGES = (Stage(repeats=1, width=16), Stage(repeats=2, width=24, stride=2, expansion=6))
 SMALL = Architecture(stem=8, stages=STAGES, head=64, resolution=32)
@@ -35,6 +35,33 @@ def test_where_widths_were_rounded_from_is_no_part_of_what_a_network_is():
     assert hash(other) == hash(SMALL)
 
 
+def test_how_a_network_is_scaled_is_no_part_of_what_it_is():
+    kept = replace(
+        SMALL,
+        stages=tuple(replace(stage, fixed_depth=True) for stage in STAGES),
+        fixed_stem=True,
+        fixed_head=True,
+        least_head=64,
+    )
+    assert kept == SMALL
+    assert fingerprint(kept) == fingerprint(SMALL)
+
+
+def test_a_whole_expansion_is_one_number_however_it_is_written():
+    assert fingerprint(replace(SMALL, stages=(Stage(1, 8, expansion=6.0),))) == fingerprint(
+        replace(SMALL, stages=(Stage(1, 8, expansion=6),))
+    )
+
+
+def test_the_classifier_reads_the_head_or_the_last_stage():
+    assert SMALL.features == 64
+    assert replace(SMALL, head=0).features == 24
+
+
+def test_a_pool_behind_the_stem_is_part_of_the_stride():
+    assert replace(SMALL, stem_pool=2).stride == 8
+
+
 @pytest.mark.parametrize("field", ["repeats", "width", "stride", "kernel", "expansion"])
 def test_a_stage_without_a_size_is_refused_by_name(field):
     with pytest.raises(ValueError, match=f"need {field} >= 1, got {field}=0"):
@@ -47,6 +74,13 @@ def test_a_stage_without_a_size_is_refused_by_name(field):
         ({"kernel": 4}, "need an odd kernel, got kernel=4"),
         ({"squeeze": -1}, "need squeeze >= 0, got squeeze=-1"),
         ({"block": "transformer"}, r"need a block of mbconv.*, got block='transformer'"),
+        ({"activation": "tanh"}, r"need an activation of silu.*, got 'tanh'"),
+        ({"block": "basic"}, r"need squeeze=0 in a basic block, .*, got squeeze=4"),
+        (
+            {"block": "separable", "squeeze": 0, "expansion": 6},
+            "need expansion=1 in a separable block, got expansion=6",
+        ),
+        ({"expansion": 2.5}, r"need a whole expansion in a mbconv block, got 2\.5"),
     ],
 )
 def test_a_stage_that_cannot_be_built_is_refused(bad, message):
@@ -65,6 +99,11 @@ def test_an_architecture_without_a_size_is_refused_by_name(field):
 def test_a_head_of_fewer_than_no_channels_is_refused():
     with pytest.raises(ValueError, match=r"need head >= \d, got head=-1"):
         replace(SMALL, head=-1)
+
+
+def test_a_head_behind_the_pooling_has_to_be_there():
+    with pytest.raises(ValueError, match="need a head to be behind the pooling, got head=0"):
+        replace(SMALL, head=0, head_pooled=True)
 
 
 def test_an_architecture_needs_a_stage_and_a_known_activation():

@@ -1,0 +1,41 @@
+"""Baselines by name: the networks a scaling search starts from, each as published.
+
+``baseline(name, width=..., resolution=...)`` gives one, or a small proxy of it; ``catalogue()``
+lists them with what they cost and what each one keeps when it is scaled.
+"""
+
+import difflib
+from typing import Any
+
+from scalesearch.architectures.baselines.baseline import Baseline
+from scalesearch.architectures.baselines.efficientnet import EFFICIENTNETS, efficientnet_b0
+from scalesearch.architectures.baselines.mobilenet import MOBILENETS
+from scalesearch.architectures.baselines.resnet import RESNETS
+from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import ArchitectureError
+
+__all__ = ["BASELINES", "Baseline", "baseline", "catalogue", "efficientnet_b0"]
+
+BASELINES: dict[str, Baseline] = {
+    known.name: known for known in (*EFFICIENTNETS, *MOBILENETS, *RESNETS)
+}
+"""Each takes width, depth, resolution, stem_stride, in_channels and num_classes by keyword."""
+
+
+def baseline(name: str, **options: Any) -> Architecture:
+    """The baseline of that name. Raises ArchitectureError, naming the known ones, for any other."""
+    if name not in BASELINES:
+        close = difflib.get_close_matches(name, BASELINES, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ArchitectureError(
+            f"baseline: unknown name {name!r}; {hint}known are {', '.join(sorted(BASELINES))}"
+        )
+    try:
+        return BASELINES[name](**options)
+    except ValueError as error:
+        raise ArchitectureError(f"baseline {name}: {error}") from error
+
+
+def catalogue() -> list[dict[str, str | int]]:
+    """All baselines as flat rows (see ``Baseline.row``)."""
+    return [known.row() for known in BASELINES.values()]

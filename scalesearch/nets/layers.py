@@ -1,0 +1,84 @@
+"""The parts that blocks are made of (see ``blocks``)."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hard_swish": nn.Hardswish,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What all blocks of one network share: its normalisation and its activation."""
+
+    norm: Callable[[int], nn.Module]
+    activation: Callable[[], nn.Module]
+
+    def conv(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
+    ) -> nn.Sequential:
+        """Convolution and normalisation; padded by half the kernel, so strides round sizes up."""
+        conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+        )
+        return nn.Sequential(OrderedDict(conv=conv, norm=self.norm(outputs)))
+
+    def activated_conv(
+        self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
+    ) -> nn.Sequential:
+        """The same, followed by the activation."""
+        layers = self.conv(inputs, outputs, kernel, stride=stride, groups=groups)
+        layers.add_module("activation", self.activation())
+        return layers
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighed by a gate computed from their means (arXiv:1709.01507)."""
+
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        activation: nn.Module,
+        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.activation = activation
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.gate = gate
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        means_BC11 = x_BCHW.mean((2, 3), keepdim=True)
+        gates_BC11 = self.gate(self.expand(self.activation(self.reduce(means_BC11))))
+        return x_BCHW * gates_BC11
+
+
+class DropConnect(nn.Module):
+    """Stochastic depth (arXiv:1603.09382): in training, each sample loses the branch at ``rate``.
+
+    What is kept is divided by 1 - rate, so that the expectation stays and evaluation does nothing.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"need 0 <= rate < 1, got rate={rate}")
+        self.rate = rate
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x_BCHW
+        keep = 1 - self.rate
+        return x_BCHW * x_BCHW.new_empty(len(x_BCHW), 1, 1, 1).bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
