@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Coefficients, Multipliers, Shares
 
 EFFICIENTNET = "Tan & Le, arXiv:1905.11946v5"
@@ -182,3 +183,37 @@ class CoefficientGrid:
 
 CLASSIC_GRID = CoefficientGrid((1.0, 2.0), (1.0, 1.5), (1.0, 1.5), step=0.05, tolerance=0.1)
 """The grid of those who repeat the paper's search, which publishes none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TinyNet:
+    """A network of arXiv:2010.14819: B0 shrunk, with resolution and depth spared at width's cost.
+
+    ``params``, ``macs``: as printed. Rounded as ``TINYNET_ROUNDING`` says.
+    """
+
+    name: str
+    width: float
+    depth: float
+    resolution: int
+    params: float
+    macs: float
+
+    @property
+    def multipliers(self) -> Multipliers:
+        return Multipliers(self.depth, self.width, self.resolution / PAPER_RESOLUTION)
+
+
+TINYNETS: dict[str, TinyNet] = {
+    network.name: network
+    for network in (
+        TinyNet("tinynet_a", 1.0, 1.2, 192, 6.2e6, 339e6),
+        TinyNet("tinynet_b", 0.75, 1.1, 188, 3.7e6, 202e6),
+        TinyNet("tinynet_c", 0.54, 0.85, 184, 2.5e6, 100e6),
+        TinyNet("tinynet_d", 0.54, 0.695, 152, 2.3e6, 52e6),
+        TinyNet("tinynet_e", 0.51, 0.6, 106, 2.0e6, 24e6),
+    )
+}
+"""Multipliers of the released models. Their "tiny formula" is a fit: they have no phi."""
+
+TINYNET_ROUNDING = replace(ROUNDINGS["timm"], depth="round", fixed_stem=True, fixed_head=True)

@@ -10,6 +10,8 @@ from scalesearch.published import (
     SCHEMES,
     TABLE_3,
     TABLE_7,
+    TINYNET_ROUNDING,
+    TINYNETS,
     implied_phi,
     implied_phis,
 )
@@ -104,3 +106,11 @@ def test_the_classic_grid_has_109_cells_and_the_papers_is_one():
         assert abs(cell.factor - 2) <= 0.1 + 1e-9
         assert 1 <= cell.alpha <= 2
         assert 1 <= min(cell.beta, cell.gamma) <= max(cell.beta, cell.gamma) <= 1.5
+
+
+@pytest.mark.parametrize("name", TINYNETS)
+def test_tinynets_cost_what_is_printed_of_them(name):
+    tiny = TINYNETS[name]
+    spent = cost(scaled(efficientnet_b0(), tiny.multipliers, TINYNET_ROUNDING))
+    assert spent.params == pytest.approx(tiny.params, abs=0.05e6)
+    assert spent.macs == pytest.approx(tiny.macs, rel=0.02)

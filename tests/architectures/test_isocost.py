@@ -90,10 +90,13 @@ def found_by_trying(baseline, budget):
         Budget(tolerance=0.05, rounding="nearest", measure="params"),
         Budget(tolerance=0.02, measure="activations"),
         Budget(tolerance=0.05, smallest=0.8),
+        Budget(tolerance=0.05, rounding="torchvision"),
+        Budget(tolerance=0.05, rounding="lite"),
+        Budget(tolerance=0.05, rounding=Rounding(depth="even", divisor=4, resolution_multiple=3)),
         Budget(factor=0.5, tolerance=0.1),
         Budget(factor=0.6, tolerance=0.1, smallest=0.8, rounding="nearest"),
     ],
-    ids=lambda budget: f"{budget.measure}-{budget.factor}-{budget.rounding}-{budget.smallest}",
+    ids=lambda budget: f"{budget.measure}-{budget.factor}-{budget.rounding_name}-{budget.smallest}",
 )
 @pytest.mark.parametrize("baseline", [TINY, ODD], ids=["tiny", "odd"])
 def test_trying_every_multiplier_finds_the_same_networks(baseline, budget):

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scaled
+from scalesearch.published import PUBLISHED
 from scalesearch.rounding import ROUNDINGS, rounding_from
 from scalesearch.scaling import Multipliers
 
@@ -21,7 +22,7 @@ each_profile = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILE
 multipliers = st.floats(0.05, 5)
 
 
-def settings(network):
+def numbers(network):
     return (*network.repeats, *network.widths, network.resolution)
 
 
@@ -49,7 +50,7 @@ def test_scaled_channels_are_multiples_of_the_divisor_above_minimum_and_floor(pr
 @given(st.tuples(*[st.tuples(multipliers, multipliers).map(sorted)] * 3))
 def test_a_higher_multiplier_lowers_no_setting_and_no_cost(profile, bounds):
     low, high = (scaled(B0, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
-    assert all(a <= b for a, b in zip(settings(low), settings(high), strict=True))
+    assert all(a <= b for a, b in zip(numbers(low), numbers(high), strict=True))
     less, more = cost(low), cost(high)
     assert less.macs <= more.macs
     assert less.params <= more.params
@@ -71,6 +72,41 @@ def test_pixels_keep_to_the_multiple_and_the_cap(profile):
         size = scaled(B0, Multipliers(resolution=percent / 100), profile).resolution
         assert size % profile.resolution_multiple == 0
         assert size <= (profile.resolution_cap or 10**9)
+
+
+@each_profile
+@settings(max_examples=30)
+@given(
+    st.sampled_from(sorted(BASELINES)),
+    st.tuples(*[st.tuples(multipliers, multipliers).map(sorted)] * 3),
+)
+def test_monotony_and_identity_hold_for_every_baseline(profile, name, bounds):
+    own = baseline(name)
+    assert scaled(own, Multipliers(), profile) == own
+    low, high = (scaled(own, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
+    assert all(a <= b for a, b in zip(numbers(low), numbers(high), strict=True))
+    assert cost(low).macs <= cost(high).macs
+
+
+@pytest.mark.parametrize("width", [1.03, 1.1, 1.3, 1.7])
+def test_torchvisions_head_is_four_times_the_last_stage(width):
+    by = Multipliers(width=width)
+    network = scaled(B0, by, ROUNDINGS["torchvision"])
+    assert network.head == 4 * network.stages[-1].width
+    assert network.widths[:-1] == scaled(B0, by, ROUNDINGS["official"]).widths[:-1]
+
+
+def test_torchvision_and_official_agree_on_the_published_heads_only():
+    heads = {
+        name: [
+            scaled(B0, model.multipliers, ROUNDINGS[p]).head for p in ("torchvision", "official")
+        ]
+        for name, model in PUBLISHED.items()
+    }
+    assert all(one == other for one, other in heads.values())
+    between = Multipliers(width=1.03)
+    assert scaled(B0, between, ROUNDINGS["torchvision"]).head == 1312
+    assert scaled(B0, between, ROUNDINGS["official"]).head == 1320
 
 
 def test_lite_keeps_stem_head_and_the_ends_depth():
