@@ -1,0 +1,71 @@
+"""Results are drawn again from records alone, wherever the folder has gone."""
+
+import json
+import shutil
+
+import pytest
+
+from scalesearch.errors import SearchError
+from scalesearch.experiment import experiment_from, write_experiment
+from scalesearch.records import table, write_records
+from scalesearch.report import status, write_results
+
+ENVIRONMENT = {
+    "device": "cpu", "commit": "abc", "packages": {},
+    "data": {"source": "digits", "channels": 1, "classes": [str(i) for i in range(10)]},
+}  # fmt: skip
+
+
+def row(candidate, seed, accuracy, shares):
+    depth, width, resolution = shares
+    return {
+        "trial": 0, "candidate": candidate, "role": "searched", "seed": seed, "epoch": 1,
+        "alpha": 1.2, "beta": 1.1, "gamma": 1.15, "depth_share": depth, "width_share": width,
+        "resolution_share": resolution, "resolution": 32, "macs": 10, "params": 20,
+        "activations": 30, "factor": 2.0, "asked_alpha": 1.2, "asked_beta": 1.1,
+        "asked_gamma": 1.15, "deviation": 0.01, "train_loss": 1.0, "loss": 1.0,
+        "accuracy": accuracy, "seconds": 1.0, "images_per_second": 1.0, "device": "cpu",
+        "commit": "",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    experiment = experiment_from(
+        {"name": "x", "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1}}
+    )
+    write_experiment(tmp_path / "a" / "experiment.yaml", experiment)
+    (tmp_path / "a" / "environment.json").write_text(json.dumps(ENVIRONMENT))
+    rows = [
+        row(name, seed, accuracy + seed / 100, shares)
+        for name, accuracy, shares in (
+            ("aa", 0.6, (0.2, 0.4, 0.4)), ("bb", 0.7, (0.6, 0.2, 0.2)), ("cc", 0.5, (0.0, 1.0, 0.0))
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    write_records(tmp_path / "a" / "records.csv", table(rows))
+    return tmp_path / "a"
+
+
+@pytest.mark.slow
+def test_a_moved_copy_without_its_study_gives_the_same_results(folder, tmp_path):
+    found = write_results(folder)
+    assert found.best.candidate == "bb"
+    shutil.copytree(folder, tmp_path / "b")
+    assert write_results(tmp_path / "b") == found
+    for name in ("coefficients.json", "family.json", "figures/simplex.svg", "figures/simplex.png"):
+        assert (tmp_path / "b" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_status_counts_what_is_on_record(folder):
+    now = status(folder)
+    assert (now.name, now.epochs, now.seconds) == ("x", 6, 6.0)
+    assert [result.candidate for result in now.results] == ["bb", "aa", "cc"]
+
+
+@pytest.mark.parametrize("missing", ["records.csv", "environment.json"])
+def test_a_folder_that_lacks_a_file_is_refused_by_the_files_name(folder, missing):
+    (folder / missing).unlink()
+    with pytest.raises(SearchError, match=missing):
+        write_results(folder)

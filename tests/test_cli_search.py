@@ -1,0 +1,189 @@
+"""A person's way: one command from an experiment file to coefficients, a figure and a family."""
+
+import json
+
+import pytest
+import yaml
+from PIL import Image
+
+from scalesearch import cli, progress
+from scalesearch.cli import main
+from scalesearch.fvcore_count import fvcore_macs
+from scalesearch.records import COLUMNS, read_records
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::scalesearch.architectures.isocost.AxisWarning",
+    "ignore::scalesearch.search.plan.StrayWarning",
+)
+DOCUMENT = {
+    "name": "tiny",
+    "baseline": {"width": 0.25, "depth": 0.3, "resolution": 12, "stem_stride": 1},
+    "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
+    "budget": {"factor": 2.0, "tolerance": 0.04},
+    "recipe": {"epochs": 1, "batch_size": 30},
+    "search": {"sampler": "lattice", "step": 2, "seeds": 2, "references": ["uniform", "paper"]},
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    path = tmp_path_factory.mktemp("experiments") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "tiny"
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", str(experiment), "--results", str(folder)])
+    assert stopped.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return command
+
+
+def test_a_search_leaves_all_that_is_promised(finished):
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    assert names >= {
+        "experiment.yaml", "environment.json", "study.db", "records.csv", "coefficients.json",
+        "family.json", "figures/simplex.png", "figures/simplex.svg",
+    }  # fmt: skip
+    assert not any((finished / "checkpoints").iterdir())
+    assert list(read_records(finished / "records.csv").columns) == list(COLUMNS)
+
+
+def test_the_coefficients_multiply_to_the_factor_and_carry_their_provenance(finished):
+    found = json.loads((finished / "coefficients.json").read_text())
+    assert found["alpha"] * found["beta"] ** 2 * found["gamma"] ** 2 == pytest.approx(2.0)
+    assert abs(found["realised_factor"] / 2 - 1) <= 0.04
+    assert set(found["references"]) == {"uniform", "paper"}
+    assert set(found["data"]["fingerprints"]) == {"0", "1"}
+    assert found["environment"]["packages"]["torch"]
+    assert {"nominal", "effective", "budget", "rounding", "baseline", "recipe", "commit"} < set(
+        found
+    )
+
+
+def test_the_family_starts_at_the_baseline_and_doubles(finished):
+    members = json.loads((finished / "family.json").read_text())["members"]
+    assert [member["name"] for member in members] == [f"b{phi}" for phi in range(8)]
+    for member in members:
+        assert member["fvcore_macs"] == member["macs"]
+        assert member["macs"] / members[0]["macs"] == pytest.approx(2 ** member["phi"], rel=0.021)
+
+
+def test_the_answer_can_be_the_source_of_a_family(finished, run):
+    code, out, _ = run("family", finished / "coefficients.json", "--phi", "0..2", "--json")
+    assert code == 0
+    assert [member["name"] for member in json.loads(out)["members"]] == ["b0", "b1", "b2"]
+
+
+def test_the_same_command_trains_nothing_and_prints_one_json_document(finished, experiment, run):
+    before = (finished / "records.csv").read_bytes()
+    code, out, _ = run("search", experiment, "--results", finished, "--json")
+    assert code == 0
+    assert json.loads(out)["name"] == "tiny"
+    assert (finished / "records.csv").read_bytes() == before
+
+
+def test_status_lists_the_candidates_the_best_first(finished, run):
+    code, out, _ = run("status", finished, "--json")
+    assert code == 0
+    now = json.loads(out)
+    accuracies = [row["accuracy"] for row in now["results"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert now["epochs"] == 2 * len(accuracies)
+    code, out, _ = run("status", finished)
+    assert code == 0
+    assert "uniform" in out
+
+
+@pytest.mark.slow
+def test_every_candidate_is_within_its_tolerance_by_fvcores_count(experiment):
+    from scalesearch.experiment import read_experiment
+    from scalesearch.search import plan, space
+
+    asked = read_experiment(experiment)
+    baseline = asked.baseline.build(in_channels=1, num_classes=10)
+    where = space(baseline, asked.budget)
+    own = fvcore_macs(baseline)
+    for candidate in where.candidates[::10]:
+        assert abs(fvcore_macs(candidate.architecture) / own / 2 - 1) <= 0.04
+    for item in plan(asked.search, where):
+        assert abs(fvcore_macs(item.candidate.architecture) / own / 2 - 1) <= 0.04
+
+
+def test_a_folder_of_another_experiment_is_refused_with_exit_code_2(finished, experiment, run):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    code, out, err = run("search", experiment, "--results", finished, "--set", "recipe.epochs=2")
+    assert (code, out) == (2, "")
+    assert "recipe.epochs: 2 here, 1 there" in err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("recipe.epoch=2", "recipe.epoch: unknown key; did you mean 'epochs'?"),
+        ("search.sampler=latice", "did you mean 'lattice'?"),
+        ("baseline.name=efficientnet_b9", "unknown baseline 'efficientnet_b9'"),
+        ("budget.tolerance=0.0000001", "no network of this baseline"),
+        ("data.source=imagefolder:nowhere", "nowhere"),
+        ("data.source=digitz", "did you mean digits?"),
+    ],
+)
+def test_what_cannot_be_run_exits_2_without_a_traceback_and_writes_nothing(
+    experiment, tmp_path, run, change, message
+):
+    code, out, err = run("search", experiment, "--results", tmp_path / "r", "--set", change)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_corrupt_image_is_named_and_exits_2(experiment, tmp_path, run, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(5):
+            Image.new("RGB", (12, 12), (index, 0, 0)).save(tmp_path / f"images/{name}/{index}.png")
+    (tmp_path / "images" / "cat" / "3.png").write_text("<html>")
+    source = f"data.source=imagefolder:{tmp_path / 'images'}"
+    code, _, err = run("search", experiment, "--results", tmp_path / "r", "--set", source)
+    assert code == 2
+    assert "cat/3.png" in err
+    assert not (tmp_path / "r").exists()
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(experiment, tmp_path, run, monkeypatch):
+    def interrupted(progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "line", interrupted)
+    code, out, err = run("search", experiment, "--results", tmp_path / "r")
+    assert (code, out) == (130, "")
+    assert f"the same command goes on from {tmp_path / 'r'}" in err
+
+
+def test_a_bug_of_ours_is_not_hidden(finished, monkeypatch):
+    monkeypatch.setattr(cli, "dataclasses", None)
+    with pytest.raises(AttributeError, match="NoneType"):
+        main(["status", str(finished), "--json"])
+
+
+def test_status_of_a_folder_without_a_search_is_refused(tmp_path, run):
+    code, _, err = run("status", tmp_path)
+    assert code == 2
+    assert "holds no search" in err
