@@ -77,6 +77,14 @@ def test_the_baselines_own_cost_is_phi_zero(measure):
     assert found.smaller.phi < 0 < found.larger.phi
 
 
+def test_a_single_point_of_phi_may_be_a_network():
+    halves = Coefficients(1.5, 1.5, 1.5)  # at phi = 1 channels round up, and stages not yet
+    at_one = scaled(B0, halves.at(1), ROUNDINGS["official"])
+    found = solve(B0, halves, Target("activations", cost(at_one).activations))
+    assert found.nearest.architecture == at_one
+    assert (found.nearest.first, found.nearest.phi, found.nearest.last) == (1, 1, 1)
+
+
 def test_a_step_of_float_noise_is_no_network():
     larger = solve(B0, PAPER, Target("macs", cost(B0).macs)).larger
     assert larger.last - larger.first > 1e-3

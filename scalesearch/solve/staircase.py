@@ -30,7 +30,9 @@ class Stair:
     """A network along the direction, and where it is.
 
     ``phi``: the middle of the interval of phi, ``first`` to ``last``, in which the measured cost
-    is this network's. ``multipliers``: what phi asks for; the baseline's own stair has phi 0.
+    is this network's, and 0 for the baseline's own. The interval may be a single point: where
+    exactly a whole number of blocks is asked, and just enough channels to round up.
+    ``multipliers``: what phi asks for.
     ``factor``: the measured cost over the baseline's.
     """
 
@@ -76,7 +78,7 @@ class Staircase:
         level = self.measured(phi)
         least, most = self.bounds
         begin = first(lambda x: self.measured(x) >= level, least, phi)
-        end = first(lambda x: self.measured(x) > level, phi, most)
+        end = last(lambda x: self.measured(x) > level, phi, most)
         own = begin <= 0 <= end and self.measured(0) == level
         middle = 0.0 if own else round((begin + end) / 2, GRAIN)
         network = self.network(middle)
@@ -96,14 +98,14 @@ class Staircase:
         least, level = self.bounds[0], self.spent(stair)
         if self.measured(least) == level:
             return None
-        return self.stair(last(lambda x: self.measured(x) >= level, least, stair.phi))
+        return self.stair(last(lambda x: self.measured(x) >= level, least, stair.first))
 
     def above(self, stair: Stair) -> Stair | None:
         """The next stair up; None at the top."""
         most, level = self.bounds[1], self.spent(stair)
         if self.measured(most) == level:
             return None
-        return self.stair(first(lambda x: self.measured(x) > level, stair.phi, most))
+        return self.stair(first(lambda x: self.measured(x) > level, stair.last, most))
 
 
 def first(holds: Callable[[float], bool], low: float, high: float) -> float:
@@ -112,8 +114,8 @@ def first(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def last(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """The largest phi at which a rising condition does not yet hold."""
-    return _edge(holds, low, high)[0]
+    """The largest phi at which a rising condition does not hold; ``low`` where it always does."""
+    return _edge(holds, low, high)[0] if holds(high) else high
 
 
 def _edge(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
