@@ -46,17 +46,6 @@ def explain(
     ``baseline`` is EfficientNet-B0 by default; ``factor`` is the cost of one phi in mode matched.
     """
     baseline = baseline or efficientnet_b0()
-    modes: tuple[Mode, ...] = ("published", "exact", "matched")
-    members = {
-        mode: family(
-            PAPER if mode == "published" else coefficients,
-            baseline,
-            mode=mode,
-            phis=range(8) if mode == "published" else whole_phis,
-            factor=factor,
-        )
-        for mode in modes
-    }
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "version": VERSION,
@@ -64,10 +53,7 @@ def explain(
         "nominal_factor": coefficients.factor,
         "realised_factor": _realised(baseline, coefficients.at(1.0)),
         "baseline": to_json(baseline),
-        "families": {
-            mode: [_row(member, mode, coefficients, factor) for member in members[mode]]
-            for mode in modes
-        },
+        "families": _families(coefficients, baseline, factor, whole_phis),
         "rounding": [_moved(baseline, name) for name in NUMBERED[1:]],
         "twins": list(_twins(baseline, coefficients)),
         "depths": _depths(baseline),
@@ -75,6 +61,21 @@ def explain(
         "mistakes": _mistakes(baseline),
     }
     return {**document, "words": words(document)}
+
+
+def _families(
+    coefficients: Coefficients, baseline: Architecture, factor: float, phis: range
+) -> dict[str, list[dict[str, Any]]]:
+    published = family(PAPER, baseline, mode="published", phis=range(8))
+    modes: tuple[Mode, ...] = ("exact", "matched")
+    others = {
+        mode: family(coefficients, baseline, mode=mode, phis=phis, factor=factor) for mode in modes
+    }
+    families: dict[Mode, tuple[Member, ...]] = {"published": published, **others}
+    return {
+        mode: [_row(member, mode, coefficients, factor) for member in members]
+        for mode, members in families.items()
+    }
 
 
 def _realised(baseline: Architecture, by: Multipliers) -> float:
