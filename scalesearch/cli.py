@@ -42,7 +42,7 @@ InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", 
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 RoundingName = Annotated[
-    str | None, typer.Option(help="Rounding profile: official, nearest or even.")
+    str | None, typer.Option(help="Rounding profile, such as official, nearest or even.")
 ]
 
 
@@ -173,6 +173,7 @@ def isocost(
 ) -> None:
     """Every distinct network whose realised cost meets a budget, ordered by shares."""
     from scalesearch.architectures.isocost import isocost as candidates_of
+    from scalesearch.rounding import rounding_spec
     from scalesearch.tables import candidate_rows, print_json, print_table
 
     network, budget = _baseline_and_budget(
@@ -193,7 +194,7 @@ def isocost(
         "measure": budget.measure,
         "factor": budget.factor,
         "tolerance": budget.tolerance,
-        "rounding": budget.rounding,
+        "rounding": rounding_spec(budget.rounding),
         "count": len(candidates),
     }
     if as_json:
@@ -201,7 +202,9 @@ def isocost(
     else:
         some = "" if len(shown) == len(candidates) else f"; {len(shown)} of them, evenly spaced"
         title = f"{len(candidates):,} networks cost {budget.factor:g}x +-{budget.tolerance:.1%}"
-        print_table(shown, title=f"{title} ({budget.measure}, rounding {budget.rounding}){some}")
+        print_table(
+            shown, title=f"{title} ({budget.measure}, rounding {budget.rounding_name}){some}"
+        )
 
 
 @app.command()
@@ -242,6 +245,77 @@ def family(
     else:
         title = f"{document['mode']}, rounding {document['rounding']}, {source}"
         print_table(document["members"], title=title)
+
+
+@app.command()
+def solve(
+    source: Annotated[
+        str, typer.Argument(help="A baseline, published, a coefficients.json, or ALPHA,BETA,GAMMA.")
+    ],
+    target: Annotated[str, typer.Option(help="macs=1.0G, params=10M or activations=20M.")],
+    coefficients: Annotated[
+        str | None, typer.Option(help="A scheme such as paper, or ALPHA,BETA,GAMMA.")
+    ] = None,
+    rounding: RoundingName = None,
+    as_json: AsJson = False,
+) -> None:
+    """The phi, and the network, that costs what is asked; with the next smaller and larger one."""
+    from scalesearch.architectures import BASELINES, baseline
+    from scalesearch.family import read_source
+    from scalesearch.solve import direction, rows, solve_document
+    from scalesearch.tables import print_json, print_table
+
+    if source in BASELINES:
+        network, along, profile = baseline(source), direction(coefficients or "paper"), None
+    else:
+        origin = read_source(source)
+        network, profile = origin.baseline, origin.rounding
+        along = direction(coefficients) if coefficients else origin.coefficients
+    with _refused("--rounding"):
+        document = solve_document(network, along, target, rounding or profile or "official")
+    print_json(document) if as_json else print_table(rows(document), title=document["message"])
+
+
+@app.command()
+def explain(
+    source: Annotated[
+        str, typer.Argument(help="published, a coefficients.json, or ALPHA,BETA,GAMMA.")
+    ] = "published",
+    out: Annotated[
+        Path | None, typer.Option(help="Write explain.png and explain.svg into this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the published family is made of, beside exact and matched ones, and why."""
+    from scalesearch.explain import explain as explanation
+    from scalesearch.family import read_source
+    from scalesearch.tables import print_json, print_table
+
+    origin = read_source(source)
+    document = explanation(origin.coefficients, origin.baseline, factor=origin.factor)
+    if out is not None:
+        from scalesearch.plots import write_figure
+        from scalesearch.plots.explain import explain_figure
+
+        out.mkdir(parents=True, exist_ok=True)
+        write_figure(explain_figure(document), out / "explain")
+        print(f"wrote {out / 'explain'}.png and .svg", file=sys.stderr)
+    if as_json:
+        print_json(document)
+        return
+    for mode, members in document["families"].items():
+        print_table(members, title=f"{mode} family")
+    print("\n".join(f"- {sentence}" for sentence in document["words"]))
+
+
+@app.command()
+def baselines(as_json: AsJson = False) -> None:
+    """The networks that scaling can start from, each with what it costs and what it keeps."""
+    from scalesearch.architectures.baselines import catalogue
+    from scalesearch.tables import print_json, print_table
+
+    rows = catalogue()
+    print_json({"baselines": rows}) if as_json else print_table(rows)
 
 
 @app.command()

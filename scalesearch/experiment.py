@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -19,9 +19,10 @@ from scalesearch.architectures.budget import Budget
 from scalesearch.errors import ExperimentError
 from scalesearch.files import write_text
 from scalesearch.recipe import PRESETS, Recipe
+from scalesearch.rounding import rounding_from
 
-Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper"]
-REFERENCES: tuple[Reference, ...] = get_args(Reference)
+Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
+REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
 PLANNED = ("lattice", "cartesian")
 
 
@@ -180,6 +181,7 @@ def experiment_from(document: Any, where: str = "experiment") -> Experiment:
         raise ExperimentError(f"{where}: need a mapping of keys to values, got {document!r}")
     problems: list[str] = []
     document = _with_preset(document, problems)
+    document = _with_rounding(document, problems)
     problems.extend(_unknown_keys(Experiment, document))
     try:
         experiment = TypeAdapter(Experiment).validate_python(document)
@@ -269,6 +271,20 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
         return {**document, "recipe": {**dataclasses.asdict(PRESETS[preset]), **rest}}
     problems.append(f"recipe.preset: unknown {preset!r}; {_hint(preset, PRESETS)}")
     return {**document, "recipe": rest}
+
+
+def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``budget.rounding: {profile: NAME, ...}`` written out."""
+    budget = document.get("budget")
+    if not isinstance(budget, Mapping) or not isinstance(budget.get("rounding"), Mapping):
+        return document
+    try:
+        rounding = {"rounding": dataclasses.asdict(rounding_from(dict(budget["rounding"])))}
+    except ValueError as error:
+        problems.extend(f"budget.rounding.{part}" for part in str(error).split("; "))
+        rounding = {}
+    rest = {key: value for key, value in budget.items() if key != "rounding"}
+    return {**document, "budget": {**rest, **rounding}}
 
 
 def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> Iterator[str]:

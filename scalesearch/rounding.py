@@ -245,7 +245,7 @@ def _changes(profile: Rounding, rounding: Rounding) -> dict[str, Any]:
 def _unknown(word: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(word), list(known), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-    return f"unknown {word!r}; {hint}"
+    return f"unknown {word!r}, {hint}"
 
 
 def _denoised(value: float) -> float:

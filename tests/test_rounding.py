@@ -60,8 +60,8 @@ def test_a_spec_and_a_name_say_no_more_than_they_must():
     [
         ("floor", "need one of official, nearest, even.*, got 'floor'"),
         (3, "need a profile's name or a mapping of fields, got 3"),
-        ({"profile": "evn"}, "profile: unknown 'evn'; did you mean 'even'?"),
-        ({"divisr": 4}, "divisr: unknown 'divisr'; did you mean 'divisor'?"),
+        ({"profile": "evn"}, "profile: unknown 'evn', did you mean 'even'?"),
+        ({"divisr": 4}, "divisr: unknown 'divisr', did you mean 'divisor'?"),
         ({"divisor": "4"}, "divisor: need a whole number, got '4'"),
         ({"divisor": True}, "divisor: need a whole number, got True"),
         ({"floor": None}, "floor: need a number, got None"),

@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from scalesearch.errors import SearchError
+from scalesearch.published import SCHEMES
 from scalesearch.scaling import Coefficients, Multipliers, Shares
-
-REFERENCES = ("depth", "width", "resolution", "uniform", "paper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,7 @@ def answer(records: pd.DataFrame, factor: float) -> Answer:
         coefficients=best.shares.coefficients(factor),
         best=best,
         references={
-            name: result
-            for name in REFERENCES
-            for result in results
-            if name in result.role.split("+")
+            name: result for name in SCHEMES for result in results if name in result.role.split("+")
         },
         candidates=len(results),
         epoch=int(records["epoch"].max()),

@@ -15,6 +15,7 @@ from scalesearch.export import coefficients_document, write_coefficients
 from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
 from scalesearch.records import read_records
+from scalesearch.rounding import rounding_spec
 
 FAMILY = range(8)
 
@@ -48,7 +49,7 @@ def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) 
         baseline,
         mode="matched",
         phis=FAMILY,
-        rounding=budget.rounding,
+        rounding=rounding_spec(budget.rounding),
         factor=budget.factor,
     )
 

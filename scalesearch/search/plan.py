@@ -4,7 +4,6 @@ A plan is made before anything is trained. Its cells have names that do not chan
 search that was stopped knows what it has done.
 """
 
-import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from scalesearch.architectures.isocost import (
 )
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import SearchSpec
-from scalesearch.published import PAPER
+from scalesearch.published import CLASSIC_GRID, SCHEMES, CoefficientGrid
 from scalesearch.scaling import Coefficients, Shares
 
 FAR = 0.1
@@ -28,14 +27,6 @@ FAR = 0.1
 
 NOMINAL_MESH = 24
 """Directions tried along each axis to list the distinct networks of a nominal budget."""
-
-REFERENCE_SHARES: dict[str, Shares] = {
-    "depth": Shares(1.0, 0.0, 0.0),
-    "width": Shares(0.0, 1.0, 0.0),
-    "resolution": Shares(0.0, 0.0, 1.0),
-    "uniform": Shares(1 / 3, 1 / 3, 1 / 3),
-    "paper": PAPER.shares,
-}
 
 
 class StrayWarning(UserWarning):
@@ -110,22 +101,17 @@ def lattice(step: int, factor: float) -> Iterator[Cell]:
 
 def cartesian(search: SearchSpec, factor: float) -> Iterator[Cell]:
     """The classic grid: coefficients ``step`` apart whose product is near the factor."""
-    step = search.step or 0.05
-    axes = (_spaced(*bounds, step) for bounds in (search.alpha, search.beta, search.gamma))
-    for alpha, beta, gamma in product(*axes):
-        asked = Coefficients(alpha, beta, gamma)
-        if abs(asked.factor - factor) <= search.product_tolerance + 1e-9:
-            yield Cell(f"cartesian {alpha:g} {beta:g} {gamma:g}", "searched", asked)
+    step = search.step or CLASSIC_GRID.step
+    grid = CoefficientGrid(search.alpha, search.beta, search.gamma, step, search.product_tolerance)
+    for asked in grid.coefficients(factor):
+        name = f"cartesian {asked.alpha:g} {asked.beta:g} {asked.gamma:g}"
+        yield Cell(name, "searched", asked)
 
 
 def references(names: Sequence[str], factor: float) -> Iterator[Cell]:
-    """The points every search is compared with. The paper's triple stays as published where the
-    factor is its own, and keeps its direction elsewhere."""
+    """The schemes every search is compared with."""
     for name in names:
-        asked = REFERENCE_SHARES[name].coefficients(factor)
-        if name == "paper" and factor == 2:
-            asked = PAPER
-        yield Cell(f"reference {name}", name, asked)
+        yield Cell(f"reference {name}", name, SCHEMES[name].coefficients(factor))
 
 
 def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
@@ -198,7 +184,3 @@ def _warn_of_strays(planned: Collection[Planned], budget: Budget) -> None:
 
 def _percent(shares: Shares) -> str:
     return f"{shares.depth:.0%} depth, {shares.width:.0%} width, {shares.resolution:.0%} resolution"
-
-
-def _spaced(low: float, high: float, step: float) -> list[float]:
-    return [round(low + i * step, 10) for i in range(math.floor((high - low) / step + 1e-9) + 1)]
