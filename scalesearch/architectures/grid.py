@@ -23,10 +23,15 @@ from scalesearch.architectures.levels import (
 )
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import Multipliers, Rounding
 
 Counts: TypeAlias = NDArray[np.float64]
 """Whole numbers below 2**53: exact in float64, where matrix products are fast."""
+
+
+MOST = 10**9
+"""Combinations that are counted without asking whether anyone wants to wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,18 @@ def grid_around(baseline: Architecture, budget: Budget) -> Grid:
     rounding = budget.profile
     bounds = (_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
     (d_low, d_high), (w_low, w_high), (r_low, r_high) = bounds
+    # Settings of each axis, roughly and at most, before any is listed.
+    roughly = (
+        baseline.blocks * d_high,
+        sum(baseline.widths) * w_high / rounding.divisor,
+        baseline.resolution * r_high / rounding.resolution_multiple,
+    )
+    if math.prod(roughly) > MOST:
+        raise ArchitectureError(
+            f"budget: {budget.factor:g}x the {budget.measure} of this baseline leaves more than "
+            f"{MOST:,} combinations to count; take a smaller factor, or the one network along "
+            "given coefficients (family, mode matched)"
+        )
     return Grid(
         baseline,
         depth_levels(baseline, rounding, d_low, d_high),
@@ -68,13 +85,13 @@ def grid_around(baseline: Architecture, budget: Budget) -> Grid:
 def _bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, float]:
     """Lowest and highest multiplier of one axis. An axis that is free in the budget's measure
     (resolution, for parameters) stays where it is."""
-    if not _spends(baseline, budget.measure, axis):
+    if not _spends(baseline, budget, axis):
         return 1.0, 1.0
     if budget.factor < 1:
         return 0.0, 1.0 / budget.smallest
     others = {name: budget.smallest for name in ("depth", "width", "resolution") if name != axis}
     affordable = budget.limit * getattr(cost(baseline), budget.measure)
-    high = budget.factor
+    high = 1.0
     ceiling = _ceiling(baseline, budget.profile) if axis == "resolution" else math.inf
     while (
         high < ceiling
@@ -90,10 +107,9 @@ def _ceiling(baseline: Architecture, rounding: Rounding) -> float:
     return math.inf if cap is None else max(1.0, cap / baseline.resolution)
 
 
-def _spends(baseline: Architecture, measure: Measure, axis: str) -> bool:
-    own = getattr(cost(baseline), measure)
-    doubled = scaled(baseline, Multipliers(**{axis: 2.0}), Rounding())
-    return bool(getattr(cost(doubled), measure) > own)
+def _spends(baseline: Architecture, budget: Budget, axis: str) -> bool:
+    doubled = _measured(baseline, budget, Multipliers(**{axis: 2.0}))
+    return doubled > _measured(baseline, budget, Multipliers())
 
 
 def _measured(baseline: Architecture, budget: Budget, multipliers: Multipliers) -> int:

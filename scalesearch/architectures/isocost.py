@@ -59,6 +59,8 @@ def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
         nearest = min(nearest, factors.flat[off.argmin()], key=lambda f: abs(f - budget.factor))
         for w, r in np.argwhere(off <= budget.tolerance):
             width, resolution = grid.widths[w], grid.resolutions[r]
+            if depth.multiplier == width.multiplier == resolution.multiplier == 1:
+                continue  # the baseline itself spends nothing, and so in no direction
             network = with_parts(
                 baseline,
                 repeats=depth.setting,
@@ -139,13 +141,15 @@ def stuck_axes(
         "depth": "Take a deeper baseline, whose depth moves in finer steps",
         "width": "Take a wider baseline, whose channels move in finer steps",
         "resolution": (
-            f"At {baseline.resolution} px and stride {baseline.stride} the last feature map has "
-            f"{-(-baseline.resolution // baseline.stride)} pixels a side and every stride rounds "
-            "up: take stem_stride 1 or a higher resolution"
+            f"At {baseline.resolution} px and stride {baseline.stride} the last feature map is "
+            f"{-(-baseline.resolution // baseline.stride)} px wide, and every stride rounds up: "
+            "take stem_stride 1 or a higher resolution"
         ),
     }
     if budget.bounds:
         remedies = dict.fromkeys(remedies, f"The budget also asks for {budget.bounds}: loosen that")
+    if budget.measure == "params":
+        del remedies["resolution"]  # which costs none
     for axis, remedy in remedies.items():
         share = max(getattr(candidate.shares, axis) for candidate in candidates)
         if share < 0.9:
@@ -159,7 +163,7 @@ def _refusal(budget: Budget, nearest: float) -> str:
     bounds = f" and {budget.bounds}" if budget.bounds else ""
     where = (
         f"budget: no network of this baseline costs {budget.factor:g}x its {budget.measure} within "
-        f"{budget.tolerance:.1%}{bounds} under rounding {budget.rounding_name!r}; "
+        f"{budget.tolerance:.3g}{bounds} under rounding {budget.rounding_name!r}; "
     )
     if not np.isfinite(nearest):
         return f"{where}none at all keeps to these bounds; loosen them"

@@ -156,7 +156,7 @@ def test_a_last_feature_map_of_one_pixel_is_warned_of_with_the_remedy():
     assert {candidate.architecture.resolution for candidate in candidates} == {32}
     (message,) = (str(warning.message) for warning in caught)
     assert message.startswith("resolution: this baseline cannot spend 2x on resolution alone")
-    assert "At 32 px and stride 32 the last feature map has 1 pixel" in message
+    assert "At 32 px and stride 32 the last feature map is 1 px wide" in message
     assert "stem_stride 1" in message
 
 
@@ -263,3 +263,19 @@ def test_a_tie_goes_to_the_smaller_fingerprint_in_any_order(doubled):
     target = Shares(0.5, 0.25, 0.25)
     for order in ((one, two, noisy), (noisy, one, two), (two, noisy, one)):
         assert nearest_candidate(order, target).fingerprint == "a"
+
+
+def test_the_baseline_is_no_candidate_where_the_tolerance_reaches_it():
+    proxy = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
+    found = isocost(proxy, Budget(factor=1.02, tolerance=0.05))
+    assert proxy not in {candidate.architecture for candidate in found}
+
+
+def test_a_factor_beyond_counting_is_refused_at_once():
+    with pytest.raises(ArchitectureError, match="leaves more than 1,000,000,000 combinations"):
+        isocost(efficientnet_b0(), Budget(factor=1e6))
+
+
+def test_resolution_is_not_called_stuck_where_it_costs_nothing(recwarn):
+    isocost(efficientnet_b0(), Budget(measure="params"))
+    assert not [warning for warning in recwarn if "resolution" in str(warning.message)]

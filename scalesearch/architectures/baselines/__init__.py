@@ -32,7 +32,7 @@ def baseline(name: str, **options: Any) -> Architecture:
         )
     try:
         return BASELINES[name](**options)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ArchitectureError(f"baseline {name}: {error}") from error
 
 
