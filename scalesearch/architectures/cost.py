@@ -118,7 +118,7 @@ def eights(channels: Count) -> Count:
     """The nearest multiple of eight, but at least eight and 90% (TensorFlow's
     ``make_divisible``)."""
     rounded = (channels + 4) // 8 * 8
-    return rounded + 8 * (10 * rounded < 9 * channels)
+    return rounded + 8 * ((10 * rounded < 9 * channels) | (rounded == 0))
 
 
 def expanded_eights(stage: Stage, before: Count) -> Count:

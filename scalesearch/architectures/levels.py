@@ -48,7 +48,7 @@ def width_levels(
 
     A level's multiplier is the middle of the interval that gives it, and 1 for the baseline's own.
     """
-    edges = {1.0} | rounding.width_edges(_scaling(baseline), high)
+    edges = {1.0} | rounding.width_edges(baseline.exact, high)
     found = _constant(edges, lambda width: scaled_widths(baseline, width, rounding), high)
     levels = [
         Level(widths, (first + last) / 2, first, last)
@@ -65,7 +65,7 @@ def width_level(baseline: Architecture, rounding: Rounding, width: float) -> Lev
     widths = scaled_widths(baseline, width, rounding)
     if widths == baseline.widths:
         return Level(widths, 1.0, 1.0, 1.0)
-    edges = {1.0} | rounding.width_edges(_scaling(baseline), 2 * width)
+    edges = {1.0} | rounding.width_edges(baseline.exact, 2 * width)
     bounds = [0.0, *sorted(edges)]
     last = bisect.bisect_right(bounds, width)
     first = last - 1
@@ -75,11 +75,6 @@ def width_level(baseline: Architecture, rounding: Rounding, width: float) -> Lev
         last += 1
     low, high = bounds[first], bounds[last]
     return Level(widths, (low + high) / 2, low, high)
-
-
-def _scaling(baseline: Architecture) -> list[float]:
-    """The exact widths, without that of a head that is not there."""
-    return [channels for channels in baseline.exact if channels]
 
 
 def _middle(bounds: list[float], index: int) -> float:
