@@ -22,6 +22,7 @@ from scalesearch.errors import ArchitectureError, ScaleSearchError
 if TYPE_CHECKING:
     from scalesearch.architectures import Architecture
     from scalesearch.architectures.budget import Budget
+    from scalesearch.experiment import Experiment
     from scalesearch.family import Mode
 
 app = typer.Typer(
@@ -83,14 +84,14 @@ def search(
     try:
         with shown() as on_epoch:
             run(experiment, folder, on_epoch=on_epoch)
+        found = write_results(folder)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise
-    found = write_results(folder)
     if as_json:
         print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
     else:
-        print(conclusion(found, folder))
+        print(conclusion(found, folder, experiment.search.references))
 
 
 @app.command()
@@ -106,7 +107,10 @@ def status(
     if as_json:
         print_json({**dataclasses.asdict(now), "results": now.rows})
     else:
-        title = f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training"
+        title = (
+            f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training, "
+            f"{len(now.failures)} failed"
+        )
         print_table(now.rows, title=title)
 
 
@@ -297,7 +301,6 @@ def explain(
         from scalesearch.plots import write_figure
         from scalesearch.plots.explain import explain_figure
 
-        out.mkdir(parents=True, exist_ok=True)
         write_figure(explain_figure(document), out / "explain")
         print(f"wrote {out / 'explain'}.png and .svg", file=sys.stderr)
     if as_json:
@@ -347,10 +350,23 @@ def _baseline_and_budget(
         overrides = [f"baseline.{name}={value}" for name, value in options.items()]
         overrides += [f"budget.{name}={value}" for name, value in limits.items()]
         experiment = read_experiment(source, overrides)
-        return experiment.baseline.build(), experiment.budget
+        return _as_searched(experiment), experiment.budget
     with _refused("budget"):
         budget = Budget(**limits)
     return baseline(source, **options), budget
+
+
+def _as_searched(experiment: "Experiment") -> "Architecture":
+    """The baseline that a search of the experiment starts from: its ends follow the data."""
+    from scalesearch.data import load
+    from scalesearch.errors import DataError
+
+    try:
+        data = load(experiment.data, experiment.seed)
+    except DataError as error:
+        warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
+        return experiment.baseline.build()
+    return experiment.baseline.build(in_channels=data.channels, num_classes=data.num_classes)
 
 
 def _given(**options: Item | None) -> dict[str, Item]:

@@ -1,11 +1,14 @@
 """Where a number was made: versions, processor, device and commit."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from scalesearch.errors import SearchError
 
 PACKAGES = ("scalesearch", "torch", "optuna", "numpy", "pandas", "scikit-learn", "fvcore")
 
@@ -21,6 +24,22 @@ def environment(device: str) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": commit(),
     }
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """What a search wrote down of where, and on which data, it was begun.
+
+    Raises SearchError where the file is missing or torn.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SearchError(f"{path}: missing; it belongs to the records beside it") from None
+    except (OSError, ValueError) as error:
+        raise SearchError(f"{path}: not valid JSON: {error}") from error
+    if missing := {"data", "device", "commit"} - set(found):
+        raise SearchError(f"{path}: need the keys {', '.join(sorted(missing))}, which are missing")
+    return found
 
 
 def commit() -> str:

@@ -6,6 +6,8 @@ problem with its dotted path.
 
 import dataclasses
 import difflib
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,16 +115,20 @@ class SearchSpec:
     product_tolerance: float = 0.1
 
     def __post_init__(self) -> None:
-        whole = self.step is None or (self.step >= 1 and self.step == int(self.step))
+        whole = self.step is None or (self.step >= 1 and self.step % 1 == 0)
         checks = [
-            ("step", self.step is None or self.step > 0, "a step above 0"),
+            ("step", self.step is None or 0 < self.step < math.inf, "a step above 0"),
             ("step", self.sampler != "lattice" or whole, "a whole number (of parts) for a lattice"),
             ("trials", self.trials is None or self.trials >= 1, "at least 1"),
             ("seeds", self.seeds >= 1, "at least 1"),
             ("product_tolerance", self.product_tolerance > 0, "a tolerance above 0"),
         ]
         checks += [
-            (name, 0 < getattr(self, name)[0] <= getattr(self, name)[1], "0 < low <= high")
+            (
+                name,
+                0 < getattr(self, name)[0] <= getattr(self, name)[1] < 100,
+                "0 < low <= high < 100",
+            )
             for name in ("alpha", "beta", "gamma")
         ]
         _refuse(
@@ -155,7 +161,10 @@ class Experiment:
         problems = [
             f"name: need letters, digits, '-', '_' or '.', as it names a folder, got {self.name!r}"
         ]
-        _refuse(problems if not plain or self.name.startswith(".") else [])
+        problems = problems if not plain or self.name.startswith(".") else []
+        if self.seed < 0:
+            problems.append(f"seed: need at least 0, got {self.seed}")
+        _refuse(problems)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -170,6 +179,8 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     """
     path = Path(path)
     document = _read_yaml(path)
+    if document is None:
+        raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
     for override in overrides:
         _override(document, override)
     return experiment_from(document, str(path))
@@ -184,7 +195,9 @@ def experiment_from(document: Any, where: str = "experiment") -> Experiment:
     document = _with_rounding(document, problems)
     problems.extend(_unknown_keys(Experiment, document))
     try:
-        experiment = TypeAdapter(Experiment).validate_python(document)
+        # As JSON, where strict means what a person expects: no text for a number, no `true` for 1.
+        text = json.dumps(document, default=str)
+        experiment = TypeAdapter(Experiment).validate_json(text, strict=True)
     except ValidationError as error:
         problems.extend(_validation_problems(error))
     if problems:
@@ -218,9 +231,14 @@ class _StrictLoader(yaml.SafeLoader):
     """Safe YAML in which a repeated key is an error, not a silent last word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"need text as a key, got {key!r}", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} appears twice", key_node.start_mark
@@ -267,7 +285,7 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
     if not isinstance(recipe, Mapping) or "preset" not in recipe:
         return dict(document)
     preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
-    if preset in PRESETS:
+    if isinstance(preset, str) and preset in PRESETS:
         return {**document, "recipe": {**dataclasses.asdict(PRESETS[preset]), **rest}}
     problems.append(f"recipe.preset: unknown {preset!r}; {_hint(preset, PRESETS)}")
     return {**document, "recipe": rest}
@@ -281,7 +299,7 @@ def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, A
     try:
         rounding = {"rounding": dataclasses.asdict(rounding_from(dict(budget["rounding"])))}
     except ValueError as error:
-        problems.extend(f"budget.rounding.{part}" for part in str(error).split("; "))
+        problems.extend(f"budget.rounding.{part}" for part in str(error).splitlines())
         rounding = {}
     rest = {key: value for key, value in budget.items() if key != "rounding"}
     return {**document, "budget": {**rest, **rounding}}
@@ -303,7 +321,7 @@ def _validation_problems(error: ValidationError) -> Iterator[str]:
         message = problem["msg"]
         if problem["type"] == "value_error":
             prefix = f"{path}." if path else ""
-            for rule in message.removeprefix("Value error, ").split("; "):
+            for rule in message.removeprefix("Value error, ").splitlines():
                 yield f"{prefix}{rule}"
         elif problem["type"] == "literal_error":
             known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
@@ -316,7 +334,7 @@ def _validation_problems(error: ValidationError) -> Iterator[str]:
 
 def _refuse(problems: Iterator[str] | list[str]) -> None:
     if found := list(problems):
-        raise ValueError("; ".join(found))
+        raise ValueError("\n".join(found))
 
 
 def _hint(word: object, known: Iterable[str]) -> str:

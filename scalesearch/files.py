@@ -7,5 +7,8 @@ from pathlib import Path
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that no reader, and no crash, ever meets half of it."""
     torn = path.with_name(f".{path.name}.partial")
-    torn.write_text(text, encoding="utf-8")
+    with torn.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
     os.replace(torn, path)

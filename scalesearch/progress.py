@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from scalesearch.analysis import Answer
@@ -81,9 +81,10 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def conclusion(found: "Answer", folder: "Path") -> str:
+def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()) -> str:
     """The answer in a few lines: coefficients, accuracy beside the references, where files are."""
     a, best = found.coefficients, found.best
+    missing = [name for name in references if name not in found.references]
     lines = [
         f"alpha {a.alpha:.3f}   beta {a.beta:.3f}   gamma {a.gamma:.3f}   "
         f"(shares: depth {best.shares.depth:.2f} width {best.shares.width:.2f} "
@@ -96,6 +97,8 @@ def conclusion(found: "Answer", folder: "Path") -> str:
             f"   nearest, {reference.deviation:.2f} away" if reference.deviation > 0.1 else ""
         )
         lines.append(f"  {name:<11}{_accuracy(reference)}   {reference.factor:.3f}x{stands_in}")
+    for name in missing:
+        lines.append(f"  {name:<11}not trained")
     lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """Everything about one training run except architecture, data and seed."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,9 +44,9 @@ class Recipe:
             for name, holds, rule in (
                 ("epochs", self.epochs >= 1, "at least 1"),
                 ("batch_size", self.batch_size >= 1, "at least 1"),
-                ("learning_rate", self.learning_rate > 0, "a rate above 0"),
+                ("learning_rate", 0 < self.learning_rate < math.inf, "a rate above 0"),
                 ("momentum", 0 <= self.momentum < 1, "0 <= momentum < 1"),
-                ("weight_decay", self.weight_decay >= 0, "at least 0"),
+                ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
                 ("warmup_epochs", 0 <= self.warmup_epochs <= self.epochs, "0 to epochs"),
                 ("label_smoothing", 0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1"),
                 ("crop", 0 <= self.crop <= 0.5, "0 to 0.5"),
@@ -57,7 +58,7 @@ class Recipe:
             if not holds
         ]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
 
 
 PRESETS: dict[str, Recipe] = {

@@ -76,9 +76,3 @@ def read_records(path: str | Path) -> pd.DataFrame:
         first = frame.loc[frame.duplicated(KEY), KEY].iloc[0].to_dict()
         raise SearchError(f"{path}: need one row per {', '.join(KEY)}, got two for {first}")
     return frame
-
-
-def final_rows(records: pd.DataFrame) -> pd.DataFrame:
-    """The last epoch of every (candidate, seed)."""
-    last = records.groupby(["candidate", "seed"])["epoch"].transform("max")
-    return records[records["epoch"] == last].reset_index(drop=True)

@@ -150,7 +150,7 @@ def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
     """A profile by its name, or one changed in parts: ``{profile: even, divisor: 4}``.
 
     Without ``profile`` the parts change ``official``. Raises ValueError with every problem found,
-    joined by "; ".
+    one a line.
     """
     if isinstance(spec, Rounding):
         return spec
@@ -170,7 +170,7 @@ def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
         if name in parts and not _is_a(kind, parts[name])
     ]
     if problems:
-        raise ValueError("; ".join(problems))
+        raise ValueError("\n".join(problems))
     if "fixed_stages" in parts:
         parts["fixed_stages"] = tuple(parts["fixed_stages"])
     return dataclasses.replace(ROUNDINGS[profile], **parts)

@@ -81,7 +81,10 @@ def test_all_problems_are_reported_at_once_with_dotted_paths():
         ({"name": "a/b"}, "name: need letters, digits"),
         ({"name": "x", "recipe": {"preset": "fst"}}, "recipe.preset: unknown 'fst'; did you mean"),
         ({"name": "x", "recipe": {"epochs": 0}}, "recipe.epochs: need at least 1, got 0"),
-        ({"name": "x", "baseline": {"name": "resnt"}}, "baseline.name: unknown baseline 'resnt'"),
+        (
+            {"name": "x", "baseline": {"name": "resnet5"}},
+            "1 problem to mend:\n  baseline.name: unknown baseline 'resnet5'; did you mean",
+        ),
         ({"name": "x", "baseline": {"width": -1}}, "baseline.width: need a number above 0"),
         ({"name": "x", "data": {"train_samples": 0}}, "data.train_samples: need at least 1, got 0"),
         ({"name": "x", "search": {"seeds": 0}}, "search.seeds: need at least 1, got 0"),
@@ -90,6 +93,19 @@ def test_all_problems_are_reported_at_once_with_dotted_paths():
         ({"name": "x", "search": {"references": ["deep"]}}, "search.references.0: unknown 'deep'"),
         ({"name": "x", "budget": {"rounding": "evn"}}, "budget.rounding"),
         ({"name": "x", "seed": "zero"}, "seed: input should be a valid integer"),
+        ({"name": "x", "seed": True}, "seed: input should be a valid integer"),
+        ({"name": "x", "seed": -1}, "seed: need at least 0, got -1"),
+        ({"name": "x", "recipe": {"preset": [1]}}, "recipe.preset: unknown [1]"),
+        (
+            {"name": "x", "recipe": {"learning_rate": float("inf")}},
+            "recipe.learning_rate: need a rate",
+        ),
+        ({"name": "x", "search": {"step": float("inf")}}, "search.step: need a step above 0"),
+        ({"name": "x", "search": {"alpha": [1, float("inf")]}}, "search.alpha: need 0 < low"),
+        (
+            {"name": "x", "budget": {"rounding": {"profile": "evn"}}},
+            "rounding.profile: unknown",
+        ),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_named_with_the_rule(document, message):

@@ -45,5 +45,5 @@ def test_a_value_out_of_range_is_named_with_its_rule(bad, message):
 
 
 def test_all_problems_are_told_at_once():
-    with pytest.raises(ValueError, match=r"batch_size: .*; crop: .*; threads: "):
+    with pytest.raises(ValueError, match=r"batch_size: .*\ncrop: .*\nthreads: "):
         Recipe(batch_size=0, crop=1, threads=0)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.records import COLUMNS, final_rows, read_records, table, write_records
+from scalesearch.records import COLUMNS, read_records, table, write_records
 
 
 def rows():
@@ -21,10 +21,6 @@ def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
 
 def test_rows_are_ordered_by_trial_seed_and_epoch():
     assert table(rows())[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
-
-
-def test_the_final_rows_are_each_runs_last_epoch():
-    assert final_rows(table(rows()))["epoch"].tolist() == [2, 2]
 
 
 def test_an_empty_commit_stays_empty(tmp_path):

@@ -1,6 +1,6 @@
 """The best candidate, how sure its accuracy is, and how the references did beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -46,37 +46,52 @@ class Answer:
     epoch: int
 
 
-def answer(records: pd.DataFrame, factor: float) -> Answer:
+def answer(
+    records: pd.DataFrame, factor: float, *, epochs: int | None = None, seeds: int | None = None
+) -> Answer:
     """The answer of a results table for a budget of ``factor``.
 
-    Candidates that lack a seed or an epoch others have are left out. Raises SearchError where none
-    is left.
+    Candidates that lack one of the ``epochs`` or ``seeds`` (by default, as many as any candidate
+    has) are left out. Raises SearchError where none is left.
     """
-    results = summary(records)
+    results = summary(records, epochs=epochs, seeds=seeds)
     best = results[0]
     return Answer(
         coefficients=best.shares.coefficients(factor),
         best=best,
         references={
-            name: result for name in SCHEMES for result in results if name in result.role.split("+")
+            name: _as_reference(name, result, factor)
+            for name in SCHEMES
+            for result in results
+            if name in result.role.split("+")
         },
         candidates=len(results),
-        epoch=int(records["epoch"].max()),
+        epoch=epochs or int(records["epoch"].max()),
     )
 
 
-def summary(records: pd.DataFrame) -> list[Result]:
+def summary(
+    records: pd.DataFrame, *, epochs: int | None = None, seeds: int | None = None
+) -> list[Result]:
     """Every finished candidate, the best first; equal means in order of their fingerprints."""
     records = records.drop_duplicates(["candidate", "seed", "epoch"])
     if records.empty:
         raise SearchError("records: need at least one finished candidate, got an empty table")
-    last = records[records["epoch"] == records["epoch"].max()]
-    seeds = last.groupby("candidate")["seed"].nunique()
-    finished = last[last["candidate"].isin(seeds[seeds == records["seed"].nunique()].index)]
+    last = records[records["epoch"] == (epochs or records["epoch"].max())]
+    runs = last.groupby("candidate")["seed"].nunique()
+    finished = last[
+        last["candidate"].isin(runs[runs == (seeds or records["seed"].nunique())].index)
+    ]
     if finished.empty:
         raise SearchError("records: no candidate has finished all its seeds; resume the search")
     results = [_result(str(name), rows) for name, rows in finished.groupby("candidate")]
     return sorted(results, key=lambda result: (-result.accuracy, result.candidate))
+
+
+def _as_reference(name: str, result: Result, factor: float) -> Result:
+    """A candidate as what it stands for: a network may play several parts."""
+    asked = SCHEMES[name].coefficients(factor)
+    return replace(result, asked=asked, deviation=asked.shares.distance(result.shares))
 
 
 def _result(candidate: str, rows: pd.DataFrame) -> Result:

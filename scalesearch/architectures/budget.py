@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, TypeAlias, get_args
 
 from scalesearch.rounding import Rounding, rounding_from, rounding_name
@@ -29,7 +30,7 @@ class Limits:
             if not (math.isfinite(limit) and limit > 0)
         ]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
 
     def __iter__(self) -> Iterator[tuple[Measure, float]]:
         """The limits that are set."""
@@ -65,7 +66,11 @@ class Budget:
         problems = [
             f"{name}: need {rule}, got {getattr(self, name)!r}"
             for name, holds, rule in (
-                ("factor", self.factor > 0 and self.factor != 1, "a factor above 0, and not 1"),
+                (
+                    "factor",
+                    0 < self.factor < inf and self.factor != 1,
+                    "a factor above 0, and not 1",
+                ),
                 ("tolerance", 0 < self.tolerance < 0.5, "0 < tolerance < 0.5"),
                 ("smallest", 0 < self.smallest <= 1, "0 < smallest <= 1"),
                 ("min_resolution", least >= 1, "at least 1 pixel"),
@@ -76,13 +81,13 @@ class Budget:
         try:
             rounding_from(self.rounding)
         except ValueError as error:
-            problems += [f"rounding: {problem}" for problem in str(error).split("; ")]
+            problems += [f"rounding: {problem}" for problem in str(error).splitlines()]
         if self.mode == "nominal" and self.bounds:
             problems.append(
                 f"mode: need realised, which counts networks, to keep to {self.bounds}; got nominal"
             )
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
 
     @property
     def profile(self) -> Rounding:

@@ -163,7 +163,7 @@ def _refusal(budget: Budget, nearest: float) -> str:
     bounds = f" and {budget.bounds}" if budget.bounds else ""
     where = (
         f"budget: no network of this baseline costs {budget.factor:g}x its {budget.measure} within "
-        f"{budget.tolerance:.3g}{bounds} under rounding {budget.rounding_name!r}; "
+        f"{100 * budget.tolerance:g}%{bounds} under rounding {budget.rounding_name!r}; "
     )
     if not np.isfinite(nearest):
         return f"{where}none at all keeps to these bounds; loosen them"

@@ -1,6 +1,7 @@
 """``coefficients.json``: the answer with everything needed to judge and to repeat it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ VERSION = 1
 
 
 def coefficients_document(
-    found: Answer, experiment: Experiment, environment: dict[str, Any]
+    found: Answer,
+    experiment: Experiment,
+    environment: dict[str, Any],
+    failures: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The answer as JSON values.
 
@@ -23,6 +27,7 @@ def coefficients_document(
     alpha * beta^2 * gamma^2 is exactly the budget's factor; ``effective`` are the multipliers its
     whole-number network realises, and ``nominal`` the coefficients that were asked for.
     ``environment``: as ``environment.json`` holds it, with the facts about the data.
+    ``failures``: candidates that could not be trained, as ``failures.json`` holds them.
     """
     resolved = to_document(experiment)
     data = environment["data"]
@@ -39,6 +44,7 @@ def coefficients_document(
         **_result(found.best),
         "references": {name: _result(result) for name, result in found.references.items()},
         "candidates": found.candidates,
+        "failures": list(failures),
         "epoch": found.epoch,
         "seeds": list(experiment.seeds),
         "budget": resolved["budget"],

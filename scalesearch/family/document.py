@@ -11,18 +11,21 @@ from scalesearch.architectures.fingerprint import fingerprint, to_json
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ExportError
 from scalesearch.family.members import Member, Mode, family, rounding_of
+from scalesearch.files import write_text
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.rounding import Rounding, rounding_spec
 from scalesearch.scaling import Coefficients
 
 SCHEMA = "scalesearch/family"
 VERSION = 1
+CHECKED = 10**11
 
 
 def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
     """One flat row for each member; ``depth`` and ``width`` are multipliers, ``resolution`` pixels.
 
-    ``fvcore_macs`` is counted on the built network, a second or two for the largest.
+    ``fvcore_macs`` is counted on the built network, a second or two for B7; None above
+    ``CHECKED`` multiply-adds, where running it once takes longer than anyone waits.
     """
     return [
         {
@@ -38,7 +41,9 @@ def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
             "activations": member.cost.activations,
             "factor": member.factor,
             "deviation": member.deviation,
-            "fvcore_macs": fvcore_macs(member.architecture),
+            "fvcore_macs": (
+                fvcore_macs(member.architecture) if member.cost.macs <= CHECKED else None
+            ),
         }
         for member in members
     ]
@@ -96,7 +101,7 @@ def write_family(path: str | Path, document: dict[str, Any]) -> Path:
         raise ExportError(f"{path}: a family is written as .json, .yaml or .yml; rename the file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
     return path

@@ -5,11 +5,15 @@ a folder without its study.
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scalesearch.analysis import Answer, answer
-from scalesearch.errors import SearchError
+from scalesearch.environment import read_environment
+from scalesearch.errors import ArchitectureError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.export import coefficients_document, write_coefficients
 from scalesearch.family import family_document, write_family
@@ -21,44 +25,59 @@ FAMILY = range(8)
 
 
 def write_results(folder: str | Path) -> Answer:
-    """Write ``coefficients.json``, ``figures/`` and ``family.json`` of a search, and its answer.
+    """Write ``coefficients.json``, ``figures/`` and ``family.json`` of a search; return its answer.
 
-    Raises SearchError where the folder lacks a file or no candidate has finished.
+    Raises SearchError where the folder lacks a file or no candidate has finished. A family that
+    cannot be had along the direction found is warned of, and takes nothing from the answer.
     """
     folder = Path(folder)
-    experiment, records = read_experiment(folder / "experiment.yaml"), folder / "records.csv"
-    table = read_records(records)
-    found = answer(table, experiment.budget.factor)
-    environment = _read_environment(folder / "environment.json")
-    document = coefficients_document(found, experiment, environment)
+    experiment, table = read_experiment(folder / "experiment.yaml"), _records(folder)
+    environment = read_environment(folder / "environment.json")
+    found = answer(
+        table,
+        experiment.budget.factor,
+        epochs=experiment.recipe.epochs,
+        seeds=len(experiment.seeds),
+    )
+    document = coefficients_document(found, experiment, environment, read_failures(folder))
     write_coefficients(folder / "coefficients.json", document)
     (folder / "figures").mkdir(exist_ok=True)
-    write_figure(simplex_figure(simplex(table)), folder / "figures" / "simplex")
-    write_family(folder / "family.json", _family(found, experiment, environment))
+    drawn = simplex(table, epoch=experiment.recipe.epochs)
+    write_figure(simplex_figure(drawn), folder / "figures" / "simplex")
+    try:
+        write_family(folder / "family.json", _family(found, experiment, environment))
+    except ArchitectureError as error:
+        warnings.warn(f"no family along this direction: {error}", stacklevel=2)
     return found
 
 
+def read_failures(folder: Path) -> list[dict[str, Any]]:
+    """Candidates that could not be trained; none where the search wrote none down."""
+    path = folder / "failures.json"
+    failures: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    return failures
+
+
+def _records(folder: Path) -> pd.DataFrame:
+    return read_records(folder / "records.csv")
+
+
 def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) -> dict[str, Any]:
-    """B0 to B7 of realised cost F^phi along the direction found, on the experiment's baseline."""
+    """B0 to B7 of realised cost F^phi along the direction found, on the experiment's baseline.
+
+    A budget that shrinks (F < 1) gives smaller and smaller members, at negative phi.
+    """
     data, budget = environment["data"], experiment.budget
     baseline = experiment.baseline.build(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
+    grows = budget.factor > 1
+    factor = budget.factor if grows else 1 / budget.factor
     return family_document(
-        found.coefficients,
+        found.best.shares.coefficients(factor),
         baseline,
         mode="matched",
-        phis=FAMILY,
+        phis=FAMILY if grows else [-phi for phi in FAMILY[:4]],
         rounding=rounding_spec(budget.rounding),
-        factor=budget.factor,
+        factor=factor,
     )
-
-
-def _read_environment(path: Path) -> dict[str, Any]:
-    try:
-        environment: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SearchError(f"{path}: missing; run the search again to write it") from None
-    except ValueError as error:
-        raise SearchError(f"{path}: not valid JSON: {error}") from error
-    return environment

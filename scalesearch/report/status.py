@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scalesearch.analysis.answer import Result, summary
 from scalesearch.errors import SearchError
-from scalesearch.experiment import read_experiment
+from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.records import read_records
+from scalesearch.report.results import read_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Status:
     epochs: int
     seconds: float
     results: list[Result]
+    failures: list[dict[str, Any]]
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -47,12 +51,20 @@ def status(folder: str | Path) -> Status:
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     experiment = read_experiment(folder / "experiment.yaml")
     if not (folder / "records.csv").is_file():
-        return Status(experiment.name, experiment.search.sampler, 0, 0.0, [])
+        return Status(experiment.name, experiment.search.sampler, 0, 0.0, [], [])
     records = read_records(folder / "records.csv")
     return Status(
         name=experiment.name,
         sampler=experiment.search.sampler,
         epochs=len(records),
         seconds=float(records["seconds"].sum()),
-        results=summary(records) if len(records) else [],
+        results=_finished(records, experiment),
+        failures=read_failures(folder),
     )
+
+
+def _finished(records: pd.DataFrame, experiment: Experiment) -> list[Result]:
+    try:
+        return summary(records, epochs=experiment.recipe.epochs, seeds=len(experiment.seeds))
+    except SearchError:
+        return []  # none yet

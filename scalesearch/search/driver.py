@@ -5,7 +5,9 @@ ledger, and a run starts where the ledger ends: whatever moment the driver dies 
 command goes on from there and trains no epoch that is on record.
 """
 
+import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
@@ -21,6 +23,7 @@ from scalesearch.data import Dataset, load
 from scalesearch.environment import commit, environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
+from scalesearch.files import write_text
 from scalesearch.records import write_records
 from scalesearch.scaling import Shares
 from scalesearch.search import ledger
@@ -46,6 +49,10 @@ class Progress:
     failed: int
     best: tuple[Shares, float] | None
     seconds_left: float
+
+
+class FailureWarning(UserWarning):
+    """A candidate that could not be trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +96,14 @@ def search(
     facts = _facts(experiment, dataset)
     first = dataset(experiment.seed)
     baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
+    _require_fit(experiment, first)
     where = space(baseline, experiment.budget)
     planned = plan(experiment.search, where)
     folder = claim(path, experiment, {**environment(device), "data": facts})
     with locked(path):
         study = ledger.open_study(folder.study, experiment.name)
         setting = _Search(experiment, folder, study, where, planned, dataset, device, commit())
+        _sweep(setting)
         for progress in _followed(setting):
             if on_epoch:
                 on_epoch(progress)
@@ -109,9 +118,38 @@ def chosen_device(name: str) -> str:
         kind = torch.device(name).type
     except RuntimeError as error:
         raise SearchError(f"device: need auto, cpu or cuda, got {name!r}") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SearchError(f"device: {name!r} was asked for, and torch sees no CUDA device")
+    if kind not in ("cpu", "cuda"):
+        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}")
+    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
+        raise SearchError(
+            f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
+        )
     return name
+
+
+def _require_fit(experiment: Experiment, data: Dataset) -> None:
+    asked = experiment.baseline
+    for key, wanted, given in (
+        ("in_channels", asked.in_channels, data.channels),
+        ("num_classes", asked.num_classes, data.num_classes),
+    ):
+        if wanted not in (None, given):
+            raise SearchError(
+                f"baseline.{key}: the data have {given}, got {wanted}; leave it out, and it "
+                "follows the data"
+            )
+
+
+def _sweep(setting: _Search) -> None:
+    """Remove checkpoints that nothing will go on from."""
+    running = {
+        trial.user_attrs["candidate"]["candidate"]
+        for trial in ledger.trials(setting.study)
+        if trial.state == TrialState.RUNNING
+    }
+    for path in (setting.folder.path / "checkpoints").iterdir():
+        if path.name.partition("-")[0] not in running:
+            path.unlink()
 
 
 def _facts(experiment: Experiment, dataset: Callable[[int], Dataset]) -> dict[str, Any]:
@@ -187,6 +225,8 @@ def _trained(setting: _Search, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial
                 yield trial, seed, epoch
     except TrainingDiverged as error:
         ledger.fail(setting.study, trial, f"diverged: {error}")
+        role = trial.user_attrs["candidate"]["role"]
+        warnings.warn(f"{role}: {error}; the search goes on", FailureWarning, stacklevel=2)
     else:
         ledger.close(setting.study, trial.number, seeds)
     _projected(setting)
@@ -219,4 +259,6 @@ def _projected(setting: _Search) -> pd.DataFrame:
     """The records so far, written beside the study."""
     records = ledger.records(setting.study)
     write_records(setting.folder.records, records)
+    if failed := ledger.failures(setting.study):
+        write_text(setting.folder.failures, json.dumps(failed, indent=2) + "\n")
     return records

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scalesearch.environment import read_environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import (
     Experiment,
@@ -40,6 +41,10 @@ class Folder:
     def records(self) -> Path:
         return self.path / "records.csv"
 
+    @property
+    def failures(self) -> Path:
+        return self.path / "failures.json"
+
     def checkpoint(self, candidate: str, seed: int) -> Path:
         """Where a run keeps its state between epochs."""
         return self.path / "checkpoints" / f"{candidate}-{seed}.pt"
@@ -48,29 +53,61 @@ class Folder:
 def claim(path: Path, experiment: Experiment, facts: dict[str, Any]) -> Folder:
     """Make the folder the experiment's, or find that it is.
 
-    ``facts``: environment and data, written down when the folder is made.
-    Raises SearchError, and writes nothing, where it holds another experiment or other files.
+    ``facts``: environment and data, written down when the folder is made. Raises SearchError, and
+    writes nothing, where the folder holds another experiment, other files, records without their
+    study, or was begun on other images or another kind of device.
     """
     folder = Folder(path)
-    if folder.experiment.exists():
-        held = read_experiment(folder.experiment)
-        if unlike := differences(experiment, held):
+    if strange := set("?%") & set(str(path)):
+        raise SearchError(f"{path}: need a path without {' and '.join(sorted(strange))}; rename it")
+    try:
+        if folder.experiment.exists():
+            _require_same(folder, experiment, facts)
+        elif path.is_file() or (path.is_dir() and any(map(_foreign, path.iterdir()))):
             raise SearchError(
-                f"{path}: holds another experiment; choose another --results, or remove it.\n"
-                + "\n".join(f"  {line}" for line in unlike)
+                f"{path}: need an empty folder or one of this experiment, got other files; "
+                "choose another --results"
             )
-    elif path.is_file() or (path.is_dir() and {entry.name for entry in path.iterdir()} - {"lock"}):
-        raise SearchError(
-            f"{path}: need an empty folder or one of this experiment, got other files; "
-            "choose another --results"
-        )
-    else:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        write_experiment(folder.experiment, experiment)
-    if not folder.environment.exists():
-        write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
-    (folder.path / "checkpoints").mkdir(exist_ok=True)
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        if not folder.environment.exists():
+            write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
+        if not folder.experiment.exists():
+            write_experiment(folder.experiment, experiment)
+    except OSError as error:
+        raise SearchError(f"{path}: cannot be written: {error.strerror}; choose another") from error
     return folder
+
+
+def _foreign(entry: Path) -> bool:
+    """Whether a file is none that an interrupted ``claim`` leaves behind."""
+    ours = {"lock", "checkpoints", "environment.json"}
+    return entry.name not in ours and not entry.name.endswith(".partial")
+
+
+def _require_same(folder: Folder, experiment: Experiment, facts: dict[str, Any]) -> None:
+    path = folder.path
+    if unlike := differences(experiment, read_experiment(folder.experiment)):
+        raise SearchError(
+            f"{path}: holds another experiment; choose another --results, or remove it.\n"
+            + "\n".join(f"  {line}" for line in unlike)
+        )
+    if folder.records.exists() and not folder.study.exists():
+        raise SearchError(
+            f"{path}: holds records without their study.db, and a new search would write over "
+            "them; choose another --results"
+        )
+    if not folder.environment.exists():
+        return
+    begun = read_environment(folder.environment)
+    for what, ours, theirs in (
+        ("images", facts["data"]["fingerprints"], begun["data"]["fingerprints"]),
+        ("device", facts["device"], begun["device"]),
+    ):
+        if ours != theirs:
+            raise SearchError(
+                f"{path}: was begun on other {what} ({theirs}, now {ours}), and a search does not "
+                "mix them; put them back, or choose another --results"
+            )
 
 
 @contextmanager

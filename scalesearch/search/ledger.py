@@ -11,10 +11,12 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import sqlalchemy.exc
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scalesearch.architectures import Architecture
 from scalesearch.architectures.fingerprint import from_json, to_json
+from scalesearch.errors import SearchError
 from scalesearch.records import table
 from scalesearch.scaling import Shares
 from scalesearch.search.plan import Planned
@@ -28,9 +30,12 @@ SHARES: dict[str, optuna.distributions.BaseDistribution] = {
 def open_study(path: Path, name: str) -> optuna.Study:
     """Open the study kept in a SQLite file, or make it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=f"sqlite:///{path}", study_name=name, direction="maximize", load_if_exists=True
-    )
+    try:
+        return optuna.create_study(
+            storage=f"sqlite:///{path}", study_name=name, direction="maximize", load_if_exists=True
+        )
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise SearchError(f"{path}: cannot be opened as a study: {error}") from error
 
 
 def enter(study: optuna.Study, planned: Planned) -> FrozenTrial:
@@ -72,7 +77,8 @@ def close(study: optuna.Study, number: int, seeds: Sequence[int]) -> None:
     runs = [[row["accuracy"] for row in recorded(trial, seed)] for seed in seeds]
     means = [sum(accuracies) / len(accuracies) for accuracies in zip(*runs, strict=True)]
     for epoch, mean in enumerate(means, start=1):
-        live.report(mean, epoch)
+        if epoch not in trial.intermediate_values:
+            live.report(mean, epoch)
     study.tell(number, means[-1])
 
 
@@ -80,6 +86,19 @@ def fail(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     """End a trial that cannot be trained, and say why."""
     Trial(study, trial._trial_id).set_user_attr("failure", reason)
     study.tell(trial.number, state=TrialState.FAIL)
+
+
+def failures(study: optuna.Study) -> list[dict[str, Any]]:
+    """Candidates that could not be trained, and why."""
+    return [
+        {
+            "candidate": trial.user_attrs["candidate"]["candidate"],
+            "role": trial.user_attrs["candidate"]["role"],
+            "reason": trial.user_attrs["failure"],
+        }
+        for trial in trials(study)
+        if "failure" in trial.user_attrs
+    ]
 
 
 def trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -75,8 +75,8 @@ class Space:
         and the nearest new one where it is not new. None where all are in ``without``.
         """
         if self.budget.mode == "nominal":
-            exact = nominal_candidate(self.baseline, asked.at(1.0), self.budget)
-            if exact.fingerprint not in without:
+            exact = _given(self.baseline, asked, self.budget)
+            if exact is not None and exact.fingerprint not in without:
                 return exact
         return nearest_candidate(self.candidates, asked.shares, without)
 
@@ -86,8 +86,22 @@ def space(baseline: Architecture, budget: Budget) -> Space:
     if budget.mode == "realised":
         return Space(baseline, budget, isocost(baseline, budget))
     directions = (cell.asked for cell in lattice(NOMINAL_MESH, budget.factor))
-    given = (nominal_candidate(baseline, asked.at(1.0), budget) for asked in directions)
-    return Space(baseline, budget, tuple({c.fingerprint: c for c in given}.values()))
+    given = (_given(baseline, asked, budget) for asked in directions)
+    found = {candidate.fingerprint: candidate for candidate in given if candidate is not None}
+    if not found:
+        raise ArchitectureError(
+            f"budget: under rounding {budget.rounding_name!r} no coefficients of factor "
+            f"{budget.factor:g} change this baseline; take a larger factor"
+        )
+    return Space(baseline, budget, tuple(found.values()))
+
+
+def _given(baseline: Architecture, asked: Coefficients, budget: Budget) -> Candidate | None:
+    """What nominal coefficients give, or None where rounding takes them back to the baseline."""
+    try:
+        return nominal_candidate(baseline, asked.at(1.0), budget)
+    except ArchitectureError:
+        return None
 
 
 def lattice(step: int, factor: float) -> Iterator[Cell]:
@@ -140,13 +154,14 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
                 f"search: no cell of the grid has |alpha * beta^2 * gamma^2 - {factor:g}| <= "
                 f"{search.product_tolerance:g}; widen product_tolerance or the ranges"
             )
+        searched: set[str] = set()
         for cell in cells:
-            try:
-                candidate = where.candidate(cell.asked)
-            except ArchitectureError:
-                continue  # coefficients that rounding takes back to the baseline
-            full = search.trials is not None and len(planned) >= search.trials
-            if candidate is not None and (candidate.fingerprint in planned or not full):
+            candidate = where.candidate(cell.asked)
+            if candidate is None:
+                continue
+            full = search.trials is not None and len(searched) >= search.trials
+            if candidate.fingerprint in searched or not full:
+                searched.add(candidate.fingerprint)
                 _assign(planned, candidate, cell)
     _warn_of_strays(planned.values(), where.budget)
     return tuple(planned.values())

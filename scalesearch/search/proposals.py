@@ -43,10 +43,14 @@ def proposal(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A Sobol sequence is one sequence, of one seed, read on to its current place.
-        draws, own_seed = (number + 1, seed) if sampler == "sobol" else (1, _mixed(seed, number))
+        # A Sobol sequence is one sequence, of one seed, read on to its current place; it learns
+        # its space from a trial, and nothing else from the history.
+        sobol = sampler == "sobol"
+        own_seed = _mixed(seed, 0 if sobol else number)
         study = optuna.create_study(direction="maximize", sampler=SAMPLERS[sampler](own_seed))
-        study.add_trials([_told(shares, value) for shares, value in history])
+        told = [(Shares(0.0, 0.5, 0.5), 0.0)] if sobol else history
+        study.add_trials([_told(shares, value) for shares, value in told])
+        draws = number + 1 if sobol else 1
         for _ in range(draws):
             point = study.ask(SQUARE).params
     return from_square(point["u"], point["v"])

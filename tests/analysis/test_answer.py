@@ -6,7 +6,7 @@ import pytest
 from scalesearch.analysis import answer, summary
 from scalesearch.errors import SearchError
 from scalesearch.records import table
-from scalesearch.scaling import Shares
+from scalesearch.scaling import Coefficients, Shares
 
 
 def row(candidate, seed, accuracy, *, epoch=2, role="searched", shares=(0.2, 0.4, 0.4), **other):
@@ -62,6 +62,21 @@ def test_order_of_rows_and_duplicate_rows_change_nothing():
 def test_a_candidate_that_lacks_a_seed_or_an_epoch_is_not_compared():
     unfinished = [row("dd", 0, 0.99), row("ee", 0, 0.99, epoch=1), row("ee", 1, 0.99, epoch=1)]
     assert {r.candidate for r in summary(table(ROWS + unfinished))} == {"aa", "bb", "cc"}
+
+
+def test_what_the_experiment_asked_for_decides_who_has_finished():
+    with pytest.raises(SearchError, match="no candidate has finished"):
+        answer(table(ROWS), 2.0, epochs=3)
+    with pytest.raises(SearchError, match="no candidate has finished"):
+        answer(table(ROWS), 2.0, epochs=2, seeds=3)
+
+
+def test_a_reference_is_measured_against_what_it_stands_for():
+    both = [row("aa", seed, 0.5, role="paper+uniform", shares=(0.3, 0.3, 0.4)) for seed in (0, 1)]
+    references = answer(table(both), 2.0).references
+    assert references["paper"].asked == Coefficients(1.2, 1.1, 1.15)
+    assert references["uniform"].deviation == pytest.approx(0.0816, abs=1e-3)
+    assert references["paper"].deviation == pytest.approx(0.0357, abs=1e-3)
 
 
 def test_one_seed_has_no_standard_error():

@@ -1,11 +1,13 @@
 """Whatever moment a search stops at, it ends as if it had not."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -164,10 +166,56 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
         ({"data": {"source": "imagefolder:nowhere"}}, DataError),
         ({"budget": {"factor": 1.0001, "tolerance": 1e-6}}, ArchitectureError),
         ({"device": "cuda:77"}, SearchError),
+        ({"device": "meta"}, SearchError),
+        ({"baseline": {"num_classes": 5}}, SearchError),
     ):
         with pytest.raises(error):
             search(experiment_from({"name": "x", **change}), tmp_path / "r")
         assert not (tmp_path / "r").exists()
+
+
+def test_records_without_their_study_are_not_written_over(tiny, tmp_path):
+    search(tiny(**SHORT), tmp_path / "r")
+    before = (tmp_path / "r" / "records.csv").read_bytes()
+    (tmp_path / "r" / "study.db").unlink()
+    with pytest.raises(SearchError, match=r"records without their study\.db"):
+        search(tiny(**SHORT), tmp_path / "r")
+    assert (tmp_path / "r" / "records.csv").read_bytes() == before
+
+
+def test_a_search_does_not_go_on_with_other_images(tiny, tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
+    load = driver.load
+
+    def changed(spec, seed):
+        data = load(spec, seed)
+        return replace(data, fingerprint=data.fingerprint[::-1])
+
+    monkeypatch.setattr(driver, "load", changed)
+    with pytest.raises(SearchError, match="was begun on other images"):
+        search(tiny(**SHORT), tmp_path / "r")
+
+
+def test_a_kill_while_the_folder_is_made_leaves_one_that_can_be_used(tiny, tmp_path):
+    (tmp_path / "r" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "r" / ".experiment.yaml.partial").write_text("name: ti")
+    assert len(search(tiny(**SHORT), tmp_path / "r"))
+
+
+def test_checkpoints_of_finished_candidates_are_swept(tiny, tmp_path):
+    search(tiny(**SHORT), tmp_path / "r")
+    left = tmp_path / "r" / "checkpoints" / "0123456789abcdef-0.pt"
+    left.write_bytes(b"")
+    search(tiny(**SHORT), tmp_path / "r")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("path", ["a?b", "a%20b", "file/r"])
+def test_a_path_that_cannot_hold_a_search_is_refused(tiny, tmp_path, path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SearchError, match=r"need a path without|cannot be written"):
+        search(tiny(**SHORT), tmp_path / path)
 
 
 def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path):
@@ -188,7 +236,10 @@ def test_a_candidate_that_diverges_does_not_stop_the_others(tiny, tmp_path, monk
         yield from train(job, dataset, device=device)
 
     monkeypatch.setattr(driver, "train", diverging)
-    records = search(tiny(**SHORT), tmp_path / "r")
+    with pytest.warns(driver.FailureWarning, match="loss is nan; the search goes on"):
+        records = search(tiny(**SHORT), tmp_path / "r")
+    failures = json.loads((tmp_path / "r" / "failures.json").read_text())
+    assert [failure["candidate"] for failure in failures] == first[:1]
     assert first[0] not in set(records["candidate"])
     assert records["candidate"].nunique() == 3
     study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")

@@ -111,6 +111,17 @@ def test_trials_cut_a_grid_short(realised):
     assert sum("searched" in item.role for item in planned) == 3
 
 
+def test_trials_of_a_grid_do_not_count_the_references(realised):
+    planned = plan(SearchSpec(sampler="cartesian", trials=3), realised)
+    assert sum("searched" in item.role.split("+") for item in planned) == 3
+
+
+def test_coefficients_that_rounding_undoes_are_no_candidates():
+    where = space(PROXY, Budget(mode="nominal", rounding="official", factor=1.1))
+    assert where.candidates
+    assert where.candidate(Coefficients(1.0, 1.001, 1.0)) in where.candidates
+
+
 def test_a_nominal_space_proposes_the_nearest_new_network_when_its_own_is_taken():
     where = space(PROXY, Budget(mode="nominal", rounding="official"))
     asked = Coefficients(1.2, 1.1, 1.15)

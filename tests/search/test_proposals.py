@@ -32,6 +32,10 @@ def test_equal_areas_of_the_square_are_equal_areas_of_the_simplex():
         )
 
 
+def test_sobol_is_one_sequence_whatever_the_history():
+    assert proposal("sobol", 0, 3, HISTORY) == proposal("sobol", 0, 3, [])
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_proposal_follows_from_seed_number_and_history(sampler):
     first = HISTORY[:5]  # few enough that every sampler still draws by chance
@@ -63,6 +67,6 @@ def test_a_model_goes_where_accuracy_is(sampler):
 
 
 def test_sobol_fills_the_square_more_evenly_than_chance():
-    points = [to_square(proposal("sobol", 0, number, [])) for number in range(1, 17)]
+    points = [to_square(proposal("sobol", 0, number, HISTORY)) for number in range(16)]
     cells = {(int(4 * u), int(4 * v)) for u, v in points}
     assert len(cells) >= 14
