@@ -139,7 +139,7 @@ def plot_simplex(data: SimplexData, axes: Axes) -> None:
     bar = axes.figure.colorbar(colours, cax=axes.inset_axes((1.1, 0.1, 0.04, 0.85)))
     bar.set_label("accuracy")
     bar.outline.set_visible(False)
-    axes.set_title(_caption(data), pad=16)
+    axes.set_title(_caption(data), pad=23)
 
 
 def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
@@ -190,7 +190,7 @@ def _draw_frame(axes: Axes) -> None:
     axes.plot(*CORNERS[[0, 1, 2, 0]].T, color=INK, linewidth=0.8, zorder=3)
     for side in SIDES:
         _draw_side(axes, side)
-    for corner, name, offset in zip(CORNERS, AXES, ((-10, -10), (10, -10), (0, 7)), strict=True):
+    for corner, name, offset in zip(CORNERS, AXES, ((-10, -10), (10, -10), (0, 14)), strict=True):
         _beside(axes, corner, offset, name, fontweight="bold")
 
 
