@@ -6,8 +6,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from scalesearch import cli, progress
-from scalesearch.cli import main
+from scalesearch import progress
+from scalesearch.cli import main, searching
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.records import COLUMNS, read_records
 
@@ -178,7 +178,7 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(experiment, tmp_path, run, monke
 
 
 def test_a_bug_of_ours_is_not_hidden(finished, monkeypatch):
-    monkeypatch.setattr(cli, "dataclasses", None)
+    monkeypatch.setattr(searching, "dataclasses", None)
     with pytest.raises(AttributeError, match="NoneType"):
         main(["status", str(finished), "--json"])
 

@@ -1,120 +1,37 @@
-"""The command line: reads arguments, calls the API once, prints, and says by its exit code how it
-went.
+"""Commands that need no training: networks, what they cost, and which of them cost the same.
 
-0: done. 1: a bug of ours, with its traceback. 2: something to mend, said in one message on
-standard error. 130: interrupted. Results go to standard output, all else to standard error.
+The parts of scalesearch are imported within the commands: ``cost`` has no use for numpy.
 """
 
 import dataclasses
-import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from scalesearch.errors import ArchitectureError, ScaleSearchError
+from scalesearch.cli.options import (
+    AsJson,
+    Depth,
+    InChannels,
+    NumClasses,
+    Resolution,
+    RoundingName,
+    StemStride,
+    Width,
+    given,
+    refused,
+)
+from scalesearch.errors import ArchitectureError
 
-# The parts of scalesearch are imported within the commands: `cost` has no use for torch.
 if TYPE_CHECKING:
     from scalesearch.architectures import Architecture
     from scalesearch.architectures.budget import Budget
     from scalesearch.experiment import Experiment
     from scalesearch.family import Mode
 
-app = typer.Typer(
-    help="Search how to scale a network: deeper, wider, or at a higher resolution.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
 
-Item = TypeVar("Item")
-
-Width = Annotated[float | None, typer.Option(help="Width multiplier of the baseline.")]
-Depth = Annotated[float | None, typer.Option(help="Depth multiplier of the baseline.")]
-Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", min=1)]
-StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
-InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
-NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-RoundingName = Annotated[
-    str | None, typer.Option(help="Rounding profile, such as official, nearest or even.")
-]
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command (of ``sys.argv`` by default) and exit."""
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
-        try:
-            app(arguments, prog_name="scalesearch")
-        except ScaleSearchError as error:
-            print(error, file=sys.stderr)
-            sys.exit(2)
-    sys.exit(0)
-
-
-@app.command()
-def search(
-    file: Annotated[
-        Path, typer.Argument(help="An experiment, such as experiments/quickstart.yaml.")
-    ],
-    results: Annotated[
-        Path | None, typer.Option(help="This search's own folder; by default results/<name>.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train an experiment's candidates; the same command goes on where it was stopped."""
-    from scalesearch.experiment import read_experiment
-    from scalesearch.progress import conclusion, shown
-    from scalesearch.report import write_results
-    from scalesearch.search import search as run
-    from scalesearch.tables import print_json
-
-    experiment = read_experiment(file, overrides or ())
-    folder = results or Path("results") / experiment.name
-    try:
-        with shown() as on_epoch:
-            run(experiment, folder, on_epoch=on_epoch)
-        found = write_results(folder)
-    except KeyboardInterrupt:
-        print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
-        raise
-    if as_json:
-        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
-    else:
-        print(conclusion(found, folder, experiment.search.references))
-
-
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")],
-    as_json: AsJson = False,
-) -> None:
-    """How far a search is, and its candidates so far, the best first."""
-    from scalesearch.report import status as status_of
-    from scalesearch.tables import print_json, print_table
-
-    now = status_of(folder)
-    if as_json:
-        print_json({**dataclasses.asdict(now), "results": now.rows})
-    else:
-        title = (
-            f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training, "
-            f"{len(now.failures)} failed"
-        )
-        print_table(now.rows, title=title)
-
-
-@app.command()
 def cost(
     name: Annotated[str, typer.Argument(help="A baseline, such as efficientnet_b0.")],
     depth: Depth = None,
@@ -136,14 +53,14 @@ def cost(
     profile = rounding or "official"
     if profile not in ROUNDINGS:
         raise ArchitectureError(f"--rounding: need one of {', '.join(ROUNDINGS)}, got {profile!r}")
-    options = _given(
+    options = given(
         resolution=resolution,
         stem_stride=stem_stride,
         num_classes=num_classes,
         in_channels=in_channels,
     )
-    with _refused("--depth, --width"):
-        by = Multipliers(**_given(depth=depth, width=width))
+    with refused("--depth, --width"):
+        by = Multipliers(**given(depth=depth, width=width))
     network = scaled(baseline(name, **options), by, ROUNDINGS[profile])
     spent = cost_of(network)
     row = {
@@ -158,7 +75,6 @@ def cost(
     print_json(row) if as_json else print_table([row])
 
 
-@app.command()
 def isocost(
     source: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Experiment or baseline.")],
     factor: Annotated[float | None, typer.Option(help="Times the baseline's cost.")] = None,
@@ -182,7 +98,7 @@ def isocost(
 
     network, budget = _baseline_and_budget(
         source,
-        _given(
+        given(
             depth=depth,
             width=width,
             resolution=resolution,
@@ -190,7 +106,7 @@ def isocost(
             num_classes=num_classes,
             in_channels=in_channels,
         ),
-        _given(factor=factor, tolerance=tolerance, rounding=rounding),
+        given(factor=factor, tolerance=tolerance, rounding=rounding),
     )
     candidates = candidates_of(network, budget)
     shown = candidate_rows(candidates, limit or (None if as_json else 20))
@@ -211,7 +127,6 @@ def isocost(
         )
 
 
-@app.command()
 def family(
     source: Annotated[
         str,
@@ -251,7 +166,6 @@ def family(
         print_table(document["members"], title=title)
 
 
-@app.command()
 def solve(
     source: Annotated[
         str, typer.Argument(help="A baseline, published, a coefficients.json, or ALPHA,BETA,GAMMA.")
@@ -275,12 +189,11 @@ def solve(
         origin = read_source(source)
         network, profile = origin.baseline, origin.rounding
         along = direction(coefficients) if coefficients else origin.coefficients
-    with _refused("--rounding"):
+    with refused("--rounding"):
         document = solve_document(network, along, target, rounding or profile or "official")
     print_json(document) if as_json else print_table(rows(document), title=document["message"])
 
 
-@app.command()
 def explain(
     source: Annotated[
         str, typer.Argument(help="published, a coefficients.json, or ALPHA,BETA,GAMMA.")
@@ -311,7 +224,6 @@ def explain(
     print("\n".join(f"- {sentence}" for sentence in document["words"]))
 
 
-@app.command()
 def baselines(as_json: AsJson = False) -> None:
     """The networks that scaling can start from, each with what it costs and what it keeps."""
     from scalesearch.architectures.baselines import catalogue
@@ -319,22 +231,6 @@ def baselines(as_json: AsJson = False) -> None:
 
     rows = catalogue()
     print_json({"baselines": rows}) if as_json else print_table(rows)
-
-
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Versions, device, what is missing and what it is for."""
-    from scalesearch.doctor import diagnosis
-    from scalesearch.tables import print_json, print_table
-
-    found = diagnosis()
-    if as_json:
-        print_json(found)
-        return
-    print_table(found["packages"], title=f"Python {found['python']}, {found['system']}")
-    print(f"device   {found['device']}")
-    print(f"cores    {found['usable_cores']} usable of {found['cores']}, {found['processor']}")
-    print(f"missing  {', '.join(found['missing']) or 'nothing'}")
 
 
 def _baseline_and_budget(
@@ -351,7 +247,7 @@ def _baseline_and_budget(
         overrides += [f"budget.{name}={value}" for name, value in limits.items()]
         experiment = read_experiment(source, overrides)
         return _as_searched(experiment), experiment.budget
-    with _refused("budget"):
+    with refused("budget"):
         budget = Budget(**limits)
     return baseline(source, **options), budget
 
@@ -367,28 +263,3 @@ def _as_searched(experiment: "Experiment") -> "Architecture":
         warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
         return experiment.baseline.build()
     return experiment.baseline.build(in_channels=data.channels, num_classes=data.num_classes)
-
-
-def _given(**options: Item | None) -> dict[str, Item]:
-    """The options that were given; the others keep what the baseline has."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-@contextmanager
-def _refused(where: str) -> Iterator[None]:
-    """A rule that a value given here breaks is the user's to mend."""
-    try:
-        yield
-    except ValueError as error:
-        raise ArchitectureError(f"{where}: {error}") from error
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    print(f"warning: {message}", file=sys.stderr)

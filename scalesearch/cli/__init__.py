@@ -1,0 +1,53 @@
+"""The command line: reads arguments, calls the API once, prints, and says by its exit code how it
+went.
+
+0: done. 1: a bug of ours, with its traceback. 2: something to mend, said in one message on
+standard error. 130: interrupted. Results go to standard output, all else to standard error.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+import typer
+
+from scalesearch.cli.arithmetic import baselines, cost, explain, family, isocost, solve
+from scalesearch.cli.searching import doctor, search, status
+from scalesearch.errors import ScaleSearchError
+
+COMMANDS = (search, status, cost, isocost, family, solve, explain, baselines, doctor)
+"""In the order of ``--help``."""
+
+app = typer.Typer(
+    help="Search how to scale a network: deeper, wider, or at a higher resolution.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command (of ``sys.argv`` by default) and exit."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            app(arguments, prog_name="scalesearch")
+        except ScaleSearchError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
+    sys.exit(0)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""Commands that train, look at what was trained, or at what there is to train with."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalesearch.cli.options import AsJson
+
+# The parts of scalesearch are imported within the commands: help has no use for torch.
+
+
+def search(
+    file: Annotated[
+        Path, typer.Argument(help="An experiment, such as experiments/quickstart.yaml.")
+    ],
+    results: Annotated[
+        Path | None, typer.Option(help="This search's own folder; by default results/<name>.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an experiment's candidates; the same command goes on where it was stopped."""
+    from scalesearch.experiment import read_experiment
+    from scalesearch.progress import conclusion, shown
+    from scalesearch.report import write_results
+    from scalesearch.search import search as run
+    from scalesearch.tables import print_json
+
+    experiment = read_experiment(file, overrides or ())
+    folder = results or Path("results") / experiment.name
+    try:
+        with shown() as on_epoch:
+            run(experiment, folder, on_epoch=on_epoch)
+        found = write_results(folder)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
+        raise
+    if as_json:
+        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    else:
+        print(conclusion(found, folder, experiment.search.references))
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")],
+    as_json: AsJson = False,
+) -> None:
+    """How far a search is, and its candidates so far, the best first."""
+    from scalesearch.report import status as status_of
+    from scalesearch.tables import print_json, print_table
+
+    now = status_of(folder)
+    if as_json:
+        print_json({**dataclasses.asdict(now), "results": now.rows})
+    else:
+        title = (
+            f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training, "
+            f"{len(now.failures)} failed"
+        )
+        print_table(now.rows, title=title)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Versions, device, what is missing and what it is for."""
+    from scalesearch.doctor import diagnosis
+    from scalesearch.tables import print_json, print_table
+
+    found = diagnosis()
+    if as_json:
+        print_json(found)
+        return
+    print_table(found["packages"], title=f"Python {found['python']}, {found['system']}")
+    print(f"device   {found['device']}")
+    print(f"cores    {found['usable_cores']} usable of {found['cores']}, {found['processor']}")
+    print(f"missing  {', '.join(found['missing']) or 'nothing'}")
