@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from scalesearch.architectures.budget import Budget
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.architectures.isocost import Candidate, isocost
+    from scalesearch.architectures.latency_model import LatencyModel
     from scalesearch.experiment import Experiment, read_experiment
     from scalesearch.family import Member
+    from scalesearch.latency import calibrate
     from scalesearch.nets import build
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
@@ -31,6 +33,7 @@ _HOMES = {
     "Coefficients": "scaling",
     "Cost": "architectures",
     "Experiment": "experiment",
+    "LatencyModel": "architectures.latency_model",
     "Member": "family",
     "Multipliers": "scaling",
     "Recipe": "recipe",
@@ -40,6 +43,7 @@ _HOMES = {
     "answer": "analysis",
     "baseline": "architectures",
     "build": "nets",
+    "calibrate": "latency",
     "cost": "architectures",
     "fingerprint": "architectures.fingerprint",
     "isocost": "architectures.isocost",
@@ -57,6 +61,7 @@ __all__ = [
     "Coefficients",
     "Cost",
     "Experiment",
+    "LatencyModel",
     "Member",
     "Multipliers",
     "Recipe",
@@ -66,6 +71,7 @@ __all__ = [
     "answer",
     "baseline",
     "build",
+    "calibrate",
     "cost",
     "fingerprint",
     "isocost",

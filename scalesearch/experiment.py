@@ -8,10 +8,11 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -247,6 +248,12 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# YAML 1.1 takes 1e-9 for text: it wants 1.0e-9. JSON, and everybody who writes it, does not.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def _read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
@@ -266,7 +273,7 @@ def _override(document: Any, override: str) -> None:
     if not equals or not key:
         raise ExperimentError(f"--set {override}: need key=value, such as recipe.epochs=3")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise ExperimentError(f"--set {override}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
@@ -310,8 +317,10 @@ def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> It
     for key, value in document.items():
         if key not in hints:
             yield f"{path}{key}: unknown key; {_hint(key, hints)}"
-        elif dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping):
-            yield from _unknown_keys(hints[key], value, f"{path}{key}.")
+        elif isinstance(value, Mapping):
+            for part in (hints[key], *get_args(hints[key])):  # `LatencyModel | None`
+                if isinstance(part, type) and dataclasses.is_dataclass(part):
+                    yield from _unknown_keys(part, value, f"{path}{key}.")
 
 
 def _validation_problems(error: ValidationError) -> Iterator[str]:

@@ -158,6 +158,9 @@ def test_coefficients_along_which_cost_does_not_rise_are_refused(bad):
         ("macs=400000k", "macs", 4e8),
         ("params=1B", "params", 1e9),
         ("macs=.5T", "macs", 5e11),
+        ("latency=5ms", "latency", 5e-3),
+        ("latency=0.25 s", "latency", 0.25),
+        ("latency=800us", "latency", 8e-4),
     ],
 )
 def test_a_target_is_a_measure_and_an_amount(text, measure, value):
@@ -169,7 +172,10 @@ def test_a_target_is_a_measure_and_an_amount(text, measure, value):
     [
         ("1.0G", "need MEASURE=AMOUNT, such as macs=1.0G"),
         ("flops=1G", "got 'flops'; FLOPs are counted as macs"),
-        ("latency=5ms", "need a measure of macs, params, activations, got 'latency'"),
+        ("time=5ms", "need a measure of macs, params, activations, latency, got 'time'"),
+        ("latency=5", "need a time such as 5ms, 800us or 1.2s, got '5'"),
+        ("latency=5m", "need a time such as"),
+        ("latency=0ms", "need a finite latency > 0, got 0.0"),
         ("macs=1.0X", "need an amount such as 1.0G, 10M or 5300000, got '1.0X'"),
         ("macs=-1G", "got '-1G'"),
         ("macs=", "got ''"),

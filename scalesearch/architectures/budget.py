@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal, TypeAlias, get_args
+from typing import Literal
 
+from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.architectures.measures import MEASURES, Measure, measured, required
+from scalesearch.architectures.stages import Architecture
 from scalesearch.rounding import Rounding, rounding_from, rounding_name
-
-Measure: TypeAlias = Literal["macs", "params", "activations"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Limits:
     macs: float | None = None
     params: float | None = None
     activations: float | None = None
+    latency: float | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -48,6 +49,7 @@ class Budget:
     name (``ROUNDINGS``) or a rounding of one's own. ``smallest``: growth takes no multiplier below
     it, and shrinking none above its inverse; by default no axis moves against the budget.
     ``limits``: bounds on the other measures, so that networks of equal MACs also fit a memory.
+    ``latency``: what predicts it, needed where it is the measure or has a limit.
     ``min_resolution``, ``max_resolution``: pixels per side, None for no bound.
     """
 
@@ -60,6 +62,7 @@ class Budget:
     limits: Limits = field(default_factory=Limits)
     min_resolution: int | None = None
     max_resolution: int | None = None
+    latency: LatencyModel | None = None
 
     def __post_init__(self) -> None:
         least, most = self.pixels
@@ -86,6 +89,11 @@ class Budget:
             problems.append(
                 f"mode: need realised, which counts networks, to keep to {self.bounds}; got nominal"
             )
+        if self.measure == "latency" or self.limits.latency is not None:
+            try:
+                required(self.latency)
+            except ValueError as error:
+                problems.append(str(error))
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -118,6 +126,10 @@ class Budget:
         if self.max_resolution is not None:
             said.append(f"at most {self.max_resolution} px")
         return ", ".join(said)
+
+    def spent(self, architecture: Architecture) -> float:
+        """What a network costs in the budget's measure."""
+        return measured(architecture, self.measure, self.latency)
 
     def meets(self, factor: float) -> bool:
         """Whether a realised factor is within the tolerance."""

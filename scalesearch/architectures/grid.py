@@ -13,21 +13,23 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.architectures.budget import Budget, Measure
-from scalesearch.architectures.cost import BlockTerms, cost, parts
+from scalesearch.architectures.budget import Budget
+from scalesearch.architectures.cost import BlockTerms, parts
+from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.levels import (
     Level,
     depth_levels,
     resolution_levels,
     width_levels,
 )
+from scalesearch.architectures.measures import Counted, Measure, required
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import Multipliers, Rounding
 
 Counts: TypeAlias = NDArray[np.float64]
-"""Whole numbers below 2**53: exact in float64, where matrix products are fast."""
+"""Whole numbers below 2**53: exact in float64, where matrix products are fast. Or seconds."""
 
 
 MOST = 10**9
@@ -48,12 +50,23 @@ class Grid:
         """How many networks the grid holds."""
         return len(self.depths) * len(self.widths) * len(self.resolutions)
 
-    def costs(self, measure: Measure) -> Iterator[Counts]:
-        """For each depth level the (width, resolution) matrix of what the networks cost."""
+    def costs(self, measure: Measure, latency: LatencyModel | None = None) -> Iterator[Counts]:
+        """For each depth level the (width, resolution) matrix of what the networks cost.
+
+        ``latency``: what predicts it, where that is the measure.
+        """
+        if measure == "latency":
+            yield from self._seconds(required(latency))
+            return
         once, again = _per_block(self.baseline, self.widths, self.resolutions, measure)
         for depth in self.depths:
             repeated = np.array(depth.setting, dtype=np.float64) - 1
             yield once + np.tensordot(repeated, again, axes=1)
+
+    def _seconds(self, latency: LatencyModel) -> Iterator[Counts]:
+        counted = zip(self.depths, self.costs("macs"), self.costs("activations"), strict=True)
+        for depth, macs, activations in counted:
+            yield latency.seconds(macs, activations, sum(depth.setting))
 
 
 def grid_around(baseline: Architecture, budget: Budget) -> Grid:
@@ -90,7 +103,7 @@ def _bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, f
     if budget.factor < 1:
         return 0.0, 1.0 / budget.smallest
     others = {name: budget.smallest for name in ("depth", "width", "resolution") if name != axis}
-    affordable = budget.limit * getattr(cost(baseline), budget.measure)
+    affordable = budget.limit * budget.spent(baseline)
     high = 1.0
     ceiling = _ceiling(baseline, budget.profile) if axis == "resolution" else math.inf
     while (
@@ -112,16 +125,15 @@ def _spends(baseline: Architecture, budget: Budget, axis: str) -> bool:
     return doubled > _measured(baseline, budget, Multipliers())
 
 
-def _measured(baseline: Architecture, budget: Budget, multipliers: Multipliers) -> int:
-    measured: int = getattr(cost(scaled(baseline, multipliers, budget.profile)), budget.measure)
-    return measured
+def _measured(baseline: Architecture, budget: Budget, multipliers: Multipliers) -> float:
+    return budget.spent(scaled(baseline, multipliers, budget.profile))
 
 
 def _per_block(
     baseline: Architecture,
     widths: list[Level[tuple[int, ...]]],
     resolutions: list[Level[int]],
-    measure: Measure,
+    measure: Counted,
 ) -> tuple[Counts, Counts]:
     """Cost of the network with one block a stage (width, resolution), and of one more block in
     each stage (stage, width, resolution)."""
@@ -139,7 +151,7 @@ def _per_block(
 
 
 def _weigh(
-    terms: BlockTerms, measure: Measure, read: NDArray[np.int64], written: NDArray[np.int64]
+    terms: BlockTerms, measure: Counted, read: NDArray[np.int64], written: NDArray[np.int64]
 ) -> Counts:
     """One block's cost as (width, resolution), from its terms (width) and pixels (resolution)."""
     if measure == "params":

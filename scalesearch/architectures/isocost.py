@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scalesearch.architectures.budget import Budget, Measure
+from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.grid import Counts, Grid, grid_around
 from scalesearch.architectures.levels import width_level
+from scalesearch.architectures.measures import Measure, measured
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
@@ -48,7 +49,7 @@ def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
     Raises ArchitectureError, with the nearest realisable factor, where there is none. Issues an
     AxisWarning, with the remedy, for each axis that cannot take the budget alone.
     """
-    own = getattr(cost(baseline), budget.measure)
+    own = budget.spent(baseline)
     grid = within_bounds(grid_around(baseline, budget), budget)
     found: list[Candidate] = []
     nearest = np.inf
@@ -91,12 +92,14 @@ def admitted_factors(grid: Grid, budget: Budget) -> Iterator[Counts]:
     if not grid.resolutions:
         yield from (np.empty((len(grid.widths), 0)) for _ in grid.depths)
         return
-    own = cost(grid.baseline)
     measures: list[Measure] = [budget.measure, *(measure for measure, _ in budget.limits)]
-    for costs, *others in zip(*map(grid.costs, measures), strict=True):
-        factors = costs / getattr(own, budget.measure)
-        for (measure, limit), spent in zip(budget.limits, others, strict=True):
-            factors[spent > limit * getattr(own, measure)] = np.inf
+    own, *bounded = (measured(grid.baseline, measure, budget.latency) for measure in measures)
+    allowed = [limit * spent for (_, limit), spent in zip(budget.limits, bounded, strict=True)]
+    counted = (grid.costs(measure, budget.latency) for measure in measures)
+    for costs, *others in zip(*counted, strict=True):
+        factors = costs / own
+        for most, spent in zip(allowed, others, strict=True):
+            factors[spent > most] = np.inf
         yield factors
 
 
@@ -116,7 +119,7 @@ def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget
             f"rounding {budget.rounding_name!r}: {asked} leaves the baseline unchanged; ask for "
             "more"
         )
-    return _candidate(network, realised, budget, getattr(cost(baseline), budget.measure))
+    return _candidate(network, realised, budget, budget.spent(baseline))
 
 
 def nearest_candidate(
@@ -171,13 +174,14 @@ def _refusal(budget: Budget, nearest: float) -> str:
     return f"{where}the nearest costs {nearest:.3f}x; widen {loosen}, or take a larger baseline"
 
 
-def _candidate(network: Architecture, realised: Multipliers, budget: Budget, own: int) -> Candidate:
-    spent = cost(network)
+def _candidate(
+    network: Architecture, realised: Multipliers, budget: Budget, own: float
+) -> Candidate:
     return Candidate(
         architecture=network,
         fingerprint=fingerprint(network),
         multipliers=realised,
         shares=realised.shares,
-        cost=spent,
-        factor=getattr(spent, budget.measure) / own,
+        cost=cost(network),
+        factor=budget.spent(network) / own,
     )

@@ -12,11 +12,11 @@ from typing import NoReturn, TextIO
 
 import typer
 
-from scalesearch.cli.arithmetic import baselines, cost, explain, family, isocost, solve
+from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.searching import doctor, search, status
 from scalesearch.errors import ScaleSearchError
 
-COMMANDS = (search, status, cost, isocost, family, solve, explain, baselines, doctor)
+COMMANDS = (search, status, cost, isocost, family, solve, calibrate, explain, baselines, doctor)
 """In the order of ``--help``."""
 
 app = typer.Typer(

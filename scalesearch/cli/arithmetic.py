@@ -1,13 +1,12 @@
-"""Commands that need no training: networks, what they cost, and which of them cost the same.
+"""Commands that train nothing: networks, what they cost, and which of them cost the same.
 
 The parts of scalesearch are imported within the commands: ``cost`` has no use for numpy.
 """
 
 import dataclasses
 import sys
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -23,12 +22,10 @@ from scalesearch.cli.options import (
     given,
     refused,
 )
+from scalesearch.cli.sources import baseline_and_budget
 from scalesearch.errors import ArchitectureError
 
 if TYPE_CHECKING:
-    from scalesearch.architectures import Architecture
-    from scalesearch.architectures.budget import Budget
-    from scalesearch.experiment import Experiment
     from scalesearch.family import Mode
 
 
@@ -96,7 +93,7 @@ def isocost(
     from scalesearch.rounding import rounding_spec
     from scalesearch.tables import candidate_rows, print_json, print_table
 
-    network, budget = _baseline_and_budget(
+    network, budget = baseline_and_budget(
         source,
         given(
             depth=depth,
@@ -170,15 +167,21 @@ def solve(
     source: Annotated[
         str, typer.Argument(help="A baseline, published, a coefficients.json, or ALPHA,BETA,GAMMA.")
     ],
-    target: Annotated[str, typer.Option(help="macs=1.0G, params=10M or activations=20M.")],
+    target: Annotated[
+        str, typer.Option(help="macs=1.0G, params=10M, activations=20M or latency=5ms.")
+    ],
     coefficients: Annotated[
         str | None, typer.Option(help="A scheme such as paper, or ALPHA,BETA,GAMMA.")
     ] = None,
     rounding: RoundingName = None,
+    latency_model: Annotated[
+        Path | None, typer.Option(help="What `scalesearch calibrate --out FILE.json` wrote.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The phi, and the network, that costs what is asked; with the next smaller and larger one."""
     from scalesearch.architectures import BASELINES, baseline
+    from scalesearch.architectures.latency_model import read_latency_model
     from scalesearch.family import read_source
     from scalesearch.solve import direction, rows, solve_document
     from scalesearch.tables import print_json, print_table
@@ -189,8 +192,11 @@ def solve(
         origin = read_source(source)
         network, profile = origin.baseline, origin.rounding
         along = direction(coefficients) if coefficients else origin.coefficients
+    latency = read_latency_model(latency_model) if latency_model else None
     with refused("--rounding"):
-        document = solve_document(network, along, target, rounding or profile or "official")
+        document = solve_document(
+            network, along, target, rounding or profile or "official", latency
+        )
     print_json(document) if as_json else print_table(rows(document), title=document["message"])
 
 
@@ -224,6 +230,49 @@ def explain(
     print("\n".join(f"- {sentence}" for sentence in document["words"]))
 
 
+def calibrate(
+    source: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Experiment or baseline.")],
+    batch_size: Annotated[int, typer.Option(help="Images of one forward pass.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    rounds: Annotated[int, typer.Option(help="Times each network is measured.", min=1)] = 15,
+    depth: Depth = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    stem_stride: StemStride = None,
+    num_classes: NumClasses = None,
+    in_channels: InChannels = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the model into this .json, for solve and budgets.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure networks around a baseline on this machine, and fit what predicts their latency."""
+    from scalesearch.latency import calibrate as calibration
+    from scalesearch.latency import calibration_document, write_calibration
+    from scalesearch.tables import print_json, print_table
+
+    network, _ = baseline_and_budget(
+        source,
+        given(
+            depth=depth,
+            width=width,
+            resolution=resolution,
+            stem_stride=stem_stride,
+            num_classes=num_classes,
+            in_channels=in_channels,
+        ),
+        {},
+    )
+    found = calibration(
+        network, batch_size=batch_size, device=device, threads=threads, rounds=rounds
+    )
+    document = calibration_document(found)
+    if out is not None:
+        print(f"wrote {write_calibration(out, document)}", file=sys.stderr)
+    print_json(document) if as_json else print_table(document["networks"], title=found.summary)
+
+
 def baselines(as_json: AsJson = False) -> None:
     """The networks that scaling can start from, each with what it costs and what it keeps."""
     from scalesearch.architectures.baselines import catalogue
@@ -231,35 +280,3 @@ def baselines(as_json: AsJson = False) -> None:
 
     rows = catalogue()
     print_json({"baselines": rows}) if as_json else print_table(rows)
-
-
-def _baseline_and_budget(
-    source: str, options: dict[str, Any], limits: dict[str, Any]
-) -> "tuple[Architecture, Budget]":
-    """Of an experiment file, whose values the options override, or of a baseline's name."""
-    from scalesearch.architectures import baseline
-    from scalesearch.architectures.budget import Budget
-
-    if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
-        from scalesearch.experiment import read_experiment
-
-        overrides = [f"baseline.{name}={value}" for name, value in options.items()]
-        overrides += [f"budget.{name}={value}" for name, value in limits.items()]
-        experiment = read_experiment(source, overrides)
-        return _as_searched(experiment), experiment.budget
-    with refused("budget"):
-        budget = Budget(**limits)
-    return baseline(source, **options), budget
-
-
-def _as_searched(experiment: "Experiment") -> "Architecture":
-    """The baseline that a search of the experiment starts from: its ends follow the data."""
-    from scalesearch.data import load
-    from scalesearch.errors import DataError
-
-    try:
-        data = load(experiment.data, experiment.seed)
-    except DataError as error:
-        warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
-        return experiment.baseline.build()
-    return experiment.baseline.build(in_channels=data.channels, num_classes=data.num_classes)

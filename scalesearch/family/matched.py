@@ -45,14 +45,13 @@ def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) ->
             f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
             f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
         )
-    spent = cost(found.architecture)
     return Candidate(
         architecture=found.architecture,
         fingerprint=fingerprint(found.architecture),
         multipliers=found.multipliers,
         shares=found.multipliers.shares,
-        cost=spent,
-        factor=getattr(spent, budget.measure) / getattr(cost(baseline), budget.measure),
+        cost=cost(found.architecture),
+        factor=budget.spent(found.architecture) / budget.spent(baseline),
     )
 
 
@@ -87,11 +86,11 @@ def _crossing(baseline: Architecture, shares: Shares, budget: Budget) -> Multipl
     under the official rounding costs 2.6x there.
     """
     along = shares.coefficients(budget.factor)
-    own = getattr(cost(baseline), budget.measure)
+    own = budget.spent(baseline)
 
     def falls_short(exponent: float) -> bool:
         network = scaled(baseline, along.at(exponent), budget.profile)
-        factor = getattr(cost(network), budget.measure) / own
+        factor = budget.spent(network) / own
         return bool(factor < budget.factor if budget.factor > 1 else factor > budget.factor)
 
     low, high = 0.0, 1.0

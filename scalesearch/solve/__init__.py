@@ -2,12 +2,13 @@
 
 from scalesearch.solve.solution import Solution, message, rows, solve, solve_document
 from scalesearch.solve.staircase import Stair
-from scalesearch.solve.target import Target, direction, parse_target, quantity
+from scalesearch.solve.target import Target, amount, direction, parse_target, quantity
 
 __all__ = [
     "Solution",
     "Stair",
     "Target",
+    "amount",
     "direction",
     "message",
     "parse_target",

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scalesearch.architectures.fingerprint import fingerprint, to_json
+from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 from scalesearch.rounding import Rounding, rounding_from, rounding_spec
 from scalesearch.scaling import Coefficients
 from scalesearch.solve.staircase import Stair, Staircase, first
-from scalesearch.solve.target import Target, parse_target, quantity
+from scalesearch.solve.target import Target, amount, parse_target
 
 SCHEMA = "scalesearch/solution"
 VERSION = 1
@@ -45,15 +46,22 @@ def solve(
     coefficients: Coefficients,
     target: Target,
     rounding: str | Rounding = "official",
+    latency: LatencyModel | None = None,
 ) -> Solution:
     """The network along the coefficients whose realised cost is nearest to the target.
 
-    phi may be a fraction, and negative for a network smaller than the baseline. Raises
-    ArchitectureError where the direction is no direction of growth, or where the target lies
-    beyond its largest or smallest network, naming that one.
+    phi may be a fraction, and negative for a network smaller than the baseline. ``latency``: what
+    predicts it, where it is the target. Raises ArchitectureError where that is missing, where the
+    direction is no direction of growth, or where the target lies beyond its largest or smallest
+    network, naming that one.
     """
+    if target.measure == "latency" and latency is None:
+        raise ArchitectureError(
+            f"--target {target}: need a latency model to predict it, got none; `scalesearch "
+            "calibrate NAME --out FILE.json` measures one, and --latency-model FILE.json names it"
+        )
     profile = rounding_from(rounding)
-    path = Staircase(baseline, _growth(coefficients), target.measure, profile)
+    path = Staircase(baseline, _growth(coefficients), target.measure, profile, latency)
     least, most = path.bounds
     for end, beyond, word in (
         (least, path.measured(least) > target.value, "smallest"),
@@ -65,7 +73,7 @@ def solve(
     upper = path.stair(at_least)
     lower = path.below(upper)
     nearest = upper
-    if lower and _ratio(path.spent(lower), target) <= _ratio(path.spent(upper), target):
+    if lower and _ratio(lower.spent, target) <= _ratio(upper.spent, target):
         nearest = lower
     return Solution(
         target=target,
@@ -74,7 +82,7 @@ def solve(
         nearest=nearest,
         smaller=path.below(nearest),
         larger=path.above(nearest),
-        deviation=path.spent(nearest) / target.value - 1,
+        deviation=nearest.spent / target.value - 1,
     )
 
 
@@ -83,11 +91,17 @@ def solve_document(
     coefficients: Coefficients,
     target: Target | str,
     rounding: str | Rounding = "official",
+    latency: LatencyModel | None = None,
 ) -> dict[str, Any]:
     """The answer of ``solve`` as JSON values: ``phi``, ``network``, ``smaller``, ``larger``, and
-    ``message``, which says it in a sentence."""
+    ``message``, which says it in a sentence. With a latency model every network tells its predicted
+    ``seconds``, whatever the target."""
     target = parse_target(target) if isinstance(target, str) else target
-    found = solve(baseline, coefficients, target, rounding)
+    found = solve(baseline, coefficients, target, rounding, latency)
+
+    def told(stair: Stair | None) -> dict[str, Any] | None:
+        return None if stair is None else _stair_document(stair, latency)
+
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -95,19 +109,21 @@ def solve_document(
         "coefficients": asdict(coefficients),
         "rounding": rounding_spec(found.rounding),
         "baseline": to_json(baseline),
+        "latency": latency and asdict(latency),
         "phi": found.nearest.phi,
         "deviation": found.deviation,
         "meets": found.meets,
         "message": message(found),
-        "network": _stair_document(found.nearest),
-        "smaller": found.smaller and _stair_document(found.smaller),
-        "larger": found.larger and _stair_document(found.larger),
+        "network": told(found.nearest),
+        "smaller": told(found.smaller),
+        "larger": told(found.larger),
     }
 
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """A document's networks as rows of a table, the smallest first; ``network`` is the answer."""
-    columns = ("phi", "depth", "width", "resolution", "macs", "params", "activations", "factor")
+    columns = ["phi", "depth", "width", "resolution", "macs", "params", "activations"]
+    columns += ["seconds", "factor"] if document["latency"] else ["factor"]
     return [
         {"": name, **{column: document[name][column] for column in columns}}
         for name in ("smaller", "network", "larger")
@@ -117,12 +133,12 @@ def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def message(found: Solution) -> str:
     """The solution in a sentence; where none is near, what is nearest."""
-    spent = getattr(found.nearest.cost, found.target.measure)
-    said = f"phi {found.nearest.phi:.4g}: {quantity(spent)} {found.target.measure}"
+    measure = found.target.measure
+    said = f"phi {found.nearest.phi:.4g}: {amount(found.nearest.spent, measure)} {measure}"
     if found.meets:
-        return f"{said}, {found.deviation:+.1%} from {quantity(found.target.value)}"
+        return f"{said}, {found.deviation:+.1%} from {amount(found.target.value, measure)}"
     others = [
-        f"{quantity(getattr(stair.cost, found.target.measure))} at phi {stair.phi:.4g}"
+        f"{amount(stair.spent, measure)} at phi {stair.phi:.4g}"
         for stair in (found.smaller, found.larger)
         if stair
     ]
@@ -143,7 +159,7 @@ def _growth(coefficients: Coefficients) -> Coefficients:
     return coefficients
 
 
-def _ratio(spent: int, target: Target) -> float:
+def _ratio(spent: float, target: Target) -> float:
     return abs(math.log(spent / target.value))
 
 
@@ -155,13 +171,13 @@ def _unreachable(
     nearest = end.phi if end.phi == 0 else edge
     return (
         f"--target {target}: beyond what {coefficients} reach from this baseline; the {word} "
-        f"network looked at has {quantity(path.spent(end))} {target.measure}, at phi "
+        f"network looked at has {amount(end.spent, target.measure)} {target.measure}, at phi "
         f"{nearest:.4g}; take other coefficients, another "
         "rounding or another baseline"
     )
 
 
-def _stair_document(stair: Stair) -> dict[str, Any]:
+def _stair_document(stair: Stair, latency: LatencyModel | None) -> dict[str, Any]:
     return {
         "phi": stair.phi,
         "phi_interval": [stair.first, stair.last],
@@ -169,6 +185,7 @@ def _stair_document(stair: Stair) -> dict[str, Any]:
         "width": stair.multipliers.width,
         "resolution": stair.architecture.resolution,
         **asdict(stair.cost),
+        **({"seconds": latency.predicted(stair.architecture)} if latency else {}),
         "factor": stair.factor,
         "fingerprint": fingerprint(stair.architecture),
         "architecture": to_json(stair.architecture),

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from scalesearch.architectures.budget import Measure
 from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.architectures.measures import Measure, measured
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture
 from scalesearch.rounding import Rounding
@@ -33,7 +34,7 @@ class Stair:
     is this network's, and 0 for the baseline's own. The interval may be a single point: where
     exactly a whole number of blocks is asked, and just enough channels to round up.
     ``multipliers``: what phi asks for.
-    ``factor``: the measured cost over the baseline's.
+    ``spent``: the measured cost; ``factor``: the same over the baseline's.
     """
 
     phi: float
@@ -42,17 +43,22 @@ class Stair:
     multipliers: Multipliers
     architecture: Architecture
     cost: Cost
+    spent: float
     factor: float
 
 
 @dataclass(frozen=True, slots=True)
 class Staircase:
-    """The networks along coefficients that are all at least one."""
+    """The networks along coefficients that are all at least one.
+
+    ``latency``: what predicts it, needed where it is the measure.
+    """
 
     baseline: Architecture
     coefficients: Coefficients
     measure: Measure
     rounding: Rounding
+    latency: LatencyModel | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -65,13 +71,8 @@ class Staircase:
     def network(self, phi: float) -> Architecture:
         return scaled(self.baseline, self.coefficients.at(round(phi, GRAIN)), self.rounding)
 
-    def measured(self, phi: float) -> int:
-        spent: int = getattr(cost(self.network(phi)), self.measure)
-        return spent
-
-    def spent(self, stair: Stair) -> int:
-        spent: int = getattr(stair.cost, self.measure)
-        return spent
+    def measured(self, phi: float) -> float:
+        return measured(self.network(phi), self.measure, self.latency)
 
     def stair(self, phi: float) -> Stair:
         """All of the staircase that is level with phi."""
@@ -82,27 +83,27 @@ class Staircase:
         own = begin <= 0 <= end and self.measured(0) == level
         middle = 0.0 if own else round((begin + end) / 2, GRAIN)
         network = self.network(middle)
-        spent = cost(network)
         return Stair(
             phi=middle,
             first=begin,
             last=end,
             multipliers=self.coefficients.at(middle),
             architecture=network,
-            cost=spent,
-            factor=getattr(spent, self.measure) / getattr(cost(self.baseline), self.measure),
+            cost=cost(network),
+            spent=level,
+            factor=level / measured(self.baseline, self.measure, self.latency),
         )
 
     def below(self, stair: Stair) -> Stair | None:
         """The next stair down; None at the foot."""
-        least, level = self.bounds[0], self.spent(stair)
+        least, level = self.bounds[0], stair.spent
         if self.measured(least) == level:
             return None
         return self.stair(last(lambda x: self.measured(x) >= level, least, stair.first))
 
     def above(self, stair: Stair) -> Stair | None:
         """The next stair up; None at the top."""
-        most, level = self.bounds[1], self.spent(stair)
+        most, level = self.bounds[1], stair.spent
         if self.measured(most) == level:
             return None
         return self.stair(first(lambda x: self.measured(x) > level, stair.last, most))

@@ -3,19 +3,23 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import get_args
 
-from scalesearch.architectures.budget import MEASURES, Measure
+from scalesearch.architectures.measures import MEASURES, Measure
 from scalesearch.errors import ArchitectureError
 from scalesearch.published import SCHEMES
 from scalesearch.scaling import Coefficients
 
-SUFFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15}
+SUFFIXES = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9, "t": 12, "p": 15}
+SECONDS = {"s": 0, "ms": -3, "us": -6}
+"""Powers of ten."""
+
+NUMBER = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a network is to cost: MACs and activations of one image, or parameters."""
+    """What a network is to cost: MACs and activations of one image, parameters, or the
+    predicted seconds of one forward pass."""
 
     measure: Measure
     value: float
@@ -27,31 +31,34 @@ class Target:
             raise ValueError(f"need a finite {self.measure} > 0, got {self.value!r}")
 
     def __str__(self) -> str:
-        return f"{quantity(self.value)} {self.measure}"
+        return f"{amount(self.value, self.measure)} {self.measure}"
 
 
 def parse_target(text: str) -> Target:
-    """``macs=1.0G``, ``params=10M`` or ``activations=6.7e6``.
+    """``macs=1.0G``, ``params=10M``, ``activations=6.7e6`` or ``latency=5ms``.
 
-    K, M, G (or B), T and P multiply by a thousand, a million, and so on, in either case. Raises
-    ArchitectureError with the rule that the text breaks.
+    K, M, G (or B), T and P multiply by a thousand, a million, and so on, in either case; a time
+    is in s, ms or us. Raises ArchitectureError with the rule that the text breaks.
     """
     where = f"--target {text}"
-    measure, equals, amount = (part.strip() for part in text.partition("="))
+    measure, equals, wanted = (part.strip() for part in text.partition("="))
     if not equals:
         raise ArchitectureError(f"{where}: need MEASURE=AMOUNT, such as macs=1.0G or params=10M")
-    if measure not in get_args(Measure):
+    if measure not in MEASURES:
         hint = "; FLOPs are counted as macs (multiply-adds)" if "flop" in measure.lower() else ""
         raise ArchitectureError(
             f"{where}: need a measure of {', '.join(MEASURES)}, got {measure!r}{hint}"
         )
-    found = re.fullmatch(r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)\s*([kKmMgGbBtTpP]?)", amount)
-    if not found:
-        raise ArchitectureError(
-            f"{where}: need an amount such as 1.0G, 10M or 5300000, got {amount!r}"
-        )
-    try:
-        return Target(measure, float(found[1]) * SUFFIXES[found[2].upper()])  # type: ignore[arg-type]
+    if measure == "latency":
+        example, units = "a time such as 5ms, 800us or 1.2s", SECONDS
+    else:
+        example, units = "an amount such as 1.0G, 10M or 5300000", SUFFIXES
+    found = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", wanted)
+    if not found or found[2].lower() not in units:
+        raise ArchitectureError(f"{where}: need {example}, got {wanted!r}")
+    number, power = float(found[1]), units[found[2].lower()]
+    try:  # a quotient is the nearest float to 0.8 thousandths, a product is not
+        return Target(measure, number * 10**power if power >= 0 else number / 10**-power)
     except ValueError as error:
         raise ArchitectureError(f"{where}: {error}") from error
 
@@ -71,6 +78,14 @@ def direction(text: str, factor: float = 2.0) -> Coefficients:
             f"--coefficients: need ALPHA,BETA,GAMMA above 0, or one of {', '.join(SCHEMES)}; got "
             f"{text!r}"
         ) from error
+
+
+def amount(value: float, measure: Measure) -> str:
+    """What is measured as people write it: 385.8M, and 5ms of latency."""
+    if measure != "latency":
+        return quantity(value)
+    unit = next((unit for unit, power in SECONDS.items() if value >= 0.99995 * 10**power), "us")
+    return f"{value * 10 ** -SECONDS[unit]:.4g}{unit}"
 
 
 def quantity(value: float) -> str:

@@ -1,0 +1,127 @@
+"""How long a network takes, predicted from what it costs, in constants of one machine.
+
+Multiply-adds alone predict time poorly: a depthwise convolution has few of them and moves as much
+memory as any other, and each block has a fixed price in launches. Activations tell the memory
+that is moved (arXiv:2003.13678), blocks the launches. A sum of the three, each times a constant of
+the machine, is linear, so the iso-cost grid counts it for a million networks as it counts MACs.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from scalesearch.architectures.cost import Count, cost
+from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import ArchitectureError
+
+SCHEMA = "scalesearch/latency-model"
+VERSION = 1
+
+PRICES = ("seconds_per_mac", "seconds_per_activation", "seconds_per_block", "overhead_seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyModel:
+    """Seconds of one forward pass of ``batch_size`` images, as a sum of what the pass costs.
+
+    ``seconds_per_mac``, ``seconds_per_activation``: of each one of every image of the batch.
+    ``seconds_per_block``, ``overhead_seconds``: of a block, and of a pass, however large. None is
+    negative, so that no network is predicted to be faster than a part of it.
+
+    Where it comes from: ``device``, by name, and the CPU ``threads`` it was measured with.
+    ``median_error``: the median of the relative errors, and ``correlation`` that of the logarithms
+    of predicted and measured seconds, each network predicted from the others alone.
+    """
+
+    seconds_per_mac: float
+    seconds_per_activation: float
+    seconds_per_block: float
+    overhead_seconds: float
+    batch_size: int = 1
+    device: str = "cpu"
+    threads: int = 1
+    correlation: float | None = None
+    median_error: float | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}: need seconds of at least 0, got {value!r}"
+            for name in PRICES
+            if not _is_number(value := getattr(self, name)) or value < 0
+        ]
+        problems += [
+            f"{name}: need a whole number of at least 1, got {value!r}"
+            for name in ("batch_size", "threads")
+            if type(value := getattr(self, name)) is not int or value < 1
+        ]
+        problems += [
+            f"{name}: need a number, got {value!r}"
+            for name in ("correlation", "median_error")
+            if (value := getattr(self, name)) is not None and not _is_number(value)
+        ]
+        if not problems and not (self.seconds_per_mac or self.seconds_per_activation):
+            problems.append(
+                "seconds_per_mac, seconds_per_activation: need one above 0, or width and "
+                "resolution would take no time; got 0.0 for both"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def predicted(self, architecture: Architecture) -> float:
+        """Seconds of one forward pass of the batch."""
+        spent = cost(architecture)
+        return float(self.seconds(spent.macs, spent.activations, architecture.blocks))
+
+    def seconds(self, macs: Count, activations: Count, blocks: int) -> Count:
+        """Seconds from what one image costs: numbers, or arrays of as many networks.
+
+        Both are summed in the same order, so that a grid's seconds are a network's to the last bit.
+        """
+        return (
+            macs * self.batch_size * self.seconds_per_mac
+            + activations * self.batch_size * self.seconds_per_activation
+            + (blocks * self.seconds_per_block + self.overhead_seconds)
+        )
+
+
+def latency_document(model: LatencyModel, networks: list[dict[str, Any]]) -> dict[str, Any]:
+    """A model as JSON values. ``latency`` holds its fields, as ``budget.latency`` of an experiment
+    takes them; ``networks`` what it was fitted to."""
+    return {"schema": SCHEMA, "version": VERSION, "latency": asdict(model), "networks": networks}
+
+
+def read_latency_model(path: str | Path) -> LatencyModel:
+    """The model in a file that ``scalesearch calibrate`` wrote.
+
+    Raises ArchitectureError where it is none, with the field that breaks a rule.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArchitectureError(
+            f"{path}: no such file; `scalesearch calibrate NAME --out {path}` makes it"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ArchitectureError(f"{path}: cannot be read as JSON: {error}") from error
+    given = document.get("latency") if isinstance(document, dict) else None
+    if not isinstance(given, dict):
+        raise ArchitectureError(
+            f"{path}: need a document of schema {SCHEMA!r} with its `latency`, got none; "
+            "`scalesearch calibrate NAME` makes one"
+        )
+    known = {field.name for field in fields(LatencyModel)}
+    wrong = [f"{name}: unknown key" for name in sorted(set(given) - known)]
+    wrong += [f"{name}: this key is required" for name in PRICES if name not in given]
+    try:
+        if not wrong:
+            return LatencyModel(**given)
+    except ValueError as error:
+        wrong = str(error).splitlines()
+    raise ArchitectureError("\n".join(f"{path}: latency.{problem}" for problem in wrong))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)

@@ -1,0 +1,25 @@
+"""How long networks take on this machine: measured, and fitted by a model that predicts others."""
+
+from scalesearch.latency.calibration import (
+    Calibration,
+    Timing,
+    calibrate,
+    calibration_document,
+    networks_around,
+    prices,
+    write_calibration,
+)
+from scalesearch.latency.stopwatch import device_name, measure, measured_in_turn
+
+__all__ = [
+    "Calibration",
+    "Timing",
+    "calibrate",
+    "calibration_document",
+    "device_name",
+    "measure",
+    "measured_in_turn",
+    "networks_around",
+    "prices",
+    "write_calibration",
+]

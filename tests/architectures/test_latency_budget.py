@@ -1,0 +1,107 @@
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+
+from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0
+from scalesearch.architectures.budget import Budget, Limits
+from scalesearch.architectures.grid import grid_around
+from scalesearch.architectures.isocost import AxisWarning, isocost, nominal_candidate
+from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
+from scalesearch.architectures.scale import with_parts
+from scalesearch.scaling import ROUNDINGS, Multipliers
+
+TINY = Architecture(
+    stem=8,
+    stages=(Stage(2, 16, stride=2, expansion=4), Stage(3, 40, kernel=5, expansion=2, squeeze=0)),
+    head=64,
+    resolution=12,
+    stem_stride=1,
+    num_classes=10,
+)
+QUARTER = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
+MODEL = LatencyModel(  # each takes an eighth of TINY's time or more
+    seconds_per_mac=1e-9,
+    seconds_per_activation=4e-8,
+    seconds_per_block=5e-4,
+    overhead_seconds=1e-3,
+    batch_size=2,
+)
+
+
+def quiet_isocost(baseline, budget):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AxisWarning)
+        return isocost(baseline, budget)
+
+
+def every_network(baseline, low, high):
+    """All combinations of levels, made and not counted."""
+    axes = [
+        levels(baseline, ROUNDINGS["even"], low, high)
+        for levels in (depth_levels, width_levels, resolution_levels)
+    ]
+    for depth, width, resolution in product(*axes):
+        yield with_parts(
+            baseline,
+            repeats=depth.setting,
+            widths=width.setting,
+            resolution=resolution.setting,
+        )
+
+
+@pytest.mark.parametrize(("factor", "low", "high"), [(1.5, 1, 3), (0.7, 0.05, 1)])
+def test_the_set_of_equal_latency_is_found_by_predicting_every_network(factor, low, high):
+    budget = Budget(measure="latency", factor=factor, tolerance=0.05, latency=MODEL)
+    own = MODEL.predicted(TINY)
+    expected = {
+        network
+        for network in every_network(TINY, low, high)
+        if abs(MODEL.predicted(network) / own / factor - 1) <= 0.05
+    }
+    found = quiet_isocost(TINY, budget)
+    assert {candidate.architecture for candidate in found} == expected
+    assert len(found) == len(expected) > 3
+    for candidate in found:
+        assert candidate.factor == MODEL.predicted(candidate.architecture) / own
+        assert candidate.cost == cost(candidate.architecture)
+
+
+def test_the_grids_seconds_are_a_networks_own_to_the_last_bit():
+    grid = grid_around(QUARTER, Budget(measure="latency", factor=1.2, latency=MODEL))
+    seconds = np.stack(list(grid.costs("latency", MODEL)))
+    random = np.random.default_rng(0)
+    for d, w, r in zip(*(random.integers(size, size=300) for size in seconds.shape), strict=True):
+        network = with_parts(
+            QUARTER,
+            repeats=grid.depths[d].setting,
+            widths=grid.widths[w].setting,
+            resolution=grid.resolutions[r].setting,
+        )
+        assert seconds[d, w, r] == MODEL.predicted(network)
+
+
+def test_latency_can_bound_networks_of_equal_macs():
+    free = quiet_isocost(QUARTER, Budget())
+    bounded = quiet_isocost(QUARTER, Budget(limits=Limits(latency=1.8), latency=MODEL))
+    own = MODEL.predicted(QUARTER)
+    expected = {c.fingerprint for c in free if MODEL.predicted(c.architecture) <= 1.8 * own}
+    assert {candidate.fingerprint for candidate in bounded} == expected
+    assert 0 < len(expected) < len(free)
+
+
+def test_a_nominal_budget_tells_the_realised_latency():
+    budget = Budget(measure="latency", mode="nominal", latency=MODEL)
+    candidate = nominal_candidate(QUARTER, Multipliers(depth=2.0), budget)
+    own = MODEL.predicted(QUARTER)
+    assert candidate.factor == MODEL.predicted(candidate.architecture) / own
+
+
+@pytest.mark.parametrize("asks", [{"measure": "latency"}, {"limits": Limits(latency=1.5)}])
+def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
+    with pytest.raises(
+        ValueError, match=r"^latency: need a latency model .*`scalesearch calibrate"
+    ):
+        Budget(**asks)

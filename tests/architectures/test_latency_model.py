@@ -1,0 +1,101 @@
+import json
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.architectures.latency_model import (
+    PRICES,
+    LatencyModel,
+    latency_document,
+    read_latency_model,
+)
+from scalesearch.errors import ArchitectureError
+from scalesearch.scaling import ROUNDINGS, Multipliers
+
+MODEL = LatencyModel(
+    seconds_per_mac=2e-11,
+    seconds_per_activation=3e-9,
+    seconds_per_block=1e-4,
+    overhead_seconds=1e-3,
+    batch_size=4,
+)
+B0 = efficientnet_b0()
+FREE = dict.fromkeys(PRICES, 0.0)
+seconds = st.floats(0, 1e-3)
+
+
+@given(st.lists(seconds, min_size=4, max_size=4), st.integers(1, 64), st.sampled_from([1, 1.4, 2]))
+def test_latency_is_linear_in_what_is_paid_for(paid, batch_size, by):
+    network = scaled(B0, Multipliers(by, by, by), ROUNDINGS["even"])
+    spent = cost(network)
+    model = LatencyModel(**dict(zip(PRICES, paid, strict=True)) | {"seconds_per_mac": 1e-10})
+    model = replace(model, batch_size=batch_size)
+    assert model.predicted(network) == pytest.approx(
+        batch_size * (1e-10 * spent.macs + paid[1] * spent.activations)
+        + paid[2] * network.blocks
+        + paid[3]
+    )
+
+
+def test_every_price_is_paid_for_by_its_own_part():
+    own = cost(B0)
+    parts = {
+        "seconds_per_mac": own.macs,
+        "seconds_per_activation": own.activations,
+        "seconds_per_block": B0.blocks,
+        "overhead_seconds": 1,
+    }
+    cheapest = FREE | {"seconds_per_mac": 1e-30}
+    for name, part in parts.items():
+        found = LatencyModel(**{**cheapest, name: 1e-6}).predicted(B0)
+        assert found == pytest.approx(1e-6 * part)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"seconds_per_block": -1e-9}, "seconds_per_block: need seconds of at least 0, got -1e-09"),
+        ({"overhead_seconds": float("nan")}, "overhead_seconds: need seconds of at least 0"),
+        ({"seconds_per_mac": "fast"}, "seconds_per_mac: need seconds of at least 0, got 'fast'"),
+        ({"batch_size": 0}, "batch_size: need a whole number of at least 1, got 0"),
+        ({"threads": 1.5}, "threads: need a whole number of at least 1, got 1.5"),
+        ({"median_error": "small"}, "median_error: need a number, got 'small'"),
+        (FREE, "need one above 0, or width and resolution would take no time"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_by_name(bad, message):
+    with pytest.raises(ValueError, match=message):
+        replace(MODEL, **bad)
+
+
+# Files
+
+
+def test_a_written_model_is_read_back_the_same(tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps(latency_document(MODEL, [])))
+    assert read_latency_model(tmp_path / "model.json") == MODEL
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file; `scalesearch calibrate NAME --out .*` makes it"),
+        ("{", "cannot be read as JSON"),
+        ("[]", "need a document of schema 'scalesearch/latency-model'"),
+        ('{"latency": {"prize": 1}}', "latency.prize: unknown key"),
+        ('{"latency": {}}', "latency.seconds_per_mac: this key is required"),
+        (
+            json.dumps({"latency": asdict(MODEL) | {"threads": 0}}),
+            "latency.threads: need a whole number of at least 1, got 0",
+        ),
+    ],
+)
+def test_a_file_that_holds_no_model_is_refused_with_the_reason(tmp_path, text, message):
+    path = tmp_path / "model.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ArchitectureError, match=message):
+        read_latency_model(path)
