@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalesearch.analysis import Answer, answer
-    from scalesearch.architectures import Architecture, Cost, Stage, baseline, cost, scaled
+    from scalesearch.architectures import Architecture, Cost, Foreign, Stage, baseline, cost, scaled
     from scalesearch.architectures.budget import Budget
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.architectures.isocost import Candidate, isocost
     from scalesearch.experiment import Experiment, read_experiment
     from scalesearch.family import Member
-    from scalesearch.nets import build
+    from scalesearch.nets import build, code_allowed
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
     from scalesearch.report import write_results
@@ -31,6 +31,7 @@ _HOMES = {
     "Coefficients": "scaling",
     "Cost": "architectures",
     "Experiment": "experiment",
+    "Foreign": "architectures",
     "Member": "family",
     "Multipliers": "scaling",
     "Recipe": "recipe",
@@ -40,6 +41,7 @@ _HOMES = {
     "answer": "analysis",
     "baseline": "architectures",
     "build": "nets",
+    "code_allowed": "nets",
     "cost": "architectures",
     "fingerprint": "architectures.fingerprint",
     "isocost": "architectures.isocost",
@@ -57,6 +59,7 @@ __all__ = [
     "Coefficients",
     "Cost",
     "Experiment",
+    "Foreign",
     "Member",
     "Multipliers",
     "Recipe",
@@ -66,6 +69,7 @@ __all__ = [
     "answer",
     "baseline",
     "build",
+    "code_allowed",
     "cost",
     "fingerprint",
     "isocost",

@@ -20,7 +20,7 @@ from scalesearch.errors import ArchitectureError, ScaleSearchError
 
 # The parts of scalesearch are imported within the commands: `cost` has no use for torch.
 if TYPE_CHECKING:
-    from scalesearch.architectures import Architecture
+    from scalesearch.architectures import Architecture, Foreign
     from scalesearch.architectures.budget import Budget
     from scalesearch.experiment import Experiment
     from scalesearch.family import Mode
@@ -41,6 +41,9 @@ Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", m
 StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
 InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Run the code of a baseline module:factory.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 RoundingName = Annotated[
     str | None, typer.Option(help="Rounding profile, such as official, nearest or even.")
@@ -70,6 +73,7 @@ def search(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment's candidates; the same command goes on where it was stopped."""
@@ -83,8 +87,9 @@ def search(
     folder = results or Path("results") / experiment.name
     try:
         with shown() as on_epoch:
-            run(experiment, folder, on_epoch=on_epoch)
-        found = write_results(folder)
+            run(experiment, folder, on_epoch=on_epoch, allow_code=allow_code)
+        with _code(allow_code):
+            found = write_results(folder)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise
@@ -116,7 +121,9 @@ def status(
 
 @app.command()
 def cost(
-    name: Annotated[str, typer.Argument(help="A baseline, such as efficientnet_b0.")],
+    name: Annotated[
+        str, typer.Argument(help="efficientnet_b0, a YAML file of stages, or module:factory.")
+    ],
     depth: Depth = None,
     width: Width = None,
     resolution: Resolution = None,
@@ -124,11 +131,12 @@ def cost(
     stem_stride: StemStride = None,
     num_classes: NumClasses = None,
     in_channels: InChannels = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Multiply-adds, parameters and activations of a baseline, or of it scaled."""
-    from scalesearch.architectures import baseline, scaled
     from scalesearch.architectures import cost as cost_of
+    from scalesearch.architectures import scaled
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.scaling import ROUNDINGS, Multipliers
     from scalesearch.tables import print_json, print_table
@@ -144,17 +152,17 @@ def cost(
     )
     with _refused("--depth, --width"):
         by = Multipliers(**_given(depth=depth, width=width))
-    network = scaled(baseline(name, **options), by, ROUNDINGS[profile])
-    spent = cost_of(network)
-    row = {
-        "name": name,
-        "depth": by.depth,
-        "width": by.width,
-        "resolution": network.resolution,
-        "rounding": profile,
-        **dataclasses.asdict(spent),
-        "fingerprint": fingerprint(network),
-    }
+    network = scaled(_baseline(name, **options), by, ROUNDINGS[profile])
+    with _code(allow_code):
+        row = {
+            "name": name,
+            "depth": by.depth,
+            "width": by.width,
+            "resolution": network.resolution,
+            "rounding": profile,
+            **dataclasses.asdict(cost_of(network)),
+            "fingerprint": fingerprint(network),
+        }
     print_json(row) if as_json else print_table([row])
 
 
@@ -173,6 +181,7 @@ def isocost(
     limit: Annotated[
         int | None, typer.Option(help="Rows shown; 20 in a table, all in JSON.", min=1)
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Every distinct network whose realised cost meets a budget, ordered by shares."""
@@ -192,7 +201,8 @@ def isocost(
         ),
         _given(factor=factor, tolerance=tolerance, rounding=rounding),
     )
-    candidates = candidates_of(network, budget)
+    with _code(allow_code):
+        candidates = candidates_of(network, budget)
     shown = candidate_rows(candidates, limit or (None if as_json else 20))
     document = {
         "measure": budget.measure,
@@ -223,24 +233,33 @@ def family(
         float | None, typer.Option(help="Cost of one step of phi, for mode matched.")
     ] = None,
     rounding: RoundingName = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Instead of the source's own, or else efficientnet_b0.")
+    ] = None,
+    resolution: Resolution = None,
     out: Annotated[
         Path | None, typer.Option(help="Write family.json and family.yaml into this folder.")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """The networks b0, b1, ... that coefficients stand for, counted by us and by fvcore."""
     from scalesearch.family import family_document, parse_phis, read_source, write_family
     from scalesearch.tables import print_json, print_table
 
-    origin = read_source(source)
-    document = family_document(
-        origin.coefficients,
-        origin.baseline,
-        mode=cast("Mode", mode or origin.mode),
-        phis=parse_phis(phi),
-        rounding=rounding or origin.rounding,
-        factor=origin.factor if factor is None else factor,
-    )
+    if resolution and not baseline:
+        raise ArchitectureError("--resolution: is a baseline's; name one with --baseline")
+    own = _baseline(baseline, **_given(resolution=resolution)) if baseline else None
+    origin = read_source(source, own)
+    with _code(allow_code):
+        document = family_document(
+            origin.coefficients,
+            origin.baseline,
+            mode=cast("Mode", mode or origin.mode),
+            phis=parse_phis(phi),
+            rounding=rounding or origin.rounding,
+            factor=origin.factor if factor is None else factor,
+        )
     if out is not None:
         for suffix in ("json", "yaml"):
             print(f"wrote {write_family(out / f'family.{suffix}', document)}", file=sys.stderr)
@@ -264,16 +283,17 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """The phi, and the network, that costs what is asked; with the next smaller and larger one."""
-    from scalesearch.architectures import BASELINES, baseline
+    from scalesearch.architectures import BASELINES
     from scalesearch.family import read_source
     from scalesearch.solve import direction, rows, solve_document
     from scalesearch.tables import print_json, print_table
 
-    if source in BASELINES:
-        network, along, profile = baseline(source), direction(coefficients or "paper"), None
+    if source in BASELINES or Path(source).suffix in (".yaml", ".yml"):
+        network, profile = _as_data(_baseline(source)), None
+        along = direction(coefficients or "paper")
     else:
         origin = read_source(source)
-        network, profile = origin.baseline, origin.rounding
+        network, profile = _as_data(origin.baseline), origin.rounding
         along = direction(coefficients) if coefficients else origin.coefficients
     with _refused("--rounding"):
         document = solve_document(network, along, target, rounding or profile or "official")
@@ -296,7 +316,7 @@ def explain(
     from scalesearch.tables import print_json, print_table
 
     origin = read_source(source)
-    document = explanation(origin.coefficients, origin.baseline, factor=origin.factor)
+    document = explanation(origin.coefficients, _as_data(origin.baseline), factor=origin.factor)
     if out is not None:
         from scalesearch.plots import write_figure
         from scalesearch.plots.explain import explain_figure
@@ -339,12 +359,11 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _baseline_and_budget(
     source: str, options: dict[str, Any], limits: dict[str, Any]
-) -> "tuple[Architecture, Budget]":
-    """Of an experiment file, whose values the options override, or of a baseline's name."""
-    from scalesearch.architectures import baseline
+) -> "tuple[Architecture | Foreign, Budget]":
+    """Of an experiment file, whose values the options override, or of a baseline."""
     from scalesearch.architectures.budget import Budget
 
-    if Path(source).suffix in (".yaml", ".yml") or Path(source).is_file():
+    if _is_experiment(source):
         from scalesearch.experiment import read_experiment
 
         overrides = [f"baseline.{name}={value}" for name, value in options.items()]
@@ -353,10 +372,51 @@ def _baseline_and_budget(
         return _as_searched(experiment), experiment.budget
     with _refused("budget"):
         budget = Budget(**limits)
-    return baseline(source, **options), budget
+    return _baseline(source, **options), budget
 
 
-def _as_searched(experiment: "Experiment") -> "Architecture":
+def _is_experiment(source: str) -> bool:
+    if Path(source).suffix not in (".yaml", ".yml") and not Path(source).is_file():
+        return False
+    from scalesearch.experiment import is_network_file
+
+    return not is_network_file(source)
+
+
+def _baseline(name: str, **options: Any) -> "Architecture | Foreign":
+    from scalesearch.architectures import BASELINES, baseline
+
+    if name in BASELINES:
+        return baseline(name, **options)  # without pydantic, which experiment loads
+    from scalesearch.experiment import named_baseline
+
+    return named_baseline(name, **options)
+
+
+def _as_data(network: "Architecture | Foreign") -> "Architecture":
+    from scalesearch.architectures import Architecture
+
+    if not isinstance(network, Architecture):
+        raise ArchitectureError(
+            f"baseline {network.factory}: this command needs a network as data, whose rounding it "
+            "knows, and code has its own; write its stages as YAML"
+        )
+    return network
+
+
+@contextmanager
+def _code(allowed: bool) -> Iterator[None]:
+    """Networks made by code may be made within, if that is allowed; torch is loaded only then."""
+    if not allowed:
+        yield
+        return
+    from scalesearch.nets import code_allowed
+
+    with code_allowed():
+        yield
+
+
+def _as_searched(experiment: "Experiment") -> "Architecture | Foreign":
     """The baseline that a search of the experiment starts from: its ends follow the data."""
     from scalesearch.data import load
     from scalesearch.errors import DataError

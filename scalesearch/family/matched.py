@@ -14,9 +14,17 @@ import numpy as np
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.grid import Grid
-from scalesearch.architectures.isocost import Candidate, admitted_factors, within_bounds
+from scalesearch.architectures.isocost import (
+    Candidate,
+    admitted_factors,
+    meshed,
+    nearest_candidate,
+    within_bounds,
+)
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
+from scalesearch.architectures.mesh import Mesh
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
@@ -33,18 +41,22 @@ LARGEST = 5_000_000
 to, the set is so rich that the nearest found is within 0.01 of the direction."""
 
 
-def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) -> Candidate:
+def nearest_on_budget(
+    baseline: Architecture | Foreign, shares: Shares, budget: Budget
+) -> Candidate:
     """The candidate of the budget whose effective shares are nearest to ``shares``.
 
     Ties go to the cost nearest to the budget. Raises ArchitectureError where there is none.
     """
+    if isinstance(baseline, Foreign):
+        networks = Mesh(baseline, budget).towards(shares)
+        candidate = nearest_candidate(list(meshed(baseline, networks, budget)), shares)
+        if candidate is None:
+            raise ArchitectureError(_refusal(shares, budget))
+        return candidate
     found = _nearest_in_windows(baseline, shares, budget)
     if found is None:
-        raise ArchitectureError(
-            f"budget: no network in the direction of {shares} costs {budget.factor:.4g}x the "
-            f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
-            f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
-        )
+        raise ArchitectureError(_refusal(shares, budget))
     spent = cost(found.architecture)
     return Candidate(
         architecture=found.architecture,
@@ -53,6 +65,14 @@ def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) ->
         shares=found.multipliers.shares,
         cost=spent,
         factor=getattr(spent, budget.measure) / getattr(cost(baseline), budget.measure),
+    )
+
+
+def _refusal(shares: Shares, budget: Budget) -> str:
+    return (
+        f"budget: no network in the direction of {shares} costs {budget.factor:.4g}x the "
+        f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
+        f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
     )
 
 
