@@ -73,7 +73,7 @@ class Mesh:
         Of all multipliers that give one network, those in the middle stand for it. Raises
         ArchitectureError for a factor beyond ``LARGEST``.
         """
-        if abs(math.log(self.budget.factor)) > math.log(LARGEST):
+        if not self.countable:
             raise ArchitectureError(
                 f"budget: need a factor between 1/{LARGEST} and {LARGEST} for a network made by "
                 f"code, whose every candidate has to be made, got {self.budget.factor:g}; take the "
@@ -122,6 +122,11 @@ class Mesh:
         return self.nearest(
             Line(steps, lambda step: replace(network, width=self._at(width=step / FINE).width))
         )
+
+    @property
+    def countable(self) -> bool:
+        """Whether the whole mesh may be counted in reasonable time."""
+        return abs(math.log(self.budget.factor)) <= math.log(LARGEST)
 
     @property
     def grows(self) -> bool:

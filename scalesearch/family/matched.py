@@ -33,6 +33,9 @@ from scalesearch.scaling import Multipliers, Shares
 SPREADS = (1.1, 1.2, 1.4, 2.0, 4.0, 8.0)
 """Half-widths of a window, as factors of the central multipliers; it grows until it suffices."""
 
+ASTRAY = 0.1
+"""Distance on the simplex from which on code's network is looked for in all directions."""
+
 SLACK = math.log(2)
 """How far, in log cost, what networks realise strays from what their multipliers promise."""
 
@@ -49,11 +52,7 @@ def nearest_on_budget(
     Ties go to the cost nearest to the budget. Raises ArchitectureError where there is none.
     """
     if isinstance(baseline, Foreign):
-        networks = Mesh(baseline, budget).towards(shares)
-        candidate = nearest_candidate(list(meshed(baseline, networks, budget)), shares)
-        if candidate is None:
-            raise ArchitectureError(_refusal(shares, budget))
-        return candidate
+        return _nearest_on_mesh(baseline, shares, budget)
     found = _nearest_in_windows(baseline, shares, budget)
     if found is None:
         raise ArchitectureError(_refusal(shares, budget))
@@ -66,6 +65,19 @@ def nearest_on_budget(
         cost=spent,
         factor=getattr(spent, budget.measure) / getattr(cost(baseline), budget.measure),
     )
+
+
+def _nearest_on_mesh(baseline: Foreign, shares: Shares, budget: Budget) -> Candidate:
+    """From where the direction points; from the whole mesh where that leads astray."""
+    mesh = Mesh(baseline, budget)
+    found = list(meshed(baseline, mesh.towards(shares), budget))
+    nearest = nearest_candidate(found, shares)
+    astray = nearest is None or nearest.shares.distance(shares) > ASTRAY
+    if astray and mesh.countable:
+        nearest = nearest_candidate([*found, *meshed(baseline, mesh.networks(), budget)], shares)
+    if nearest is None:
+        raise ArchitectureError(_refusal(shares, budget))
+    return nearest
 
 
 def _refusal(shares: Shares, budget: Budget) -> str:

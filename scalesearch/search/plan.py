@@ -96,7 +96,9 @@ def space(baseline: Architecture | Foreign, budget: Budget) -> Space:
     return Space(baseline, budget, tuple(found.values()))
 
 
-def _given(baseline: Architecture, asked: Coefficients, budget: Budget) -> Candidate | None:
+def _given(
+    baseline: Architecture | Foreign, asked: Coefficients, budget: Budget
+) -> Candidate | None:
     """What nominal coefficients give, or None where rounding takes them back to the baseline."""
     try:
         return nominal_candidate(baseline, asked.at(1.0), budget)

@@ -266,8 +266,9 @@ def test_multipliers_that_change_nothing_are_no_candidate():
 
 def test_a_matched_family_of_code_costs_what_it_should_in_its_direction():
     with code_allowed():
-        members = family(Coefficients(1.2, 1.1, 1.15), PLAIN, phis=(-1, 0, 1, 2))
+        baseline = replace(PLAIN, resolution=32)
+        members = family(Coefficients(1.2, 1.1, 1.15), baseline, phis=(-1, 0, 1, 2))
     for member in members:
         assert abs(member.factor / 2**member.phi - 1) <= 0.02
-        assert member.deviation < (0.15 if member.phi >= 0 else 0.4)  # few are so small
-    assert members[1].architecture == PLAIN
+        assert member.deviation < 0.25
+    assert members[1].architecture == baseline
