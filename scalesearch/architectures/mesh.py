@@ -30,7 +30,7 @@ FINE = 1000
 REACH = 3
 """An axis that does not spend the budget at ``factor ** REACH`` is taken not to spend it."""
 
-LARGEST = 32
+LARGEST = 8
 """Factor of a budget; the networks of a greater one take minutes to be made and counted."""
 
 AROUND = 1.4

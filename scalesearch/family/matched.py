@@ -36,6 +36,9 @@ SPREADS = (1.1, 1.2, 1.4, 2.0, 4.0, 8.0)
 ASTRAY = 0.1
 """Distance on the simplex from which on code's network is looked for in all directions."""
 
+NEARBY = 4.0
+"""Factor up to which it is: some hundred networks are made for it, which are then still small."""
+
 SLACK = math.log(2)
 """How far, in log cost, what networks realise strays from what their multipliers promise."""
 
@@ -73,7 +76,7 @@ def _nearest_on_mesh(baseline: Foreign, shares: Shares, budget: Budget) -> Candi
     found = list(meshed(baseline, mesh.towards(shares), budget))
     nearest = nearest_candidate(found, shares)
     astray = nearest is None or nearest.shares.distance(shares) > ASTRAY
-    if astray and mesh.countable:
+    if astray and max(budget.factor, 1 / budget.factor) <= NEARBY:
         nearest = nearest_candidate([*found, *meshed(baseline, mesh.networks(), budget)], shares)
     if nearest is None:
         raise ArchitectureError(_refusal(shares, budget))

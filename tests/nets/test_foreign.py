@@ -259,7 +259,7 @@ def test_a_budget_of_parameters_leaves_the_pixels_alone():
 
 def test_budgets_that_code_cannot_meet_are_refused():
     with code_allowed():
-        with pytest.raises(ArchitectureError, match="between 1/32 and 32"):
+        with pytest.raises(ArchitectureError, match="between 1/8 and 8"):
             isocost(PLAIN, Budget(factor=1e6))
         with pytest.raises(ArchitectureError, match="the nearest costs"):
             isocost(PLAIN, Budget(tolerance=1e-7))

@@ -121,6 +121,7 @@ def test_a_results_folder_keeps_the_network_of_a_file(tmp_path):
     assert origin.baseline == experiment.baseline.build(in_channels=1, num_classes=10)
 
 
+@pytest.mark.slow
 def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
     experiment = experiment_from(document(name=CODE, resolution=12, width=0.5))
     folder = tmp_path / "results"
