@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalesearch.analysis import Answer, answer
-    from scalesearch.architectures import Architecture, Cost, Stage, baseline, cost, scaled
+    from scalesearch.architectures import Architecture, Cost, Foreign, Stage, baseline, cost, scaled
     from scalesearch.architectures.budget import Budget
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.architectures.isocost import Candidate, isocost
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalesearch.experiment import Experiment, read_experiment
     from scalesearch.family import Member
     from scalesearch.latency import calibrate
-    from scalesearch.nets import build
+    from scalesearch.nets import build, code_allowed
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
     from scalesearch.report import write_results
@@ -33,6 +33,7 @@ _HOMES = {
     "Coefficients": "scaling",
     "Cost": "architectures",
     "Experiment": "experiment",
+    "Foreign": "architectures",
     "LatencyModel": "architectures.latency_model",
     "Member": "family",
     "Multipliers": "scaling",
@@ -44,6 +45,7 @@ _HOMES = {
     "baseline": "architectures",
     "build": "nets",
     "calibrate": "latency",
+    "code_allowed": "nets",
     "cost": "architectures",
     "fingerprint": "architectures.fingerprint",
     "isocost": "architectures.isocost",
@@ -61,6 +63,7 @@ __all__ = [
     "Coefficients",
     "Cost",
     "Experiment",
+    "Foreign",
     "LatencyModel",
     "Member",
     "Multipliers",
@@ -72,6 +75,7 @@ __all__ = [
     "baseline",
     "build",
     "calibrate",
+    "code_allowed",
     "cost",
     "fingerprint",
     "isocost",

@@ -1,4 +1,4 @@
-"""One YAML file -> one Experiment; the only user of yaml and pydantic.
+"""One YAML file -> one Experiment; the only user of pydantic.
 
 Everything a search needs is in the file, and everything wrong with it is told at once, each
 problem with its dotted path.
@@ -8,33 +8,38 @@ import dataclasses
 import difflib
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from scalesearch.architectures import BASELINES, Architecture, baseline
+from scalesearch.architectures import BASELINES, Architecture, Foreign, baseline
+from scalesearch.architectures.baselines import Baseline
 from scalesearch.architectures.budget import Budget
-from scalesearch.errors import ExperimentError
+from scalesearch.architectures.foreign import names_factory
+from scalesearch.errors import ArchitectureError, ExperimentError
 from scalesearch.files import write_text
 from scalesearch.recipe import PRESETS, Recipe
 from scalesearch.rounding import rounding_from
+from scalesearch.yaml_files import read_yaml, yaml_value
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
+Checked = TypeVar("Checked")
 PLANNED = ("lattice", "cartesian")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineSpec:
-    """A baseline by name, made small where that is asked for.
+    """A baseline by name, or one's own, made small where that is asked for.
 
-    ``width`` and ``depth`` are multipliers, ``resolution`` is in pixels; None keeps the baseline's
-    own. ``in_channels`` and ``num_classes`` follow the data where they are None.
+    ``name``: a known one, a YAML file of stages, whose content becomes ``network`` when the
+    experiment is read, or ``module:factory``, code that makes the network. ``width`` and ``depth``
+    are multipliers, ``resolution`` is in pixels; None keeps the baseline's own. ``in_channels``
+    and ``num_classes`` follow the data where they are None.
     """
 
     name: str = "efficientnet_b0"
@@ -44,6 +49,7 @@ class BaselineSpec:
     stem_stride: int | None = None
     in_channels: int | None = None
     num_classes: int | None = None
+    network: Architecture | None = None
 
     def __post_init__(self) -> None:
         numbers = ("width", "depth", "resolution", "stem_stride", "in_channels", "num_classes")
@@ -52,19 +58,26 @@ class BaselineSpec:
             for name in numbers
             if (value := getattr(self, name)) is not None and value <= 0
         ]
-        if self.name not in BASELINES:
+        if self.network is not None:
+            if self.name in BASELINES:
+                problems.append(f"name: need a name of its own for a network, got {self.name!r}")
+        elif self.name not in BASELINES and not names_factory(self.name):
             problems.append(f"name: unknown baseline {self.name!r}; {_hint(self.name, BASELINES)}")
         _refuse(problems)
 
-    def build(self, **known: int) -> Architecture:
+    def build(self, **known: int) -> Architecture | Foreign:
         """The network. ``known`` (``in_channels``, ``num_classes``) fills what the file left open.
 
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """
         options = {
-            option: value for option, value in {**known, **_given(self)}.items() if option != "name"
+            option: value
+            for option, value in {**known, **_given(self)}.items()
+            if option not in ("name", "network")
         }
-        return baseline(self.name, **options)
+        if self.network is not None:
+            return own_baseline(self.name, self.network, **options)
+        return named_baseline(self.name, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +192,7 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     Raises ExperimentError with every problem found, one a line.
     """
     path = Path(path)
-    document = _read_yaml(path)
+    document = read_yaml(path)
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
     for override in overrides:
@@ -187,24 +200,71 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     return experiment_from(document, str(path))
 
 
+def named_baseline(name: str, **options: Any) -> Architecture | Foreign:
+    """A baseline by its name, by the YAML file of its stages, or by the code that makes it.
+
+    Raises ArchitectureError or ExperimentError for a name, a file or an option that is refused.
+    """
+    if names_file(name):
+        return own_baseline(name, network_from(read_yaml(Path(name)), name), **options)
+    if names_factory(name):
+        if "stem_stride" in options:
+            raise ArchitectureError(f"baseline {name}: stem_stride is for its code to decide")
+        try:
+            return Foreign(factory=name, **options)
+        except ValueError as error:
+            raise ArchitectureError(f"baseline {name}: {error}") from error
+    return baseline(name, **options)
+
+
+def own_baseline(name: str, network: Architecture, **options: Any) -> Architecture:
+    """A network of one's own, made small as any baseline is."""
+    try:
+        return Baseline(name, "own", "", network)(**options)
+    except ValueError as error:
+        raise ArchitectureError(f"baseline {name}: {error}") from error
+
+
+def network_from(document: Any, where: str) -> Architecture:
+    """The network whose fields, and whose stages' fields, a mapping spells out."""
+    return _checked(Architecture, document, where, [])
+
+
+def is_network_file(path: str | Path) -> bool:
+    """Whether a YAML file describes a network, and not an experiment."""
+    document = read_yaml(Path(path))
+    return isinstance(document, Mapping) and "stages" in document
+
+
+def names_file(name: str) -> bool:
+    """Whether a baseline's name is that of a YAML file."""
+    return Path(name).suffix in (".yaml", ".yml")
+
+
 def experiment_from(document: Any, where: str = "experiment") -> Experiment:
     """The experiment a mapping describes; ``where`` names its origin in messages."""
+    problems: list[str] = []
+    if isinstance(document, Mapping):
+        document = _with_network(_with_preset(document, problems))
+        document = _with_rounding(document, problems)
+    return _checked(Experiment, document, where, problems)
+
+
+def _checked(kind: type[Checked], document: Any, where: str, problems: list[str]) -> Checked:
+    """What a mapping describes, or all that is wrong with it, beside the problems known before."""
     if not isinstance(document, Mapping):
         raise ExperimentError(f"{where}: need a mapping of keys to values, got {document!r}")
-    problems: list[str] = []
-    document = _with_preset(document, problems)
-    document = _with_rounding(document, problems)
-    problems.extend(_unknown_keys(Experiment, document))
+    problems.extend(_unknown_keys(kind, document))
     try:
         # As JSON, where strict means what a person expects: no text for a number, no `true` for 1.
         text = json.dumps(document, default=str)
-        experiment = TypeAdapter(Experiment).validate_json(text, strict=True)
+        described = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         problems.extend(_validation_problems(error))
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise ExperimentError(f"{where}: {_count(problems)} to mend:\n{lines}")
-    return experiment
+    return described
 
 
 def to_document(experiment: Experiment) -> dict[str, Any]:
@@ -228,52 +288,12 @@ def differences(one: Experiment, other: Experiment) -> list[str]:
     ]
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a repeated key is an error, not a silent last word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"need text as a key, got {key!r}", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 takes 1e-9 for text: it wants 1.0e-9. JSON, and everybody who writes it, does not.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ExperimentError(f"{path}: no such experiment file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
-    try:
-        # A loader of our own, derived from SafeLoader: it constructs plain values only.
-        return yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise ExperimentError(f"{path}: not valid YAML: {error}") from error
-
-
 def _override(document: Any, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ExperimentError(f"--set {override}: need key=value, such as recipe.epochs=3")
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        value = yaml_value(text)
     except yaml.YAMLError as error:
         raise ExperimentError(f"--set {override}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
@@ -312,15 +332,36 @@ def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, A
     return {**document, "budget": {**rest, **rounding}}
 
 
+def _with_network(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with ``baseline: {name: FILE.yaml}`` written out, so that a results folder holds
+    the network that was searched, whatever becomes of the file."""
+    spec = document.get("baseline")
+    if not isinstance(spec, Mapping) or spec.get("network") is not None:
+        return document
+    if not names_file(str(spec.get("name", ""))):
+        return document
+    network = network_from(read_yaml(Path(spec["name"])), spec["name"])
+    return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
+
+
 def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> Iterator[str]:
     hints = get_type_hints(kind)
     for key, value in document.items():
         if key not in hints:
             yield f"{path}{key}: unknown key; {_hint(key, hints)}"
-        elif isinstance(value, Mapping):
-            for part in (hints[key], *get_args(hints[key])):  # `LatencyModel | None`
-                if isinstance(part, type) and dataclasses.is_dataclass(part):
-                    yield from _unknown_keys(part, value, f"{path}{key}.")
+        else:
+            part = _dataclass_in(hints[key])
+            many = isinstance(value, list)
+            for index, item in enumerate(value if many else [value]):
+                if part is not None and isinstance(item, Mapping):
+                    place = f"{path}{key}.{index}." if many else f"{path}{key}."
+                    yield from _unknown_keys(part, item, place)
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """The dataclass that a hint is, or that it allows or holds."""
+    parts = (hint, *get_args(hint))
+    return next((p for p in parts if isinstance(p, type) and dataclasses.is_dataclass(p)), None)
 
 
 def _validation_problems(error: ValidationError) -> Iterator[str]:
@@ -331,7 +372,7 @@ def _validation_problems(error: ValidationError) -> Iterator[str]:
         if problem["type"] == "value_error":
             prefix = f"{path}." if path else ""
             for rule in message.removeprefix("Value error, ").splitlines():
-                yield f"{prefix}{rule}"
+                yield f"{path}: {rule}" if path and rule.startswith("need ") else f"{prefix}{rule}"
         elif problem["type"] == "literal_error":
             known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             yield f"{path}: unknown {problem['input']!r}; {_hint(problem['input'], known)}"

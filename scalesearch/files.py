@@ -1,7 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and where those of the user are kept."""
 
 import os
 from pathlib import Path
+
+
+def user_cache() -> Path:
+    """``$XDG_CACHE_HOME/scalesearch``, or ``~/.cache/scalesearch``, as it is now."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "scalesearch"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures import Architecture, Foreign
 
 
 @lru_cache(maxsize=64)
-def fvcore_macs(architecture: Architecture) -> int:
+def fvcore_macs(architecture: Architecture | Foreign) -> int:
     """Multiply-adds of one image: fvcore's ``conv`` and ``linear`` operators, nothing else.
 
     fvcore traces a forward pass on the CPU (its tracer cannot run on the meta device): 0.2 s for
@@ -24,7 +24,7 @@ def fvcore_macs(architecture: Architecture) -> int:
     # No gradients: a trace that records them holds on to every activation, 4.5 GB for B7.
     network = build(architecture).eval().requires_grad_(False)
     side = architecture.resolution
-    image_BCHW = network.classifier.weight.new_zeros(1, architecture.in_channels, side, side)
+    image_BCHW = next(network.parameters()).new_zeros(1, architecture.in_channels, side, side)
     with warnings.catch_warnings(), _one_thread():
         # fvcore rests on torch.jit, which newer versions of PyTorch call deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -27,7 +27,7 @@ def refused(document):
 def test_every_shipped_experiment_loads_and_is_named_after_its_file(path):
     experiment = read_experiment(path)
     assert experiment.name.replace("-", "_") == path.stem
-    assert experiment.baseline.build().blocks > 1
+    assert experiment.baseline.build().resolution > 1
 
 
 def test_the_issue_of_the_quickstart_is_kept():

@@ -3,6 +3,7 @@
 from scalesearch.architectures.baselines import BASELINES, baseline, efficientnet_b0
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture, Stage
 
@@ -10,6 +11,7 @@ __all__ = [
     "BASELINES",
     "Architecture",
     "Cost",
+    "Foreign",
     "Stage",
     "baseline",
     "cost",

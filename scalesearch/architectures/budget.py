@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.measures import MEASURES, Measure, measured, required
 from scalesearch.architectures.stages import Architecture
@@ -127,7 +128,7 @@ class Budget:
             said.append(f"at most {self.max_resolution} px")
         return ", ".join(said)
 
-    def spent(self, architecture: Architecture) -> float:
+    def spent(self, architecture: Architecture | Foreign) -> float:
         """What a network costs in the budget's measure."""
         return measured(architecture, self.measure, self.latency)
 

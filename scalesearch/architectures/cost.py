@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from scalesearch.architectures.foreign import Foreign, inspected
 from scalesearch.architectures.stages import Architecture, Stage
 
 Count: TypeAlias = Any
@@ -194,8 +195,13 @@ def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
     return BlockTerms(params, 0, weights, classifier, 0, head, classes)
 
 
-def cost(architecture: Architecture) -> Cost:
-    """Multiply-adds, parameters and activations of one image at the architecture's resolution."""
+def cost(architecture: Architecture | Foreign) -> Cost:
+    """Multiply-adds, parameters and activations of one image at the architecture's resolution.
+
+    A foreign network is made and counted, which raises ArchitectureError unless code may be run.
+    """
+    if isinstance(architecture, Foreign):
+        return inspected(architecture).cost
     macs = params = activations = 0
     for terms, read, written, stage in parts(
         architecture, architecture.widths, architecture.resolution

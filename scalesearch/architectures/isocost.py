@@ -6,7 +6,7 @@ networks of equal realised cost makes every candidate compute-matched and none a
 """
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +14,15 @@ import numpy as np
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.grid import Counts, Grid, grid_around
 from scalesearch.architectures.levels import width_level
 from scalesearch.architectures.measures import Measure, measured
+from scalesearch.architectures.mesh import Mesh
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
-from scalesearch.scaling import Multipliers, Shares
+from scalesearch.scaling import FLOAT_NOISE, Multipliers, Shares
 
 
 class AxisWarning(UserWarning):
@@ -32,10 +34,11 @@ class Candidate:
     """A network that a budget admits.
 
     ``multipliers`` and ``shares`` are effective: realised by the whole-number network, not asked
-    for. ``factor``: its realised cost over the baseline's, in the budget's measure.
+    for; a foreign network's depth and width are as asked, since only its code knows what it made of
+    them. ``factor``: its realised cost over the baseline's, in the budget's measure.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Foreign
     fingerprint: str
     multipliers: Multipliers
     shares: Shares
@@ -43,12 +46,27 @@ class Candidate:
     factor: float
 
 
-def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
+def isocost(baseline: Architecture | Foreign, budget: Budget) -> tuple[Candidate, ...]:
     """Every distinct network whose realised cost is within the budget, ordered by shares.
 
     Raises ArchitectureError, with the nearest realisable factor, where there is none. Issues an
     AxisWarning, with the remedy, for each axis that cannot take the budget alone.
+    A foreign baseline's set is sampled on a mesh (see ``mesh``), some hundred networks counted.
     """
+    if isinstance(baseline, Foreign):
+        found, nearest = _on_mesh(baseline, budget)
+    else:
+        found, nearest = _on_grid(baseline, budget)
+    if not found:
+        raise ArchitectureError(_refusal(budget, nearest))
+    found.sort(key=lambda candidate: (candidate.shares.as_tuple(), candidate.fingerprint))
+    for message in stuck_axes(baseline, budget, found):
+        warnings.warn(message, AxisWarning, stacklevel=2)
+    return tuple(found)
+
+
+def _on_grid(baseline: Architecture, budget: Budget) -> tuple[list[Candidate], float]:
+    """The candidates, and the realised factor nearest to the budget."""
     own = budget.spent(baseline)
     grid = within_bounds(grid_around(baseline, budget), budget)
     found: list[Candidate] = []
@@ -70,12 +88,41 @@ def isocost(baseline: Architecture, budget: Budget) -> tuple[Candidate, ...]:
             )
             realised = Multipliers(depth.multiplier, width.multiplier, resolution.multiplier)
             found.append(_candidate(network, realised, budget, own))
-    if not found:
-        raise ArchitectureError(_refusal(budget, nearest))
-    found.sort(key=lambda candidate: (candidate.shares.as_tuple(), candidate.fingerprint))
-    for message in stuck_axes(baseline, budget, found):
-        warnings.warn(message, AxisWarning, stacklevel=2)
-    return tuple(found)
+    return found, float(nearest)
+
+
+def _on_mesh(baseline: Foreign, budget: Budget) -> tuple[list[Candidate], float]:
+    networks = list(Mesh(baseline, budget).networks())
+    found = {candidate.fingerprint: candidate for candidate in meshed(baseline, networks, budget)}
+    factors = [Mesh(baseline, budget).factor(network) for network in networks]
+    return list(found.values()), min(
+        factors, key=lambda factor: abs(factor - budget.factor), default=np.inf
+    )
+
+
+def meshed(baseline: Foreign, networks: Iterable[Foreign], budget: Budget) -> Iterator[Candidate]:
+    """The candidates among networks: those that keep to the budget and its limits."""
+    own = budget.spent(baseline)
+    limits = [
+        (measure, limit * measured(baseline, measure, budget.latency))
+        for measure, limit in budget.limits
+    ]
+    for network in networks:
+        realised = foreign_multipliers(baseline, network)
+        kept = abs(realised.factor - 1) > FLOAT_NOISE and all(
+            measured(network, measure, budget.latency) <= most for measure, most in limits
+        )
+        if kept and budget.meets(budget.spent(network) / own):
+            yield _candidate(network, realised, budget, own)
+
+
+def foreign_multipliers(baseline: Foreign, network: Foreign) -> Multipliers:
+    """Depth and width as they were asked for, pixels as they are."""
+    return Multipliers(
+        network.depth / baseline.depth,
+        network.width / baseline.width,
+        network.resolution / baseline.resolution,
+    )
 
 
 def within_bounds(grid: Grid, budget: Budget) -> Grid:
@@ -103,18 +150,25 @@ def admitted_factors(grid: Grid, budget: Budget) -> Iterator[Counts]:
         yield factors
 
 
-def nominal_candidate(baseline: Architecture, asked: Multipliers, budget: Budget) -> Candidate:
+def nominal_candidate(
+    baseline: Architecture | Foreign, asked: Multipliers, budget: Budget
+) -> Candidate:
     """What multipliers give under the budget's rounding, whatever that costs.
 
     Raises ArchitectureError where rounding leaves the baseline as it is.
     """
-    network = scaled(baseline, asked, budget.profile)
-    realised = Multipliers(
-        network.blocks / baseline.blocks,
-        width_level(baseline, budget.profile, asked.width).multiplier,
-        network.resolution / baseline.resolution,
-    )
-    if network == baseline:
+    network: Architecture | Foreign
+    if isinstance(baseline, Foreign):
+        network = scaled(baseline, asked, budget.profile)
+        realised = foreign_multipliers(baseline, network)
+    else:
+        network = scaled(baseline, asked, budget.profile)
+        realised = Multipliers(
+            network.blocks / baseline.blocks,
+            width_level(baseline, budget.profile, asked.width).multiplier,
+            network.resolution / baseline.resolution,
+        )
+    if fingerprint(network) == fingerprint(baseline):
         raise ArchitectureError(
             f"rounding {budget.rounding_name!r}: {asked} leaves the baseline unchanged; ask for "
             "more"
@@ -137,17 +191,13 @@ def nearest_candidate(
 
 
 def stuck_axes(
-    baseline: Architecture, budget: Budget, candidates: Sequence[Candidate]
+    baseline: Architecture | Foreign, budget: Budget, candidates: Sequence[Candidate]
 ) -> Iterator[str]:
     """A sentence, with the remedy, for each axis that no candidate gives 90% of the budget."""
     remedies = {
         "depth": "Take a deeper baseline, whose depth moves in finer steps",
         "width": "Take a wider baseline, whose channels move in finer steps",
-        "resolution": (
-            f"At {baseline.resolution} px and stride {baseline.stride} the last feature map is "
-            f"{-(-baseline.resolution // baseline.stride)} px wide, and every stride rounds up: "
-            "take stem_stride 1 or a higher resolution"
-        ),
+        "resolution": _more_pixels(baseline),
     }
     if budget.bounds:
         remedies = dict.fromkeys(remedies, f"The budget also asks for {budget.bounds}: loosen that")
@@ -160,6 +210,16 @@ def stuck_axes(
                 f"{axis}: this baseline cannot spend {budget.factor:g}x on {axis} alone; the "
                 f"nearest network spends {share:.0%} of it there. {remedy}, or a wider tolerance."
             )
+
+
+def _more_pixels(baseline: Architecture | Foreign) -> str:
+    if isinstance(baseline, Foreign):
+        return f"At {baseline.resolution} px every stride rounds sizes up: take a higher resolution"
+    return (
+        f"At {baseline.resolution} px and stride {baseline.stride} the last feature map is "
+        f"{-(-baseline.resolution // baseline.stride)} px wide, and every stride rounds up: "
+        "take stem_stride 1 or a higher resolution"
+    )
 
 
 def _refusal(budget: Budget, nearest: float) -> str:
@@ -175,7 +235,7 @@ def _refusal(budget: Budget, nearest: float) -> str:
 
 
 def _candidate(
-    network: Architecture, realised: Multipliers, budget: Budget, own: float
+    network: Architecture | Foreign, realised: Multipliers, budget: Budget, own: float
 ) -> Candidate:
     return Candidate(
         architecture=network,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.architectures.cost import Count, cost
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 
@@ -69,8 +70,16 @@ class LatencyModel:
         if problems:
             raise ValueError("\n".join(problems))
 
-    def predicted(self, architecture: Architecture) -> float:
-        """Seconds of one forward pass of the batch."""
+    def predicted(self, architecture: Architecture | Foreign) -> float:
+        """Seconds of one forward pass of the batch.
+
+        Raises ArchitectureError for a network made by code, whose blocks are not known.
+        """
+        if isinstance(architecture, Foreign):
+            raise ArchitectureError(
+                f"baseline {architecture.factory}: latency is predicted from a network's blocks, "
+                "which code does not tell; write its stages as YAML, or take another measure"
+            )
         spent = cost(architecture)
         return float(self.seconds(spent.macs, spent.activations, architecture.blocks))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.scale import rules, scaled_widths
 from scalesearch.architectures.stages import Architecture
 from scalesearch.scaling import Rounding
@@ -82,7 +83,7 @@ def _middle(bounds: list[float], index: int) -> float:
 
 
 def resolution_levels(
-    baseline: Architecture, rounding: Rounding, low: float, high: float
+    baseline: Architecture | Foreign, rounding: Rounding, low: float, high: float
 ) -> list[Level[int]]:
     """Pixels per side in [low, high] times the baseline's: its own and the rounding's multiples."""
     own, step = baseline.resolution, rounding.resolution_multiple

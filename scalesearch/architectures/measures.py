@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias, get_args
 
 from scalesearch.architectures.cost import cost
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.stages import Architecture
 
@@ -12,11 +13,11 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 def measured(
-    architecture: Architecture, measure: Measure, latency: LatencyModel | None = None
+    architecture: Architecture | Foreign, measure: Measure, latency: LatencyModel | None = None
 ) -> float:
     """What a network costs in a measure: a whole number, or predicted seconds.
 
-    Raises ValueError for latency without a model.
+    Raises ValueError for latency without a model, ArchitectureError for that of code's network.
     """
     if measure == "latency":
         return required(latency).predicted(architecture)

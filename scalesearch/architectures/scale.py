@@ -1,17 +1,33 @@
 """From a baseline and real-valued multipliers to a network of whole blocks, channels, pixels."""
 
 from dataclasses import replace
+from typing import overload
 
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture
 from scalesearch.scaling import Multipliers, Rounding
 
 
-def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Architecture:
+@overload
+def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Architecture: ...
+@overload
+def scaled(baseline: Foreign, by: Multipliers, rounding: Rounding) -> Foreign: ...
+def scaled(
+    baseline: Architecture | Foreign, by: Multipliers, rounding: Rounding
+) -> Architecture | Foreign:
     """The baseline, deeper, wider and at a higher resolution (or less so), in whole numbers.
 
     Multipliers of one change nothing, also where the baseline's own numbers are not multiples of
-    the rounding's divisor. What the baseline or the rounding keeps fixed does not scale.
+    the rounding's divisor. What the baseline or the rounding keeps fixed does not scale. Of a
+    foreign network only the pixels are rounded here; its code rounds depth and width.
     """
+    if isinstance(baseline, Foreign):
+        return replace(
+            baseline,
+            depth=round(baseline.depth * by.depth, 9),  # no float noise for the code's ceil
+            width=round(baseline.width * by.width, 9),
+            resolution=_scaled_resolution(baseline.resolution, by.resolution, rounding),
+        )
     network = with_parts(
         baseline,
         repeats=rules(baseline, rounding).repeats(baseline.repeats, by.depth),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from scalesearch.cli.options import (
+    AllowCode,
     AsJson,
     Depth,
     InChannels,
@@ -22,7 +23,7 @@ from scalesearch.cli.options import (
     given,
     refused,
 )
-from scalesearch.cli.sources import baseline_and_budget
+from scalesearch.cli.sources import as_data, baseline_and_budget, code, named
 from scalesearch.errors import ArchitectureError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 
 def cost(
-    name: Annotated[str, typer.Argument(help="A baseline, such as efficientnet_b0.")],
+    name: Annotated[
+        str, typer.Argument(help="efficientnet_b0, a YAML file of stages, or module:factory.")
+    ],
     depth: Depth = None,
     width: Width = None,
     resolution: Resolution = None,
@@ -38,11 +41,12 @@ def cost(
     stem_stride: StemStride = None,
     num_classes: NumClasses = None,
     in_channels: InChannels = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Multiply-adds, parameters and activations of a baseline, or of it scaled."""
-    from scalesearch.architectures import baseline, scaled
     from scalesearch.architectures import cost as cost_of
+    from scalesearch.architectures import scaled
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.scaling import ROUNDINGS, Multipliers
     from scalesearch.tables import print_json, print_table
@@ -58,17 +62,17 @@ def cost(
     )
     with refused("--depth, --width"):
         by = Multipliers(**given(depth=depth, width=width))
-    network = scaled(baseline(name, **options), by, ROUNDINGS[profile])
-    spent = cost_of(network)
-    row = {
-        "name": name,
-        "depth": by.depth,
-        "width": by.width,
-        "resolution": network.resolution,
-        "rounding": profile,
-        **dataclasses.asdict(spent),
-        "fingerprint": fingerprint(network),
-    }
+    network = scaled(named(name, **options), by, ROUNDINGS[profile])
+    with code(allow_code):
+        row = {
+            "name": name,
+            "depth": by.depth,
+            "width": by.width,
+            "resolution": network.resolution,
+            "rounding": profile,
+            **dataclasses.asdict(cost_of(network)),
+            "fingerprint": fingerprint(network),
+        }
     print_json(row) if as_json else print_table([row])
 
 
@@ -86,6 +90,7 @@ def isocost(
     limit: Annotated[
         int | None, typer.Option(help="Rows shown; 20 in a table, all in JSON.", min=1)
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Every distinct network whose realised cost meets a budget, ordered by shares."""
@@ -105,7 +110,8 @@ def isocost(
         ),
         given(factor=factor, tolerance=tolerance, rounding=rounding),
     )
-    candidates = candidates_of(network, budget)
+    with code(allow_code):
+        candidates = candidates_of(network, budget)
     shown = candidate_rows(candidates, limit or (None if as_json else 20))
     document = {
         "measure": budget.measure,
@@ -135,24 +141,33 @@ def family(
         float | None, typer.Option(help="Cost of one step of phi, for mode matched.")
     ] = None,
     rounding: RoundingName = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Instead of the source's own, or else efficientnet_b0.")
+    ] = None,
+    resolution: Resolution = None,
     out: Annotated[
         Path | None, typer.Option(help="Write family.json and family.yaml into this folder.")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """The networks b0, b1, ... that coefficients stand for, counted by us and by fvcore."""
     from scalesearch.family import family_document, parse_phis, read_source, write_family
     from scalesearch.tables import print_json, print_table
 
-    origin = read_source(source)
-    document = family_document(
-        origin.coefficients,
-        origin.baseline,
-        mode=cast("Mode", mode or origin.mode),
-        phis=parse_phis(phi),
-        rounding=rounding or origin.rounding,
-        factor=origin.factor if factor is None else factor,
-    )
+    if resolution and not baseline:
+        raise ArchitectureError("--resolution: is a baseline's; name one with --baseline")
+    own = named(baseline, **given(resolution=resolution)) if baseline else None
+    origin = read_source(source, own)
+    with code(allow_code):
+        document = family_document(
+            origin.coefficients,
+            origin.baseline,
+            mode=cast("Mode", mode or origin.mode),
+            phis=parse_phis(phi),
+            rounding=rounding or origin.rounding,
+            factor=origin.factor if factor is None else factor,
+        )
     if out is not None:
         for suffix in ("json", "yaml"):
             print(f"wrote {write_family(out / f'family.{suffix}', document)}", file=sys.stderr)
@@ -180,17 +195,18 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """The phi, and the network, that costs what is asked; with the next smaller and larger one."""
-    from scalesearch.architectures import BASELINES, baseline
+    from scalesearch.architectures import BASELINES
     from scalesearch.architectures.latency_model import read_latency_model
     from scalesearch.family import read_source
     from scalesearch.solve import direction, rows, solve_document
     from scalesearch.tables import print_json, print_table
 
-    if source in BASELINES:
-        network, along, profile = baseline(source), direction(coefficients or "paper"), None
+    if source in BASELINES or Path(source).suffix in (".yaml", ".yml"):
+        network, profile = as_data(named(source)), None
+        along = direction(coefficients or "paper")
     else:
         origin = read_source(source)
-        network, profile = origin.baseline, origin.rounding
+        network, profile = as_data(origin.baseline), origin.rounding
         along = direction(coefficients) if coefficients else origin.coefficients
     latency = read_latency_model(latency_model) if latency_model else None
     with refused("--rounding"):
@@ -215,7 +231,7 @@ def explain(
     from scalesearch.tables import print_json, print_table
 
     origin = read_source(source)
-    document = explanation(origin.coefficients, origin.baseline, factor=origin.factor)
+    document = explanation(origin.coefficients, as_data(origin.baseline), factor=origin.factor)
     if out is not None:
         from scalesearch.plots import write_figure
         from scalesearch.plots.explain import explain_figure
@@ -265,7 +281,7 @@ def calibrate(
         {},
     )
     found = calibration(
-        network, batch_size=batch_size, device=device, threads=threads, rounds=rounds
+        as_data(network), batch_size=batch_size, device=device, threads=threads, rounds=rounds
     )
     document = calibration_document(found)
     if out is not None:

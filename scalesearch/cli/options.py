@@ -16,6 +16,9 @@ Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", m
 StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
 InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Run the code of a baseline module:factory.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 RoundingName = Annotated[
     str | None, typer.Option(help="Rounding profile, such as official, nearest or even.")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.options import AsJson
+from scalesearch.cli.options import AllowCode, AsJson
+from scalesearch.cli.sources import code
 
 # The parts of scalesearch are imported within the commands: help has no use for torch.
 
@@ -23,6 +24,7 @@ def search(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment's candidates; the same command goes on where it was stopped."""
@@ -36,8 +38,9 @@ def search(
     folder = results or Path("results") / experiment.name
     try:
         with shown() as on_epoch:
-            run(experiment, folder, on_epoch=on_epoch)
-        found = write_results(folder)
+            run(experiment, folder, on_epoch=on_epoch, allow_code=allow_code)
+        with code(allow_code):
+            found = write_results(folder)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise

@@ -36,12 +36,6 @@ class Store:
     failures: Failures
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/scalesearch``, or ``~/.cache/scalesearch``, as it is now."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "scalesearch"
-
-
 def key(listing: Listing, pixels: int | None) -> str:
     """Thirty-two hexadecimal digits for this state of this folder, stored at this size."""
     digest = hashlib.sha256(f"{VERSION}\n{pixels}\n".encode())

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.data.cache import Store, default_cache, key, read_store, write_store
+from scalesearch.data.cache import Store, key, read_store, write_store
 from scalesearch.data.collection import Collection
 from scalesearch.data.decoding import Failures, Progress, decode, geometry
 from scalesearch.data.listing import Listing, listing, require_images
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
+from scalesearch.files import user_cache
 
 NAMED = 5  # corrupt files that a message names; it counts all of them
 
@@ -28,7 +29,7 @@ def read_imagefolder(
     if not location:
         raise DataError(f"{where}: need a folder, got none; write imagefolder:PATH")
     found = listing(where, Path(location).expanduser())
-    store = _store(found, spec, cache or default_cache(), progress)
+    store = _store(found, spec, cache or user_cache(), progress)
     readable = [row for row, file in enumerate(found.files) if file.path not in store.failures]
     files = [found.files[row] for row in readable]
     if store.failures:

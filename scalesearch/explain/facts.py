@@ -84,22 +84,24 @@ def _realised(baseline: Architecture, by: Multipliers) -> float:
 
 def _row(member: Member, mode: Mode, coefficients: Coefficients, factor: float) -> dict[str, Any]:
     """A member; what a matched one was asked for is its cost alone, factor^phi."""
+    network = member.architecture
+    assert isinstance(network, Architecture)  # as is every member of such a baseline's family
     nominal = factor**member.phi if mode == "matched" else member.multipliers.factor
     return {
         "name": member.name,
         "phi": member.phi,
         "depth": member.multipliers.depth,
         "width": member.multipliers.width,
-        "resolution": member.architecture.resolution,
+        "resolution": network.resolution,
         "implied_phi": _implied(member.multipliers, coefficients),
         "nominal_factor": nominal,
         "realised_factor": member.factor,
         "excess": member.factor / nominal - 1,
         "macs": member.cost.macs,
         "params": member.cost.params,
-        "blocks": member.architecture.blocks,
-        "repeats": list(member.architecture.repeats),
-        "widths": list(member.architecture.widths),
+        "blocks": network.blocks,
+        "repeats": list(network.repeats),
+        "widths": list(network.widths),
     }
 
 

@@ -53,7 +53,7 @@ def coefficients_document(
             **resolved["baseline"],
             **shape,
             "resolution": baseline.resolution,
-            "stem_stride": baseline.stem_stride,
+            "stem_stride": getattr(baseline, "stem_stride", None),  # code has none to tell
         },
         "baseline_cost": asdict(cost(baseline)),
         "data": {**resolved["data"], **data},

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from scalesearch.architectures.fingerprint import fingerprint, to_json
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ExportError
 from scalesearch.family.members import Member, Mode, family, rounding_of
@@ -51,7 +52,7 @@ def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
 
 def family_document(
     coefficients: Coefficients,
-    baseline: Architecture,
+    baseline: Architecture | Foreign,
     *,
     mode: Mode = "matched",
     phis: Iterable[float] = range(8),

@@ -14,9 +14,17 @@ import numpy as np
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.grid import Grid
-from scalesearch.architectures.isocost import Candidate, admitted_factors, within_bounds
+from scalesearch.architectures.isocost import (
+    Candidate,
+    admitted_factors,
+    meshed,
+    nearest_candidate,
+    within_bounds,
+)
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
+from scalesearch.architectures.mesh import Mesh
 from scalesearch.architectures.scale import scaled, with_parts
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
@@ -24,6 +32,12 @@ from scalesearch.scaling import Multipliers, Shares
 
 SPREADS = (1.1, 1.2, 1.4, 2.0, 4.0, 8.0)
 """Half-widths of a window, as factors of the central multipliers; it grows until it suffices."""
+
+ASTRAY = 0.1
+"""Distance on the simplex from which on code's network is looked for in all directions."""
+
+NEARBY = 4.0
+"""Factor up to which it is: some hundred networks are made for it, which are then still small."""
 
 SLACK = math.log(2)
 """How far, in log cost, what networks realise strays from what their multipliers promise."""
@@ -33,18 +47,18 @@ LARGEST = 5_000_000
 to, the set is so rich that the nearest found is within 0.01 of the direction."""
 
 
-def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) -> Candidate:
+def nearest_on_budget(
+    baseline: Architecture | Foreign, shares: Shares, budget: Budget
+) -> Candidate:
     """The candidate of the budget whose effective shares are nearest to ``shares``.
 
     Ties go to the cost nearest to the budget. Raises ArchitectureError where there is none.
     """
+    if isinstance(baseline, Foreign):
+        return _nearest_on_mesh(baseline, shares, budget)
     found = _nearest_in_windows(baseline, shares, budget)
     if found is None:
-        raise ArchitectureError(
-            f"budget: no network in the direction of {shares} costs {budget.factor:.4g}x the "
-            f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
-            f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
-        )
+        raise ArchitectureError(_refusal(shares, budget))
     return Candidate(
         architecture=found.architecture,
         fingerprint=fingerprint(found.architecture),
@@ -52,6 +66,27 @@ def nearest_on_budget(baseline: Architecture, shares: Shares, budget: Budget) ->
         shares=found.multipliers.shares,
         cost=cost(found.architecture),
         factor=budget.spent(found.architecture) / budget.spent(baseline),
+    )
+
+
+def _nearest_on_mesh(baseline: Foreign, shares: Shares, budget: Budget) -> Candidate:
+    """From where the direction points; from the whole mesh where that leads astray."""
+    mesh = Mesh(baseline, budget)
+    found = list(meshed(baseline, mesh.towards(shares), budget))
+    nearest = nearest_candidate(found, shares)
+    astray = nearest is None or nearest.shares.distance(shares) > ASTRAY
+    if astray and max(budget.factor, 1 / budget.factor) <= NEARBY:
+        nearest = nearest_candidate([*found, *meshed(baseline, mesh.networks(), budget)], shares)
+    if nearest is None:
+        raise ArchitectureError(_refusal(shares, budget))
+    return nearest
+
+
+def _refusal(shares: Shares, budget: Budget) -> str:
+    return (
+        f"budget: no network in the direction of {shares} costs {budget.factor:.4g}x the "
+        f"baseline's {budget.measure} within {budget.tolerance:.1%} under rounding "
+        f"{budget.rounding_name!r}; take another rounding, a larger baseline or another phi"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
@@ -40,7 +41,7 @@ class Member:
     name: str
     phi: float
     multipliers: Multipliers
-    architecture: Architecture
+    architecture: Architecture | Foreign
     cost: Cost
     dropout: float
     drop_connect: float
@@ -50,7 +51,7 @@ class Member:
 
 def family(
     coefficients: Coefficients,
-    baseline: Architecture,
+    baseline: Architecture | Foreign,
     *,
     mode: Mode = "matched",
     phis: Iterable[float] = range(8),
@@ -99,7 +100,7 @@ def rounding_of(mode: str, asked: str | Mapping[str, Any] | Rounding | None) -> 
         raise ArchitectureError(f"rounding: {error}") from error
 
 
-def _published(baseline: Architecture, number: float, rounding: Rounding) -> Member:
+def _published(baseline: Architecture | Foreign, number: float, rounding: Rounding) -> Member:
     name = f"b{number:g}"
     if name not in PUBLISHED:
         known = ", ".join(model.removeprefix("b") for model in PUBLISHED if model[0] == "b")
@@ -113,7 +114,7 @@ def _published(baseline: Architecture, number: float, rounding: Rounding) -> Mem
 
 
 def _exact(
-    baseline: Architecture, coefficients: Coefficients, phi: float, rounding: Rounding
+    baseline: Architecture | Foreign, coefficients: Coefficients, phi: float, rounding: Rounding
 ) -> Member:
     try:
         asked = coefficients.at(_finite(phi))
@@ -126,7 +127,7 @@ def _exact(
 
 
 def _matched(
-    baseline: Architecture,
+    baseline: Architecture | Foreign,
     coefficients: Coefficients,
     phi: float,
     rounding: Rounding,
@@ -152,8 +153,8 @@ def _member(
     name: str,
     phi: float,
     multipliers: Multipliers,
-    network: Architecture,
-    baseline: Architecture,
+    network: Architecture | Foreign,
+    baseline: Architecture | Foreign,
     dropout: float,
     *,
     deviation: float = 0.0,

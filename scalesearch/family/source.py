@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.architectures import Architecture, baseline
+from scalesearch.architectures import Architecture, Foreign
 from scalesearch.errors import ExperimentError
+from scalesearch.experiment import named_baseline, network_from, own_baseline
 from scalesearch.family.members import Mode
 from scalesearch.published import PAPER
 from scalesearch.rounding import Rounding, rounding_from
@@ -25,29 +26,29 @@ class Source:
     """Coefficients, the baseline they were found on, and how one would usually scale it by them."""
 
     coefficients: Coefficients
-    baseline: Architecture
+    baseline: Architecture | Foreign
     factor: float = 2.0
     rounding: Rounding | None = None
     mode: Mode = "matched"
 
 
-def read_source(source: str) -> Source:
+def read_source(source: str, on: Architecture | Foreign | None = None) -> Source:
     """``published``, ``ALPHA,BETA,GAMMA``, or the path of a ``coefficients.json``.
 
-    The baseline is the one that the file names, EfficientNet-B0 otherwise. Raises ExperimentError
-    that names the source and the rule it breaks.
+    The baseline is ``on``, or else the one that the file names, or else EfficientNet-B0. Raises
+    ExperimentError that names the source and the rule it breaks.
     """
     if source == "published":
-        return Source(PAPER, baseline("efficientnet_b0"), mode="published")
+        return Source(PAPER, on or named_baseline("efficientnet_b0"), mode="published")
     if re.fullmatch(r"[-+.\deE\s]*,[-+.\deE\s,]*", source):
-        return Source(_three_numbers(source), baseline("efficientnet_b0"))
+        return Source(_three_numbers(source), on or named_baseline("efficientnet_b0"))
     document = _read_json(Path(source))
     where = f"{source}: "
     budget = document.get("budget")
     budget = budget if isinstance(budget, Mapping) else {}
     return Source(
         _coefficients(document, where),
-        _baseline(document.get("baseline", {}), where),
+        on or _baseline(document.get("baseline", {}), where),
         factor=_number(budget, "factor", f"{where}budget.") if "factor" in budget else 2.0,
         rounding=_rounding(budget.get("rounding"), where),
     )
@@ -105,22 +106,25 @@ def _coefficients(document: Mapping[str, Any], where: str) -> Coefficients:
         raise ExperimentError(f"{where}{error}") from error
 
 
-def _baseline(spec: Any, where: str) -> Architecture:
+def _baseline(spec: Any, where: str) -> Architecture | Foreign:
     if not isinstance(spec, Mapping):
         raise ExperimentError(f"{where}baseline: need an object such as {{'width': 0.25}}")
-    known = {"name", *MULTIPLIERS, *COUNTS}
+    known = {"name", "network", *MULTIPLIERS, *COUNTS}
     if unknown := sorted(set(spec) - known):
         raise ExperimentError(
             f"{where}baseline: unknown key {', '.join(unknown)}; known are "
             f"{', '.join(sorted(known))}"
         )
-    given = {name: value for name, value in spec.items() if name != "name" and value is not None}
-    for name in given:
-        value = _number(spec, name, f"{where}baseline.")
-        if value <= 0 or (name in COUNTS and value != int(value)):
-            kind = "whole number" if name in COUNTS else "number"
-            raise ExperimentError(f"{where}baseline.{name}: need a {kind} above 0, got {value!r}")
-    return baseline(str(spec.get("name", "efficientnet_b0")), **given)
+    given = {name: value for name, value in spec.items() if value is not None}
+    name, network = given.pop("name", "efficientnet_b0"), given.pop("network", None)
+    for option in given:
+        value = _number(spec, option, f"{where}baseline.")
+        if value <= 0 or (option in COUNTS and value != int(value)):
+            kind = "whole number" if option in COUNTS else "number"
+            raise ExperimentError(f"{where}baseline.{option}: need a {kind} above 0, got {value!r}")
+    if network is not None:
+        return own_baseline(str(name), network_from(network, f"{where}baseline.network"), **given)
+    return named_baseline(str(name), **given)
 
 
 def _rounding(spec: Any, where: str) -> Rounding | None:

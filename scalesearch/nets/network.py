@@ -4,11 +4,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import overload
 
 from torch import Tensor, nn
 
+from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.nets.blocks import BLOCKS
+from scalesearch.nets.foreign import made
 from scalesearch.nets.layers import ACTIVATIONS, Layers
 
 
@@ -49,21 +52,35 @@ class Network(nn.Module):
         return logits_BK
 
 
+@overload
 def build(
     architecture: Architecture,
+    *,
+    dropout: float = ...,
+    drop_connect: float = ...,
+    norm_eps: float = ...,
+    norm_momentum: float = ...,
+) -> Network: ...
+@overload
+def build(architecture: Foreign) -> nn.Module: ...
+def build(
+    architecture: Architecture | Foreign,
     *,
     dropout: float = 0.0,
     drop_connect: float = 0.0,
     norm_eps: float = 1e-3,
     norm_momentum: float = 0.01,
-) -> Network:
+) -> nn.Module:
     """The network that an architecture describes, with PyTorch's default weights.
 
     ``drop_connect``: block i of N (from 0) drops its branch at the rate drop_connect * i / N.
     ``norm_momentum``: the weight of a new batch in the running statistics; TensorFlow's "0.99"
     is 0.01 here. See ``initialise`` for EfficientNet's own weights. Takes any input resolution;
     built under ``torch.device("meta")`` it costs no memory and draws no random numbers.
+    A foreign network is as its code makes it, where that may be run, and takes no options.
     """
+    if isinstance(architecture, Foreign):
+        return made(architecture)
     layers = Layers(
         norm=partial(nn.BatchNorm2d, eps=norm_eps, momentum=norm_momentum),
         activation=ACTIVATIONS[architecture.activation],

@@ -24,6 +24,7 @@ from scalesearch.environment import commit, environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.files import write_text
+from scalesearch.nets import code_allowed
 from scalesearch.records import write_records
 from scalesearch.scaling import Shares
 from scalesearch.search import ledger
@@ -81,15 +82,26 @@ def search(
     results: str | Path | None = None,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
+    allow_code: bool = False,
 ) -> pd.DataFrame:
     """Train everything the experiment asks for and return its records.
 
     ``results``: the search's own folder, by default ``results/<name>``; where this experiment was
-    begun there, it goes on. ``on_epoch`` is called after every epoch.
+    begun there, it goes on. ``on_epoch`` is called after every epoch. ``allow_code``: run the
+    code of a baseline ``module:factory``, which is refused otherwise.
 
     Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
     where the experiment cannot be run as it stands.
     """
+    with code_allowed(allow_code):
+        return _searched(experiment, results, on_epoch)
+
+
+def _searched(
+    experiment: Experiment,
+    results: str | Path | None,
+    on_epoch: Callable[[Progress], None] | None,
+) -> pd.DataFrame:
     path = Path(results) if results is not None else Path("results") / experiment.name
     device = chosen_device(experiment.device)
     dataset = lru_cache(maxsize=None)(partial(load, experiment.data))

@@ -14,7 +14,7 @@ import pandas as pd
 import sqlalchemy.exc
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from scalesearch.architectures import Architecture
+from scalesearch.architectures import Architecture, Foreign
 from scalesearch.architectures.fingerprint import from_json, to_json
 from scalesearch.errors import SearchError
 from scalesearch.records import table
@@ -120,7 +120,7 @@ def shares_of(trial: FrozenTrial) -> Shares:
     return Shares(*(trial.user_attrs["candidate"][axis] for axis in AXES))
 
 
-def architecture_of(trial: FrozenTrial) -> Architecture:
+def architecture_of(trial: FrozenTrial) -> Architecture | Foreign:
     """The network of a trial."""
     return from_json(trial.user_attrs["architecture"])
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from scalesearch.architectures import Architecture
+from scalesearch.architectures import Architecture, Foreign
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.isocost import (
     Candidate,
@@ -64,7 +64,7 @@ class Planned:
 class Space:
     """Where candidates come from: the iso-cost set, or whatever nominal coefficients give."""
 
-    baseline: Architecture
+    baseline: Architecture | Foreign
     budget: Budget
     candidates: tuple[Candidate, ...] = field(repr=False)
 
@@ -81,7 +81,7 @@ class Space:
         return nearest_candidate(self.candidates, asked.shares, without)
 
 
-def space(baseline: Architecture, budget: Budget) -> Space:
+def space(baseline: Architecture | Foreign, budget: Budget) -> Space:
     """The candidates of a budget. Raises ArchitectureError where there is none."""
     if budget.mode == "realised":
         return Space(baseline, budget, isocost(baseline, budget))
@@ -96,7 +96,9 @@ def space(baseline: Architecture, budget: Budget) -> Space:
     return Space(baseline, budget, tuple(found.values()))
 
 
-def _given(baseline: Architecture, asked: Coefficients, budget: Budget) -> Candidate | None:
+def _given(
+    baseline: Architecture | Foreign, asked: Coefficients, budget: Budget
+) -> Candidate | None:
     """What nominal coefficients give, or None where rounding takes them back to the baseline."""
     try:
         return nominal_candidate(baseline, asked.at(1.0), budget)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures import Architecture, Foreign
 from scalesearch.data import Dataset
 from scalesearch.recipe import Recipe
 
@@ -43,7 +43,7 @@ class Job:
     The recipe's schedule spans all its epochs, wherever a job stops.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Foreign
     recipe: Recipe
     seed: int
     fingerprint: str

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scalesearch.architectures import Foreign
+from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.data import Dataset, evaluation_batches, training_batches
-from scalesearch.errors import DataError, ScaleSearchError
-from scalesearch.nets import Network, build, initialise
+from scalesearch.errors import DataError, ScaleSearchError, SearchError
+from scalesearch.nets import build, initialise, made
 from scalesearch.training.checkpoint import restored, write_checkpoint
 from scalesearch.training.job import Epoch, Job, traits
 from scalesearch.training.optimisers import learning_rate, optimiser
@@ -82,7 +84,7 @@ def evaluated(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> t
 def _epoch(
     job: Job,
     dataset: Dataset,
-    network: Network,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     index: int,
     device: torch.device,
@@ -114,7 +116,7 @@ def _epoch(
 def _trained(
     job: Job,
     dataset: Dataset,
-    network: Network,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     index: int,
     device: torch.device,
@@ -157,21 +159,43 @@ def _total(parts: Sequence[Tensor]) -> float:
     return float(torch.stack(list(parts)).double().sum())
 
 
-def _initialised(job: Job, device: torch.device) -> Network:
+def _initialised(job: Job, device: torch.device) -> nn.Module:
     """The job's network on the device, built without a draw from the global generator."""
-    recipe = job.recipe
-    with torch.device("meta"):
-        network = build(
-            job.architecture,
-            dropout=recipe.dropout,
-            drop_connect=recipe.drop_connect,
-            norm_momentum=recipe.norm_momentum,
-        )
-    network.to_empty(device=device)
-    seed = stream(job.seed, "initialisation", job.fingerprint)
-    initialise(network, torch.Generator().manual_seed(seed), recipe.initialisation)
+    recipe, seed = job.recipe, stream(job.seed, "initialisation", job.fingerprint)
+    network: nn.Module
+    if isinstance(job.architecture, Foreign):
+        network = _foreign(job, job.architecture, seed).to(device)
+    else:
+        with torch.device("meta"):
+            network = build(
+                job.architecture,
+                dropout=recipe.dropout,
+                drop_connect=recipe.drop_connect,
+                norm_momentum=recipe.norm_momentum,
+            )
+        network.to_empty(device=device)
+        initialise(network, torch.Generator().manual_seed(seed), recipe.initialisation)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _foreign(job: Job, network: Foreign, seed: int) -> nn.Module:
+    """The network that the user's code makes, with the weights and the regularisation it brings.
+
+    Raises SearchError where the code has changed since the job was planned.
+    """
+    recipe = job.recipe
+    if recipe.dropout or recipe.drop_connect:
+        raise SearchError(
+            f"recipe: need dropout 0 and drop_connect 0 for {network}, whose code brings its own, "
+            f"got {recipe.dropout:g} and {recipe.drop_connect:g}"
+        )
+    if (now := fingerprint(network)) != job.fingerprint:
+        raise SearchError(
+            f"network {job.fingerprint}: its code now makes another ({now}) of {network}; put the "
+            "code back, or search in another folder"
+        )
+    return made(network, seed)
 
 
 @contextmanager

@@ -1,0 +1,207 @@
+"""Networks that a user's own code makes: making them, counting them, telling them apart.
+
+Code from a file runs only within ``code_allowed``. A count is kept in the user's cache under a hash
+of what the network is and of the sources that make it, so that a changed ``forward`` is counted
+anew and nothing is counted twice.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
+
+from scalesearch.architectures.cost import Cost
+from scalesearch.architectures.foreign import Foreign, Inspected, inspected_by, permitted
+from scalesearch.errors import ArchitectureError
+from scalesearch.files import user_cache
+
+SIGNATURE = "(depth, width, resolution, num_classes)"
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+VERSION = 1
+"""Of fingerprints and kept counts."""
+
+
+@contextmanager
+def code_allowed(allowed: bool = True) -> Iterator[None]:
+    """Within the block, networks named ``module:factory`` may be made, which runs their code.
+
+    The working directory can then be imported from, as under ``python -m``. ``allowed=False``
+    changes nothing.
+    """
+    if not allowed:
+        yield
+        return
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    with inspected_by(_inspected):
+        yield
+
+
+def made(network: Foreign, seed: int | None = None) -> nn.Module:
+    """The network, with the weights that its code gives it under a seed (None: any weights).
+
+    The caller's random stream is left as it was. Raises ArchitectureError, naming the factory,
+    where code may not be run or does not give a network.
+    """
+    permitted(network)
+    factory = _factory(network.factory)
+    asked = asdict(network)
+    del asked["factory"]
+    takes = inspect.signature(factory).parameters
+    if "in_channels" not in takes:
+        del asked["in_channels"]
+    try:
+        inspect.signature(factory).bind(**asked)
+    except TypeError as error:
+        raise ArchitectureError(
+            f"baseline {network.factory}: need a callable of {SIGNATURE}, by these names, and of "
+            f"in_channels if it likes, got ({', '.join(takes)}): {error}"
+        ) from error
+    with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        module = _guarded(network, "the factory", lambda: factory(**asked))
+    if not isinstance(module, nn.Module):
+        raise ArchitectureError(
+            f"baseline {network.factory}: need a torch.nn.Module from the factory, got {module!r}"
+        )
+    return module
+
+
+@cache
+def _inspected(network: Foreign) -> Inspected:
+    try:
+        with torch.device("meta"):
+            module = made(network)
+    except ArchitectureError:  # code that reads a tensor's values, or is at fault anywhere
+        module = made(network).to("meta")
+    name = _fingerprint(network, module)
+    kept = user_cache() / "counts" / f"{name}-{_sources(network, module)}.json"
+    with suppress(OSError, ValueError, TypeError):
+        return Inspected(Cost(**json.loads(kept.read_text(encoding="utf-8"))), name)
+    cost = _counted(network, module)
+    with suppress(OSError):  # a cache that cannot be written costs time, not the answer
+        _keep(kept, json.dumps(asdict(cost)))
+    return Inspected(cost, name)
+
+
+def _fingerprint(network: Foreign, module: nn.Module) -> str:
+    """Sixteen hexadecimal digits for the factory, the pixels, every parameter's and buffer's name
+    and shape, and every layer as it prints itself (strides and kernels, which shapes do not tell).
+    """
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    document = [
+        VERSION,
+        network.factory,
+        network.resolution,
+        network.in_channels,
+        [(name, list(tensor.shape)) for name, tensor in tensors],
+        re.sub(r" at 0x[0-9a-f]+", "", repr(module)),
+    ]
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+
+
+def _sources(network: Foreign, module: nn.Module) -> str:
+    """A hash of the files that the network's classes and its factory are written in."""
+    names = {type(part).__module__ for part in module.modules()}
+    names.add(network.factory.partition(":")[0])
+    files = {getattr(sys.modules[name], "__file__", None) for name in names if name in sys.modules}
+    digest = hashlib.sha256(torch.__version__.encode())
+    for file in sorted(filter(None, files)):
+        digest.update(_content(file))
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _content(file: str) -> bytes:
+    """As it is when it is first asked for: Python reads a module once, too."""
+    return hashlib.sha256(Path(file).read_bytes()).digest()
+
+
+def _counted(network: Foreign, module: nn.Module) -> Cost:
+    """One image through the network on the meta device, which computes shapes alone; where the
+    code needs values, on the CPU."""
+    try:
+        macs, activations = _forward(network, module, "meta")
+    except ArchitectureError:
+        macs, activations = _forward(network, made(network), "cpu")
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(macs, params, activations)
+
+
+def _forward(network: Foreign, module: nn.Module, device: str) -> tuple[int, int]:
+    """Multiply-adds (half of what torch's counter counts) and outputs of convolutions and linear
+    layers. The module is of no use afterwards."""
+    outputs: list[int] = []
+
+    def note(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+        outputs.append(output.numel())
+
+    for layer in module.modules():
+        if isinstance(layer, _ConvNd | nn.Linear):
+            layer.register_forward_hook(note)
+        elif type(layer) in NORMS:  # free, and on the meta device most of a forward pass's time
+            layer.forward = nn.Identity().forward
+    shape = (1, network.in_channels, network.resolution, network.resolution)
+    counter = FlopCounterMode(display=False)
+    on_device = torch.device(device) if device == "meta" else nullcontext()
+    with torch.no_grad(), on_device, torch.random.fork_rng(devices=[]), counter:
+        image_BCHW = torch.zeros(shape)
+        logits_BK = _guarded(network, "its network", lambda: module.eval()(image_BCHW))
+    if not isinstance(logits_BK, Tensor) or logits_BK.shape != (1, network.num_classes):
+        got = tuple(logits_BK.shape) if isinstance(logits_BK, Tensor) else type(logits_BK).__name__
+        raise ArchitectureError(
+            f"baseline {network.factory}: need logits of shape (1, {network.num_classes}) for one "
+            f"image, got {got}"
+        )
+    return counter.get_total_flops() // 2, sum(outputs)
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    module_name, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # whatever a module's code raises when it is run
+        raise ArchitectureError(
+            f"baseline {name}: cannot be imported from {os.getcwd()} or the installed packages: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not callable(factory):
+        raise ArchitectureError(f"baseline {name}: need a callable of {SIGNATURE}, got {factory!r}")
+    return factory  # type: ignore[no-any-return]
+
+
+def _guarded(network: Foreign, what: str, run: Callable[[], Any]) -> Any:
+    """An error in the user's code is the user's to mend; it is the cause of ours."""
+    try:
+        return run()
+    except Exception as error:
+        asked = ", ".join(f"{k}={v}" for k, v in asdict(network).items() if k != "factory")
+        raise ArchitectureError(
+            f"baseline {network.factory}: {what} raised {type(error).__name__}: {error} (asked for "
+            f"{asked})"
+        ) from error
+
+
+def _keep(path: Path, text: str) -> None:
+    """Whole or not at all, also where several processes count the same network."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(name, path)
