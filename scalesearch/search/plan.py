@@ -85,6 +85,7 @@ def space(baseline: Architecture | Foreign, budget: Budget) -> Space:
     """The candidates of a budget. Raises ArchitectureError where there is none."""
     if budget.mode == "realised":
         return Space(baseline, budget, isocost(baseline, budget))
+    budget.spent(baseline)  # what cannot be counted at all is refused here, and not passed over
     directions = (cell.asked for cell in lattice(NOMINAL_MESH, budget.factor))
     given = (_given(baseline, asked, budget) for asked in directions)
     found = {candidate.fingerprint: candidate for candidate in given if candidate is not None}

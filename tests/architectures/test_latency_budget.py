@@ -4,14 +4,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0
+from scalesearch.architectures import Architecture, Foreign, Stage, cost, efficientnet_b0
 from scalesearch.architectures.budget import Budget, Limits
 from scalesearch.architectures.grid import grid_around
 from scalesearch.architectures.isocost import AxisWarning, isocost, nominal_candidate
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
 from scalesearch.architectures.scale import with_parts
+from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import ROUNDINGS, Multipliers
+from scalesearch.search.plan import space
 
 TINY = Architecture(
     stem=8,
@@ -105,3 +107,10 @@ def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
         ValueError, match=r"^latency: need a latency model .*`scalesearch calibrate"
     ):
         Budget(**asks)
+
+
+@pytest.mark.parametrize("mode", ["realised", "nominal"])
+def test_the_latency_of_a_network_made_by_code_is_refused_with_what_to_do(mode):
+    budget = Budget(measure="latency", latency=MODEL, mode=mode)
+    with pytest.raises(ArchitectureError, match=r"some\.module:factory: latency .* as YAML"):
+        space(Foreign(factory="some.module:factory"), budget)
