@@ -78,7 +78,7 @@ def test_a_spec_that_cannot_be_is_refused_by_name(bad, message):
 
 
 def test_all_problems_of_a_spec_are_told_at_once():
-    with pytest.raises(ValueError, match=r"profile: .*; divisr: .*; floor: "):
+    with pytest.raises(ValueError, match=r"profile: .*\ndivisr: .*\nfloor: "):
         rounding_from({"profile": "x", "divisr": 4, "floor": "no"})
 
 

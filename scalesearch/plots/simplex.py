@@ -121,7 +121,7 @@ def simplex(records: pd.DataFrame, *, epoch: int | None = None) -> SimplexData:
 def simplex_figure(data: SimplexData, width: float = COLUMN) -> Figure:
     """The whole figure in the house style, ``width`` inches wide."""
     with style():
-        drawn = figure(width, 0.62 * width + 1.25)
+        drawn = figure(width, 0.62 * width + 1.35)
         plot_simplex(data, drawn.add_subplot())
     return drawn
 

@@ -33,7 +33,7 @@ def test_a_budget_that_cannot_be_is_refused_by_name(bad, message):
 
 
 def test_all_problems_of_a_budget_are_told_at_once():
-    with pytest.raises(ValueError, match=r"factor: .*; tolerance: "):
+    with pytest.raises(ValueError, match=r"factor: .*\ntolerance: "):
         Budget(factor=-1, tolerance=2)
 
 

@@ -33,7 +33,12 @@ def row(candidate, seed, accuracy, shares):
 def folder(tmp_path):
     (tmp_path / "a").mkdir()
     experiment = experiment_from(
-        {"name": "x", "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1}}
+        {
+            "name": "x",
+            "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1},
+            "recipe": {"epochs": 1},
+            "search": {"seeds": 2},
+        }
     )
     write_experiment(tmp_path / "a" / "experiment.yaml", experiment)
     (tmp_path / "a" / "environment.json").write_text(json.dumps(ENVIRONMENT))
