@@ -1,20 +1,17 @@
-"""One YAML file -> one Experiment; the only user of pydantic.
+"""One YAML file -> one Experiment.
 
 Everything a search needs is in the file, and everything wrong with it is told at once, each
 problem with its dotted path.
 """
 
 import dataclasses
-import difflib
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from scalesearch.architectures import BASELINES, Architecture, Foreign, baseline
 from scalesearch.architectures.baselines import Baseline
@@ -24,11 +21,11 @@ from scalesearch.errors import ArchitectureError, ExperimentError
 from scalesearch.files import write_text
 from scalesearch.recipe import PRESETS, Recipe
 from scalesearch.rounding import rounding_from
+from scalesearch.validation import checked, hint
 from scalesearch.yaml_files import read_yaml, yaml_value
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
-Checked = TypeVar("Checked")
 PLANNED = ("lattice", "cartesian")
 
 
@@ -62,7 +59,7 @@ class BaselineSpec:
             if self.name in BASELINES:
                 problems.append(f"name: need a name of its own for a network, got {self.name!r}")
         elif self.name not in BASELINES and not names_factory(self.name):
-            problems.append(f"name: unknown baseline {self.name!r}; {_hint(self.name, BASELINES)}")
+            problems.append(f"name: unknown baseline {self.name!r}; {hint(self.name, BASELINES)}")
         _refuse(problems)
 
     def build(self, **known: int) -> Architecture | Foreign:
@@ -227,7 +224,7 @@ def own_baseline(name: str, network: Architecture, **options: Any) -> Architectu
 
 def network_from(document: Any, where: str) -> Architecture:
     """The network whose fields, and whose stages' fields, a mapping spells out."""
-    return _checked(Architecture, document, where, [])
+    return checked(Architecture, document, where, [])
 
 
 def is_network_file(path: str | Path) -> bool:
@@ -247,24 +244,7 @@ def experiment_from(document: Any, where: str = "experiment") -> Experiment:
     if isinstance(document, Mapping):
         document = _with_network(_with_preset(document, problems))
         document = _with_rounding(document, problems)
-    return _checked(Experiment, document, where, problems)
-
-
-def _checked(kind: type[Checked], document: Any, where: str, problems: list[str]) -> Checked:
-    """What a mapping describes, or all that is wrong with it, beside the problems known before."""
-    if not isinstance(document, Mapping):
-        raise ExperimentError(f"{where}: need a mapping of keys to values, got {document!r}")
-    problems.extend(_unknown_keys(kind, document))
-    try:
-        # As JSON, where strict means what a person expects: no text for a number, no `true` for 1.
-        text = json.dumps(document, default=str)
-        described = TypeAdapter(kind).validate_json(text, strict=True)
-    except ValidationError as error:
-        problems.extend(_validation_problems(error))
-    if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise ExperimentError(f"{where}: {_count(problems)} to mend:\n{lines}")
-    return described
+    return checked(Experiment, document, where, problems)
 
 
 def to_document(experiment: Experiment) -> dict[str, Any]:
@@ -314,7 +294,7 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
     preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
     if isinstance(preset, str) and preset in PRESETS:
         return {**document, "recipe": {**dataclasses.asdict(PRESETS[preset]), **rest}}
-    problems.append(f"recipe.preset: unknown {preset!r}; {_hint(preset, PRESETS)}")
+    problems.append(f"recipe.preset: unknown {preset!r}; {hint(preset, PRESETS)}")
     return {**document, "recipe": rest}
 
 
@@ -344,53 +324,9 @@ def _with_network(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
 
 
-def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for key, value in document.items():
-        if key not in hints:
-            yield f"{path}{key}: unknown key; {_hint(key, hints)}"
-        else:
-            part = _dataclass_in(hints[key])
-            many = isinstance(value, list)
-            for index, item in enumerate(value if many else [value]):
-                if part is not None and isinstance(item, Mapping):
-                    place = f"{path}{key}.{index}." if many else f"{path}{key}."
-                    yield from _unknown_keys(part, item, place)
-
-
-def _dataclass_in(hint: Any) -> type | None:
-    """The dataclass that a hint is, or that it allows or holds."""
-    parts = (hint, *get_args(hint))
-    return next((p for p in parts if isinstance(p, type) and dataclasses.is_dataclass(p)), None)
-
-
-def _validation_problems(error: ValidationError) -> Iterator[str]:
-    """pydantic's problems as ``dotted.path: rule, got value``."""
-    for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"]
-        if problem["type"] == "value_error":
-            prefix = f"{path}." if path else ""
-            for rule in message.removeprefix("Value error, ").splitlines():
-                yield f"{path}: {rule}" if path and rule.startswith("need ") else f"{prefix}{rule}"
-        elif problem["type"] == "literal_error":
-            known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            yield f"{path}: unknown {problem['input']!r}; {_hint(problem['input'], known)}"
-        elif problem["type"] == "missing":
-            yield f"{path}: this key is required"
-        else:
-            yield f"{path}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
-
-
 def _refuse(problems: Iterator[str] | list[str]) -> None:
     if found := list(problems):
         raise ValueError("\n".join(found))
-
-
-def _hint(word: object, known: Iterable[str]) -> str:
-    known = sorted(known)
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
 def _given(spec: BaselineSpec) -> dict[str, Any]:
@@ -410,7 +346,3 @@ def _flat(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value
-
-
-def _count(problems: list[str]) -> str:
-    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
