@@ -21,7 +21,7 @@ from scalesearch.family import (
     write_family,
 )
 from scalesearch.fvcore_count import fvcore_macs
-from scalesearch.published import PAPER
+from scalesearch.published import PAPER, SCHEMES
 from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers, Shares
 
 B0 = efficientnet_b0()
@@ -282,3 +282,10 @@ def test_phis_are_a_range_or_a_list():
     for text in ("3..0", "a..b", "", "1,,2"):
         with pytest.raises(ExperimentError, match="--phi: need a range"):
             parse_phis(text)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_known_scheme_is_a_source(scheme):
+    origin = read_source(scheme)
+    assert origin.coefficients == SCHEMES[scheme].coefficients(2.0)
+    assert origin.mode == "matched"

@@ -133,7 +133,7 @@ def isocost(
 def family(
     source: Annotated[
         str,
-        typer.Argument(help="published, a coefficients.json, or ALPHA,BETA,GAMMA."),
+        typer.Argument(help="published, a scheme (paper, uniform, fast, ...), a file, or A,B,C."),
     ],
     mode: Annotated[str | None, typer.Option(help="published, exact or matched.")] = None,
     phi: Annotated[str, typer.Option(help="A range 0..7, or a list 0,0.5,1.")] = "0..7",

@@ -12,7 +12,7 @@ from scalesearch.architectures import Architecture, Foreign
 from scalesearch.errors import ExperimentError
 from scalesearch.experiment import named_baseline, network_from, own_baseline
 from scalesearch.family.members import Mode
-from scalesearch.published import PAPER
+from scalesearch.published import PAPER, SCHEMES
 from scalesearch.rounding import Rounding, rounding_from
 from scalesearch.scaling import Coefficients
 
@@ -33,13 +33,16 @@ class Source:
 
 
 def read_source(source: str, on: Architecture | Foreign | None = None) -> Source:
-    """``published``, ``ALPHA,BETA,GAMMA``, or the path of a ``coefficients.json``.
+    """``published``, a scheme (``published.SCHEMES``), ``ALPHA,BETA,GAMMA``, or the path of a
+    ``coefficients.json``.
 
     The baseline is ``on``, or else the one that the file names, or else EfficientNet-B0. Raises
     ExperimentError that names the source and the rule it breaks.
     """
     if source == "published":
         return Source(PAPER, on or named_baseline("efficientnet_b0"), mode="published")
+    if source in SCHEMES:
+        return Source(SCHEMES[source].coefficients(), on or named_baseline("efficientnet_b0"))
     if re.fullmatch(r"[-+.\deE\s]*,[-+.\deE\s,]*", source):
         return Source(_three_numbers(source), on or named_baseline("efficientnet_b0"))
     document = _read_json(Path(source))
