@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,20 +31,20 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
         yield _Lines()
         return
     bar = Bar(
-        TextColumn("{task.percentage:>3.0f}%"),
         BarColumn(bar_width=30),
-        TextColumn("{task.completed}/{task.total} epochs   {task.fields[text]}"),
+        TextColumn("{task.percentage:>3.0f}%   {task.completed}/{task.total} epochs"),
         console=console,
-        transient=True,
     )
-    with bar:
+    below = Text()
+    with Live(Group(bar, below), console=console, transient=True):
         task: TaskID | None = None
 
         def update(progress: "Progress") -> None:
             nonlocal task
             if task is None:
-                task = bar.add_task("search", total=progress.epochs_total, text="")
-            bar.update(task, completed=progress.epochs_done, text=line(progress))
+                task = bar.add_task("search", total=progress.epochs_total)
+            bar.update(task, completed=progress.epochs_done)
+            below.plain = line(progress)
 
         yield update
 
