@@ -42,17 +42,6 @@ def finished(experiment, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(capsys):
-    def command(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return command
-
-
 def test_a_search_leaves_all_that_is_promised(finished):
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert names >= {

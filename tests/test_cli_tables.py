@@ -4,21 +4,6 @@ import sys
 
 import pytest
 
-from scalesearch.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def command(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return command
-
 
 @pytest.fixture
 def run_json(run):

@@ -8,7 +8,6 @@ import yaml
 
 from scalesearch.architectures import efficientnet_b0, scaled
 from scalesearch.architectures.latency_model import LatencyModel, latency_document
-from scalesearch.cli import main
 from scalesearch.errors import ArchitectureError, ExperimentError
 from scalesearch.experiment import experiment_from, read_experiment, write_experiment
 from scalesearch.latency import calibration
@@ -23,17 +22,6 @@ MODEL = LatencyModel(
     seconds_per_block=2e-4,
     overhead_seconds=1e-3,
 )
-
-
-@pytest.fixture
-def run(capsys):
-    def command(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return command
 
 
 @pytest.fixture

@@ -62,6 +62,19 @@ def test_a_lattice_trains_each_network_once_and_references_share_its_corners(rea
     assert corner.candidate.shares.distance(Shares(1, 0, 0)) < 1e-9
 
 
+@pytest.mark.filterwarnings(
+    "ignore::scalesearch.architectures.isocost.AxisWarning",
+    "ignore::scalesearch.search.plan.StrayWarning",
+)
+def test_where_candidates_are_few_each_lattice_cell_takes_one_of_its_own():
+    poor = efficientnet_b0(width=0.25, resolution=16, stem_stride=1, num_classes=10)
+    where = space(poor, Budget())
+    cells = list(lattice(4, 2.0))
+    assert len({where.candidate(cell.asked).fingerprint for cell in cells}) < len(cells)
+    planned = plan(SearchSpec(sampler="lattice", step=4), where)
+    assert sum("searched" in item.role.split("+") for item in planned) == len(cells)
+
+
 def test_every_planned_network_is_within_the_tolerance(realised):
     for item in plan(SearchSpec(sampler="lattice", step=5), realised):
         assert abs(item.candidate.factor / 2 - 1) <= 0.02
