@@ -19,7 +19,8 @@ from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.foreign import names_factory
 from scalesearch.errors import ArchitectureError, ExperimentError
 from scalesearch.files import write_text
-from scalesearch.recipe import PRESETS, Recipe
+from scalesearch.presets import PRESETS, preset_document
+from scalesearch.recipe import Recipe
 from scalesearch.rounding import rounding_from
 from scalesearch.validation import checked, hint
 from scalesearch.yaml_files import read_yaml, yaml_value
@@ -293,9 +294,19 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
         return dict(document)
     preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
     if isinstance(preset, str) and preset in PRESETS:
-        return {**document, "recipe": {**dataclasses.asdict(PRESETS[preset]), **rest}}
+        return {**document, "recipe": _merged(preset_document(preset), rest)}
     problems.append(f"recipe.preset: unknown {preset!r}; {hint(preset, PRESETS)}")
     return {**document, "recipe": rest}
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings; where both hold a key, ``over`` changes it, or a part of it."""
+    both = {
+        key: _merged(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, Mapping) and isinstance(under.get(key), Mapping)
+    }
+    return {**under, **over, **both}
 
 
 def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:

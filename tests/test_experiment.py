@@ -12,7 +12,8 @@ from scalesearch.experiment import (
     to_document,
     write_experiment,
 )
-from scalesearch.recipe import PRESETS, Recipe
+from scalesearch.presets import preset
+from scalesearch.recipe import Recipe
 
 SHIPPED = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
 
@@ -47,7 +48,7 @@ def test_a_written_experiment_is_read_back_the_same(tmp_path):
 def test_a_preset_is_a_start_that_can_be_changed():
     recipe = experiment_from({"name": "x", "recipe": {"preset": "fast", "epochs": 9}}).recipe
     assert recipe.epochs == 9
-    assert recipe.learning_rate == PRESETS["fast"].learning_rate
+    assert recipe.learning_rate == preset("fast").learning_rate
     assert "preset" not in to_document(experiment_from({"name": "x"}))["recipe"]
 
 

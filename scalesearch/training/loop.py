@@ -132,8 +132,8 @@ def _trained(
         resolution=job.architecture.resolution,
         mean=dataset.mean,
         std=dataset.std,
-        crop=recipe.crop,
-        flip=dataset.mirrors if recipe.flip is None else recipe.flip,
+        crop=recipe.augmentation.crop,
+        flip=dataset.mirrors if recipe.augmentation.flip is None else recipe.augmentation.flip,
         generator=torch.Generator().manual_seed(stream(job.seed, "data", index)),
         device=device,
     )

@@ -5,7 +5,7 @@ import torch
 
 from scalesearch.architectures import Architecture, Stage, fingerprint
 from scalesearch.data import Dataset, Split
-from scalesearch.recipe import Recipe
+from scalesearch.recipe import Augmentation, Recipe
 from scalesearch.training import Job
 
 
@@ -50,7 +50,7 @@ def job(architecture: Architecture) -> Job:
         epochs=3,
         batch_size=16,
         learning_rate=0.05,
-        crop=0.125,
+        augmentation=Augmentation(crop=0.125),
         dropout=0.2,
         drop_connect=0.5,
         threads=1,

@@ -1,0 +1,126 @@
+"""Everything about one training run except architecture, data and seed."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from scalesearch.recipe.augmentation import Augmentation
+from scalesearch.recipe.checks import Check, refuse
+from scalesearch.recipe.progressive import Progressive
+
+Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule: TypeAlias = Literal["cosine", "constant", "exponential", "step", "plateau"]
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16", "mixed"]
+"""``mixed``: bfloat16 for 1x1 convolutions, linear layers and elementwise work, float32 for
+depthwise convolutions, whose bfloat16 form is slow on a CPU. ``auto``: float32 on the CPU,
+bfloat16 on CUDA."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained; part of a job's identity (see ``training.job``).
+
+    *Optimiser.* ``momentum`` is beta1 of Adam and AdamW; ``rmsprop_decay`` the memory of
+    RMSProp's mean square; ``optimizer_eps`` None takes 1e-8, and 1e-3 for RMSProp, as the paper
+    does. ``weight_decay`` spares biases and normalisation. ``clip_norm``: greatest norm of all
+    gradients together. ``ema``: decay of the averaged weights, which are the ones validated.
+    ``micro_batch``: images in one forward pass where the whole batch does not fit; gradients are
+    accumulated, and batch norm sees the micro-batch.
+
+    *Learning rate.* ``learning_rate`` is for ``learning_rate_batch`` images a step (None: for this
+    recipe's batch) and scaled in proportion to ``batch_size``; it is reached after
+    ``warmup_epochs`` (may be fractional). ``cosine`` brings it to zero at ``epochs``;
+    ``exponential`` multiplies it by ``decay_rate`` every ``decay_epochs``, evenly over the steps,
+    or once an epoch (``decay_per``); ``step`` the same in one leap every ``decay_epochs``;
+    ``plateau`` when the validation loss has not fallen for more than ``plateau_patience`` epochs.
+    ``learning_rate_rule``: how the rate follows the network's shape (see ``training.shape``).
+
+    *Regularisation.* ``dropout`` acts before the classifier; ``drop_connect`` is the drop rate of
+    the last residual block, rising linearly from zero; ``regularisation: scaled`` lets dropout
+    grow with the network as the published family's does. ``patience``: stop when the validation
+    accuracy has not risen for this many epochs, and go back to the weights of the best one.
+
+    *Network.* ``norm_momentum``: the weight of a new batch in the running statistics of batch
+    norm; the papers' 0.01 remembers the first weights throughout the few hundred steps of a proxy.
+    ``initialisation`` and ``residual``: see ``nets.initialise``.
+
+    *Evaluation.* Images larger than the network's input are shown as their centre, enlarged
+    ``evaluation_zoom`` times; ``evaluation_scale``: side of the validation images as a multiple of
+    the network's resolution.
+
+    ``threads``: CPU threads of one run; sums are split by thread, so that another number changes
+    the last bits.
+    """
+
+    epochs: int = 3
+    batch_size: int = 64
+    micro_batch: int | None = None
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = True
+    rmsprop_decay: float = 0.9
+    optimizer_eps: float | None = None
+    weight_decay: float = 5e-4
+    clip_norm: float | None = None
+    ema: float | None = None
+    learning_rate: float = 0.1
+    learning_rate_batch: int | None = None
+    learning_rate_rule: Literal["fixed", "depth", "tuned"] = "fixed"
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 0.5
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    decay_per: Literal["step", "epoch"] = "step"
+    plateau_patience: int = 2
+    patience: int | None = None
+    label_smoothing: float = 0.1
+    dropout: float = 0.0
+    drop_connect: float = 0.0
+    regularisation: Literal["fixed", "scaled"] = "fixed"
+    norm_momentum: float = 0.1
+    initialisation: Literal["tf", "fan_in"] = "tf"
+    residual: Literal["tf", "zero", "scaled"] = "tf"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    progressive: Progressive = field(default_factory=Progressive)
+    evaluation_zoom: float = 1.14
+    evaluation_scale: float = 1.0
+    precision: Precision = "auto"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        refuse(self, *self._checks())
+
+    def _checks(self) -> list[Check]:
+        def positive(value: float | None) -> bool:
+            return value is None or 0 < value < math.inf
+
+        micro = self.micro_batch
+        return [
+            Check("epochs", self.epochs >= 1, "at least 1"),
+            Check("batch_size", self.batch_size >= 1, "at least 1"),
+            Check(
+                "micro_batch",
+                micro is None or (micro >= 1 and self.batch_size % micro == 0),
+                f"a divisor of batch_size ({self.batch_size})",
+            ),
+            Check("learning_rate", 0 < self.learning_rate < math.inf, "a rate above 0"),
+            Check("learning_rate_batch", positive(self.learning_rate_batch), "at least 1"),
+            Check("momentum", 0 <= self.momentum < 1, "0 <= momentum < 1"),
+            Check("rmsprop_decay", 0 <= self.rmsprop_decay < 1, "0 <= rmsprop_decay < 1"),
+            Check("optimizer_eps", positive(self.optimizer_eps), "a number above 0"),
+            Check("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
+            Check("clip_norm", positive(self.clip_norm), "a norm above 0"),
+            Check("ema", self.ema is None or 0 < self.ema < 1, "0 < ema < 1"),
+            Check("warmup_epochs", 0 <= self.warmup_epochs <= self.epochs, "0 to epochs"),
+            Check("decay_rate", 0 < self.decay_rate <= 1, "0 < decay_rate <= 1"),
+            Check("decay_epochs", 0 < self.decay_epochs < math.inf, "a number above 0"),
+            Check("plateau_patience", self.plateau_patience >= 0, "at least 0"),
+            Check("patience", self.patience is None or self.patience >= 1, "at least 1"),
+            Check("label_smoothing", 0 <= self.label_smoothing < 1, "0 <= label_smoothing < 1"),
+            Check("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
+            Check("drop_connect", 0 <= self.drop_connect < 1, "0 <= drop_connect < 1"),
+            Check("norm_momentum", 0 < self.norm_momentum <= 1, "0 < norm_momentum <= 1"),
+            Check("evaluation_zoom", 1 <= self.evaluation_zoom <= 2, "1 to 2"),
+            Check("evaluation_scale", 0.25 <= self.evaluation_scale <= 4, "0.25 to 4"),
+            Check("threads", self.threads >= 1, "at least 1"),
+        ]
