@@ -3,6 +3,6 @@
 from scalesearch.training.job import Epoch, Job, identity
 from scalesearch.training.loop import TrainingDiverged, train
 from scalesearch.training.optimisers import learning_rate
-from scalesearch.training.streams import stream
+from scalesearch.streams import stream
 
 __all__ = ["Epoch", "Job", "TrainingDiverged", "identity", "learning_rate", "stream", "train"]

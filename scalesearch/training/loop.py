@@ -18,7 +18,7 @@ from scalesearch.nets import build, initialise, made
 from scalesearch.training.checkpoint import restored, write_checkpoint
 from scalesearch.training.job import Epoch, Job, traits
 from scalesearch.training.optimisers import learning_rate, optimiser
-from scalesearch.training.streams import stream
+from scalesearch.streams import stream
 
 EVALUATION_BATCH = 256
 

@@ -1,6 +1,6 @@
 """Streams of chance are named by their purpose."""
 
-from scalesearch.training import stream
+from scalesearch.streams import stream
 
 
 def test_a_stream_is_the_same_for_ever() -> None:
