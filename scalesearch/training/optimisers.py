@@ -1,41 +1,92 @@
-"""How weights change: the optimiser of a recipe, and its learning rate as a pure function."""
+"""How weights change: the optimiser of a recipe, its rate, and the norm of its gradients."""
 
-import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scalesearch.recipe import Recipe
+from scalesearch.training.rmsprop import RMSpropTF
+from scalesearch.training.schedules import full_rate, learning_rate
+
+__all__ = ["RMSpropTF", "clipped", "learning_rate", "optimiser", "set_rate"]
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW with ``momentum`` as its beta1.
+    """The recipe's optimiser of a network that is on its device.
 
-    Weight decay acts on the weights of convolutions and of the classifier; biases and
-    normalisation (all the parameters of one axis) are spared. ``learning_rate`` sets each
-    step's rate.
+    Weight decay acts on the weights of convolutions and of linear layers; biases and
+    normalisation (all the parameters of one axis) are spared. ``set_rate`` sets each step's rate.
+    A CUDA graph can capture any step, the first one too: on CUDA the rate is a tensor, and all
+    state exists from the start, with the values that a first step would give it.
     """
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate, momentum = recipe.learning_rate, recipe.momentum
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, betas=(momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    device = parameters[0].device
+    graphed = device.type == "cuda"
+    rate = torch.tensor(full_rate(recipe), device=device) if graphed else full_rate(recipe)
+    made = _made(groups, recipe, rate, graphed)
+    if graphed:
+        made.register_load_state_dict_post_hook(_rate_on_device)
+    return made
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of a step, counted from 0 over the whole run of ``recipe.epochs``.
+def _made(
+    groups: list[dict[str, Any]], recipe: Recipe, rate: float | Tensor, graphed: bool
+) -> torch.optim.Optimizer:
+    momentum = recipe.momentum
+    eps = recipe.optimizer_eps or (1e-3 if recipe.optimizer == "rmsprop" else 1e-8)
+    match recipe.optimizer:
+        case "sgd":
+            nesterov = recipe.nesterov and momentum > 0
+            sgd = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
+            return _started(sgd, "momentum_buffer") if momentum else sgd
+        case "adam" | "adamw":
+            kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+            betas = (momentum, 0.999)
+            adam = kind(groups, lr=rate, betas=betas, eps=eps, fused=True, capturable=graphed)
+            return _started(adam, "exp_avg", "exp_avg_sq", counted=True)
+        case "rmsprop":
+            decay = recipe.rmsprop_decay
+            return RMSpropTF(groups, rate, decay=decay, momentum=momentum, eps=eps)
 
-    Rises linearly, from one part of the warm-up and not from zero, then stays or falls on a
-    half cosine (arXiv:1608.03983) that reaches zero where one step more would be taken.
+
+def _started(
+    optimizer: torch.optim.Optimizer, *zeros: str, counted: bool = False
+) -> torch.optim.Optimizer:
+    """The optimiser with state of these names at zero, and of Adam's the count of steps."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            state = {name: torch.zeros_like(weight) for name in zeros}
+            count = {"step": torch.zeros((), device=weight.device)} if counted else {}
+            optimizer.state[weight] = count | state
+    return optimizer
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next steps, in place where it is a tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def clipped(parameters: Iterable[Tensor], norm: float) -> Tensor:
+    """Shrink all gradients together to at most this norm, in place; the norm they had.
+
+    Nothing waits for the device: a norm that is not finite makes all gradients so, and the loss
+    of the next step shows it.
     """
-    warmup = recipe.warmup_epochs * steps_per_epoch
-    if step + 1 <= warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    progress = max(0.0, step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return torch.nn.utils.clip_grad_norm_(parameters, norm, error_if_nonfinite=False)
+
+
+def _rate_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """A checkpoint brings the rate as a tensor of the CPU, which a CUDA graph could not read."""
+    device = optimizer.param_groups[0]["params"][0].device
+    for group in optimizer.param_groups:
+        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(device)
