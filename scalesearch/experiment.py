@@ -87,7 +87,8 @@ class DataSpec:
     on where the source has no validation images of its own. ``pixels``: side of the square the
     images are stored at; None keeps them as they are where all are equal squares, and takes the
     smallest short side where they are not. ``skip_corrupt``: leave unreadable images out instead
-    of refusing them.
+    of refusing them. ``resident``: hold decoded images in memory, or read each batch from disk;
+    None holds them where they take less than half of what is free. Both give the same bits.
     """
 
     source: str = "digits"
@@ -95,6 +96,7 @@ class DataSpec:
     validation_samples: int | None = None
     pixels: int | None = None
     skip_corrupt: bool = False
+    resident: bool | None = None
 
     def __post_init__(self) -> None:
         _refuse(

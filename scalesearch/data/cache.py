@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from scalesearch.data.decoding import Failures
 from scalesearch.data.listing import Listing
+from scalesearch.data.streaming import MappedImages, mapped
 from scalesearch.errors import DataError
 
 VERSION = 1  # raise it when decoding changes what is stored
@@ -32,7 +33,7 @@ VERSION = 1  # raise it when decoding changes what is stored
 class Store:
     """Pixels for every file of a listing, in its order; the rows of ``failures`` are void."""
 
-    images: NDArray[np.uint8]
+    images: MappedImages
     failures: Failures
 
 
@@ -53,7 +54,7 @@ def read_store(cache: Path, name: str) -> Store | None:
         with pixels.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != document["sha256"]:
                 return None
-        return Store(np.load(pixels, mmap_mode="r", allow_pickle=False), document["unreadable"])
+        return Store(mapped(pixels), document["unreadable"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -82,12 +83,12 @@ def write_store(
         with _replacing(description) as temporary:
             document = _document(listing, failures, sha256)
             temporary.write_text(json.dumps(document), encoding="utf-8")
+        return Store(mapped(pixels), failures)
     except OSError as error:
         raise DataError(
             f"cache {cache}: need a folder that can be written, got {error}; make room there, or "
             "set XDG_CACHE_HOME to another place"
         ) from error
-    return Store(images, failures)
 
 
 def _document(listing: Listing, failures: Failures, sha256: str) -> dict[str, Any]:

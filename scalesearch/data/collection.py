@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from scalesearch.data.dataset import Split
+from scalesearch.data.streaming import MappedImages
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -25,23 +26,27 @@ TEST_SEED = 0
 class Collection:
     """Every image of a source, before any is drawn.
 
-    ``where``: the source as messages name it. ``images``: (N, C, H, W), perhaps on disk.
+    ``where``: the source as messages name it. ``images``: (N, C, H, W), in memory or on disk.
     ``names``: one for each image, unique within its part and independent of where the source lies.
     ``parts``: the part that the source itself puts each image in; what it does not provide is
     drawn from ``train``.
     """
 
     where: str
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | MappedImages
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     parts: tuple[Part, ...]
     class_names: tuple[str, ...]
     mirrors: bool
 
-    def split(self, rows: Rows) -> Split:
-        """The images and labels of these rows, in memory."""
-        return Split(torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows]))
+    def split(self, rows: Rows, *, resident: bool) -> Split:
+        """The images and labels of these rows; on disk if they are there, unless ``resident``."""
+        labels = torch.from_numpy(self.labels[rows])
+        if not isinstance(self.images, MappedImages):
+            return Split(torch.from_numpy(self.images[rows]), labels)
+        images = self.images.part(rows)
+        return Split(images.take(torch.arange(len(rows))) if resident else images, labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,26 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from scalesearch.data.streaming import Images, MappedImages, in_chunks, prefetched, taken
+
 LEVELS = 256
-CHUNK = 256  # images counted at a time: their channels are copied to be counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Square images, uint8 of shape (N, C, H, W), and their labels, int64 of shape (N,)."""
+    """Square images, uint8 of shape (N, C, H, W), and their labels, int64 of shape (N,).
 
-    images: Tensor
+    Images that fit are resident, on whichever device ``to`` has brought them to; others stay on
+    disk. ``batches`` gives the same of both.
+    """
+
+    images: Images
     labels: Tensor
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+        if images.dtype != torch.uint8 or len(images.shape) != 4 or len(set(images.shape[2:])) > 1:
             raise ValueError(
                 "need square uint8 images of shape (N, C, H, W), "
                 f"got {images.dtype} of shape {tuple(images.shape)}"
@@ -35,10 +40,46 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def resident(self) -> bool:
+        return isinstance(self.images, Tensor)
+
     def to(self, device: torch.device | str) -> "Split":
-        """The same split in the memory of ``device``; itself where it is there already."""
+        """The same split in the memory of ``device``; itself where it is there or on disk."""
+        if isinstance(self.images, MappedImages):
+            return self
         images, labels = self.images.to(device), self.labels.to(device)
         return self if images is self.images else Split(images, labels)
+
+    def batches(
+        self, rows: Iterable[Tensor], device: torch.device | str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The uint8 images and the labels of each of these rows (int64), on ``device``.
+
+        What is on disk is read ahead by a thread, which ends with this generator. Raises DataError
+        where images on disk change meanwhile.
+        """
+        if isinstance(self.images, MappedImages):
+            yield from _streamed(self.images, self.labels, rows, torch.device(device))
+            return
+        here = self.to(device)
+        for these in rows:
+            these = these.to(device)
+            yield taken(here.images, these), here.labels.index_select(0, these)
+
+
+def _streamed(
+    images: MappedImages, labels: Tensor, rows: Iterable[Tensor], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    pinned = device.type == "cuda"  # or its copies would wait for the device
+
+    def read(these: Tensor) -> tuple[Tensor, Tensor]:
+        its_labels = labels.index_select(0, these.cpu())
+        return images.take(these, pinned=pinned), its_labels.pin_memory() if pinned else its_labels
+
+    for parts in prefetched(read, rows):
+        its_images, its_labels = (part.to(device, non_blocking=pinned) for part in parts)
+        yield its_images, its_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,19 +124,20 @@ def fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for split in splits:
         digest.update(split.labels.numpy().astype("<i8").tobytes())
-        digest.update(split.images.contiguous().numpy().data)
+        for images in in_chunks(split.images):
+            digest.update(images.contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 
-def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images (N, C, H, W), as fractions.
 
     From whole numbers: exact, and the same for every number of threads. A channel without
     any variation gets the deviation 1, so that normalising leaves it at zero.
     """
-    count = images[:, 0].numel()
+    count = len(images) * images.shape[2] * images.shape[3]
     histogram = sum(
-        (_histogram(chunk) for chunk in torch.split(images, CHUNK)),
+        (_histogram(chunk) for chunk in in_chunks(images)),
         start=torch.zeros(images.shape[1], LEVELS, dtype=torch.int64),
     )
     level = torch.arange(LEVELS)

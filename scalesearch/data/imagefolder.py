@@ -41,7 +41,7 @@ def read_imagefolder(
     require_images(where, found.class_names, [f.label for f in files if f.part == "train"])
     return Collection(
         where=where,
-        images=store.images[readable] if store.failures else store.images,
+        images=store.images.part(np.array(readable)),
         labels=np.array([file.label for file in files], dtype=np.int64),
         names=tuple(file.name for file in files),
         parts=tuple(file.part for file in files),

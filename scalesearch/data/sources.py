@@ -1,14 +1,18 @@
 """A source's name -> the images a search may see, and apart from them the test images."""
 
+import math
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+
+import torch
 
 from scalesearch.data.collection import TEST_SEED, Collection, draw
 from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
 from scalesearch.data.decoding import Progress
 from scalesearch.data.digits import read_digits
 from scalesearch.data.imagefolder import read_imagefolder
+from scalesearch.data.streaming import fits
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -22,17 +26,26 @@ SOURCES: dict[str, Source] = {
 
 
 def load(
-    spec: DataSpec, seed: int, cache: Path | None = None, *, progress: Progress | None = None
+    spec: DataSpec,
+    seed: int,
+    cache: Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
 ) -> Dataset:
     """The images to train and to validate on, drawn with ``seed``; the same on every machine.
 
-    ``cache``: where decoded images are kept, ``~/.cache/scalesearch`` by default.
+    ``cache``: where decoded images are kept, ``~/.cache/scalesearch`` by default. ``device``:
+    where training is to happen, so that images which would fill its memory stay on disk.
     ``progress``: called with (files done, files in total) while files are decoded.
     Raises DataError for images that cannot be had as asked.
     """
     collection = _collection(spec, cache, progress)
     rows = draw(collection, spec, seed)
-    train, validation = collection.split(rows.train), collection.split(rows.validation)
+    resident = _resident(spec, collection, len(rows.train) + len(rows.validation), device)
+    train, validation = (
+        collection.split(part, resident=resident) for part in (rows.train, rows.validation)
+    )
     mean, std = statistics(train.images)
     return Dataset(
         train=train,
@@ -46,7 +59,11 @@ def load(
 
 
 def load_test(
-    spec: DataSpec, cache: Path | None = None, *, progress: Progress | None = None
+    spec: DataSpec,
+    cache: Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
 ) -> Split:
     """The test images: never among those of ``load``, whatever its seed.
 
@@ -54,7 +71,17 @@ def load_test(
     of training and validation samples changes which.
     """
     collection = _collection(spec, cache, progress)
-    return collection.split(draw(collection, spec, TEST_SEED).test)
+    rows = draw(collection, spec, TEST_SEED).test
+    return collection.split(rows, resident=_resident(spec, collection, len(rows), device))
+
+
+def _resident(
+    spec: DataSpec, collection: Collection, count: int, device: torch.device | str
+) -> bool:
+    """Whether so many images of the collection are to be in memory."""
+    if spec.resident is not None:
+        return spec.resident
+    return fits(count * math.prod(collection.images.shape[1:]), device)
 
 
 def _collection(spec: DataSpec, cache: Path | None, progress: Progress | None) -> Collection:

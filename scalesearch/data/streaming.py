@@ -1,0 +1,171 @@
+"""Images that stay on disk, and their way to the device while the one before is trained on."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scalesearch.errors import DataError
+
+CHUNK = 256  # images looked at together where all of a split are
+AHEAD = 2  # batches read before they are asked for: one slow read is covered by the other
+
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""Inode, size, and times of modification and of change."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedImages:
+    """Some images of a memory-mapped file, uint8 (N, C, H, W); none is in memory until taken.
+
+    ``rows``: int64 (N,), the images' places in the file, in their order here. ``stamp``: the state
+    of the file when it was mapped. Another file under its name, or none, does no harm: what was
+    mapped stays whole until it is let go.
+    """
+
+    path: Path
+    stored: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    stamp: Stamp
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((len(self.rows), *self.stored.shape[1:]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.uint8
+
+    @property
+    def nbytes(self) -> int:
+        return self.shape.numel()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, rows: NDArray[np.int64]) -> "MappedImages":
+        """These rows of the images, still on disk."""
+        return MappedImages(self.path, self.stored, self.rows[rows], self.stamp)
+
+    def take(self, rows: Tensor, *, pinned: bool = False) -> Tensor:
+        """These rows in memory, in a tensor of their own; ``pinned``: as CUDA copies it best.
+
+        Raises DataError where the file has changed since it was mapped.
+        """
+        places = self.rows[rows.cpu().numpy()]
+        images = torch.empty(
+            (len(places), *self.stored.shape[1:]), dtype=torch.uint8, pin_memory=pinned
+        )
+        self._require_unchanged()  # reading past the end of a shortened file would kill the process
+        # Places are known to be in range, and "clip" is the mode that writes straight into `out`.
+        np.take(self.stored, places, axis=0, out=images.numpy(), mode="clip")
+        self._require_unchanged()
+        return images
+
+    def _require_unchanged(self) -> None:
+        now = _stamp(self.path)
+        if now is not None and now[0] == self.stamp[0] and now != self.stamp:
+            raise DataError(
+                f"cache {self.path}: need a file that stays as it is while a run reads it, got one "
+                "that was changed; start again, and the images are decoded anew"
+            )
+
+
+Images: TypeAlias = Tensor | MappedImages
+"""uint8 (N, C, H, W), in memory or on disk."""
+
+
+def mapped(path: Path) -> MappedImages:
+    """All images of an ``.npy`` file. Raises OSError or ValueError where it is none."""
+    stamp = _stamp(path)
+    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    if stamp is None or stored.dtype != np.uint8 or stored.ndim != 4:
+        raise ValueError(f"need uint8 images (N, C, H, W), got {stored.dtype} {stored.shape}")
+    return MappedImages(path, stored, np.arange(len(stored)), stamp)
+
+
+def in_chunks(images: Images) -> Iterator[Tensor]:
+    """All images in their order, a few hundred at a time, in memory."""
+    if isinstance(images, Tensor):
+        yield from torch.split(images, CHUNK)
+        return
+    for rows in torch.split(torch.arange(len(images)), CHUNK):
+        yield images.take(rows)
+
+
+def taken(images: Images, rows: Tensor) -> Tensor:
+    """These rows of the images, in memory, and where they are resident on their device."""
+    if isinstance(images, MappedImages):
+        return images.take(rows)
+    # Several times faster than images[rows]: it copies whole images.
+    return images.index_select(0, rows.to(images.device))
+
+
+def prefetched(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``map``, worked out by one thread that keeps a few results ahead of the caller.
+
+    What ``function`` raises reaches the caller in its turn. The thread ends with the generator.
+    """
+    with ThreadPoolExecutor(1, "prefetch") as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def fits(nbytes: int, device: torch.device | str = "cpu") -> bool:
+    """Whether so many bytes are less than half of what is free, in memory and on the device."""
+    return all(nbytes < free / 2 for free in _free(torch.device(device)))
+
+
+def _free(device: torch.device) -> Iterator[int]:
+    """Bytes that may still be used, by each limit that this machine tells of."""
+    yield from _free_by_system()
+    yield from _free_by_container()
+    if device.type == "cuda":
+        yield torch.cuda.mem_get_info(device)[0]
+
+
+def _free_by_system() -> Iterator[int]:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
+    except OSError:  # macOS: half of all there is; Windows says nothing here
+        if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _free_by_container(group: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """What a container's limit leaves; its cached files give way and do not count as used."""
+    try:
+        limit = int((group / "memory.max").read_text())  # "max" where there is none
+        used = int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        yield limit - used + int(stat["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
