@@ -1,6 +1,7 @@
 """From a source's name to uint8 tensors and labels, and from those to batches on the device."""
 
-from scalesearch.data.batches import augmented, evaluation_batches, training_batches
+from scalesearch.data.augment import View, drawn, prepared, shown, view
+from scalesearch.data.batches import epoch_order, evaluation_batches, training_batches
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.sources import SOURCES, load, load_test
 
@@ -8,9 +9,14 @@ __all__ = [
     "SOURCES",
     "Dataset",
     "Split",
-    "augmented",
+    "View",
+    "drawn",
+    "epoch_order",
     "evaluation_batches",
     "load",
     "load_test",
+    "prepared",
+    "shown",
     "training_batches",
+    "view",
 ]

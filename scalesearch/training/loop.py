@@ -12,13 +12,21 @@ from torch import Tensor, nn
 
 from scalesearch.architectures import Foreign
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.data import Dataset, evaluation_batches, training_batches
+from scalesearch.data import (
+    Dataset,
+    drawn,
+    epoch_order,
+    evaluation_batches,
+    prepared,
+    training_batches,
+    view,
+)
 from scalesearch.errors import DataError, ScaleSearchError, SearchError
 from scalesearch.nets import build, initialise, made
+from scalesearch.streams import stream
 from scalesearch.training.checkpoint import restored, write_checkpoint
 from scalesearch.training.job import Epoch, Job, traits
 from scalesearch.training.optimisers import learning_rate, optimiser
-from scalesearch.streams import stream
 
 EVALUATION_BATCH = 256
 
@@ -96,10 +104,9 @@ def _epoch(
         network,
         evaluation_batches(
             dataset.validation,
+            view(dataset, job.recipe, job.architecture.resolution),
             batch_size=EVALUATION_BATCH,
             resolution=job.architecture.resolution,
-            mean=dataset.mean,
-            std=dataset.std,
             device=device,
         ),
     )
@@ -125,28 +132,22 @@ def _trained(
 
     Nothing here waits for the device: losses stay tensors until the epoch is over.
     """
-    recipe = job.recipe
-    batches = training_batches(
-        dataset.train,
-        batch_size=recipe.batch_size,
-        resolution=job.architecture.resolution,
-        mean=dataset.mean,
-        std=dataset.std,
-        crop=recipe.augmentation.crop,
-        flip=dataset.mirrors if recipe.augmentation.flip is None else recipe.augmentation.flip,
-        generator=torch.Generator().manual_seed(stream(job.seed, "data", index)),
-        device=device,
-    )
-    steps = max(1, len(dataset.train) // recipe.batch_size)  # only full batches, but at least one
+    recipe, resolution = job.recipe, job.architecture.resolution
+    seed, count = stream(job.seed, "data", index), len(dataset.train)
+    order = epoch_order(count, recipe.batch_size, seed)
+    draws, seen = drawn(recipe.augmentation, count, seed), view(dataset, recipe, resolution)
+    batches = training_batches(dataset.train, order, draws, device)
+    steps = len(order)
     network.train()
     losses, images = [], 0
-    for step, (images_BCHW, labels_B) in enumerate(batches, start=(index - 1) * steps):
+    for step, (stored, labels_B, drawn_B) in enumerate(batches, start=(index - 1) * steps):
         rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
+        images_BCHW, targets = prepared(stored, labels_B, drawn_B, seen, resolution)
         loss = F.cross_entropy(
-            network(images_BCHW), labels_B, label_smoothing=recipe.label_smoothing
+            network(images_BCHW), targets, label_smoothing=recipe.label_smoothing
         )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

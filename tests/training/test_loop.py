@@ -109,9 +109,11 @@ def test_candidates_of_one_seed_see_the_same_images(
     other = replace(architecture, head=48)
     trained(replace(job, stop=1, architecture=other, fingerprint="other"), dataset)
     assert len(first) == len(spied) == 4
-    for (images, labels), (other_images, other_labels) in zip(first, spied, strict=True):
-        assert torch.equal(images, other_images)
-        assert torch.equal(labels, other_labels)
+    for (*batch, draws), (*other_batch, other_draws) in zip(first, spied, strict=True):
+        for parts in zip(
+            (*batch, *draws.values()), (*other_batch, *other_draws.values()), strict=True
+        ):
+            assert torch.equal(*parts)
 
 
 def test_every_epoch_has_another_order(job: Job, dataset: Dataset, spied: list) -> None:
