@@ -1,0 +1,200 @@
+"""One network trained by several processes, each on a device of its own.
+
+The rule: W processes equal one process with ``micro_batch = batch_size / W``. Each takes its part
+of every batch and normalises by that part alone; gradients are averaged, and the running
+statistics of batch norm become those of the parts seen one after the other. Only dropout draws
+differently, since each process has a stream of its own.
+
+``torchrun --nproc-per-node 2 -m scalesearch train ...`` starts the processes and tells them, in
+the environment, who they are.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from scalesearch.errors import SearchError
+from scalesearch.recipe import Recipe
+
+TOLD_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those that train one network.
+
+    ``rank`` counts from 0 over all machines, ``local`` over this one's.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.size:
+            raise ValueError(f"need 0 <= rank < size, got rank={self.rank}, size={self.size}")
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+    def device(self, name: str) -> str:
+        """This process's own of the devices of a kind: ``cuda`` becomes ``cuda:1``."""
+        return f"cuda:{self.local}" if self.size > 1 and name.startswith("cuda") else name
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def processes(device: str, environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
+    """The process group that torchrun started, joined while within; ``ALONE`` without torchrun.
+
+    ``device``: what is trained on, ``cpu`` (gloo) or ``cuda`` (NCCL). Raises SearchError where the
+    others cannot be reached.
+    """
+    if not all(name in environment for name in TOLD_BY_TORCHRUN):
+        yield ALONE
+        return
+    rank, size, local = (int(environment[name]) for name in TOLD_BY_TORCHRUN[:3])
+    joined = Processes(rank, size, local)
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.set_device(local)
+    try:
+        dist.init_process_group(
+            "nccl" if cuda else "gloo",
+            rank=rank,
+            world_size=size,
+            device_id=torch.device(joined.device(device)) if cuda else None,
+        )
+    except dist.DistError as error:
+        raise SearchError(
+            f"torchrun: process {rank} of {size} cannot reach the others at "
+            f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}: {error}"
+        ) from error
+    try:
+        yield joined
+    finally:
+        dist.destroy_process_group()
+
+
+def shared(recipe: Recipe, processes: Processes) -> Recipe:
+    """The recipe whose micro-batches are no larger than one process's part of a batch.
+
+    It is what the run is identified by. Raises SearchError where a batch cannot be shared out
+    evenly.
+    """
+    if recipe.batch_size % processes.size:
+        raise SearchError(
+            f"recipe.batch_size: need a multiple of the {processes.size} processes, "
+            f"got {recipe.batch_size}"
+        )
+    part = recipe.batch_size // processes.size
+    micro = recipe.micro_batch or recipe.batch_size
+    if processes.size > 1 and part % min(micro, part):
+        raise SearchError(
+            f"recipe.micro_batch: need a divisor of the {part} images of one process, got {micro}"
+        )
+    return replace(recipe, micro_batch=min(micro, part)) if processes.size > 1 else recipe
+
+
+def part(rows_B: Tensor, processes: Processes) -> Tensor:
+    """This process's rows of a batch: the ``rank``-th of equal, contiguous parts.
+
+    Raises SearchError where the parts would not be equal.
+    """
+    if len(rows_B) % processes.size:
+        raise SearchError(
+            f"torchrun: need a multiple of the {processes.size} processes as images in a batch, "
+            f"got {len(rows_B)}; train on more images, or with fewer processes"
+        )
+    return rows_B.chunk(processes.size)[processes.rank]
+
+
+def wrapped(network: nn.Module, processes: Processes) -> nn.Module:
+    """The network as a step runs it: its gradients come out averaged over the processes.
+
+    The parameters are the network's own, which stays the one to evaluate and to save.
+    """
+    if processes.size == 1:
+        return network
+    together = DistributedDataParallel(network)
+    # By attribute: the argument is deprecated in new versions and its successor unknown to old ones
+    together.broadcast_buffers = False  # or rank 0's statistics would be everybody's (see in_turn)
+    return together
+
+
+def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Within: a micro-batch's backward pass, after which gradients are exchanged if ``last``."""
+    if last or not isinstance(network, DistributedDataParallel):
+        return nullcontext()
+    return network.no_sync()
+
+
+@contextmanager
+def in_turn(network: nn.Module, processes: Processes, passes: int = 1) -> Iterator[None]:
+    """Within: one step's ``passes`` forward passes. After it the running statistics are those of
+    one process that saw the parts of all of them in turn.
+
+    One pass moves a statistic r to d*r + (1 - d)*s with d = 1 - momentum, so k passes to
+    d^k * r + own, where ``own`` is what this process's images contribute. W processes in turn
+    give d^(kW) * r + the sum over ranks i of d^(k(W - 1 - i)) * own_i.
+    """
+    norms = _norms(network) if processes.size > 1 else []
+    before = [statistic.clone() for norm in norms for statistic in _statistics(norm)]
+    yield
+    if not norms:
+        return
+    after = [statistic for norm in norms for statistic in _statistics(norm)]
+    decays = [(1 - _momentum(norm)) ** passes for norm in norms for _ in _statistics(norm)]
+    later = processes.size - 1 - processes.rank
+    with torch.no_grad():
+        own = [
+            decay**later * (now - decay * was)
+            for now, was, decay in zip(after, before, decays, strict=True)
+        ]
+        flat = torch.cat(own)
+        dist.all_reduce(flat)
+        sums = torch.split(flat, [len(statistic) for statistic in after])
+        for now, was, decay, total in zip(after, before, decays, sums, strict=True):
+            now.copy_(decay**processes.size * was + total)
+
+
+def mean_over(value: Tensor | float, processes: Processes) -> float:
+    """The mean of the processes' values: the same bits in all, so that all decide alike."""
+    if processes.size == 1:
+        return float(value)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    total = torch.as_tensor(value, dtype=torch.float64).detach().to(device, copy=True)
+    dist.all_reduce(total)
+    return float(total) / processes.size
+
+
+def _norms(network: nn.Module) -> list[_BatchNorm]:
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm)
+        and module.running_mean is not None
+        and module.momentum is not None  # a plain average of all batches: each keeps its own
+    ]
+
+
+def _momentum(norm: _BatchNorm) -> float:
+    return 0.0 if norm.momentum is None else norm.momentum
+
+
+def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        raise TypeError(f"need a norm with running statistics, got {norm}")
+    return mean, variance

@@ -1,0 +1,168 @@
+"""Several processes train one network, and are one process that takes smaller steps in turn."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from scalesearch.errors import SearchError
+from scalesearch.recipe import Recipe
+from scalesearch.training import distributed
+from scalesearch.training.distributed import ALONE, Processes
+
+STEPS = 3
+BATCH = 16
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False),
+        nn.BatchNorm2d(8, momentum=0.3),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, groups=8, bias=False),
+        nn.Conv2d(8, 6, 1, bias=False),
+        nn.BatchNorm2d(6, momentum=0.01),
+        nn.Flatten(),
+        nn.Linear(6 * 16, 4),
+    ).to(memory_format=torch.channels_last)
+
+
+def trained(processes: Processes, micro_batch: int) -> dict[str, object]:
+    """A few steps of gradient descent, written with the parts that the loop is made of."""
+    generator = torch.Generator().manual_seed(1)
+    net = network()
+    running = distributed.wrapped(net, processes)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for _ in range(STEPS):
+        images = torch.rand(BATCH, 3, 8, 8, generator=generator)
+        labels = torch.randint(0, 4, (BATCH,), generator=generator)
+        own = distributed.part(torch.arange(BATCH), processes)
+        micro = own.split(micro_batch)
+        optimizer.zero_grad()
+        total = 0.0
+        with distributed.in_turn(net, processes, len(micro)):
+            for rows in micro:
+                with distributed.accumulating(running, last=rows is micro[-1]):
+                    loss = F.cross_entropy(running(images[rows]), labels[rows]) / len(micro)
+                    loss.backward()
+                total += loss.item()
+        optimizer.step()
+        losses.append(distributed.mean_over(total, processes))
+    return {"losses": losses, "state": net.state_dict()}
+
+
+def run_as_process(folder: Path, micro_batch: int) -> None:
+    torch.set_num_threads(1)
+    with distributed.processes("cpu") as processes:
+        torch.save(trained(processes, micro_batch), folder / f"{processes.rank}.pt")
+
+
+def together(folder: Path, size: int, micro_batch: int) -> list[dict[str, object]]:
+    """What ``size`` processes bring, started as torchrun does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = (
+        f"import sys, pathlib; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        f"import warnings; warnings.simplefilter('error'); import test_distributed as t; "
+        f"t.run_as_process(pathlib.Path({str(folder)!r}), {micro_batch})"
+    )
+    told = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **told, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    ended = [(process.communicate(timeout=100)[1], process.returncode) for process in started]
+    assert ended == [("", 0)] * size
+    return [torch.load(folder / f"{rank}.pt") for rank in range(size)]
+
+
+@pytest.mark.parametrize("micro_batch", [8, 4])
+def test_two_processes_equal_one_with_micro_batches(tmp_path: Path, micro_batch: int) -> None:
+    alone = trained(ALONE, micro_batch)
+    both = together(tmp_path, 2, micro_batch)
+    for one in both:
+        assert one["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+        for name, value in alone["state"].items():
+            if value.is_floating_point():
+                torch.testing.assert_close(one["state"][name], value, rtol=1e-5, atol=1e-6)
+    assert both[0]["losses"] == both[1]["losses"]
+
+
+def test_without_torchrun_there_is_one_process() -> None:
+    with distributed.processes("cpu", {"WORLD_SIZE": "4"}) as processes:
+        assert processes == ALONE
+    assert ALONE.first
+    assert ALONE.device("cuda") == "cuda"
+    assert Processes(3, 4, 1).device("cuda") == "cuda:1"
+    assert Processes(3, 4, 1).device("cpu") == "cpu"
+
+
+def test_alone_nothing_is_wrapped_or_shared_out() -> None:
+    net, rows = network(), torch.arange(5)
+    assert distributed.wrapped(net, ALONE) is net
+    assert torch.equal(distributed.part(rows, ALONE), rows)
+    assert distributed.mean_over(torch.tensor(0.25), ALONE) == 0.25
+    assert distributed.shared(Recipe(), ALONE) == Recipe()
+
+
+def test_parts_are_contiguous_and_together_the_batch() -> None:
+    parts = [distributed.part(torch.arange(12), Processes(rank, 3)) for rank in range(3)]
+    assert [part.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+@pytest.mark.parametrize(("given", "micro"), [(None, 16), (64, 16), (16, 16), (4, 4)])
+def test_a_run_is_known_by_the_micro_batch_of_its_processes(given: int | None, micro: int) -> None:
+    recipe = Recipe(batch_size=64, micro_batch=given)
+    assert distributed.shared(recipe, Processes(1, 4)).micro_batch == micro
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(batch_size=64), "batch_size: need a multiple of the 3 processes, got 64"),
+        (Recipe(batch_size=60, micro_batch=12), "divisor of the 20 images of one process, got 12"),
+    ],
+)
+def test_batches_that_cannot_be_shared_out_are_refused(recipe: Recipe, message: str) -> None:
+    with pytest.raises(SearchError, match=message):
+        distributed.shared(recipe, Processes(0, 3))
+
+
+def test_a_last_batch_that_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(
+        SearchError, match="multiple of the 2 processes as images in a batch, got 7"
+    ):
+        distributed.part(torch.arange(7), Processes(0, 2))
+
+
+def test_a_rank_beyond_the_last_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 <= rank < size, got rank=2, size=2"):
+        Processes(2, 2)
+
+
+def test_others_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise torch.distributed.DistNetworkError("timed out")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", unreachable)
+    told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    told |= {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
+    with (
+        pytest.raises(SearchError, match=r"process 1 of 2 cannot reach .* at 10\.0\.0\.1:29500"),
+        distributed.processes("cpu", told),
+    ):
+        pass
