@@ -30,6 +30,15 @@ class Residual(nn.Module):
     def branch(self, x_BCHW: Tensor) -> Tensor:
         raise NotImplementedError
 
+    @property
+    def last_norm(self) -> nn.Module | None:
+        """The branch's last norm, which weighs what is added; None where nothing is."""
+        return self.end().get_submodule("norm") if self.residual else None
+
+    def end(self) -> nn.Module:
+        """The branch's last convolution with its norm."""
+        raise NotImplementedError
+
 
 class MBConv(Residual):
     """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation.
@@ -63,6 +72,9 @@ class MBConv(Residual):
     def branch(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x_BCHW))))
         return y_BCHW
+
+    def end(self) -> nn.Module:
+        return self.project
 
 
 class Bneck(MBConv):
@@ -99,6 +111,9 @@ class FusedMBConv(Residual):
     def branch(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = self.project(self.squeeze(self.expand(x_BCHW)))
         return y_BCHW
+
+    def end(self) -> nn.Module:
+        return self.expand if isinstance(self.project, nn.Identity) else self.project
 
 
 class Separable(nn.Module):
@@ -141,6 +156,11 @@ class Shortened(nn.Module):
         sum_BCHW = self.shortcut(x_BCHW) + self.drop_connect(self.branch(x_BCHW))
         y_BCHW: Tensor = self.activation(sum_BCHW)
         return y_BCHW
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The branch's last norm, which weighs what is added."""
+        return self.branch[-1].get_submodule("norm")
 
 
 class Basic(Shortened):

@@ -1,13 +1,21 @@
 """The weights a network starts from."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from scalesearch.nets.blocks import Residual, Shortened
+
 
 @torch.no_grad()
-def initialise(network: nn.Module, generator: torch.Generator, rule: str = "tf") -> None:
+def initialise(
+    network: nn.Module,
+    generator: torch.Generator,
+    rule: Literal["tf", "fan_in"] = "tf",
+    residual: Literal["tf", "zero", "scaled"] = "tf",
+) -> None:
     """Fill every parameter and buffer, in place, by a rule.
 
     ``tf``: as TensorFlow's EfficientNet does (github.com/tensorflow/tpu, efficientnet_model.py).
@@ -19,8 +27,14 @@ def initialise(network: nn.Module, generator: torch.Generator, rule: str = "tf")
     deviation sqrt(1 / (3 fan_in)), the classifier uniform in +-1 / sqrt(inputs). Smaller weights
     under batch norm take larger effective steps, which a run of few epochs needs.
 
-    Biases are 0, normalisation 1 and 0. All draws come from the CPU generator given, whatever
-    device the network is on, in the order of ``modules()``.
+    Biases are 0, normalisation 1 and 0; only the weight of each residual branch's last norm is, by
+    ``residual``, 1 (``tf``), 0 (``zero``: every residual block begins as the identity,
+    arXiv:1706.02677, section 5.1) or 1 / sqrt(K) among K branches (``scaled``: what they add up to
+    does not grow with their number; arXiv:2510.04327 scales the branch's convolutions so, which a
+    norm behind them would undo).
+
+    All draws come from the CPU generator given, whatever device the network is on, in the order of
+    ``modules()``.
 
     Raises TypeError for a layer with parameters that it knows no rule for.
     """
@@ -40,6 +54,16 @@ def initialise(network: nn.Module, generator: torch.Generator, rule: str = "tf")
                 module.reset_parameters()
             case _ if list(module.parameters(recurse=False)):
                 raise TypeError(f"need a rule to initialise {type(module).__name__}, got none")
+    norms = _last_norms(network)
+    weight = {"tf": 1.0, "zero": 0.0, "scaled": max(1, len(norms)) ** -0.5}[residual]
+    for norm in norms:
+        nn.init.constant_(norm.get_parameter("weight"), weight)
+
+
+def _last_norms(network: nn.Module) -> list[nn.Module]:
+    """The norm at the end of each residual branch."""
+    blocks = (module for module in network.modules() if isinstance(module, Residual | Shortened))
+    return [block.last_norm for block in blocks if block.last_norm]
 
 
 def _room(weight: Tensor) -> Tensor:
