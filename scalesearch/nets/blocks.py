@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from scalesearch.architectures.cost import eights, expanded_eights
 from scalesearch.architectures.stages import Stage
-from scalesearch.nets.layers import DropConnect, Layers, SqueezeExcitation
+from scalesearch.nets.layers import DropConnect, Layers
+from scalesearch.nets.squeeze import SqueezeExcitation
 
 
 class Residual(nn.Module):

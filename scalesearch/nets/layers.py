@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
+
+from scalesearch.nets.depthwise import DepthwiseConv2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -26,8 +27,12 @@ class Layers:
         self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
     ) -> nn.Sequential:
         """Convolution and normalisation; padded by half the kernel, so strides round sizes up."""
-        conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+        conv = (
+            DepthwiseConv2d(inputs, kernel, stride)
+            if groups == inputs == outputs > 1
+            else nn.Conv2d(
+                inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+            )
         )
         return nn.Sequential(OrderedDict(conv=conv, norm=self.norm(outputs)))
 
@@ -38,28 +43,6 @@ class Layers:
         layers = self.conv(inputs, outputs, kernel, stride=stride, groups=groups)
         layers.add_module("activation", self.activation())
         return layers
-
-
-class SqueezeExcitation(nn.Module):
-    """Channels weighed by a gate computed from their means (arXiv:1709.01507)."""
-
-    def __init__(
-        self,
-        channels: int,
-        squeezed: int,
-        activation: nn.Module,
-        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
-    ) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.activation = activation
-        self.expand = nn.Conv2d(squeezed, channels, 1)
-        self.gate = gate
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        means_BC11 = x_BCHW.mean((2, 3), keepdim=True)
-        gates_BC11 = self.gate(self.expand(self.activation(self.reduce(means_BC11))))
-        return x_BCHW * gates_BC11
 
 
 class DropConnect(nn.Module):

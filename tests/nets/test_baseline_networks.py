@@ -14,7 +14,8 @@ from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.nets import BLOCKS as BUILDERS
 from scalesearch.nets import Network, build, initialise
 from scalesearch.nets.blocks import Basic, Bottleneck
-from scalesearch.nets.layers import DropConnect, SqueezeExcitation
+from scalesearch.nets.layers import DropConnect
+from scalesearch.nets.squeeze import SqueezeExcitation
 from scalesearch.scaling import ROUNDINGS, Multipliers
 
 each_baseline = pytest.mark.parametrize("name", BASELINES)

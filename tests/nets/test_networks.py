@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0, scaled
 from scalesearch.nets import Network, build
 from scalesearch.nets.blocks import MBConv
-from scalesearch.nets.layers import DropConnect, SqueezeExcitation
+from scalesearch.nets.layers import DropConnect
+from scalesearch.nets.squeeze import SqueezeExcitation
 from scalesearch.scaling import ROUNDINGS, Multipliers
 
 # arXiv:1905.11946 and the official code's efficientnet_params: width, depth, resolution

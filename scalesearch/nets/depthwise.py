@@ -1,0 +1,128 @@
+"""Depthwise convolution whose backward pass stays fast on a CPU.
+
+Of the three passes of a depthwise convolution, oneDNN (as of 3.x, in PyTorch 2.11 to 2.13) is slow
+in two cases, by factors of 2 to 200: the gradient of the weights where the kernel is wider than 3
+or than the map, and in bfloat16 the gradient of the input where there is a stride. Both are
+computed here by calls that it is fast in; forward, evaluation, export and tracing are untouched.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from scalesearch.nets.modes import trains_on_cpu
+
+WIDEST = 3
+"""Columns of a kernel up to which oneDNN computes the weights' gradient with vector code."""
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution with one filter a channel and half-kernel padding."""
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            channels,
+            channels,
+            kernel,
+            stride,
+            padding=kernel // 2,
+            groups=channels,
+            bias=False,
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        if not trains_on_cpu(self, x_BCHW):
+            return super().forward(x_BCHW)
+        y_BCHW: Tensor = _Depthwise.apply(x_BCHW, self.weight, self.stride[0])  # type: ignore[no-untyped-call]
+        return y_BCHW
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_BCHW: Tensor, weight: Tensor, stride: int) -> Tensor:
+        ctx.save_for_backward(x_BCHW, weight)
+        ctx.stride = stride
+        with torch.autocast("cpu", enabled=False):
+            return F.conv2d(
+                x_BCHW, weight.to(x_BCHW.dtype), None, stride, weight.shape[2] // 2, 1, len(weight)
+            )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        x_BCHW, weight = ctx.saved_tensors
+        wide_grad, wide_x = grad_BCHW.to(weight.dtype), x_BCHW.to(weight.dtype)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            exact = ctx.stride > 1 and x_BCHW.dtype == torch.bfloat16
+            grad, x = (wide_grad, wide_x) if exact else (grad_BCHW, x_BCHW)
+            padding = weight.shape[2] // 2
+            grad_x, _, _ = _backward(
+                grad, x, weight.to(x.dtype), ctx.stride, (padding, padding), (True, False, False)
+            )
+            grad_x = grad_x.to(x_BCHW.dtype)
+        return grad_x, weight_gradient(wide_grad, wide_x, weight, ctx.stride), None
+
+
+def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Gradient of a depthwise convolution's weights (C, 1, k, k), all in the weights' precision.
+
+    The kernel's columns are taken up to three at a time: each part is the gradient of a narrower
+    kernel that sees the input shifted.
+    """
+    rows, columns = weight.shape[2:]
+    pixels = x_BCHW.shape[2]
+    if columns <= WIDEST <= pixels:
+        return _weights_of(grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride)
+    # Rows are padded here, too, where the map is lower than the kernel: that case is slow as well.
+    rows_here, rows_there = (0, rows // 2) if pixels >= rows else (rows // 2, 0)
+    padded = F.pad(x_BCHW, (columns // 2, columns // 2, rows_here, rows_here))
+    parts = []
+    for first in range(0, columns, WIDEST):
+        narrow = min(WIDEST, columns - first)
+        window = padded[..., first : padded.shape[3] - (columns - first - narrow)]
+        parts.append(_weights_of(grad_BCHW, window, narrow, rows_there, 0, weight, stride))
+    return torch.cat(parts, dim=3)
+
+
+def _weights_of(
+    grad_BCHW: Tensor,
+    x_BCHW: Tensor,
+    columns: int,
+    row_padding: int,
+    column_padding: int,
+    weight: Tensor,
+    stride: int,
+) -> Tensor:
+    shaped = weight.new_empty(len(weight), 1, weight.shape[2], columns)  # only its shape is read
+    _, gradient, _ = _backward(
+        grad_BCHW, x_BCHW, shaped, stride, (row_padding, column_padding), (False, True, False)
+    )
+    return gradient
+
+
+def _backward(
+    grad_BCHW: Tensor,
+    x_BCHW: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: tuple[int, int],
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        grad_BCHW,
+        x_BCHW,
+        weight,
+        None,
+        (stride, stride),
+        padding,
+        (1, 1),
+        False,
+        (0, 0),
+        len(weight),
+        wanted,
+    )
+    return gradients
