@@ -54,7 +54,7 @@ def test_of_equal_logits_the_lower_class_goes_first() -> None:
 
 
 def test_logits_without_an_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="all numbers, got .*nan"):
+    with pytest.raises(ValueError, match=r"all numbers, got .*nan"):
         metrics(torch.tensor([[float("nan"), 1.0]]), torch.tensor([0]))
     with pytest.raises(ValueError, match="logits of an image"):
         metrics(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))

@@ -1,0 +1,98 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from scalesearch.plots.style import COLOUR_MAP, figure, style
+
+NUMBERED = 12
+"""Up to so many classes each cell says its percentage."""
+NAMED = 40
+"""Up to so many classes each row and column has its name; beyond, every tenth has its number."""
+LONGEST_NAME = 18
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confusion:
+    """``shares`` (K, K): of the images of a class (row), the fraction taken for another (column).
+
+    A class without images is a row of nan.
+    """
+
+    shares: NDArray[np.float64]
+    class_names: tuple[str, ...]
+
+
+def confusion(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> Confusion:
+    """From a matrix of counts whose rows are the truth. Raises ValueError for another shape."""
+    matrix, classes = np.asarray(counts, dtype=np.float64), len(class_names)
+    if matrix.shape != (classes, classes):
+        raise ValueError(f"need {classes} by {classes} counts, got {matrix.shape}")
+    images = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, images, out=np.full_like(matrix, np.nan), where=images > 0)
+    return Confusion(shares, tuple(class_names))
+
+
+def plot_confusion(data: Confusion, axes: Axes) -> AxesImage:
+    """Draw the matrix, and return the image that a scale of its colours is made for."""
+    # By square roots: most classes lose a few percent to each of a few others, which is the news.
+    scale = PowerNorm(0.5, vmin=0, vmax=1)
+    image = axes.imshow(data.shares, cmap=COLOUR_MAP, norm=scale)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("truth")
+    classes = len(data.class_names)
+    axes.tick_params(length=0 if classes <= NAMED else 2)
+    axes.spines[:].set_visible(False)
+    if classes <= NAMED:
+        names = [_shortened(name) for name in data.class_names]
+        axes.set_xticks(range(classes), names, rotation=90)
+        axes.set_yticks(range(classes), names)
+    else:
+        axes.set_xticks(range(0, classes, _step(classes)))
+        axes.set_yticks(range(0, classes, _step(classes)))
+        axes.set_xlabel("taken for (number of the class)")
+    if classes <= NUMBERED:
+        _number(data, axes)
+    return image
+
+
+def confusion_figure(data: Confusion) -> Figure:
+    """The matrix with a scale of its colours, as large as its names need."""
+    classes = len(data.class_names)
+    side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= NAMED else 5.0
+    with style():
+        drawn = figure(side + 0.8, side)
+        axes = drawn.add_subplot()
+        image = plot_confusion(data, axes)
+        bar = drawn.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1, decimals=0))
+        bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
+        bar.outline.set_visible(False)
+        bar.set_label("of the class's images")
+    return drawn
+
+
+def _number(data: Confusion, axes: Axes) -> None:
+    for (row, column), share in np.ndenumerate(data.shares):
+        if share >= 0.005:  # less is 0%, and says nothing
+            colour = "black" if share > 0.3 else "white"  # against the colour map's middle
+            axes.text(
+                column, row, f"{share:.0%}".rstrip("%"), ha="center", va="center", color=colour
+            )
+
+
+def _step(classes: int) -> int:
+    """Classes between two ticks: 10, 20, 50, 100, ... such that at most eleven are marked."""
+    steps: Iterator[int] = (factor * 10**power for power in range(1, 9) for factor in (1, 2, 5))
+    return next(step for step in steps if classes <= 11 * step)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

@@ -1,0 +1,94 @@
+"""A run's losses and accuracies, epoch by epoch."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from scalesearch.errors import SearchError
+from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure, style
+
+ALL_MARKED = 30  # up to so many epochs each is a dot
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Values at each epoch; ``top5`` is None where there are five classes or fewer, or no record.
+
+    ``best``: the epoch of the greatest validation accuracy, the first of equals.
+    """
+
+    epochs: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    top5: tuple[float, ...] | None
+    best: int
+
+
+def curves(table: pd.DataFrame) -> Curves:
+    """From a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy`` and perhaps ``top5``.
+
+    Raises SearchError for a table without rows.
+    """
+    if table.empty:
+        raise SearchError("curves: need an epoch to draw, got none; train first")
+    top5 = table["top5"] if "top5" in table else pd.Series(dtype="float64")
+    told = len(top5.dropna()) == len(table) and not (top5 == 1).all()
+    return Curves(
+        epochs=tuple(table["epoch"].astype(int)),
+        train_loss=tuple(table["train_loss"]),
+        loss=tuple(table["loss"]),
+        accuracy=tuple(table["accuracy"]),
+        top5=tuple(top5) if told else None,
+        best=int(table["epoch"].iloc[int(table["accuracy"].to_numpy().argmax())]),
+    )
+
+
+def plot_losses(data: Curves, axes: Axes) -> None:
+    """Cross-entropy of training (with all its noise) and of validation."""
+    _line(axes, data, data.train_loss, FAINT, "training")
+    _line(axes, data, data.loss, INK, "validation")
+    axes.set_title("loss")
+    _finish(axes, data)
+
+
+def plot_accuracies(data: Curves, axes: Axes) -> None:
+    """Fractions of the validation images, with the best epoch marked."""
+    if data.top5 is not None:
+        _line(axes, data, data.top5, FAINT, "top-5")
+    _line(axes, data, data.accuracy, INK, "top-1")
+    best = data.accuracy[data.epochs.index(data.best)]
+    label = f"best: {best:.1%} at epoch {data.best}"
+    axes.plot([data.best], [best], "o", color=ACCENT, markersize=4.5, label=label, zorder=3)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.set_title("validation accuracy")
+    _finish(axes, data)
+
+
+def curves_figure(data: Curves, width: float = DOUBLE_COLUMN) -> Figure:
+    """Both, side by side."""
+    with style():
+        drawn = figure(width, width * 0.4)
+        losses, accuracies = drawn.subplots(1, 2)
+        plot_losses(data, losses)
+        plot_accuracies(data, accuracies)
+    return drawn
+
+
+def _line(axes: Axes, data: Curves, values: tuple[float, ...], colour: str, label: str) -> None:
+    marker = "." if len(data.epochs) <= ALL_MARKED else ""
+    axes.plot(data.epochs, values, color=colour, marker=marker, markersize=4, label=label)
+
+
+def _finish(axes: Axes, data: Curves) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if len(data.epochs) == 1:
+        axes.set_xlim(data.epochs[0] - 0.5, data.epochs[0] + 0.5)
+        axes.set_xticks(data.epochs)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.set_axisbelow(True)
+    axes.legend()
