@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.architectures import efficientnet_b0
+from scalesearch.architectures import BASELINES, Architecture, Stage, baseline, efficientnet_b0
+from scalesearch.architectures.stages import BLOCKS
 from scalesearch.nets import Network, build, initialise
+from scalesearch.nets.blocks import Residual, Shortened
 
 
 def initialised(seed: int = 0, **options: float) -> Network:
@@ -69,3 +71,90 @@ def test_the_global_generator_is_left_alone() -> None:
 def test_a_layer_without_a_rule_is_refused() -> None:
     with pytest.raises(TypeError, match="need a rule to initialise LayerNorm"):
         initialise(nn.Sequential(nn.LayerNorm(4)), torch.Generator())
+
+
+def branched(block: str, residual: str, expansion: int = 2) -> Network:
+    """Two stages of three blocks, of which all but the first (in ResNet's, all) have a branch."""
+    options = {"squeeze": 4 if "squeeze" in BLOCKS[block] else 0, "block": block}
+    if "expansion" in BLOCKS[block]:
+        options["expansion"] = expansion
+    stages = tuple(Stage(3, width, 2, **options) for width in (8, 16))
+    architecture = Architecture(stem=8, stages=stages, head=0, resolution=16, num_classes=4)
+    network = build(architecture)
+    initialise(network, torch.Generator().manual_seed(0), "tf", residual)
+    return network
+
+
+residual_blocks = pytest.mark.parametrize(
+    ("block", "expansion"),
+    [
+        ("mbconv", 1),
+        ("mbconv", 2),
+        ("fused_mbconv", 1),
+        ("fused_mbconv", 2),
+        ("bneck", 2),
+        ("basic", 1),
+        ("bottleneck", 2),
+    ],
+)
+
+
+@residual_blocks
+def test_zero_makes_every_residual_block_the_identity(block: str, expansion: int) -> None:
+    network = branched(block, "zero", expansion).train()
+    images_BCHW = torch.rand(4, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    later = [block for stage in network.stages for block in stage[1:]]
+    widths = [8, 8, 16, 16]
+    for one, width in zip(later, widths, strict=True):
+        x_BCHW = images_BCHW.repeat(1, width // 8, 1, 1)
+        expected = one.activation(x_BCHW) if isinstance(one, Shortened) else x_BCHW
+        assert torch.equal(one(x_BCHW), expected)
+
+
+@residual_blocks
+def test_zero_still_learns(block: str, expansion: int) -> None:
+    """The last norm's weight has a gradient at once, and what stands before it a step later."""
+    network = branched(block, "zero", expansion).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    images_BCHW = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(images_BCHW), torch.arange(8) % 4).backward()
+        optimizer.step()
+    assert all(
+        parameter.grad.any()
+        for name, parameter in network.named_parameters()
+        if name.endswith("conv.weight")
+    )
+
+
+@residual_blocks
+def test_scaled_weighs_each_branch_by_the_root_of_their_number(block: str, expansion: int) -> None:
+    network = branched(block, "scaled", expansion)
+    branches = 6 if block in ("basic", "bottleneck") else 4
+    weights = [module.weight for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    changed = [weight for weight in weights if not (weight == 1).all()]
+    assert len(changed) == branches
+    assert all(torch.allclose(weight, torch.tensor(branches**-0.5)) for weight in changed)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_residual_rule_changes_nothing_but_those_norms(name: str) -> None:
+    plain, zero = (build(baseline(name, width=0.25, resolution=32)) for _ in range(2))
+    initialise(plain, torch.Generator().manual_seed(0))
+    initialise(zero, torch.Generator().manual_seed(0), residual="zero")
+    ends = {
+        id(block.last_norm.weight)
+        for block in zero.modules()
+        if isinstance(block, Residual | Shortened) and block.last_norm
+    }
+    for one, other in zip(plain.parameters(), zero.parameters(), strict=True):
+        assert torch.equal(torch.zeros_like(one) if id(other) in ends else one, other)
+
+
+def test_a_network_without_branches_has_nothing_to_weigh() -> None:
+    network = build(baseline("mobilenet_v1", width=0.25, resolution=32))
+    for residual in ("zero", "scaled"):
+        initialise(network, torch.Generator().manual_seed(0), residual=residual)
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        assert all((norm.weight == 1).all() for norm in norms)
