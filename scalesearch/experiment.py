@@ -195,8 +195,8 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     document = read_yaml(path)
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
-    for override in overrides:
-        _override(document, override)
+    for setting in overrides:
+        override(document, setting)
     return experiment_from(document, str(path))
 
 
@@ -261,6 +261,25 @@ def write_experiment(path: Path, experiment: Experiment) -> None:
     write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
 
 
+def override(document: Any, setting: str) -> None:
+    """Set a value inside a document, as ``dotted.key=value`` says it. Raises ExperimentError."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
+    try:
+        value = yaml_value(text)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"--set {setting}: the value is not valid YAML: {error}") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        if not isinstance(document, dict):
+            break
+        document = document.setdefault(parent, {})
+    if not isinstance(document, dict):
+        raise ExperimentError(f"--set {setting}: {key.rpartition('.')[0]} holds no further keys")
+    document[leaf] = value
+
+
 def differences(one: Experiment, other: Experiment) -> list[str]:
     """Dotted keys in which two experiments differ, with both values."""
     ours, theirs = (dict(_flat(to_document(experiment))) for experiment in (one, other))
@@ -269,24 +288,6 @@ def differences(one: Experiment, other: Experiment) -> list[str]:
         for key in ours
         if ours[key] != theirs.get(key)
     ]
-
-
-def _override(document: Any, override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ExperimentError(f"--set {override}: need key=value, such as recipe.epochs=3")
-    try:
-        value = yaml_value(text)
-    except yaml.YAMLError as error:
-        raise ExperimentError(f"--set {override}: the value is not valid YAML: {error}") from error
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        if not isinstance(document, dict):
-            break
-        document = document.setdefault(parent, {})
-    if not isinstance(document, dict):
-        raise ExperimentError(f"--set {override}: {key.rpartition('.')[0]} holds no further keys")
-    document[leaf] = value
 
 
 def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""A network that has been trained, and what it answers."""
+
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from scalesearch.data import Dataset, Split, View, evaluation_batches
+from scalesearch.errors import SearchError
+from scalesearch.training.checkpoint import restored
+from scalesearch.training.job import Job, traits
+from scalesearch.training.loop import _initialised
+from scalesearch.training.optimisers import optimiser
+
+BATCH = 256
+
+
+def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
+    """The network of the job's checkpoint, in evaluation mode.
+
+    Raises SearchError where there is none yet.
+    """
+    if job.checkpoint is None or not job.checkpoint.is_file():
+        raise SearchError(f"{job.checkpoint}: no such checkpoint; train the network first")
+    network = _initialised(job, torch.device(device))
+    optimizer = optimiser(network, job.recipe)
+    restored(job.checkpoint, traits(job, dataset, device), network, optimizer)
+    return network.eval()
+
+
+def logits(
+    network: nn.Module, split: Split, view: View, resolution: int, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """The network's answers (N, K) to all images at a resolution, and the labels (N,), on the CPU.
+
+    The network has to be in evaluation mode, and on the device.
+    """
+    batches = evaluation_batches(
+        split, view, batch_size=BATCH, resolution=resolution, device=device
+    )
+    with torch.inference_mode():
+        answers = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
+    logits_NK, labels_N = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    return logits_NK, labels_N
+
+
+def write_network(path: Path, network: nn.Module) -> None:
+    """Write the network's ``state_dict`` for ``torch.load``, on the CPU and whole or not at all."""
+    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    part = path.with_name(f".{path.name}.partial")
+    part.write_bytes(buffer.getvalue())
+    part.replace(path)
