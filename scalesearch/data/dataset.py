@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -99,6 +99,10 @@ class Dataset:
     mirrors: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same data set with its resident images in the memory of ``device``."""
+        return replace(self, train=self.train.to(device), validation=self.validation.to(device))
 
     @property
     def channels(self) -> int:

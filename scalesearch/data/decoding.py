@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Progress = Callable[[int, int], None]
-"""Called with (files done, files in total)."""
+"""Called with what is done and what there is: files decoded, or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
 Failures = dict[str, str]
@@ -79,6 +79,19 @@ def decode(
             if progress is not None and (done % CHUNK == 0 or done == len(paths)):
                 progress(done, len(paths))
     return failures
+
+
+def resized(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """Grey or colour images (N, C, H, W) at another size, averaged where that is smaller."""
+    size = (pixels, pixels)
+
+    def one(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        channels = (Image.fromarray(channel) for channel in image)
+        return np.stack(
+            [np.asarray(channel.resize(size, Image.Resampling.BILINEAR)) for channel in channels]
+        )
+
+    return np.stack(list(_mapped(one, list(images))))
 
 
 def _header(path: Path) -> tuple[str, int] | str:

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from scalesearch.data.collection import Collection, Part
-from scalesearch.data.decoding import Progress
+from scalesearch.data.decoding import Progress, resized
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -27,23 +25,17 @@ def read_digits(
         )
     digits = load_digits()
     grey = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)
-    images = grey if spec.pixels is None else _resized(grey, spec.pixels)
+    stored = grey[:, np.newaxis]
+    images = stored if spec.pixels is None else resized(stored, spec.pixels)
     if progress is not None:
         progress(len(images), len(images))
     train: Part = "train"
     return Collection(
         where=f"data.source {spec.source}",
-        images=images[:, np.newaxis],
+        images=images,
         labels=digits.target.astype(np.int64),
         names=tuple(f"{row:04d}" for row in range(len(images))),
         parts=(train,) * len(images),
         class_names=tuple(str(name) for name in digits.target_names),
         mirrors=False,
-    )
-
-
-def _resized(grey: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    size = (pixels, pixels)
-    return np.stack(
-        [np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in grey]
     )

@@ -3,14 +3,17 @@
 import math
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from scalesearch.data.cifar import CIFAR10, CIFAR100, read_cifar
 from scalesearch.data.collection import TEST_SEED, Collection, draw
 from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
 from scalesearch.data.decoding import Progress
 from scalesearch.data.digits import read_digits
+from scalesearch.data.idx import FASHION_MNIST, MNIST, read_idx_set
 from scalesearch.data.imagefolder import read_imagefolder
 from scalesearch.data.streaming import fits
 from scalesearch.errors import DataError
@@ -22,6 +25,10 @@ Source = Callable[[str, DataSpec, Path | None, Progress | None], Collection]
 SOURCES: dict[str, Source] = {
     "digits": read_digits,
     "imagefolder": read_imagefolder,
+    "cifar10": partial(read_cifar, CIFAR10),
+    "cifar100": partial(read_cifar, CIFAR100),
+    "mnist": partial(read_idx_set, MNIST),
+    "fashion_mnist": partial(read_idx_set, FASHION_MNIST),
 }
 
 
@@ -37,7 +44,8 @@ def load(
 
     ``cache``: where decoded images are kept, ``~/.cache/scalesearch`` by default. ``device``:
     where training is to happen, so that images which would fill its memory stay on disk.
-    ``progress``: called with (files done, files in total) while files are decoded.
+    ``progress``: called with what is done and what there is, while bytes are downloaded and while
+    files are decoded.
     Raises DataError for images that cannot be had as asked.
     """
     collection = _collection(spec, cache, progress)
@@ -91,6 +99,6 @@ def _collection(spec: DataSpec, cache: Path | None, progress: Progress | None) -
         hint = f"did you mean {close[0]}? " if close else ""
         raise DataError(
             f"data.source: need one of {', '.join(SOURCES)}, got {spec.source!r}; "
-            f"{hint}write digits or imagefolder:PATH"
+            f"{hint}write digits, cifar10 or imagefolder:PATH"
         )
     return SOURCES[name](location, spec, cache, progress)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from scalesearch.data import Split
+from scalesearch.data import Split, load
 from scalesearch.data.dataset import fingerprint, statistics
+from scalesearch.experiment import DataSpec
 
 NAMES = ("ant", "bee")
 
@@ -72,3 +73,10 @@ def test_a_split_that_is_there_already_is_not_copied():
 def test_a_split_refuses_other_tensors(images, labels, message):
     with pytest.raises(ValueError, match=message):
         Split(images, labels)
+
+
+def test_both_splits_move_to_a_device_and_the_rest_stays():
+    data = load(DataSpec(), 0)
+    moved = data.to("meta")
+    assert {s.images.device.type for s in (moved.train, moved.validation)} == {"meta"}
+    assert (moved.fingerprint, moved.mean, moved.pixels) == (data.fingerprint, data.mean, 8)

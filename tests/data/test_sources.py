@@ -107,13 +107,14 @@ def test_progress_ends_with_all_images(spec, cache):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("digit", r"need one of digits, imagefolder, got 'digit'; did you mean digits\?"),
+        ("digit", r"need one of digits, imagefolder, .*, got 'digit'; did you mean digits\?"),
         ("image_folder:x", r"did you mean imagefolder\?"),
-        ("cifar", r"got 'cifar'; write digits or imagefolder:PATH"),
+        ("cifar", r"got 'cifar'; did you mean cifar10\? write"),
+        ("flowers", r"got 'flowers'; write digits, cifar10 or imagefolder:PATH"),
     ],
 )
 def test_an_unknown_source_is_refused_with_the_known_ones(source, message):
-    assert set(SOURCES) == {"digits", "imagefolder"}
+    assert {"digits", "imagefolder", "cifar10", "cifar100", "mnist"} < set(SOURCES)
     with pytest.raises(DataError, match=message):
         load(DataSpec(source=source), 0)
 

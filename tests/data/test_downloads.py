@@ -1,0 +1,167 @@
+"""Downloads: whole, checked, resumed; and what is said when they cannot be had."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from scalesearch.data.downloads import PIECE, Download, fetched
+from scalesearch.errors import DataError
+
+CONTENT = np.random.default_rng(0).bytes(600_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@dataclass
+class Server:
+    """Sends CONTENT; the first ``broken`` answers end after ``cut`` bytes."""
+
+    url: str = ""
+    content: bytes = CONTENT
+    ranges: bool = True
+    broken: int = 0
+    cut: int = 300_000
+    asked: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    state = Server()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            state.asked.append(wanted)
+            if self.path != "/file.gz":
+                self.send_error(404)
+                return
+            begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+            begin = begin if state.ranges else 0
+            if begin >= len(state.content):
+                self.send_error(416)
+                return
+            body = state.content[begin:]
+            self.send_response(206 if begin else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            cut = state.broken > 0
+            state.broken -= cut
+            self.wfile.write(body[: state.cut] if cut else body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
+        thread.start()
+        state.url = f"http://127.0.0.1:{httpd.server_port}/"
+        yield state
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    def got(*names: str, sha256: str = SHA256, progress=None):
+        urls = tuple(server.url + name for name in names or ("file.gz",))
+        wanted = Download("file.gz", sha256, urls)
+        return fetched("data.source some", wanted, tmp_path / "cache", progress)
+
+    return got
+
+
+def test_a_file_is_downloaded_once_under_its_name_alone(get, server):
+    path = get()
+    assert path.read_bytes() == CONTENT
+    assert get() == path
+    assert server.asked == [None]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_progress_counts_bytes_to_the_end(get):
+    calls = []
+    get(progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (len(CONTENT), len(CONTENT))
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert len(calls) > 1
+
+
+def test_a_download_that_broke_off_goes_on_where_it_ended(get, server):
+    server.broken = 1
+    with pytest.raises(DataError, match=r"need file.gz, got no such file from http://127"):
+        get()
+    assert get().read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={PIECE}-"]  # pieces are kept whole
+    assert len(list(get().parent.iterdir())) == 1
+
+
+def test_ctrl_c_leaves_what_there_is_to_go_on_from(get, server):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(progress=interrupt)
+    assert get().read_bytes() == CONTENT
+    assert server.asked[1].startswith("bytes=")
+
+
+def test_a_server_without_ranges_sends_all_again(get, server):
+    server.broken, server.ranges = 1, False
+    with pytest.raises(DataError):
+        get()
+    assert get().read_bytes() == CONTENT
+
+
+def test_the_rest_of_a_whole_file_is_nothing(get, server, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/.file.gz.partial").write_bytes(CONTENT)
+    assert get().read_bytes() == CONTENT
+
+
+def test_another_file_than_expected_is_refused_and_not_kept(get, server, tmp_path):
+    server.content = b"<html>not here</html>"
+    with pytest.raises(DataError, match=r"another file than expected; SHA256 hash .* does not mat"):
+        get()
+    assert not list((tmp_path / "cache").iterdir())
+    server.content = CONTENT
+    assert get().read_bytes() == CONTENT
+
+
+def test_a_damaged_file_is_downloaded_again(get):
+    get().write_bytes(CONTENT[:1000])
+    assert get().read_bytes() == CONTENT
+
+
+def test_the_second_address_is_asked_where_the_first_fails(get, server):
+    assert get("gone.gz", "file.gz").read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}/file.gz"
+    wanted = Download("file.gz", SHA256, (url,))
+    with pytest.raises(DataError) as error:
+        fetched("data.source some", wanted, tmp_path)
+    message = str(error.value)
+    assert message.startswith("data.source some: need file.gz, got no such file from " + url)
+    assert f"start again with a network, or bring the file (SHA-256 {SHA256})" in message
+    assert message.endswith(f"put it at {tmp_path / 'file.gz'}")
+
+
+def test_a_file_that_was_brought_by_hand_needs_no_network(tmp_path):
+    (tmp_path / "file.gz").write_bytes(CONTENT)
+    wanted = Download("file.gz", SHA256, ("http://127.0.0.1:1/file.gz",))
+    assert fetched("data.source some", wanted, tmp_path) == tmp_path / "file.gz"
+
+
+def test_a_cache_that_cannot_be_written_is_refused(get, tmp_path):
+    (tmp_path / "cache").touch()
+    with pytest.raises(DataError, match=r"need file.gz, got no such file .*: .*cache"):
+        get()

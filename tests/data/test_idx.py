@@ -1,0 +1,110 @@
+"""MNIST's files."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scalesearch.data import load, load_test
+from scalesearch.data.idx import MNIST
+from scalesearch.errors import DataError
+from scalesearch.experiment import DataSpec
+
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (wanted.name for wanted in MNIST.files)
+
+
+def pixels(seed: int, count: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+
+
+def idx(magic: int, *shape: int, content: bytes) -> bytes:
+    return gzip.compress(struct.pack(f">I{len(shape)}I", magic, *shape) + content)
+
+
+def images_file(images: np.ndarray) -> bytes:
+    return idx(0x00000803, *images.shape, content=images.tobytes())
+
+
+def labels_file(labels: np.ndarray) -> bytes:
+    return idx(0x00000801, len(labels), content=labels.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / TRAIN_IMAGES).write_bytes(images_file(pixels(1, 60)))
+    (tmp_path / TRAIN_LABELS).write_bytes(labels_file(np.arange(60) % 10))
+    (tmp_path / TEST_IMAGES).write_bytes(images_file(pixels(2, 20)))
+    (tmp_path / TEST_LABELS).write_bytes(labels_file(np.arange(20) % 10))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("source", "mirrors"), [("mnist", False), ("fashion_mnist", True)])
+def test_images_are_grey_and_test_is_the_files_own(folder, cache, source, mirrors):
+    spec = DataSpec(source=f"{source}:{folder}", validation_samples=10)
+    data, test = load(spec, 0, cache), load_test(spec, cache)
+    assert (data.channels, data.pixels, data.num_classes) == (1, 28, 10)
+    assert data.mirrors is mirrors
+    assert (len(data.train), len(data.validation)) == (50, 10)
+    assert np.array_equal(test.images[:, 0], pixels(2, 20))
+    assert test.labels.tolist() == [*range(10)] * 2
+    place = {image.tobytes(): row % 10 for row, image in enumerate(pixels(1, 60))}
+    for split in (data.train, data.validation):
+        assert [place[i.numpy().tobytes()] for i in split.images] == split.labels.tolist()
+
+
+def test_images_are_stored_at_the_pixels_asked_for(folder, cache):
+    assert load(DataSpec(source=f"mnist:{folder}", pixels=14), 0, cache).pixels == 14
+
+
+WHOLE = images_file(pixels(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (TRAIN_IMAGES, WHOLE[: len(WHOLE) // 2], "a whole gzip file in .*, got "),
+        (TRAIN_IMAGES, WHOLE[:9000] + bytes(9) + WHOLE[9009:], "a whole gzip file in .*, got "),
+        (TRAIN_IMAGES, b"<html>", "a whole gzip file in .*, got "),
+        (TRAIN_IMAGES, b"", r"an IDX file \(0x00000803\) in .*, got one that begins with 0x;"),
+        (
+            TRAIN_IMAGES,
+            labels_file(np.arange(60)),
+            r"an IDX file \(0x00000803\) in .*, got one that begins with 0x00000801",
+        ),
+        (
+            TRAIN_IMAGES,
+            idx(0x00000803, 60, 28, 28, content=bytes(60 * 28 * 28 - 1)),
+            "60 x 28 x 28 bytes after the header in .*, got 47039 bytes",
+        ),
+        (
+            TRAIN_LABELS,
+            idx(0x00000801, 60, content=bytes(61)),
+            "60 bytes after the header in .*, got 61 bytes",
+        ),
+        (TRAIN_LABELS, gzip.compress(b"\0\0\x08\x01\0"), "an IDX file .* got one that begins with"),
+        (TRAIN_LABELS, labels_file(np.zeros(59)), "60 labels in .*, got 59"),
+        (TEST_LABELS, labels_file(np.full(20, 10)), "labels below 10 in .*, got 10"),
+        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14]), "square images in .*, got the shape"),
+        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14, :14]), "images of 28 x 28 in .*14 x 14"),
+    ],
+    ids=[
+        *("truncated", "altered", "a web page", "empty", "labels", "short", "long"),
+        *("only a header", "a label too few", "a class too many", "oblong", "another size"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_name_and_the_remedy(
+    folder, cache, name, content, message
+):
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        load(DataSpec(source=f"mnist:{folder}"), 0, cache)
+    assert str(folder / name) in str(error.value)
+    assert "remove the file and let it be downloaded again" in str(error.value)
+
+
+def test_a_missing_file_is_named(folder, cache):
+    (folder / TEST_LABELS).unlink()
+    with pytest.raises(DataError, match=f"need the file {TEST_LABELS} in .*, got none"):
+        load(DataSpec(source=f"mnist:{folder}"), 0, cache)
