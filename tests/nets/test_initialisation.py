@@ -138,6 +138,21 @@ def test_scaled_weighs_each_branch_by_the_root_of_their_number(block: str, expan
     assert all(torch.allclose(weight, torch.tensor(branches**-0.5)) for weight in changed)
 
 
+@residual_blocks
+def test_scaled_weighs_what_is_added_and_nothing_before_it(block: str, expansion: int) -> None:
+    """A norm further up would be undone by the next one."""
+    if (block, expansion) == ("fused_mbconv", 1):
+        pytest.skip("what it adds is activated, and so not in proportion to its norm")
+    images_BCHW = torch.rand(4, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    added = {}
+    for residual in ("tf", "scaled"):
+        later = branched(block, residual, expansion).train().stages[0][1]
+        later.activation = nn.Identity()
+        added[residual] = later(images_BCHW) - images_BCHW
+    branches = 6 if block in ("basic", "bottleneck") else 4
+    torch.testing.assert_close(added["scaled"], added["tf"] * branches**-0.5)
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_residual_rule_changes_nothing_but_those_norms(name: str) -> None:
     plain, zero = (build(baseline(name, width=0.25, resolution=32)) for _ in range(2))

@@ -87,6 +87,8 @@ def test_a_period_that_ends_with_a_step_is_over_with_it(
 
 def test_a_decay_is_counted_from_the_first_step_and_not_from_the_end_of_the_warm_up() -> None:
     """As ``tf.train.exponential_decay`` of the global step, under a warm-up that replaces it."""
+    exponential = replace(COLD, schedule="exponential", warmup_epochs=1)
+    assert learning_rate(exponential, 20, STEPS) == pytest.approx(0.1)
     paper, steps = preset("paper"), 5
     assert learning_rate(paper, 5 * steps - 1, steps) == pytest.approx(0.016)
     assert learning_rate(paper, 5 * steps, steps) == pytest.approx(0.016 * 0.97**2)
