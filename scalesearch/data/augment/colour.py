@@ -1,4 +1,4 @@
-"""What becomes of the pixels' values."""
+"""What becomes of the pixels' values, which are levels from 0 to 255."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,68 @@ from torch import Tensor
 
 from scalesearch.data.augment.view import View
 
-
-def normalised(images_BCHW: Tensor, view: View) -> Tensor:
-    """Images of levels 0 to 255 with the view's mean brought to 0 and its deviation to 1."""
-    return images_BCHW.sub(channels(view.mean, images_BCHW)).div_(channels(view.std, images_BCHW))
+FULL = 255
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow turns grey
 
 
-def channels(values: Sequence[float], images_BCHW: Tensor) -> Tensor:
-    """Fractions of full brightness as levels, (C, 1, 1), beside the images.
+def jittered(images_BCHW: Tensor, jitter_B4: Tensor, view: View) -> Tensor:
+    """Brightness, contrast and saturation times a factor each, then the hue turned.
+
+    Saturation and hue are of colours: images that have not three channels keep theirs.
+    """
+    factors = jitter_B4[:, :, None, None, None].unbind(1)
+    brightness, contrast, saturation, hue = factors
+    ranges = view.augmentation.jitter
+    images = images_BCHW
+    if ranges[0]:
+        images = (images * brightness).clamp(0, FULL)
+    if ranges[1]:
+        images = _blended(_grey(images).mean((2, 3), keepdim=True), images, contrast)
+    if ranges[2] and images.shape[1] == 3:
+        images = _blended(_grey(images), images, saturation)
+    if ranges[3] and images.shape[1] == 3:
+        images = _turned(images, hue)
+    return images
+
+
+def normalise(images_BCHW: Tensor, view: View) -> None:
+    """Bring the view's mean to 0 and its deviation to 1, in place."""
+    images_BCHW.sub_(levels(view.mean, images_BCHW)).div_(levels(view.std, images_BCHW))
+
+
+def levels(fractions: Sequence[float], images_BCHW: Tensor) -> Tensor:
+    """A level for each channel, (C, 1, 1), beside the images.
 
     Filled on the device: a copy from the host would wait for it, and fit in no CUDA graph.
     """
-    return torch.cat([images_BCHW.new_full((1, 1, 1), 255 * value) for value in values])
+    return torch.cat([images_BCHW.new_full((1, 1, 1), FULL * value) for value in fractions])
+
+
+def _blended(none: Tensor, images: Tensor, factor: Tensor) -> Tensor:
+    return (none + factor * (images - none)).clamp(0, FULL)
+
+
+def _grey(images_BCHW: Tensor) -> Tensor:
+    """One channel: the luma of three, the mean of any other number."""
+    if images_BCHW.shape[1] != 3:
+        return images_BCHW.mean(1, keepdim=True)
+    red, green, blue = torch.split(images_BCHW, 1, dim=1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def _turned(images_BCHW: Tensor, turns_B111: Tensor) -> Tensor:
+    """The same value and saturation at another hue of the hexagon of HSV."""
+    red, green, blue = torch.split(images_BCHW, 1, dim=1)
+    value = images_BCHW.amax(1, keepdim=True)
+    chroma = value - images_BCHW.amin(1, keepdim=True)
+    share = 1 / chroma.clamp_min(1e-6)  # grey has no hue, and any will do
+    sixths = torch.where(
+        value == red,
+        (green - blue) * share,
+        torch.where(value == green, 2 + (blue - red) * share, 4 + (red - green) * share),
+    )
+    sixths = sixths + 6 * turns_B111
+    # How far each channel lies below the value: en.wikipedia.org/wiki/HSL_and_HSV, "HSV to RGB
+    # alternative", which needs no cases.
+    offsets = torch.cat([(sixths + channel) % 6 for channel in (5, 3, 1)], dim=1)
+    return value - chroma * torch.minimum(offsets, 4 - offsets).clamp(0, 1)

@@ -5,25 +5,132 @@ in all others, and every row belongs to an image, so that neither the order of t
 batch size changes what an image goes through.
 """
 
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scalesearch.recipe import Augmentation
 from scalesearch.streams import stream
 
+Rows = NDArray[np.float32]
+
+TRIES = 10  # boxes drawn for an image, of which the first that fits is taken, as in torchvision
+CROP_ASPECTS = (3 / 4, 4 / 3)
+ERASED_AREAS, ERASED_ASPECTS = (0.02, 0.33), (0.3, 1 / 0.3)  # arXiv:1708.04896, section 4.2
+
+
+class Kind(NamedTuple):
+    """Whether an augmentation needs these draws, and the draws of so many images."""
+
+    needed: Callable[[Augmentation], bool]
+    rows: Callable[[Augmentation, int, np.random.Generator], NDArray[Any]]
+
 
 def drawn(augmentation: Augmentation, count: int, seed: int) -> dict[str, Tensor]:
-    """Draws by kind, each (count, ...), of the kinds that are switched on."""
-    kinds = {
-        "crop": augmentation.crop > 0,
-        "flip": augmentation.flip is not False,
-    }
-    shapes = {"crop": (count, 2), "flip": (count,)}
+    """Draws by kind, each (count, ...), of what is switched on; see ``KINDS``."""
     return {
-        kind: torch.from_numpy(
-            np.random.default_rng(stream(seed, kind)).random(shapes[kind], dtype=np.float32)
+        name: torch.from_numpy(
+            kind.rows(augmentation, count, np.random.default_rng(stream(seed, name)))
         )
-        for kind, switched_on in kinds.items()
-        if switched_on
+        for name, kind in KINDS.items()
+        if kind.needed(augmentation)
     }
+
+
+def _uniform(*columns: int) -> Callable[[Augmentation, int, np.random.Generator], Rows]:
+    """Evenly from 0 to below 1, (count, *columns)."""
+    return lambda _, count, generator: generator.random((count, *columns), dtype=np.float32)
+
+
+def _seeds(_: Augmentation, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    return generator.integers(2**31, size=count)
+
+
+def _rotation(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """Degrees counter-clockwise."""
+    return augmentation.rotation * _either_way(generator, (count,))
+
+
+def _shift(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """Down and right, as fractions of the side."""
+    return augmentation.shift * _either_way(generator, (count, 2))
+
+
+def _jitter(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """Factors of brightness, contrast and saturation, and turns of the hue."""
+    neutral, reach = (np.array(row, np.float32) for row in ([1, 1, 1, 0], augmentation.jitter))
+    return neutral + reach * _either_way(generator, (count, 4))
+
+
+def _either_way(generator: np.random.Generator, shape: tuple[int, ...]) -> Rows:
+    """Evenly from -1 to 1."""
+    return 2 * generator.random(shape, dtype=np.float32) - 1
+
+
+def _resized_crop(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """Windows as top, left, height, width, fractions of the side; the whole where none fits."""
+    least = augmentation.resized_crop or 1.0
+    boxes, fits = _boxes(generator, count, (least, 1.0), CROP_ASPECTS)
+    return np.where(fits, boxes, np.array([0, 0, 1, 1], np.float32))
+
+
+def _erasing(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """Rectangles as top, left, height, width; empty where the coin says so or none fits."""
+    coins = generator.random((count, 1)) < augmentation.erasing
+    boxes, fits = _boxes(generator, count, ERASED_AREAS, ERASED_ASPECTS)
+    return np.where(coins & fits, boxes, np.float32(0))
+
+
+def _boxes(
+    generator: np.random.Generator,
+    count: int,
+    areas: tuple[float, float],
+    aspects: tuple[float, float],
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """For each image the first of its tries that fits into the square, and whether one did.
+
+    Areas are drawn evenly, aspects (width to height) evenly in their logarithm.
+    """
+    area = generator.uniform(*areas, (count, TRIES))
+    low, high = map(math.log, aspects)
+    aspect = np.exp(generator.uniform(low, high, (count, TRIES)))
+    heights, widths = np.sqrt(area / aspect), np.sqrt(area * aspect)
+    fitting = (heights <= 1) & (widths <= 1)
+    first = np.arange(count), fitting.argmax(1)
+    sides = np.stack([heights[first], widths[first]], axis=1)
+    corners = generator.random((count, 2)) * (1 - sides)
+    return np.hstack([corners, sides]).astype(np.float32), fitting[first][:, None]
+
+
+def _mixup(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """An image's own part of the mixture."""
+    return generator.beta(augmentation.mixup, augmentation.mixup, count).astype(np.float32)
+
+
+def _cutmix(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Rows:
+    """An image's own part, and the centre of the other's box, down and right."""
+    own = generator.beta(augmentation.cutmix, augmentation.cutmix, (count, 1))
+    return np.hstack([own, generator.random((count, 2))]).astype(np.float32)
+
+
+KINDS: dict[str, Kind] = {
+    "policy": Kind(lambda options: options.policy != "none", _seeds),
+    "crop": Kind(lambda options: options.crop > 0, _uniform(2)),
+    "flip": Kind(lambda options: options.flip is not False, _uniform()),
+    "resized_crop": Kind(lambda options: options.resized_crop is not None, _resized_crop),
+    "rotation": Kind(lambda options: options.rotation > 0, _rotation),
+    "shift": Kind(lambda options: options.shift > 0, _shift),
+    "jitter": Kind(lambda options: any(options.jitter), _jitter),
+    "cutout": Kind(lambda options: options.cutout > 0, _uniform(2)),  # the square's centre
+    "erasing": Kind(lambda options: options.erasing > 0, _erasing),
+    "noise": Kind(lambda options: options.erasing > 0, _seeds),  # of what is erased
+    "mixup": Kind(lambda options: options.mixup > 0, _mixup),
+    "cutmix": Kind(lambda options: options.cutmix > 0, _cutmix),
+    "mixing": Kind(lambda options: options.mixup > 0 and options.cutmix > 0, _uniform()),
+}
+"""What is drawn, in the order in which images go through it."""

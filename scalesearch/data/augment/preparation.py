@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment.colour import normalised
-from scalesearch.data.augment.geometry import centred, cropped, resized
+from scalesearch.data.augment.colour import jittered, normalise
+from scalesearch.data.augment.covering import cut_out, erased
+from scalesearch.data.augment.geometry import centred, placed, resized
+from scalesearch.data.augment.mixing import mixed
+from scalesearch.data.augment.policies import by_policy
 from scalesearch.data.augment.view import View
 
 
@@ -24,13 +27,25 @@ def prepared(
 
     Nothing here draws, looks at a value or copies from the host, policies excepted.
     """
-    images = cropped(images_BCHW, drawn_B, view, view.window(resolution))
-    images = normalised(resized(images.float(), resolution), view)
-    return images.contiguous(memory_format=torch.channels_last), labels_B
+    images, targets = images_BCHW, labels_B
+    if "policy" in drawn_B:
+        images = by_policy(images, drawn_B["policy"], view.augmentation.policy)
+    images = placed(images, drawn_B, view, resolution)
+    if "jitter" in drawn_B:
+        images = jittered(images, drawn_B["jitter"], view)
+    normalise(images, view)
+    if "cutout" in drawn_B:
+        images = cut_out(images, drawn_B["cutout"], view)
+    if "erasing" in drawn_B:
+        images = erased(images, drawn_B["erasing"], drawn_B["noise"], view)
+    if "mixup" in drawn_B or "cutmix" in drawn_B:
+        images, targets = mixed(images, labels_B, drawn_B, view.num_classes, strength)
+    return images.contiguous(memory_format=torch.channels_last), targets
 
 
 def shown(images_BCHW: Tensor, view: View, resolution: int) -> Tensor:
     """A batch to evaluate on, as in training but without anything random."""
-    images = centred(images_BCHW, view.window(resolution)).float()
-    images = normalised(resized(images, resolution), view)
+    window = centred(images_BCHW, view.window(resolution)).float()
+    images = resized(window, resolution)
+    normalise(images, view)
     return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,38 @@
+"""Images as a network is shown them, row by row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scalesearch.plots.style import DOUBLE_COLUMN, figure, style
+
+COLUMNS = 8
+CAPTION = 0.18  # inches
+
+
+def contact_sheet(
+    images_BCHW: NDArray[np.uint8], titles: Sequence[str], *, columns: int = COLUMNS
+) -> Figure:
+    """Images of 1 or 3 channels in rows of ``columns``, each under its title, pixel for pixel.
+
+    Raises ValueError where titles and images do not pair.
+    """
+    if len(images_BCHW) != len(titles):
+        raise ValueError(
+            f"need a title for each of {len(images_BCHW)} images, got {len(titles)} titles"
+        )
+    rows = -(-len(titles) // columns)
+    with style():
+        drawn = figure(DOUBLE_COLUMN, rows * (DOUBLE_COLUMN / columns + CAPTION))
+        panels = drawn.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, image_CHW, title in zip(panels, images_BCHW, titles, strict=False):
+            axes.set_title(title, loc="center", pad=2, fontsize=6.5)
+            if len(image_CHW) == 1:
+                axes.imshow(image_CHW[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            else:
+                axes.imshow(image_CHW.transpose(1, 2, 0), interpolation="nearest")
+    return drawn
