@@ -82,13 +82,16 @@ class BaselineSpec:
 class DataSpec:
     """Which images, and how many of them.
 
-    ``source``: ``digits`` or ``imagefolder:PATH``. ``train_samples``, ``validation_samples``: how
+    ``source``: ``digits``, ``imagefolder:PATH``, ``hf:NAME`` of the Hugging Face hub, or
+    ``cifar10``, ``cifar100``, ``mnist``, ``fashion_mnist``, which are downloaded, or read from a
+    folder that has the archives (``cifar10:PATH``). ``train_samples``, ``validation_samples``: how
     many are drawn (stratified, seeded); None takes all of training, and a tenth of it to validate
     on where the source has no validation images of its own. ``pixels``: side of the square the
     images are stored at; None keeps them as they are where all are equal squares, and takes the
     smallest short side where they are not. ``skip_corrupt``: leave unreadable images out instead
-    of refusing them. ``resident``: hold decoded images in memory, or read each batch from disk;
-    None holds them where they take less than half of what is free. Both give the same bits.
+    of refusing them. ``resident``: hold the images of ``imagefolder`` and ``hf`` in memory, or
+    read each batch from disk; None holds them where they take less than half of what is free. Both
+    give the same bits.
     """
 
     source: str = "digits"

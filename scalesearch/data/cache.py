@@ -1,10 +1,10 @@
-"""Decoded images on disk, so that a folder is decoded once.
+"""Decoded images on disk, so that no file is decoded twice.
 
 A store is two files: ``KEY.npy``, the pixels, uint8 (N, C, H, W), which is memory-mapped, and
-``KEY.json``, which says what they are and holds their SHA-256. KEY is a hash of the folder's path
-and of every file's path, size and times of modification and change, which takes a fraction of a
-second for 50,000 files where hashing them would read them all; whatever changes an image changes
-the key. The pixels are checked against their hash before use: a store that was torn or altered is
+``KEY.json``, which says what they are and holds their SHA-256. KEY is a hash of what tells that
+nothing has changed: of a folder, its path and every file's path, size and times of modification
+and change, which takes a fraction of a second for 50,000 files where hashing them would read them
+all. The pixels are checked against their hash before use: a store that was torn or altered is
 built again. Old stores are never read again and may be deleted at any time.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesearch.data.decoding import Failures
-from scalesearch.data.listing import Listing
 from scalesearch.data.streaming import MappedImages, mapped
 from scalesearch.errors import DataError
 
@@ -31,18 +30,16 @@ VERSION = 1  # raise it when decoding changes what is stored
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """Pixels for every file of a listing, in its order; the rows of ``failures`` are void."""
+    """Pixels for every file of a source, in its order; the rows of ``failures`` are void."""
 
     images: MappedImages
     failures: Failures
 
 
-def key(listing: Listing, pixels: int | None) -> str:
-    """Thirty-two hexadecimal digits for this state of this folder, stored at this size."""
+def key(pixels: int | None, state: Iterable[bytes]) -> str:
+    """Thirty-two hexadecimal digits for this state of a source, stored at this size."""
     digest = hashlib.sha256(f"{VERSION}\n{pixels}\n".encode())
-    digest.update(os.fsencode(listing.folder.resolve()))
-    for file in listing.files:
-        digest.update(b"\n" + os.fsencode(file.path) + repr(file.stamp).encode())
+    digest.update(b"\n".join(state))
     return digest.hexdigest()[:32]
 
 
@@ -62,12 +59,13 @@ def read_store(cache: Path, name: str) -> Store | None:
 def write_store(
     cache: Path,
     name: str,
-    listing: Listing,
+    origin: Mapping[str, Any],
     shape: tuple[int, int, int, int],
     fill: Callable[[NDArray[np.uint8]], Failures],
 ) -> Store:
     """Let ``fill`` write pixels of this shape, and give the store its name when it is whole.
 
+    ``origin``: what the description is to say of the source, JSON values.
     Several processes may do so at once; the last one wins, with the same content. What ``fill``
     raises passes through and leaves nothing behind.
     """
@@ -81,7 +79,8 @@ def write_store(
             with temporary.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         with _replacing(description) as temporary:
-            document = _document(listing, failures, sha256)
+            facts = {"version": VERSION, "unreadable": failures, "sha256": sha256}
+            document = {**origin, **facts}
             temporary.write_text(json.dumps(document), encoding="utf-8")
         return Store(mapped(pixels), failures)
     except OSError as error:
@@ -89,18 +88,6 @@ def write_store(
             f"cache {cache}: need a folder that can be written, got {error}; make room there, or "
             "set XDG_CACHE_HOME to another place"
         ) from error
-
-
-def _document(listing: Listing, failures: Failures, sha256: str) -> dict[str, Any]:
-    return {
-        "version": VERSION,
-        "folder": str(listing.folder.resolve()),
-        "class_names": listing.class_names,
-        "paths": [file.path for file in listing.files],
-        "labels": [file.label for file in listing.files],
-        "unreadable": failures,
-        "sha256": sha256,
-    }
 
 
 def _paths(cache: Path, name: str) -> tuple[Path, Path]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -17,8 +18,11 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is: files decoded, or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
+EncodedImage = Path | BytesIO
+"""An encoded image, on disk or in memory."""
+
 Failures = dict[str, str]
-"""Path of each unreadable file -> the reason."""
+"""Name of each unreadable file -> the reason."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,14 +44,14 @@ class Geometry:
         return len(self.mode)
 
 
-def geometry(folder: Path, paths: Sequence[str], pixels: int | None) -> Geometry | None:
+def geometry(files: Sequence[EncodedImage], pixels: int | None) -> Geometry | None:
     """What the headers of the files ask for; None where not one of them can be read.
 
     Grey only if all are grey. Where ``pixels`` is None: the smallest short side, so that nothing
     is enlarged.
     """
     with _strict_pillow():
-        headers = list(_mapped(lambda path: _header(folder / path), paths))
+        headers = list(_mapped(lambda row: _header(files[row]), range(len(files))))
     found = [header for header in headers if not isinstance(header, str)]
     if not found:
         return None
@@ -56,8 +60,8 @@ def geometry(folder: Path, paths: Sequence[str], pixels: int | None) -> Geometry
 
 
 def decode(
-    folder: Path,
-    paths: Sequence[str],
+    files: Sequence[EncodedImage],
+    names: Sequence[str],
     geometry: Geometry,
     into: NDArray[np.uint8],
     progress: Progress | None = None,
@@ -65,7 +69,7 @@ def decode(
     """Write each file's square to its row of ``into`` (N, C, H, W); say which could not be read."""
 
     def one(row: int) -> str | None:
-        pixels = _square(folder / paths[row], geometry)
+        pixels = _square(files[row], geometry)
         if isinstance(pixels, str):
             return pixels
         into[row] = pixels
@@ -73,44 +77,46 @@ def decode(
 
     failures: Failures = {}
     with _strict_pillow():
-        for done, reason in enumerate(_mapped(one, range(len(paths))), start=1):
+        for done, reason in enumerate(_mapped(one, range(len(names))), start=1):
             if reason is not None:
-                failures[paths[done - 1]] = reason
-            if progress is not None and (done % CHUNK == 0 or done == len(paths)):
-                progress(done, len(paths))
+                failures[names[done - 1]] = reason
+            if progress is not None and (done % CHUNK == 0 or done == len(names)):
+                progress(done, len(names))
     return failures
 
 
 def resized(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     """Grey or colour images (N, C, H, W) at another size, averaged where that is smaller."""
-    size = (pixels, pixels)
+    count, channels = images.shape[:2]
 
     def one(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        channels = (Image.fromarray(channel) for channel in image)
-        return np.stack(
-            [np.asarray(channel.resize(size, Image.Resampling.BILINEAR)) for channel in channels]
-        )
+        picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0).copy())
+        small = np.asarray(picture.resize((pixels, pixels), Image.Resampling.BILINEAR))
+        return small.reshape(pixels, pixels, channels).transpose(2, 0, 1)
 
-    return np.stack(list(_mapped(one, list(images))))
+    result = np.empty((count, channels, pixels, pixels), dtype=np.uint8)
+    for row, small in enumerate(_mapped(one, list(images))):
+        result[row] = small
+    return result
 
 
-def _header(path: Path) -> tuple[str, int] | str:
+def _header(file: EncodedImage) -> tuple[str, int] | str:
     """Mode and short side, or the reason why there is none."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return image.mode, min(image.size)
     except Exception as error:  # decoders raise whatever broken bytes lead them to
-        return _reason(path, error)
+        return _reason(file, error)
 
 
-def _square(path: Path, geometry: Geometry) -> NDArray[np.uint8] | str:
+def _square(file: EncodedImage, geometry: Geometry) -> NDArray[np.uint8] | str:
     """The central square (C, H, W), upright, or the reason why there is none.
 
     Transparency is dropped and of a moving picture the first frame is taken.
     """
     side = geometry.pixels
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             opened.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
             image = _converted(ImageOps.exif_transpose(opened), geometry.mode)
         short = min(image.size)
@@ -118,7 +124,7 @@ def _square(path: Path, geometry: Geometry) -> NDArray[np.uint8] | str:
         box = (left, top, left + short, top + short)
         square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
     except Exception as error:  # decoders raise whatever broken bytes lead them to
-        return _reason(path, error)
+        return _reason(file, error)
     return square.reshape(side, side, geometry.channels).transpose(2, 0, 1)
 
 
@@ -128,11 +134,11 @@ def _converted(image: Image.Image, mode: Mode) -> Image.Image:
     return image.convert(mode)
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(file: EncodedImage, error: Exception) -> str:
     if not isinstance(error, UnidentifiedImageError):
         return f"{type(error).__name__}: {error}"
-    with path.open("rb") as file:
-        head = file.read(24)
+    with file.open("rb") if isinstance(file, Path) else BytesIO(file.getvalue()) as content:
+        head = content.read(24)
     return f"not an image: it begins with {head!r}" if head else "an empty file"
 
 

@@ -65,9 +65,9 @@ def fetched(where: str, wanted: Download, folder: Path, progress: Progress | Non
             )
             return place
         except OSError as error:  # no network, no such file there, no room here
-            failures.append(f"{url}: {error}")
+            failures.append(f"{url} ({_reason(error)})")
         except ValueError as error:  # pooch's, for another hash
-            failures.append(f"{url}: another file than expected; {str(error).split('. ')[0]}")
+            failures.append(f"{url} (another file: {str(error).split('. ')[0]})")
     raise DataError(
         f"{where}: need {wanted.name}, got no such file from {'; '.join(failures)}; start again "
         f"with a network, or bring the file (SHA-256 {wanted.sha256}) and put it at {place}"
@@ -80,6 +80,19 @@ def broken(where: str, path: Path, rule: str, got: object) -> DataError:
         f"{where}: need {rule} in {path}, got {got}; remove the file and let it be downloaded "
         "again, or bring a whole one"
     )
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, without the layers of libraries that tell of it."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return f"no answer in {SILENCE:.0f} seconds"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke; what has come is kept"
+    return str(error)
 
 
 def _own(where: str, path: Path) -> Path:

@@ -13,6 +13,7 @@ from scalesearch.data.collection import TEST_SEED, Collection, draw
 from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
 from scalesearch.data.decoding import Progress
 from scalesearch.data.digits import read_digits
+from scalesearch.data.huggingface import read_huggingface
 from scalesearch.data.idx import FASHION_MNIST, MNIST, read_idx_set
 from scalesearch.data.imagefolder import read_imagefolder
 from scalesearch.data.streaming import fits
@@ -29,6 +30,7 @@ SOURCES: dict[str, Source] = {
     "cifar100": partial(read_cifar, CIFAR100),
     "mnist": partial(read_idx_set, MNIST),
     "fashion_mnist": partial(read_idx_set, FASHION_MNIST),
+    "hf": read_huggingface,
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import scalesearch.data.imagefolder as imagefolder
+import scalesearch.data.decoded as decoded
 from scalesearch.data import load, load_test
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
@@ -20,13 +20,13 @@ COUNTS = {"train/ant": 6, "train/bee": 6, "val/ant": 2, "val/bee": 2}
 def decodings(monkeypatch) -> list[int]:
     """Grows by the number of files each time that files are decoded."""
     numbers = []
-    decode = imagefolder.decode
+    decode = decoded.decode
 
-    def counted(folder, paths, *rest):
-        numbers.append(len(paths))
-        return decode(folder, paths, *rest)
+    def counted(files, *rest):
+        numbers.append(len(files))
+        return decode(files, *rest)
 
-    monkeypatch.setattr(imagefolder, "decode", counted)
+    monkeypatch.setattr(decoded, "decode", counted)
     return numbers
 
 
