@@ -33,6 +33,7 @@ def drawn(measurements: Sequence[dict[str, Any]]) -> Figure:
                 ax.text(max(laps), row, f"  {rate:,.0f}", va="center", fontsize=7)
             ax.set_yticks(range(len(own)), [one["name"] for one in own])
             ax.set_title(TITLES[group])
+            ax.xaxis.set_major_formatter("{x:,.0f}")
             ax.set_xlim(0, 1.12 * max(max(one["rounds_images_per_second"]) for one in own))
             ax.invert_yaxis()
         axes[-1].set_xlabel("images a second (bar: median; dots: rounds)")

@@ -25,6 +25,7 @@ import torch
 from contenders import ENDLESS, Setting, usable_cores
 from interleaved import Measured, Ratio, fastest, measured, ratio
 from picture import drawn
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -187,22 +188,21 @@ def _print_speed(
     found: Sequence[Measured], ratios: dict[str, Ratio], reason: str, *, to_stderr: bool
 ) -> None:
     console = Console(stderr=to_stderr, width=100)
-    table = Table("", "images/s", "start-up s", "ours is", "[least, greatest]", box=None)
+    table = Table("", "images/s", "start-up s", "ours is", "[least, greatest]", box=SIMPLE)
     for column in table.columns[1:]:
         column.justify = "right"
-    for group in GROUPS:
+    for group in dict.fromkeys(one.group for one in found):
+        mine = fastest(found, group, "ours")
+        table.add_section()
         for one in (one for one in found if one.group == group):
-            against = fastest(found, group, "ours")
-            value = ratio(against, one) if against and against is not one else None
+            value = ratio(mine, one) if mine and mine is not one else None
             table.add_row(
                 one.name,
                 f"{one.images_per_second:,.0f}",
                 f"{one.startup_seconds:.1f}",
                 f"{value.median:.2f}x" if value else "",
                 f"[{value.low:.2f}, {value.high:.2f}]" if value else "",
-                end_section=True,
             )
-        table.add_section()
     console.print(table)
     if reason:
         console.print(f"timm: {reason}")
