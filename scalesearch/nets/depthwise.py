@@ -20,7 +20,12 @@ WIDEST = 3
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution with one filter a channel and half-kernel padding."""
+    """A convolution with one filter a channel and half-kernel padding.
+
+    ``exact``: compute in the weights' precision and return the input's, also under autocast.
+    """
+
+    exact = False
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(
@@ -34,6 +39,12 @@ class DepthwiseConv2d(nn.Conv2d):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        if self.exact and x_BCHW.dtype != self.weight.dtype:
+            with torch.autocast(x_BCHW.device.type, enabled=False):
+                return self._convolved(x_BCHW.to(self.weight.dtype)).to(x_BCHW.dtype)
+        return self._convolved(x_BCHW)
+
+    def _convolved(self, x_BCHW: Tensor) -> Tensor:
         if not trains_on_cpu(self, x_BCHW):
             return super().forward(x_BCHW)
         y_BCHW: Tensor = _Depthwise.apply(x_BCHW, self.weight, self.stride[0])  # type: ignore[no-untyped-call]

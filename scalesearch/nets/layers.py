@@ -49,7 +49,10 @@ class DropConnect(nn.Module):
     """Stochastic depth (arXiv:1603.09382): in training, each sample loses the branch at ``rate``.
 
     What is kept is divided by 1 - rate, so that the expectation stays and evaluation does nothing.
+    ``strength``: the part of the rate that acts now.
     """
+
+    strength = 1.0
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -58,9 +61,9 @@ class DropConnect(nn.Module):
         self.rate = rate
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
+        keep = 1 - self.rate * self.strength
+        if not self.training or keep == 1:
             return x_BCHW
-        keep = 1 - self.rate
         return x_BCHW * x_BCHW.new_empty(len(x_BCHW), 1, 1, 1).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:

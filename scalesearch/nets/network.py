@@ -12,7 +12,7 @@ from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.nets.blocks import BLOCKS
 from scalesearch.nets.foreign import made
-from scalesearch.nets.layers import ACTIVATIONS, Layers
+from scalesearch.nets.layers import ACTIVATIONS, DropConnect, Layers
 
 
 class Network(nn.Module):
@@ -40,6 +40,7 @@ class Network(nn.Module):
         self.stages = nn.Sequential(*_stages(architecture, layers, drop_connect))
         self.head = _head(architecture, layers)
         self.dropout = nn.Dropout(dropout)
+        self.dropout_rate = dropout
         self.classifier = nn.Linear(architecture.features, architecture.num_classes)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
@@ -50,6 +51,21 @@ class Network(nn.Module):
             features_BC = self.head(features_BCHW).mean((2, 3))
         logits_BK: Tensor = self.classifier(self.dropout(features_BC))
         return logits_BK
+
+    def regularise(self, strength: float) -> None:
+        """Let this part of dropout and drop-connect act from now on."""
+        self.dropout.p = self.dropout_rate * strength
+        for module in self.modules():
+            if isinstance(module, DropConnect):
+                module.strength = strength
+
+    @property
+    def draws(self) -> bool:
+        """Whether a training pass draws random numbers."""
+        return self.dropout.p > 0 or any(
+            isinstance(module, DropConnect) and module.rate * module.strength > 0
+            for module in self.modules()
+        )
 
 
 @overload

@@ -8,38 +8,42 @@ from torch import Tensor, nn
 
 from scalesearch.data import Dataset, Split, View, evaluation_batches
 from scalesearch.errors import SearchError
-from scalesearch.training.checkpoint import restored
-from scalesearch.training.job import Job, traits
-from scalesearch.training.loop import _initialised
-from scalesearch.training.optimisers import optimiser
+from scalesearch.recipe import Precision
+from scalesearch.training.job import Job
+from scalesearch.training.precision import cast, resolved
+from scalesearch.training.run import begun
 
 BATCH = 256
 
 
 def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
-    """The network of the job's checkpoint, in evaluation mode.
+    """The network that the job's checkpoint holds, in evaluation mode: with its best weights where
+    the recipe has patience, else the averaged ones where it averages, else the last ones.
 
-    Raises SearchError where there is none yet.
+    Raises SearchError where there is no checkpoint yet.
     """
     if job.checkpoint is None or not job.checkpoint.is_file():
         raise SearchError(f"{job.checkpoint}: no such checkpoint; train the network first")
-    network = _initialised(job, torch.device(device))
-    optimizer = optimiser(network, job.recipe)
-    restored(job.checkpoint, traits(job, dataset, device), network, optimizer)
-    return network.eval()
+    return begun(job, dataset, torch.device(device)).finish()
 
 
 def logits(
-    network: nn.Module, split: Split, view: View, resolution: int, device: torch.device | str
+    network: nn.Module,
+    split: Split,
+    view: View,
+    resolution: int,
+    device: torch.device | str,
+    precision: Precision = "fp32",
 ) -> tuple[Tensor, Tensor]:
     """The network's answers (N, K) to all images at a resolution, and the labels (N,), on the CPU.
 
-    The network has to be in evaluation mode, and on the device.
+    The network has to be in evaluation mode, and on the device. ``precision``: as in a recipe.
     """
+    where = torch.device(device)
     batches = evaluation_batches(
         split, view, batch_size=BATCH, resolution=resolution, device=device
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), cast(resolved(precision, where), where):
         answers = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
     logits_NK, labels_N = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return logits_NK, labels_N

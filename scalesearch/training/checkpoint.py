@@ -8,27 +8,40 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from scalesearch.errors import SearchError
 from scalesearch.training.job import Epoch
+from scalesearch.training.schedules import Patience, Plateau
 
 DIGEST_BYTES = 16
 
 
-def write_checkpoint(
-    path: Path,
-    traits: Mapping[str, Any],
-    history: Sequence[Epoch],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A run after an epoch. ``network``, ``optimizer``, ``scaler`` and ``averages`` are their
+    ``state_dict``; ``best``: the network of the best epoch, where the run watches for it.
+
+    There is no generator's state: all streams start anew, named by seed and epoch.
+    """
+
+    history: list[Epoch]
+    plateau: Plateau
+    patience: Patience
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    averages: dict[str, Tensor] | None
+    best: dict[str, Tensor] | None
+
+
+def write_checkpoint(path: Path, traits: Mapping[str, Any], state: State) -> None:
     """Replace the file by the run's present state; a crash leaves the old one or the new one.
 
     Raises OSError (a full disk), and leaves the old one then too.
@@ -36,9 +49,10 @@ def write_checkpoint(
     buffer = io.BytesIO()
     document = {
         "traits": dict(traits),
-        "history": [asdict(epoch) for epoch in history],
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        **{f.name: getattr(state, f.name) for f in fields(state)},
+        "history": [asdict(epoch) for epoch in state.history],
+        "plateau": asdict(state.plateau),
+        "patience": asdict(state.patience),
     }
     torch.save(document, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,30 +65,30 @@ def write_checkpoint(
     part.replace(path)
 
 
-def restored(
-    path: Path, traits: Mapping[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[Epoch]:
-    """Fill network and optimiser from the file, and return the epochs that led there.
+def restored(path: Path, traits: Mapping[str, Any]) -> State | None:
+    """The state in the file, its tensors on the CPU; None where there is no file.
 
-    No file: no epochs, and nothing is touched. A damaged one: the same, with a warning, since the
-    work can be done again. Raises SearchError for the checkpoint of another run.
+    None, with a warning, for a damaged one too, since the work can be done again. Raises
+    SearchError for the checkpoint of another run.
     """
     if not path.exists():
-        return []
+        return None
     content = path.read_bytes()
     digest, saved = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if digest != _digest(saved):
         warnings.warn(f"{path}: not a whole checkpoint; this run starts over", stacklevel=3)
-        return []
+        return None
     document = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
-    if document["traits"] != dict(traits):
+    theirs = document.pop("traits")
+    if theirs != dict(traits):
         raise SearchError(
             f"{path}: a checkpoint is continued only by its own run, but it was written with "
-            f"{_differences(document['traits'], traits)}; remove the file or choose another folder"
+            f"{_differences(theirs, traits)}; remove the file or choose another folder"
         )
-    network.load_state_dict(document["network"])
-    optimizer.load_state_dict(document["optimizer"])
-    return [Epoch(**epoch) for epoch in document["history"]]
+    document["history"] = [Epoch(**epoch) for epoch in document["history"]]
+    document["plateau"] = Plateau(**document["plateau"])
+    document["patience"] = Patience(**document["patience"])
+    return State(**document)
 
 
 def _digest(content: bytes) -> bytes:

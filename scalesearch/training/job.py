@@ -11,8 +11,9 @@ import torch
 from scalesearch.architectures import Architecture, Foreign
 from scalesearch.data import Dataset
 from scalesearch.recipe import Recipe
+from scalesearch.training.precision import resolved
 
-VERSION = 1
+VERSION = 2
 """Of the numbers: raised when the same job begins to give others, so that no run mixes both."""
 
 
@@ -21,16 +22,24 @@ class Epoch:
     """What one epoch cost and brought. ``index`` counts from 1.
 
     ``train_loss``: mean over the epoch's training images, with label smoothing, while the weights
-    moved. ``loss`` and ``accuracy`` (a fraction): of the validation images, after the epoch.
-    ``seconds``: training and validation; ``images_per_second``: of training alone.
+    moved. ``loss``, ``accuracy`` and ``top5`` (fractions): of the validation images, after the
+    epoch. ``seconds``: training and validation; ``images_per_second``: of training alone.
+    ``learning_rate``: of the last step. ``resolution``: pixels per side in training.
+    ``peak_bytes``: most memory in use meanwhile (see ``usage``). ``utilisation``: the arithmetic
+    that training needs by count, over what a large matrix product reaches in the same time.
     """
 
     index: int
     train_loss: float
     loss: float
     accuracy: float
+    top5: float
     seconds: float
     images_per_second: float
+    learning_rate: float
+    resolution: int
+    peak_bytes: int
+    utilisation: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +82,7 @@ def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, 
         "seed": job.seed,
         "device": torch.device(device).type,
         **{f"recipe.{name}": value for name, value in asdict(job.recipe).items()},
+        "recipe.precision": resolved(job.recipe.precision, device),
     }
 
 

@@ -1,34 +1,19 @@
-"""The training loop: a generator of epochs."""
+"""Training: a generator of epochs, for one job or for several that take turns on a device."""
 
 import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from scalesearch.architectures import Foreign
-from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.data import (
-    Dataset,
-    drawn,
-    epoch_order,
-    evaluation_batches,
-    prepared,
-    training_batches,
-    view,
-)
-from scalesearch.errors import DataError, ScaleSearchError, SearchError
-from scalesearch.nets import build, initialise, made
-from scalesearch.streams import stream
-from scalesearch.training.checkpoint import restored, write_checkpoint
-from scalesearch.training.job import Epoch, Job, traits
-from scalesearch.training.optimisers import learning_rate, optimiser
-
-EVALUATION_BATCH = 256
+from scalesearch.data import Dataset
+from scalesearch.errors import ScaleSearchError
+from scalesearch.training.distributed import ALONE, Processes
+from scalesearch.training.job import Epoch, Job
+from scalesearch.training.run import Run, begun
+from scalesearch.training.start import require_fit
+from scalesearch.training.usage import return_memory
 
 
 class TrainingDiverged(ScaleSearchError):
@@ -39,185 +24,140 @@ class TrainingDiverged(ScaleSearchError):
         self.epochs = tuple(epochs)
 
 
-def train(job: Job, dataset: Dataset, *, device: torch.device | str) -> Iterator[Epoch]:
+class OutOfMemory(ScaleSearchError):
+    """A network that does not fit the device with the recipe's micro-batch."""
+
+
+def train(
+    job: Job, dataset: Dataset, *, device: torch.device | str, processes: Processes = ALONE
+) -> Iterator[Epoch]:
     """Yield the job's epochs after ``job.start``, each when it has ended and is checkpointed.
 
     What the checkpoint already holds is yielded from its history, so that epochs which ended but
-    were never recorded are not lost; then training goes on. On the CPU an interrupted run, an
-    abandoned generator or another process change no bit of the result.
+    were never recorded are not lost; then training goes on, to ``job.last`` or until the recipe's
+    patience is over. On the CPU an interrupted run, an abandoned generator or another process
+    change no bit of the result.
 
     Raises DataError where the network does not fit the images, SearchError for a checkpoint of
-    another run, TrainingDiverged when a loss is not finite.
+    another run, TrainingDiverged when a loss is not finite, OutOfMemory.
     """
-    device = torch.device(device)
-    _require_fit(job, dataset)
-    dataset = replace(
-        dataset, train=dataset.train.to(device), validation=dataset.validation.to(device)
-    )
-    network = _initialised(job, device)
-    optimizer = optimiser(network, job.recipe)
-    path, ours = job.checkpoint, traits(job, dataset, device)
-    history = restored(path, ours, network, optimizer) if path else []
-    yield from history[job.start : job.last]
-    for index in range(len(history) + 1, job.last + 1):
-        with _reproducible(job, index, device):
-            epoch = _epoch(job, dataset, network, optimizer, index, device)
+    for _, epoch in train_together([job], [dataset], device=device, processes=processes):
+        yield epoch
+
+
+def train_together(
+    jobs: Sequence[Job],
+    datasets: Sequence[Dataset],
+    *,
+    device: torch.device | str,
+    processes: Processes = ALONE,
+) -> Iterator[tuple[int, Epoch]]:
+    """Train several jobs at once, each on its own images; yield (place of the job, epoch).
+
+    The jobs take turns step by step. On CUDA each has a stream of its own, so that networks too
+    small to fill the device fill it together; elsewhere nothing is gained, and each job's result is
+    the same as alone, bit for bit. Raises as ``train`` does; jobs that have not failed keep the
+    epoch that they trained meanwhile.
+    """
+    where = torch.device(device)
+    for job, dataset in zip(jobs, datasets, strict=True):
+        require_fit(job, dataset)
+    try:
+        with _refusing_to_overflow(jobs):
+            runs = [begun(*pair, where, processes) for pair in zip(jobs, datasets, strict=True)]
+        for place, run in enumerate(runs):
+            past = run.history[run.job.start : run.job.last]
+            yield from ((place, epoch) for epoch in past)
+        while live := {place: run for place, run in enumerate(runs) if run.goes_on}:
+            yield from _advanced(live, where)
+    finally:
+        runs = []
+        return_memory(where)
+
+
+def _advanced(live: dict[int, Run], device: torch.device) -> Iterator[tuple[int, Epoch]]:
+    """Every run's next epoch, each kept as soon as all have trained."""
+    runs = list(live.values())
+    with _reproducible(runs[0].job.recipe.threads, device), _refusing_to_overflow(_jobs(runs)):
+        epochs = _in_turns([run.epoch(len(runs)) for run in runs], device)
+    diverged = []
+    for (place, run), epoch in zip(live.items(), epochs, strict=True):
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.loss)):
-            raise TrainingDiverged(
-                f"epoch {index} of {job.fingerprint}, seed {job.seed}: need finite losses, got "
-                f"{epoch.train_loss} in training and {epoch.loss} in validation; "
-                f"lower the learning rate ({job.recipe.learning_rate:g}) or warm up longer",
-                history,
-            )
-        history.append(epoch)
-        if path:
-            write_checkpoint(path, ours, history, network, optimizer)
-        if index > job.start:
-            yield epoch
-
-
-def evaluated(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over the batches, in evaluation mode."""
-    network.eval()
-    losses, hits, images = [], [], 0
-    with torch.inference_mode():
-        for images_BCHW, labels_B in batches:
-            logits_BK = network(images_BCHW)
-            losses.append(F.cross_entropy(logits_BK, labels_B, reduction="sum"))
-            hits.append((logits_BK.argmax(1) == labels_B).sum())
-            images += len(labels_B)
-        return _total(losses) / images, _total(hits) / images
-
-
-def _epoch(
-    job: Job,
-    dataset: Dataset,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    index: int,
-    device: torch.device,
-) -> Epoch:
-    began = time.perf_counter()
-    train_loss, images = _trained(job, dataset, network, optimizer, index, device)
-    trained = time.perf_counter()
-    loss, accuracy = evaluated(
-        network,
-        evaluation_batches(
-            dataset.validation,
-            view(dataset, job.recipe, job.architecture.resolution),
-            batch_size=EVALUATION_BATCH,
-            resolution=job.architecture.resolution,
-            device=device,
-        ),
-    )
-    return Epoch(
-        index=index,
-        train_loss=train_loss,
-        loss=loss,
-        accuracy=accuracy,
-        seconds=time.perf_counter() - began,
-        images_per_second=images / (trained - began),
-    )
-
-
-def _trained(
-    job: Job,
-    dataset: Dataset,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    index: int,
-    device: torch.device,
-) -> tuple[float, int]:
-    """Take one epoch's steps; the mean loss, and how many images were seen.
-
-    Nothing here waits for the device: losses stay tensors until the epoch is over.
-    """
-    recipe, resolution = job.recipe, job.architecture.resolution
-    seed, count = stream(job.seed, "data", index), len(dataset.train)
-    order = epoch_order(count, recipe.batch_size, seed)
-    draws, seen = drawn(recipe.augmentation, count, seed), view(dataset, recipe, resolution)
-    batches = training_batches(dataset.train, order, draws, device)
-    steps = len(order)
-    network.train()
-    losses, images = [], 0
-    for step, (stored, labels_B, drawn_B) in enumerate(batches, start=(index - 1) * steps):
-        rate = learning_rate(recipe, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        images_BCHW, targets = prepared(stored, labels_B, drawn_B, seen, resolution)
-        loss = F.cross_entropy(
-            network(images_BCHW), targets, label_smoothing=recipe.label_smoothing
+            diverged.append((run, epoch))
+            continue
+        run.keep(epoch)
+        if epoch.index > run.job.start:
+            yield place, epoch
+    for run, epoch in diverged:
+        job = run.job
+        raise TrainingDiverged(
+            f"epoch {epoch.index} of {job.fingerprint}, seed {job.seed}: need finite losses, got "
+            f"{epoch.train_loss} in training and {epoch.loss} in validation; "
+            f"lower the learning rate ({job.recipe.learning_rate:g}) or warm up longer",
+            run.history,
         )
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(loss.detach() * len(labels_B))
-        images += len(labels_B)
-    return _total(losses) / images, images
 
 
-def _total(parts: Sequence[Tensor]) -> float:
-    return float(torch.stack(list(parts)).double().sum())
+def _jobs(runs: Sequence[Run]) -> list[Job]:
+    return [run.job for run in runs]
 
 
-def _initialised(job: Job, device: torch.device) -> nn.Module:
-    """The job's network on the device, built without a draw from the global generator."""
-    recipe, seed = job.recipe, stream(job.seed, "initialisation", job.fingerprint)
-    network: nn.Module
-    if isinstance(job.architecture, Foreign):
-        network = _foreign(job, job.architecture, seed).to(device)
-    else:
-        with torch.device("meta"):
-            network = build(
-                job.architecture,
-                dropout=recipe.dropout,
-                drop_connect=recipe.drop_connect,
-                norm_momentum=recipe.norm_momentum,
-            )
-        network.to_empty(device=device)
-        initialise(network, torch.Generator().manual_seed(seed), recipe.initialisation)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+@dataclass(slots=True)
+class _Turn:
+    """A run's epoch under way, and the CUDA stream that its work is put on."""
+
+    steps: Generator[None, None, Epoch]
+    stream: torch.cuda.Stream | None
+    epoch: Epoch | None = None
+
+    def take(self) -> None:
+        """One step further, or to the end."""
+        try:
+            with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+                next(self.steps)
+        except StopIteration as end:
+            self.epoch = end.value
 
 
-def _foreign(job: Job, network: Foreign, seed: int) -> nn.Module:
-    """The network that the user's code makes, with the weights and the regularisation it brings.
-
-    Raises SearchError where the code has changed since the job was planned.
-    """
-    recipe = job.recipe
-    if recipe.dropout or recipe.drop_connect:
-        raise SearchError(
-            f"recipe: need dropout 0 and drop_connect 0 for {network}, whose code brings its own, "
-            f"got {recipe.dropout:g} and {recipe.drop_connect:g}"
-        )
-    if (now := fingerprint(network)) != job.fingerprint:
-        raise SearchError(
-            f"network {job.fingerprint}: its code now makes another ({now}) of {network}; put the "
-            "code back, or search in another folder"
-        )
-    return made(network, seed)
+def _in_turns(
+    epochs: Sequence[Generator[None, None, Epoch]], device: torch.device
+) -> Iterator[Epoch]:
+    """Each generator's result; they take turns step by step."""
+    streams: list[torch.cuda.Stream | None] = [None] * len(epochs)
+    if device.type == "cuda" and len(epochs) > 1:
+        torch.cuda.synchronize(device)  # what the runs begin with was made on another stream
+        streams = [torch.cuda.Stream(device) for _ in epochs]  # type: ignore[no-untyped-call]
+    turns = [_Turn(steps, stream) for steps, stream in zip(epochs, streams, strict=True)]
+    while waiting := [turn for turn in turns if turn.epoch is None]:
+        for turn in waiting:
+            turn.take()
+    return (turn.epoch for turn in turns if turn.epoch is not None)
 
 
 @contextmanager
-def _reproducible(job: Job, index: int, device: torch.device) -> Iterator[None]:
-    """One epoch's threads and dropout stream; the caller's are put back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(job.recipe.threads)
+def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
+    """Within: as many threads as the recipe says. The caller's number and streams are put back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(stream(job.seed, "dropout", index))
             yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
-def _require_fit(job: Job, dataset: Dataset) -> None:
-    network, data = job.architecture, dataset
-    wanted, given = (network.in_channels, network.num_classes), (data.channels, data.num_classes)
-    if wanted != given:
-        raise DataError(
-            f"network {job.fingerprint}: need images of {wanted[0]} channels in {wanted[1]} "
-            f"classes, got {given[0]} channels in {given[1]} classes; "
-            "set in_channels and num_classes to the data's"
-        )
+@contextmanager
+def _refusing_to_overflow(jobs: Sequence[Job]) -> Iterator[None]:
+    """Tell which networks did not fit, in place of the allocator's message."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+            raise
+        recipe = jobs[0].recipe
+        micro = recipe.micro_batch or recipe.batch_size
+        raise OutOfMemory(
+            f"{', '.join(f'{job.fingerprint}, seed {job.seed}' for job in jobs)}: need memory for "
+            f"{micro} images in one pass, got {type(error).__name__}; set recipe.micro_batch to a "
+            f"smaller divisor of {recipe.batch_size}"
+        ) from error

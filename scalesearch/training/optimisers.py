@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from scalesearch.recipe import Recipe
 from scalesearch.training.rmsprop import RMSpropTF
-from scalesearch.training.schedules import full_rate, learning_rate
+from scalesearch.training.schedules import full_rate
 
-__all__ = ["RMSpropTF", "clipped", "learning_rate", "optimiser", "set_rate"]
+__all__ = ["RMSpropTF", "clipped", "optimiser", "set_rate"]
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -10,7 +10,7 @@ import torch
 
 from scalesearch.data import Dataset
 from scalesearch.errors import SearchError
-from scalesearch.training import Epoch, Job, loop, train
+from scalesearch.training import Epoch, Job, run, train
 from scalesearch.training.checkpoint import DIGEST_BYTES
 
 
@@ -67,14 +67,14 @@ def test_an_abandoned_run_goes_on_where_it_was(kept: Job, dataset: Dataset, refe
 def test_a_crash_amid_an_epoch_costs_that_epoch_only(
     kept: Job, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = loop.learning_rate
+    whole = run.learning_rate
 
     def crashing(recipe, step: int, steps_per_epoch: int) -> float:
         if step == 6:  # the third step of the second epoch
             raise KeyboardInterrupt
         return whole(recipe, step, steps_per_epoch)
 
-    monkeypatch.setattr(loop, "learning_rate", crashing)
+    monkeypatch.setattr(run, "learning_rate", crashing)
     with pytest.raises(KeyboardInterrupt):
         list(train(kept, dataset, device="cpu"))
     monkeypatch.undo()
@@ -85,7 +85,7 @@ def test_a_finished_run_is_told_again_without_training(
     kept: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = list(train(kept, dataset, device="cpu"))
-    monkeypatch.setattr(loop, "training_batches", None)
+    monkeypatch.setattr(run, "training_batches", None)
     assert list(train(kept, dataset, device="cpu")) == epochs
     assert list(train(replace(kept, start=1, stop=2), dataset, device="cpu")) == epochs[1:2]
 

@@ -16,7 +16,7 @@ from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset
 from scalesearch.errors import DataError
 from scalesearch.nets import Network
-from scalesearch.training import Epoch, Job, TrainingDiverged, loop, train
+from scalesearch.training import Epoch, Job, TrainingDiverged, run, start, train
 
 OTHER_PROCESS = """
 import dataclasses, json, pickle, sys
@@ -46,14 +46,14 @@ def reference(job: Job, dataset: Dataset) -> list[Epoch]:
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The training batches, as they are handed to the network."""
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    batches = loop.training_batches
+    batches = run.training_batches
 
     def spying(*args: object, **kwargs: object) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in batches(*args, **kwargs):
             seen.append(batch)
             yield batch
 
-    monkeypatch.setattr(loop, "training_batches", spying)
+    monkeypatch.setattr(run, "training_batches", spying)
     return seen
 
 
@@ -130,7 +130,7 @@ def test_the_rate_follows_the_schedule_over_the_whole_run(
         asked.append((step, steps_per_epoch))
         return 0.01
 
-    monkeypatch.setattr(loop, "learning_rate", spying)
+    monkeypatch.setattr(run, "learning_rate", spying)
     trained(job, dataset)
     assert asked == [(step, 4) for step in range(12)]  # 70 images: 4 full batches of 16
 
@@ -147,23 +147,24 @@ def test_validation_is_without_smoothing_and_dropout() -> None:
     network = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 3))
     images = [torch.rand(5, 4), torch.rand(2, 4)]
     labels = [torch.tensor([0, 1, 2, 0, 1]), torch.tensor([2, 2])]
-    loss, accuracy = loop.evaluated(network, zip(images, labels, strict=True))
+    loss, accuracy, top5 = run.evaluated(network, zip(images, labels, strict=True))
     logits = network[1](torch.cat(images))
     assert loss == pytest.approx(F.cross_entropy(logits, torch.cat(labels)).item())
     assert accuracy == pytest.approx((logits.argmax(1) == torch.cat(labels)).double().mean().item())
+    assert top5 == 1  # of three classes
 
 
 def test_the_recipe_reaches_the_network(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Network] = []
-    build = loop.build
+    build = start.build
 
     def spying(*args: object, **kwargs: object) -> Network:
         built.append(build(*args, **kwargs))
         return built[-1]
 
-    monkeypatch.setattr(loop, "build", spying)
+    monkeypatch.setattr(start, "build", spying)
     trained(replace(job, stop=1, recipe=replace(job.recipe, norm_momentum=0.3)), dataset)
     assert built[0].stem.norm.momentum == 0.3
     assert built[0].dropout.p == 0.2
@@ -181,7 +182,7 @@ def test_a_network_for_other_data_is_refused(
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(loop, "learning_rate", lambda _, step, __: 0.05 if step < 6 else 1e38)
+    monkeypatch.setattr(run, "learning_rate", lambda _, step, __: 0.05 if step < 6 else 1e38)
     running = train(replace(job, checkpoint=tmp_path / "run"), dataset, device="cpu")
     first = next(running)
     with pytest.raises(TrainingDiverged, match=r"epoch 2 of .*lower the learning rate") as caught:

@@ -1,0 +1,89 @@
+"""A step as one CUDA graph: recorded once for each shape, then launched by a single call.
+
+Small networks leave a GPU waiting for Python, which launches hundreds of kernels a step. The graph
+holds them all, from the stored images to the averaged weights; what differs from step to step is
+copied into the tensors it was recorded with. Unlike compiling, recording takes no longer than a
+step.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from scalesearch.training.step import Inputs, Step
+
+WARM_UP = 3
+"""Ordinary steps before recording, in which libraries choose their kernels and get their memory."""
+
+
+def launched(step: Step, device: torch.device) -> Callable[[Inputs], Tensor]:
+    """The step as it is best called on a device: on CUDA as a graph, where that can be."""
+    return _Graphed(step) if device.type == "cuda" and _recordable(step) else step
+
+
+def _recordable(step: Step) -> bool:
+    """Whether a step looks at no value: float16 looks for overflow, policies at their draws, and
+    several processes exchange statistics."""
+    return (
+        step.precision != "fp16"
+        and step.view.augmentation.policy == "none"
+        and step.processes.size == 1
+    )
+
+
+class _Graphed:
+    """Calls that take a few steps as they are, record one, and replay it from then on.
+
+    Where a network cannot be recorded (code of the user's own may look at a value), all steps are
+    taken as they are.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.taken = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.inputs: Inputs | None = None
+        self.loss: Tensor | None = None
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        self.taken += 1
+        if self.taken <= WARM_UP:
+            return self._aside(inputs)
+        if self.taken == WARM_UP + 1:
+            self._record(inputs)
+        if self.graph is None or self.inputs is None or self.loss is None:
+            return self.step(inputs)
+        for ours, theirs in zip(self.inputs.tensors(), inputs.tensors(), strict=True):
+            ours.copy_(theirs, non_blocking=True)
+        self.graph.replay()
+        return self.loss.clone()  # the next replay writes over it
+
+    def _aside(self, inputs: Inputs) -> Tensor:
+        """A step on a stream of its own, as recording will take place on one."""
+        here = torch.cuda.current_stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            loss = self.step(inputs)
+        here.wait_stream(aside)
+        return loss
+
+    def _record(self, inputs: Inputs) -> None:
+        """Record a step, which executes nothing; leave no graph where that fails."""
+        fixed = Inputs(
+            inputs.images.clone(),
+            inputs.labels.clone(),
+            {kind: rows.clone() for kind, rows in inputs.drawn.items()},
+            inputs.averaging.clone(),
+        )
+        graph = torch.cuda.CUDAGraph()
+        self.step.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                loss = self.step(fixed)
+        except RuntimeError:  # what cannot be recorded names itself in many ways
+            torch.cuda.synchronize()
+            self.step.optimizer.zero_grad(set_to_none=True)
+            return
+        self.graph, self.inputs, self.loss = graph, fixed, loss
