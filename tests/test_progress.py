@@ -1,6 +1,7 @@
 """What a person sees fits a terminal, and plain output stays plain."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,10 +11,14 @@ from scalesearch.scaling import Shares
 from scalesearch.search import Progress
 from scalesearch.training import Epoch
 
+EPOCH = Epoch(
+    index=2, train_loss=1.5, loss=1.25, accuracy=0.5, top5=0.9, seconds=3.0,
+    images_per_second=1240.4, learning_rate=0.1, resolution=32, peak_bytes=0, utilisation=0.1,
+)  # fmt: skip
 NOW = Progress(
     trial=3,
     seed=0,
-    epoch=Epoch(2, 1.0, 1.0, 0.5, 3.0, 1240.4),
+    epoch=EPOCH,
     epochs_done=7,
     epochs_total=60,
     failed=1,
@@ -48,4 +53,33 @@ def test_on_a_terminal_nothing_is_cut_off(monkeypatch, columns):
     shown = file.getvalue()
     assert "7/60 epochs" in shown
     assert "1 failed" in shown
+    assert "…" not in shown
+
+
+def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    with progress.run_shown(5) as on_epoch:
+        for index in (1, 2, 5):
+            on_epoch(replace(EPOCH, index=index))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    brought = "loss 1.500   validation 1.250   accuracy 0.500   top-5 0.900   1,240 img/s"
+    assert captured.err.splitlines() == [
+        f"1/5 epochs   0:12 left   {brought}",
+        f"2/5 epochs   0:09 left   {brought}",
+        f"5/5 epochs   0:00 left   {brought}",
+    ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=columns, highlight=False)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    with progress.run_shown(5) as on_epoch:
+        assert not file.getvalue()  # other processes of torchrun have nothing to show
+        on_epoch(EPOCH)
+    shown = " ".join(file.getvalue().split())  # a narrow terminal breaks the line
+    assert "2/5 epochs" in shown
+    assert "1,240 img/s" in shown
     assert "…" not in shown

@@ -14,9 +14,22 @@ import typer
 
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.searching import doctor, search, status
+from scalesearch.cli.training import train
 from scalesearch.errors import ScaleSearchError
 
-COMMANDS = (search, status, cost, isocost, family, solve, calibrate, explain, baselines, doctor)
+COMMANDS = (
+    search,
+    status,
+    train,
+    cost,
+    isocost,
+    family,
+    solve,
+    calibrate,
+    explain,
+    baselines,
+    doctor,
+)
 """In the order of ``--help``."""
 
 app = typer.Typer(

@@ -21,7 +21,7 @@ def baseline_and_budget(
     """Of an experiment file, whose values the options override, or of a baseline."""
     from scalesearch.architectures.budget import Budget
 
-    if _is_experiment(source):
+    if is_experiment(source):
         from scalesearch.experiment import read_experiment
 
         overrides = [f"baseline.{name}={value}" for name, value in options.items()]
@@ -33,7 +33,8 @@ def baseline_and_budget(
     return named(source, **options), budget
 
 
-def _is_experiment(source: str) -> bool:
+def is_experiment(source: str) -> bool:
+    """Whether a source is the file of an experiment, and no baseline."""
     if Path(source).suffix not in (".yaml", ".yml") and not Path(source).is_file():
         return False
     from scalesearch.experiment import is_network_file

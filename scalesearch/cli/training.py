@@ -1,0 +1,167 @@
+"""The command that trains one network to the end."""
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalesearch.cli.options import (
+    AllowCode,
+    AsJson,
+    Depth,
+    Resolution,
+    StemStride,
+    Width,
+    given,
+)
+from scalesearch.errors import ArchitectureError
+
+if TYPE_CHECKING:
+    from scalesearch.architectures import Architecture, Foreign
+
+# The parts of scalesearch are imported within the command: help has no use for torch.
+
+
+def train(
+    network: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ARCHITECTURE",
+            help="A baseline, a YAML file of stages, module:factory, an experiment's file, "
+            "FAMILY.json:b2, or RESULTS/NAME:CANDIDATE (a fingerprint, or best).",
+        ),
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(metavar="FAMILY.json:NAME", help="Instead of ARCHITECTURE.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Images, such as digits, cifar10 or imagefolder:PATH.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A preset (fast, paper, ...) or a YAML file; default fast.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="epochs=3, or data.pixels=64"),
+    ] = None,
+    train_samples: Annotated[int | None, typer.Option(help="Images drawn to train on.")] = None,
+    validation_samples: Annotated[
+        int | None, typer.Option(help="Images drawn to validate on.")
+    ] = None,
+    depth: Depth = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    stem_stride: StemStride = None,
+    seed: Annotated[int | None, typer.Option(help="Of split, weights and streams.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="This run's own folder; by default results/<name>-<data>.")
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard's events.")
+    ] = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network to the end; the same command goes on where it was stopped."""
+    from scalesearch.experiment import experiment_from
+    from scalesearch.progress import run_conclusion, run_shown
+    from scalesearch.report.run import train_network
+    from scalesearch.tables import print_json
+
+    document, baseline = _named(network, member)
+    size = given(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
+    samples = given(train_samples=train_samples, validation_samples=validation_samples)
+    _update(document, "baseline", size)
+    _update(document, "data", {**given(source=data), **samples})
+    document |= given(seed=seed, device=device)
+    _set_recipe(document, recipe)
+    _override(document, overrides or [])
+    experiment = experiment_from(document, "train")
+    folder = out or Path("results") / f"{experiment.name}-{_plain(experiment.data.source)}"
+    try:
+        with run_shown(experiment.recipe.epochs) as on_epoch:
+            done = train_network(
+                experiment,
+                folder,
+                baseline=baseline,
+                on_epoch=on_epoch,
+                log=log,
+                allow_code=allow_code,
+            )
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
+        raise
+    if done is not None:  # this is the first of the processes, or the only one
+        print_json(done) if as_json else print(run_conclusion(done, folder))
+
+
+def _named(
+    network: str | None, member: str | None
+) -> "tuple[dict[str, Any], Architecture | Foreign | None]":
+    """What is to be trained, as an experiment's document, and the baseline it was scaled from."""
+    from scalesearch.cli.sources import is_experiment
+    from scalesearch.report.networks import held, holds
+    from scalesearch.yaml_files import read_yaml
+
+    if (network is None) == (member is None):
+        raise ArchitectureError(
+            "train: need a network, either ARCHITECTURE or --member FAMILY.json:NAME; "
+            "`scalesearch baselines` lists some"
+        )
+    name = network or member or ""
+    if member or holds(name):
+        one = held(name)
+        return {"name": _plain(one.name), "baseline": _spelled_out(one.name, one.network)}, (
+            one.baseline
+        )
+    if is_experiment(name):
+        return dict(read_yaml(Path(name))), None
+    return {"name": _plain(Path(name).stem), "baseline": {"name": name}}, None
+
+
+def _spelled_out(name: str, network: "Architecture | Foreign") -> dict[str, Any]:
+    """The ``baseline`` of an experiment that is this network, its ends left to the data."""
+    from scalesearch.architectures import Foreign
+
+    if isinstance(network, Foreign):
+        return {
+            "name": network.factory,
+            "depth": network.depth,
+            "width": network.width,
+            "resolution": network.resolution,
+        }
+    return {"name": name, "network": dataclasses.asdict(network)}
+
+
+def _set_recipe(document: dict[str, Any], recipe: str | None) -> None:
+    """A preset's name or a file takes the place of what recipe there is; ``fast`` of none."""
+    if recipe is None and "recipe" in document:
+        return
+    from scalesearch.yaml_files import read_yaml
+
+    name = recipe or "fast"
+    is_file = Path(name).suffix in (".yaml", ".yml")
+    document["recipe"] = read_yaml(Path(name)) if is_file else {"preset": name}
+
+
+def _override(document: dict[str, Any], settings: list[str]) -> None:
+    """Keys as in an experiment's file; one of the recipe's may come without its ``recipe.``."""
+    from scalesearch.experiment import Experiment, override
+
+    parts = {field.name for field in dataclasses.fields(Experiment)}
+    for setting in settings:
+        part = re.split(r"[.=]", setting, maxsplit=1)[0]
+        override(document, setting if part in parts else f"recipe.{setting}")
+
+
+def _update(document: dict[str, Any], part: str, options: dict[str, Any]) -> None:
+    document[part] = {**document.get(part, {}), **options}
+
+
+def _plain(text: str) -> str:
+    """A text that can name a folder."""
+    return re.sub(r"[^\w.-]+", "-", text.replace("/", "-")).strip(".-_") or "run"
