@@ -1,5 +1,6 @@
 """Figures from tables: for each, a function that computes its numbers and one that draws them."""
 
+from scalesearch.plots.contact_sheet import contact_sheet
 from scalesearch.plots.simplex import SimplexData, plot_simplex, simplex, simplex_figure
 from scalesearch.plots.style import COLUMN, DOUBLE_COLUMN, figure, style, write_figure
 
@@ -7,6 +8,7 @@ __all__ = [
     "COLUMN",
     "DOUBLE_COLUMN",
     "SimplexData",
+    "contact_sheet",
     "figure",
     "plot_simplex",
     "simplex",

@@ -1,6 +1,7 @@
 """Where each pixel of a shown image comes from."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,9 @@ SAMPLED = {"resized_crop", "rotation", "shift"}
 """Kinds of draws by which a pixel comes from between others."""
 
 
-def placed(images_BCHW: Tensor, drawn_B: dict[str, Tensor], view: View, resolution: int) -> Tensor:
+def placed(
+    images_BCHW: Tensor, drawn_B: Mapping[str, Tensor], view: View, resolution: int
+) -> Tensor:
     """Each image cropped, mirrored, turned and shifted as its draws say, float32 at a resolution.
 
     Without draws of ``SAMPLED`` the images are moved by whole pixels, in their own dtype.
@@ -37,7 +40,9 @@ def resized(images_BCHW: Tensor, resolution: int) -> Tensor:
     return F.interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
 
 
-def _gathered(images_BCHW: Tensor, drawn_B: dict[str, Tensor], view: View, window: int) -> Tensor:
+def _gathered(
+    images_BCHW: Tensor, drawn_B: Mapping[str, Tensor], view: View, window: int
+) -> Tensor:
     """Windows of this side, moved off the centre by each image's own shift, perhaps mirrored.
 
     What a shift uncovers is the reflection of the image at its border, without repeating the border
@@ -53,7 +58,7 @@ def _gathered(images_BCHW: Tensor, drawn_B: dict[str, Tensor], view: View, windo
 
 
 def _sampled(
-    images_BCHW: Tensor, drawn_B: dict[str, Tensor], view: View, resolution: int
+    images_BCHW: Tensor, drawn_B: Mapping[str, Tensor], view: View, resolution: int
 ) -> Tensor:
     """All of the draws in one bilinear sampling of the stored images.
 
@@ -79,7 +84,7 @@ def _sampled(
 
 
 def _unturned(
-    rows: Tensor, columns: Tensor, drawn_B: dict[str, Tensor], window: int
+    rows: Tensor, columns: Tensor, drawn_B: Mapping[str, Tensor], window: int
 ) -> tuple[Tensor, Tensor]:
     """Where pixels were before a rotation about the centre and a shift; outside, the nearest."""
     middle = (window - 1) / 2
@@ -95,7 +100,7 @@ def _unturned(
 
 
 def _stored(
-    rows: Tensor, columns: Tensor, drawn_B: dict[str, Tensor], view: View, side: int, window: int
+    rows: Tensor, columns: Tensor, drawn_B: Mapping[str, Tensor], view: View, side: int, window: int
 ) -> tuple[Tensor, Tensor]:
     """Where pixels of the shown window, (B, ...), are in the stored images."""
     start = (side - window) // 2

@@ -1,5 +1,7 @@
 """Images, and their labels, mixed with those of the batch's next image."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from scalesearch.data.augment.covering import squares
 def mixed(
     images_BCHW: Tensor,
     labels_B: Tensor,
-    drawn_B: dict[str, Tensor],
+    drawn_B: Mapping[str, Tensor],
     num_classes: int,
     strength: float | Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -33,7 +35,7 @@ def mixed(
     return images, _next(targets_BK).lerp(targets_BK, own_B[:, None])
 
 
-def _pasted(drawn_B: dict[str, Tensor], strength: float | Tensor, side: int) -> Tensor:
+def _pasted(drawn_B: Mapping[str, Tensor], strength: float | Tensor, side: int) -> Tensor:
     """Masks of what the next image covers: of the drawn area, but for what the border cuts off."""
     own_B, centres_B2 = drawn_B["cutmix"][:, 0], drawn_B["cutmix"][:, 1:]
     theirs_B = strength * (1 - own_B)

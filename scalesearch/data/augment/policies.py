@@ -17,8 +17,9 @@ Fewer would cost more: a call takes a millisecond and more, however few its imag
 def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
     """uint8 images after a policy; each ``CHUNK`` of them draws its own from its first seed.
 
-    Grey images go through as colours do and come back grey. The caller's random state is left
-    alone. Raises DataError where kornia is missing.
+    The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
+    rotation uncovers is black. Grey images go through as colours do and come back grey. The
+    caller's random state is left alone. Raises DataError where kornia is missing.
     """
     made = _made(policy)
     channels = images_BCHW.shape[1]

@@ -1,5 +1,7 @@
 """Stored images to what a network is shown, in training and in evaluation."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from scalesearch.data.augment.view import View
 def prepared(
     images_BCHW: Tensor,
     labels_B: Tensor,
-    drawn_B: dict[str, Tensor],
+    drawn_B: Mapping[str, Tensor],
     view: View,
     resolution: int,
     strength: float | Tensor = 1.0,
