@@ -10,8 +10,9 @@ the environment, who they are.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -133,11 +134,16 @@ def wrapped(network: nn.Module, processes: Processes) -> nn.Module:
     return together
 
 
-def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:
-    """Within: a micro-batch's backward pass, after which gradients are exchanged if ``last``."""
-    if last or not isinstance(network, DistributedDataParallel):
-        return nullcontext()
-    return network.no_sync()
+@contextmanager
+def accumulating(network: nn.Module, last: bool) -> Iterator[None]:
+    """Within: a micro-batch's two passes, after which gradients are exchanged if ``last``."""
+    if not isinstance(network, DistributedDataParallel):
+        yield
+        return
+    with warnings.catch_warnings(), nullcontext() if last else network.no_sync():
+        # A depthwise filter's one channel may have any stride: the memory is laid out alike.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        yield
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """Several processes train one network, and are one process that takes smaller steps in turn."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -59,47 +62,64 @@ def trained(processes: Processes, micro_batch: int) -> dict[str, object]:
     return {"losses": losses, "state": net.state_dict()}
 
 
-def run_as_process(folder: Path, micro_batch: int) -> None:
+def run_as_process(folder: str, micro_batch: int) -> None:
     torch.set_num_threads(1)
     with distributed.processes("cpu") as processes:
-        torch.save(trained(processes, micro_batch), folder / f"{processes.rank}.pt")
+        torch.save(trained(processes, micro_batch), f"{folder}/{processes.rank}.pt")
 
 
-def together(folder: Path, size: int, micro_batch: int) -> list[dict[str, object]]:
-    """What ``size`` processes bring, started as torchrun does."""
+def together(size: int, arguments: list[str]) -> list[str]:
+    """What ``size`` processes print, told what torchrun would tell them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = (
-        f"import sys, pathlib; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
-        f"import warnings; warnings.simplefilter('error'); import test_distributed as t; "
-        f"t.run_as_process(pathlib.Path({str(folder)!r}), {micro_batch})"
-    )
     told = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-W", "error", *arguments],
             env={**os.environ, **told, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(size)
     ]
-    ended = [(process.communicate(timeout=100)[1], process.returncode) for process in started]
-    assert ended == [("", 0)] * size
-    return [torch.load(folder / f"{rank}.pt") for rank in range(size)]
+    ended = [(*process.communicate(timeout=100), process.returncode) for process in started]
+    assert [code for *_, code in ended] == [0] * size, ended
+    assert [err for _, err, _ in ended[1:]] == [""] * (size - 1)
+    return [out for out, *_ in ended]
 
 
-@pytest.mark.parametrize("micro_batch", [8, 4])
-def test_two_processes_equal_one_with_micro_batches(tmp_path: Path, micro_batch: int) -> None:
-    alone = trained(ALONE, micro_batch)
-    both = together(tmp_path, 2, micro_batch)
+def test_two_processes_equal_one_with_micro_batches(tmp_path: Path) -> None:
+    alone = trained(ALONE, 4)
+    here = str(Path(__file__).parent)
+    program = f"import sys; sys.path.insert(0, {here!r}); import test_distributed as t; "
+    together(2, ["-c", f"{program} t.run_as_process({str(tmp_path)!r}, 4)"])
+    both = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for one in both:
         assert one["losses"] == pytest.approx(alone["losses"], rel=1e-5)
         for name, value in alone["state"].items():
             if value.is_floating_point():
                 torch.testing.assert_close(one["state"][name], value, rtol=1e-5, atol=1e-6)
     assert both[0]["losses"] == both[1]["losses"]
+
+
+def test_the_command_trains_with_two_processes_as_with_one(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    command = [
+        "train", "efficientnet_b0", "--width", "0.25", "--depth", "0.3", "--resolution", "12",
+        "--stem-stride", "1", "--data", "digits", "--train-samples", "200", "--device", "cpu",
+        "--set", "epochs=2", "--set", "batch_size=32", "--set", "ema=0.9", "--out",
+    ]  # fmt: skip
+    said = together(2, ["-m", "scalesearch", *command, str(tmp_path / "two"), "--json"])
+    assert json.loads(said[0])["processes"] == 2
+    assert said[1] == ""
+    code, _, err = run(*command, tmp_path / "one", "--set", "micro_batch=16")
+    assert code == 0, err
+    two, one = (pd.read_csv(tmp_path / name / "epochs.csv") for name in ("two", "one"))
+    for column in ("train_loss", "loss", "accuracy", "top5"):
+        assert list(two[column]) == pytest.approx(list(one[column]), rel=1e-4), column
 
 
 def test_without_torchrun_there_is_one_process() -> None:
