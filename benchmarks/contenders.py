@@ -15,16 +15,23 @@ from torch.utils.data import DataLoader
 from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset, Split
 from scalesearch.nets import build
-from scalesearch.recipe import Recipe
+from scalesearch.recipe import Precision, Recipe
 
 ENDLESS = 10_000
 """Epochs of the recipes that are timed: more than any benchmark takes."""
 
+REPLICAS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all contenders share. ``batches``: of a turn of the trainers and of the steppers;
-    ``loader_batches``: of the loaders."""
+    """What all contenders share.
+
+    ``batches``: of a turn of the trainers and of the steppers; ``loader_batches``: of the loaders.
+    ``workers``: of the plain loop's DataLoader. ``compiled``: the plain loop also compiled.
+    ``timm``: whether it takes part. ``other_format``: ours also in mixed precision on a CPU, in
+    float32 on CUDA.
+    """
 
     architecture: Architecture
     recipe: Recipe
@@ -34,6 +41,7 @@ class Setting:
     workers: int
     compiled: bool
     timm: bool
+    other_format: bool
 
     def dataset(self, batches: int) -> Dataset:
         """Random images of the network's resolution; one to validate on, which we cannot help."""
@@ -98,6 +106,16 @@ def steppers(setting: Setting) -> Iterator[Contender]:
             yield Contender("step", "timm", f"{name} step", turn)
 
 
+def replicas(setting: Setting) -> Iterator[Contender]:
+    """Seeds of one network: all together, and one after the other."""
+    dataset, device = setting.dataset(setting.batches), setting.device
+    jobs = [ours.job(setting.architecture, setting.recipe, seed) for seed in range(REPLICAS)]
+    turn = ours.together(jobs, dataset, device)
+    yield Contender("replicas", "ours", f"{REPLICAS} seeds together", turn)
+    turn = ours.in_turn(jobs, dataset, device)
+    yield Contender("replicas", "in_turn", f"{REPLICAS} seeds in turn", turn)
+
+
 def loaders(setting: Setting) -> Iterator[Contender]:
     """Batches alone, on the device and ready for the network; on a CPU one core for each."""
     dataset, device, workers = setting.dataset(setting.loader_batches), setting.device, 0
@@ -143,11 +161,11 @@ def _on_threads(threads: int, turn: Callable[[], int]) -> Callable[[], int]:
 
 
 def _our_recipes(setting: Setting) -> Iterator[tuple[str, str, Recipe]]:
-    """Side, name and recipe: in the device's own precision first, then in the other."""
-    recipe = setting.recipe
-    yield "ours", "ours", recipe
-    if setting.device.type == "cuda":
-        yield "ours_fp32", "ours, fp32", replace(recipe, precision="fp32")
+    """Side, name and recipe: in the device's own number format first, then in another."""
+    yield "ours", "ours", setting.recipe
+    other: Precision = "fp32" if setting.device.type == "cuda" else "mixed"
+    if setting.other_format:
+        yield f"ours_{other}", f"ours, {other}", replace(setting.recipe, precision=other)
 
 
 def _timms(setting: Setting) -> Sequence[tuple[str, bool]]:

@@ -1,16 +1,17 @@
 """What of scalesearch is timed: its trainer, its step and its batches, by their public names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
-import torch.nn.functional as F
 
 from scalesearch.architectures import Architecture, fingerprint
 from scalesearch.data import Dataset, drawn, epoch_order, prepared, training_batches, view
-from scalesearch.nets import build
 from scalesearch.recipe import Recipe
-from scalesearch.training import Job, train
-from scalesearch.training.optimisers import optimiser
+from scalesearch.training import Job, train, train_together
+from scalesearch.training.graphs import launched
+from scalesearch.training.run import begun
+from scalesearch.training.step import Inputs, Step
 
 
 def job(architecture: Architecture, recipe: Recipe, seed: int = 0) -> Job:
@@ -25,32 +26,64 @@ def epochs(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int
 
     def turn() -> int:
         next(trained)
-        batch = min(job.recipe.batch_size, len(dataset.train))
-        return len(dataset.train) // batch * batch
+        return _images(job, dataset)
 
     return turn
+
+
+def _images(job: Job, dataset: Dataset) -> int:
+    """What an epoch trains on: what fills no batch is left out."""
+    batch = min(job.recipe.batch_size, len(dataset.train))
+    return len(dataset.train) // batch * batch
 
 
 def steps(job: Job, dataset: Dataset, device: torch.device, count: int) -> Callable[[], int]:
     """Each call takes ``count`` steps, augmentation included, on one resident batch."""
-    resolution = job.architecture.resolution
-    network = build(job.architecture, norm_momentum=job.recipe.norm_momentum)
-    network.to(device, memory_format=torch.channels_last).train()
-    optimizer = optimiser(network, job.recipe)
-    seen = view(dataset, job.recipe, resolution)
-    order = epoch_order(len(dataset.train), job.recipe.batch_size, 0)[:1]
-    draws = drawn(job.recipe.augmentation, len(dataset.train), 0)
+    recipe, resolution = job.recipe, job.architecture.resolution
+    run = begun(job, dataset, device)
+    run.network.train()
+    step = Step(
+        network=run.running,
+        bare=run.network,
+        optimizer=run.optimizer,
+        averages=run.averages,
+        scaler=run.scaler,
+        recipe=recipe,
+        view=view(dataset, recipe, resolution),
+        resolution=resolution,
+        strength=1.0,
+        precision=run.precision,
+    )
+    take = launched(step, device)
+    order = epoch_order(len(dataset.train), recipe.batch_size, 0)[:1]
+    draws = drawn(recipe.augmentation, len(dataset.train), 0)
     images, labels, rows = next(training_batches(dataset.train, order, draws, device))
+    inputs = Inputs(images, labels, rows, torch.zeros((), device=device))
 
     def turn() -> int:
         for _ in range(count):
-            optimizer.zero_grad(set_to_none=True)
-            shown, targets = prepared(images, labels, rows, seen, resolution)
-            F.cross_entropy(network(shown), targets).backward()
-            optimizer.step()
+            take(inputs)
         return count * len(labels)
 
     return turn
+
+
+def together(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Callable[[], int]:
+    """Each call trains one epoch more of every job, all of them at once."""
+    trained = train_together(jobs, [dataset] * len(jobs), device=device)
+
+    def turn() -> int:
+        for _ in islice(trained, len(jobs)):
+            pass
+        return len(jobs) * _images(jobs[0], dataset)
+
+    return turn
+
+
+def in_turn(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Callable[[], int]:
+    """Each call trains one epoch more of every job, one after the other."""
+    turns = [epochs(job, dataset, device) for job in jobs]
+    return lambda: sum(turn() for turn in turns)
 
 
 def batches(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int]:

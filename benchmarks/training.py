@@ -38,12 +38,15 @@ from scalesearch.presets import preset
 from scalesearch.recipe import Recipe
 
 GROUPS = {
-    "trainer": (contenders.trainers, 0.55),
-    "step": (contenders.steppers, 0.3),
+    "trainer": (contenders.trainers, 0.5),
+    "step": (contenders.steppers, 0.25),
+    "replicas": (contenders.replicas, 0.1),
     "loader": (contenders.loaders, 0.1),
     "loader_all_cores": (contenders.loaders_on_all_cores, 0.05),
 }
 """What is timed, and its part of the time."""
+
+QUICK = ("trainer", "step", "loader", "loader_all_cores")
 
 HEADLINES = {"trainer_vs_plain": 2.0, "loader_vs_plain": 15.0}
 """Ratios that a CPU must reach."""
@@ -64,7 +67,7 @@ def _speed(options: argparse.Namespace) -> dict[str, Any]:
     reason = "left out by --quick" if options.quick else timm_loop.missing()
     setting = _setting(options, timm=not reason)
     found: list[Measured] = []
-    for group in options.only:
+    for group in options.only or (name for name in GROUPS if not options.quick or name in QUICK):
         made, part = GROUPS[group]
         print(f"{group}...", file=sys.stderr, flush=True)
         seconds = 60 * options.minutes * part
@@ -88,9 +91,10 @@ def _accuracy(options: argparse.Namespace) -> dict[str, Any]:
         train_samples=options.train_samples,
         validation_samples=options.validation_samples,
     )
-    pairs = []
+    pairs, fingerprints = [], []
     for seed in range(options.seeds):
         dataset = load(spec, seed)
+        fingerprints.append(dataset.fingerprint)
         architecture = efficientnet_b0(
             width=options.width or 0.25,
             resolution=options.resolution,
@@ -111,7 +115,7 @@ def _accuracy(options: argparse.Namespace) -> dict[str, Any]:
         **dataclasses.asdict(found),
         "within_one_sd": found.within_one_sd,
         "seeds": [dataclasses.asdict(pair) for pair in pairs],
-        "data": dataclasses.asdict(spec),
+        "data_fingerprints": fingerprints,
         **_provenance(options, recipe),
     }
 
@@ -145,6 +149,7 @@ def _setting(options: argparse.Namespace, *, timm: bool) -> Setting:
         workers=options.workers,
         compiled=options.compile,
         timm=timm,
+        other_format=not options.quick,
     )
 
 
@@ -172,7 +177,8 @@ def _measurement(one: Measured) -> dict[str, Any]:
 
 
 def _provenance(options: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
-    given = {name: str(value) for name, value in vars(options).items()}
+    given = {name: str(value) for name, value in vars(options).items() if name != "out"}
+    given["data"] = given["data"].partition(":")[0]  # its fingerprint says which, no path does
     return {
         "options": given,
         "recipe": dataclasses.asdict(recipe),
@@ -230,7 +236,7 @@ def _options() -> argparse.Namespace:
     add("--threads", type=int, default=usable_cores())
     add("--rounds", type=int, default=9, help="at most")
     add("--minutes", type=float, help="for all rounds; at least three are taken (4 or 30)")
-    add("--only", nargs="+", choices=GROUPS, default=list(GROUPS))
+    add("--only", nargs="+", choices=GROUPS, help="these groups")
     add("--batch-size", type=int, default=128)
     add("--batches", type=int, help="of a turn (1 or 2 on a CPU, 100 on CUDA)")
     add("--loader-batches", type=int, default=100, help="of a loader's turn")
