@@ -187,6 +187,28 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path, run):
     assert (trained["learning_rate"], trained["batch_size"]) == (0.01, preset("fast").batch_size)
 
 
+CODE = """
+from torch import nn
+
+def cnn(depth, width, resolution, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(resolution**2, num_classes))
+"""
+
+
+def test_a_network_made_by_code_is_trained_where_code_is_allowed(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "own_net.py").write_text(CODE)
+    command = ("train", "own_net:cnn", "--resolution", 8, *SMALL[:-1], "epochs=1")
+    code, _, err = run(*command)
+    assert code == 2
+    assert "add --allow-code" in err
+    code, out, err = run(*command, "--allow-code")
+    assert code == 0, err
+    assert "results/own_net-cnn-digits/" in out
+    assert read(tmp_path / "results" / "own_net-cnn-digits")["cost"]["macs"] == 640
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

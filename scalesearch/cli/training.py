@@ -104,6 +104,7 @@ def _named(
 ) -> "tuple[dict[str, Any], Architecture | Foreign | None]":
     """What is to be trained, as an experiment's document, and the baseline it was scaled from."""
     from scalesearch.cli.sources import is_experiment
+    from scalesearch.experiment import names_file
     from scalesearch.report.networks import held, holds
     from scalesearch.yaml_files import read_yaml
 
@@ -120,7 +121,8 @@ def _named(
         )
     if is_experiment(name):
         return dict(read_yaml(Path(name))), None
-    return {"name": _plain(Path(name).stem), "baseline": {"name": name}}, None
+    short = Path(name).stem if names_file(name) else name
+    return {"name": _plain(short), "baseline": {"name": name}}, None
 
 
 def _spelled_out(name: str, network: "Architecture | Foreign") -> dict[str, Any]:
@@ -141,11 +143,11 @@ def _set_recipe(document: dict[str, Any], recipe: str | None) -> None:
     """A preset's name or a file takes the place of what recipe there is; ``fast`` of none."""
     if recipe is None and "recipe" in document:
         return
+    from scalesearch.experiment import names_file
     from scalesearch.yaml_files import read_yaml
 
     name = recipe or "fast"
-    is_file = Path(name).suffix in (".yaml", ".yml")
-    document["recipe"] = read_yaml(Path(name)) if is_file else {"preset": name}
+    document["recipe"] = read_yaml(Path(name)) if names_file(name) else {"preset": name}
 
 
 def _override(document: dict[str, Any], settings: list[str]) -> None:

@@ -70,6 +70,7 @@ def confusion_figure(data: Confusion) -> Figure:
     side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= NAMED else 5.0
     with style():
         drawn = figure(side + 0.8, side)
+        drawn.set_layout_engine("compressed")  # as an image of fixed aspect needs it
         axes = drawn.add_subplot()
         image = plot_confusion(data, axes)
         bar = drawn.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1, decimals=0))

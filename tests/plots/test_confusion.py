@@ -23,8 +23,9 @@ def test_a_matrix_of_other_classes_is_refused():
 
 
 @pytest.mark.parametrize("classes", [2, 10, 12, 13, 40, 41, 100, 1000])
-def test_no_two_labels_collide_and_none_is_cut_off(classes):
-    names = [f"a long name of class {number}" for number in range(classes)]
+@pytest.mark.parametrize("name", ["{}", "a long name of class {}"])
+def test_no_two_labels_collide_and_none_is_cut_off(classes, name):
+    names = [name.format(number) for number in range(classes)]
     figure = confusion_figure(confusion(matrix(classes), names))
     FigureCanvasAgg(figure).draw()
     axes, bar = figure.axes
