@@ -118,13 +118,16 @@ class SearchSpec:
     |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), or Optuna's ``tpe``, ``gp``,
     ``sobol``, ``random``. ``step``: 4 for the lattice and 0.05 for the grid where it is None.
     ``trials``: how many candidates a sampler proposes (15 where it is None); a grid stops there.
-    ``seeds``: runs of each candidate. ``references``: points trained beside the searched ones.
+    ``seeds``: runs of each candidate; ``together``: train them at the same time, which is faster
+    where one network does not fill the device (a GPU). ``references``: points trained beside the
+    searched ones.
     """
 
     sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random"] = "lattice"
     step: float | None = None
     trials: int | None = None
     seeds: int = 3
+    together: bool = False
     references: tuple[Reference, ...] = REFERENCES
     alpha: tuple[float, float] = (1.0, 2.0)
     beta: tuple[float, float] = (1.0, 1.5)

@@ -33,11 +33,18 @@ COLUMNS: dict[str, str] = {
     "train_loss": "float64",  # mean over the epoch's batches, with label smoothing
     "loss": "float64",  # cross-entropy on validation
     "accuracy": "float64",  # fraction of validation images
+    "top5": "float64",  # fraction with the truth among the five likeliest classes
+    "learning_rate": "float64",  # full rate that this candidate was trained with
     "seconds": "float64",  # training and validation
+    "tuning_seconds": "float64",  # what the candidate's learning-rate sweep took, once for all rows
     "images_per_second": "float64",  # training alone
+    "peak_bytes": "float64",  # most memory in use in the epoch
+    "utilisation": "float64",  # of a matrix product's arithmetic, by count
     "device": "str",
     "commit": "str",  # of scalesearch, when the row was made
 }
+ADDED = ("top5", "learning_rate", "tuning_seconds", "peak_bytes", "utilisation")
+"""Columns that tables of version 0.1 lack; they read as missing values."""
 KEY = ["candidate", "seed", "epoch"]
 
 
@@ -66,10 +73,12 @@ def read_records(path: str | Path) -> pd.DataFrame:
         raise SearchError(f"{path}: no such table; run the search first") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SearchError(f"{path}: not a CSV table: {error}") from error
-    if missing := [name for name in COLUMNS if name not in frame.columns]:
+    if missing := [name for name in COLUMNS if name not in frame.columns and name not in ADDED]:
         raise SearchError(f"{path}: need the columns {', '.join(missing)}, which are missing")
+    for name in ADDED:
+        frame[name] = frame[name].replace("", "nan") if name in frame.columns else "nan"
     try:
-        frame = frame.astype(COLUMNS)
+        frame = frame[list(COLUMNS)].astype(COLUMNS)
     except (ValueError, TypeError) as error:
         raise SearchError(f"{path}: a value is not of its column's kind: {error}") from error
     if frame.duplicated(KEY).any():

@@ -4,6 +4,7 @@ from scalesearch.data.augment import View, drawn, prepared, shown, view
 from scalesearch.data.batches import epoch_order, evaluation_batches, training_batches
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.sources import SOURCES, load, load_test
+from scalesearch.data.streaming import fits
 
 __all__ = [
     "SOURCES",
@@ -13,6 +14,7 @@ __all__ = [
     "drawn",
     "epoch_order",
     "evaluation_batches",
+    "fits",
     "load",
     "load_test",
     "prepared",

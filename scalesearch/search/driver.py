@@ -9,12 +9,11 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 import torch
 from optuna.trial import FrozenTrial, TrialState
@@ -22,16 +21,22 @@ from optuna.trial import FrozenTrial, TrialState
 from scalesearch.data import Dataset, load
 from scalesearch.environment import commit, environment
 from scalesearch.errors import SearchError
-from scalesearch.experiment import Experiment
+from scalesearch.experiment import DataSpec, Experiment
 from scalesearch.files import write_text
 from scalesearch.nets import code_allowed
 from scalesearch.records import write_records
 from scalesearch.scaling import Shares
 from scalesearch.search import ledger
-from scalesearch.search.folder import Folder, claim, locked
+from scalesearch.search.folder import claim, locked
 from scalesearch.search.plan import Cell, Planned, Space, plan, space
 from scalesearch.search.proposals import proposal
-from scalesearch.training import Epoch, Job, TrainingDiverged, train
+from scalesearch.search.runs import Setting, runs
+from scalesearch.training import (
+    Epoch,
+    OutOfMemory,
+    TrainingDiverged,
+    fitting_micro_batch,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +59,6 @@ class Progress:
 
 class FailureWarning(UserWarning):
     """A candidate that could not be trained."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """What stays the same while a search runs."""
-
-    experiment: Experiment
-    folder: Folder
-    study: optuna.Study
-    where: Space
-    planned: tuple[Planned, ...]
-    dataset: Callable[[int], Dataset] = field(repr=False)
-    device: str
-    commit: str
-
-    @property
-    def epochs(self) -> int:
-        """Epochs in total, if every proposal finds a candidate and no run fails."""
-        experiment = self.experiment
-        candidates = len(self.planned) + (experiment.search.asks or 0)
-        return candidates * len(experiment.seeds) * experiment.recipe.epochs
 
 
 def search(
@@ -104,7 +88,8 @@ def _searched(
 ) -> pd.DataFrame:
     path = Path(results) if results is not None else Path("results") / experiment.name
     device = chosen_device(experiment.device)
-    dataset = lru_cache(maxsize=None)(partial(load, experiment.data))
+    _require_equal_lengths(experiment)
+    dataset = lru_cache(maxsize=None)(partial(_resident, experiment.data, device))
     facts = _facts(experiment, dataset)
     first = dataset(experiment.seed)
     baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
@@ -114,7 +99,10 @@ def _searched(
     folder = claim(path, experiment, {**environment(device), "data": facts})
     with locked(path):
         study = ledger.open_study(folder.study, experiment.name)
-        setting = _Search(experiment, folder, study, where, planned, dataset, device, commit())
+        micro_batch = ledger.micro_batch(study, partial(_fitting, experiment, where, first, device))
+        setting = Setting(
+            experiment, folder, study, where, planned, dataset, device, commit(), micro_batch
+        )
         _sweep(setting)
         for progress in _followed(setting):
             if on_epoch:
@@ -139,6 +127,25 @@ def chosen_device(name: str) -> str:
     return name
 
 
+def _resident(spec: DataSpec, device: str, seed: int) -> Dataset:
+    """A seed's images, on the device for as long as the search goes on where they fit it."""
+    return load(spec, seed, device=device).to(device)
+
+
+def _fitting(experiment: Experiment, where: Space, data: Dataset, device: str) -> int | None:
+    networks = [where.baseline, *(candidate.architecture for candidate in where.candidates)]
+    together = experiment.search.seeds if experiment.search.together else 1
+    return fitting_micro_batch(networks, experiment.recipe, data, device=device, together=together)
+
+
+def _require_equal_lengths(experiment: Experiment) -> None:
+    if experiment.recipe.patience is not None:
+        raise SearchError(
+            "recipe.patience: need null in a search, which compares networks after equally many "
+            f"epochs, got {experiment.recipe.patience}; early stopping is for `scalesearch train`"
+        )
+
+
 def _require_fit(experiment: Experiment, data: Dataset) -> None:
     asked = experiment.baseline
     for key, wanted, given in (
@@ -152,7 +159,7 @@ def _require_fit(experiment: Experiment, data: Dataset) -> None:
             )
 
 
-def _sweep(setting: _Search) -> None:
+def _sweep(setting: Setting) -> None:
     """Remove checkpoints that nothing will go on from."""
     running = {
         trial.user_attrs["candidate"]["candidate"]
@@ -178,7 +185,7 @@ def _facts(experiment: Experiment, dataset: Callable[[int], Dataset]) -> dict[st
     }
 
 
-def _followed(setting: _Search) -> Iterator[Progress]:
+def _followed(setting: Setting) -> Iterator[Progress]:
     """Advance the search and tell how far it is."""
     began, before = time.monotonic(), len(ledger.records(setting.study))
     done = before
@@ -197,7 +204,7 @@ def _followed(setting: _Search) -> Iterator[Progress]:
         )
 
 
-def _advance(setting: _Search) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
+def _advance(setting: Setting) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
     """Bring the search to its end: what a dead driver left, then the plan, then proposals."""
     study = setting.study
     for trial in ledger.trials(study):
@@ -215,7 +222,7 @@ def _advance(setting: _Search) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
             yield from _trained(setting, ledger.enter(study, proposed))
 
 
-def _proposed(setting: _Search, number: int) -> Planned | None:
+def _proposed(setting: Setting, number: int) -> Planned | None:
     """The sampler's proposal as the nearest candidate that is not yet trained."""
     experiment, study = setting.experiment, setting.study
     past = ledger.history(study)
@@ -228,15 +235,15 @@ def _proposed(setting: _Search, number: int) -> Planned | None:
     return Planned(candidate, (Cell(f"proposal {number}", "searched", asked),))
 
 
-def _trained(setting: _Search, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
+def _trained(setting: Setting, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
     """Train every seed of a trial to the end and complete it."""
     seeds, name = setting.experiment.seeds, trial.user_attrs["candidate"]["candidate"]
     try:
-        for seed in seeds:
-            for epoch in _run(setting, trial, seed):
-                yield trial, seed, epoch
-    except TrainingDiverged as error:
-        ledger.fail(setting.study, trial, f"diverged: {error}")
+        for seed, epoch in runs(setting, trial):
+            yield trial, seed, epoch
+    except (TrainingDiverged, OutOfMemory) as error:
+        kind = "diverged" if isinstance(error, TrainingDiverged) else "out_of_memory"
+        ledger.fail(setting.study, trial, f"{kind}: {error}")
         role = trial.user_attrs["candidate"]["role"]
         warnings.warn(f"{role}: {error}; the search goes on", FailureWarning, stacklevel=2)
     else:
@@ -246,28 +253,7 @@ def _trained(setting: _Search, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial
         setting.folder.checkpoint(name, seed).unlink(missing_ok=True)
 
 
-def _run(setting: _Search, trial: FrozenTrial, seed: int) -> Iterator[Epoch]:
-    """Train one seed from where the ledger ends, and write down every epoch."""
-    name = trial.user_attrs["candidate"]["candidate"]
-    job = Job(
-        architecture=ledger.architecture_of(trial),
-        recipe=setting.experiment.recipe,
-        seed=seed,
-        fingerprint=name,
-        start=len(ledger.recorded(trial, seed)),
-        checkpoint=setting.folder.checkpoint(name, seed),
-    )
-    if job.start == job.last:
-        return
-    for epoch in train(job, setting.dataset(seed), device=setting.device):
-        measured = asdict(epoch)
-        row = {"seed": seed, "epoch": measured.pop("index"), **measured}
-        row |= {"device": setting.device, "commit": setting.commit}
-        ledger.record(setting.study, trial, row)
-        yield epoch
-
-
-def _projected(setting: _Search) -> pd.DataFrame:
+def _projected(setting: Setting) -> pd.DataFrame:
     """The records so far, written beside the study."""
     records = ledger.records(setting.study)
     write_records(setting.folder.records, records)

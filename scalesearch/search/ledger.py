@@ -5,7 +5,7 @@ attribute ``candidate`` tells what was known before training, and one attribute 
 epoch what training measured. Records are a projection of this and can be made again from it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,25 @@ def record(study: optuna.Study, trial: FrozenTrial, row: Mapping[str, Any]) -> N
     """Write down what one epoch of one seed measured."""
     key = _key(row["seed"], row["epoch"])
     Trial(study, trial._trial_id).set_user_attr(key, dict(row))
+
+
+def set_tuning(study: optuna.Study, trial: FrozenTrial, tuning: Mapping[str, Any]) -> None:
+    """Write down what a trial's learning-rate sweep found and cost."""
+    Trial(study, trial._trial_id).set_user_attr("tuning", dict(tuning))
+
+
+def tuning_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any] | None:
+    """What ``set_tuning`` wrote down for a trial, or None."""
+    tuning: dict[str, Any] | None = trials(study)[trial.number].user_attrs.get("tuning")
+    return tuning
+
+
+def micro_batch(study: optuna.Study, found: Callable[[], int | None]) -> int | None:
+    """The study's one micro-batch: what is on record, else what is found now and written down."""
+    if "micro_batch" not in study.user_attrs:
+        study.set_user_attr("micro_batch", found())
+    size: int | None = study.user_attrs["micro_batch"]
+    return size
 
 
 def recorded(trial: FrozenTrial, seed: int) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ class Step:
     def _backward(self, part: Inputs, weight: float, last: bool) -> Tensor:
         """Add a part's gradients; its share of the batch's loss."""
         images_BCHW, targets = prepared(
-            part.images, part.labels, dict(part.drawn), self.view, self.resolution, self.strength
+            part.images, part.labels, part.drawn, self.view, self.resolution, self.strength
         )
         with accumulating(self.network, last):
             logits_BK = self.network(images_BCHW).float()

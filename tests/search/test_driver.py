@@ -16,14 +16,14 @@ import pytest
 from scalesearch.errors import ArchitectureError, DataError, SearchError
 from scalesearch.experiment import experiment_from, write_experiment
 from scalesearch.records import KEY, read_records
-from scalesearch.search import driver, ledger, proposals, search
-from scalesearch.training import TrainingDiverged
+from scalesearch.search import driver, ledger, proposals, runs, search
+from scalesearch.training import OutOfMemory, Sweep, TrainingDiverged
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
     "ignore::scalesearch.search.plan.StrayWarning",
 )
-TIMED = ["seconds", "images_per_second"]
+TIMED = ["seconds", "tuning_seconds", "images_per_second", "peak_bytes", "utilisation", "commit"]
 SAMPLERS = ["lattice", "cartesian", "tpe", "gp", "sobol", "random"]
 SHORT = {"trials": 3, "references": ["uniform"]}
 
@@ -69,7 +69,7 @@ def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, 
 
 def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, monkeypatch):
     first = search(tiny(**SHORT), tmp_path / "r")
-    monkeypatch.setattr(driver, "train", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(runs, "train_together", lambda *a, **k: pytest.fail("trained again"))
     pd.testing.assert_frame_equal(search(tiny(**SHORT), tmp_path / "r"), first)
 
 
@@ -188,8 +188,8 @@ def test_a_search_does_not_go_on_with_other_images(tiny, tmp_path, monkeypatch):
         search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
     load = driver.load
 
-    def changed(spec, seed):
-        data = load(spec, seed)
+    def changed(spec, seed, **options):
+        data = load(spec, seed, **options)
         return replace(data, fingerprint=data.fingerprint[::-1])
 
     monkeypatch.setattr(driver, "load", changed)
@@ -226,24 +226,33 @@ def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path):
         search(tiny(**SHORT), tmp_path / "r", on_epoch=second)
 
 
-def test_a_candidate_that_diverges_does_not_stop_the_others(tiny, tmp_path, monkeypatch):
-    train, first = driver.train, []
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TrainingDiverged("loss is nan", ()), "diverged: loss is nan"),
+        (OutOfMemory("too wide"), "out_of_memory: too wide"),
+    ],
+)
+def test_a_candidate_that_fails_does_not_stop_the_others(
+    tiny, tmp_path, monkeypatch, error, reason
+):
+    train, first = runs.train_together, []
 
-    def diverging(job, dataset, *, device):
-        first.append(job.fingerprint)
-        if job.fingerprint == first[0]:
-            raise TrainingDiverged("loss is nan", ())
-        yield from train(job, dataset, device=device)
+    def failing(jobs, datasets, *, device):
+        first.append(jobs[0].fingerprint)
+        if jobs[0].fingerprint == first[0]:
+            raise error
+        yield from train(jobs, datasets, device=device)
 
-    monkeypatch.setattr(driver, "train", diverging)
-    with pytest.warns(driver.FailureWarning, match="loss is nan; the search goes on"):
+    monkeypatch.setattr(runs, "train_together", failing)
+    with pytest.warns(driver.FailureWarning, match=f"{error}; the search goes on"):
         records = search(tiny(**SHORT), tmp_path / "r")
     failures = json.loads((tmp_path / "r" / "failures.json").read_text())
     assert [failure["candidate"] for failure in failures] == first[:1]
     assert first[0] not in set(records["candidate"])
     assert records["candidate"].nunique() == 3
     study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
-    assert ledger.trials(study)[0].user_attrs["failure"] == "diverged: loss is nan"
+    assert ledger.trials(study)[0].user_attrs["failure"] == reason
 
 
 def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path):
@@ -260,13 +269,70 @@ def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path):
 def test_candidates_are_paired_by_seed(tiny, tmp_path):
     seen = {}
 
-    def watch(job, dataset, *, device):
-        seen.setdefault(job.seed, set()).add(dataset.fingerprint)
+    def watch(jobs, datasets, *, device):
+        for job, dataset in zip(jobs, datasets, strict=True):
+            seen.setdefault(job.seed, set()).add(dataset.fingerprint)
         return iter(())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "train", watch)
+        patch.setattr(runs, "train_together", watch)
         patch.setattr(ledger, "close", lambda *a: None)
         search(tiny(**SHORT), tmp_path / "r")
     assert {seed: len(prints) for seed, prints in seen.items()} == {0: 1, 1: 1}
     assert len(set.union(*seen.values())) == 2
+
+
+def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path):
+    in_turn = search(tiny(**SHORT), tmp_path / "turn")
+    together = search(tiny(**SHORT, together=True), tmp_path / "together")
+    pd.testing.assert_frame_equal(timeless(together), timeless(in_turn))
+
+
+def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(tiny, tmp_path, monkeypatch):
+    swept = []
+    monkeypatch.setattr(
+        runs,
+        "swept",
+        lambda job, *a, **k: swept.append(job.fingerprint) or Sweep({1.0: 1.0}, 0.03, 2.5),
+    )
+    experiment = tiny(**SHORT)
+    experiment = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="tuned"))
+    with pytest.raises(Killed):
+        search(experiment, tmp_path / "r", on_epoch=killed_after(1))
+    records = search(experiment, tmp_path / "r")
+    assert sorted(swept) == sorted(set(records["candidate"]))
+    assert records["learning_rate"].unique() == pytest.approx([0.03])
+    assert set(records["tuning_seconds"]) == {2.5}
+
+
+def test_the_depth_rule_gives_deeper_candidates_less(tiny, tmp_path):
+    experiment = tiny(**{**SHORT, "references": ["depth", "width"]})
+    experiment = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="depth"))
+    records = search(experiment, tmp_path / "r")
+    rates = records.groupby("alpha")["learning_rate"].first().sort_index()
+    assert rates.iloc[0] > rates.iloc[-1]
+
+
+def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
+    experiment = tiny(**SHORT)
+    experiment = replace(experiment, recipe=replace(experiment.recipe, patience=2))
+    with pytest.raises(SearchError, match=r"recipe\.patience: need null in a search"):
+        search(experiment, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_one_micro_batch_is_found_once_and_kept(tiny, tmp_path, monkeypatch):
+    asked = []
+
+    def found(networks, recipe, data, *, device, together):
+        asked.append(len(networks))
+        return 15
+
+    monkeypatch.setattr(driver, "fitting_micro_batch", found)
+    with pytest.raises(Killed):
+        search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
+    search(tiny(**SHORT), tmp_path / "r")
+    assert len(asked) == 1
+    assert asked[0] > 1
+    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
+    assert study.user_attrs["micro_batch"] == 15

@@ -1,0 +1,98 @@
+"""Which micro-batch a whole study trains with, found before anything is trained."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.memory import training_memory
+from scalesearch.data import Dataset, Split, fits
+from scalesearch.recipe import Recipe
+from scalesearch.training.graphs import WARM_UP
+from scalesearch.training.job import Job
+from scalesearch.training.loop import OutOfMemory, train_together
+from scalesearch.training.precision import NARROW, resolved
+
+
+def fitting_micro_batch(
+    networks: Sequence[Architecture | Foreign],
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    device: torch.device | str,
+    together: int = 1,
+) -> int | None:
+    """The recipe's micro-batch, or the largest divisor of it with which all networks fit.
+
+    ``together``: how many runs of a network share the device.
+
+    One for all: batch norm sees the micro-batch, so that networks with unlike ones are not
+    comparable. None means the whole batch. On CUDA the largest network takes real steps; on a CPU,
+    where trying may cost the process its life, its memory is estimated and has to be less than
+    half of what is free (code of the user's own cannot be estimated, and is taken to fit).
+
+    Raises OutOfMemory where not even single images fit.
+    """
+    where, most = torch.device(device), recipe.micro_batch or recipe.batch_size
+    largest = max(networks, key=lambda network: cost(network).activations)
+    for size in _divisors(most):
+        if _fits(largest, replace(recipe, micro_batch=size), dataset, where, together):
+            return recipe.micro_batch if size == most else size
+    raise OutOfMemory(
+        f"network {fingerprint(largest)}: need memory for one image at "
+        f"{largest.resolution} pixels on {where}, got too little; take a smaller baseline or budget"
+    )
+
+
+def _divisors(number: int) -> Iterator[int]:
+    """Divisors of a number, the largest first."""
+    yield from (size for size in range(number, 0, -1) if number % size == 0)
+
+
+def _fits(
+    network: Architecture | Foreign,
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    together: int,
+) -> bool:
+    size = recipe.micro_batch or recipe.batch_size
+    if device.type == "cuda":
+        return _trains(network, recipe, dataset, size, device, together)
+    if isinstance(network, Foreign):
+        return True
+    optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
+    narrow = resolved(recipe.precision, device) in NARROW
+    memory = training_memory(
+        network, size, optimizer=optimizer, value_bytes=2 if narrow else 4
+    ).total
+    return fits(together * memory, device)
+
+
+def _trains(
+    network: Architecture | Foreign,
+    recipe: Recipe,
+    dataset: Dataset,
+    size: int,
+    device: torch.device,
+    together: int,
+) -> bool:
+    """Whether an epoch of black images ends, long enough that its step is recorded as a graph."""
+    count = size * (WARM_UP + 2)
+    black = Split(
+        torch.zeros(count, dataset.channels, dataset.pixels, dataset.pixels, dtype=torch.uint8),
+        torch.zeros(count, dtype=torch.int64),
+    )
+    short = replace(
+        recipe, epochs=1, warmup_epochs=0, batch_size=size, micro_batch=None, patience=None
+    )
+    job = Job(architecture=network, recipe=short, seed=0, fingerprint=fingerprint(network))
+    try:
+        blank = replace(dataset, train=black, validation=black)
+        jobs = [replace(job, seed=seed) for seed in range(together)]
+        list(train_together(jobs, [blank] * together, device=device))
+    except OutOfMemory:
+        return False
+    return True
