@@ -73,7 +73,7 @@ class Run:
         losses, images, rate = yield from self._steps(index)
         train_loss = mean_over(_total(losses) / len(losses), self.processes)
         trained = time.perf_counter()
-        loss, accuracy, top5 = self._validated()
+        loss, accuracy, top5 = (mean_over(told, self.processes) for told in self._validated())
         pace = images * sharing / (trained - began)
         resolution = self._resolution(index)
         return Epoch(
