@@ -1,7 +1,7 @@
 """Who is timed: each way to train, to take a step and to make batches, as turns of equal work."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import ours
@@ -21,6 +21,8 @@ ENDLESS = 10_000
 """Epochs of the recipes that are timed: more than any benchmark takes."""
 
 REPLICAS = 4
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +232,9 @@ def _plain_steps(
 
 
 def _timm_epochs(
-    act: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], loader: object
+    act: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], batches: Batches
 ) -> Callable[[], int]:
-    return lambda: timm_loop.train_one_epoch(act, loader)  # type: ignore[arg-type]
+    return lambda: timm_loop.train_one_epoch(act, batches)
 
 
 def _repeated(
@@ -249,10 +251,10 @@ def _repeated(
     return turn
 
 
-def _drained(loader: plain.Loader | object, device: torch.device) -> Callable[[], int]:
+def _drained(batches: Batches, device: torch.device) -> Callable[[], int]:
     def turn() -> int:
         seen = 0
-        for images, labels in loader:  # type: ignore[attr-defined]
+        for images, labels in batches:
             images.to(device, non_blocking=True)
             seen += len(labels)
         return seen

@@ -22,7 +22,7 @@ from scalesearch.data import Split
 from scalesearch.recipe import Augmentation, Recipe
 
 Transform = Callable[[Image.Image], Any]
-Loader = DataLoader[tuple[Tensor, Tensor]]
+Loader = DataLoader[Any]  # of images and labels, both tensors
 
 
 class SqueezeExcitation(nn.Module):

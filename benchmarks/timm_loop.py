@@ -29,7 +29,7 @@ Declared, they let it load; nothing here calls them."""
 
 def missing() -> str:
     """Why timm does not import; nothing where it does."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in (*OPERATORS, None):
         try:
             importlib.import_module("timm")
@@ -40,7 +40,7 @@ def missing() -> str:
             return ""
         if operator is None or f"torchvision::{operator}" not in reason:
             break
-        library.define(f"{operator}(Tensor boxes) -> Tensor")
+        library.define(f"{operator}(Tensor boxes) -> Tensor")  # type: ignore[no-untyped-call]
         for name in [name for name in sys.modules if name.split(".")[0] in ("timm", "torchvision")]:
             del sys.modules[name]
     return reason

@@ -20,7 +20,7 @@ from scalesearch.data import Dataset, Split, evaluation_batches, view
 from scalesearch.nets import build, initialise
 from scalesearch.presets import preset
 from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training.optimisers import learning_rate
+from scalesearch.training import learning_rate
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Module = Callable[[str], ModuleType]
