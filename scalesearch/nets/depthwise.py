@@ -39,7 +39,7 @@ class DepthwiseConv2d(nn.Conv2d):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if self.exact and x_BCHW.dtype != self.weight.dtype:
+        if self.exact and torch.is_autocast_enabled(x_BCHW.device.type):
             with torch.autocast(x_BCHW.device.type, enabled=False):
                 return self._convolved(x_BCHW.to(self.weight.dtype)).to(x_BCHW.dtype)
         return self._convolved(x_BCHW)

@@ -20,11 +20,14 @@ def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module
     """The network that the job's checkpoint holds, in evaluation mode: with its best weights where
     the recipe has patience, else the averaged ones where it averages, else the last ones.
 
-    Raises SearchError where there is no checkpoint yet.
+    Raises SearchError where there is no checkpoint yet, or a damaged one.
     """
     if job.checkpoint is None or not job.checkpoint.is_file():
         raise SearchError(f"{job.checkpoint}: no such checkpoint; train the network first")
-    return begun(job, dataset, torch.device(device)).finish()
+    run = begun(job, dataset, torch.device(device))
+    if not run.history:
+        raise SearchError(f"{job.checkpoint}: not a whole checkpoint; train the network again")
+    return run.finish()
 
 
 def logits(

@@ -6,6 +6,7 @@ copied into the tensors it was recorded with. Unlike compiling, recording takes 
 step.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,9 @@ from scalesearch.training.step import Inputs, Step
 
 WARM_UP = 3
 """Ordinary steps before recording, in which libraries choose their kernels and get their memory."""
+
+WAITS = "called a synchronizing CUDA operation"
+"""What PyTorch warns of where a step waits for the device, so that no graph can hold it."""
 
 
 def launched(step: Step, device: torch.device) -> Callable[[Inputs], Tensor]:
@@ -36,21 +40,26 @@ class _Graphed:
     """Calls that take a few steps as they are, record one, and replay it from then on.
 
     Where a network cannot be recorded (code of the user's own may look at a value), all steps are
-    taken as they are.
+    taken as they are. That is found out before recording: PyTorch's allocator does not survive a
+    recording that was broken off, and its next ``empty_cache`` would end the run.
     """
 
     def __init__(self, step: Step) -> None:
         self.step = step
         self.taken = 0
+        self.waits = False
+        self.aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: Inputs | None = None
         self.loss: Tensor | None = None
 
     def __call__(self, inputs: Inputs) -> Tensor:
         self.taken += 1
-        if self.taken <= WARM_UP:
+        if self.taken < WARM_UP:
             return self._aside(inputs)
-        if self.taken == WARM_UP + 1:
+        if self.taken == WARM_UP:
+            return self._watched(inputs)
+        if self.taken == WARM_UP + 1 and not self.waits:
             self._record(inputs)
         if self.graph is None or self.inputs is None or self.loss is None:
             return self.step(inputs)
@@ -62,11 +71,23 @@ class _Graphed:
     def _aside(self, inputs: Inputs) -> Tensor:
         """A step on a stream of its own, as recording will take place on one."""
         here = torch.cuda.current_stream()
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        self.aside.wait_stream(here)
+        with torch.cuda.stream(self.aside):
             loss = self.step(inputs)
-        here.wait_stream(aside)
+        here.wait_stream(self.aside)
+        return loss
+
+    def _watched(self, inputs: Inputs) -> Tensor:
+        """The same, while looking whether it waits for the device anywhere."""
+        mode = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                loss = self._aside(inputs)
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+        self.waits = any(WAITS in str(warning.message) for warning in caught)
         return loss
 
     def _record(self, inputs: Inputs) -> None:
@@ -80,9 +101,13 @@ class _Graphed:
         graph = torch.cuda.CUDAGraph()
         self.step.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
         try:
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # The outer block gives the stream back where ``graph`` fails to do so.
+            with (
+                torch.cuda.stream(torch.cuda.current_stream()),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
                 loss = self.step(fixed)
-        except RuntimeError:  # what cannot be recorded names itself in many ways
+        except RuntimeError:  # memory, or what names itself in many ways
             torch.cuda.synchronize()
             self.step.optimizer.zero_grad(set_to_none=True)
             return

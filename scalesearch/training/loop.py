@@ -63,31 +63,38 @@ def train_together(
     for job, dataset in zip(jobs, datasets, strict=True):
         require_fit(job, dataset)
     try:
-        with _refusing_to_overflow(jobs):
-            runs = [begun(*pair, where, processes) for pair in zip(jobs, datasets, strict=True)]
-        for place, run in enumerate(runs):
-            past = run.history[run.job.start : run.job.last]
-            yield from ((place, epoch) for epoch in past)
-        while live := {place: run for place, run in enumerate(runs) if run.goes_on}:
-            yield from _advanced(live, where)
+        yield from _epochs(jobs, datasets, where, processes)
     finally:
-        runs = []
-        return_memory(where)
+        return_memory(where)  # out here, where no name holds a run any more
+
+
+def _epochs(
+    jobs: Sequence[Job], datasets: Sequence[Dataset], device: torch.device, processes: Processes
+) -> Iterator[tuple[int, Epoch]]:
+    """What is on record, then each epoch."""
+    with _refusing_to_overflow(jobs):
+        runs = [begun(*pair, device, processes) for pair in zip(jobs, datasets, strict=True)]
+    for place, run in enumerate(runs):
+        past = run.history[run.job.start : run.job.last]
+        yield from ((place, epoch) for epoch in past)
+    while live := {place: run for place, run in enumerate(runs) if run.goes_on}:
+        yield from _advanced(live, device)
 
 
 def _advanced(live: dict[int, Run], device: torch.device) -> Iterator[tuple[int, Epoch]]:
-    """Every run's next epoch, each kept as soon as all have trained."""
+    """Every run's next epoch; all are kept before the first is told."""
     runs = list(live.values())
     with _reproducible(runs[0].job.recipe.threads, device), _refusing_to_overflow(_jobs(runs)):
         epochs = _in_turns([run.epoch(len(runs)) for run in runs], device)
-    diverged = []
+    kept, diverged = [], []
     for (place, run), epoch in zip(live.items(), epochs, strict=True):
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.loss)):
             diverged.append((run, epoch))
             continue
         run.keep(epoch)
         if epoch.index > run.job.start:
-            yield place, epoch
+            kept.append((place, epoch))
+    yield from kept
     for run, epoch in diverged:
         job = run.job
         raise TrainingDiverged(
@@ -131,6 +138,8 @@ def _in_turns(
     while waiting := [turn for turn in turns if turn.epoch is None]:
         for turn in waiting:
             turn.take()
+    if any(streams):
+        torch.cuda.synchronize(device)  # averages are still giving way to the own weights
     return (turn.epoch for turn in turns if turn.epoch is not None)
 
 
@@ -151,8 +160,9 @@ def _refusing_to_overflow(jobs: Sequence[Job]) -> Iterator[None]:
     """Tell which networks did not fit, in place of the allocator's message."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and "DefaultCPUAllocator" not in str(error):
             raise
         recipe = jobs[0].recipe
         micro = recipe.micro_batch or recipe.batch_size

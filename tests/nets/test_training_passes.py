@@ -83,9 +83,25 @@ def test_evaluation_and_training_compute_the_same_outputs():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_who_traces_a_training_network_sees_ordinary_convolutions():
     network = build(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
     traced = torch.jit.trace(network, torch.randn(2, 3, 32, 32), check_trace=False)
     kinds = {node.kind() for node in traced.inlined_graph.nodes()}
     assert "aten::_convolution" in kinds
     assert "prim::PythonOp" not in kinds
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_exact_depthwise_convolution_computes_in_float32_also_under_autocast(dtype, training):
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(6, 3, 1).train(training)
+    x = torch.randn(2, 6, 8, 8).to(dtype)
+    with torch.no_grad():
+        expected = F.conv2d(x.float(), layer.weight, None, 1, 1, 1, 6).to(dtype)
+    layer.exact = True
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == dtype
+    assert torch.equal(y, expected)
