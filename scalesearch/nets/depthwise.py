@@ -89,13 +89,16 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
     if columns <= WIDEST <= pixels:
         return _weights_of(grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride)
     # Rows are padded here, too, where the map is lower than the kernel: that case is slow as well.
-    rows_here, rows_there = (0, rows // 2) if pixels >= rows else (rows // 2, 0)
-    padded = F.pad(x_BCHW, (columns // 2, columns // 2, rows_here, rows_here))
+    above, outside = (0, rows // 2) if pixels >= rows else (rows // 2, 0)
     parts = []
     for first in range(0, columns, WIDEST):
         narrow = min(WIDEST, columns - first)
-        window = padded[..., first : padded.shape[3] - (columns - first - narrow)]
-        parts.append(_weights_of(grad_BCHW, window, narrow, rows_there, 0, weight, stride))
+        left, right = columns // 2 - first, narrow + first - 1 - columns // 2
+        if max(-left, -right) < pixels:
+            window = F.pad(x_BCHW, (left, right, above, above))  # less than 0 cuts columns off
+        else:  # taps that only ever see padding
+            window = x_BCHW.new_zeros(*x_BCHW.shape[:2], pixels + 2 * above, pixels + left + right)
+        parts.append(_weights_of(grad_BCHW, window, narrow, outside, 0, weight, stride))
     return torch.cat(parts, dim=3)
 
 
