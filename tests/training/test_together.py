@@ -1,0 +1,334 @@
+"""Runs that share a device: nobody's result depends on the others, and nothing stays behind."""
+
+import gc
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from torch import nn
+
+from scalesearch.architectures import Architecture, Stage, fingerprint
+from scalesearch.data import Dataset, Split
+from scalesearch.training import (
+    Epoch,
+    Job,
+    OutOfMemory,
+    TrainingDiverged,
+    loop,
+    run,
+    train,
+    train_together,
+    trained,
+)
+
+CPU = torch.device("cpu")
+MEBIBYTE = 2**20
+
+
+def changed(job: Job, **changes: Any) -> Job:
+    return replace(job, recipe=replace(job.recipe, **changes))
+
+
+def numbers(epoch: Epoch) -> tuple[float, ...]:
+    """All that does not depend on time or on memory."""
+    plain = {"seconds": 0, "images_per_second": 0, "peak_bytes": 0, "utilisation": 0}
+    return astuple(replace(epoch, **plain))
+
+
+def other_images(dataset: Dataset) -> Dataset:
+    """A data set of the same kind: the same images, upside down."""
+    train = Split(dataset.train.images.flip(2), 1 - dataset.train.labels)
+    validation = Split(dataset.validation.images.flip(2), 1 - dataset.validation.labels)
+    return replace(dataset, train=train, validation=validation, fingerprint="upside-down")
+
+
+# Side by side
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_together_each_seed_has_the_bits_that_it_has_alone(
+    job: Job, dataset: Dataset, dropout: float, tmp_path: Path
+) -> None:
+    job = changed(job, dropout=dropout, drop_connect=dropout, ema=0.9)
+    jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"together {seed}") for seed in range(3)]
+    datasets = [dataset, other_images(dataset), dataset]
+    told = list(train_together(jobs, datasets, device="cpu"))
+    assert [(place, epoch.index) for place, epoch in told] == [
+        (place, index) for index in (1, 2, 3) for place in range(3)
+    ]
+    for place, (its, images) in enumerate(zip(jobs, datasets, strict=True)):
+        alone = replace(its, checkpoint=tmp_path / f"alone {place}")
+        expected = [numbers(epoch) for epoch in train(alone, images, device="cpu")]
+        assert [numbers(epoch) for where, epoch in told if where == place] == expected
+        ours, theirs = (trained(one, images, "cpu").state_dict() for one in (its, alone))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert len({epoch.train_loss for _, epoch in told}) == len(told)
+
+
+def test_networks_of_unlike_shapes_and_recipes_may_share_a_device(
+    job: Job, architecture: Architecture, dataset: Dataset
+) -> None:
+    wide = replace(architecture, head=48)
+    other = changed(job, epochs=2, batch_size=8, optimizer="adamw", learning_rate=0.005)
+    other = replace(other, architecture=wide, fingerprint=fingerprint(wide))
+    told = list(train_together([job, other], [dataset, dataset], device="cpu"))
+    for place, its in enumerate((job, other)):
+        expected = [numbers(epoch) for epoch in train(its, dataset, device="cpu")]
+        assert [numbers(epoch) for where, epoch in told if where == place] == expected
+
+
+def test_together_a_run_may_be_further_than_another(
+    job: Job, dataset: Dataset, tmp_path: Path
+) -> None:
+    jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
+    first = list(train(replace(jobs[0], stop=2), dataset, device="cpu"))
+    told = list(train_together(jobs, [dataset] * 2, device="cpu"))
+    assert [(place, epoch.index) for place, epoch in told] == [
+        (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3),
+    ]  # fmt: skip
+    assert [epoch for _, epoch in told[:2]] == first
+    for place in range(2):
+        alone = [
+            numbers(e) for e in train(replace(jobs[place], checkpoint=None), dataset, device="cpu")
+        ]
+        assert [numbers(epoch) for where, epoch in told if where == place] == alone
+
+
+def test_together_one_that_has_lost_its_patience_lets_the_others_go_on(
+    job: Job, dataset: Dataset
+) -> None:
+    impatient = changed(job, patience=1, learning_rate=1e-9, epochs=6)
+    jobs = [impatient, changed(job, epochs=6)]
+    told = list(train_together(jobs, [dataset] * 2, device="cpu"))
+    ends = {place: epoch.index for place, epoch in told}
+    assert ends[0] < ends[1] == 6
+
+
+def test_an_epochs_time_is_shared_out(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(sharing: int) -> Epoch:
+        ticks = itertools.count(start=0.0, step=6.0)  # begun, trained, validated
+        monkeypatch.setattr(run.time, "perf_counter", lambda: next(ticks))
+        steps = run.begun(job, dataset, CPU).epoch(sharing)
+        for _ in range(4):
+            next(steps)
+        with pytest.raises(StopIteration) as end:
+            next(steps)
+        return end.value.value
+
+    monkeypatch.setattr(run, "utilisation", lambda *_: 0.5)  # it has a clock of its own
+    alone, one_of_three = ended(1), ended(3)
+    assert (alone.seconds, one_of_three.seconds) == (12, 4)
+    assert alone.images_per_second == pytest.approx(64 / 6)
+    assert one_of_three.images_per_second == pytest.approx(3 * 64 / 6)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_that_diverges_costs_the_other_no_epoch(
+    job: Job, dataset: Dataset, order: int, tmp_path: Path
+) -> None:
+    good = replace(job, checkpoint=tmp_path / "good")
+    bad = replace(changed(job, learning_rate=1e30), seed=8, checkpoint=tmp_path / "bad")
+    running = train_together([good, bad][::order], [dataset] * 2, device="cpu")
+    place, first = next(running)
+    assert (place, first.index) == (0 if order == 1 else 1, 1)
+    with pytest.raises(TrainingDiverged, match=r"epoch 1 of .*, seed 8: .*1e\+30"):
+        next(running)
+    assert not bad.checkpoint.exists()
+    assert list(train(replace(good, stop=1), dataset, device="cpu")) == [first]
+
+
+def test_who_stops_listening_has_lost_nobodys_epoch(
+    job: Job, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [replace(job, seed=seed, stop=1, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
+    running = train_together(jobs, [dataset] * 2, device="cpu")
+    next(running)
+    running.close()
+    monkeypatch.setattr(run, "training_batches", None)  # nothing is trained any more
+    assert len(list(train_together(jobs, [dataset] * 2, device="cpu"))) == 2
+
+
+# Memory that is not there
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, how: Callable[[], object]) -> None:
+    """Let the first step end so."""
+    monkeypatch.setattr(run, "launched", lambda *_: lambda _: how())
+
+
+def throwing(error: Exception) -> Callable[[], NoReturn]:
+    def throw() -> NoReturn:
+        raise error
+
+    return throw
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        (throwing(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")), "OutOfMemory"),
+        (throwing(MemoryError()), "MemoryError"),
+        (lambda: torch.empty(2**60, dtype=torch.uint8), "RuntimeError"),  # PyTorch's own words
+    ],
+)
+def test_who_does_not_fit_is_told_what_to_set(
+    job: Job,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    how: Callable[[], object],
+    named: str,
+) -> None:
+    failing(monkeypatch, how)
+    message = (
+        rf"{job.fingerprint}, seed 7: need memory for 8 images in one pass, got {named}.*; "
+        "set recipe.micro_batch to a smaller divisor of 16"
+    )
+    with pytest.raises(OutOfMemory, match=message):
+        list(train(changed(job, micro_batch=8), dataset, device="cpu"))
+
+
+def test_all_who_share_the_device_are_named(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, throwing(MemoryError()))
+    jobs = [replace(job, seed=seed) for seed in (3, 4)]
+    with pytest.raises(OutOfMemory, match=r"seed 3, .*seed 4: need memory for 16 images"):
+        list(train_together(jobs, [dataset] * 2, device="cpu"))
+
+
+def test_a_network_too_large_to_begin_with_is_told_so_too(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "begun", lambda *_: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(OutOfMemory, match="need memory"):
+        list(train(job, dataset, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        NotImplementedError("no kernel for this device"),  # a RuntimeError by its class
+        RecursionError("maximum recursion depth exceeded"),
+        ValueError("any other"),
+    ],
+)
+def test_other_errors_pass_as_they_are(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    failing(monkeypatch, throwing(error))
+    with pytest.raises(type(error)) as caught:
+        list(train(job, dataset, device="cpu"))
+    assert caught.value is error
+
+
+# Memory that comes back
+
+
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many networks are left at each time that memory is given back."""
+    made: list[weakref.ref[nn.Module]] = []
+    left: list[int] = []
+    whole = run.initialised
+
+    def spying(*args: Any) -> nn.Module:
+        network = whole(*args)
+        made.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr(run, "initialised", spying)
+    monkeypatch.setattr(
+        loop, "return_memory", lambda _: left.append(sum(one() is not None for one in made))
+    )
+    gc.collect()
+    gc.disable()  # networks have to go by themselves: nothing may hold itself
+    yield left
+    gc.enable()
+
+
+def test_when_memory_is_given_back_no_network_is_left(
+    job: Job, dataset: Dataset, alive: list[int]
+) -> None:
+    full = changed(job, ema=0.9, patience=3)
+    list(train_together([full, replace(full, seed=8)], [dataset] * 2, device="cpu"))
+    list(train(job, dataset, device="cpu"))
+    assert alive == [0, 0]
+
+
+def test_no_network_is_left_when_a_run_is_abandoned(
+    job: Job, dataset: Dataset, alive: list[int]
+) -> None:
+    running = train_together([job, replace(job, seed=8)], [dataset] * 2, device="cpu")
+    next(running)
+    running.close()
+    alone = train(job, dataset, device="cpu")
+    next(alone)
+    del alone
+    assert alive == [0, 0]
+
+
+def test_no_network_outlives_the_error_that_ended_it(
+    job: Job, dataset: Dataset, alive: list[int]
+) -> None:
+    with pytest.raises(TrainingDiverged):
+        list(train(changed(job, learning_rate=1e30), dataset, device="cpu"))
+    list(train(job, dataset, device="cpu"))
+    assert alive[-1] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_network_after_another_takes_no_more_memory_than_one(
+    job: Job, dataset: Dataset
+) -> None:
+    """Each of some 50 MiB, with its gradients, momenta, averages and best weights."""
+
+    def resident() -> int:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * 4096
+
+    def train_one(width: int) -> None:
+        stages = (Stage(1, 8, stride=2, expansion=1), Stage(1, width, stride=2), Stage(1, width))
+        network = Architecture(
+            stem=8, stages=stages, head=64, resolution=8, stem_stride=2, num_classes=2
+        )
+        wide = replace(job, architecture=network, fingerprint=fingerprint(network))
+        list(
+            train(
+                changed(wide, epochs=1, batch_size=64, ema=0.9, patience=1), dataset, device="cpu"
+            )
+        )
+
+    widths = itertools.cycle((360, 344, 368, 352))
+    train_one(next(widths))
+    before = resident()
+    for _ in range(6):
+        train_one(next(widths))
+    assert resident() - before < 40 * MEBIBYTE
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_all_memory_comes_back(job: Job, dataset: Dataset) -> None:
+    full = changed(job, epochs=2, batch_size=8, ema=0.9, patience=2)
+    jobs = [replace(full, seed=seed) for seed in range(2)]
+    list(train_together(jobs, [dataset] * 2, device="cuda"))  # libraries' own memory first
+    gc.collect()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    for count in (1, 2, 1):
+        list(train_together(jobs[:count], [dataset] * count, device="cuda"))
+        assert torch.cuda.memory_allocated() <= before[0]
+        assert torch.cuda.memory_reserved() <= before[1]
+    running = train(full, dataset, device="cuda")
+    next(running)
+    running.close()
+    assert torch.cuda.memory_allocated() <= before[0]
