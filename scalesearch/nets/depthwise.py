@@ -94,12 +94,33 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
     for first in range(0, columns, WIDEST):
         narrow = min(WIDEST, columns - first)
         left, right = columns // 2 - first, narrow + first - 1 - columns // 2
-        if max(-left, -right) < pixels:
-            window = F.pad(x_BCHW, (left, right, above, above))  # less than 0 cuts columns off
-        else:  # taps that only ever see padding
-            window = x_BCHW.new_zeros(*x_BCHW.shape[:2], pixels + 2 * above, pixels + left + right)
+        window = _padded(x_BCHW, left, right, above)
         parts.append(_weights_of(grad_BCHW, window, narrow, outside, 0, weight, stride))
     return torch.cat(parts, dim=3)
+
+
+def _padded(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
+    """The map with so many columns and rows of zeros about it; less than none cuts columns off.
+
+    ``F.pad`` writes everything twice, zeros first.
+    """
+    count, channels, height, width = x_BCHW.shape
+    shape = (count, channels, height + 2 * above, width + left + right)
+    window = torch.empty(shape, dtype=x_BCHW.dtype, memory_format=torch.channels_last)
+    first, last = max(left, 0), max(left, 0) + width - max(-left, 0) - max(-right, 0)
+    if last <= first:  # the map is narrower than what is cut off
+        return window.zero_()
+    for zeros in (
+        window[:, :, :above],
+        window[:, :, above + height :],
+        window[..., :first],
+        window[..., last:],
+    ):
+        zeros.zero_()
+    window[:, :, above : above + height, first:last] = x_BCHW[
+        ..., max(-left, 0) : width - max(-right, 0)
+    ]
+    return window
 
 
 def _weights_of(
