@@ -26,11 +26,13 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
     """Stored images (uint8), labels and draws of each step, on the device.
 
-    ``order``: (steps, B), from ``epoch_order``. ``drawn``: a row for each image of the split.
+    ``order``: (steps, B), from ``epoch_order``. ``drawn``: a row for each image of the split. Of
+    resident images no step waits for the device: all that they are chosen by is there before.
     """
     here = {kind: rows.to(device) for kind, rows in drawn.items()}
     there = order.to(device)
-    for rows_B, (images, labels) in zip(there, split.batches(order, device), strict=True):
+    batches = split.batches(there if split.resident else order, device)
+    for rows_B, (images, labels) in zip(there, batches, strict=True):
         yield images, labels, {kind: rows[rows_B] for kind, rows in here.items()}
 
 
@@ -38,6 +40,7 @@ def evaluation_batches(
     split: Split, view: View, *, batch_size: int, resolution: int, device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once in their order, float32 as a network is shown them, and their labels."""
-    rows = torch.split(torch.arange(len(split)), batch_size)
+    order = torch.arange(len(split), device=device if split.resident else "cpu")
+    rows = torch.split(order, batch_size)
     for images, labels in split.batches(rows, device):
         yield shown(images, view, resolution), labels

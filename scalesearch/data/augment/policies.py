@@ -19,14 +19,16 @@ def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
 
     The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
     rotation uncovers is black. Grey images go through as colours do and come back grey. The
-    caller's random state is left alone. Raises DataError where kornia is missing.
+    caller's random state is left alone. Autocast has no part in it, since kornia finds by products
+    of matrices where a pixel comes from. Raises DataError where kornia is missing.
     """
     made = _made(policy)
     channels = images_BCHW.shape[1]
     colours = images_BCHW.expand(-1, 3, -1, -1) if channels == 1 else images_BCHW
     devices = [images_BCHW.device] if images_BCHW.is_cuda else []
     chunks = []
-    with torch.random.fork_rng(devices), torch.no_grad():
+    exact = torch.autocast(images_BCHW.device.type, enabled=False)
+    with torch.random.fork_rng(devices), torch.no_grad(), exact:
         for chunk, seed in zip(torch.split(colours, CHUNK), seeds_B[::CHUNK].tolist(), strict=True):
             torch.default_generator.manual_seed(seed)
             if devices:

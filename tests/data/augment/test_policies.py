@@ -50,6 +50,30 @@ def test_draws_decide_and_the_callers_random_state_is_left_alone(policy, same_im
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_a_networks_number_format_changes_no_pixel(policy, same_images):
+    exact = by_policy(same_images, torch.arange(32), policy)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(by_policy(same_images, torch.arange(32), policy), exact)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("policy", POLICIES)
+def test_on_cuda_draws_decide_too_and_the_devices_random_state_is_left_alone(policy, same_images):
+    images, seeds = same_images.cuda(), torch.arange(32, device="cuda")
+    before = torch.get_rng_state(), torch.cuda.get_rng_state()
+    with torch.autocast("cuda", torch.bfloat16):
+        first = by_policy(images, seeds, policy)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(torch.cuda.get_rng_state(), before[1])
+    assert first.is_cuda
+    torch.cuda.manual_seed(99)
+    again = by_policy(images, seeds, policy)
+    assert (again.int() - first.int()).abs().max() <= 1  # sums in another order
+    assert not torch.equal(by_policy(images, seeds + 1000, policy), first)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_grey_images_come_back_grey(policy, same_images):
     grey = same_images[:, :1]
     assert by_policy(grey, torch.arange(32), policy).shape == grey.shape
