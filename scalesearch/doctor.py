@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import os
+from dataclasses import asdict
 from typing import Any
 
 from scalesearch.environment import environment
@@ -15,6 +16,7 @@ NEEDED_FOR = {
     "scipy": "fitted surfaces",
     "scikit-learn": "the digits data set",
     "pillow": "reading image folders",
+    "pooch": "downloading data sets",
     "fvcore": "the independent count of multiply-adds",
     "matplotlib": "figures",
     "pydantic": "checking experiment files",
@@ -24,9 +26,19 @@ NEEDED_FOR = {
 }
 """Packages by the name under which pip installs them."""
 
+EXTRAS = {
+    "kornia": "AutoAugment, RandAugment and TrivialAugment (scalesearch[augment])",
+    "datasets": "data sets of the Hugging Face hub (scalesearch[huggingface])",
+    "tensorboard": "scalesearch train --tensorboard (scalesearch[tensorboard])",
+}
+"""What can be done without, and what it adds."""
+
 
 def diagnosis() -> dict[str, Any]:
-    """``environment`` with every package as a row; ``missing`` names what has to be installed."""
+    """``environment`` with every package as a row; ``missing`` names what has to be installed.
+
+    ``precision``: what a short measurement says of the number formats (None without torch).
+    """
     packages = [
         {"package": name, "version": _version(name), "needed_for": purpose}
         for name, purpose in NEEDED_FOR.items()
@@ -37,7 +49,21 @@ def diagnosis() -> dict[str, Any]:
         "usable_cores": cores,
         "packages": packages,
         "missing": [row["package"] for row in packages if row["version"] is None],
+        "optional": [
+            {"package": name, "version": _version(name), "needed_for": purpose}
+            for name, purpose in EXTRAS.items()
+        ],
+        "precision": _precision(),
     }
+
+
+def _precision() -> dict[str, Any] | None:
+    try:
+        training = importlib.import_module("scalesearch.training.probe")
+        torch = importlib.import_module("torch")
+    except (ImportError, OSError):
+        return None
+    return asdict(training.probe("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _version(package: str) -> str | None:

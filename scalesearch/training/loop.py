@@ -84,7 +84,7 @@ def _epochs(
 def _advanced(live: dict[int, Run], device: torch.device) -> Iterator[tuple[int, Epoch]]:
     """Every run's next epoch; all are kept before the first is told."""
     runs = list(live.values())
-    with _reproducible(runs[0].job.recipe.threads, device), _refusing_to_overflow(_jobs(runs)):
+    with reproducible(runs[0].job.recipe.threads, device), _refusing_to_overflow(_jobs(runs)):
         epochs = _in_turns([run.epoch(len(runs)) for run in runs], device)
     kept, diverged = [], []
     for (place, run), epoch in zip(live.items(), epochs, strict=True):
@@ -144,7 +144,7 @@ def _in_turns(
 
 
 @contextmanager
-def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
+def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     """Within: as many threads as the recipe says. The caller's number and streams are put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,0 +1,78 @@
+"""One micro-batch for a whole study."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from scalesearch.architectures import Foreign
+from scalesearch.architectures.memory import training_memory
+from scalesearch.training import OutOfMemory, fitting_micro_batch, preflight
+
+
+@pytest.fixture
+def networks(architecture):
+    wide = replace(architecture, head=64, resolution=24)
+    return [architecture, wide]
+
+
+def holding(monkeypatch, images, network, copies=1):
+    """A machine with room for so many images of a network in one pass."""
+    room = copies * training_memory(network, images).total
+    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: nbytes <= room)
+
+
+def test_what_fits_is_left_as_it_is(networks, job, dataset, monkeypatch):
+    holding(monkeypatch, 16, networks[1])
+    assert fitting_micro_batch(networks, job.recipe, dataset, device="cpu") is None
+
+
+@pytest.mark.parametrize(("room", "size"), [(15, 8), (8, 8), (7, 4), (1, 1)])
+def test_the_largest_divisor_that_the_largest_network_fits_with_is_taken(
+    networks, job, dataset, monkeypatch, room, size
+):
+    holding(monkeypatch, room, networks[1])
+    assert fitting_micro_batch(networks, job.recipe, dataset, device="cpu") == size
+    assert fitting_micro_batch(networks[::-1], job.recipe, dataset, device="cpu") == size
+
+
+def test_runs_at_the_same_time_share_the_room(networks, job, dataset, monkeypatch):
+    holding(monkeypatch, 8, networks[1], copies=2)
+    recipe = job.recipe
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", together=2) == 8
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", together=4) == 2
+
+
+def test_a_smaller_micro_batch_of_the_recipes_own_stays(networks, job, dataset, monkeypatch):
+    holding(monkeypatch, 16, networks[1])
+    recipe = replace(job.recipe, micro_batch=4)
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu") == 4
+
+
+def test_where_no_image_fits_the_largest_network_is_named(networks, job, dataset, monkeypatch):
+    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: False)
+    with pytest.raises(OutOfMemory, match="one image at 24 pixels on cpu, got too little"):
+        fitting_micro_batch(networks, job.recipe, dataset, device="cpu")
+
+
+def test_code_of_the_users_own_is_taken_to_fit_a_cpu(job, dataset, monkeypatch):
+    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: False)
+    foreign = Foreign(factory="nobody:knows")
+    monkeypatch.setattr(preflight, "cost", lambda network: training_memory)
+    monkeypatch.setattr(training_memory, "activations", 1, raising=False)
+    assert fitting_micro_batch([foreign], job.recipe, dataset, device="cpu") is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_real_steps_decide(networks, job, dataset):
+    assert fitting_micro_batch(networks, job.recipe, dataset, device="cuda") is None
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(64 * 2**20 / total)
+    try:
+        wide = replace(networks[0], resolution=512)
+        size = fitting_micro_batch([wide], job.recipe, dataset, device="cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert size is not None
+    assert size < job.recipe.batch_size
