@@ -15,6 +15,7 @@ from scalesearch.errors import SearchError
 from scalesearch.nets.layers import DropConnect
 from scalesearch.recipe import Augmentation, Progressive, Recipe
 from scalesearch.training import Epoch, Job, run, train, trained
+from scalesearch.training.averages import Averages
 from scalesearch.training.checkpoint import DIGEST_BYTES
 
 STEPS = 4  # 70 images in full batches of 16
@@ -141,6 +142,21 @@ def test_averages_are_what_is_validated_and_do_not_touch_training(
     assert not torch.equal(
         ours["averages"]["classifier.weight"], ours["network"]["classifier.weight"]
     )
+
+
+def test_the_averages_decay_rises_over_the_whole_run(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    whole = run.Averages.weight
+
+    def spying(averages: Averages, step: int) -> float:
+        asked.append(step)
+        return whole(averages, step)
+
+    monkeypatch.setattr(run.Averages, "weight", spying)
+    epochs_of(changed(job, ema=0.99), dataset)
+    assert asked == list(range(3 * STEPS))
 
 
 def test_a_trained_network_has_the_averages_that_were_validated(
