@@ -10,6 +10,8 @@ from scalesearch.plots.style import DOUBLE_COLUMN, figure, style
 
 COLUMNS = 8
 CAPTION = 0.18  # inches
+POINTS = 6.5  # of a title that has room for it
+LETTER = 0.62  # of a letter's width over its height, on the safe side
 
 
 def contact_sheet(
@@ -24,13 +26,15 @@ def contact_sheet(
             f"need a title for each of {len(images_BCHW)} images, got {len(titles)} titles"
         )
     rows = -(-len(titles) // columns)
+    letters = max((len(title) for title in titles), default=0) + 1
+    points = min(POINTS, 72 * DOUBLE_COLUMN / columns / (LETTER * letters))
     with style():
         drawn = figure(DOUBLE_COLUMN, rows * (DOUBLE_COLUMN / columns + CAPTION))
         panels = drawn.subplots(rows, columns, squeeze=False).ravel()
         for axes in panels:
             axes.set_axis_off()
         for axes, image_CHW, title in zip(panels, images_BCHW, titles, strict=False):
-            axes.set_title(title, loc="center", pad=2, fontsize=6.5)
+            axes.set_title(title, loc="center", pad=2, fontsize=points)
             if len(image_CHW) == 1:
                 axes.imshow(image_CHW[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             else:

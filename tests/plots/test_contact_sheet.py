@@ -1,5 +1,7 @@
 """Sheets of images."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -21,3 +23,11 @@ def test_each_image_is_drawn_pixel_for_pixel_under_its_title(channels):
 def test_titles_and_images_have_to_pair():
     with pytest.raises(ValueError, match="a title for each of 2 images, got 1 titles"):
         contact_sheet(np.zeros((2, 3, 4, 4), np.uint8), ["a"])
+
+
+def test_long_titles_do_not_run_into_each_other():
+    titles = ["trivialaugment wide"] * 16
+    sheet = contact_sheet(np.zeros((16, 3, 8, 8), np.uint8), titles, columns=16)
+    sheet.canvas.draw()
+    boxes = [axes.title.get_window_extent() for axes in sheet.axes]
+    assert all(one.x1 <= other.x0 for one, other in pairwise(boxes))
