@@ -30,7 +30,8 @@ def contact_sheet(
     points = min(POINTS, 72 * DOUBLE_COLUMN / columns / (LETTER * letters))
     with style():
         drawn = figure(DOUBLE_COLUMN, rows * (DOUBLE_COLUMN / columns + CAPTION))
-        panels = drawn.subplots(rows, columns, squeeze=False).ravel()
+        full = {"left": 0, "right": 1, "wspace": 0.06}
+        panels = drawn.subplots(rows, columns, squeeze=False, gridspec_kw=full).ravel()
         for axes in panels:
             axes.set_axis_off()
         for axes, image_CHW, title in zip(panels, images_BCHW, titles, strict=False):
