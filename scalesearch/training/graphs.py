@@ -7,6 +7,8 @@ step.
 """
 
 import warnings
+import weakref
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
@@ -20,10 +22,14 @@ WARM_UP = 3
 WAITS = "called a synchronizing CUDA operation"
 """What PyTorch warns of where a step waits for the device, so that no graph can hold it."""
 
+_IDLE: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
+"""Streams on which graphs were recorded that are no more. Taken again: each keeps memory for cuBLAS
+as long as the process lives."""
+
 
 def launched(step: Step, device: torch.device) -> Callable[[Inputs], Tensor]:
     """The step as it is best called on a device: on CUDA as a graph, where that can be."""
-    return _Graphed(step) if device.type == "cuda" and _recordable(step) else step
+    return _Graphed(step, device) if device.type == "cuda" and _recordable(step) else step
 
 
 def _recordable(step: Step) -> bool:
@@ -42,13 +48,20 @@ class _Graphed:
     Where a network cannot be recorded (code of the user's own may look at a value), all steps are
     taken as they are. That is found out before recording: PyTorch's allocator does not survive a
     recording that was broken off, and its next ``empty_cache`` would end the run.
+
+    ``aside``: the stream of these steps and of the recording. No other graph is recorded on it
+    while this one lives: a graph uses the memory of cuBLAS that belongs to its stream
+    (github.com/pytorch/pytorch/issues/193402), also where it is replayed beside others.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, device: torch.device) -> None:
         self.step = step
+        self.device = device
         self.taken = 0
         self.waits = False
-        self.aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        idle = _IDLE[device]
+        self.aside = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        weakref.finalize(self, idle.append, self.aside)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: Inputs | None = None
         self.loss: Tensor | None = None
@@ -69,8 +82,8 @@ class _Graphed:
         return self.loss.clone()  # the next replay writes over it
 
     def _aside(self, inputs: Inputs) -> Tensor:
-        """A step on a stream of its own, as recording will take place on one."""
-        here = torch.cuda.current_stream()
+        """A step on the stream that the recording will take place on."""
+        here = torch.cuda.current_stream(self.device)
         self.aside.wait_stream(here)
         with torch.cuda.stream(self.aside):
             loss = self.step(inputs)
@@ -103,12 +116,12 @@ class _Graphed:
         try:
             # The outer block gives the stream back where ``graph`` fails to do so.
             with (
-                torch.cuda.stream(torch.cuda.current_stream()),
-                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+                torch.cuda.stream(torch.cuda.current_stream(self.device)),
+                torch.cuda.graph(graph, stream=self.aside, capture_error_mode="thread_local"),
             ):
                 loss = self.step(fixed)
         except RuntimeError:  # memory, or what names itself in many ways
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
             self.step.optimizer.zero_grad(set_to_none=True)
             return
         self.graph, self.inputs, self.loss = graph, fixed, loss

@@ -4,6 +4,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -14,6 +15,9 @@ from scalesearch.training.job import Epoch, Job
 from scalesearch.training.run import Run, begun
 from scalesearch.training.start import require_fit
 from scalesearch.training.usage import return_memory
+
+LACKING = ("DefaultCPUAllocator", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""How PyTorch, the CUDA runtime, cuBLAS and cuDNN say that they got no memory."""
 
 
 class TrainingDiverged(ScaleSearchError):
@@ -133,7 +137,7 @@ def _in_turns(
     streams: list[torch.cuda.Stream | None] = [None] * len(epochs)
     if device.type == "cuda" and len(epochs) > 1:
         torch.cuda.synchronize(device)  # what the runs begin with was made on another stream
-        streams = [torch.cuda.Stream(device) for _ in epochs]  # type: ignore[no-untyped-call]
+        streams = [_stream(device, place) for place in range(len(epochs))]
     turns = [_Turn(steps, stream) for steps, stream in zip(epochs, streams, strict=True)]
     while waiting := [turn for turn in turns if turn.epoch is None]:
         for turn in waiting:
@@ -143,13 +147,25 @@ def _in_turns(
     return (turn.epoch for turn in turns if turn.epoch is not None)
 
 
+@cache
+def _stream(device: torch.device, place: int) -> torch.cuda.Stream:
+    """The stream of a place among those who take turns, always the same one: each stream keeps
+    memory for cuBLAS as long as the process lives."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Within: as many threads as the recipe says. The caller's number and streams are put back."""
+    """Within: as many threads as the recipe says, and the device is CUDA's present one. The
+    caller's number, device and random streams are put back."""
+    cuda = device.type == "cuda"
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with (
+            torch.cuda.device(device) if cuda else nullcontext(),
+            torch.random.fork_rng(devices=[device] if cuda else []),
+        ):
             yield
     finally:
         torch.set_num_threads(before)
@@ -162,7 +178,7 @@ def _refusing_to_overflow(jobs: Sequence[Job]) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and "DefaultCPUAllocator" not in str(error):
+        if not known and not any(words in str(error) for words in LACKING):
             raise
         recipe = jobs[0].recipe
         micro = recipe.micro_batch or recipe.batch_size

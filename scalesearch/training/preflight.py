@@ -14,6 +14,7 @@ from scalesearch.training.graphs import WARM_UP
 from scalesearch.training.job import Job
 from scalesearch.training.loop import OutOfMemory, train_together
 from scalesearch.training.precision import NARROW, resolved
+from scalesearch.training.run import EVALUATION_BATCH
 
 
 def fitting_micro_batch(
@@ -38,8 +39,9 @@ def fitting_micro_batch(
     where, most = torch.device(device), recipe.micro_batch or recipe.batch_size
     largest = max(networks, key=lambda network: cost(network).activations)
     for size in _divisors(most):
-        if _fits(largest, replace(recipe, micro_batch=size), dataset, where, together):
-            return recipe.micro_batch if size == most else size
+        micro = recipe.micro_batch if size == most else size
+        if _fits(largest, replace(recipe, micro_batch=micro), dataset, where, together):
+            return micro
     raise OutOfMemory(
         f"network {fingerprint(largest)}: need memory for one image at "
         f"{largest.resolution} pixels on {where}, got too little; take a smaller baseline or budget"
@@ -58,13 +60,13 @@ def _fits(
     device: torch.device,
     together: int,
 ) -> bool:
-    size = recipe.micro_batch or recipe.batch_size
     if device.type == "cuda":
-        return _trains(network, recipe, dataset, size, device, together)
+        return _trains(network, recipe, dataset, device, together)
     if isinstance(network, Foreign):
         return True
     optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
     narrow = resolved(recipe.precision, device) in NARROW
+    size = recipe.micro_batch or recipe.batch_size
     memory = training_memory(
         network, size, optimizer=optimizer, value_bytes=2 if narrow else 4
     ).total
@@ -75,24 +77,24 @@ def _trains(
     network: Architecture | Foreign,
     recipe: Recipe,
     dataset: Dataset,
-    size: int,
     device: torch.device,
     together: int,
 ) -> bool:
     """Whether an epoch of black images ends, long enough that its step is recorded as a graph."""
-    count = size * (WARM_UP + 2)
-    black = Split(
-        torch.zeros(count, dataset.channels, dataset.pixels, dataset.pixels, dtype=torch.uint8),
-        torch.zeros(count, dtype=torch.int64),
-    )
-    short = replace(
-        recipe, epochs=1, warmup_epochs=0, batch_size=size, micro_batch=None, patience=None
-    )
+    size = recipe.micro_batch or recipe.batch_size
+    train, validation = (_black(n, dataset) for n in (size * (WARM_UP + 2), EVALUATION_BATCH))
+    short = replace(recipe, epochs=1, warmup_epochs=0, batch_size=size, patience=None)
     job = Job(architecture=network, recipe=short, seed=0, fingerprint=fingerprint(network))
     try:
-        blank = replace(dataset, train=black, validation=black)
+        blank = replace(dataset, train=train, validation=validation)
         jobs = [replace(job, seed=seed) for seed in range(together)]
         list(train_together(jobs, [blank] * together, device=device))
     except OutOfMemory:
         return False
     return True
+
+
+def _black(count: int, dataset: Dataset) -> Split:
+    """So many images of the data set's kind."""
+    shape = (count, dataset.channels, dataset.pixels, dataset.pixels)
+    return Split(torch.zeros(shape, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64))

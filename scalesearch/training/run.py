@@ -1,7 +1,7 @@
 """One run: everything that changes while a job is trained, and how an epoch changes it."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -24,6 +24,7 @@ from scalesearch.nets import Network
 from scalesearch.recipe import Precision
 from scalesearch.streams import stream
 from scalesearch.training.averages import Averages
+from scalesearch.training.chance import drawing, own_generator
 from scalesearch.training.checkpoint import State, restored, write_checkpoint
 from scalesearch.training.distributed import ALONE, Processes, mean_over, part, wrapped
 from scalesearch.training.graphs import launched
@@ -36,11 +37,16 @@ from scalesearch.training.step import Inputs, Step
 from scalesearch.training.usage import peak_bytes, reset_peak, utilisation
 
 EVALUATION_BATCH = 256
+"""Images validated in one pass, unless the recipe's micro-batch is smaller."""
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A job under way. ``best``: the weights to go back to, kept where the recipe has patience."""
+    """A job under way.
+
+    ``generator``: its own on CUDA. ``best``: the weights to go back to, kept where the recipe has
+    patience. ``taking``: what takes the steps, and the side and strength that it is for.
+    """
 
     job: Job
     dataset: Dataset
@@ -52,10 +58,12 @@ class Run:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     averages: Averages | None
+    generator: torch.Generator | None
     history: list[Epoch] = field(default_factory=list)
     plateau: Plateau = field(default_factory=Plateau)
     patience: Patience = field(default_factory=Patience)
     best: dict[str, Tensor] | None = None
+    taking: tuple[tuple[int, float], Callable[[Inputs], Tensor]] | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -159,23 +167,30 @@ class Run:
         own = part(order.T, self.processes).T
         batches = training_batches(self.dataset.train, own, draws, self.device)
         averaging = torch.zeros((), device=self.device)
-        take = launched(self._step(index), self.device)
+        take = self._taking(index)
         self.network.train()
         losses, rate = [], 0.0
         for number, (images, labels, drawn_B) in enumerate(batches):
             step = (index - 1) * steps + number
-            self._seed(index, number)
             rate = learning_rate(recipe, step, steps) * self.plateau.factor
             set_rate(self.optimizer, rate)
             if self.averages is not None:
                 averaging.fill_(self.averages.weight(step))
-            losses.append(take(Inputs(images, labels, drawn_B, averaging)))
+            with self._drawing(index, number):
+                losses.append(take(Inputs(images, labels, drawn_B, averaging)))
             yield
         return losses, order.numel(), rate
 
+    def _taking(self, index: int) -> Callable[[Inputs], Tensor]:
+        """What takes an epoch's steps: what took the last one's, graph and all, where it can."""
+        key = self._resolution(index), self._strength(index)
+        if self.taking is None or self.taking[0] != key:
+            self.taking = None  # two graphs at once would take twice the memory
+            self.taking = key, launched(self._step(index), self.device)
+        return self.taking[1]
+
     def _step(self, index: int) -> Step:
-        recipe = self.job.recipe
-        strength = recipe.progressive.strength(index, recipe.epochs)
+        recipe, strength = self.job.recipe, self._strength(index)
         if isinstance(self.network, Network):
             self.network.regularise(strength)
         return Step(
@@ -192,12 +207,16 @@ class Run:
             processes=self.processes,
         )
 
-    def _seed(self, index: int, number: int) -> None:
-        """Give dropout its stream anew each step, so that runs can take turns."""
+    def _drawing(self, index: int, number: int) -> AbstractContextManager[None]:
+        """Within: dropout has its stream anew, as in each step, so that runs can take turns."""
         if isinstance(self.network, Network) and not self.network.draws:
-            return
+            return nullcontext()
         rank = (self.processes.rank,) if self.processes.size > 1 else ()
-        torch.manual_seed(stream(self.job.seed, "dropout", index, number, *rank))
+        return drawing(stream(self.job.seed, "dropout", index, number, *rank), self.generator)
+
+    def _strength(self, index: int) -> float:
+        recipe = self.job.recipe
+        return recipe.progressive.strength(index, recipe.epochs)
 
     def _resolution(self, index: int) -> int:
         recipe, full = self.job.recipe, self.job.architecture.resolution
@@ -208,7 +227,7 @@ class Run:
         batches = evaluation_batches(
             self.dataset.validation,
             view(self.dataset, recipe, full),
-            batch_size=EVALUATION_BATCH,
+            batch_size=min(EVALUATION_BATCH, recipe.micro_batch or EVALUATION_BATCH),
             resolution=round(full * recipe.evaluation_scale),
             device=self.device,
         )
@@ -241,6 +260,7 @@ def begun(
         optimizer=optimiser(network, recipe),
         scaler=scaler(precision, device),
         averages=None if recipe.ema is None else Averages(network, recipe.ema),
+        generator=own_generator(device),
     )
     run.resume()
     return run

@@ -33,10 +33,11 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory in use since ``reset_peak``: the allocator's on CUDA, the whole process's (its
-    libraries and data included) on a CPU. 0 where the system does not tell."""
+    """Most memory in use since ``reset_peak``: on CUDA what PyTorch has taken of the device, which
+    holds that of its graphs too, on a CPU the whole process's (its libraries and data included).
+    0 where the system does not tell."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:
@@ -83,7 +84,10 @@ def matrix_macs_per_second(kind: str, precision: Precision, threads: int) -> flo
     ``threads`` is the present number; it is here since another number is another figure.
     """
     side = SIDES[kind]
-    one = torch.ones(side, side, device=kind, dtype=NARROW.get(precision, torch.float32))
+    # Drawn, since a GPU runs faster on numbers that are all alike.
+    generator = torch.Generator(kind).manual_seed(0)
+    one = torch.rand(side, side, device=kind, generator=generator)
+    one = one.to(NARROW.get(precision, torch.float32))
     out = torch.empty_like(one)
     best, end = float("inf"), time.perf_counter() + SECONDS
     while time.perf_counter() < end or best == float("inf"):
@@ -92,6 +96,8 @@ def matrix_macs_per_second(kind: str, precision: Precision, threads: int) -> flo
         torch.mm(one, one, out=out)
         _wait(kind)
         best = min(best, time.perf_counter() - began)
+    del one, out
+    return_memory(torch.device(kind))  # or it would count as the next epoch's
     return float(side**3 / best)
 
 

@@ -1,14 +1,22 @@
 """What a run takes of the machine: peaks rise and are forgotten, utilisation is a fraction."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
-from scalesearch.training import usage
+from scalesearch.architectures import fingerprint
+from scalesearch.data import Dataset, Split
+from scalesearch.training import Job, train, usage
 
 CPU = torch.device("cpu")
 MEBIBYTE = 2**20
+
+
+def repeated(split: Split, times: int) -> Split:
+    return Split(split.images.repeat(times, 1, 1, 1), split.labels.repeat(times))
+
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -109,17 +117,31 @@ def test_one_product_at_least_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_the_peak_is_the_allocators() -> None:
+def test_on_cuda_the_peak_is_what_the_allocator_has_taken() -> None:
     cuda = torch.device("cuda")
+    torch.cuda.synchronize()  # or there is no allocator yet
+    usage.return_memory(cuda)
     usage.reset_peak(cuda)
     before = usage.peak_bytes(cuda)
     block = torch.ones(64 * MEBIBYTE, dtype=torch.uint8, device=cuda)
     assert usage.peak_bytes(cuda) - before == block.nbytes
     del block
+    assert usage.peak_bytes(cuda) - before == 64 * MEBIBYTE  # what was is remembered
+    usage.return_memory(cuda)
     usage.reset_peak(cuda)
     assert usage.peak_bytes(cuda) == before
-    usage.return_memory(cuda)
-    assert torch.cuda.memory_reserved() - torch.cuda.memory_allocated() < 64 * MEBIBYTE
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_a_graphs_memory_counts_in_each_epoch(job: Job, dataset: Dataset) -> None:
+    recipe = replace(job.recipe, epochs=3, batch_size=64)
+    large = replace(job.architecture, resolution=128)
+    one = replace(job, recipe=recipe, architecture=large, fingerprint=fingerprint(large))
+    many = replace(dataset, train=repeated(dataset.train, 8))
+    first, *others = train(one, many, device="cuda")
+    for epoch in others:
+        assert 0.5 * first.peak_bytes < epoch.peak_bytes < 1.5 * first.peak_bytes
 
 
 @pytest.mark.gpu
