@@ -93,7 +93,7 @@ def _accuracy(options: argparse.Namespace) -> dict[str, Any]:
     )
     pairs, fingerprints = [], []
     for seed in range(options.seeds):
-        dataset = load(spec, seed)
+        dataset = load(spec, seed, device=options.device)
         fingerprints.append(dataset.fingerprint)
         architecture = efficientnet_b0(
             width=options.width or 0.25,

@@ -1,4 +1,4 @@
-"""What a person sees while networks are trained; everything goes to standard error."""
+"""What a person sees while images come and networks are trained; all of it on standard error."""
 
 import sys
 import time
@@ -21,69 +21,140 @@ if TYPE_CHECKING:
     from scalesearch.search import Progress
     from scalesearch.training import Epoch
 
+    OnData = Callable[[int, int], None]
+
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_UNTOLD = 1.0
+"""Images that are here sooner are no news."""
 
 
 @contextmanager
-def shown() -> "Iterator[Callable[[Progress], None]]":
-    """A search: a bar on a terminal, a plain line every ten seconds elsewhere."""
-    with _live() as show:
-        yield lambda now: show(now.epochs_done, now.epochs_total, line(now))
+def shown() -> "Iterator[tuple[Callable[[Progress], None], OnData]]":
+    """A search: bars on a terminal, a plain line every ten seconds elsewhere.
+
+    What to call after an epoch, and what to call while images are downloaded and decoded.
+    """
+    with _display() as display:
+        yield (
+            lambda now: display.epochs(now.epochs_done, now.epochs_total, line(now)),
+            _Images(display),
+        )
 
 
 @contextmanager
-def run_shown(epochs: int) -> "Iterator[Callable[[Epoch], None]]":
-    """A run of so many epochs, in the same way."""
+def run_shown(
+    epochs: int, seeds: int = 1
+) -> "Iterator[tuple[Callable[[int, Epoch], None], OnData]]":
+    """Runs of so many epochs with so many seeds, in the same way; an epoch comes with its seed."""
+    reached: dict[int, int] = {}
     spent = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
-    with _live() as show:
+    with _display() as display:
 
-        def update(epoch: "Epoch") -> None:
+        def update(seed: int, epoch: "Epoch") -> None:
             nonlocal spent
+            reached[seed] = epoch.index
             spent += epoch.seconds
-            left = spent / epoch.index * (epochs - epoch.index)
-            show(epoch.index, epochs, f"{_clock(left)} left   {epoch_line(epoch)}")
+            done, total = sum(reached.values()), epochs * seeds
+            parts = [f"{_clock(spent / done * (total - done))} left", epoch_line(epoch)]
+            if seeds > 1:
+                parts.insert(1, f"seed {seed}")
+            display.epochs(done, total, "   ".join(parts))
 
-        yield update
+        yield update, _Images(display)
 
 
 @contextmanager
-def _live() -> "Iterator[Callable[[int, int, str], None]]":
-    """Shows epochs done, epochs in total, and words on what there is to say."""
+def images_shown() -> "Iterator[OnData]":
+    """Images alone."""
+    with _display() as display:
+        yield _Images(display)
+
+
+@contextmanager
+def _display() -> "Iterator[_Lines | _Bars]":
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield _Lines()
         return
-    bar = Bar(
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f}%   {task.completed}/{task.total} epochs"),
-        console=console,
-    )
-    below = Text()
     with ExitStack() as stack:
-        task: TaskID | None = None
-
-        def update(done: int, total: int, words: str) -> None:
-            nonlocal task
-            if task is None:  # not sooner: of several processes only one has something to show
-                stack.enter_context(Live(Group(bar, below), console=console, transient=True))
-                task = bar.add_task("epochs", total=total)
-            bar.update(task, completed=done)
-            below.plain = words
-
-        yield update
+        yield _Bars(console, stack)
 
 
 class _Lines:
     """Plain lines, not too many of them."""
 
     def __init__(self) -> None:
-        self.last = float("-inf")
+        self.told = {"epochs": float("-inf"), "images": float("-inf")}
 
-    def __call__(self, done: int, total: int, words: str) -> None:
+    def epochs(self, done: int, total: int, words: str) -> None:
+        self._tell("epochs", f"{done}/{total} epochs   {words}", whatever=done == total)
+
+    def images(self, done: int, total: int) -> None:
+        if done < total:  # of one file; another may follow
+            self._tell("images", f"getting images   {done / total:.0%}")
+
+    def _tell(self, what: str, words: str, whatever: bool = False) -> None:
         now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LINES or done == total:
-            self.last = now
-            print(f"{done}/{total} epochs   {words}", file=sys.stderr, flush=True)
+        if whatever or now - self.told[what] >= SECONDS_BETWEEN_LINES:
+            self.told[what] = now
+            print(words, file=sys.stderr, flush=True)
+
+
+class _Bars:
+    """Bars with words below, which go when all is over.
+
+    They come with the first news: of several processes only one has something to show.
+    """
+
+    def __init__(self, console: Console, stack: ExitStack) -> None:
+        self.bar = Bar(
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%   {task.description}"),
+            console=console,
+        )
+        self.below = Text()
+        self.live = Live(Group(self.bar, self.below), console=console, transient=True)
+        self.stack = stack
+        self.tasks: dict[str, TaskID] = {}
+
+    def epochs(self, done: int, total: int, words: str) -> None:
+        self._update("epochs", done, total, f"{done}/{total} epochs")
+        self.below.plain = words
+
+    def images(self, done: int, total: int) -> None:
+        self._update("images", done, total, "getting images", visible=done < total)
+
+    def _update(
+        self, what: str, done: int, total: int, description: str, visible: bool = True
+    ) -> None:
+        if not self.tasks:
+            self.stack.enter_context(self.live)
+        if what not in self.tasks:
+            self.tasks[what] = self.bar.add_task(description)
+        self.bar.update(
+            self.tasks[what],
+            completed=done,
+            total=total,
+            description=description,
+            visible=visible,
+        )
+
+
+class _Images:
+    """Shows how many images have come, where they keep one waiting."""
+
+    def __init__(self, display: "_Lines | _Bars") -> None:
+        self.display = display
+        self.began = 0.0
+        self.ended: float | None = float("-inf")
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.ended is not None and now - self.ended > SECONDS_UNTOLD:
+            self.began = now  # and not that of the file before, which this one may follow at once
+        self.ended = now if done >= total else None
+        if now - self.began >= SECONDS_UNTOLD:
+            self.display.images(done, total)
 
 
 def epoch_line(epoch: "Epoch") -> str:
@@ -150,6 +221,31 @@ def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:
         lines.append(f"{part:<12}{top1:>8.4f}{top5:>8.4f}{images:>9,}")
     lines.append(f"{folder}/   network.pt   metrics.json   epochs.csv   figures/curves.png")
     return "\n".join(lines)
+
+
+def seeds_conclusion(summary: "Mapping[str, Any]", folder: "Path") -> str:
+    """What several seeds came to, and where files are; ``summary`` is ``summary.json``."""
+    cost, runs = summary["cost"], summary["runs"]
+    seconds = sum(run["seconds"] for run in runs)
+    lines = [
+        f"{summary['name']}: {cost['params']:,} parameters, {cost['macs']:,} multiply-adds, "
+        f"{len(runs)} seeds in {_clock(seconds)}",
+        f"{'':<12}{'top-1':>20}{'top-5':>20}{'images':>9}",
+    ]
+    for part in ("validation", "test"):
+        found = summary[part]
+        top1, top5 = (_spread(found[name]) for name in ("top1", "top5"))
+        lines.append(f"{part:<12}{top1:>20}{top5:>20}{found['images']:>9,}")
+    each = "   ".join(f"{run['test']['top1']:.4f}" for run in runs)
+    lines.append(f"test top-1 of each seed: {each}")
+    lines.append(f"{folder}/   summary.json   epochs.csv   figures/curves.png   seed-*/")
+    return "\n".join(lines)
+
+
+def _spread(found: "Mapping[str, float | None]") -> str:
+    """Mean and standard deviation, which one seed alone does not have."""
+    sd = "" if found["sd"] is None else f" sd {found['sd']:.4f}"
+    return f"{found['mean']:.4f}{sd}"
 
 
 def _accuracy(result: "Result") -> str:

@@ -13,6 +13,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
+from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import doctor, search, status
 from scalesearch.cli.training import train
 from scalesearch.errors import ScaleSearchError
@@ -45,7 +46,7 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command (of ``sys.argv`` by default) and exit."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), first_speaks():
         warnings.showwarning = _show_warning
         try:
             app(arguments, prog_name="scalesearch")

@@ -37,8 +37,8 @@ def search(
     experiment = read_experiment(file, overrides or ())
     folder = results or Path("results") / experiment.name
     try:
-        with shown() as on_epoch:
-            run(experiment, folder, on_epoch=on_epoch, allow_code=allow_code)
+        with shown() as (on_epoch, on_data):
+            run(experiment, folder, on_epoch=on_epoch, on_data=on_data, allow_code=allow_code)
         with code(allow_code):
             found = write_results(folder)
     except KeyboardInterrupt:
@@ -70,7 +70,7 @@ def status(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Versions, device, what is missing and what it is for."""
+    """Versions, device, what is missing and what it is for, and which number format is faster."""
     from scalesearch.doctor import diagnosis
     from scalesearch.tables import print_json, print_table
 
@@ -82,3 +82,7 @@ def doctor(as_json: AsJson = False) -> None:
     print(f"device   {found['device']}")
     print(f"cores    {found['usable_cores']} usable of {found['cores']}, {found['processor']}")
     print(f"missing  {', '.join(found['missing']) or 'nothing'}")
+    for extra in found["optional"]:
+        print(f"extra    {extra['package']} {extra['version'] or 'none'}: {extra['needed_for']}")
+    if found["precision"] is not None:
+        print(f"formats  {found['precision']['advice']}")

@@ -81,9 +81,11 @@ def _as_searched(experiment: "Experiment") -> "Architecture | Foreign":
     """The baseline that a search of the experiment starts from: its ends follow the data."""
     from scalesearch.data import load
     from scalesearch.errors import DataError
+    from scalesearch.progress import images_shown
 
     try:
-        data = load(experiment.data, experiment.seed)
+        with images_shown() as on_data:
+            data = load(experiment.data, experiment.seed, progress=on_data)
     except DataError as error:
         warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
         return experiment.baseline.build()

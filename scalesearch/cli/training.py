@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,12 @@ def train(
     resolution: Resolution = None,
     stem_stride: StemStride = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights and streams.")] = None,
+    seeds: Annotated[
+        int, typer.Option(help="How many seeds, from --seed on, each in OUT/seed-K.", min=1)
+    ] = 1,
+    together: Annotated[
+        bool, typer.Option(help="Seeds at once, for networks that do not fill the device.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="This run's own folder; by default results/<name>-<data>.")
@@ -66,10 +73,12 @@ def train(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train one network to the end; the same command goes on where it was stopped."""
+    """Train a network to the end, with one seed or several; the same command goes on where it
+    was stopped."""
     from scalesearch.experiment import experiment_from
-    from scalesearch.progress import run_conclusion, run_shown
-    from scalesearch.report.run import train_network
+    from scalesearch.progress import run_conclusion, run_shown, seeds_conclusion
+    from scalesearch.report.run import Told, train_network
+    from scalesearch.report.seeds import train_seeds
     from scalesearch.tables import print_json
 
     document, baseline = _named(network, member)
@@ -82,21 +91,20 @@ def train(
     _override(document, overrides or [])
     experiment = experiment_from(document, "train")
     folder = out or Path("results") / f"{experiment.name}-{_plain(experiment.data.source)}"
+    several = partial(
+        train_seeds, seeds=seeds, together=together, recipe_name=_recipe_name(document, recipe)
+    )
+    trained = train_network if seeds == 1 else several
     try:
-        with run_shown(experiment.recipe.epochs) as on_epoch:
-            done = train_network(
-                experiment,
-                folder,
-                baseline=baseline,
-                on_epoch=on_epoch,
-                log=log,
-                allow_code=allow_code,
-            )
+        with run_shown(experiment.recipe.epochs, seeds) as (on_epoch, on_data):
+            told = Told(on_epoch, on_data, log)
+            done = trained(experiment, folder, baseline=baseline, told=told, allow_code=allow_code)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise
+    conclusion = run_conclusion if seeds == 1 else seeds_conclusion
     if done is not None:  # this is the first of the processes, or the only one
-        print_json(done) if as_json else print(run_conclusion(done, folder))
+        print_json(done) if as_json else print(conclusion(done, folder))
 
 
 def _named(
@@ -148,6 +156,14 @@ def _set_recipe(document: dict[str, Any], recipe: str | None) -> None:
 
     name = recipe or "fast"
     document["recipe"] = read_yaml(Path(name)) if names_file(name) else {"preset": name}
+
+
+def _recipe_name(document: dict[str, Any], recipe: str | None) -> str | None:
+    """The name of the recipe's file or preset; None for one that an experiment spells out."""
+    if recipe is not None:
+        return Path(recipe).stem
+    given = document["recipe"]
+    return given.get("preset") if isinstance(given, dict) else None
 
 
 def _override(document: dict[str, Any], settings: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A run's losses and accuracies, epoch by epoch."""
+"""A run's losses and accuracies, epoch by epoch; or those of several seeds."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,19 @@ class Curves:
     best: int
 
 
+@dataclass(frozen=True, slots=True)
+class SeedCurves:
+    """The curves of each seed, and their mean over the epochs that all of them have reached.
+
+    ``sd``: the standard deviation over seeds of the accuracy after the last of these epochs; None
+    for one seed.
+    """
+
+    each: tuple[Curves, ...]
+    mean: Curves
+    sd: float | None
+
+
 def curves(table: pd.DataFrame) -> Curves:
     """From a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy`` and perhaps ``top5``.
 
@@ -45,6 +58,19 @@ def curves(table: pd.DataFrame) -> Curves:
         top5=tuple(top5) if told else None,
         best=int(table["epoch"].iloc[int(table["accuracy"].to_numpy().argmax())]),
     )
+
+
+def seed_curves(table: pd.DataFrame) -> SeedCurves:
+    """From a table as ``curves`` needs it, with ``seed`` besides.
+
+    Raises SearchError for a table without rows.
+    """
+    each = tuple(curves(part) for _, part in table.groupby("seed"))
+    by_epoch = table.drop(columns="seed").groupby("epoch")
+    shared = by_epoch.size() == len(each)
+    mean = by_epoch.mean()[shared].reset_index()
+    sd = by_epoch["accuracy"].std()[shared].iloc[-1:] if len(each) > 1 else ()
+    return SeedCurves(each, curves(mean), next(iter(sd), None))
 
 
 def plot_losses(data: Curves, axes: Axes) -> None:
@@ -76,6 +102,38 @@ def curves_figure(data: Curves, width: float = DOUBLE_COLUMN) -> Figure:
         plot_losses(data, losses)
         plot_accuracies(data, accuracies)
     return drawn
+
+
+def seeds_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
+    """Losses and accuracies, side by side: each seed a thin line, their mean a thick one."""
+    mean, count = data.mean, len(data.each)
+    last = f"{mean.accuracy[-1]:.1%}" + ("" if data.sd is None else f" (sd {data.sd:.1%})")
+    with style():
+        drawn = figure(width, width * 0.4)
+        losses, accuracies = drawn.subplots(1, 2)
+        _lines(losses, data, "train_loss", FAINT, "training")
+        _lines(losses, data, "loss", INK, "validation")
+        losses.set_title(f"loss, {count} seeds and their mean")
+        if mean.top5 is not None:
+            _lines(accuracies, data, "top5", FAINT, "top-5")
+        label = f"top-1: {last} after epoch {mean.epochs[-1]}"
+        _lines(accuracies, data, "accuracy", INK, label)
+        accuracies.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        accuracies.set_title("validation accuracy")
+        for axes in (losses, accuracies):
+            _finish(axes, max(data.each, key=lambda one: len(one.epochs)))
+    return drawn
+
+
+def _lines(axes: Axes, data: SeedCurves, name: str, colour: str, label: str) -> None:
+    for one in data.each:
+        values = getattr(one, name)
+        if values is not None:
+            marker = "." if len(one.epochs) == 1 else ""
+            axes.plot(one.epochs, values, color=colour, linewidth=0.5, alpha=0.7, marker=marker)
+    values = getattr(data.mean, name)
+    marker = "." if len(data.mean.epochs) == 1 else ""
+    axes.plot(data.mean.epochs, values, color=colour, linewidth=1.8, marker=marker, label=label)
 
 
 def _line(axes: Axes, data: Curves, values: tuple[float, ...], colour: str, label: str) -> None:

@@ -4,10 +4,10 @@
 ``confusion.csv``, ``figures/``, ``network.pt`` and, for going on, ``checkpoint``.
 """
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,54 @@ from scalesearch.architectures.fingerprint import fingerprint, to_json
 from scalesearch.data import Dataset, Split, load, load_test, view
 from scalesearch.environment import environment
 from scalesearch.errors import SearchError
-from scalesearch.experiment import Experiment, differences, experiment_from, to_document
+from scalesearch.experiment import Experiment, to_document
 from scalesearch.files import write_text
 from scalesearch.nets import code_allowed
 from scalesearch.plots import write_figure
 from scalesearch.plots.confusion import confusion, confusion_figure
 from scalesearch.plots.curves import curves, curves_figure
+from scalesearch.report.run_folder import (
+    SCHEMA,
+    VERSION,
+    claimed,
+    has_ended,
+    recorded_epochs,
+    recorded_run,
+    recorded_table,
+    write_json,
+)
 from scalesearch.search.driver import chosen_device
-from scalesearch.search.folder import locked
-from scalesearch.training import Epoch, Job, train
+from scalesearch.training import Epoch, Job, train_together
 from scalesearch.training.answers import logits, trained, write_network
-from scalesearch.training.distributed import Processes, processes, shared
+from scalesearch.training.distributed import Processes, led, processes, shared
 from scalesearch.training.metrics import Metrics, metrics
 from scalesearch.training.shape import adapted
 from scalesearch.training.tensorboard import tensorboard
 
-SCHEMA = "scalesearch/run"
-VERSION = 1
 ASKED = ("name", "baseline", "data", "recipe", "seed", "device")
 """The parts of an experiment that a single run has."""
 
+OnData = Callable[[int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Told:
+    """Who is told what while runs are trained.
+
+    ``on_epoch``: each epoch with its run's seed. ``on_data``: what is done and what there is, while
+    images are downloaded and decoded. ``log``: TensorBoard, in ``tensorboard`` of a run's folder.
+    """
+
+    on_epoch: Callable[[int, Epoch], None] | None = None
+    on_data: OnData | None = None
+    log: bool = False
+
+
+NOBODY = Told()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
     """What stays the same from the first epoch to the last."""
 
     experiment: Experiment
@@ -56,51 +81,40 @@ def train_network(
     folder: str | Path,
     *,
     baseline: Architecture | Foreign | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    log: bool = False,
+    told: Told = NOBODY,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
     """Train the experiment's baseline itself, by its recipe on its data, and return ``run.json``.
 
-    Where the run was begun in the folder it goes on; where it has ended its files are written
-    anew. ``baseline``: what the recipe was set for (see ``training.shape``); None: the network
-    itself. ``log``: write TensorBoard's events into ``folder/tensorboard``. Under torchrun the
-    first of the processes writes; the others return None.
+    Where the run was begun in the folder it goes on; where it has ended nothing is trained, and
+    only what is missing of its files is made again. ``baseline``: what the recipe was set for (see
+    ``training.shape``); None: the network itself. Under torchrun the first of the processes tells
+    and writes; the others return None.
 
     Raises ArchitectureError, DataError or SearchError for what cannot be trained or written as it
     is asked for, and TrainingDiverged, which keeps the epochs before it.
     """
-    name = chosen_device(experiment.device)
-    with code_allowed(allow_code), processes(name) as group:
-        run = _prepared(experiment, Path(folder), baseline, group, group.device(name))
-        if not group.first:
-            for _ in train(run.job, run.dataset, device=run.device, processes=run.processes):
-                pass
-            return None
-        with _claimed(run), tensorboard(run.folder / "tensorboard") if log else nullcontext() as to:
-            epochs = []
-            for epoch in train(run.job, run.dataset, device=run.device, processes=run.processes):
-                epochs.append(epoch)
-                write_text(run.folder / "epochs.csv", _table(epochs).to_csv(index=False))
-                for told in (to, on_epoch):
-                    if told:
-                        told(epoch)
-            return _concluded(run, _table(epochs))
+    with code_allowed(allow_code), processes(chosen_device(experiment.device)) as group:
+        (document,) = ended([prepared(experiment, Path(folder), group, baseline, told)], told)
+        return document
 
 
-def _prepared(
+def prepared(
     experiment: Experiment,
     folder: Path,
-    baseline: Architecture | Foreign | None,
     group: Processes,
-    device: str,
-) -> _Run:
+    baseline: Architecture | Foreign | None = None,
+    told: Told = NOBODY,
+) -> Run:
+    """The run of an experiment, its images at hand; nothing is written yet."""
     if experiment.recipe.learning_rate_rule == "tuned":
         raise SearchError(
             "recipe.learning_rate_rule: a single run needs fixed or depth, got tuned, which is a "
             "search's way to find a rate for each candidate; set recipe.learning_rate"
         )
-    dataset = load(experiment.data, experiment.seed, device=device)
+    device = group.device(chosen_device(experiment.device))
+    on_data = told.on_data if group.first else None
+    dataset = load(experiment.data, experiment.seed, device=device, progress=on_data)
     channels, classes = dataset.channels, dataset.num_classes
     network = experiment.baseline.build(in_channels=channels, num_classes=classes)
     set_for = replace(baseline or network, in_channels=channels, num_classes=classes)
@@ -111,65 +125,64 @@ def _prepared(
         fingerprint=fingerprint(network),
         checkpoint=folder / "checkpoint",
     )
-    return _Run(experiment, folder, job, dataset, device, group)
+    return Run(experiment, folder, job, dataset, device, group)
+
+
+def ended(runs: Sequence[Run], told: Told = NOBODY) -> list[dict[str, Any] | None]:
+    """Bring runs, each with a seed and a folder of its own, to their ends at once.
+
+    Returns the ``run.json`` of each, and in all processes but the first None for each.
+    """
+    group = runs[0].processes
+    with ExitStack() as held:
+        for run in runs:
+            led(partial(held.enter_context, claimed(run.folder, _document(run, None))), group)
+        diaries = led(lambda: [held.enter_context(_diary(run, told)) for run in runs], group)
+        over = [has_ended(run.folder) for run in runs]
+        for diary, done in zip(diaries or (), over, strict=False):
+            if done:
+                diary.read()
+        left = [place for place, done in enumerate(over) if not done]
+        jobs, datasets = [runs[at].job for at in left], [runs[at].dataset for at in left]
+        for number, epoch in train_together(jobs, datasets, device=runs[0].device, processes=group):
+            if diaries:
+                diaries[left[number]].write(epoch)
+        return [led(partial(_concluded, run, told.on_data), group) for run in runs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Diary:
+    """A run's epochs, written down and told as they end."""
+
+    folder: Path
+    listeners: tuple[Callable[[Epoch], None], ...]
+    epochs: list[Epoch] = field(default_factory=list)
+
+    def write(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
+        table = pd.DataFrame([asdict(told) for told in self.epochs])
+        text = table.rename(columns={"index": "epoch"}).to_csv(index=False)
+        write_text(self.folder / "epochs.csv", text)
+        self._tell(epoch)
+
+    def read(self) -> None:
+        """Tell what was written when the run was trained."""
+        for epoch in recorded_epochs(self.folder):
+            self._tell(epoch)
+
+    def _tell(self, epoch: Epoch) -> None:
+        for listener in self.listeners:
+            listener(epoch)
 
 
 @contextmanager
-def _claimed(run: _Run) -> Iterator[None]:
-    """The folder made this run's, or found to be, and held alone within."""
-    folder, path = run.folder, run.folder / "run.json"
-    try:
-        if path.exists():
-            _require_same(run, _read(path))
-        elif folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-            raise SearchError(
-                f"{folder}: need an empty folder or one of this run, got other files; "
-                "choose another --out"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if not path.exists():
-                _write_json(path, _document(run, None))
-            yield
-    except OSError as error:
-        raise SearchError(f"{folder}: cannot be written: {error}; choose another --out") from error
+def _diary(run: Run, told: Told) -> Iterator[_Diary]:
+    listeners = [] if told.on_epoch is None else [partial(told.on_epoch, run.job.seed)]
+    with tensorboard(run.folder / "tensorboard") if told.log else nullcontext() as log:
+        yield _Diary(run.folder, tuple([log, *listeners] if log else listeners))
 
 
-def _require_same(run: _Run, begun: dict[str, Any]) -> None:
-    theirs = experiment_from(begun["asked"], f"{run.folder / 'run.json'}: asked")
-    unlike = differences(_asked(run.experiment), theirs)
-    for what, ours, there in (
-        ("network", run.job.fingerprint, begun["fingerprint"]),
-        ("images", run.dataset.fingerprint, begun["data"]["fingerprint"]),
-    ):
-        if ours != there:
-            unlike.append(f"{what}: {ours} here, {there} there")
-    if unlike:
-        raise SearchError(
-            f"{run.folder}: holds another run; choose another --out, or remove it.\n"
-            + "\n".join(f"  {line}" for line in unlike)
-        )
-
-
-def _asked(experiment: Experiment) -> Experiment:
-    """The experiment without what a single run does not have."""
-    document = to_document(experiment)
-    return experiment_from({part: document[part] for part in ASKED})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != SCHEMA or not {"asked", "fingerprint", "data"} <= set(document):
-            raise ValueError(f"need the schema {SCHEMA}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise SearchError(f"{path}: not the record of a run ({error}); choose another --out") from (
-            error
-        )
-    return dict(document)
-
-
-def _document(run: _Run, results: dict[str, Any] | None) -> dict[str, Any]:
+def _document(run: Run, results: dict[str, Any] | None) -> dict[str, Any]:
     dataset, job = run.dataset, run.job
     asked = to_document(run.experiment)
     return {
@@ -196,33 +209,40 @@ def _document(run: _Run, results: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _concluded(run: _Run, table: pd.DataFrame) -> dict[str, Any]:
-    """Evaluate what was trained, and write all that is left to write."""
+def _concluded(run: Run, on_data: OnData | None) -> dict[str, Any]:
+    """Evaluate what was trained, and write all that is left to write: nothing where all is there.
+
+    Files that are made again leave it on record where the run was trained.
+    """
+    begun = recorded_run(run.folder)
+    if has_ended(run.folder):
+        return begun
     network = trained(run.job, run.dataset, run.device)
     write_network(run.folder / "network.pt", network)
-    test = load_test(run.experiment.data, device=run.device)
+    test = load_test(run.experiment.data, device=run.device, progress=on_data)
+    recipe, resolution = run.job.recipe, run.job.architecture.resolution
+    seen = view(run.dataset, recipe, resolution)
+    shown_at = round(resolution * recipe.evaluation_scale)
 
     def answered(split: Split) -> Metrics:
-        recipe, resolution = run.job.recipe, run.job.architecture.resolution
-        shown_at = round(resolution * recipe.evaluation_scale)
-        seen = view(run.dataset, recipe, resolution)
         return metrics(*logits(network, split, seen, shown_at, run.device, recipe.precision))
 
     found = {"validation": answered(run.dataset.validation), "test": answered(test)}
-    names = run.dataset.class_names
-    _write_json(
+    names, table = run.dataset.class_names, recorded_table(run.folder)
+    write_json(
         run.folder / "metrics.json",
         {part: metrics_document(measured, names) for part, measured in found.items()},
     )
     _write_figures(run.folder, table, found["test"], names)
-    last = json.loads(table.iloc[-1].to_json())
     brief = {
         part: {"images": measured.images, "top1": measured.top1, "top5": measured.top5}
         for part, measured in found.items()
     }
-    seconds = float(table["seconds"].sum())
+    last, seconds = table.to_dict("records")[-1], float(table["seconds"].sum())
     document = _document(run, {"epochs": len(table), "seconds": seconds, "last": last, **brief})
-    _write_json(run.folder / "run.json", document)
+    if begun["results"] is not None:
+        document["environment"] = begun["environment"]
+    write_json(run.folder / "run.json", document)
     return document
 
 
@@ -253,11 +273,3 @@ def _write_figures(
     write_figure(curves_figure(curves(table)), folder / "figures" / "curves")
     drawn = confusion_figure(confusion(found.confusion, class_names))
     write_figure(drawn, folder / "figures" / "confusion")
-
-
-def _table(epochs: list[Epoch]) -> pd.DataFrame:
-    return pd.DataFrame([asdict(epoch) for epoch in epochs]).rename(columns={"index": "epoch"})
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    write_text(path, json.dumps(document, indent=2) + "\n")

@@ -66,30 +66,34 @@ def search(
     results: str | Path | None = None,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
+    on_data: Callable[[int, int], None] | None = None,
     allow_code: bool = False,
 ) -> pd.DataFrame:
     """Train everything the experiment asks for and return its records.
 
     ``results``: the search's own folder, by default ``results/<name>``; where this experiment was
-    begun there, it goes on. ``on_epoch`` is called after every epoch. ``allow_code``: run the
-    code of a baseline ``module:factory``, which is refused otherwise.
+    begun there, it goes on. ``on_epoch`` is called after every epoch, ``on_data`` with what is done
+    and what there is, while images are downloaded and decoded. ``allow_code``: run the code of a
+    baseline ``module:factory``, which is refused otherwise.
 
     Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
     where the experiment cannot be run as it stands.
     """
     with code_allowed(allow_code):
-        return _searched(experiment, results, on_epoch)
+        return _searched(experiment, results, on_epoch, on_data)
 
 
 def _searched(
     experiment: Experiment,
     results: str | Path | None,
     on_epoch: Callable[[Progress], None] | None,
+    on_data: Callable[[int, int], None] | None,
 ) -> pd.DataFrame:
     path = Path(results) if results is not None else Path("results") / experiment.name
     device = chosen_device(experiment.device)
     _require_equal_lengths(experiment)
-    dataset = lru_cache(maxsize=None)(partial(_resident, experiment.data, device))
+    resident = partial(_resident, experiment.data, device, on_data)
+    dataset = lru_cache(maxsize=None)(resident)
     facts = _facts(experiment, dataset)
     first = dataset(experiment.seed)
     baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
@@ -127,9 +131,11 @@ def chosen_device(name: str) -> str:
     return name
 
 
-def _resident(spec: DataSpec, device: str, seed: int) -> Dataset:
+def _resident(
+    spec: DataSpec, device: str, on_data: Callable[[int, int], None] | None, seed: int
+) -> Dataset:
     """A seed's images, on the device for as long as the search goes on where they fit it."""
-    return load(spec, seed, device=device).to(device)
+    return load(spec, seed, device=device, progress=on_data).to(device)
 
 
 def _fitting(experiment: Experiment, where: Space, data: Dataset, device: str) -> int | None:

@@ -111,13 +111,16 @@ def _require_same(folder: Folder, experiment: Experiment, facts: dict[str, Any])
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the folder alone. The kernel lets go of the lock when its holder dies."""
+def locked(path: Path, doing: str = "search is running") -> Iterator[None]:
+    """Hold the folder alone. The kernel lets go of the lock when its holder dies.
+
+    ``doing``: what another holder is told to be. Raises SearchError where there is one.
+    """
     with (path / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SearchError(
-                f"{path}: another search is running in this folder; wait for it or stop it"
+                f"{path}: another {doing} in this folder; wait for it or stop it"
             ) from None
         yield

@@ -11,9 +11,10 @@ the environment, who they are.
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from scalesearch.errors import SearchError
 from scalesearch.recipe import Recipe
+
+T = TypeVar("T")
 
 TOLD_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -183,6 +186,26 @@ def mean_over(value: Tensor | float, processes: Processes) -> float:
     total = torch.as_tensor(value, dtype=torch.float64).detach().to(device, copy=True)
     dist.all_reduce(total)
     return float(total) / processes.size
+
+
+def led(work: Callable[[], T], processes: Processes) -> T | None:
+    """What the first process has to do alone; the others wait for it, and get None.
+
+    Where it fails, nobody waits for it any longer: SearchError is raised in the others.
+    """
+    result: T | None = None
+    error: Exception | None = None
+    if processes.first:
+        try:
+            result = work()
+        except Exception as failure:
+            error = failure
+    failed = mean_over(float(error is not None), processes) > 0
+    if error is not None:
+        raise error
+    if failed:
+        raise SearchError("torchrun: the first of the processes cannot go on, and tells why")
+    return result
 
 
 def _norms(network: nn.Module) -> list[_BatchNorm]:

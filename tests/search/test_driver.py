@@ -226,6 +226,13 @@ def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path):
         search(tiny(**SHORT), tmp_path / "r", on_epoch=second)
 
 
+def test_the_images_of_every_seed_are_told_of_as_they_come(tiny, tmp_path):
+    told = []
+    search(tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total)))
+    assert len(told) == 2
+    assert all(done == total > 0 for done, total in told)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
