@@ -400,6 +400,25 @@ def test_warm_up_and_the_batchs_size_reach_the_optimiser(
     assert [epoch.learning_rate for epoch in epochs] == [rates[3], rates[7]]
 
 
+# Chance
+
+
+def test_every_step_has_a_dropout_stream_of_its_own(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+    whole = run.drawing
+
+    def spying(seed: int, *others: Any) -> Any:
+        seeds.append(seed)
+        return whole(seed, *others)
+
+    monkeypatch.setattr(run, "drawing", spying)
+    epochs_of(job, dataset)
+    epochs_of(replace(job, seed=8), dataset)
+    assert len(seeds) == len(set(seeds)) == 2 * 3 * STEPS
+
+
 # What is measured
 
 
