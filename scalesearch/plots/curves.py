@@ -1,6 +1,7 @@
 """A run's losses and accuracies, epoch by epoch; or those of several seeds."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -126,14 +127,12 @@ def seeds_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
 
 
 def _lines(axes: Axes, data: SeedCurves, name: str, colour: str, label: str) -> None:
-    for one in data.each:
+    thin: dict[str, Any] = {"color": colour, "linewidth": 0.5, "markersize": 3, "alpha": 0.7}
+    thick: dict[str, Any] = {"color": colour, "linewidth": 1.8, "markersize": 9, "label": label}
+    for one, form in [*((one, thin) for one in data.each), (data.mean, thick)]:
         values = getattr(one, name)
         if values is not None:
-            marker = "." if len(one.epochs) == 1 else ""
-            axes.plot(one.epochs, values, color=colour, linewidth=0.5, alpha=0.7, marker=marker)
-    values = getattr(data.mean, name)
-    marker = "." if len(data.mean.epochs) == 1 else ""
-    axes.plot(data.mean.epochs, values, color=colour, linewidth=1.8, marker=marker, label=label)
+            axes.plot(one.epochs, values, marker="." if len(one.epochs) == 1 else "", **form)
 
 
 def _line(axes: Axes, data: Curves, values: tuple[float, ...], colour: str, label: str) -> None:
