@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scalesearch.architectures import Foreign
+from scalesearch.architectures import Foreign, fingerprint
 from scalesearch.architectures.memory import training_memory
-from scalesearch.training import OutOfMemory, fitting_micro_batch, preflight
+from scalesearch.training import OutOfMemory, fitting_micro_batch, preflight, train
 
 
 @pytest.fixture
@@ -66,13 +66,20 @@ def test_code_of_the_users_own_is_taken_to_fit_a_cpu(job, dataset, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_cuda_real_steps_decide(networks, job, dataset):
+    """A pass of 16 images takes some 200 MiB, and one of 256 in validation more."""
     assert fitting_micro_batch(networks, job.recipe, dataset, device="cuda") is None
+    large = replace(networks[0], resolution=128)
+    torch.cuda.empty_cache()
+    most = torch.cuda.memory_reserved() + 160 * 2**20
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(64 * 2**20 / total)
+    torch.cuda.set_per_process_memory_fraction(most / total)
     try:
-        wide = replace(networks[0], resolution=512)
-        size = fitting_micro_batch([wide], job.recipe, dataset, device="cuda")
+        size = fitting_micro_batch([large], job.recipe, dataset, device="cuda")
+        recipe = replace(job.recipe, micro_batch=size, epochs=2)
+        own = replace(job, architecture=large, recipe=recipe, fingerprint=fingerprint(large))
+        epochs = list(train(own, dataset, device="cuda"))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert size is not None
     assert size < job.recipe.batch_size
+    assert all(0 < epoch.peak_bytes <= most for epoch in epochs)

@@ -1,0 +1,245 @@
+"""What only a GPU shows of a run: it is kept busy, graphs do not meddle, any device will do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scalesearch.architectures import Architecture
+from scalesearch.data import Dataset, Split, drawn, view
+from scalesearch.data.streaming import mapped
+from scalesearch.nets import build
+from scalesearch.recipe import Augmentation, Recipe
+from scalesearch.training import Epoch, Job, train, train_together
+from scalesearch.training.chance import drawing, own_generator
+from scalesearch.training.graphs import WARM_UP, launched
+from scalesearch.training.optimisers import optimiser, set_rate
+from scalesearch.training.precision import scaler
+from scalesearch.training.run import begun
+from scalesearch.training.step import Inputs, Step
+
+CUDA = torch.device("cuda")
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture
+def many(dataset: Dataset) -> Dataset:
+    """The data set with its training images eight times over."""
+    images, labels = dataset.train.images, dataset.train.labels
+    return replace(dataset, train=Split(images.repeat(8, 1, 1, 1), labels.repeat(8)))
+
+
+@contextmanager
+def waiting_refused() -> Iterator[None]:
+    """Within: what waits for the device raises RuntimeError."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+# Steps
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
+    job: Job, many: Dataset, optimizer: str
+) -> None:
+    """Batches, draws, rates, averages and seeds included: the next step is always there."""
+    recipe = replace(job.recipe, optimizer=optimizer, ema=0.9, clip_norm=1.0)
+    run = begun(replace(job, recipe=recipe), many, CUDA)
+    steps = run.epoch()
+    for _ in range(WARM_UP + 1):
+        next(steps)
+    with waiting_refused():
+        for _ in range(20):
+            next(steps)
+    steps.close()
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_images_on_disk_train_as_those_in_memory(job: Job, many: Dataset, tmp_path: Path) -> None:
+    """A thread pins and reads them, also while the step is recorded."""
+    np.save(tmp_path / "images.npy", many.train.images.numpy())
+    on_disk = replace(many, train=Split(mapped(tmp_path / "images.npy"), many.train.labels))
+    both = [list(train(job, data, device="cuda")) for data in (many, on_disk)]
+    for resident, streamed in zip(*both, strict=True):
+        assert streamed.train_loss == pytest.approx(resident.train_loss, rel=0.05)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_policy_trains_in_bfloat16(job: Job, dataset: Dataset) -> None:
+    pytest.importorskip("kornia")
+    recipe = replace(job.recipe, augmentation=Augmentation(policy="randaugment"), epochs=1)
+    (epoch,) = train(replace(job, recipe=recipe), dataset, device="cuda")
+    assert 0 < epoch.train_loss < 2
+
+
+# Graphs beside graphs
+
+
+class Products(nn.Module):
+    """Products of matrices, for which cuBLAS takes memory of the stream that they are on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(243, 4096), nn.SiLU(), nn.Linear(4096, 4096), nn.Linear(4096, 2)
+        )
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        answers: Tensor = self.layers(images_BCHW)
+        return answers
+
+
+def step_of(network: nn.Module, dataset: Dataset) -> Step:
+    recipe = Recipe(batch_size=64, learning_rate=1e-3, momentum=0)
+    return Step(
+        network=network.train(),
+        bare=network,
+        optimizer=optimiser(network, recipe),
+        averages=None,
+        scaler=scaler("bf16", CUDA),
+        recipe=recipe,
+        view=view(dataset, recipe, 9),
+        resolution=9,
+        strength=1.0,
+        precision="bf16",
+    )
+
+
+def first_batch(dataset: Dataset) -> Inputs:
+    draws = drawn(Recipe().augmentation, len(dataset.train), seed=1)
+    rows = slice(0, 64)
+    return Inputs(
+        dataset.train.images[rows].to(CUDA),
+        dataset.train.labels[rows].to(CUDA),
+        {kind: values[rows].to(CUDA) for kind, values in draws.items()},
+        torch.zeros((), device=CUDA),
+    )
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_graph_goes_on_when_others_are_recorded_and_gone(dataset: Dataset) -> None:
+    """As in github.com/pytorch/pytorch/issues/193402, where both are recorded on one stream."""
+    torch.manual_seed(0)
+    inputs, network = first_batch(dataset), Products().to(CUDA)
+    alone = Products().to(CUDA)
+    alone.load_state_dict(network.state_dict())
+    step, plain = launched(step_of(network, dataset), CUDA), step_of(alone, dataset)
+    losses = [step(inputs) for _ in range(WARM_UP + 2)]
+    for _ in range(3):
+        other = launched(step_of(Products().to(CUDA), dataset), CUDA)
+        for _ in range(WARM_UP + 2):
+            other(inputs)
+        del other
+        torch.cuda.empty_cache()
+        filler = torch.full((64 * 2**20,), 255, dtype=torch.uint8, device=CUDA)
+        losses.append(step(inputs))
+        del filler
+    expected = [plain(inputs) for _ in losses]
+    torch.testing.assert_close(torch.stack(losses), torch.stack(expected), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_together_runs_take_no_more_streams_than_they_need(job: Job, dataset: Dataset) -> None:
+    """Each stream that was ever used keeps memory for cuBLAS, 32 MiB and more on new devices."""
+    jobs = [replace(job, seed=seed) for seed in range(3)]
+    list(train_together(jobs, [dataset] * 3, device="cuda"))
+    before = torch.cuda.memory_allocated()
+    for _ in range(12):
+        list(train_together(jobs, [dataset] * 3, device="cuda"))
+    assert torch.cuda.memory_allocated() <= before
+
+
+# Draws
+
+
+def test_on_a_cpu_draws_are_those_of_the_seed() -> None:
+    assert own_generator(torch.device("cpu")) is None
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    with drawing(5, None):
+        assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_on_cuda_draws_are_those_of_the_seed_and_the_callers_stream_goes_on() -> None:
+    torch.cuda.manual_seed(5)
+    of_five = torch.rand(3, device=CUDA)
+    torch.cuda.manual_seed(3)
+    torch.rand(3, device=CUDA)
+    state = torch.cuda.get_rng_state()
+    next_of_three = torch.rand(3, device=CUDA)
+    torch.cuda.set_rng_state(state)
+
+    generator = own_generator(CUDA)
+    with drawing(5, generator):
+        assert torch.equal(torch.rand(3, device=CUDA), of_five)
+    with pytest.raises(KeyError), drawing(6, generator):
+        raise KeyError
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert torch.equal(torch.rand(3, device=CUDA), next_of_three)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_replayed_side_by_side_each_graph_draws_from_its_own_seed(
+    architecture: Architecture, dataset: Dataset
+) -> None:
+    """Many replays are on their way at once, each of which begins by writing down its seed."""
+    inputs = first_batch(dataset)
+
+    def losses(places: int) -> list[Tensor]:
+        takes, generators = [], [own_generator(CUDA) for _ in range(places)]
+        for _ in range(places):
+            torch.manual_seed(0)
+            network = build(architecture, dropout=0.5, drop_connect=0.5).to(CUDA)
+            step = step_of(network, dataset)
+            set_rate(step.optimizer, 0.0)
+            takes.append(launched(replace(step, precision="fp32"), CUDA))
+        streams = [torch.cuda.Stream() for _ in takes]
+        told: list[list[Tensor]] = [[] for _ in takes]
+        for seed in range(60):
+            for place, take in enumerate(takes):
+                streams[place].wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(streams[place]), drawing(seed + place, generators[place]):
+                    told[place].append(take(inputs))
+        torch.cuda.synchronize()
+        return [torch.stack(own) for own in told]
+
+    (alone,) = losses(1)
+    for place, own in enumerate(losses(4)):
+        torch.testing.assert_close(own[: 60 - place], alone[place:], rtol=1e-3, atol=1e-4)
+
+
+# Devices
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_device_that_is_not_the_present_one_trains_too(job: Job, dataset: Dataset) -> None:
+    def epochs(device: str, count: int) -> list[Epoch]:
+        jobs = [replace(job, seed=seed) for seed in range(count)]
+        return [e for _, e in train_together(jobs, [dataset] * count, device=device)]
+
+    for count in (1, 2):
+        first, second = epochs("cuda:0", count), epochs("cuda:1", count)
+        assert torch.cuda.current_device() == 0
+        for one, other in zip(first, second, strict=True):
+            assert other.train_loss == pytest.approx(one.train_loss, rel=0.05)
