@@ -61,9 +61,11 @@ class _Scaled(torch.autograd.Function):
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, ...]:
         (x_BCHW,) = ctx.saved_tensors
         grad_gates = (grad_BCHW * x_BCHW).sum((2, 3), keepdim=True)
-        grad_means, *grads = torch.autograd.grad(
-            ctx.gates, (ctx.means, *ctx.parameters), grad_gates, retain_graph=True
+        wanted = [p for p in ctx.parameters if p.requires_grad]
+        grad_means, *found = torch.autograd.grad(
+            ctx.gates, (ctx.means, *wanted), grad_gates, retain_graph=True
         )
+        grads = iter(found)
         pixels = x_BCHW.shape[2] * x_BCHW.shape[3]
         grad_x = torch.addcmul(grad_means / pixels, grad_BCHW, ctx.gates.detach())
-        return grad_x, None, *grads
+        return grad_x, None, *(next(grads) if p.requires_grad else None for p in ctx.parameters)

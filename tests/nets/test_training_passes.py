@@ -70,6 +70,21 @@ def test_squeeze_and_excitation_has_autograds_gradients(gate):
         torch.testing.assert_close(one, other)
 
 
+def test_squeeze_and_excitation_trains_with_a_part_frozen():
+    torch.manual_seed(0)
+    layer = SqueezeExcitation(8, 3, nn.SiLU())
+    x = torch.randn(4, 8, 5, 5, requires_grad=True)
+    layer(x).square().sum().backward()
+    whole = {name: weight.grad.clone() for name, weight in layer.named_parameters()}
+    layer.zero_grad()
+    layer.reduce.requires_grad_(False)
+    layer(x).square().sum().backward()
+    assert layer.reduce.weight.grad is None
+    assert layer.reduce.bias.grad is None
+    assert torch.equal(layer.expand.weight.grad, whole["expand.weight"])
+    assert torch.equal(layer.expand.bias.grad, whole["expand.bias"])
+
+
 def test_evaluation_and_training_compute_the_same_outputs():
     torch.manual_seed(0)
     network = build(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
