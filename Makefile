@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test check lint types layers clean
+.PHONY: help env quickstart test check gpu lint types layers clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,9 @@ test: lint types layers  ## everything that guards the project: what CI runs
 
 check: lint types layers  ## the same without the slow tests, in minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+gpu: $(STAMP)  ## tests and benchmark that need a GPU, into results/gpu
+	PYTHON=$(BIN)/python benchmarks/gpu.sh
 
 lint: $(STAMP)  ## style and form
 	$(BIN)/ruff check .
