@@ -82,10 +82,13 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
     """Gradient of a depthwise convolution's weights (C, 1, k, k), all in the weights' precision.
 
     The kernel's columns are taken up to three at a time: each part is the gradient of a narrower
-    kernel that sees the input shifted.
+    kernel that sees the input shifted. Taps that see nothing but padding get zeros.
     """
     rows, columns = weight.shape[2:]
     pixels = x_BCHW.shape[2]
+    if stride == 1 and (unseen := columns // 2 - (pixels - 1)) > 0:
+        inner = weight[:, :, unseen:-unseen, unseen:-unseen]
+        return F.pad(weight_gradient(grad_BCHW, x_BCHW, inner, stride), (unseen,) * 4)
     if columns <= WIDEST <= pixels:
         return _weights_of(grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride)
     # Rows are padded here, too, where the map is lower than the kernel: that case is slow as well.
