@@ -54,6 +54,12 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame.sort_values(["trial", "seed", "epoch"], ignore_index=True)
 
 
+def spent_seconds(records: pd.DataFrame) -> float:
+    """What all rows of a table took, each candidate's sweep counted once."""
+    sweeps = records.groupby("candidate")["tuning_seconds"].first()
+    return float(records["seconds"].sum() + sweeps.sum())
+
+
 def write_records(path: Path, records: pd.DataFrame) -> None:
     """Write the table as CSV, whole or not at all; floats keep every digit."""
     write_text(path, records.to_csv(index=False))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.records import COLUMNS, read_records, table, write_records
+from scalesearch.records import COLUMNS, read_records, spent_seconds, table, write_records
 
 
 def rows():
@@ -21,6 +21,15 @@ def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
 
 def test_rows_are_ordered_by_trial_seed_and_epoch():
     assert table(rows())[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+
+
+def test_a_candidates_sweep_is_paid_for_once_however_many_epochs_it_served():
+    of_one = [{**row, "seconds": 2.0, "tuning_seconds": 10.0} for row in rows()]
+    of_other = [{**row, "candidate": "ff", "trial": 4, "tuning_seconds": 5.0} for row in of_one]
+    assert spent_seconds(table(of_one + of_other)) == 8 * 2.0 + 10.0 + 5.0
+    missing = [{**row, "tuning_seconds": float("nan")} for row in of_one]  # as of version 0.1
+    assert spent_seconds(table(missing)) == 8.0
+    assert spent_seconds(table([])) == 0.0
 
 
 def test_an_empty_commit_stays_empty(tmp_path):

@@ -10,13 +10,16 @@ import pandas as pd
 from scalesearch.analysis.answer import Result, summary
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
-from scalesearch.records import read_records
+from scalesearch.records import read_records, spent_seconds
 from scalesearch.report.results import read_failures
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Finished candidates, the best first, and epochs on record."""
+    """Finished candidates, the best first, and epochs on record.
+
+    ``seconds``: of these epochs, and of the sweeps that found learning rates for them.
+    """
 
     name: str
     sampler: str
@@ -57,7 +60,7 @@ def status(folder: str | Path) -> Status:
         name=experiment.name,
         sampler=experiment.search.sampler,
         epochs=len(records),
-        seconds=float(records["seconds"].sum()),
+        seconds=spent_seconds(records),
         results=_finished(records, experiment),
         failures=read_failures(folder),
     )
