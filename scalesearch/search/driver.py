@@ -8,7 +8,7 @@ command goes on from there and trains no epoch that is on record.
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -103,7 +103,9 @@ def _searched(
     folder = claim(path, experiment, {**environment(device), "data": facts})
     with locked(path):
         study = ledger.open_study(folder.study, experiment.name)
-        micro_batch = ledger.micro_batch(study, partial(_fitting, experiment, where, first, device))
+        micro_batch = ledger.micro_batch(
+            study, partial(_fitting, experiment, where, planned, first, device)
+        )
         setting = Setting(
             experiment, folder, study, where, planned, dataset, device, commit(), micro_batch
         )
@@ -138,8 +140,16 @@ def _resident(
     return load(spec, seed, device=device, progress=on_data).to(device)
 
 
-def _fitting(experiment: Experiment, where: Space, data: Dataset, device: str) -> int | None:
-    networks = [where.baseline, *(candidate.architecture for candidate in where.candidates)]
+def _fitting(
+    experiment: Experiment,
+    where: Space,
+    planned: Sequence[Planned],
+    data: Dataset,
+    device: str,
+) -> int | None:
+    # Of a nominal budget the candidates are a mesh, between whose points cells may lie.
+    candidates = [*where.candidates, *(cell.candidate for cell in planned)]
+    networks = [where.baseline, *(candidate.architecture for candidate in candidates)]
     together = experiment.search.seeds if experiment.search.together else 1
     return fitting_micro_batch(networks, experiment.recipe, data, device=device, together=together)
 

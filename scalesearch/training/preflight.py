@@ -65,7 +65,7 @@ def _fits(
     if isinstance(network, Foreign):
         return True
     optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
-    narrow = resolved(recipe.precision, device) in NARROW
+    narrow = resolved(recipe.precision, device) in NARROW and recipe.precision != "mixed"
     size = recipe.micro_batch or recipe.batch_size
     memory = training_memory(
         network, size, optimizer=optimizer, value_bytes=2 if narrow else 4
@@ -80,8 +80,9 @@ def _trains(
     device: torch.device,
     together: int,
 ) -> bool:
-    """Whether an epoch of black images ends, long enough that its step is recorded as a graph."""
-    size = recipe.micro_batch or recipe.batch_size
+    """Whether an epoch of black images ends, long enough that its step is recorded as a graph, and
+    with the gradients of one pass still there in the next where a batch takes several."""
+    size = min(recipe.batch_size, 2 * (recipe.micro_batch or recipe.batch_size))
     train, validation = (_black(n, dataset) for n in (size * (WARM_UP + 2), EVALUATION_BATCH))
     short = replace(recipe, epochs=1, warmup_epochs=0, batch_size=size, patience=None)
     job = Job(architecture=network, recipe=short, seed=0, fingerprint=fingerprint(network))

@@ -17,6 +17,7 @@ from scalesearch.errors import ArchitectureError, DataError, SearchError
 from scalesearch.experiment import experiment_from, write_experiment
 from scalesearch.records import KEY, read_records
 from scalesearch.search import driver, ledger, proposals, runs, search
+from scalesearch.search.plan import StrayWarning, plan, space
 from scalesearch.training import OutOfMemory, Sweep, TrainingDiverged
 
 pytestmark = pytest.mark.filterwarnings(
@@ -293,6 +294,33 @@ def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path
     in_turn = search(tiny(**SHORT), tmp_path / "turn")
     together = search(tiny(**SHORT, together=True), tmp_path / "together")
     pd.testing.assert_frame_equal(timeless(together), timeless(in_turn))
+
+
+def test_seeds_trained_together_and_stopped_amid_an_epochs_records_go_on(tiny, tmp_path):
+    experiment = tiny(**SHORT, together=True)
+    undisturbed = search(experiment, tmp_path / "undisturbed")
+    for _ in range(3):
+        with pytest.raises(Killed):
+            search(experiment, tmp_path / "r", on_epoch=killed_after(1))
+    records = search(experiment, tmp_path / "r")
+    pd.testing.assert_frame_equal(timeless(records), timeless(undisturbed))
+
+
+def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, monkeypatch):
+    """Cells of a nominal grid may lie between the candidates that the space lists."""
+    asked = []
+    monkeypatch.setattr(
+        driver, "fitting_micro_batch", lambda networks, *a, **k: asked.extend(networks)
+    )
+    monkeypatch.setattr(driver, "_advance", lambda setting: iter(()))
+    experiment = tiny(sampler="cartesian", step=0.05, references=[])
+    experiment = replace(experiment, budget=replace(experiment.budget, mode="nominal"))
+    with pytest.warns(StrayWarning):
+        search(experiment, tmp_path / "r")
+    where = space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
+    planned = {item.candidate.architecture for item in plan(experiment.search, where)}
+    assert planned - {candidate.architecture for candidate in where.candidates}
+    assert planned <= set(asked)
 
 
 def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(tiny, tmp_path, monkeypatch):

@@ -36,6 +36,30 @@ def test_the_largest_divisor_that_the_largest_network_fits_with_is_taken(
     assert fitting_micro_batch(networks[::-1], job.recipe, dataset, device="cpu") == size
 
 
+@pytest.mark.parametrize(("precision", "size"), [("bf16", None), ("mixed", 8)])
+def test_what_is_kept_in_a_narrow_format_takes_half(
+    networks, job, dataset, monkeypatch, precision, size
+):
+    """But not where depthwise convolutions, of the widest layers, keep float32."""
+    holding(monkeypatch, 8, networks[1])
+    recipe = replace(job.recipe, precision=precision)
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu") == size
+
+
+def test_real_steps_are_tried_with_gradients_from_the_pass_before(
+    architecture, job, dataset, monkeypatch
+):
+    tried = []
+    monkeypatch.setattr(preflight, "train_together", lambda jobs, *a, **k: tried.extend(jobs) or [])
+    for micro_batch in (4, None):
+        recipe = replace(job.recipe, micro_batch=micro_batch)
+        assert preflight._trains(architecture, recipe, dataset, torch.device("cpu"), 1)
+    assert [(job.recipe.batch_size, job.recipe.micro_batch) for job in tried] == [
+        (8, 4),
+        (16, None),
+    ]
+
+
 def test_runs_at_the_same_time_share_the_room(networks, job, dataset, monkeypatch):
     holding(monkeypatch, 8, networks[1], copies=2)
     recipe = job.recipe
