@@ -49,6 +49,25 @@ def test_it_leaves_all_that_is_promised(finished):
     assert any(name.startswith("tensorboard/events") for name in names)
 
 
+def test_answers_come_in_passes_no_larger_than_training_took(tmp_path, monkeypatch):
+    """Or a network that trained to its end might not fit the device when it is evaluated."""
+    from scalesearch.cli import main
+    from scalesearch.training import answers
+
+    sizes = []
+    whole = answers.evaluation_batches
+
+    def watching(*args, batch_size, **options):
+        sizes.append(batch_size)
+        return whole(*args, batch_size=batch_size, **options)
+
+    monkeypatch.setattr(answers, "evaluation_batches", watching)
+    command = (*COMMAND, "--set", "epochs=1", "--set", "micro_batch=8", "--out", tmp_path / "r")
+    with pytest.raises(SystemExit):
+        main([str(part) for part in command])
+    assert sizes == [8, 8]
+
+
 def test_the_record_says_what_was_trained_on_what_and_where(finished):
     run = read(finished)
     network = from_json(run["architecture"])

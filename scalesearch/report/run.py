@@ -39,6 +39,7 @@ from scalesearch.training import Epoch, Job, train_together
 from scalesearch.training.answers import logits, trained, write_network
 from scalesearch.training.distributed import Processes, led, processes, shared
 from scalesearch.training.metrics import Metrics, metrics
+from scalesearch.training.run import evaluation_batch
 from scalesearch.training.shape import adapted
 from scalesearch.training.tensorboard import tensorboard
 
@@ -225,7 +226,8 @@ def _concluded(run: Run, on_data: OnData | None) -> dict[str, Any]:
     shown_at = round(resolution * recipe.evaluation_scale)
 
     def answered(split: Split) -> Metrics:
-        return metrics(*logits(network, split, seen, shown_at, run.device, recipe.precision))
+        size = evaluation_batch(recipe)
+        return metrics(*logits(network, split, seen, shown_at, run.device, recipe.precision, size))
 
     found = {"validation": answered(run.dataset.validation), "test": answered(test)}
     names, table = run.dataset.class_names, recorded_table(run.folder)

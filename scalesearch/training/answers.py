@@ -11,9 +11,7 @@ from scalesearch.errors import SearchError
 from scalesearch.recipe import Precision
 from scalesearch.training.job import Job
 from scalesearch.training.precision import cast, resolved
-from scalesearch.training.run import begun
-
-BATCH = 256
+from scalesearch.training.run import EVALUATION_BATCH, begun
 
 
 def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
@@ -37,14 +35,16 @@ def logits(
     resolution: int,
     device: torch.device | str,
     precision: Precision = "fp32",
+    batch_size: int = EVALUATION_BATCH,
 ) -> tuple[Tensor, Tensor]:
     """The network's answers (N, K) to all images at a resolution, and the labels (N,), on the CPU.
 
     The network has to be in evaluation mode, and on the device. ``precision``: as in a recipe.
+    ``batch_size``: images in one pass.
     """
     where = torch.device(device)
     batches = evaluation_batches(
-        split, view, batch_size=BATCH, resolution=resolution, device=device
+        split, view, batch_size=batch_size, resolution=resolution, device=device
     )
     with torch.inference_mode(), cast(resolved(precision, where), where):
         answers = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]

@@ -49,6 +49,10 @@ class Averages:
         finally:
             self._fill(own)
 
+    def put_in(self) -> None:
+        """Give the network the averages for good."""
+        self._fill(self._averages.values())
+
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by the names that the network's own ``state_dict`` gives them."""
         return dict(self._averages)

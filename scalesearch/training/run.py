@@ -21,7 +21,7 @@ from scalesearch.data import (
     view,
 )
 from scalesearch.nets import Network
-from scalesearch.recipe import Precision
+from scalesearch.recipe import Precision, Recipe
 from scalesearch.streams import stream
 from scalesearch.training.averages import Averages
 from scalesearch.training.chance import drawing, own_generator
@@ -37,7 +37,7 @@ from scalesearch.training.step import Inputs, Step
 from scalesearch.training.usage import peak_bytes, reset_peak, utilisation
 
 EVALUATION_BATCH = 256
-"""Images validated in one pass, unless the recipe's micro-batch is smaller."""
+"""Images evaluated in one pass, unless the recipe's micro-batch is smaller."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +71,8 @@ class Run:
         return len(self.history) < self.job.last and not self.patience.stops(self.job.recipe)
 
     def epoch(self, sharing: int = 1) -> Generator[None, None, Epoch]:
-        """Train and validate the next epoch, pausing after each step; nothing is kept yet.
+        """Train and validate the next epoch, pausing after each step and before validation; nothing
+        is kept yet.
 
         ``sharing``: runs that take turns on this device; an epoch's seconds are its part of theirs.
         """
@@ -81,6 +82,7 @@ class Run:
         losses, images, rate = yield from self._steps(index)
         train_loss = mean_over(_total(losses) / len(losses), self.processes)
         trained = time.perf_counter()
+        yield  # or a run's validation would count as the next one's training
         loss, accuracy, top5 = (mean_over(told, self.processes) for told in self._validated())
         pace = images * sharing / (trained - began)
         resolution = self._resolution(index)
@@ -151,9 +153,7 @@ class Run:
         if self.best is not None:
             self.network.load_state_dict(self.best)
         elif self.averages is not None:
-            self.network.load_state_dict(
-                {**self.network.state_dict(), **self.averages.state_dict()}
-            )
+            self.averages.put_in()
         return self.network.eval()
 
     def _steps(self, index: int) -> Generator[None, None, tuple[list[Tensor], int, float]]:
@@ -227,7 +227,7 @@ class Run:
         batches = evaluation_batches(
             self.dataset.validation,
             view(self.dataset, recipe, full),
-            batch_size=min(EVALUATION_BATCH, recipe.micro_batch or EVALUATION_BATCH),
+            batch_size=evaluation_batch(recipe),
             resolution=round(full * recipe.evaluation_scale),
             device=self.device,
         )
@@ -264,6 +264,11 @@ def begun(
     )
     run.resume()
     return run
+
+
+def evaluation_batch(recipe: Recipe) -> int:
+    """Images evaluated in one pass, which is to fit where training did."""
+    return min(EVALUATION_BATCH, recipe.micro_batch or EVALUATION_BATCH)
 
 
 def evaluated(

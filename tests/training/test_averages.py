@@ -1,6 +1,7 @@
 """Averaged weights: which average, and that the network gets its own back."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -82,6 +83,33 @@ def test_an_error_within_the_block_gives_the_network_its_own_back() -> None:
     with pytest.raises(RuntimeError, match="evaluation failed"), averages.swapped():
         raise RuntimeError("evaluation failed")
     assert_same(values(module), own)
+
+
+class Tied(nn.Module):
+    """One weight under two names, and a buffer that ``state_dict`` leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(2, 2, bias=False)
+        self.other = nn.Linear(2, 2, bias=False)
+        self.other.weight = self.one.weight
+        self.register_buffer("scale", torch.ones(1), persistent=False)
+
+
+@pytest.mark.parametrize("made", [network, Tied])
+def test_put_in_for_good_they_reach_all_that_they_are_of(made: Callable[[], nn.Module]) -> None:
+    module = made()
+    averages = Averages(module, 0.9)
+    moved(module, 1)
+    averages.update(100)
+    with averages.swapped():
+        expected = values(module)
+    averages.put_in()
+    assert_same(values(module), expected)
+    for name, average in averages.state_dict().items():
+        assert torch.equal(
+            dict([*module.named_parameters(), *module.named_buffers()])[name], average
+        )
 
 
 def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:

@@ -376,6 +376,13 @@ def test_validation_may_be_at_another_side(
 # Rates
 
 
+@pytest.mark.parametrize(("micro_batch", "size"), [(None, 256), (4, 4)])
+def test_what_was_trained_in_parts_is_evaluated_in_parts(
+    job: Job, micro_batch: int | None, size: int
+) -> None:
+    assert run.evaluation_batch(changed(job, micro_batch=micro_batch).recipe) == size
+
+
 def test_a_loss_that_does_not_fall_cuts_the_rate_that_the_optimiser_takes(
     job: Job, dataset: Dataset, rates: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

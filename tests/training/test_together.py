@@ -117,7 +117,7 @@ def test_an_epochs_time_is_shared_out(
         ticks = itertools.count(start=0.0, step=6.0)  # begun, trained, validated
         monkeypatch.setattr(run.time, "perf_counter", lambda: next(ticks))
         steps = run.begun(job, dataset, CPU).epoch(sharing)
-        for _ in range(4):
+        for _ in range(4 + 1):  # and once before validation
             next(steps)
         with pytest.raises(StopIteration) as end:
             next(steps)
@@ -128,6 +128,31 @@ def test_an_epochs_time_is_shared_out(
     assert (alone.seconds, one_of_three.seconds) == (12, 4)
     assert alone.images_per_second == pytest.approx(64 / 6)
     assert one_of_three.images_per_second == pytest.approx(3 * 64 / 6)
+
+
+def test_all_have_trained_before_the_first_is_validated(
+    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or their pace would be that of others' validation, too."""
+    done: list[str] = []
+    whole_step, whole_validation = run.set_rate, run.evaluated
+
+    def stepping(*args: Any) -> None:
+        done.append("step")
+        whole_step(*args)
+
+    def validating(*args: Any) -> tuple[float, float, float]:
+        done.append("validation")
+        return whole_validation(*args)
+
+    monkeypatch.setattr(run, "set_rate", stepping)
+    monkeypatch.setattr(run, "evaluated", validating)
+    clock = run.time.perf_counter
+    monkeypatch.setattr(run.time, "perf_counter", lambda: done.append("clock") or clock())
+    monkeypatch.setattr(run, "utilisation", lambda *_: 0.5)  # it has a clock of its own
+    jobs = [replace(changed(job, epochs=1), seed=seed) for seed in range(2)]
+    list(train_together(jobs, [dataset] * 2, device="cpu"))
+    assert done[done.index("validation") - 2 :] == ["clock"] * 2 + ["validation", "clock"] * 2
 
 
 @pytest.mark.parametrize("order", [1, -1])
