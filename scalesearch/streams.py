@@ -1,11 +1,12 @@
 """Random streams that are named, not handed on, so that nothing depends on what ran before.
 
-Each use of chance has a stream of its own, which starts anew every epoch:
+Each use of chance has a stream of its own, which starts anew every epoch, or every step:
 
 =====================================  =====================================================
 ``seed, "data", epoch``                order and augmentation: the same for all candidates
 ``seed, "initialisation", network``    the first weights: a candidate's own
-``seed, "dropout", epoch``             dropout and drop-connect
+``seed, "dropout", epoch, step``       dropout and drop-connect; of several processes that
+                                       train one network, each has its rank behind the step
 =====================================  =====================================================
 
 Candidates of one seed are thereby paired, and a checkpoint needs no generator's state.
