@@ -13,7 +13,7 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.training.distributed import ALONE, Processes
 from scalesearch.training.job import Epoch, Job
 from scalesearch.training.run import Run, begun
-from scalesearch.training.start import require_fit
+from scalesearch.training.start import require_fit, require_fixed
 from scalesearch.training.usage import return_memory
 
 LACKING = ("DefaultCPUAllocator", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
@@ -43,7 +43,8 @@ def train(
     change no bit of the result.
 
     Raises DataError where the network does not fit the images, SearchError for a checkpoint of
-    another run, TrainingDiverged when a loss is not finite, OutOfMemory.
+    another run and for a recipe whose rules are still to be carried out (see ``shape``),
+    TrainingDiverged when a loss is not finite, OutOfMemory.
     """
     for _, epoch in train_together([job], [dataset], device=device, processes=processes):
         yield epoch
@@ -66,6 +67,7 @@ def train_together(
     where = torch.device(device)
     for job, dataset in zip(jobs, datasets, strict=True):
         require_fit(job, dataset)
+        require_fixed(job)
     try:
         yield from _epochs(jobs, datasets, where, processes)
     finally:

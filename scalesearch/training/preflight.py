@@ -84,7 +84,15 @@ def _trains(
     with the gradients of one pass still there in the next where a batch takes several."""
     size = min(recipe.batch_size, 2 * (recipe.micro_batch or recipe.batch_size))
     train, validation = (_black(n, dataset) for n in (size * (WARM_UP + 2), EVALUATION_BATCH))
-    short = replace(recipe, epochs=1, warmup_epochs=0, batch_size=size, patience=None)
+    short = replace(
+        recipe,
+        epochs=1,
+        warmup_epochs=0,
+        batch_size=size,
+        patience=None,
+        learning_rate_rule="fixed",
+        regularisation="fixed",
+    )
     job = Job(architecture=network, recipe=short, seed=0, fingerprint=fingerprint(network))
     try:
         blank = replace(dataset, train=train, validation=validation)

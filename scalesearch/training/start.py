@@ -24,6 +24,18 @@ def require_fit(job: Job, dataset: Dataset) -> None:
         )
 
 
+def require_fixed(job: Job) -> None:
+    """Raise SearchError where a rule of the recipe is still to be carried out, or it would be
+    trained as if there were none."""
+    for rule in ("learning_rate_rule", "regularisation"):
+        if (asked := getattr(job.recipe, rule)) != "fixed":
+            raise SearchError(
+                f"recipe.{rule}: need fixed in a job, got {asked}; `training.adapted` carries "
+                "rules out for a network and the baseline that the recipe was set for, and "
+                "`training.swept` finds a rate for tuned"
+            )
+
+
 def initialised(job: Job, device: torch.device) -> nn.Module:
     """The job's network on the device, built without a draw from the global generator."""
     recipe, seed = job.recipe, stream(job.seed, "initialisation", job.fingerprint)
@@ -51,10 +63,10 @@ def _foreign(job: Job, network: Foreign, seed: int) -> nn.Module:
     Raises SearchError where the code has changed since the job was planned.
     """
     recipe = job.recipe
-    if recipe.dropout or recipe.drop_connect:
+    if recipe.dropout or recipe.drop_connect or recipe.residual != "tf":
         raise SearchError(
-            f"recipe: need dropout 0 and drop_connect 0 for {network}, whose code brings its own, "
-            f"got {recipe.dropout:g} and {recipe.drop_connect:g}"
+            f"recipe: need dropout 0, drop_connect 0 and residual tf for {network}, whose code "
+            f"brings its own, got {recipe.dropout:g}, {recipe.drop_connect:g}, {recipe.residual}"
         )
     if (now := fingerprint(network)) != job.fingerprint:
         raise SearchError(

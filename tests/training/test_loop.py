@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset
-from scalesearch.errors import DataError
+from scalesearch.errors import DataError, SearchError
 from scalesearch.nets import Network
 from scalesearch.training import Epoch, Job, TrainingDiverged, run, start, train
 
@@ -177,6 +177,23 @@ def test_a_network_for_other_data_is_refused(
     other = replace(job, architecture=replace(architecture, num_classes=10))
     with pytest.raises(DataError, match="3 channels in 10 classes, got 3 channels in 2 classes"):
         trained(other, dataset)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"learning_rate_rule": "depth"},
+        {"learning_rate_rule": "tuned"},
+        {"regularisation": "scaled"},
+    ],
+)
+def test_a_rule_that_nobody_has_carried_out_is_refused(
+    job: Job, dataset: Dataset, rule: dict[str, str]
+) -> None:
+    """And not trained as if the recipe had not asked for it."""
+    ruled = replace(job, recipe=replace(job.recipe, **rule))
+    with pytest.raises(SearchError, match=rf"recipe\.{next(iter(rule))}: need fixed in a job, got"):
+        next(train(ruled, dataset, device="cpu"))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was(
