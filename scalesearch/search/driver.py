@@ -109,7 +109,7 @@ def _searched(
         setting = Setting(
             experiment, folder, study, where, planned, dataset, device, commit(), micro_batch
         )
-        _sweep(setting)
+        _remove_leftovers(setting)
         for progress in _followed(setting):
             if on_epoch:
                 on_epoch(progress)
@@ -175,7 +175,7 @@ def _require_fit(experiment: Experiment, data: Dataset) -> None:
             )
 
 
-def _sweep(setting: Setting) -> None:
+def _remove_leftovers(setting: Setting) -> None:
     """Remove checkpoints that nothing will go on from."""
     running = {
         trial.user_attrs["candidate"]["candidate"]
