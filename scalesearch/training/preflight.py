@@ -12,7 +12,7 @@ from scalesearch.data import Dataset, Split, fits
 from scalesearch.recipe import Recipe
 from scalesearch.training.graphs import WARM_UP
 from scalesearch.training.job import Job
-from scalesearch.training.loop import OutOfMemory, train_together
+from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train_together
 from scalesearch.training.precision import NARROW, resolved
 from scalesearch.training.run import EVALUATION_BATCH
 
@@ -100,6 +100,8 @@ def _trains(
         list(train_together(jobs, [blank] * together, device=device))
     except OutOfMemory:
         return False
+    except TrainingDiverged:
+        return True  # there was room for it; black images are not what will be trained on
     return True
 
 

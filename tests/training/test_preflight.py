@@ -7,7 +7,13 @@ import torch
 
 from scalesearch.architectures import Foreign, fingerprint
 from scalesearch.architectures.memory import training_memory
-from scalesearch.training import OutOfMemory, fitting_micro_batch, preflight, train
+from scalesearch.training import (
+    OutOfMemory,
+    TrainingDiverged,
+    fitting_micro_batch,
+    preflight,
+    train,
+)
 
 
 @pytest.fixture
@@ -58,6 +64,20 @@ def test_real_steps_are_tried_with_gradients_from_the_pass_before(
         (8, 4),
         (16, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "fits"), [(OutOfMemory("full"), False), (TrainingDiverged("nan", ()), True)]
+)
+def test_of_what_is_tried_only_a_lack_of_memory_counts(
+    architecture, job, dataset, monkeypatch, error, fits
+):
+    def failing(*args, **options):
+        raise error
+
+    monkeypatch.setattr(preflight, "train_together", failing)
+    found = preflight._trains(architecture, job.recipe, dataset, torch.device("cpu"), 1)
+    assert found is fits
 
 
 def test_runs_at_the_same_time_share_the_room(networks, job, dataset, monkeypatch):
