@@ -35,6 +35,7 @@ COLUMNS: dict[str, str] = {
     "accuracy": "float64",  # fraction of validation images
     "top5": "float64",  # fraction with the truth among the five likeliest classes
     "learning_rate": "float64",  # full rate that this candidate was trained with
+    "micro_batch": "float64",  # images in one pass, by which batch norm normalises
     "seconds": "float64",  # training and validation
     "tuning_seconds": "float64",  # what the candidate's learning-rate sweep took, once for all rows
     "images_per_second": "float64",  # training alone
@@ -43,7 +44,7 @@ COLUMNS: dict[str, str] = {
     "device": "str",
     "commit": "str",  # of scalesearch, when the row was made
 }
-ADDED = ("top5", "learning_rate", "tuning_seconds", "peak_bytes", "utilisation")
+ADDED = ("top5", "learning_rate", "micro_batch", "tuning_seconds", "peak_bytes", "utilisation")
 """Columns that tables of version 0.1 lack; they read as missing values."""
 KEY = ["candidate", "seed", "epoch"]
 

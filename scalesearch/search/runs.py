@@ -48,6 +48,7 @@ def runs(setting: Setting, trial: FrozenTrial) -> Iterator[tuple[int, Epoch]]:
     groups = [jobs] if setting.experiment.search.together and jobs else [[job] for job in jobs]
     facts = {
         "learning_rate": full_rate(recipe),
+        "micro_batch": recipe.micro_batch or recipe.batch_size,
         "tuning_seconds": tuning_seconds,
         "device": setting.device,
         "commit": setting.commit,

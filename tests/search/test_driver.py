@@ -371,3 +371,4 @@ def test_one_micro_batch_is_found_once_and_kept(tiny, tmp_path, monkeypatch):
     assert asked[0] > 1
     study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
     assert study.user_attrs["micro_batch"] == 15
+    assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
