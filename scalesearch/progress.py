@@ -210,9 +210,13 @@ def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()
 def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:
     """What was trained, how good it is, and where files are; ``document`` is ``run.json``."""
     cost, results = document["cost"], document["results"]
+    epochs, asked = results["epochs"], document["recipe"]["epochs"]
+    counted = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    if epochs < asked:
+        counted = f"{counted} (of {asked}: stopped early, with the weights of the best)"
     lines = [
         f"{document['name']}: {cost['params']:,} parameters, {cost['macs']:,} multiply-adds, "
-        f"{results['epochs']} epochs in {_clock(results['seconds'])}",
+        f"{counted} in {_clock(results['seconds'])}",
         f"{'':<12}{'top-1':>8}{'top-5':>8}{'images':>9}",
     ]
     for part in ("validation", "test"):

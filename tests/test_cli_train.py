@@ -263,3 +263,21 @@ def test_a_run_that_diverges_says_so_and_keeps_its_epochs(tmp_path, run):
     assert code == 2
     assert "lower the learning rate" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_run_that_came_to_no_epoch_makes_room_for_the_one_that_mends_it(seeds, tmp_path, run):
+    command = (*COMMAND, "--seeds", seeds, "--out", tmp_path / "r")
+    code, _, err = run(*command, "--set", "learning_rate=1.0e+30", "--set", "warmup_epochs=0")
+    assert code == 2, err
+    code, _, err = run(*command)
+    assert code == 0, err
+    first = tmp_path / "r" if seeds == 1 else tmp_path / "r" / "seed-0"
+    assert read(first)["recipe"]["learning_rate"] == preset("fast").learning_rate
+
+
+def test_a_run_that_stopped_early_says_so(tmp_path, run):
+    command = (*COMMAND, "--set", "epochs=9", "--set", "patience=1", "--set", "learning_rate=1e-9")
+    code, out, err = run(*command, "--out", tmp_path / "r")
+    assert code == 0, err
+    assert "2 epochs (of 9: stopped early, with the weights of the best)" in out

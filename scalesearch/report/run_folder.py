@@ -34,13 +34,15 @@ COLUMNS = {
 def claimed(folder: Path, run: Mapping[str, Any]) -> Iterator[None]:
     """The folder made the run's, or found to be, and held alone within.
 
-    ``run``: its ``run.json``, as it is before there are results. Raises SearchError, and writes
-    nothing, where the folder holds other files or another run.
+    ``run``: its ``run.json``, as it is before there are results. It takes the place of one that has
+    not come to an epoch, so that what stopped that run can be mended and tried again. Raises
+    SearchError, and writes nothing, where the folder holds other files or another run.
     """
     path = folder / "run.json"
     with written(folder):
         if path.exists():
-            _require_same(folder, run)
+            if _begun(folder):
+                _require_same(folder, run)
         elif folder.is_file() or (folder.is_dir() and any(map(_foreign, folder.iterdir()))):
             raise SearchError(
                 f"{folder}: need an empty folder or one of this run, got other files; "
@@ -48,7 +50,7 @@ def claimed(folder: Path, run: Mapping[str, Any]) -> Iterator[None]:
             )
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, "run is training"):
-            if not path.exists():
+            if not path.exists() or not _begun(folder):
                 write_json(path, run)
             yield
 
@@ -64,7 +66,7 @@ def written(folder: Path) -> Iterator[None]:
 
 def require_same_settings(folder: Path, experiment: Experiment) -> None:
     """Raise SearchError where a run was begun in the folder by another experiment."""
-    if (folder / "run.json").exists():
+    if (folder / "run.json").exists() and _begun(folder):
         _refuse(folder, _unlike(experiment, folder, recorded_run(folder)))
 
 
@@ -113,6 +115,12 @@ def recorded_table(folder: Path) -> pd.DataFrame:
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document, whole or not at all."""
     write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _begun(folder: Path) -> bool:
+    """Whether the run of a folder has come to an epoch, which another run would spoil."""
+    ended = recorded_run(folder)["results"] is not None
+    return ended or any((folder / name).exists() for name in ("checkpoint", "epochs.csv"))
 
 
 def _foreign(entry: Path) -> bool:
