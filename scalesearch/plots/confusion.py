@@ -82,7 +82,7 @@ def confusion_figure(data: Confusion) -> Figure:
 
 def _number(data: Confusion, axes: Axes) -> None:
     for (row, column), share in np.ndenumerate(data.shares):
-        if share >= 0.005:  # less is 0%, and says nothing
+        if share > 0.005:  # what rounds to 0% says nothing
             colour = "black" if share > 0.3 else "white"  # against the colour map's middle
             axes.text(
                 column, row, f"{share:.0%}".rstrip("%"), ha="center", va="center", color=colour

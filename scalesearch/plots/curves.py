@@ -148,4 +148,4 @@ def _finish(axes: Axes, data: Curves) -> None:
         axes.set_xticks(data.epochs)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)
-    axes.legend()
+    axes.legend(frameon=True, edgecolor="none")  # or the grid would strike its words through

@@ -54,3 +54,8 @@ def test_few_classes_are_named_and_numbered_and_many_are_counted():
     assert {text.get_text() for text in few.texts} == {"55", "5"}
     assert len(many.get_xticks()) == 10
     assert not many.texts
+
+
+def test_a_share_that_rounds_to_nothing_is_left_blank():
+    axes = confusion_figure(confusion([[199, 1], [1, 99]], ["a", "b"])).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["100", "1", "99"]
