@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ExperimentError(f"{path}: no such experiment file; check the path") from None
+        raise ExperimentError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
     try:

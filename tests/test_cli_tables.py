@@ -143,7 +143,7 @@ def test_doctor_names_what_is_missing_and_what_it_is_for(run, run_json, monkeypa
         ("isocost efficientnet_b0 --tolerance 3", "budget: tolerance: need 0 < tolerance < 0.5"),
         ("isocost efficientnet_b0 --factor 1", "budget: factor: need a factor above 0, and not 1"),
         ("isocost efficientnet_b0 --tolerance 1e-9", "no network of this baseline costs 2x"),
-        ("isocost nowhere.yaml", "nowhere.yaml: no such experiment file"),
+        ("isocost nowhere.yaml", "nowhere.yaml: no such file"),
         ("family nowhere.json", "nowhere.json: no such file"),
         ("family 1,2", "need three numbers above 0"),
         ("family published --phi 9", "need a model's number"),

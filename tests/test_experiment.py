@@ -149,7 +149,7 @@ def test_yaml_that_would_run_code_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(ExperimentError, match=r"nowhere\.yaml: no such experiment file"):
+    with pytest.raises(ExperimentError, match=r"nowhere\.yaml: no such file"):
         read_experiment(tmp_path / "nowhere.yaml")
 
 
