@@ -276,6 +276,27 @@ def test_a_run_that_came_to_no_epoch_makes_room_for_the_one_that_mends_it(seeds,
     assert read(first)["recipe"]["learning_rate"] == preset("fast").learning_rate
 
 
+@pytest.mark.parametrize(
+    "single",
+    [
+        ("--set", "batch_size=1"),
+        ("--set", "micro_batch=1"),
+        ("--train-samples", 1),
+        ("--train-samples", 5, "--set", "batch_size=8", "--set", "micro_batch=4"),
+    ],
+)
+def test_a_single_image_is_no_batch_to_normalise(single, tmp_path, run):
+    code, _, err = run(*COMMAND, *single, "--out", tmp_path / "r")
+    assert code == 2, err
+    assert "need at least 2 images in each forward pass" in err
+
+
+def test_a_single_image_of_many_pixels_is_a_batch(tmp_path, run):
+    sizes = ("--resolution", 40, "--train-samples", 2, "--set", "batch_size=1")
+    code, _, err = run(*COMMAND, *sizes, "--set", "epochs=1", "--out", tmp_path / "r")
+    assert code == 0, err
+
+
 def test_a_run_that_stopped_early_says_so(tmp_path, run):
     command = (*COMMAND, "--set", "epochs=9", "--set", "patience=1", "--set", "learning_rate=1e-9")
     code, out, err = run(*command, "--out", tmp_path / "r")

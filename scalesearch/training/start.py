@@ -1,9 +1,11 @@
 """A job's network with its first weights, where it fits the images."""
 
+import math
+
 import torch
 from torch import nn
 
-from scalesearch.architectures import Foreign
+from scalesearch.architectures import Architecture, Foreign
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.data import Dataset
 from scalesearch.errors import DataError, SearchError
@@ -13,7 +15,8 @@ from scalesearch.training.job import Job
 
 
 def require_fit(job: Job, dataset: Dataset) -> None:
-    """Raise DataError where a network was not made for a data set's channels and classes."""
+    """Raise DataError where a network was not made for a data set's channels and classes, and
+    SearchError where batch norm would have a single value to normalise."""
     network, data = job.architecture, dataset
     wanted, given = (network.in_channels, network.num_classes), (data.channels, data.num_classes)
     if wanted != given:
@@ -22,6 +25,26 @@ def require_fit(job: Job, dataset: Dataset) -> None:
             f"classes, got {given[0]} channels in {given[1]} classes; "
             "set in_channels and num_classes to the data's"
         )
+    if not isinstance(network, Foreign) and _fewest(job, dataset) == _last_side(job, network) == 1:
+        raise SearchError(
+            f"recipe: need at least 2 images in each forward pass of network {job.fingerprint}, "
+            "whose last maps have a single pixel, got 1; raise batch_size, micro_batch or the "
+            "number of training images"
+        )
+
+
+def _fewest(job: Job, dataset: Dataset) -> int:
+    """Images in the smallest forward pass of training."""
+    batch = min(job.recipe.batch_size, len(dataset.train))
+    at_once = job.recipe.micro_batch or batch
+    return batch % at_once or at_once
+
+
+def _last_side(job: Job, network: Architecture) -> int:
+    """Pixels per side behind the last stage, when images are smallest."""
+    side = job.recipe.progressive.resolution(network.resolution, 1, job.recipe.epochs)
+    strides = (network.stem_stride, network.stem_pool, *(stage.stride for stage in network.stages))
+    return -(-side // math.prod(strides))
 
 
 def require_fixed(job: Job) -> None:
