@@ -67,7 +67,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
             normalisation="imagenet",
         ),
         "progressive": Progressive(start=128 / 224, shape="linear"),
-        "evaluation_zoom": 1.14,
     },
     "cifar-adam": {
         "epochs": 50,

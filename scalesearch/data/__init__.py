@@ -1,6 +1,6 @@
 """From a source's name to uint8 tensors and labels, and from those to batches on the device."""
 
-from scalesearch.data.augment import View, drawn, prepared, shown, view
+from scalesearch.data.augment import View, drawn, prepared, require_policy, shown, view, zoom
 from scalesearch.data.batches import epoch_order, evaluation_batches, training_batches
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.sources import SOURCES, load, load_test
@@ -18,7 +18,9 @@ __all__ = [
     "load",
     "load_test",
     "prepared",
+    "require_policy",
     "shown",
     "training_batches",
     "view",
+    "zoom",
 ]

@@ -13,21 +13,25 @@ class Progressive:
     ``start``: at the first epoch; 1 leaves the side alone. ``shape``: grows every epoch
     (``linear``) or in ``stages`` equally long steps. The last epoch has the full side, and
     validation always does. ``regularisation``: what part of dropout, drop-connect and of the
-    strength of mixing acts at the first epoch; it rises along with the side to all of it, since
-    small images need less.
+    strength of mixing acts at the first epoch (None: the same as ``start``); it rises along with
+    the side to all of it, since small images need less.
     """
 
     start: float = 1.0
     shape: Literal["linear", "stepped"] = "linear"
     stages: int = 4
-    regularisation: float = 1.0
+    regularisation: float | None = None
 
     def __post_init__(self) -> None:
         refuse(
             self,
             Check("start", 0 < self.start <= 1, "a fraction above 0"),
             Check("stages", self.stages >= 2, "at least 2"),
-            Check("regularisation", 0 <= self.regularisation <= 1, "a fraction"),
+            Check(
+                "regularisation",
+                self.regularisation is None or 0 <= self.regularisation <= 1,
+                "a fraction",
+            ),
         )
 
     def progress(self, epoch: int, epochs: int) -> float:
@@ -48,5 +52,5 @@ class Progressive:
 
     def strength(self, epoch: int, epochs: int) -> float:
         """The part of the regularisation that acts at an epoch."""
-        least = self.regularisation
+        least = self.start if self.regularisation is None else self.regularisation
         return least + (1 - least) * self.progress(epoch, epochs)

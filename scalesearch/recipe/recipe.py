@@ -25,7 +25,7 @@ class Recipe:
     does. ``weight_decay`` spares biases and normalisation. ``clip_norm``: greatest norm of all
     gradients together. ``ema``: decay of the averaged weights, which are the ones validated.
     ``micro_batch``: images in one forward pass where the whole batch does not fit; gradients are
-    accumulated, and batch norm sees the micro-batch.
+    accumulated, and batch norm sees the micro-batch, within which images are mixed, too.
 
     *Learning rate.* ``learning_rate`` is for ``learning_rate_batch`` images a step (None: for this
     recipe's batch) and scaled in proportion to ``batch_size``; it is reached after
@@ -44,9 +44,10 @@ class Recipe:
     norm; the papers' 0.01 remembers the first weights throughout the few hundred steps of a proxy.
     ``initialisation`` and ``residual``: see ``nets.initialise``.
 
-    *Evaluation.* Images larger than the network's input are shown as their centre, enlarged
-    ``evaluation_zoom`` times; ``evaluation_scale``: side of the validation images as a multiple of
-    the network's resolution.
+    *Evaluation.* Images are shown as their centre, enlarged ``evaluation_zoom`` times (None: 1.14
+    where they are larger than the network's input, in a search the baseline's, so that all
+    candidates see the same picture; else 1); ``evaluation_scale``: side of the validation images
+    as a multiple of the network's resolution.
 
     ``threads``: CPU threads of one run; sums are split by thread, so that another number changes
     the last bits.
@@ -82,7 +83,7 @@ class Recipe:
     residual: Literal["tf", "zero", "scaled"] = "tf"
     augmentation: Augmentation = field(default_factory=Augmentation)
     progressive: Progressive = field(default_factory=Progressive)
-    evaluation_zoom: float = 1.14
+    evaluation_zoom: float | None = None
     evaluation_scale: float = 1.0
     precision: Precision = "auto"
     threads: int = 1
@@ -94,7 +95,8 @@ class Recipe:
         def positive(value: float | None) -> bool:
             return value is None or 0 < value < math.inf
 
-        micro = self.micro_batch
+        micro, zoom = self.micro_batch, self.evaluation_zoom
+        mixing = self.augmentation.mixup > 0 or self.augmentation.cutmix > 0
         return [
             Check("epochs", self.epochs >= 1, "at least 1"),
             Check("batch_size", self.batch_size >= 1, "at least 1"),
@@ -103,6 +105,7 @@ class Recipe:
                 micro is None or (micro >= 1 and self.batch_size % micro == 0),
                 f"a divisor of batch_size ({self.batch_size})",
             ),
+            Check("micro_batch", not (mixing and micro == 1), "2 images to mix with one another"),
             Check("learning_rate", 0 < self.learning_rate < math.inf, "a rate above 0"),
             Check("learning_rate_batch", positive(self.learning_rate_batch), "at least 1"),
             Check("momentum", 0 <= self.momentum < 1, "0 <= momentum < 1"),
@@ -111,7 +114,11 @@ class Recipe:
             Check("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
             Check("clip_norm", positive(self.clip_norm), "a norm above 0"),
             Check("ema", self.ema is None or 0 < self.ema < 1, "0 < ema < 1"),
-            Check("warmup_epochs", 0 <= self.warmup_epochs <= self.epochs, "0 to epochs"),
+            Check(
+                "warmup_epochs",
+                0 <= self.warmup_epochs <= self.epochs,
+                f"0 to epochs ({self.epochs})",
+            ),
             Check("decay_rate", 0 < self.decay_rate <= 1, "0 < decay_rate <= 1"),
             Check("decay_epochs", 0 < self.decay_epochs < math.inf, "a number above 0"),
             Check("plateau_patience", self.plateau_patience >= 0, "at least 0"),
@@ -120,7 +127,7 @@ class Recipe:
             Check("dropout", 0 <= self.dropout < 1, "0 <= dropout < 1"),
             Check("drop_connect", 0 <= self.drop_connect < 1, "0 <= drop_connect < 1"),
             Check("norm_momentum", 0 < self.norm_momentum <= 1, "0 < norm_momentum <= 1"),
-            Check("evaluation_zoom", 1 <= self.evaluation_zoom <= 2, "1 to 2"),
+            Check("evaluation_zoom", zoom is None or 1 <= zoom <= 2, "1 to 2"),
             Check("evaluation_scale", 0.25 <= self.evaluation_scale <= 4, "0.25 to 4"),
             Check("threads", self.threads >= 1, "at least 1"),
         ]

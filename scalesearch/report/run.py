@@ -15,7 +15,7 @@ import pandas as pd
 
 from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.architectures.fingerprint import fingerprint, to_json
-from scalesearch.data import Dataset, Split, load, load_test, view
+from scalesearch.data import Dataset, Split, load, load_test, view, zoom
 from scalesearch.environment import environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, to_document
@@ -119,9 +119,12 @@ def prepared(
     channels, classes = dataset.channels, dataset.num_classes
     network = experiment.baseline.build(in_channels=channels, num_classes=classes)
     set_for = replace(baseline or network, in_channels=channels, num_classes=classes)
+    recipe = adapted(experiment.recipe, network, set_for)
+    if recipe.evaluation_zoom is None:
+        recipe = replace(recipe, evaluation_zoom=zoom(dataset.pixels, set_for.resolution))
     job = Job(
         architecture=network,
-        recipe=shared(adapted(experiment.recipe, network, set_for), group),
+        recipe=shared(recipe, group),
         seed=experiment.seed,
         fingerprint=fingerprint(network),
         checkpoint=folder / "checkpoint",

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from scalesearch.data import Dataset, load
+from scalesearch.data import Dataset, load, require_policy
 from scalesearch.environment import commit, environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import DataSpec, Experiment
@@ -55,6 +55,10 @@ class Progress:
     failed: int
     best: tuple[Shares, float] | None
     seconds_left: float
+
+
+class MicroBatchWarning(UserWarning):
+    """A study whose batches are taken in parts, since its largest network asks for it."""
 
 
 class FailureWarning(UserWarning):
@@ -98,6 +102,7 @@ def _searched(
     first = dataset(experiment.seed)
     baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
     _require_fit(experiment, first)
+    require_policy(experiment.recipe.augmentation.policy)
     where = space(baseline, experiment.budget)
     planned = plan(experiment.search, where)
     folder = claim(path, experiment, {**environment(device), "data": facts})
@@ -151,7 +156,17 @@ def _fitting(
     candidates = [*where.candidates, *(cell.candidate for cell in planned)]
     networks = [where.baseline, *(candidate.architecture for candidate in candidates)]
     together = experiment.search.seeds if experiment.search.together else 1
-    return fitting_micro_batch(networks, experiment.recipe, data, device=device, together=together)
+    recipe = experiment.recipe
+    found = fitting_micro_batch(networks, recipe, data, device=device, together=together)
+    if found != recipe.micro_batch:
+        warnings.warn(
+            f"the largest network does not fit {device} with {recipe.batch_size} images in a pass: "
+            f"all are trained with micro-batches of {found}, which is what batch norm sees "
+            "(column micro_batch of the records)",
+            MicroBatchWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def _require_equal_lengths(experiment: Experiment) -> None:

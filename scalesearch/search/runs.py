@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 import optuna
 from optuna.trial import FrozenTrial
 
-from scalesearch.data import Dataset
+from scalesearch.data import Dataset, zoom
 from scalesearch.experiment import Experiment
 from scalesearch.recipe import Recipe
 from scalesearch.search import ledger
@@ -82,7 +82,11 @@ def _recipe(setting: Setting, trial: FrozenTrial) -> tuple[Recipe, float]:
     """
     network = ledger.architecture_of(trial)
     recipe = replace(setting.experiment.recipe, micro_batch=setting.micro_batch)
-    recipe = adapted(recipe, network, setting.where.baseline)
+    baseline = setting.where.baseline
+    recipe = adapted(recipe, network, baseline)
+    if recipe.evaluation_zoom is None:
+        pixels = setting.dataset(setting.experiment.seed).pixels
+        recipe = replace(recipe, evaluation_zoom=zoom(pixels, baseline.resolution))
     if recipe.learning_rate_rule != "tuned":
         return recipe, 0.0
     tuning = ledger.tuning_of(setting.study, trial)

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalesearch.data.augment import policies
 from scalesearch.errors import ArchitectureError, DataError, SearchError
 from scalesearch.experiment import experiment_from, write_experiment
+from scalesearch.recipe import Augmentation
 from scalesearch.records import KEY, read_records
 from scalesearch.search import driver, ledger, proposals, runs, search
 from scalesearch.search.plan import StrayWarning, plan, space
@@ -364,7 +366,10 @@ def test_one_micro_batch_is_found_once_and_kept(tiny, tmp_path, monkeypatch):
         return 15
 
     monkeypatch.setattr(driver, "fitting_micro_batch", found)
-    with pytest.raises(Killed):
+    with (
+        pytest.warns(driver.MicroBatchWarning, match="micro-batches of 15"),
+        pytest.raises(Killed),
+    ):
         search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
     search(tiny(**SHORT), tmp_path / "r")
     assert len(asked) == 1
@@ -372,3 +377,33 @@ def test_one_micro_batch_is_found_once_and_kept(tiny, tmp_path, monkeypatch):
     study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
     assert study.user_attrs["micro_batch"] == 15
     assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
+
+
+def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, monkeypatch):
+    seen = set()
+
+    def watch(jobs, datasets, *, device):
+        seen.update((job.architecture.resolution, job.recipe.evaluation_zoom) for job in jobs)
+        return iter(())
+
+    monkeypatch.setattr(runs, "train_together", watch)
+    monkeypatch.setattr(ledger, "close", lambda *a: None)
+    experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
+    larger = replace(experiment, data=replace(experiment.data, pixels=14))
+    search(larger, tmp_path / "larger")
+    assert {zoom for _, zoom in seen} == {1.14}  # the baseline has 12
+    assert any(resolution >= 14 for resolution, _ in seen)
+    seen.clear()
+    search(experiment, tmp_path / "own")
+    assert {zoom for _, zoom in seen} == {1.0}
+
+
+def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kornia.augmentation.auto", None)
+    policies._made.cache_clear()
+    experiment = tiny(**SHORT)
+    augmentation = Augmentation(policy="randaugment")
+    experiment = replace(experiment, recipe=replace(experiment.recipe, augmentation=augmentation))
+    with pytest.raises(DataError, match=r"pip install 'scalesearch\[augment\]'"):
+        search(experiment, tmp_path / "r")
+    assert not (tmp_path / "r").exists()

@@ -14,11 +14,17 @@ CHUNK = 8
 Fewer would cost more: a call takes a millisecond and more, however few its images."""
 
 
+def require_policy(policy: Policy) -> None:
+    """Raise DataError where a policy needs kornia, and that is missing."""
+    _made(policy)
+
+
 def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
     """uint8 images after a policy; each ``CHUNK`` of them draws its own from its first seed.
 
     The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
-    rotation uncovers is black. Grey images go through as colours do and come back grey. The
+    rotation uncovers is black. RandAugment's enhancements all go one way, as in its authors' code,
+    to 0.3 of their range (m = 9 of 30). Grey images go through as colours do and come back grey. The
     caller's random state is left alone. Autocast has no part in it, since kornia finds by products
     of matrices where a pixel comes from. Raises DataError where kornia is missing.
     """

@@ -6,6 +6,9 @@ from scalesearch.data.dataset import Dataset
 from scalesearch.errors import DataError
 from scalesearch.recipe import Augmentation, Recipe
 
+ZOOM = 1.14
+"""The customary 256 pixels for an input of 224."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of ImageNet's training images, as everybody rounds them (github.com/pytorch/vision)."""
@@ -17,8 +20,8 @@ class View:
 
     ``pixels``: side of the stored images. ``mean``, ``std``: per channel, as fractions of full
     brightness. ``mirrors``: whether half of the images are mirrored in training. ``zoom``: how
-    many times the centre is enlarged; 1 where the stored images are no larger than the network's
-    own resolution, so that the small sides of progressive training show the same picture.
+    many times the centre is enlarged; decided by the network's own resolution, so that the small
+    sides of progressive training show the same picture.
     """
 
     pixels: int
@@ -53,8 +56,13 @@ def view(dataset: Dataset, recipe: Recipe, resolution: int) -> View:
         mirrors=dataset.mirrors if augmentation.flip is None else augmentation.flip,
         num_classes=dataset.num_classes,
         augmentation=augmentation,
-        zoom=recipe.evaluation_zoom if dataset.pixels > resolution else 1.0,
+        zoom=recipe.evaluation_zoom or zoom(dataset.pixels, resolution),
     )
+
+
+def zoom(pixels: int, resolution: int) -> float:
+    """How many times images of a side are enlarged for an input of another, if nothing is said."""
+    return ZOOM if pixels > resolution else 1.0
 
 
 def _imagenet(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -45,9 +45,10 @@ def test_the_classes_and_the_side_are_the_datas():
     assert (seen.num_classes, seen.pixels) == (3, 64)
 
 
-@pytest.mark.parametrize(("resolution", "zoom"), [(32, 1.25), (63, 1.25), (64, 1.0), (80, 1.0)])
-def test_only_images_larger_than_the_network_are_enlarged(resolution, zoom):
-    assert view(dataset(), Recipe(evaluation_zoom=1.25), resolution).zoom == zoom
+@pytest.mark.parametrize(("resolution", "zoom"), [(32, 1.14), (63, 1.14), (64, 1.0), (80, 1.0)])
+def test_only_images_larger_than_the_network_are_enlarged_if_nothing_is_said(resolution, zoom):
+    assert view(dataset(), Recipe(), resolution).zoom == zoom
+    assert view(dataset(), Recipe(evaluation_zoom=1.25), resolution).zoom == 1.25
 
 
 def test_the_window_is_what_a_centre_crop_of_the_enlarged_image_shows():
