@@ -238,7 +238,7 @@ def _options() -> argparse.Namespace:
     add("--minutes", type=float, help="for all rounds; at least three are taken (4 or 30)")
     add("--only", nargs="+", choices=GROUPS, help="these groups")
     add("--batch-size", type=int, default=128)
-    add("--batches", type=int, help="of a turn (1 or 2 on a CPU, 100 on CUDA)")
+    add("--batches", type=int, help="of a turn (4 or 6 on a CPU, 100 on CUDA)")
     add("--loader-batches", type=int, default=100, help="of a loader's turn")
     add("--workers", type=int, help="of the plain DataLoader (0 on a CPU, else up to 8)")
     add("--compile", action=argparse.BooleanOptionalAction, help="the plain loop, too (on CUDA)")
@@ -255,7 +255,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     cuda = options.device.type == "cuda"
     options.minutes = options.minutes or (3 if options.quick else 30)
-    options.batches = options.batches or (100 if cuda else 1 if options.quick else 2)
+    options.batches = options.batches or (100 if cuda else 4 if options.quick else 6)
     options.workers = (
         options.workers if options.workers is not None else min(8, usable_cores()) if cuda else 0
     )

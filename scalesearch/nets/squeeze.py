@@ -1,13 +1,25 @@
 """Squeeze-and-excitation (arXiv:1709.01507), with a backward pass of few sweeps on a CPU."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from scalesearch.nets.modes import trains_on_cpu
+
+Derivative: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(gradient of the output, input, output) -> gradient of the input."""
+
+DERIVATIVES: dict[object, Derivative] = {
+    nn.SiLU: lambda grad, x, y: torch.ops.aten.silu_backward(grad, x),
+    nn.ReLU: lambda grad, x, y: torch.ops.aten.threshold_backward(grad, y, 0),
+    torch.sigmoid: lambda grad, x, y: torch.ops.aten.sigmoid_backward(grad, y),
+    F.hardsigmoid: lambda grad, x, y: torch.ops.aten.hardsigmoid_backward(grad, x),
+}
+"""Of activations (by class) and gates (by function); others are left to autograd."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -27,9 +39,19 @@ class SqueezeExcitation(nn.Module):
         self.gate = gate
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if not trains_on_cpu(self, x_BCHW):
+        known = type(self.activation) in DERIVATIVES and self.gate in DERIVATIVES
+        if not (known and trains_on_cpu(self, x_BCHW)):
             return x_BCHW * self.gates(x_BCHW.mean((2, 3), keepdim=True))
-        y_BCHW: Tensor = _Scaled.apply(x_BCHW, self.gates, *self.parameters())  # type: ignore[no-untyped-call]
+        with torch.autocast("cpu", enabled=False):
+            y_BCHW: Tensor = _Scaled.apply(  # type: ignore[no-untyped-call]
+                x_BCHW,
+                self.reduce.weight,
+                self.reduce.bias,
+                self.expand.weight,
+                self.expand.bias,
+                self.activation,
+                self.gate,
+            )
         return y_BCHW
 
     def gates(self, means_BC11: Tensor) -> Tensor:
@@ -42,30 +64,50 @@ class _Scaled(torch.autograd.Function):
 
     Autograd would write the gradient through the product and the gradient through the mean as two
     tensors of x's size, and add them in a third; here the second, which is one number a channel,
-    goes into the product. The small graph of the gates is kept and differentiated as it is.
+    goes into the product. The gates are computed in the weights' precision.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x_BCHW: Tensor, gates: Callable[[Tensor], Tensor], *parameters: Tensor
+        ctx: Any,
+        x_BCHW: Tensor,
+        reduce: Tensor,
+        reduce_bias: Tensor,
+        expand: Tensor,
+        expand_bias: Tensor,
+        activation: nn.Module,
+        gate: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        with torch.enable_grad():
-            means_BC11 = x_BCHW.detach().mean((2, 3), keepdim=True).requires_grad_()
-            gates_BC11 = gates(means_BC11).to(x_BCHW.dtype)
-        ctx.save_for_backward(x_BCHW)
-        ctx.means, ctx.gates, ctx.parameters = means_BC11, gates_BC11, parameters
-        return x_BCHW * gates_BC11.detach()
+        means_BC = x_BCHW.mean((2, 3)).to(reduce.dtype)
+        squeezed_BS = torch.addmm(reduce_bias, means_BC, reduce.flatten(1).T)
+        active_BS = activation(squeezed_BS)
+        expanded_BC = torch.addmm(expand_bias, active_BS, expand.flatten(1).T)
+        gates_BC = gate(expanded_BC)
+        ctx.save_for_backward(
+            x_BCHW, reduce, expand, means_BC, squeezed_BS, active_BS, expanded_BC, gates_BC
+        )
+        ctx.activation, ctx.gate = type(activation), gate
+        return x_BCHW * gates_BC.to(x_BCHW.dtype)[:, :, None, None]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, ...]:
-        (x_BCHW,) = ctx.saved_tensors
-        grad_gates = (grad_BCHW * x_BCHW).sum((2, 3), keepdim=True)
-        wanted = [p for p in ctx.parameters if p.requires_grad]
-        grad_means, *found = torch.autograd.grad(
-            ctx.gates, (ctx.means, *wanted), grad_gates, retain_graph=True
+        x_BCHW, reduce, expand, means_BC, squeezed_BS, active_BS, expanded_BC, gates_BC = (
+            ctx.saved_tensors
         )
-        grads = iter(found)
+        grad_gates = (grad_BCHW * x_BCHW).sum((2, 3)).to(reduce.dtype)
+        grad_expanded = DERIVATIVES[ctx.gate](grad_gates, expanded_BC, gates_BC)
+        grad_active = grad_expanded @ expand.flatten(1)
+        grad_squeezed = DERIVATIVES[ctx.activation](grad_active, squeezed_BS, active_BS)
         pixels = x_BCHW.shape[2] * x_BCHW.shape[3]
-        grad_x = torch.addcmul(grad_means / pixels, grad_BCHW, ctx.gates.detach())
-        return grad_x, None, *(next(grads) if p.requires_grad else None for p in ctx.parameters)
+        grad_means = (grad_squeezed @ reduce.flatten(1) / pixels).to(x_BCHW.dtype)
+        gates = gates_BC.to(x_BCHW.dtype)
+        return (
+            torch.addcmul(grad_means[:, :, None, None], grad_BCHW, gates[:, :, None, None]),
+            (grad_squeezed.T @ means_BC).view_as(reduce),
+            grad_squeezed.sum(0),
+            (grad_expanded.T @ active_BS).view_as(expand),
+            grad_expanded.sum(0),
+            None,
+            None,
+        )

@@ -10,6 +10,7 @@ import torch
 
 from scalesearch.data import Dataset
 from scalesearch.errors import ScaleSearchError
+from scalesearch.training.allocator import keeping_memory
 from scalesearch.training.distributed import ALONE, Processes
 from scalesearch.training.job import Epoch, Job
 from scalesearch.training.run import Run, begun
@@ -158,14 +159,15 @@ def _stream(device: torch.device, place: int) -> torch.cuda.Stream:
 
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Within: as many threads as the recipe says, and the device is CUDA's present one. The
-    caller's number, device and random streams are put back."""
+    """Within: as many threads as the recipe says, the device is CUDA's present one, and memory is
+    kept. The caller's number, device and random streams are put back."""
     cuda = device.type == "cuda"
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with (
             torch.cuda.device(device) if cuda else nullcontext(),
+            keeping_memory(device),
             torch.random.fork_rng(devices=[device] if cuda else []),
         ):
             yield

@@ -25,8 +25,8 @@ def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
     The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
     rotation uncovers is black. RandAugment's enhancements all go one way, as in its authors' code,
     to 0.3 of their range (m = 9 of 30). Grey images go through as colours do and come back grey.
-    The caller's random state is left alone. Autocast has no part in it, since kornia finds by products
-    of matrices where a pixel comes from. Raises DataError where kornia is missing.
+    The caller's random state is left alone. Autocast has no part in it, since kornia finds by
+    products of matrices where a pixel comes from. Raises DataError where kornia is missing.
     """
     made = _made(policy)
     channels = images_BCHW.shape[1]

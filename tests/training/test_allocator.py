@@ -1,0 +1,67 @@
+"""Freed memory stays with the process while an epoch is trained, and no longer."""
+
+import resource
+import sys
+
+import pytest
+import torch
+
+from scalesearch.training import allocator
+from scalesearch.training.allocator import KEEPING, USUAL, keeping_memory
+
+CPU = torch.device("cpu")
+glibc = pytest.mark.skipif(allocator._mallopt() is None, reason="needs glibc's allocator")
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The thresholds that are set, in order."""
+    calls = []
+    monkeypatch.setattr(allocator, "_mallopt", lambda: lambda *call: calls.append(call))
+    return calls
+
+
+def test_thresholds_are_set_and_put_back(called):
+    with keeping_memory(CPU):
+        assert dict(called) == KEEPING
+        called.clear()
+    assert dict(called) == USUAL
+
+
+def test_they_are_put_back_after_an_error(called):
+    with pytest.raises(RuntimeError), keeping_memory(CPU):
+        called.clear()
+        raise RuntimeError
+    assert dict(called) == USUAL
+
+
+def test_only_cpus_are_concerned(called):
+    with keeping_memory(torch.device("cuda")):
+        pass
+    assert not called
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    allocator._mallopt.cache_clear()
+    try:
+        with keeping_memory(CPU):
+            assert torch.ones(3).sum() == 3
+    finally:
+        allocator._mallopt.cache_clear()
+
+
+@glibc
+def test_large_blocks_are_not_fetched_anew():
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            torch.zeros(16 << 20).add_(1)  # 64 MiB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    fetched = faults()
+    with keeping_memory(CPU):
+        faults()
+        kept = faults()
+    assert kept < fetched / 4
