@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from torch.nn import BatchNorm2d
 
 from scalesearch import progress
 from scalesearch.architectures import baseline, cost
@@ -96,9 +97,15 @@ def test_metrics_epochs_and_confusion_agree(finished):
         assert row["images"] == matrix.loc[int(name)].sum()
 
 
-def test_the_weights_fit_the_network(finished):
-    network = build(from_json(read(finished)["architecture"]))
-    network.load_state_dict(torch.load(finished / "network.pt", weights_only=True))
+def test_the_weights_fit_the_network_and_are_the_trained_ones(finished):
+    run = read(finished)
+    network = build(from_json(run["architecture"]))
+    keys = network.load_state_dict(torch.load(finished / "network.pt", weights_only=True))
+    assert keys.missing_keys == keys.unexpected_keys == []
+    steps = {int(n.num_batches_tracked) for n in network.modules() if isinstance(n, BatchNorm2d)}
+    assert len(steps) == 1
+    assert min(steps) > 0
+    assert min(steps) % len(pd.read_csv(finished / "epochs.csv")) == 0
 
 
 def test_the_same_command_trains_nothing_more_and_prints_one_document(finished, run, monkeypatch):

@@ -64,6 +64,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        """Gradients of the map, in its own format where that is fast, and of the weights."""
         x_BCHW, weight = ctx.saved_tensors
         wide_grad, wide_x = grad_BCHW.to(weight.dtype), x_BCHW.to(weight.dtype)
         grad_x = None

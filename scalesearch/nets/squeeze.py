@@ -39,6 +39,7 @@ class SqueezeExcitation(nn.Module):
         self.gate = gate
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """The map (B, C, H, W) weighed, in training on a CPU by a pass of our own."""
         known = type(self.activation) in DERIVATIVES and self.gate in DERIVATIVES
         if not (known and trains_on_cpu(self, x_BCHW)):
             return x_BCHW * self.gates(x_BCHW.mean((2, 3), keepdim=True))
@@ -78,6 +79,7 @@ class _Scaled(torch.autograd.Function):
         activation: nn.Module,
         gate: Callable[[Tensor], Tensor],
     ) -> Tensor:
+        """The map (B, C, H, W) weighed; both layers as matrix products of the means (B, C)."""
         means_BC = x_BCHW.mean((2, 3)).to(reduce.dtype)
         squeezed_BS = torch.addmm(reduce_bias, means_BC, reduce.flatten(1).T)
         active_BS = activation(squeezed_BS)
@@ -92,6 +94,7 @@ class _Scaled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the map, of both layers' weights and biases; none of the functions."""
         x_BCHW, reduce, expand, means_BC, squeezed_BS, active_BS, expanded_BC, gates_BC = (
             ctx.saved_tensors
         )

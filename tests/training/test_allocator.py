@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from scalesearch.training import allocator
+from scalesearch.training import allocator, train
 from scalesearch.training.allocator import KEEPING, USUAL, keeping_memory
 
 CPU = torch.device("cpu")
@@ -79,3 +79,12 @@ def test_large_blocks_are_not_fetched_anew():
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     fetched, kept = map(int, done.stdout.split())
     assert kept < fetched / 4
+
+
+def test_training_keeps_memory_within_an_epoch_and_not_between_epochs(job, dataset, called):
+    epochs = train(job, dataset, device="cpu")
+    next(epochs)
+    assert called == [*KEEPING.items(), *USUAL.items()]
+    next(epochs)
+    epochs.close()
+    assert called == 2 * [*KEEPING.items(), *USUAL.items()]
