@@ -1,0 +1,145 @@
+"""A YAML file -> an Experiment, and back.
+
+Everything wrong with a file is told at once, each problem with its dotted path.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scalesearch.errors import ExperimentError
+from scalesearch.experiment.baselines import names_file, network_from
+from scalesearch.experiment.specs import Experiment
+from scalesearch.files import write_text
+from scalesearch.presets import PRESETS, preset_document
+from scalesearch.rounding import rounding_from
+from scalesearch.validation import checked, hint
+from scalesearch.yaml_files import read_yaml, yaml_value
+
+
+def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read and check an experiment file; ``overrides`` are ``dotted.key=value`` strings.
+
+    Raises ExperimentError with every problem found, one a line.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    if document is None:
+        raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
+    for setting in overrides:
+        override(document, setting)
+    return experiment_from(document, str(path))
+
+
+def experiment_from(document: Any, where: str = "experiment") -> Experiment:
+    """The experiment a mapping describes; ``where`` names its origin in messages."""
+    problems: list[str] = []
+    if isinstance(document, Mapping):
+        document = _with_network(_with_preset(document, problems))
+        document = _with_rounding(document, problems)
+    return checked(Experiment, document, where, problems)
+
+
+def to_document(experiment: Experiment) -> dict[str, Any]:
+    """The resolved experiment as plain values, every default spelled out."""
+    plain: dict[str, Any] = _plain(dataclasses.asdict(experiment))
+    return plain
+
+
+def write_experiment(path: Path, experiment: Experiment) -> None:
+    """Write the resolved experiment as YAML that ``read_experiment`` reads back."""
+    write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
+
+
+def override(document: Any, setting: str) -> None:
+    """Set a value inside a document, as ``dotted.key=value`` says it. Raises ExperimentError."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
+    try:
+        value = yaml_value(text)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"--set {setting}: the value is not valid YAML: {error}") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        if not isinstance(document, dict):
+            break
+        document = document.setdefault(parent, {})
+    if not isinstance(document, dict):
+        raise ExperimentError(f"--set {setting}: {key.rpartition('.')[0]} holds no further keys")
+    document[leaf] = value
+
+
+def differences(one: Experiment, other: Experiment) -> list[str]:
+    """Dotted keys in which two experiments differ, with both values."""
+    ours, theirs = (dict(_flat(to_document(experiment))) for experiment in (one, other))
+    return [
+        f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
+        for key in ours
+        if ours[key] != theirs.get(key)
+    ]
+
+
+def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``recipe: {preset: NAME, ...}`` written out."""
+    recipe = document.get("recipe")
+    if not isinstance(recipe, Mapping) or "preset" not in recipe:
+        return dict(document)
+    preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
+    if isinstance(preset, str) and preset in PRESETS:
+        return {**document, "recipe": _merged(preset_document(preset), rest)}
+    problems.append(f"recipe.preset: unknown {preset!r}; {hint(preset, PRESETS)}")
+    return {**document, "recipe": rest}
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings; where both hold a key, ``over`` changes it, or a part of it."""
+    both = {
+        key: _merged(under[key], value)
+        for key, value in over.items()
+        if isinstance(value, Mapping) and isinstance(under.get(key), Mapping)
+    }
+    return {**under, **over, **both}
+
+
+def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``budget.rounding: {profile: NAME, ...}`` written out."""
+    budget = document.get("budget")
+    if not isinstance(budget, Mapping) or not isinstance(budget.get("rounding"), Mapping):
+        return document
+    try:
+        rounding = {"rounding": dataclasses.asdict(rounding_from(dict(budget["rounding"])))}
+    except ValueError as error:
+        problems.extend(f"budget.rounding.{part}" for part in str(error).splitlines())
+        rounding = {}
+    rest = {key: value for key, value in budget.items() if key != "rounding"}
+    return {**document, "budget": {**rest, **rounding}}
+
+
+def _with_network(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with ``baseline: {name: FILE.yaml}`` written out, so that a results folder holds
+    the network that was searched, whatever becomes of the file."""
+    spec = document.get("baseline")
+    if not isinstance(spec, Mapping) or spec.get("network") is not None:
+        return document
+    if not names_file(str(spec.get("name", ""))):
+        return document
+    network = network_from(read_yaml(Path(spec["name"])), spec["name"])
+    return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+def _flat(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
