@@ -1,0 +1,101 @@
+"""How far a search is: what the engine tells after every event, and the file that keeps it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scalesearch.files import write_text
+from scalesearch.scaling import Shares
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job in flight: ``job`` is its name, ``seconds`` how long it has been.
+
+    ``worker``: empty where nobody knows yet. ``epoch``: the last one it finished, with the accuracy
+    and pace of that epoch. ``doing``: what it does instead of training ("getting images 34%").
+    """
+
+    job: str
+    worker: str
+    seconds: float
+    epoch: int | None = None
+    accuracy: float | None = None
+    images_per_second: float | None = None
+    doing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Candidates that have reached an epoch, of those that are to."""
+
+    epoch: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best candidate so far: effective shares, and the mean accuracy of ``seeds`` at ``epoch``.
+
+    ``low`` and ``high``: its interval; None for one seed.
+    """
+
+    shares: Shares
+    accuracy: float
+    low: float | None
+    high: float | None
+    seeds: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is.
+
+    ``epochs_total``: at most, as planned now. ``images_per_second``: of all workers together.
+    ``seconds_left``: None where nothing is known yet. ``failures``: candidates by kind.
+    ``ended``: why it is over, where that is not because all is done. ``at``: unix seconds.
+    """
+
+    name: str
+    epochs_done: int
+    epochs_total: int
+    rungs: tuple[Rung, ...] = ()
+    running: tuple[Running, ...] = ()
+    best: Best | None = None
+    images_per_second: float = 0.0
+    seconds_left: float | None = None
+    stopped: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    finished: bool = False
+    ended: str = ""
+    at: float = 0.0
+
+
+def write_progress(path: Path, progress: Progress) -> None:
+    """Write it down, whole or not at all."""
+    write_text(path, json.dumps(asdict(progress), indent=2) + "\n")
+
+
+def read_progress(path: str | Path) -> Progress | None:
+    """What was last written down; None where there is no such file, or one that is torn."""
+    try:
+        return from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def from_json(document: Mapping[str, Any]) -> Progress:
+    """What ``dataclasses.asdict`` made of one. Raises TypeError or KeyError for anything else."""
+    best = document["best"]
+    return Progress(
+        **{
+            **document,
+            "rungs": tuple(Rung(**rung) for rung in document["rungs"]),
+            "running": tuple(Running(**running) for running in document["running"]),
+            "best": best and Best(**{**best, "shares": Shares(**best["shares"])}),
+        }
+    )
