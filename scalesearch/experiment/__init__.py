@@ -1,0 +1,41 @@
+"""One YAML file -> one Experiment."""
+
+from scalesearch.experiment.baselines import (
+    BaselineSpec,
+    is_network_file,
+    named_baseline,
+    names_file,
+    network_from,
+    own_baseline,
+)
+from scalesearch.experiment.reading import (
+    differences,
+    experiment_from,
+    override,
+    read_experiment,
+    to_document,
+    write_experiment,
+)
+from scalesearch.experiment.search import PLANNED, REFERENCES, Reference, SearchSpec
+from scalesearch.experiment.specs import DataSpec, Experiment
+
+__all__ = [
+    "PLANNED",
+    "REFERENCES",
+    "BaselineSpec",
+    "DataSpec",
+    "Experiment",
+    "Reference",
+    "SearchSpec",
+    "differences",
+    "experiment_from",
+    "is_network_file",
+    "named_baseline",
+    "names_file",
+    "network_from",
+    "override",
+    "own_baseline",
+    "read_experiment",
+    "to_document",
+    "write_experiment",
+]
