@@ -30,6 +30,8 @@ COLUMNS: dict[str, str] = {
     "asked_beta": "float64",
     "asked_gamma": "float64",
     "deviation": "float64",  # distance on the simplex from the shares that were asked for
+    "cell": "str",  # names of the cells that the candidate stands for, joined by `; `
+    "stopped": "str",  # why it was trained no further; empty where it was trained to the end
     "train_loss": "float64",  # mean over the epoch's batches, with label smoothing
     "loss": "float64",  # cross-entropy on validation
     "accuracy": "float64",  # fraction of validation images
@@ -44,14 +46,25 @@ COLUMNS: dict[str, str] = {
     "device": "str",
     "commit": "str",  # of scalesearch, when the row was made
 }
-ADDED = ("top5", "learning_rate", "micro_batch", "tuning_seconds", "peak_bytes", "utilisation")
-"""Columns that tables of version 0.1 lack; they read as missing values."""
+ADDED = (
+    "cell",
+    "stopped",
+    "top5",
+    "learning_rate",
+    "micro_batch",
+    "tuning_seconds",
+    "peak_bytes",
+    "utilisation",
+)
+"""Columns that older tables lack; they read as missing values, texts as empty ones."""
 KEY = ["candidate", "seed", "epoch"]
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly ``COLUMNS``, ordered by trial, seed and epoch."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(COLUMNS)
+    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    texts = {name: "" for name in ADDED if COLUMNS[name] == "str"}
+    frame = frame.fillna(texts).astype(COLUMNS)
     return frame.sort_values(["trial", "seed", "epoch"], ignore_index=True)
 
 
@@ -83,7 +96,10 @@ def read_records(path: str | Path) -> pd.DataFrame:
     if missing := [name for name in COLUMNS if name not in frame.columns and name not in ADDED]:
         raise SearchError(f"{path}: need the columns {', '.join(missing)}, which are missing")
     for name in ADDED:
-        frame[name] = frame[name].replace("", "nan") if name in frame.columns else "nan"
+        if COLUMNS[name] == "str":
+            frame[name] = frame[name] if name in frame.columns else ""
+        else:
+            frame[name] = frame[name].replace("", "nan") if name in frame.columns else "nan"
     try:
         frame = frame[list(COLUMNS)].astype(COLUMNS)
     except (ValueError, TypeError) as error:

@@ -1,0 +1,37 @@
+"""The study as the only ledger of a search.
+
+One Optuna trial is one candidate. Its parameters are the effective shares of what is trained, its
+value the mean accuracy over seeds, its attributes what was known before training and, one for each
+outcome, what training measured. Records are a projection of this, and this can be made again from
+them. Writing costs the same however many trials there are; only ``contents`` reads them all.
+"""
+
+from scalesearch.search.study.contents import contents, failures, records
+from scalesearch.search.study.entries import (
+    Entry,
+    enter,
+    record,
+    reopen,
+    report,
+    set_tuning,
+    tell_complete,
+    tell_failed,
+    tell_stopped,
+)
+from scalesearch.search.study.opened import open_study
+
+__all__ = [
+    "Entry",
+    "contents",
+    "enter",
+    "failures",
+    "open_study",
+    "record",
+    "records",
+    "reopen",
+    "report",
+    "set_tuning",
+    "tell_complete",
+    "tell_failed",
+    "tell_stopped",
+]
