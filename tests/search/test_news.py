@@ -1,0 +1,184 @@
+"""News reach their reader whole or not at all, and harm nobody."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from scalesearch.search import news as newspaper
+from scalesearch.search.news import (
+    Newsreel,
+    followed,
+    forgotten,
+    news,
+    newsreel,
+    silent,
+    tell,
+)
+from scalesearch.search.progress import Running
+
+WORKERS = ("node7:4711", "tcp://10.0.0.3:40123", "../../etc/passwd", ".", "a b%2Fc", "gpü", "")
+
+
+def test_what_is_told_is_what_is_read(tmp_path):
+    tell(tmp_path, "w", "aa seed 0 epochs 1-3", 2, 0.5, 310.0, began=time.time() - 60)
+    (told,) = news(tmp_path)
+    assert 60 <= told.seconds < 90
+    assert told == Running("aa seed 0 epochs 1-3", "w", told.seconds, 2, 0.5, 310.0)
+
+
+@pytest.mark.parametrize("worker", [*WORKERS, "w" * 5000, "ü" * 300])
+def test_every_name_of_a_worker_makes_a_file_in_the_folder(tmp_path, worker):
+    folder = tmp_path / "news"
+    tell(folder, worker, "job", began=time.time())
+    assert [running.worker for running in news(folder)] == [worker]
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [folder]
+    silent(folder, worker)
+    assert not list(folder.iterdir())
+
+
+def test_every_worker_has_a_file_of_its_own(tmp_path):
+    names = [*WORKERS, "w" * 5000, "w" * 5001, "a b/c"]
+    for name in names:
+        tell(tmp_path, name, f"job of {name}", began=0.0)
+    told = news(tmp_path)
+    assert [running.worker for running in told] == sorted(names)
+    assert all(running.job == f"job of {running.worker}" for running in told)
+
+
+def test_the_last_news_take_the_place_of_those_before(tmp_path):
+    for epoch in (1, 2, 3):
+        tell(tmp_path, "w", "job", epoch, began=time.time())
+    assert [running.epoch for running in news(tmp_path)] == [3]
+
+
+@pytest.mark.parametrize(
+    "torn", ["", '{"worker": "w", "jo', "[]", "3", "null", '{"worker": "w"}', "\udcff"]
+)
+def test_what_is_torn_is_left_out(tmp_path, torn):
+    tell(tmp_path, "whole", "job", began=0.0)
+    (tmp_path / "torn.json").write_text(torn, errors="surrogateescape")
+    (tmp_path / "other.txt").write_text("a file of somebody else")
+    (tmp_path / "folder.json").mkdir()
+    assert [running.worker for running in news(tmp_path)] == ["whole"]
+
+
+def test_news_of_another_version_are_left_out(tmp_path):
+    tell(tmp_path, "w", "job", began=0.0)
+    (path,) = tmp_path.iterdir()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mood": "good"}))
+    assert news(tmp_path) == []
+
+
+def test_yesterdays_news_are_left_out(tmp_path):
+    tell(tmp_path, "w", "job", began=time.time())
+    assert news(tmp_path, now=time.time() + newspaper.SECONDS_OLD - 60)
+    assert not news(tmp_path, now=time.time() + newspaper.SECONDS_OLD + 1)
+
+
+def test_a_worker_whose_clock_is_ahead_has_not_worked_for_less_than_no_time(tmp_path):
+    tell(tmp_path, "w", "job", began=time.time() + 3600)
+    assert [running.seconds for running in news(tmp_path)] == [0.0]
+
+
+def test_where_nothing_was_told_there_are_no_news(tmp_path):
+    assert news(tmp_path / "nowhere") == []
+    silent(tmp_path / "nowhere", "w")
+    forgotten(tmp_path / "nowhere")
+
+
+def test_news_that_cannot_be_written_stop_no_job(tmp_path):
+    (tmp_path / "news").write_text("a file where the folder should be")
+    with newsreel(tmp_path / "news", "w", "job") as reel:
+        reel.epoch(1, 0.5, 100.0)
+    assert news(tmp_path / "news") == []
+
+
+def test_a_job_without_a_folder_tells_nothing():
+    with newsreel(None, "w", "job") as reel:
+        reel.epoch(1, 0.5, 100.0)
+        reel.images(1, 2)
+
+
+def test_a_job_is_in_the_news_until_it_is_over_however_it_ends(tmp_path):
+    with pytest.raises(KeyError), newsreel(tmp_path, "w", "job") as reel:
+        assert [(told.job, told.epoch) for told in news(tmp_path)] == [("job", None)]
+        reel.epoch(4, 0.25, 99.0)
+        assert [(told.epoch, told.accuracy) for told in news(tmp_path)] == [(4, 0.25)]
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_are_told_of_once_a_second_and_no_more_when_they_are_here(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(newspaper.time, "monotonic", lambda: clock[0])
+    doing = []
+    reel = Newsreel(tmp_path, "w", "job")
+    for done in range(101):
+        reel.images(done, 100)
+        doing += [told.doing for told in news(tmp_path)]
+        clock[0] += 0.25
+    assert list(dict.fromkeys(doing[:-1])) == [f"getting images {n}%" for n in range(4, 100, 4)]
+    assert doing[-1] == ""
+
+
+def test_images_that_come_at_once_are_not_told_of(tmp_path):
+    reel = Newsreel(tmp_path, "w", "job")
+    for done in range(101):
+        reel.images(done, 100)
+    assert news(tmp_path) == []
+
+
+def test_a_new_driver_begins_with_no_news(tmp_path):
+    for worker in WORKERS:
+        tell(tmp_path, worker, "job", began=0.0)
+    (tmp_path / ".w.json.partial").write_text("{")
+    (tmp_path / "notes.txt").write_text("somebody else's")
+    forgotten(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_drivers_jobs_are_followed_in_what_their_workers_tell(tmp_path):
+    now = time.time()
+    tell(tmp_path, "w1", "one", 2, 0.5, 310.0, began=now - 30)
+    tell(tmp_path, "w2", "given up long ago", 7, 0.9, 1.0, began=now - 900)
+    waiting = Running("waits", "", 50.0)
+    first, second = followed([Running("one", "", 50.0), waiting], tmp_path, now)
+    assert first == Running("one", "w1", pytest.approx(30.0), 2, 0.5, 310.0)
+    assert second == waiting
+
+
+def test_a_job_was_not_begun_before_it_was_handed_out(tmp_path):
+    tell(tmp_path, "its clock is behind", "one", began=time.time() - 3600)
+    (job,) = followed([Running("one", "", 50.0)], tmp_path)
+    assert job.seconds == 50.0
+
+
+def test_of_two_workers_that_tell_of_one_job_the_last_is_believed(tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(newspaper.time, "time", lambda: clock[0])
+    for worker in ("z was lost", "a took over"):
+        tell(tmp_path, worker, "one", began=clock[0])
+        clock[0] += 60
+    assert [job.worker for job in followed([Running("one", "", 50.0)], tmp_path)] == ["a took over"]
+
+
+def test_a_reader_never_meets_half_of_the_news(tmp_path):
+    """A writer and a reader at once; every reading finds the worker."""
+    tell(tmp_path, "w", "job", 0, began=time.time())
+    over = threading.Event()
+
+    def write():
+        for epoch in range(300):
+            tell(tmp_path, "w", "job" * 1000, epoch, began=time.time())
+        over.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    readings = 0
+    while not over.is_set():
+        readings += 1
+        assert len(news(tmp_path)) == 1
+    writer.join()
+    assert readings
