@@ -102,11 +102,15 @@ def test_a_job_without_a_folder_tells_nothing():
 
 
 def test_a_job_is_in_the_news_until_it_is_over_however_it_ends(tmp_path):
-    with pytest.raises(KeyError), newsreel(tmp_path, "w", "job") as reel:
-        assert [(told.job, told.epoch) for told in news(tmp_path)] == [("job", None)]
-        reel.epoch(4, 0.25, 99.0)
-        assert [(told.epoch, told.accuracy) for told in news(tmp_path)] == [(4, 0.25)]
-        raise KeyError
+    def trained():
+        with newsreel(tmp_path, "w", "job") as reel:
+            assert [(told.job, told.epoch) for told in news(tmp_path)] == [("job", None)]
+            reel.epoch(4, 0.25, 99.0)
+            assert [(told.epoch, told.accuracy) for told in news(tmp_path)] == [(4, 0.25)]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        trained()
     assert not list(tmp_path.iterdir())
 
 
