@@ -6,9 +6,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from scalesearch import progress
 from scalesearch.cli import main, searching
 from scalesearch.fvcore_count import fvcore_macs
+from scalesearch.progress import runs as progress
 from scalesearch.records import COLUMNS, read_records
 
 pytestmark = pytest.mark.filterwarnings(

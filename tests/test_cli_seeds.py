@@ -8,8 +8,10 @@ import statistics
 import pandas as pd
 import pytest
 
-from scalesearch import environment, progress
+from scalesearch import environment
 from scalesearch.errors import SearchError
+from scalesearch.progress import display
+from scalesearch.progress import runs as progress
 from scalesearch.report import run as run_module
 from scalesearch.report.seeds import MixedSeedsWarning
 from scalesearch.search.folder import locked
@@ -304,7 +306,7 @@ def test_a_table_that_is_no_run_s_is_named(copied, run):
 
 
 def test_a_person_is_told_while_images_come(tmp_path, run, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_UNTOLD", 0)
+    monkeypatch.setattr(display, "SECONDS_UNTOLD", 0)
     loaded = run_module.load
 
     def slow(*args, **options):

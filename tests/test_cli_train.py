@@ -11,12 +11,12 @@ import torch
 import yaml
 from torch.nn import BatchNorm2d
 
-from scalesearch import progress
 from scalesearch.architectures import baseline, cost
 from scalesearch.architectures.fingerprint import fingerprint, from_json
 from scalesearch.family import family_document, write_family
 from scalesearch.nets import build
 from scalesearch.presets import preset
+from scalesearch.progress import runs as progress
 from scalesearch.scaling import Coefficients
 from scalesearch.training import loop
 

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from scalesearch import progress
+from scalesearch.progress import display
 from scalesearch.scaling import Shares
 from scalesearch.search import Progress
 from scalesearch.training import Epoch
@@ -48,7 +49,7 @@ def test_off_a_terminal_there_are_plain_lines_and_not_too_many(capsys):
 def test_on_a_terminal_nothing_is_cut_off(monkeypatch, columns):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    monkeypatch.setattr(display, "Console", lambda **_: console)
     with progress.shown() as (on_epoch, _):
         on_epoch(NOW)
     shown = file.getvalue()
@@ -58,7 +59,7 @@ def test_on_a_terminal_nothing_is_cut_off(monkeypatch, columns):
 
 
 def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
     with progress.run_shown(5) as (on_epoch, _):
         for index in (1, 2, 5):
             on_epoch(0, replace(EPOCH, index=index))
@@ -72,7 +73,7 @@ def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkey
 
 
 def test_of_several_seeds_each_epoch_says_whose_it_is(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
     with progress.run_shown(2, seeds=2) as (on_epoch, _):
         for seed, index in ((4, 1), (5, 1), (4, 2), (5, 2)):
             on_epoch(seed, replace(EPOCH, index=index))
@@ -88,7 +89,7 @@ def test_of_several_seeds_each_epoch_says_whose_it_is(capsys, monkeypatch):
 def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    monkeypatch.setattr(display, "Console", lambda **_: console)
     with progress.run_shown(5) as (on_epoch, _):
         assert not file.getvalue()  # other processes of torchrun have nothing to show
         on_epoch(0, EPOCH)
@@ -102,7 +103,7 @@ def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
 def clock(monkeypatch):
     """Seconds that pass only when a test says so."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
 
     def passes(seconds):
         now[0] += seconds
@@ -146,7 +147,7 @@ def test_many_files_that_come_at_once_keep_one_waiting_all_the_same(capsys, cloc
 def test_on_a_terminal_images_have_a_bar_until_they_are_here(monkeypatch, clock, columns, done):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    monkeypatch.setattr(display, "Console", lambda **_: console)
     with progress.shown() as (on_epoch, on_data):
         on_data(1, 200)
         clock(2)

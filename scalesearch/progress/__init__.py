@@ -1,0 +1,15 @@
+"""What a person sees while images come and networks are trained; all of it on standard error."""
+
+from scalesearch.progress.conclusions import conclusion, run_conclusion, seeds_conclusion
+from scalesearch.progress.runs import epoch_line, images_shown, line, run_shown, shown
+
+__all__ = [
+    "conclusion",
+    "epoch_line",
+    "images_shown",
+    "line",
+    "run_conclusion",
+    "run_shown",
+    "seeds_conclusion",
+    "shown",
+]

@@ -1,0 +1,84 @@
+"""What a command says when it is done."""
+
+from typing import TYPE_CHECKING, Any
+
+from scalesearch.progress.display import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from scalesearch.analysis import Answer
+    from scalesearch.analysis.answer import Result
+
+
+def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()) -> str:
+    """The answer in a few lines: coefficients, accuracy beside the references, where files are."""
+    a, best = found.coefficients, found.best
+    missing = [name for name in references if name not in found.references]
+    lines = [
+        f"alpha {a.alpha:.3f}   beta {a.beta:.3f}   gamma {a.gamma:.3f}   "
+        f"(shares: depth {best.shares.depth:.2f} width {best.shares.width:.2f} "
+        f"resolution {best.shares.resolution:.2f})",
+        f"accuracy {_accuracy(best)} after {found.epoch} epochs, the best of "
+        f"{found.candidates} networks; the luckiest of so many is flattered",
+    ]
+    for name, reference in found.references.items():
+        stands_in = (
+            f"   nearest, {reference.deviation:.2f} away" if reference.deviation > 0.1 else ""
+        )
+        lines.append(f"  {name:<11}{_accuracy(reference)}   {reference.factor:.3f}x{stands_in}")
+    for name in missing:
+        lines.append(f"  {name:<11}not trained")
+    lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
+    return "\n".join(lines)
+
+
+def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:
+    """What was trained, how good it is, and where files are; ``document`` is ``run.json``."""
+    cost, results = document["cost"], document["results"]
+    epochs, asked = results["epochs"], document["recipe"]["epochs"]
+    counted = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    if epochs < asked:
+        counted = f"{counted} (of {asked}: stopped early, with the weights of the best)"
+    lines = [
+        f"{document['name']}: {cost['params']:,} parameters, {cost['macs']:,} multiply-adds, "
+        f"{counted} in {clock(results['seconds'])}",
+        f"{'':<12}{'top-1':>8}{'top-5':>8}{'images':>9}",
+    ]
+    for part in ("validation", "test"):
+        found = results[part]
+        top1, top5, images = found["top1"], found["top5"], found["images"]
+        lines.append(f"{part:<12}{top1:>8.4f}{top5:>8.4f}{images:>9,}")
+    lines.append(f"{folder}/   network.pt   metrics.json   epochs.csv   figures/curves.png")
+    return "\n".join(lines)
+
+
+def seeds_conclusion(summary: "Mapping[str, Any]", folder: "Path") -> str:
+    """What several seeds came to, and where files are; ``summary`` is ``summary.json``."""
+    cost, runs = summary["cost"], summary["runs"]
+    seconds = sum(run["seconds"] for run in runs)
+    lines = [
+        f"{summary['name']}: {cost['params']:,} parameters, {cost['macs']:,} multiply-adds, "
+        f"{len(runs)} seeds in {clock(seconds)}",
+        f"{'':<12}{'top-1':>20}{'top-5':>20}{'images':>9}",
+    ]
+    for part in ("validation", "test"):
+        found = summary[part]
+        top1, top5 = (_spread(found[name]) for name in ("top1", "top5"))
+        lines.append(f"{part:<12}{top1:>20}{top5:>20}{found['images']:>9,}")
+    each = "   ".join(f"{run['test']['top1']:.4f}" for run in runs)
+    lines.append(f"test top-1 of each seed: {each}")
+    lines.append(f"{folder}/   summary.json   epochs.csv   figures/curves.png   seed-*/")
+    return "\n".join(lines)
+
+
+def _spread(found: "Mapping[str, float | None]") -> str:
+    """Mean and standard deviation, which one seed alone does not have."""
+    sd = "" if found["sd"] is None else f" sd {found['sd']:.4f}"
+    return f"{found['mean']:.4f}{sd}"
+
+
+def _accuracy(result: "Result") -> str:
+    error = result.standard_error
+    return f"{result.accuracy:.3f}" + ("" if error is None else f" +-{error:.3f}")
