@@ -63,8 +63,9 @@ KEY = ["candidate", "seed", "epoch"]
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly ``COLUMNS``, ordered by trial, seed and epoch."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    texts = {name: "" for name in ADDED if COLUMNS[name] == "str"}
-    frame = frame.fillna(texts).astype(COLUMNS)
+    for name in (name for name in ADDED if COLUMNS[name] == "str"):
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
+    frame = frame.astype(COLUMNS)
     return frame.sort_values(["trial", "seed", "epoch"], ignore_index=True)
 
 

@@ -1,5 +1,18 @@
-"""From the results table to the answer; numpy and pandas only."""
+"""From the results table to the answer; numpy, scipy, pandas and scikit-learn only."""
 
-from scalesearch.analysis.answer import Answer, answer, summary
+from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
+from scalesearch.analysis.pairs import Difference, Paired, behind, may_still_win, paired
 
-__all__ = ["Answer", "answer", "summary"]
+__all__ = [
+    "Answer",
+    "Difference",
+    "Paired",
+    "Result",
+    "Stopped",
+    "answer",
+    "behind",
+    "may_still_win",
+    "paired",
+    "stopped",
+    "summary",
+]

@@ -5,16 +5,23 @@ from typing import Any
 
 import pandas as pd
 
+from scalesearch.analysis.pairs import Paired, accuracies, paired
 from scalesearch.errors import SearchError
 from scalesearch.published import SCHEMES
+from scalesearch.records import KEY
 from scalesearch.scaling import Coefficients, Multipliers, Shares
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One candidate: what it is, and its final accuracy over seeds.
+    """One candidate: what it is, and its accuracy over seeds at the last epoch.
 
-    ``accuracy``: mean over seeds, a fraction. ``standard_error``: of that mean; None for one seed.
+    ``accuracy``: mean over its ``seeds``, a fraction. ``standard_error``: of that mean, for
+    comparing it with other candidates on the same seeds: the root of s^2 / seeds, where s^2 is the
+    residual variance of the whole table of candidates and seeds. What a seed does to all candidates
+    alike is therefore not in it; a candidate with fewer seeds than another differs by that, too.
+    A candidate that has no others beside it has the spread of its own seeds, and one seed alone
+    none (None). ``stopped``: why it was given no more seeds, "" where it was not stopped.
     """
 
     candidate: str
@@ -30,6 +37,23 @@ class Result:
     accuracy: float
     standard_error: float | None
     seeds: int
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A candidate that was stopped before the last epoch, and so is not compared.
+
+    ``accuracy``: mean over its ``seeds`` at ``epoch``, the last it reached. ``reason``: in words.
+    """
+
+    candidate: str
+    role: str
+    shares: Shares
+    epoch: int
+    accuracy: float
+    seeds: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,7 @@ class Answer:
     """The best candidate by mean accuracy over seeds, and the references beside it.
 
     ``coefficients``: F^shares of the best, so that alpha * beta^2 * gamma^2 is the factor asked.
+    ``candidates``: how many have the last epoch; the ``stopped`` are not among them.
     """
 
     coefficients: Coefficients
@@ -44,6 +69,7 @@ class Answer:
     references: dict[str, Result]
     candidates: int
     epoch: int
+    stopped: tuple[Stopped, ...] = ()
 
 
 def answer(
@@ -51,11 +77,10 @@ def answer(
 ) -> Answer:
     """The answer of a results table for a budget of ``factor``.
 
-    Candidates that lack one of the ``epochs`` or ``seeds`` (by default, as many as any candidate
-    has) are left out. Raises SearchError where none is left.
+    ``epochs``, ``seeds``: as in ``summary``. Raises SearchError where no candidate has them.
     """
     results = summary(records, epochs=epochs, seeds=seeds)
-    best = results[0]
+    best, last = results[0], epochs or int(records["epoch"].max())
     return Answer(
         coefficients=best.shares.coefficients(factor),
         best=best,
@@ -66,26 +91,51 @@ def answer(
             if name in result.role.split("+")
         },
         candidates=len(results),
-        epoch=epochs or int(records["epoch"].max()),
+        epoch=last,
+        stopped=stopped(records, epochs=last),
     )
 
 
 def summary(
     records: pd.DataFrame, *, epochs: int | None = None, seeds: int | None = None
 ) -> list[Result]:
-    """Every finished candidate, the best first; equal means in order of their fingerprints."""
-    records = records.drop_duplicates(["candidate", "seed", "epoch"])
+    """Every candidate that has the last epoch with at least one seed, the best first.
+
+    The best has the highest mean among those with the most seeds, since a mean over fewer is not to
+    be compared with it; candidates with fewer seeds follow. Equal means are in order of their
+    fingerprints. ``epochs``: the last epoch, by default the last that any candidate has. ``seeds``:
+    how many the best has to have. Raises SearchError where none has so many.
+    """
+    last = _last(records, epochs)
+    accuracy = accuracies(last, int(last["epoch"].iloc[0])) if len(last) else {}
+    most = max(map(len, accuracy.values()), default=0)
+    if most < max(1, seeds or 1):
+        raise SearchError("records: no candidate has finished all its seeds; resume the search")
+    noise = paired(accuracy)
+    results = [_result(str(name), rows, noise) for name, rows in last.groupby("candidate")]
+    return sorted(results, key=lambda one: (-one.seeds, -one.accuracy, one.candidate))
+
+
+def stopped(records: pd.DataFrame, *, epochs: int | None = None) -> tuple[Stopped, ...]:
+    """The candidates that were stopped before the last epoch: those that came furthest first.
+
+    Those that are still to go on, and old tables, which do not tell, have none.
+    """
+    if "stopped" not in records:
+        return ()
+    done = set(_last(records, epochs)["candidate"])
+    names = set(records.loc[_told(records["stopped"]), "candidate"]) - done
+    rest = records[records["candidate"].isin(names)].drop_duplicates(KEY)
+    found = [_stopped(str(name), rows) for name, rows in rest.groupby("candidate")]
+    return tuple(sorted(found, key=lambda one: (-one.epoch, -one.accuracy, one.candidate)))
+
+
+def _last(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
+    """The rows of the last epoch, in an order of their own."""
     if records.empty:
         raise SearchError("records: need at least one finished candidate, got an empty table")
-    last = records[records["epoch"] == (epochs or records["epoch"].max())]
-    runs = last.groupby("candidate")["seed"].nunique()
-    finished = last[
-        last["candidate"].isin(runs[runs == (seeds or records["seed"].nunique())].index)
-    ]
-    if finished.empty:
-        raise SearchError("records: no candidate has finished all its seeds; resume the search")
-    results = [_result(str(name), rows) for name, rows in finished.groupby("candidate")]
-    return sorted(results, key=lambda result: (-result.accuracy, result.candidate))
+    rows = records[records["epoch"] == (epochs or records["epoch"].max())]
+    return rows.drop_duplicates(KEY).sort_values(KEY)
 
 
 def _as_reference(name: str, result: Result, factor: float) -> Result:
@@ -94,13 +144,16 @@ def _as_reference(name: str, result: Result, factor: float) -> Result:
     return replace(result, asked=asked, deviation=asked.shares.distance(result.shares))
 
 
-def _result(candidate: str, rows: pd.DataFrame) -> Result:
+def _result(candidate: str, rows: pd.DataFrame, noise: Paired) -> Result:
     first: dict[Any, Any] = rows.iloc[0].to_dict()
     accuracy = rows["accuracy"]
+    error = noise.standard_error(len(accuracy))
+    if error is None and len(accuracy) > 1:
+        error = float(accuracy.std(ddof=1)) / len(accuracy) ** 0.5
     return Result(
         candidate=candidate,
         role=first["role"],
-        shares=Shares(first["depth_share"], first["width_share"], first["resolution_share"]),
+        shares=_shares(first),
         multipliers=Multipliers(first["alpha"], first["beta"], first["gamma"]),
         asked=Coefficients(first["asked_alpha"], first["asked_beta"], first["asked_gamma"]),
         deviation=first["deviation"],
@@ -109,6 +162,37 @@ def _result(candidate: str, rows: pd.DataFrame) -> Result:
         params=first["params"],
         activations=first["activations"],
         accuracy=float(accuracy.mean()),
-        standard_error=accuracy.std(ddof=1) / len(accuracy) ** 0.5 if len(accuracy) > 1 else None,
+        standard_error=error,
         seeds=len(accuracy),
+        stopped=_reason(rows),
     )
+
+
+def _stopped(candidate: str, rows: pd.DataFrame) -> Stopped:
+    reached = rows[rows["epoch"] == rows["epoch"].max()].sort_values("seed")
+    first: dict[Any, Any] = reached.iloc[0].to_dict()
+    return Stopped(
+        candidate=candidate,
+        role=first["role"],
+        shares=_shares(first),
+        epoch=int(first["epoch"]),
+        accuracy=float(reached["accuracy"].mean()),
+        seeds=len(reached),
+        reason=_reason(rows),
+    )
+
+
+def _shares(row: dict[Any, Any]) -> Shares:
+    return Shares(row["depth_share"], row["width_share"], row["resolution_share"])
+
+
+def _reason(rows: pd.DataFrame) -> str:
+    """Why a candidate was stopped, wherever its rows tell; "" where none does."""
+    if "stopped" not in rows:
+        return ""
+    return max(map(str, rows.loc[_told(rows["stopped"]), "stopped"]), default="")
+
+
+def _told(reasons: pd.Series) -> pd.Series:
+    """Where a reason stands; what is missing in an older table is no reason."""
+    return reasons.notna() & (reasons != "")
