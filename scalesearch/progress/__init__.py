@@ -2,6 +2,7 @@
 
 from scalesearch.progress.conclusions import conclusion, run_conclusion, seeds_conclusion
 from scalesearch.progress.runs import epoch_line, images_shown, line, run_shown, shown
+from scalesearch.progress.searches import search_line, search_shown
 
 __all__ = [
     "conclusion",
@@ -10,6 +11,8 @@ __all__ = [
     "line",
     "run_conclusion",
     "run_shown",
+    "search_line",
+    "search_shown",
     "seeds_conclusion",
     "shown",
 ]

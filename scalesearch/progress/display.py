@@ -52,11 +52,14 @@ class Lines:
         if done < total:  # of one file; another may follow
             self.tell("images", f"getting images   {done / total:.0%}")
 
-    def tell(self, what: str, words: str, whatever: bool = False) -> None:
+    def tell(self, what: str, words: str, whatever: bool = False) -> bool:
+        """Whether it was time for a line."""
         now = time.monotonic()
-        if whatever or now - self.told[what] >= SECONDS_BETWEEN_LINES:
-            self.told[what] = now
-            print(words, file=sys.stderr, flush=True)
+        if not whatever and now - self.told[what] < SECONDS_BETWEEN_LINES:
+            return False
+        self.told[what] = now
+        print(words, file=sys.stderr, flush=True)
+        return True
 
 
 class Bars:

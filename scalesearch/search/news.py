@@ -144,7 +144,9 @@ def news(folder: Path, now: float | None = None) -> list[Running]:
     return sorted(told, key=lambda running: running.worker)
 
 
-def followed(running: Sequence[Running], folder: Path, now: float | None = None) -> list[Running]:
+def followed(
+    running: Sequence[Running], folder: Path, now: float | None = None
+) -> tuple[Running, ...]:
     """Jobs in flight, as a driver knows them, with what their workers tell of them.
 
     News of another job is of a worker that was lost, and left out; of two workers that tell of one
@@ -152,14 +154,14 @@ def followed(running: Sequence[Running], folder: Path, now: float | None = None)
     """
     now = time.time() if now is None else now
     told = {about.job: about for _, about in sorted(_told(folder, now), key=lambda pair: pair[0])}
-    return [
+    return tuple(
         # Before its worker began, a job may have waited; where clocks differ, it still was not
         # begun before it was handed out.
         replace(about, seconds=min(job.seconds, about.seconds))
         if (about := told.get(job.job))
         else job
         for job in running
-    ]
+    )
 
 
 def _told(folder: Path, now: float) -> list[tuple[float, Running]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,17 @@ class Progress:
     finished: bool = False
     ended: str = ""
     at: float = 0.0
+
+
+def aged(progress: Progress, now: float) -> Progress:
+    """What was told at ``at`` as it is at ``now``, if nothing else has happened since."""
+    age = max(0.0, now - progress.at) if progress.at and not progress.finished else 0.0
+    left = progress.seconds_left
+    return replace(
+        progress,
+        running=tuple(replace(job, seconds=job.seconds + age) for job in progress.running),
+        seconds_left=None if left is None else max(0.0, left - age),
+    )
 
 
 def write_progress(path: Path, progress: Progress) -> None:
