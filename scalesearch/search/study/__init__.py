@@ -7,8 +7,9 @@ them. Writing costs the same however many trials there are; only ``contents`` re
 """
 
 from scalesearch.search.study.contents import contents, failures, records
-from scalesearch.search.study.entries import (
-    Entry,
+from scalesearch.search.study.entries import Entry, means
+from scalesearch.search.study.opened import open_study
+from scalesearch.search.study.writing import (
     enter,
     record,
     reopen,
@@ -18,13 +19,13 @@ from scalesearch.search.study.entries import (
     tell_failed,
     tell_stopped,
 )
-from scalesearch.search.study.opened import open_study
 
 __all__ = [
     "Entry",
     "contents",
     "enter",
     "failures",
+    "means",
     "open_study",
     "record",
     "records",

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from scalesearch.errors import SearchError
 from scalesearch.records import table
 from scalesearch.search.study.entries import OUTCOME, STATES, Entry
-from scalesearch.search.study.opened import place, reading
+from scalesearch.search.study.opened import loading, place
 
 FACTS = (
     "candidate",
@@ -41,7 +41,7 @@ def contents(study: optuna.Study) -> list[Entry]:
     A trial that another one supersedes is left out. Raises SearchError for a trial that no search
     of this version has written.
     """
-    with reading(study):
+    with loading(study):
         trials = study.get_trials(deepcopy=False)
     superseded = {trial.user_attrs.get("supersedes") for trial in trials}
     entries = [

@@ -1,30 +1,28 @@
-"""One candidate in the study: entered once, written down piece by piece, ended once."""
+"""One candidate as the study has it, and the names under which it is written down."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import optuna
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from scalesearch.architectures import Architecture, Foreign
-from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.fingerprint import from_json, to_json
-from scalesearch.errors import SearchError
+from scalesearch.architectures.fingerprint import from_json
 from scalesearch.scaling import Shares
 from scalesearch.search.plan import Planned
-from scalesearch.search.study.opened import place, writing
 
 AXES = ("depth_share", "width_share", "resolution_share")
-SHARES: dict[str, optuna.distributions.BaseDistribution] = {
-    axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in AXES
-}
 OUTCOME = "seed"
 """How the names of attributes begin that hold what training measured."""
 
 State = Literal["running", "complete", "stopped", "failed"]
+STATES: dict[State, TrialState] = {
+    "running": TrialState.RUNNING,
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
 
 
 @dataclass(slots=True)
@@ -76,173 +74,6 @@ class Entry:
         return sorted(own, key=lambda row: int(row["epoch"]))
 
 
-def enter(
-    study: optuna.Study,
-    planned: Planned,
-    proposal: Mapping[str, Any] | None = None,
-    *,
-    budget: Budget | None = None,
-) -> Entry:
-    """Enter a candidate as a running trial, whole or not at all.
-
-    ``proposal``: how a sampler came to it, for replay. ``budget``: what the candidate had to keep
-    to, for the constraint ``budget`` (kept where it is at most 0).
-    """
-    factor = planned.candidate.factor
-    entry = Entry(
-        number=-1,
-        trial_id=-1,
-        facts=facts_of(planned),
-        cells=cells_of(planned),
-        architecture=json.dumps(to_json(planned.candidate.architecture), separators=(",", ":")),
-        proposal=dict(proposal) if proposal is not None else None,
-        constraints={}
-        if budget is None
-        else {"budget": abs(factor / budget.factor - 1) - budget.tolerance},
-    )
-    return entered(study, entry)
-
-
-def entered(
-    study: optuna.Study,
-    entry: Entry,
-    *,
-    values: Sequence[float] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> Entry:
-    """Make the trial of an entry that has none yet, with everything it holds, in one transaction.
-
-    Its state is the entry's. ``values``: of a complete one. ``extra``: more attributes.
-    """
-    outcomes = _outcomes(entry.rows)
-    if entry.state == "stopped" and entry.reported:
-        values = [entry.reported[max(entry.reported)]]  # as Optuna does for a pruned trial
-    template = create_trial(
-        state=STATES[entry.state],
-        values=values,
-        # Shares outside the simplex (an axis that moves against the budget) show as its edge.
-        params={axis: min(max(entry.facts[axis], 0.0), 1.0) for axis in AXES},
-        distributions=SHARES,
-        user_attrs={**_attributes(entry), **outcomes, **(extra or {})},
-        intermediate_values=entry.reported if len(study.directions) == 1 else {},
-        constraints=entry.constraints,
-    )
-    with writing(study):
-        entry.trial_id = study._storage.create_new_trial(study._study_id, template)
-        if entry.number < 0:
-            entry.number = study._storage.get_trial_number_from_id(entry.trial_id)
-    entry.names = set(outcomes)
-    entry.held = {(row["seed"], row["epoch"]) for row in entry.rows}
-    return entry
-
-
-def record(
-    study: optuna.Study, entry: Entry, rows: Sequence[Mapping[str, Any]], *, job: str
-) -> list[dict[str, Any]]:
-    """Write down what an outcome's epochs measured, all of them or none.
-
-    ``job``: the attribute's name, ``seed 0 epochs 1-3``. Returns the rows that were not taken: of
-    a seed and epoch on record already, or all where the entry has ended.
-    """
-    if not job.startswith(OUTCOME):
-        raise ValueError(f"need a name that begins with {OUTCOME!r}, got {job!r}")
-    new: dict[tuple[int, int], dict[str, Any]] = {}
-    repeated: list[dict[str, Any]] = []
-    for row in map(dict, rows):
-        key = (row["seed"], row["epoch"])
-        if entry.state != "running" or key in entry.held or key in new:
-            repeated.append(row)
-        else:
-            new[key] = row
-    if new:
-        name = _free(job, entry.names)
-        with writing(study):
-            study._storage.set_trial_user_attr(entry.trial_id, name, list(new.values()))
-        entry.names.add(name)
-        entry.held.update(new)
-        entry.rows.extend(new.values())
-    return repeated
-
-
-def report(study: optuna.Study, entry: Entry, epoch: int, mean: float) -> None:
-    """Tell an epoch's mean over seeds, once more where further seeds have changed it.
-
-    With several objectives it is only kept in the entry: Optuna knows no such values there.
-    """
-    if entry.reported.get(epoch) == mean:
-        return
-    if len(study.directions) == 1:
-        with writing(study):
-            study._storage.set_trial_intermediate_value(entry.trial_id, epoch, mean)
-    entry.reported[epoch] = mean
-
-
-def set_tuning(study: optuna.Study, entry: Entry, tuning: Mapping[str, Any]) -> None:
-    """Write down what the candidate's learning-rate sweep found and cost."""
-    with writing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "tuning", dict(tuning))
-    entry.tuning = dict(tuning)
-
-
-def tell_complete(study: optuna.Study, entry: Entry, values: Sequence[float]) -> None:
-    """End an entry with its values, one for each objective."""
-    if len(values) != len(study.directions) or any(map(math.isnan, values)):
-        raise ValueError(f"need {len(study.directions)} values that are numbers, got {values}")
-    _tell(study, entry, "complete", values)
-
-
-def tell_stopped(study: optuna.Study, entry: Entry, reason: str) -> None:
-    """End an entry that is trained no further; its value is the last mean that was reported."""
-    with writing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "stopped", reason)
-    last = [entry.reported[max(entry.reported)]] if entry.reported else None
-    _tell(study, entry, "stopped", last if len(study.directions) == 1 else None)
-    entry.reason = reason
-
-
-def tell_failed(study: optuna.Study, entry: Entry, kind: str, reason: str) -> None:
-    """End an entry that cannot be trained, and say why."""
-    with writing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "failure", reason)
-        study._storage.set_trial_user_attr(entry.trial_id, "failure_kind", kind)
-    _tell(study, entry, "failed", None)
-    entry.kind, entry.reason = kind, reason
-
-
-def reopen(
-    study: optuna.Study, entry: Entry, rows: Sequence[Mapping[str, Any]] | None = None
-) -> Entry:
-    """A running entry that takes the place of an ended one, to retry or to extend it.
-
-    Optuna's ended trials cannot be changed, so it is a new trial; the attribute ``supersedes``
-    names the old one, which ``contents`` then leaves out. ``rows``: what of the old one's is taken
-    over, by default all; with fewer, its means are to be reported again.
-    """
-    kept = [dict(row) for row in (entry.rows if rows is None else rows)]
-    again = Entry(
-        number=entry.number,
-        trial_id=-1,
-        facts=entry.facts,
-        cells=entry.cells,
-        architecture=entry.architecture,
-        rows=kept,
-        tuning=entry.tuning,
-        proposal=entry.proposal,
-        reported=dict(entry.reported) if len(kept) == len(entry.rows) else {},
-        constraints=entry.constraints,
-    )
-    old = study._storage.get_trial_number_from_id(entry.trial_id)
-    return entered(study, again, extra={"supersedes": old, "trial": entry.number})
-
-
-STATES: dict[State, TrialState] = {
-    "running": TrialState.RUNNING,
-    "complete": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-
-
 def facts_of(planned: Planned) -> dict[str, Any]:
     """What is known of a candidate before it is trained, by the names of the records."""
     candidate, first = planned.candidate, planned.cells[0]
@@ -280,7 +111,7 @@ def cells_of(planned: Planned) -> list[dict[str, Any]]:
     ]
 
 
-def _attributes(entry: Entry) -> dict[str, Any]:
+def attributes_of(entry: Entry) -> dict[str, Any]:
     """What a trial shows beside its outcomes, by plain names."""
     optional = {
         "proposal": entry.proposal,
@@ -299,7 +130,7 @@ def _attributes(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _outcomes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def outcomes_of(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows as attributes, one for each seed."""
     of_seed: dict[int, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["seed"], row["epoch"])):
@@ -310,20 +141,14 @@ def _outcomes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     }
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """A name that no other outcome of the entry has, so that none is written over."""
-    count, free = 1, name
-    while free in taken:
-        count += 1
-        free = f"{name} ({count})"
-    return free
-
-
-def _tell(study: optuna.Study, entry: Entry, state: State, values: Sequence[float] | None) -> None:
-    if entry.state != "running":
-        raise ValueError(f"trial {entry.number}: is {entry.state}, and ends once")
-    with writing(study):
-        told = study._storage.set_trial_state_values(entry.trial_id, STATES[state], values)
-    if not told:
-        raise SearchError(f"{place(study)}: trial {entry.number} was not ended; run again")
-    entry.state = state
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Mean accuracy over seeds, by epoch, of the epochs that every started seed has reached."""
+    of_epoch: dict[int, dict[int, float]] = {}
+    for row in rows:
+        of_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]
+    seeds = sorted({row["seed"] for row in rows})
+    return {
+        epoch: sum(found[seed] for seed in seeds) / len(seeds)
+        for epoch, found in sorted(of_epoch.items())
+        if len(found) == len(seeds)
+    }

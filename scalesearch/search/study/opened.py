@@ -46,7 +46,7 @@ def open_study(
 
 
 @contextmanager
-def writing(study: optuna.Study) -> Iterator[None]:
+def storing(study: optuna.Study) -> Iterator[None]:
     """Turn what a storage raises into a SearchError that says what to do."""
     try:
         yield
@@ -55,7 +55,7 @@ def writing(study: optuna.Study) -> Iterator[None]:
 
 
 @contextmanager
-def reading(study: optuna.Study) -> Iterator[None]:
+def loading(study: optuna.Study) -> Iterator[None]:
     """Turn what a storage raises into a SearchError that says what to do."""
     with _explained(place(study), "read"):
         yield
