@@ -6,7 +6,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from scalesearch.cli import main, searching
+from scalesearch import tables
+from scalesearch.cli import main
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.progress import runs as progress
 from scalesearch.records import COLUMNS, read_records
@@ -167,8 +168,8 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(experiment, tmp_path, run, monke
 
 
 def test_a_bug_of_ours_is_not_hidden(finished, monkeypatch):
-    monkeypatch.setattr(searching, "dataclasses", None)
-    with pytest.raises(AttributeError, match="NoneType"):
+    monkeypatch.setattr(tables, "print_json", None)
+    with pytest.raises(TypeError, match="NoneType"):
         main(["status", str(finished), "--json"])
 
 

@@ -1,6 +1,5 @@
 """Commands that train, look at what was trained, or at what there is to train with."""
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from scalesearch.cli.options import AllowCode, AsJson
 from scalesearch.cli.sources import code
+from scalesearch.errors import SearchError
 
 # The parts of scalesearch are imported within the commands: help has no use for torch.
 
@@ -52,21 +52,29 @@ def search(
 
 def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Look on until it ends.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks.")
+    ] = 2.0,
     as_json: AsJson = False,
 ) -> None:
     """How far a search is, and its candidates so far, the best first."""
+    from scalesearch.progress import interrupted, status_lines, watched
     from scalesearch.report import status as status_of
     from scalesearch.tables import print_json, print_table
 
+    if watch:
+        watched(folder, interval)
     now = status_of(folder)
     if as_json:
-        print_json({**dataclasses.asdict(now), "results": now.rows})
+        print_json(now.document)
     else:
-        title = (
-            f"{now.name}: {now.epochs} epochs on record, {now.seconds:,.0f} s of training, "
-            f"{len(now.failures)} failed"
-        )
-        print_table(now.rows, title=title)
+        print(status_lines(now, folder))
+        for rows in (now.job_rows, now.rows):
+            if rows:
+                print_table(rows)
+    if watch and now.standing.state == "interrupted":
+        raise SearchError(interrupted(folder))
 
 
 def doctor(as_json: AsJson = False) -> None:

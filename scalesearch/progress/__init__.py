@@ -1,13 +1,21 @@
 """What a person sees while images come and networks are trained; all of it on standard error."""
 
-from scalesearch.progress.conclusions import conclusion, run_conclusion, seeds_conclusion
+from scalesearch.progress.conclusions import (
+    conclusion,
+    interrupted,
+    run_conclusion,
+    seeds_conclusion,
+    status_lines,
+)
 from scalesearch.progress.runs import epoch_line, images_shown, line, run_shown, shown
 from scalesearch.progress.searches import search_line, search_shown
+from scalesearch.progress.watching import watched
 
 __all__ = [
     "conclusion",
     "epoch_line",
     "images_shown",
+    "interrupted",
     "line",
     "run_conclusion",
     "run_shown",
@@ -15,4 +23,6 @@ __all__ = [
     "search_shown",
     "seeds_conclusion",
     "shown",
+    "status_lines",
+    "watched",
 ]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.progress.display import clock
+from scalesearch.progress.searches import search_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from scalesearch.analysis import Answer
     from scalesearch.analysis.answer import Result
+    from scalesearch.report import Status
 
 
 def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()) -> str:
@@ -32,6 +34,32 @@ def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()
         lines.append(f"  {name:<11}not trained")
     lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
     return "\n".join(lines)
+
+
+def status_lines(now: "Status", folder: "Path") -> str:
+    """What is on record of a search, and whether anybody goes on with it."""
+    standing, out = now.standing, sum(row["state"] == "stopped" for row in now.rows)
+    lines = [
+        f"{now.name}: {now.epochs:,} epochs on record, {now.seconds:,.0f} s of training, "
+        f"{out} stopped, {len(now.failures)} failed"
+    ]
+    if standing.state == "interrupted":
+        lines.append(interrupted(folder))
+    elif standing.state == "running" and standing.progress is None:
+        lines.append("a driver is running and has told nothing yet")
+    elif standing.progress is None:
+        lines.append("ended")
+    else:
+        lines.append(search_line(standing.progress))
+    return "\n".join(lines)
+
+
+def interrupted(folder: "Path") -> str:
+    """Of a search that has not ended, and on which nobody works."""
+    return (
+        f"{folder}: no driver is running, and there is more to do; resume with "
+        f"`scalesearch resume {folder}`"
+    )
 
 
 def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:

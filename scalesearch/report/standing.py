@@ -1,0 +1,63 @@
+"""Whether a driver is at work in a folder, and how far it last said it was.
+
+Progress and news are files, so that no ledger is opened, whatever holds the study.
+"""
+
+import fcntl
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from scalesearch.errors import SearchError
+from scalesearch.search.news import followed
+from scalesearch.search.progress import Progress, aged, read_progress
+
+State: TypeAlias = Literal["running", "ended", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``progress``: as it is now; without jobs where none is running, None where nobody told any.
+
+    ``interrupted``: there is more to do, and no driver does it.
+    """
+
+    state: State
+    progress: Progress | None
+
+
+def standing(folder: str | Path) -> Standing:
+    """Of the search in a folder. Raises SearchError where the folder holds none."""
+    folder = Path(folder)
+    if not (folder / "experiment.yaml").is_file():
+        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
+    # In this order: a driver that ends in between has told so before it let go of the lock.
+    held = _held(folder / "lock")
+    progress = read_progress(folder / "progress.json")
+    if held:
+        now = time.time()
+        if progress is not None:
+            progress = aged(progress, now)
+            running = followed(progress.running, folder / "news", now)
+            progress = replace(progress, running=running)
+        return Standing("running", progress)
+    if progress is None:  # of an older version, or a folder without its passing files
+        over = (folder / "coefficients.json").is_file()
+        return Standing("ended" if over else "interrupted", None)
+    progress = replace(progress, running=(), seconds_left=None, images_per_second=0.0)
+    return Standing("ended" if progress.finished else "interrupted", progress)
+
+
+def _held(lock: Path) -> bool:
+    """Whether a living process has locked the file; a copy of the folder is nobody's."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks, on which no search can run either
+    return False
