@@ -64,6 +64,10 @@ def failures(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "trial": entry.number,
             "candidate": entry.candidate,
             "role": entry.facts["role"],
+            "cell": entry.cell,
+            "asked_alpha": entry.facts["asked_alpha"],
+            "asked_beta": entry.facts["asked_beta"],
+            "asked_gamma": entry.facts["asked_gamma"],
             "kind": entry.kind,
             "reason": entry.reason,
         }
@@ -77,8 +81,8 @@ def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
         about = {
             "trial": entry.number,
             **entry.facts,
-            "cell": "; ".join(cell["name"] for cell in entry.cells),
-            "stopped": entry.reason if entry.state == "stopped" else "",
+            "cell": entry.cell,
+            "stopped": entry.stopped,
         }
         for row in entry.rows:
             yield {**about, **row}
@@ -96,7 +100,7 @@ def _entry(trial: FrozenTrial, study: optuna.Study) -> Entry:
     outcomes = {k: rows for k, rows in attributes.items() if k.startswith(OUTCOME)}
     rows = [row for rows in outcomes.values() for row in rows]
     rows.sort(key=lambda row: (row["seed"], row["epoch"]))
-    why = {"stopped": "stopped", "failed": "failure"}.get(state, "")
+    why = {"stopped": "stopped", "complete": "stopped", "failed": "failure"}.get(state, "")
     return Entry(
         number=attributes.get("trial", trial.number),
         trial_id=trial._trial_id,

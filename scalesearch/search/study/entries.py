@@ -31,8 +31,9 @@ class Entry:
 
     ``number``: the column ``trial`` of the records, which stays when an entry is opened again.
     ``facts``: what was known before training, by the names of the records. ``rows``: what every
-    epoch of every seed measured. ``reported``: the mean over seeds by epoch. ``reason``: why it
-    was stopped or failed, ``kind`` the class of the failure; both empty otherwise.
+    epoch of every seed measured. ``reported``: the mean over seeds by epoch. ``reason``: why it was
+    stopped, failed or, complete, got fewer seeds than others; ``kind``: the class of the failure.
+    Both are empty otherwise.
     """
 
     number: int
@@ -56,6 +57,16 @@ class Entry:
     def candidate(self) -> str:
         """The architecture's fingerprint."""
         return str(self.facts["candidate"])
+
+    @property
+    def cell(self) -> str:
+        """Names of the cells that it stands for, the column of the records."""
+        return "; ".join(cell["name"] for cell in self.cells)
+
+    @property
+    def stopped(self) -> str:
+        """Why it was trained no further, the column of the records."""
+        return self.reason if self.state in ("stopped", "complete") else ""
 
     @property
     def shares(self) -> Shares:
@@ -116,7 +127,7 @@ def attributes_of(entry: Entry) -> dict[str, Any]:
     optional = {
         "proposal": entry.proposal,
         "tuning": entry.tuning,
-        "stopped": entry.reason if entry.state == "stopped" else None,
+        "stopped": entry.stopped or None,
         "failure": entry.reason if entry.state == "failed" else None,
         "failure_kind": entry.kind if entry.state == "failed" else None,
         # Optuna keeps constraints where dashboards do not show them.

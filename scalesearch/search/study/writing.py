@@ -25,6 +25,7 @@ from scalesearch.search.study.entries import (
     attributes_of,
     cells_of,
     facts_of,
+    means,
     outcomes_of,
 )
 from scalesearch.search.study.opened import place, storing
@@ -73,8 +74,8 @@ def entered(
     Its state is the entry's. ``values``: of a complete one. ``extra``: more attributes.
     """
     outcomes = outcomes_of(entry.rows)
-    if entry.state == "stopped" and entry.reported and len(study.directions) == 1:
-        values = [entry.reported[max(entry.reported)]]  # as Optuna does for a pruned trial
+    if entry.state == "stopped":
+        values = _value_when_stopped(study, entry)
     template = create_trial(
         state=STATES[entry.state],
         values=values,
@@ -142,19 +143,31 @@ def set_tuning(study: optuna.Study, entry: Entry, tuning: Mapping[str, Any]) -> 
     entry.tuning = dict(tuning)
 
 
-def tell_complete(study: optuna.Study, entry: Entry, values: Sequence[float]) -> None:
-    """End an entry with its values, one for each objective."""
+def tell_complete(
+    study: optuna.Study, entry: Entry, values: Sequence[float], *, reason: str = ""
+) -> None:
+    """End an entry with its values, one for each objective.
+
+    ``reason``: why it got fewer seeds than others.
+    """
     if len(values) != len(study.directions) or any(map(math.isnan, values)):
         raise ValueError(f"need {len(study.directions)} values that are numbers, got {values}")
+    if reason:
+        with storing(study):
+            study._storage.set_trial_user_attr(entry.trial_id, "stopped", reason)
     _tell(study, entry, "complete", values)
+    entry.reason = reason
 
 
 def tell_stopped(study: optuna.Study, entry: Entry, reason: str) -> None:
-    """End an entry that is trained no further; its value is the last mean that was reported."""
+    """End an entry that is trained no further.
+
+    Its value is the mean at the last epoch that all its seeds have reached, where there is one
+    objective and such an epoch.
+    """
     with storing(study):
         study._storage.set_trial_user_attr(entry.trial_id, "stopped", reason)
-    last = [entry.reported[max(entry.reported)]] if entry.reported else None
-    _tell(study, entry, "stopped", last if len(study.directions) == 1 else None)
+    _tell(study, entry, "stopped", _value_when_stopped(study, entry))
     entry.reason = reason
 
 
@@ -191,6 +204,12 @@ def reopen(
     )
     old = study._storage.get_trial_number_from_id(entry.trial_id)
     return entered(study, again, extra={"supersedes": old, "trial": entry.number})
+
+
+def _value_when_stopped(study: optuna.Study, entry: Entry) -> list[float] | None:
+    """As Optuna does for a pruned trial: its last mean."""
+    found = means(entry.rows)
+    return [found[max(found)]] if found and len(study.directions) == 1 else None
 
 
 def _free(name: str, taken: set[str]) -> str:
