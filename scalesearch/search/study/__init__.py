@@ -8,7 +8,9 @@ them. Writing costs the same however many trials there are; only ``contents`` re
 
 from scalesearch.search.study.contents import contents, failures, records
 from scalesearch.search.study.entries import Entry, means
+from scalesearch.search.study.exclusive import exclusive
 from scalesearch.search.study.opened import open_study
+from scalesearch.search.study.rebuilt import must_be_rebuilt, rebuilt
 from scalesearch.search.study.writing import (
     enter,
     record,
@@ -24,9 +26,12 @@ __all__ = [
     "Entry",
     "contents",
     "enter",
+    "exclusive",
     "failures",
     "means",
+    "must_be_rebuilt",
     "open_study",
+    "rebuilt",
     "record",
     "records",
     "reopen",
