@@ -16,7 +16,15 @@ from scalesearch.experiment.reading import (
     to_document,
     write_experiment,
 )
-from scalesearch.experiment.search import PLANNED, REFERENCES, Reference, SearchSpec
+from scalesearch.experiment.search import (
+    PLANNED,
+    REFERENCES,
+    FailureSpec,
+    Reference,
+    SearchSpec,
+    StopSpec,
+    Tolerance,
+)
 from scalesearch.experiment.specs import DataSpec, Experiment
 
 __all__ = [
@@ -25,8 +33,11 @@ __all__ = [
     "BaselineSpec",
     "DataSpec",
     "Experiment",
+    "FailureSpec",
     "Reference",
     "SearchSpec",
+    "StopSpec",
+    "Tolerance",
     "differences",
     "experiment_from",
     "is_network_file",

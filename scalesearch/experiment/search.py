@@ -1,7 +1,7 @@
 """Which candidates are trained, how far, how often, and when it is enough."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from scalesearch.experiment.refusals import refuse
@@ -9,28 +9,112 @@ from scalesearch.experiment.refusals import refuse
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
 PLANNED = ("lattice", "cartesian")
+COHORT = 5
+"""Proposals made at once, unless the experiment says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSpec:
+    """When a search is enough, besides its candidates being trained; what is None never stops it.
+
+    ``epochs``: trained in all. ``device_hours``: of training, by all workers together.
+    ``hours``: since this driver began. ``accuracy``: mean over seeds, at the last epoch, of any
+    candidate. ``interval``: the widest of the 90% intervals of the optimum's shares is narrower
+    than this. ``noise``: true stops where the gain still to be expected is less than the noise.
+    """
+
+    epochs: int | None = None
+    device_hours: float | None = None
+    hours: float | None = None
+    accuracy: float | None = None
+    interval: float | None = None
+    noise: bool = False
+
+    def __post_init__(self) -> None:
+        refuse(
+            f"{name}: need a number above 0, got {value!r}"
+            for name in ("epochs", "device_hours", "hours", "accuracy", "interval")
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What a class of failures may cost.
+
+    ``retries``: how often a job is tried again before its candidate fails. ``candidates``: how
+    many candidates may fail so before the search stops, as something is wrong with all of them;
+    None is any number.
+    """
+
+    retries: int = 0
+    candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = [] if self.retries >= 0 else [f"retries: need at least 0, got {self.retries}"]
+        if self.candidates is not None and self.candidates < 0:
+            problems.append(f"candidates: need at least 0, got {self.candidates}")
+        refuse(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureSpec:
+    """What each class of failures may cost. Failures of the data, and bugs, stop a search at once.
+
+    ``timeout``: a job that takes longer than ``job_seconds``.
+    """
+
+    out_of_memory: Tolerance = field(default_factory=Tolerance)
+    diverged: Tolerance = field(default_factory=Tolerance)
+    worker_lost: Tolerance = field(default_factory=lambda: Tolerance(retries=3, candidates=3))
+    timeout: Tolerance = field(default_factory=lambda: Tolerance(retries=1))
+    job_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.job_seconds is not None and not 0 < self.job_seconds < math.inf:
+            refuse([f"job_seconds: need a number above 0, got {self.job_seconds!r}"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpec:
-    """Which candidates are trained, and how often.
+    """Which candidates are trained, and how far and how often.
 
     ``sampler``: ``lattice`` (all shares that are multiples of 1/``step``), ``cartesian`` (the
     classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with
     |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), or Optuna's ``tpe``, ``gp``,
-    ``sobol``, ``random``. ``step``: 4 for the lattice and 0.05 for the grid where it is None.
-    ``trials``: how many candidates a sampler proposes (15 where it is None); a grid stops there.
+    ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost. ``step``: 4 for the lattice
+    and 0.05 for the grid where it is None. ``trials``: how many candidates a sampler proposes (15
+    where it is None); a grid stops there. ``cohort``: proposals that are made at once, knowing of
+    each other and of all that ended before them.
+
     ``seeds``: runs of each candidate; ``together``: train them at the same time, which is faster
     where one network does not fill the device (a GPU). ``references``: points trained beside the
-    searched ones.
+    searched ones, always with all seeds and to the last epoch.
+
+    ``rungs``: epochs at which candidates are compared, of which the best 1/``eta`` go on; training
+    ends at the last, which may come before the recipe's end. None: after a ninth, a third and all
+    of the recipe's epochs. ``pruner``: who decides there: ``halving``, Optuna's ``median`` or
+    ``hyperband``, or ``none``. ``asynchronous``: decide as soon as a candidate is there, and not
+    when its whole cohort is; no worker waits, and the records depend on who came first.
+    ``race``: after ``race`` seeds, further ones go only to candidates that may still win; None
+    gives all seeds to all. ``stop``: when it is enough. ``failures``: what may go wrong.
     """
 
-    sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random"] = "lattice"
+    sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random", "nsga2"] = "lattice"
     step: float | None = None
     trials: int | None = None
+    cohort: int = COHORT
+    against: Literal["macs", "params", "activations"] | None = None
     seeds: int = 3
     together: bool = False
     references: tuple[Reference, ...] = REFERENCES
+    rungs: tuple[int, ...] | None = None
+    eta: int = 3
+    pruner: Literal["halving", "median", "hyperband", "none"] = "halving"
+    asynchronous: bool = False
+    race: int | None = 2
+    stop: StopSpec = field(default_factory=StopSpec)
+    failures: FailureSpec = field(default_factory=FailureSpec)
     alpha: tuple[float, float] = (1.0, 2.0)
     beta: tuple[float, float] = (1.0, 1.5)
     gamma: tuple[float, float] = (1.0, 1.5)
@@ -38,12 +122,29 @@ class SearchSpec:
 
     def __post_init__(self) -> None:
         whole = self.step is None or (self.step >= 1 and self.step % 1 == 0)
+        rungs = self.rungs or ()
+        pareto = self.sampler == "nsga2"
         checks = [
             ("step", self.step is None or 0 < self.step < math.inf, "a step above 0"),
             ("step", self.sampler != "lattice" or whole, "a whole number (of parts) for a lattice"),
             ("trials", self.trials is None or self.trials >= 1, "at least 1"),
+            ("cohort", self.cohort >= 1, "at least 1"),
             ("seeds", self.seeds >= 1, "at least 1"),
+            (
+                "rungs",
+                all(a < b for a, b in zip((0, *rungs), rungs, strict=False)),
+                "rising epochs",
+            ),
+            ("eta", self.eta >= 2, "at least 2"),
+            ("race", self.race is None or self.race >= 2, "at least 2 seeds, or null"),
             ("product_tolerance", self.product_tolerance > 0, "a tolerance above 0"),
+            ("against", (self.against is not None) == pareto, "a cost for nsga2, and null else"),
+            (
+                "pruner",
+                not pareto or self.pruner == "none",
+                "none for nsga2, as pruning knows one objective only",
+            ),
+            ("race", not pareto or self.race is None, "null for nsga2, which has no one winner"),
         ]
         checks += [
             (
@@ -63,3 +164,13 @@ class SearchSpec:
     def asks(self) -> int | None:
         """How many proposals a sampler makes; None for a grid, which knows its own size."""
         return None if self.sampler in PLANNED else self.trials or 15
+
+    def rungs_of(self, epochs: int) -> tuple[int, ...]:
+        """The epochs at which candidates are compared, of a recipe of ``epochs``; they are trained
+        to the last of these."""
+        if self.rungs is None:
+            early = {max(1, round(epochs / self.eta**power)) for power in (1, 2)}
+            rungs = (*sorted(early - {epochs}), epochs)
+        else:
+            rungs = tuple(rung for rung in self.rungs if rung <= epochs) or (epochs,)
+        return rungs[-1:] if self.pruner == "none" else rungs

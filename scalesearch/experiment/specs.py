@@ -67,3 +67,8 @@ class Experiment:
     def seeds(self) -> tuple[int, ...]:
         """The seeds every candidate is trained with; equal seeds pair candidates."""
         return tuple(self.seed + replicate for replicate in range(self.search.seeds))
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which candidates are compared; the last is where training ends."""
+        return self.search.rungs_of(self.recipe.epochs)

@@ -34,7 +34,7 @@ from scalesearch.report.run_folder import (
     recorded_table,
     write_json,
 )
-from scalesearch.search.driver import chosen_device
+from scalesearch.search.advance import chosen_device
 from scalesearch.training import Epoch, Job, train_together
 from scalesearch.training.answers import logits, trained, write_network
 from scalesearch.training.distributed import Processes, led, processes, shared

@@ -31,7 +31,7 @@ from scalesearch.report.run_folder import (
     write_json,
     written,
 )
-from scalesearch.search.driver import chosen_device
+from scalesearch.search.advance import chosen_device
 from scalesearch.search.folder import locked
 from scalesearch.training.distributed import led, processes
 

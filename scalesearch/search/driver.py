@@ -1,60 +1,47 @@
-"""The driver: asks for candidates, trains them, writes everything down, and can be killed.
+"""One search from its experiment to its records: folder, study, workers, and the engine between.
 
-It is the ledger's only writer. What an epoch measured is in its checkpoint before it is in the
-ledger, and a run starts where the ledger ends: whatever moment the driver dies at, the same
-command goes on from there and trains no epoch that is on record.
+It is the study's only driver. What an epoch measured is in its checkpoint before it is in the
+study, and a run starts where the study ends: whatever moment the driver dies at, the same command
+goes on from there and trains no epoch that is on record.
 """
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
-import torch
-from optuna.trial import FrozenTrial, TrialState
 
-from scalesearch.data import Dataset, load, require_policy
-from scalesearch.environment import commit, environment
-from scalesearch.errors import SearchError
-from scalesearch.experiment import DataSpec, Experiment
-from scalesearch.files import write_text
+from scalesearch.experiment import Experiment
 from scalesearch.nets import code_allowed
-from scalesearch.records import write_records
-from scalesearch.scaling import Shares
-from scalesearch.search import ledger
-from scalesearch.search.folder import claim, locked
-from scalesearch.search.plan import Cell, Planned, Space, plan, space
-from scalesearch.search.proposals import proposal
-from scalesearch.search.runs import Setting, runs
-from scalesearch.training import (
-    Epoch,
-    OutOfMemory,
-    TrainingDiverged,
-    fitting_micro_batch,
-)
+from scalesearch.records import read_records
+from scalesearch.search import study as ledger
+from scalesearch.search.advance import Survey, advance, fitting, survey
+from scalesearch.search.crew import Crew
+from scalesearch.search.engine import Engine
+from scalesearch.search.executors import opened
+from scalesearch.search.folder import Folder, claim, locked
+from scalesearch.search.interrupts import interruptible
+from scalesearch.search.news import followed, forgotten
+from scalesearch.search.notebook import Notebook
+from scalesearch.search.plan import Space, plan, space
+from scalesearch.search.progress import Progress
+from scalesearch.search.proposals import directions, read_proposals
+from scalesearch.search.pruners import OptunaPruner
+from scalesearch.search.requirements import require_equal_lengths, require_fit
+from scalesearch.search.schedule import Schedule
+from scalesearch.search.setting import Setting, rules
+from scalesearch.search.source import PRUNED_BY_OTHERS, Source
+from scalesearch.search.watch import progress_of
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a search is, after an epoch.
-
-    ``best``: effective shares and mean final accuracy of the best completed candidate so far.
-    ``seconds_left``: at the pace of the epochs trained by this process.
-    """
-
-    trial: int
-    seed: int
-    epoch: Epoch
-    epochs_done: int
-    epochs_total: int
-    failed: int
-    best: tuple[Shares, float] | None
-    seconds_left: float
+OnProgress = Callable[[Progress], None]
+OnData = Callable[[int, int], None]
+SECONDS_BETWEEN_NEWS = 0.25
 
 
 class MicroBatchWarning(UserWarning):
@@ -69,225 +56,193 @@ def search(
     experiment: Experiment,
     results: str | Path | None = None,
     *,
-    on_epoch: Callable[[Progress], None] | None = None,
-    on_data: Callable[[int, int], None] | None = None,
+    executor: str | Executor = "inline",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    devices: Sequence[str] | None = None,
+    memory: int | None = None,
+    storage: str | None = None,
+    replay: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    on_data: OnData | None = None,
     allow_code: bool = False,
 ) -> pd.DataFrame:
     """Train everything the experiment asks for and return its records.
 
     ``results``: the search's own folder, by default ``results/<name>``; where this experiment was
-    begun there, it goes on. ``on_epoch`` is called after every epoch, ``on_data`` with what is done
-    and what there is, while images are downloaded and decoded. ``allow_code``: run the code of a
-    baseline ``module:factory``, which is refused otherwise.
+    begun there, it goes on. ``executor``, ``workers``, ``scheduler``, ``devices``, ``memory``: who
+    trains (see ``executors.opened``). ``storage``: the URL of a database for the study, in place of
+    the folder's SQLite file. ``replay``: the folder of another search, whose proposals are made
+    again in place of the sampler's. ``on_progress`` is called after every event and at least once
+    a second, ``on_data`` with what is done and what there is, while images are downloaded and
+    decoded. ``allow_code``: run the code of a baseline ``module:factory``, which is refused
+    otherwise.
 
     Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
-    where the experiment cannot be run as it stands.
+    where the experiment cannot be run as it stands; SearchFailed, with everything on record, where
+    the images or a bug stopped it; KeyboardInterrupt after SIGINT or SIGTERM.
     """
-    with code_allowed(allow_code):
-        return _searched(experiment, results, on_epoch, on_data)
+    path = Path(results) if results is not None else Path("results") / experiment.name
+    require_equal_lengths(experiment)
+    with (
+        code_allowed(allow_code),
+        opened(
+            executor,
+            advance=advance,
+            workers=workers,
+            scheduler=scheduler,
+            devices=devices,
+            memory=memory,
+            logs=path / "logs",
+        ) as crew,
+    ):
+        # In this process somebody may be shown how the images come.
+        surveyed = (
+            survey(experiment, on_data) if executor == "inline" else crew.ask(survey, experiment)
+        )
+        return _searched(experiment, path, crew, surveyed, storage, replay, on_progress, allow_code)
 
 
 def _searched(
     experiment: Experiment,
-    results: str | Path | None,
-    on_epoch: Callable[[Progress], None] | None,
-    on_data: Callable[[int, int], None] | None,
+    path: Path,
+    crew: Crew,
+    surveyed: Survey,
+    storage: str | None,
+    replay: str | Path | None,
+    on_progress: OnProgress | None,
+    allow_code: bool,
 ) -> pd.DataFrame:
-    path = Path(results) if results is not None else Path("results") / experiment.name
-    device = chosen_device(experiment.device)
-    _require_equal_lengths(experiment)
-    resident = partial(_resident, experiment.data, device, on_data)
-    dataset = lru_cache(maxsize=None)(resident)
-    facts = _facts(experiment, dataset)
-    first = dataset(experiment.seed)
-    baseline = experiment.baseline.build(in_channels=first.channels, num_classes=first.num_classes)
-    _require_fit(experiment, first)
-    require_policy(experiment.recipe.augmentation.policy)
-    where = space(baseline, experiment.budget)
-    planned = plan(experiment.search, where)
-    folder = claim(path, experiment, {**environment(device), "data": facts})
-    with locked(path):
-        study = ledger.open_study(folder.study, experiment.name)
-        micro_batch = ledger.micro_batch(
-            study, partial(_fitting, experiment, where, planned, first, device)
-        )
+    source = source_of(experiment, surveyed.data, replay)
+    facts = {**surveyed.environment, "data": surveyed.data}
+    folder = claim(path, experiment, facts, storage)
+    with locked(path), _study(folder, experiment, source, storage) as study:
+        folder.halt.unlink(missing_ok=True)
+        forgotten(folder.news)
         setting = Setting(
-            experiment, folder, study, where, planned, dataset, device, commit(), micro_batch
+            experiment,
+            folder,
+            source.where.baseline,
+            surveyed.data,
+            surveyed.device,
+            _micro_batch(study, experiment, source, crew, surveyed.device, allow_code),
+            allow_code,
         )
-        _remove_leftovers(setting)
-        for progress in _followed(setting):
-            if on_epoch:
-                on_epoch(progress)
-        return _projected(setting)
-
-
-def chosen_device(name: str) -> str:
-    """``auto`` means CUDA where there is one, and the CPU elsewhere."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}") from error
-    if kind not in ("cpu", "cuda"):
-        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}")
-    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
-        raise SearchError(
-            f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
+        engine = Engine(
+            experiment,
+            source,
+            schedule_of(experiment),
+            study,
+            crew,
+            setting.job,
+            Notebook(folder),
+            setting.forget,
+            folder.halt.touch,
         )
-    return name
+        _run(engine, folder, on_progress)
+        return ledger.records(engine.in_order)
 
 
-def _resident(
-    spec: DataSpec, device: str, on_data: Callable[[int, int], None] | None, seed: int
-) -> Dataset:
-    """A seed's images, on the device for as long as the search goes on where they fit it."""
-    return load(spec, seed, device=device, progress=on_data).to(device)
+def source_of(
+    experiment: Experiment, data: dict[str, Any], replay: str | Path | None = None
+) -> Source:
+    """The candidates of an experiment on these images. Raises ArchitectureError or SearchError."""
+    require_fit(experiment, data)
+    known = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
+    where: Space = space(experiment.baseline.build(**known), experiment.budget)
+    planned = plan(experiment.search, where)
+    return Source(experiment, where, planned, read_proposals(replay) if replay else ())
 
 
-def _fitting(
+def schedule_of(experiment: Experiment) -> Schedule:
+    """An empty schedule by the experiment's rules."""
+    name = experiment.search.pruner
+    other = name in PRUNED_BY_OTHERS
+    pruner = OptunaPruner(name, experiment.rungs, experiment.search.eta) if other else None
+    return Schedule(rules(experiment), pruner)
+
+
+@contextmanager
+def _study(
+    folder: Folder, experiment: Experiment, source: Source, storage: str | None
+) -> Iterator[optuna.Study]:
+    """The search's study, for this driver alone; made again from the records where it is gone."""
+    kept = storage or folder.study
+    study = ledger.open_study(kept, experiment.name, directions(experiment.search))
+    yield study
+
+
+def _micro_batch(
+    study: optuna.Study,
     experiment: Experiment,
-    where: Space,
-    planned: Sequence[Planned],
-    data: Dataset,
+    source: Source,
+    crew: Crew,
     device: str,
+    allow_code: bool,
 ) -> int | None:
+    """The study's one micro-batch: what is on record, else what is found now and written down."""
+    if "micro_batch" in study.user_attrs:
+        size: int | None = study.user_attrs["micro_batch"]
+        return size
     # Of a nominal budget the candidates are a mesh, between whose points cells may lie.
-    candidates = [*where.candidates, *(cell.candidate for cell in planned)]
-    networks = [where.baseline, *(candidate.architecture for candidate in candidates)]
-    together = experiment.search.seeds if experiment.search.together else 1
-    recipe = experiment.recipe
-    found = fitting_micro_batch(networks, recipe, data, device=device, together=together)
-    if found != recipe.micro_batch:
+    candidates = [*source.where.candidates, *(item.candidate for item in source.planned)]
+    networks = [source.where.baseline, *(candidate.architecture for candidate in candidates)]
+    found = crew.ask(fitting, experiment, networks, device, allow_code)
+    study.set_user_attr("micro_batch", found)
+    if found != experiment.recipe.micro_batch:
         warnings.warn(
-            f"the largest network does not fit {device} with {recipe.batch_size} images in a pass: "
-            f"all are trained with micro-batches of {found}, which is what batch norm sees "
-            "(column micro_batch of the records)",
+            f"the largest network does not fit {device} with {experiment.recipe.batch_size} images "
+            f"in a pass: all are trained with micro-batches of {found}, which is what batch norm "
+            "sees (column micro_batch of the records)",
             MicroBatchWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     return found
 
 
-def _require_equal_lengths(experiment: Experiment) -> None:
-    if experiment.recipe.patience is not None:
-        raise SearchError(
-            "recipe.patience: need null in a search, which compares networks after equally many "
-            f"epochs, got {experiment.recipe.patience}; early stopping is for `scalesearch train`"
+def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
+    """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
+    began, done = time.monotonic(), 0
+    notebook = Notebook(folder)
+    due = 0.0
+
+    def tell(*, finished: bool = False) -> None:
+        nonlocal due
+        if not finished and time.monotonic() < due:
+            return
+        seconds, now = time.monotonic() - began, time.time()
+        told = progress_of(engine, finished=finished, at=now, seconds=seconds, done=done)
+        running = followed(told.running, folder.news, now)
+        pace = sum(job.images_per_second or 0.0 for job in running)
+        told = replace(told, running=running, images_per_second=pace)
+        notebook.progress(told, always=finished)
+        if on_progress:
+            on_progress(told)
+        due = time.monotonic() + SECONDS_BETWEEN_NEWS
+
+    failed = 0
+    with interruptible(engine.halt) as interrupted:
+        try:
+            for step, _ in enumerate(engine.run()):
+                if step == 0:
+                    done = engine.resumed
+                failed = _warn(engine, failed)
+                tell()
+        finally:
+            tell(finished=True)
+            folder.halt.unlink(missing_ok=True)
+        if interrupted():
+            raise KeyboardInterrupt
+
+
+def _warn(engine: Engine, told: int) -> int:
+    """Say which candidates could not be trained."""
+    failed = [entry for entry in engine.ended if entry.state == "failed"]
+    for entry in failed[told:]:
+        role = entry.facts["role"]
+        warnings.warn(
+            f"{role}: {entry.kind}: {entry.reason}; the search goes on",
+            FailureWarning,
+            stacklevel=4,
         )
-
-
-def _require_fit(experiment: Experiment, data: Dataset) -> None:
-    asked = experiment.baseline
-    for key, wanted, given in (
-        ("in_channels", asked.in_channels, data.channels),
-        ("num_classes", asked.num_classes, data.num_classes),
-    ):
-        if wanted not in (None, given):
-            raise SearchError(
-                f"baseline.{key}: the data have {given}, got {wanted}; leave it out, and it "
-                "follows the data"
-            )
-
-
-def _remove_leftovers(setting: Setting) -> None:
-    """Remove checkpoints that nothing will go on from."""
-    running = {
-        trial.user_attrs["candidate"]["candidate"]
-        for trial in ledger.trials(setting.study)
-        if trial.state == TrialState.RUNNING
-    }
-    for path in (setting.folder.path / "checkpoints").iterdir():
-        if path.name.partition("-")[0] not in running:
-            path.unlink()
-
-
-def _facts(experiment: Experiment, dataset: Callable[[int], Dataset]) -> dict[str, Any]:
-    """What the images are, for the record: each seed draws its own split of them."""
-    first = dataset(experiment.seed)
-    return {
-        "source": experiment.data.source,
-        "train": len(first.train),
-        "validation": len(first.validation),
-        "pixels": first.pixels,
-        "channels": first.channels,
-        "classes": list(first.class_names),
-        "fingerprints": {str(seed): dataset(seed).fingerprint for seed in experiment.seeds},
-    }
-
-
-def _followed(setting: Setting) -> Iterator[Progress]:
-    """Advance the search and tell how far it is."""
-    began, before = time.monotonic(), len(ledger.records(setting.study))
-    done = before
-    for done, (trial, seed, epoch) in enumerate(_advance(setting), start=before + 1):
-        pace = (time.monotonic() - began) / (done - before)
-        states = [other.state for other in ledger.trials(setting.study)]
-        yield Progress(
-            trial=trial.number,
-            seed=seed,
-            epoch=epoch,
-            epochs_done=done,
-            epochs_total=setting.epochs,
-            failed=states.count(TrialState.FAIL),
-            best=max(ledger.history(setting.study), key=lambda told: told[1], default=None),
-            seconds_left=pace * (setting.epochs - done),
-        )
-
-
-def _advance(setting: Setting) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
-    """Bring the search to its end: what a dead driver left, then the plan, then proposals."""
-    study = setting.study
-    for trial in ledger.trials(study):
-        if trial.state == TrialState.RUNNING:
-            yield from _trained(setting, trial)
-    done = {name for trial in ledger.trials(study) for name in ledger.cells_of(trial)}
-    for planned in setting.planned:
-        if planned.cells[0].name not in done:
-            yield from _trained(setting, ledger.enter(study, planned))
-    for number in range(setting.experiment.search.asks or 0):
-        if f"proposal {number}" not in done:
-            proposed = _proposed(setting, number)
-            if proposed is None:
-                return  # every candidate is trained
-            yield from _trained(setting, ledger.enter(study, proposed))
-
-
-def _proposed(setting: Setting, number: int) -> Planned | None:
-    """The sampler's proposal as the nearest candidate that is not yet trained."""
-    experiment, study = setting.experiment, setting.study
-    past = ledger.history(study)
-    shares = proposal(experiment.search.sampler, experiment.seed, number, past)
-    asked = shares.coefficients(experiment.budget.factor)
-    seen = {trial.user_attrs["candidate"]["candidate"] for trial in ledger.trials(study)}
-    candidate = setting.where.candidate(asked, without=seen)
-    if candidate is None:
-        return None
-    return Planned(candidate, (Cell(f"proposal {number}", "searched", asked),))
-
-
-def _trained(setting: Setting, trial: FrozenTrial) -> Iterator[tuple[FrozenTrial, int, Epoch]]:
-    """Train every seed of a trial to the end and complete it."""
-    seeds, name = setting.experiment.seeds, trial.user_attrs["candidate"]["candidate"]
-    try:
-        for seed, epoch in runs(setting, trial):
-            yield trial, seed, epoch
-    except (TrainingDiverged, OutOfMemory) as error:
-        kind = "diverged" if isinstance(error, TrainingDiverged) else "out_of_memory"
-        ledger.fail(setting.study, trial, f"{kind}: {error}")
-        role = trial.user_attrs["candidate"]["role"]
-        warnings.warn(f"{role}: {error}; the search goes on", FailureWarning, stacklevel=2)
-    else:
-        ledger.close(setting.study, trial.number, seeds)
-    _projected(setting)
-    for seed in seeds:
-        setting.folder.checkpoint(name, seed).unlink(missing_ok=True)
-
-
-def _projected(setting: Setting) -> pd.DataFrame:
-    """The records so far, written beside the study."""
-    records = ledger.records(setting.study)
-    write_records(setting.folder.records, records)
-    if failed := ledger.failures(setting.study):
-        write_text(setting.folder.failures, json.dumps(failed, indent=2) + "\n")
-    return records
+    return len(failed)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from scalesearch.environment import read_environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import (
@@ -17,6 +20,9 @@ from scalesearch.experiment import (
     write_experiment,
 )
 from scalesearch.files import write_text
+
+FREE = ("search.stop.", "search.failures.")
+"""What of an experiment may change while it is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +51,56 @@ class Folder:
     def failures(self) -> Path:
         return self.path / "failures.json"
 
-    def checkpoint(self, candidate: str, seed: int) -> Path:
-        """Where a run keeps its state between epochs."""
-        return self.path / "checkpoints" / f"{candidate}-{seed}.pt"
+    @property
+    def proposals(self) -> Path:
+        return self.path / "proposals.csv"
+
+    @property
+    def storage(self) -> Path:
+        """Says in which database the study is, where it is not in the folder."""
+        return self.path / "storage"
+
+    @property
+    def jobs(self) -> Path:
+        return self.path / "jobs.csv"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where runs keep their states between epochs."""
+        return self.path / "checkpoints"
+
+    @property
+    def news(self) -> Path:
+        """Where workers tell how far they are."""
+        return self.path / "news"
+
+    @property
+    def halt(self) -> Path:
+        """Where this file exists, jobs end after their present epoch."""
+        return self.path / "halt"
 
 
-def claim(path: Path, experiment: Experiment, facts: dict[str, Any]) -> Folder:
+def claim(
+    path: Path, experiment: Experiment, facts: dict[str, Any], storage: str | None = None
+) -> Folder:
     """Make the folder the experiment's, or find that it is.
 
-    ``facts``: environment and data, written down when the folder is made. Raises SearchError, and
-    writes nothing, where the folder holds another experiment, other files, records without their
-    study, or was begun on other images or another kind of device.
+    ``facts``: environment and data, written down when the folder is made. ``storage``: the URL of
+    the database that has the study, if it is not in the folder. Raises SearchError, and writes
+    nothing, where the folder holds another experiment, other files, has its study elsewhere, or
+    was begun on other images or another kind of device. When to stop and what may fail is no part
+    of what is searched, and may change.
     """
     folder = Folder(path)
     if strange := set("?%") & set(str(path)):
         raise SearchError(f"{path}: need a path without {' and '.join(sorted(strange))}; rename it")
     try:
         if folder.experiment.exists():
-            _require_same(folder, experiment, facts)
+            _require_same(folder, experiment, facts, storage)
         elif path.is_file() or (path.is_dir() and any(map(_foreign, path.iterdir()))):
             raise SearchError(
                 f"{path}: need an empty folder or one of this experiment, got other files; "
@@ -71,7 +109,9 @@ def claim(path: Path, experiment: Experiment, facts: dict[str, Any]) -> Folder:
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         if not folder.environment.exists():
             write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
-        if not folder.experiment.exists():
+        if storage is not None:
+            write_text(folder.storage, without_password(storage) + "\n")
+        if not folder.experiment.exists() or read_experiment(folder.experiment) != experiment:
             write_experiment(folder.experiment, experiment)
     except OSError as error:
         raise SearchError(f"{path}: cannot be written: {error.strerror}; choose another") from error
@@ -80,21 +120,36 @@ def claim(path: Path, experiment: Experiment, facts: dict[str, Any]) -> Folder:
 
 def _foreign(entry: Path) -> bool:
     """Whether a file is none that an interrupted ``claim`` leaves behind."""
-    ours = {"lock", "checkpoints", "environment.json"}
+    ours = {"lock", "checkpoints", "environment.json", "storage", "logs"}
     return entry.name not in ours and not entry.name.endswith(".partial")
 
 
-def _require_same(folder: Folder, experiment: Experiment, facts: dict[str, Any]) -> None:
+def without_password(url: str) -> str:
+    """The URL of a database, fit to be written down."""
+    try:
+        return make_url(url).set(password=None).render_as_string()
+    except ArgumentError as error:
+        raise SearchError(
+            f"storage: need the URL of a database, such as postgresql+psycopg://host/name, got "
+            f"one that cannot be read: {error}"
+        ) from error
+
+
+def _require_same(
+    folder: Folder, experiment: Experiment, facts: dict[str, Any], storage: str | None
+) -> None:
     path = folder.path
-    if unlike := differences(experiment, read_experiment(folder.experiment)):
+    found = differences(experiment, read_experiment(folder.experiment))
+    if unlike := [line for line in found if not line.startswith(FREE)]:
         raise SearchError(
             f"{path}: holds another experiment; choose another --results, or remove it.\n"
             + "\n".join(f"  {line}" for line in unlike)
         )
-    if folder.records.exists() and not folder.study.exists():
+    kept = folder.storage.read_text(encoding="utf-8").strip() if folder.storage.exists() else None
+    if kept != (None if storage is None else without_password(storage)):
         raise SearchError(
-            f"{path}: holds records without their study.db, and a new search would write over "
-            "them; choose another --results"
+            f"{path}: has its study in {kept or folder.study.name}, and would begin another one; "
+            + (f"say --storage {kept}" if kept else "leave --storage out")
         )
     if not folder.environment.exists():
         return

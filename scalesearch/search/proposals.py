@@ -2,33 +2,46 @@
 
 Samplers search the unit square, which maps one to one onto the simplex of shares; equal areas
 stay equal. Each proposal comes from a sampler made afresh and seeded by (seed, number of the
-proposal), over the history so far: a search that was stopped proposes what it would have proposed.
+proposal), over what is known so far: a search that was stopped proposes what it would have.
 """
 
 import hashlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
 
 import optuna
+import pandas as pd
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
+    NSGAIISampler,
     QMCSampler,
     RandomSampler,
     TPESampler,
 )
+from optuna.trial import TrialState
 
+from scalesearch.errors import SearchError
+from scalesearch.experiment import SearchSpec
 from scalesearch.scaling import Shares
 
 STARTUP = 8
 """Trials, the references among them, before a model takes over from chance."""
+LEARNING = ("tpe", "gp", "nsga2")
+"""Samplers that learn from what came before."""
+GENERATION = "NSGAIISampler:generation"
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed, n_startup_trials=STARTUP),
-    "gp": lambda seed: GPSampler(seed=seed, n_startup_trials=STARTUP),
-    "sobol": lambda seed: QMCSampler(seed=seed, scramble=True),
-    "random": lambda seed: RandomSampler(seed=seed),
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+    "tpe": lambda seed, _: TPESampler(seed=seed, n_startup_trials=STARTUP),
+    "gp": lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP),
+    "sobol": lambda seed, _: QMCSampler(seed=seed, scramble=True),
+    "random": lambda seed, _: RandomSampler(seed=seed),
+    "nsga2": lambda seed, cohort: NSGAIISampler(seed=seed, population_size=max(cohort, 2)),
 }
 SQUARE: dict[str, optuna.distributions.BaseDistribution] = {
     "u": optuna.distributions.FloatDistribution(0.0, 1.0),
@@ -36,24 +49,70 @@ SQUARE: dict[str, optuna.distributions.BaseDistribution] = {
 }
 
 
-def proposal(
-    sampler: str, seed: int, number: int, history: Sequence[tuple[Shares, float]]
-) -> Shares:
-    """The shares to try as proposal ``number`` (from 0), after these shares gave these values."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A candidate that a sampler knows of. ``values``: accuracy, and cost where there are two
+    objectives; None while it is being trained."""
+
+    candidate: str
+    shares: Shares
+    values: tuple[float, ...] | None
+
+
+def proposal(spec: SearchSpec, seed: int, number: int, known: Sequence[Known]) -> Shares:
+    """The shares to try as proposal ``number`` (from 0), after what is known."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A Sobol sequence is one sequence, of one seed, read on to its current place; it learns
-        # its space from a trial, and nothing else from the history.
-        sobol = sampler == "sobol"
-        own_seed = _mixed(seed, 0 if sobol else number)
-        study = optuna.create_study(direction="maximize", sampler=SAMPLERS[sampler](own_seed))
-        told = [(Shares(0.0, 0.5, 0.5), 0.0)] if sobol else history
-        study.add_trials([_told(shares, value) for shares, value in told])
-        draws = number + 1 if sobol else 1
-        for _ in range(draws):
-            point = study.ask(SQUARE).params
+        if spec.sampler == "sobol":
+            return _sequence(seed).at(number)
+        sampler = SAMPLERS[spec.sampler](_mixed(seed, number), spec.cohort)
+        study = optuna.create_study(directions=directions(spec), sampler=sampler)
+        if spec.sampler in LEARNING:
+            told = [_told(one, place // max(spec.cohort, 2)) for place, one in enumerate(known)]
+            study.add_trials(told)
+        point = study.ask(SQUARE).params
     return from_square(point["u"], point["v"])
+
+
+def read_proposals(folder: str | Path) -> tuple[Shares, ...]:
+    """The shares that another search's sampler proposed, in order, from its ``proposals.csv``.
+
+    Raises SearchError where the folder holds no such table.
+    """
+    path = Path(folder) / "proposals.csv"
+    try:
+        told = pd.read_csv(path).sort_values("number")
+        rows = told[["depth_share", "width_share", "resolution_share"]].to_numpy(dtype=float)
+    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+        raise SearchError(f"{path}: need the log of a search's proposals: {error}") from error
+    return tuple(Shares(*map(float, row)) for row in rows)
+
+
+def directions(spec: SearchSpec) -> list[Literal["maximize", "minimize"]]:
+    """Of a study's objectives: accuracy, and where it is asked for a cost."""
+    return ["maximize", "minimize"] if spec.against else ["maximize"]
+
+
+class _Sequence:
+    """A Sobol sequence of one seed, which is read on from where it was read last."""
+
+    def __init__(self, seed: int) -> None:
+        self.study = optuna.create_study(sampler=SAMPLERS["sobol"](_mixed(seed, 0), 0))
+        # It learns its space from a trial, and nothing else from any.
+        self.study.add_trial(_told(Known("", Shares(0.0, 0.5, 0.5), (0.0,)), 0))
+        self.drawn: list[Shares] = []
+
+    def at(self, number: int) -> Shares:
+        while len(self.drawn) <= number:
+            point = self.study.ask(SQUARE).params
+            self.drawn.append(from_square(point["u"], point["v"]))
+        return self.drawn[number]
+
+
+@lru_cache(maxsize=4)
+def _sequence(seed: int) -> _Sequence:
+    return _Sequence(seed)
 
 
 def from_square(u: float, v: float) -> Shares:
@@ -69,9 +128,15 @@ def to_square(shares: Shares) -> tuple[float, float]:
     return rest**2, width / (width + resolution) if rest > 0 else 0.5
 
 
-def _told(shares: Shares, value: float) -> optuna.trial.FrozenTrial:
-    u, v = to_square(shares)
-    return optuna.trial.create_trial(params={"u": u, "v": v}, distributions=SQUARE, value=value)
+def _told(known: Known, generation: int) -> optuna.trial.FrozenTrial:
+    u, v = to_square(known.shares)
+    return optuna.trial.create_trial(
+        state=TrialState.RUNNING if known.values is None else TrialState.COMPLETE,
+        params={"u": u, "v": v},
+        distributions=SQUARE,
+        values=known.values,
+        system_attrs={GENERATION: generation},
+    )
 
 
 def _mixed(seed: int, number: int) -> int:

@@ -1,0 +1,63 @@
+"""When a search is enough before all of its candidates are trained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scalesearch.errors import SearchError
+from scalesearch.experiment import Experiment
+from scalesearch.search.study import Entry, records
+
+
+class Enough:
+    """What was spent and found so far, against ``search.stop``.
+
+    ``reason``: why the search is to stop, empty as long as it is not. ``epochs`` and ``seconds``:
+    trained by all workers together, also before this driver began.
+    """
+
+    def __init__(self, experiment: Experiment, now: float) -> None:
+        self.spec = experiment.search.stop
+        self.factor = experiment.budget.factor
+        self.began = now
+        self.epochs = 0
+        self.seconds = 0.0
+        self.reason = ""
+
+    def count(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """These epochs are on record."""
+        for row in rows:
+            self.epochs += 1
+            self.seconds += row["seconds"]
+
+    def stop(self, reason: str) -> None:
+        """The search is to stop; the first reason stays."""
+        self.reason = self.reason or reason
+
+    def check(self, now: float) -> None:
+        """Compare what was spent with what may be."""
+        spec, hours = self.spec, self.seconds / 3600
+        if spec.epochs is not None and self.epochs >= spec.epochs:
+            self.stop(f"{self.epochs} epochs are trained (search.stop.epochs)")
+        if spec.device_hours is not None and hours >= spec.device_hours:
+            self.stop(f"{hours:.2f} device-hours are spent (search.stop.device_hours)")
+        if spec.hours is not None and (now - self.began) / 3600 >= spec.hours:
+            self.stop(f"{spec.hours:g} hours are over (search.stop.hours)")
+
+    def look(self, entries: Sequence[Entry], last: int) -> None:
+        """See whether the candidates that have ended are enough."""
+        spec = self.spec
+        ended = [entry for entry in entries if entry.state == "complete"]
+        best = max((entry.reported.get(last, 0.0) for entry in ended), default=0.0)
+        if spec.accuracy is not None and best >= spec.accuracy:
+            self.stop(f"an accuracy of {best:.4f} is reached (search.stop.accuracy)")
+        if spec.interval is not None or spec.noise:
+            from scalesearch.analysis.settled import settled
+
+            try:
+                found = settled(
+                    records(entries), self.factor, width=spec.interval, gain=spec.noise or None
+                )
+            except SearchError:
+                return  # too little yet to say anything
+            if found.settled:
+                self.stop(f"the answer is settled: {found.reason}")

@@ -1,0 +1,159 @@
+"""Who carries out jobs: this process, workers on this machine, a cluster, any executor."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+
+from scalesearch.errors import SearchError
+from scalesearch.search.crew import Crew, FuturesCrew
+from scalesearch.search.executors.inline import InlineCrew
+from scalesearch.search.executors.local import LocalExecutor
+from scalesearch.search.executors.worker import Place
+from scalesearch.search.jobs import Job, Outcome
+
+__all__ = ["EXECUTORS", "opened"]
+
+EXECUTORS = ("inline", "local", "dask")
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Say how many threads libraries have; how many torch takes is in the recipe."""
+
+
+@contextmanager
+def opened(
+    executor: str | Executor,
+    *,
+    advance: Callable[[Job], Outcome],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    devices: Sequence[str] | None = None,
+    memory: int | None = None,
+    logs: Path,
+) -> Iterator[Crew]:
+    """The crew of a search; what it still does at the end is ended.
+
+    ``executor``: ``inline``, ``local``, ``dask``, or any ``concurrent.futures.Executor``, which is
+    left open. ``workers``: jobs at a time; on a cluster and with an executor of one's own, at most.
+    ``devices``: where local workers compute, one after another; on a cluster, whether with GPUs.
+    ``memory``: bytes that a local worker may allocate. ``logs``: the folder for what they print.
+
+    Raises SearchError where these do not go together, or nobody is there.
+    """
+    if workers is not None and workers < 1:
+        raise SearchError(f"workers: need at least 1, got {workers}")
+    _require(executor, workers=workers, scheduler=scheduler, devices=devices, memory=memory)
+    crew = _crew(executor, advance, workers, scheduler, devices or (), memory, logs)
+    try:
+        yield crew
+    finally:
+        crew.close(at_once=True)
+
+
+def _crew(
+    executor: str | Executor,
+    advance: Callable[[Job], Outcome],
+    workers: int | None,
+    scheduler: str | None,
+    devices: Sequence[str],
+    memory: int | None,
+    logs: Path,
+) -> Crew:
+    if executor == "inline":
+        return InlineCrew(advance)
+    if executor == "local":
+        logs.mkdir(parents=True, exist_ok=True)
+        places = _places(workers or len(devices) or 1, devices, memory, logs)
+        return FuturesCrew(LocalExecutor(places), len(places), advance, owned=True)
+    if executor == "dask":
+        from scalesearch.search.executors.cluster import Cluster  # an extra
+
+        assert scheduler is not None
+        cluster = Cluster(scheduler, gpus=any(map(_on_cuda, devices)))
+        return FuturesCrew(
+            cluster, lambda: min(cluster.slots, workers or cluster.slots), advance, owned=True
+        )
+    assert isinstance(executor, Executor)
+    return FuturesCrew(executor, workers or _own_workers(executor), advance)
+
+
+def _require(
+    executor: str | Executor,
+    *,
+    workers: int | None,
+    scheduler: str | None,
+    devices: Sequence[str] | None,
+    memory: int | None,
+) -> None:
+    if isinstance(executor, str) and executor not in EXECUTORS:
+        raise SearchError(f"executor: need one of {', '.join(EXECUTORS)}, got {executor!r}")
+    name = executor if isinstance(executor, str) else type(executor).__name__
+    if executor == "dask" and scheduler is None:
+        raise SearchError(
+            "scheduler: dask needs its address, such as tcp://host:8786, got none; "
+            "`dask scheduler` starts one and says it"
+        )
+    if executor != "dask" and scheduler is not None:
+        raise SearchError(f"scheduler: only dask has one, got {scheduler} with executor {name}")
+    if executor != "local" and memory is not None:
+        raise SearchError(
+            f"memory: only local workers are limited here, got {memory} with executor {name}"
+            + ("; start the workers with --memory-limit" if executor == "dask" else "")
+        )
+    if executor == "inline" and workers not in (None, 1):
+        raise SearchError(
+            f"workers: inline is this process alone, got {workers}; take executor local"
+        )
+    if executor in ("inline", "local") and devices and len(devices) > (workers or len(devices)):
+        raise SearchError(
+            f"devices: need at most one for each of {workers} workers, got {', '.join(devices)}"
+        )
+    if executor == "inline" and devices and len(devices) > 1:
+        raise SearchError(
+            f"devices: inline computes on one, got {', '.join(devices)}; take executor local"
+        )
+
+
+def _own_workers(executor: Executor) -> int:
+    known = getattr(executor, "_max_workers", None)  # of the standard library's, and of many others
+    if not isinstance(known, int):
+        raise SearchError(
+            f"workers: {type(executor).__name__} does not tell how many it has, got none; say it"
+        )
+    return known
+
+
+def _places(
+    workers: int, devices: Sequence[str], memory: int | None, logs: Path
+) -> tuple[Place, ...]:
+    threads = {name: os.environ.get(name, "1") for name in THREADS}
+    return tuple(
+        Place(
+            name=f"worker-{number}",
+            log=logs / f"worker-{number}.log",
+            environment=threads | (_pinned(devices[number % len(devices)]) if devices else {}),
+            memory=memory,
+        )
+        for number in range(workers)
+    )
+
+
+def _on_cuda(device: str) -> bool:
+    return device.partition(":")[0] == "cuda"
+
+
+def _pinned(device: str) -> dict[str, str]:
+    """The one device that a worker sees; inside, it is ``cuda`` whatever its number."""
+    if not _on_cuda(device):
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    _, _, number = device.partition(":")
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if seen is None:
+        return {"CUDA_VISIBLE_DEVICES": number or "0"}
+    names = [name.strip() for name in seen.split(",") if name.strip()]
+    if int(number or 0) >= len(names):
+        raise SearchError(
+            f"devices: {device} has to be among CUDA_VISIBLE_DEVICES, got {seen or 'none there'}"
+        )
+    return {"CUDA_VISIBLE_DEVICES": names[int(number or 0)]}

@@ -1,0 +1,213 @@
+"""Workers on many machines, through Dask: ``pip install 'scalesearch[cluster]'``.
+
+A scheduler and its workers are started with Dask's own commands. A worker takes one job at a time
+(``--nthreads 1``); one with a GPU says so, and sees one only::
+
+    DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 dask scheduler
+    dask worker tcp://host:8786 --nthreads 1
+    CUDA_VISIBLE_DEVICES=0 dask worker tcp://host:8786 --nthreads 1 --resources GPU=1
+    scalesearch search experiment.yaml --executor dask --scheduler tcp://host:8786
+
+Results, checkpoints and images have to lie on a file system that driver and workers share, under
+the same path. Workers may come and go while a search runs; a job whose worker goes is told as lost.
+
+On Slurm, ``slurm_script`` gives the script of one worker, as often to be submitted as there shall
+be workers (``sbatch --array=1-8 worker.sh``); or dask-jobqueue keeps scheduler and workers itself::
+
+    cluster = SLURMCluster(cores=1, processes=1, memory="16GB", walltime="04:00:00",
+                           scheduler_options={"allowed_failures": 0})
+    cluster.adapt(maximum_jobs=8)
+    search(experiment, executor="dask", scheduler=cluster.scheduler_address)
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from typing import Any
+
+from scalesearch.errors import SearchError
+
+RESOURCE = "GPU"
+"""What workers with a GPU offer: ``dask worker --resources GPU=1``."""
+
+CONNECTING = 20.0
+"""Seconds to wait for a scheduler."""
+
+LOOKING = 2.0
+"""Seconds between two looks at who is there."""
+
+
+class Cluster(Executor):
+    """The workers of a Dask scheduler.
+
+    ``slots``: jobs that they can work at together; none before the first worker is there.
+    """
+
+    def __init__(self, scheduler: str, *, gpus: bool = False) -> None:
+        self._scheduler = scheduler
+        self._gpus = gpus
+        self._client = _connected(scheduler)
+        try:
+            _forbid_silent_retries(self._client, scheduler)
+            self._slots, self._looked = self._offered(), time.monotonic()
+            if gpus and not self._slots and self._client.nthreads():
+                raise SearchError(
+                    f"scheduler: need workers that offer a {RESOURCE}, got none at {scheduler}; "
+                    f"start them with `dask worker {scheduler} --nthreads 1 --resources "
+                    f"{RESOURCE}=1`"
+                )
+        except BaseException:
+            self._client.close()
+            raise
+        self._executor = self._client.get_executor(
+            pure=False, retries=0, **({"resources": {RESOURCE: 1}} if gpus else {})
+        )
+        self._keys: dict[Future[Any], str] = {}
+
+    @property
+    def slots(self) -> int:
+        if time.monotonic() - self._looked > LOOKING:
+            self._slots, self._looked = self._offered(), time.monotonic()
+        return self._slots
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self._require_connection()
+        key = f"scalesearch-{uuid.uuid4().hex}"
+        future: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
+        self._keys[future] = key
+        future.add_done_callback(lambda done: self._keys.pop(done, None))
+        return future
+
+    def kill(self, future: Future[Any]) -> None:
+        """Cancel a task; a worker that is at this one alone is started anew.
+
+        That takes Dask some seconds, for which nobody waits. A worker with several threads, or
+        without the nanny that Dask gives it, works to the end of the task, whose result is lost.
+        """
+        key = self._keys.get(future)
+        with suppress(Exception):  # a scheduler that is gone has forgotten its tasks
+            workers = [name for name, keys in self._client.processing().items() if key in keys]
+            threads = self._client.nthreads(workers) if workers else {}
+            alone = [worker for worker in workers if threads.get(worker) == 1]
+            if alone:
+                threading.Thread(target=self._restart, args=(alone,), daemon=True).start()
+        future.cancel()
+
+    def _restart(self, workers: list[str]) -> None:
+        with suppress(Exception):  # without a nanny it cannot be; the client may be closed by now
+            self._client.restart_workers(workers, raise_for_error=False)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._executor.shutdown(wait=wait)
+        self._client.close()
+
+    def _offered(self) -> int:
+        self._require_connection()
+        resource = RESOURCE if self._gpus else None
+
+        # Defined here to be sent by value: the scheduler need not have this package.
+        def offered(dask_scheduler: Any) -> int:
+            workers = dask_scheduler.workers.values()
+            if resource is None:
+                return sum(worker.nthreads for worker in workers)
+            return int(sum(worker.resources.get(resource, 0) for worker in workers))
+
+        try:
+            return int(self._client.run_on_scheduler(offered))
+        except Exception as error:
+            raise self._gone() from error
+
+    def _require_connection(self) -> None:
+        if self._client.status not in ("running", "connecting"):
+            raise self._gone()
+
+    def _gone(self) -> SearchError:
+        return SearchError(
+            f"scheduler: {self._scheduler} has to stay while the search runs, got no answer; start "
+            "it and its workers, and the same command goes on from what is on record"
+        )
+
+
+def _connected(scheduler: str) -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise SearchError(
+            "executor: dask needs Dask's packages, got none; pip install 'scalesearch[cluster]'"
+        ) from error
+    try:
+        client: Any = distributed.Client  # which has no types
+        return client(scheduler, timeout=CONNECTING, set_as_default=False, name="scalesearch")
+    except (OSError, ValueError) as error:
+        raise SearchError(
+            f"scheduler: need the address of a Dask scheduler that runs, got {scheduler} "
+            f"({error}); `dask scheduler` starts one and says its address"
+        ) from error
+
+
+def _forbid_silent_retries(client: Any, scheduler: str) -> None:
+    """Dask gives a job whose worker died to another one, three times, and tells nobody.
+
+    Whether a job is tried again is the engine's to decide, and to write down.
+    """
+
+    def forbid(dask_scheduler: Any) -> int:
+        dask_scheduler.allowed_failures = 0
+        return int(dask_scheduler.allowed_failures)
+
+    try:
+        client.run_on_scheduler(forbid)
+    except Exception as error:
+        raise SearchError(
+            f"scheduler: {scheduler} has to allow no silent retries, and refused to be told "
+            f"({error}); start it with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0"
+        ) from error
+
+
+def slurm_script(
+    scheduler: str,
+    *,
+    memory: str = "16GB",
+    walltime: str = "04:00:00",
+    cpus: int = 1,
+    gpus: int = 0,
+    queue: str | None = None,
+    account: str | None = None,
+    prologue: Sequence[str] = (),
+    directives: Sequence[str] = (),
+) -> str:
+    """The batch script of one worker, as dask-jobqueue writes it; ``sbatch`` takes it.
+
+    ``cpus``: of the worker, for decoding and for a recipe of several threads; it takes one job at a
+    time whatever they are. ``gpus``: 0 or 1. ``prologue``: shell lines before the worker starts.
+    ``directives``: further options of Slurm. A worker leaves when the scheduler is gone for a minute.
+    """
+    try:
+        from dask_jobqueue import slurm
+    except ImportError as error:
+        raise SearchError(
+            "executor: dask needs Dask's packages, got none; pip install 'scalesearch[cluster]'"
+        ) from error
+    if gpus not in (0, 1):
+        raise SearchError(f"gpus: a worker uses 0 or 1, got {gpus}; submit more workers instead")
+    script: Any = slurm.SLURMJob  # which has no types
+    job = script(
+        scheduler=scheduler,
+        name="scalesearch-$SLURM_JOB_ID",  # two workers of one name are refused
+        job_name="scalesearch-worker",
+        cores=1,  # of Dask's: one thread, one job
+        processes=1,
+        memory=memory,
+        job_cpu=cpus,
+        walltime=walltime,
+        queue=queue,
+        account=account,
+        death_timeout=60,
+        worker_extra_args=["--resources", f"{RESOURCE}=1"] if gpus else [],
+        job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *directives],
+        job_script_prologue=list(prologue),
+    )
+    return str(job.job_script())

@@ -1,0 +1,29 @@
+"""What an experiment has to fulfil before anything is trained."""
+
+from typing import Any
+
+from scalesearch.errors import SearchError
+from scalesearch.experiment import Experiment
+
+
+def require_equal_lengths(experiment: Experiment) -> None:
+    """Refuse early stopping: networks are compared after equally many epochs."""
+    if experiment.recipe.patience is not None:
+        raise SearchError(
+            "recipe.patience: need null in a search, which compares networks after equally many "
+            f"epochs, got {experiment.recipe.patience}; early stopping is for `scalesearch train`"
+        )
+
+
+def require_fit(experiment: Experiment, data: dict[str, Any]) -> None:
+    """Refuse a baseline for other images than these."""
+    asked = experiment.baseline
+    for key, wanted, given in (
+        ("in_channels", asked.in_channels, data["channels"]),
+        ("num_classes", asked.num_classes, len(data["classes"])),
+    ):
+        if wanted not in (None, given):
+            raise SearchError(
+                f"baseline.{key}: the data have {given}, got {wanted}; leave it out, and it "
+                "follows the data"
+            )

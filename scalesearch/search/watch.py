@@ -1,0 +1,96 @@
+"""How far an engine is, for people."""
+
+from collections.abc import Sequence
+
+from scalesearch.analysis.pairs import paired
+from scalesearch.experiment import Experiment
+from scalesearch.search.engine import Engine
+from scalesearch.search.progress import Best, Progress, Rung, Running
+from scalesearch.search.runners import Rules
+
+NORMAL_90 = 1.645
+"""Half of a 90% interval, in standard errors."""
+
+
+def progress_of(
+    engine: Engine, *, finished: bool, at: float, seconds: float, done: int
+) -> Progress:
+    """What the engine knows. ``at``: Unix seconds; ``seconds``: since it began, in which it trained
+    all but the first ``done`` epochs."""
+    total = max(most_epochs(engine.experiment, len(engine.source.planned)), engine.enough.epochs)
+    new = engine.enough.epochs - done
+    states = [runner.state for runner in engine.schedule.runners.values()]
+    left = None if new == 0 else seconds / new * (total - engine.enough.epochs)
+    return Progress(
+        name=engine.experiment.name,
+        epochs_done=engine.enough.epochs,
+        epochs_total=total,
+        rungs=_rungs(engine),
+        running=tuple(
+            Running(flight.job.name, "", engine.crew.now() - flight.since)
+            for flight in engine.flights.values()
+        ),
+        best=_best(engine),
+        seconds_left=left,
+        stopped=states.count("stopped"),
+        failures=dict(engine.failed),
+        finished=finished,
+        ended=engine.enough.reason,
+        at=at,
+    )
+
+
+def most_epochs(experiment: Experiment, planned: int) -> int:
+    """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
+    search, rungs = experiment.search, experiment.rungs
+    references = min(len(search.references), planned)
+    searched = planned - references + (search.asks or 0)
+    first = min(search.race or search.seeds, search.seeds)
+    total, before, going = references * search.seeds * rungs[-1], 0, searched
+    for rung in rungs:
+        total += going * first * (rung - before)
+        before = rung
+        if rung != rungs[-1] and search.pruner != "none":
+            going = -(-going // search.eta)
+    return total + going * (search.seeds - first) * rungs[-1]
+
+
+def _rungs(engine: Engine) -> tuple[Rung, ...]:
+    rules: Rules = engine.schedule.rules
+    runners = engine.schedule.runners.values()
+    found = []
+    for rung in rules.rungs:
+        bound = [
+            r for r in runners if max(r.goal.values(), default=0) >= rung or _at(r.reached, rung)
+        ]
+        found.append(Rung(rung, sum(_at(r.reached, rung) for r in bound), len(bound)))
+    return tuple(found)
+
+
+def _at(reached: dict[int, int], rung: int) -> bool:
+    return bool(reached) and max(reached.values()) >= rung
+
+
+def _best(engine: Engine) -> Best | None:
+    """The highest mean at the highest rung that anybody has reached with all first seeds."""
+    rules = engine.schedule.rules
+    for rung in reversed(rules.rungs):
+        places: Sequence[int] = engine.schedule.ladders[rung].places
+        if places:
+            tables = {
+                str(place): engine.schedule.runners[place].values[rung] for place in places[:100]
+            }
+            means = {name: sum(v.values()) / len(v) for name, v in tables.items()}
+            name = max(means, key=lambda name: (len(tables[name]), means[name]))
+            error = paired(tables).standard_error(len(tables[name]))
+            half = None if error is None else NORMAL_90 * error
+            entry = engine.entries[int(name)]
+            return Best(
+                shares=entry.shares,
+                accuracy=means[name],
+                low=None if half is None else means[name] - half,
+                high=None if half is None else means[name] + half,
+                seeds=len(tables[name]),
+                epoch=rung,
+            )
+    return None
