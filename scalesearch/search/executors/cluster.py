@@ -20,21 +20,27 @@ be workers (``sbatch --array=1-8 worker.sh``); or dask-jobqueue keeps scheduler 
     search(experiment, executor="dask", scheduler=cluster.scheduler_address)
 """
 
+import math
 import threading
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from scalesearch.errors import SearchError
+from scalesearch.search.crew import WorkerLost
 
 RESOURCE = "GPU"
 """What workers with a GPU offer: ``dask worker --resources GPU=1``."""
 
 CONNECTING = 20.0
 """Seconds to wait for a scheduler."""
+
+ENDING = 5.0
+"""Seconds that Dask has to end a worker whose job was given up, before the search is closed."""
 
 LOOKING = 2.0
 """Seconds between two looks at who is there."""
@@ -65,7 +71,8 @@ class Cluster(Executor):
         self._executor = self._client.get_executor(
             pure=False, retries=0, **({"resources": {RESOURCE: 1}} if gpus else {})
         )
-        self._keys: dict[Future[Any], str] = {}
+        self._tasks: dict[Future[Any], tuple[str, Future[Any]]] = {}
+        self._restarts: list[threading.Thread] = []
 
     @property
     def slots(self) -> int:
@@ -76,10 +83,24 @@ class Cluster(Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         self._require_connection()
         key = f"scalesearch-{uuid.uuid4().hex}"
-        future: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
-        self._keys[future] = key
-        future.add_done_callback(lambda done: self._keys.pop(done, None))
+        future: Future[Any] = Future()
+        theirs: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
+        self._tasks[future] = key, theirs
+        theirs.add_done_callback(partial(self._done, future))
         return future
+
+    def _done(self, future: Future[Any], theirs: Future[Any]) -> None:
+        # With their future goes the result that a worker keeps for it. While it is kept, Dask does
+        # the task once more if that worker dies.
+        self._tasks.pop(future, None)
+        if theirs.cancelled():
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif (error := theirs.exception()) is not None:
+            self._looked = -math.inf  # perhaps there are fewer workers now
+            future.set_exception(_plain(error))
+        else:
+            future.set_result(theirs.result())
 
     def kill(self, future: Future[Any]) -> None:
         """Cancel a task; a worker that is at this one alone is started anew.
@@ -87,14 +108,16 @@ class Cluster(Executor):
         That takes Dask some seconds, for which nobody waits. A worker with several threads, or
         without the nanny that Dask gives it, works to the end of the task, whose result is lost.
         """
-        key = self._keys.get(future)
+        key, theirs = self._tasks.get(future, ("", future))
         with suppress(Exception):  # a scheduler that is gone has forgotten its tasks
             workers = [name for name, keys in self._client.processing().items() if key in keys]
             threads = self._client.nthreads(workers) if workers else {}
             alone = [worker for worker in workers if threads.get(worker) == 1]
             if alone:
-                threading.Thread(target=self._restart, args=(alone,), daemon=True).start()
-        future.cancel()
+                restart = threading.Thread(target=self._restart, args=(alone,), daemon=True)
+                restart.start()
+                self._restarts.append(restart)
+        theirs.cancel()
 
     def _restart(self, workers: list[str]) -> None:
         with suppress(Exception):  # without a nanny it cannot be; the client may be closed by now
@@ -102,6 +125,8 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._executor.shutdown(wait=wait)
+        for restart in self._restarts:  # the order has to be there before its sender goes
+            restart.join(ENDING)
         self._client.close()
 
     def _offered(self) -> int:
@@ -129,6 +154,14 @@ class Cluster(Executor):
             f"scheduler: {self._scheduler} has to stay while the search runs, got no answer; start "
             "it and its workers, and the same command goes on from what is on record"
         )
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Dask's words for a worker that died, in one line."""
+    worker = getattr(error, "last_worker", None)  # of its KilledWorker
+    if worker is None:
+        return error
+    return WorkerLost(f"the worker at {worker.address} died; its machine's logs may tell why")
 
 
 def _connected(scheduler: str) -> Any:
@@ -183,7 +216,7 @@ def slurm_script(
 
     ``cpus``: of the worker, for decoding and for a recipe of several threads; it takes one job at a
     time whatever they are. ``gpus``: 0 or 1. ``prologue``: shell lines before the worker starts.
-    ``directives``: further options of Slurm. A worker leaves when the scheduler is gone for a minute.
+    ``directives``: further options of Slurm. A worker leaves a minute after the scheduler has.
     """
     try:
         from dask_jobqueue import slurm
