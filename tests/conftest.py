@@ -1,7 +1,16 @@
 """What holds for every test: few threads, no window, repeatable examples, no pretended GPU."""
 
+import importlib.util
 import os
-from collections.abc import Callable
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Before torch is imported: the test workers share the cores among themselves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,3 +44,87 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return stopped.value.code, captured.out, captured.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server of one's own on loopback: its URL, with a password, without a database.
+
+    It is pgserver's, or the machine's. It ends with the tests, also where they are killed.
+    """
+    psycopg = pytest.importorskip("psycopg")
+    user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    programs = _postgres_programs(user.pw_name)
+    # Not pytest's own folder, which the server's user could not enter.
+    home = Path(tempfile.mkdtemp(prefix="postgres-"))
+    password = secrets.token_hex(8)
+    (home / "password").write_text(password)
+    for path in (home, home / "password"):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": home}
+    if os.getuid() != 0:
+        as_user = {"cwd": home}
+    initdb = [programs / "initdb", "-D", home / "data", "-U", "scalesearch", "--no-locale"]
+    initdb += ["-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={home / 'password'}", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, **as_user)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = [programs / "postgres", "-D", home / "data", "-h", "127.0.0.1", "-p", str(port)]
+    server += ["-c", f"unix_socket_directories={home}", "-c", "fsync=off"]
+    # The shell ends the server when its input ends, which it does with this process.
+    script = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
+    with (home / "log").open("w") as log:
+        shell = subprocess.Popen(
+            ["sh", "-c", script, "sh", *server],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            **as_user,
+        )
+    try:
+        address = f"scalesearch:{password}@127.0.0.1:{port}"
+        until = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(f"postgresql://{address}/postgres").close()
+                break
+            except psycopg.OperationalError as error:
+                if time.monotonic() > until:
+                    raise RuntimeError((home / "log").read_text()) from error
+                time.sleep(0.05)
+        yield f"postgresql+psycopg://{address}"
+    finally:
+        shell.stdin.close()
+        shell.wait(30)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _postgres_programs(user: str) -> Path:
+    """A folder with PostgreSQL's programs that this user may run."""
+    spec = importlib.util.find_spec("pgserver")
+    folders = [Path(spec.origin).parent / "pginstall" / "bin"] if spec and spec.origin else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    folders += [Path(found).parent] if (found := shutil.which("initdb")) else []
+    for folder in folders:
+        command = [folder / "initdb", "--version"]
+        as_user = {"user": user} if os.getuid() == 0 else {}
+        try:
+            if subprocess.run(command, capture_output=True, **as_user).returncode == 0:
+                return folder
+        except OSError:
+            continue
+    pytest.skip(f"needs PostgreSQL (pgserver, or initdb on the PATH) that {user} may run")
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database on a real PostgreSQL server."""
+    import psycopg
+
+    name = f"test_{secrets.token_hex(6)}"
+    owner = postgres_server.replace("+psycopg", "") + "/postgres"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"{postgres_server}/{name}"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -190,6 +190,7 @@ def reopen(
     over, by default all; with fewer, its means are to be reported again.
     """
     kept = [dict(row) for row in (entry.rows if rows is None else rows)]
+    kept.sort(key=lambda row: (row["seed"], row["epoch"]))
     again = Entry(
         number=entry.number,
         trial_id=-1,

@@ -1,0 +1,82 @@
+"""A plan of some candidates, rows as training measures them, and a study in each storage."""
+
+import warnings
+
+import optuna
+import pytest
+
+from scalesearch.architectures.isocost import AxisWarning
+from scalesearch.experiment import experiment_from
+from scalesearch.search.plan import StrayWarning, plan, space
+from scalesearch.search.study import open_study
+
+DOCUMENT = {
+    "name": "tiny",
+    "baseline": {"width": 0.25, "depth": 0.3, "resolution": 12, "stem_stride": 1},
+    "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
+    "budget": {"factor": 2.0, "tolerance": 0.04},
+    "recipe": {"epochs": 2, "batch_size": 30, "threads": 1},
+    "device": "cpu",
+}
+
+
+def row(seed, epoch, accuracy=0.5, **more):
+    """What one epoch measures."""
+    return {
+        "seed": seed,
+        "epoch": epoch,
+        "train_loss": 2.0 / epoch,
+        "loss": 1.0 / 3.0,
+        "accuracy": accuracy,
+        "learning_rate": 0.05,
+        "micro_batch": 30,
+        "seconds": 1.5,
+        "images_per_second": 40.0,
+        "device": "cpu",
+        "commit": "0123456789ab",
+        **more,
+    }
+
+
+@pytest.fixture
+def rows():
+    return row
+
+
+@pytest.fixture
+def tiny():
+    def experiment(**search):
+        search = {"sampler": "lattice", "step": 2, "seeds": 2, **search}
+        return experiment_from({**DOCUMENT, "search": search})
+
+    return experiment
+
+
+@pytest.fixture
+def where(tiny):
+    experiment = tiny()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AxisWarning)  # so small a network has few resolutions
+        return space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
+
+
+@pytest.fixture
+def planned(tiny, where):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StrayWarning)
+        return plan(tiny().search, where)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def study(request, tmp_path):
+    """The same study in each kind of storage."""
+    if request.param == "memory":
+        storage = optuna.storages.InMemoryStorage()
+    elif request.param == "sqlite":
+        storage = tmp_path / "study.db"
+    else:
+        storage = request.getfixturevalue("postgres")
+    yield (study := open_study(storage, "tiny"))
+    backend = getattr(study._storage, "_backend", None)
+    if backend is not None:
+        backend.engine.dispose()
