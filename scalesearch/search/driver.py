@@ -28,10 +28,11 @@ from scalesearch.search.executors import opened
 from scalesearch.search.folder import Folder, claim, locked
 from scalesearch.search.interrupts import interruptible
 from scalesearch.search.news import followed, forgotten
-from scalesearch.search.notebook import Notebook
+from scalesearch.search.notebook import Notebook, read_failures
 from scalesearch.search.plan import Space, plan, space
 from scalesearch.search.progress import Progress
-from scalesearch.search.proposals import directions, read_proposals
+from scalesearch.search.proposal_log import read_log, replayed
+from scalesearch.search.proposals import directions
 from scalesearch.search.pruners import OptunaPruner
 from scalesearch.search.requirements import require_equal_lengths, require_fit
 from scalesearch.search.schedule import Schedule
@@ -151,7 +152,7 @@ def source_of(
     known = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
     where: Space = space(experiment.baseline.build(**known), experiment.budget)
     planned = plan(experiment.search, where)
-    return Source(experiment, where, planned, read_proposals(replay) if replay else ())
+    return Source(experiment, where, planned, replayed(replay) if replay else ())
 
 
 def schedule_of(experiment: Experiment) -> Schedule:
@@ -169,7 +170,18 @@ def _study(
     """The search's study, for this driver alone; made again from the records where it is gone."""
     kept = storage or folder.study
     study = ledger.open_study(kept, experiment.name, directions(experiment.search))
-    yield study
+    with ledger.exclusive(study):
+        if folder.records.exists() and ledger.must_be_rebuilt(study):
+            ledger.rebuilt(
+                study,
+                read_records(folder.records),
+                experiment,
+                source.where,
+                source.planned,
+                read_failures(folder.failures),
+                read_log(folder.path) if folder.proposals.exists() else (),
+            )
+        yield study
 
 
 def _micro_batch(

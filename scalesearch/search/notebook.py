@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
+from scalesearch.errors import SearchError
 from scalesearch.files import write_text
 from scalesearch.records import write_records
 from scalesearch.search.folder import Folder
 from scalesearch.search.jobs import Job, Outcome
 from scalesearch.search.progress import Progress, write_progress
+from scalesearch.search.proposal_log import write_log
 from scalesearch.search.study import Entry, failures, records
 
 JOBS = (
@@ -93,12 +94,20 @@ class Notebook:
 
     def _project(self, entries: Sequence[Entry]) -> None:
         write_records(self.folder.records, records(entries))
-        if proposed := [entry.proposal for entry in entries if entry.proposal is not None]:
-            table = pd.DataFrame(proposed).drop(columns=["known", "in_flight"])
-            for name in ("known", "in_flight"):
-                table[name] = [" ".join(proposal[name]) for proposal in proposed]
-            write_text(self.folder.proposals, table.to_csv(index=False))
+        if logs := [entry.proposal for entry in entries if entry.proposal is not None]:
+            write_log(self.folder.proposals, logs)
         if failed := failures(entries):
             write_text(self.folder.failures, json.dumps(failed, indent=2) + "\n")
         else:
             self.folder.failures.unlink(missing_ok=True)
+
+
+def read_failures(path: Path) -> list[dict[str, Any]]:
+    """What is written down of candidates that failed; nothing where there is no such file."""
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise SearchError(f"{path}: not valid JSON: {error}; mend it or remove it") from error
+    return found

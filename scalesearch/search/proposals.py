@@ -11,11 +11,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import optuna
-import pandas as pd
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
@@ -26,7 +24,6 @@ from optuna.samplers import (
 )
 from optuna.trial import TrialState
 
-from scalesearch.errors import SearchError
 from scalesearch.experiment import SearchSpec
 from scalesearch.scaling import Shares
 
@@ -73,20 +70,6 @@ def proposal(spec: SearchSpec, seed: int, number: int, known: Sequence[Known]) -
             study.add_trials(told)
         point = study.ask(SQUARE).params
     return from_square(point["u"], point["v"])
-
-
-def read_proposals(folder: str | Path) -> tuple[Shares, ...]:
-    """The shares that another search's sampler proposed, in order, from its ``proposals.csv``.
-
-    Raises SearchError where the folder holds no such table.
-    """
-    path = Path(folder) / "proposals.csv"
-    try:
-        told = pd.read_csv(path).sort_values("number")
-        rows = told[["depth_share", "width_share", "resolution_share"]].to_numpy(dtype=float)
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
-        raise SearchError(f"{path}: need the log of a search's proposals: {error}") from error
-    return tuple(Shares(*map(float, row)) for row in rows)
 
 
 def directions(spec: SearchSpec) -> list[Literal["maximize", "minimize"]]:
