@@ -1,5 +1,6 @@
 """Status is read from files: while a driver works, after it was killed, and on a copy elsewhere."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -266,3 +267,9 @@ def test_a_driver_that_ends_between_two_looks_is_not_taken_for_dead(folder, monk
 
 def test_a_folder_without_a_search_is_refused(tmp_path, run):
     assert run("status", tmp_path, "--watch")[0] == 2
+
+
+def test_who_looks_on_is_taken_for_no_driver(folder):
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as another who looks, at that moment
+        assert standing(folder).state == "interrupted"
