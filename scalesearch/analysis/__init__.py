@@ -2,19 +2,33 @@
 
 from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
 from scalesearch.analysis.levels import levelled
+from scalesearch.analysis.observations import Observations, observations
+from scalesearch.analysis.optimum import Interval, Optimum, optimum
 from scalesearch.analysis.pairs import Difference, Paired, behind, may_still_win, paired
+from scalesearch.analysis.settled import Settled, settled
+from scalesearch.analysis.surface import LackOfFit, Surface, surface
 
 __all__ = [
     "Answer",
     "Difference",
+    "Interval",
+    "LackOfFit",
+    "Observations",
+    "Optimum",
     "Paired",
     "Result",
+    "Settled",
     "Stopped",
+    "Surface",
     "answer",
     "behind",
     "levelled",
     "may_still_win",
+    "observations",
+    "optimum",
     "paired",
+    "settled",
     "stopped",
     "summary",
+    "surface",
 ]

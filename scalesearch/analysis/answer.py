@@ -124,7 +124,7 @@ def stopped(records: pd.DataFrame, *, epochs: int | None = None) -> tuple[Stoppe
     if "stopped" not in records:
         return ()
     done = set(_last(records, epochs)["candidate"])
-    names = set(records.loc[_told(records["stopped"]), "candidate"]) - done
+    names = set(records.loc[told(records["stopped"]), "candidate"]) - done
     rest = records[records["candidate"].isin(names)].drop_duplicates(KEY)
     found = [_stopped(str(name), rows) for name, rows in rest.groupby("candidate")]
     return tuple(sorted(found, key=lambda one: (-one.epoch, -one.accuracy, one.candidate)))
@@ -190,9 +190,9 @@ def _reason(rows: pd.DataFrame) -> str:
     """Why a candidate was stopped, wherever its rows tell; "" where none does."""
     if "stopped" not in rows:
         return ""
-    return max(map(str, rows.loc[_told(rows["stopped"]), "stopped"]), default="")
+    return max(map(str, rows.loc[told(rows["stopped"]), "stopped"]), default="")
 
 
-def _told(reasons: pd.Series) -> pd.Series:
+def told(reasons: pd.Series) -> pd.Series:
     """Where a reason stands; what is missing in an older table is no reason."""
     return reasons.notna() & (reasons != "")

@@ -1,0 +1,63 @@
+"""A Gaussian process over shares: a surface that follows what no polynomial does."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalesearch.analysis.observations import TINY, Observations
+from scalesearch.analysis.polynomials import missed
+from scalesearch.analysis.twoway import Floats
+
+NAME = "gaussian process"
+FEWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A fitted process. ``error``: as a polynomial's, from leaving each candidate out in turn with
+    the length scale of all. ``deviation``: variance of candidates about it beyond their noise."""
+
+    regressor: Any
+    middle: float
+    scale: float
+    deviation: float
+    error: float
+
+    def predict(self, shares_N3: Floats) -> tuple[Floats, Floats]:
+        """Mean accuracy of networks at these shares, in the mean seed, and its standard error."""
+        mean, error = self.regressor.predict(shares_N3, return_std=True)
+        variance = np.maximum(np.square(error * self.scale) - self.deviation, 0.0)
+        return self.middle + self.scale * mean, np.sqrt(variance)
+
+
+def process(observed: Observations) -> Process | None:
+    """The fit, its length scale and deviation by greatest likelihood; None for too few candidates
+    or none that differ."""
+    middle, scale = float(observed.values.mean()), float(observed.values.std())
+    if len(observed.values) < FEWEST or scale < TINY:
+        return None
+    # Half a second to import, and the answer while a search runs does without it.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(0.5, (0.1, 10.0))
+    kernel += WhiteKernel(0.05, (1e-6, 1.0))
+    noise = np.maximum(observed.noise / scale**2, 1e-9)
+    regressor = GaussianProcessRegressor(kernel, alpha=noise)
+    with warnings.catch_warnings():  # a length scale at its bound is an answer, too
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regressor.fit(observed.shares, (observed.values - middle) / scale)
+    inverse = np.linalg.inv(regressor.kernel_(observed.shares) + np.diag(noise))
+    # Left out, a candidate is missed by its residual over its own element of the inverse
+    # (Rasmussen & Williams, eq. 5.12); as a residual with that leverage `missed` takes it.
+    left_out = (inverse @ regressor.y_train_) / np.diag(inverse) * scale
+    return Process(
+        regressor=regressor,
+        middle=middle,
+        scale=scale,
+        deviation=float(regressor.kernel_.k2.noise_level) * scale**2,
+        error=float(missed(left_out, np.zeros(len(left_out)), observed)),
+    )
