@@ -1,53 +1,19 @@
 """A study's storage: a SQLite file, a database server, or a storage of one's own."""
 
-import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 from typing import Literal
 
 import optuna
-import sqlalchemy
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import URL, Engine, make_url
 
 from scalesearch.errors import SearchError
-
-
-class Database(RDBStorage):
-    """Optuna's database, which enters a trial's attributes at once and not one by one.
-
-    Optuna looks the trial up again for each: with twenty attributes that is most of what a trial
-    costs. Tables and transactions are the same.
-    """
-
-    def _get_prepared_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None, session: Session
-    ) -> models.TrialModel:
-        if template_trial is None or not template_trial.user_attrs:
-            return super()._get_prepared_new_trial(study_id, template_trial, session)
-        bare = copy(template_trial)
-        bare.user_attrs = {}
-        trial = super()._get_prepared_new_trial(study_id, bare, session)
-        session.flush()
-        session.execute(
-            sqlalchemy.insert(models.TrialUserAttributeModel),
-            [
-                {"trial_id": trial.trial_id, "key": key, "value_json": json.dumps(value)}
-                for key, value in template_trial.user_attrs.items()
-            ],
-        )
-        return trial
-
-
-WAIT = 30.0
-"""Seconds to wait for another program (a viewer, a copy) that holds a SQLite file."""
+from scalesearch.search.study.database import database
 
 
 def open_study(
@@ -103,22 +69,17 @@ def engine(study: optuna.Study) -> Engine | None:
 def place(study: optuna.Study) -> str:
     """Where a study is kept, for people: a path, or a URL without its password."""
     found = engine(study)
-    return "the study in memory" if found is None else _shown(str(found.url))
+    return "the study in memory" if found is None else _named(found.url)
 
 
 def _opened(storage: str | Path | BaseStorage, where: str) -> BaseStorage:
     if isinstance(storage, BaseStorage):
         return storage
-    if isinstance(storage, Path):
-        storage = f"sqlite:///{storage}"
-    sqlite = storage.startswith("sqlite")
+    url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
     try:
-        return Database(
-            storage.replace("{", "{{").replace("}", "}}"),  # it is a template to Optuna
-            engine_kwargs={"connect_args": {"timeout": WAIT}} if sqlite else {},
-        )
+        return database(url)
     except ImportError as error:
-        raise SearchError(f"{where}: {_driver_missing(storage)}") from error
+        raise SearchError(f"{where}: {_driver_missing(url)}") from error
 
 
 def _driver_missing(url: str) -> str:
@@ -131,24 +92,36 @@ def _driver_missing(url: str) -> str:
 
 
 def _shown(storage: str | Path | BaseStorage) -> str:
+    """Where a storage is, for people. Raises SearchError for what is no URL of a database."""
     if isinstance(storage, BaseStorage):
         return type(storage).__name__
     if isinstance(storage, Path):
         return str(storage)
     try:
-        url = make_url(storage)
-    except sqlalchemy.exc.ArgumentError:
-        return "the storage's address"
-    if url.drivername.startswith("sqlite") and url.database:
+        return _named(make_url(storage))
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # Without what was got, and what the library says of it: parts of a password may be there.
+        raise SearchError(
+            "storage: need the URL of a database, such as postgresql+psycopg://user:password@host"
+            "/name, got one that cannot be read; write special characters of a password as %XX"
+        ) from None
+
+
+def _named(url: URL) -> str:
+    if url.get_backend_name() == "sqlite" and url.database:
         return url.database
-    return url.render_as_string(hide_password=True)
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 @contextmanager
 def _explained(where: str, done: str) -> Iterator[None]:
     try:
         yield
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+    except (
+        sqlite3.Error,
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.OptunaError,
+    ) as error:
         raise _refusal(where, done, error) from error
 
 
@@ -162,11 +135,19 @@ def _refusal(where: str, done: str, error: Exception) -> SearchError:
     return SearchError(f"{where}: cannot be {done}: {reason}; {remedy}")
 
 
+AGAIN = "move it away and run again: the study is made again from records.csv"
 REMEDIES = {
     "disk is full": "free some space and run the same command again: what is on record is safe",
     "disk I/O error": "see to the disk and run the same command again",
     "database is locked": "another program is writing to it; end that one and run again",
     "readonly": "make the file and its folder writable and run the same command again",
-    "not a database": "move it away and run again: the study is made again from records.csv",
-    "malformed": "move it away and run again: the study is made again from records.csv",
+    "unable to open": "make the folder, and make it writable",
+    "not a database": AGAIN,
+    "malformed": AGAIN,
+    "password authentication": "correct the user and the password in the address",
+    "resolve": "correct the address",
+    "does not exist": "make it, or correct the address",
+    "connection": "see that the server runs and can be reached, and run the same command again: "
+    "what is on record is safe",
 }
+"""What to do, by a part of what a database says."""

@@ -1,0 +1,87 @@
+"""A study in PostgreSQL is one driver's, for as long as that one lives."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+import sqlalchemy
+
+from scalesearch.errors import SearchError
+from scalesearch.search.study import exclusive, open_study
+from scalesearch.search.study.opened import engine
+
+HOLDER = """
+import sys
+from scalesearch.search.study import exclusive, open_study
+with exclusive(open_study(sys.argv[1], "tiny")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def taken_within(seconds, study):
+    """Whether the study can be had before so many seconds have passed."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with exclusive(study):
+                return True
+        except SearchError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+
+
+def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres):
+    first, second = open_study(postgres, "tiny"), open_study(postgres, "tiny")
+    with exclusive(first):
+        with pytest.raises(SearchError, match=r"another driver's \(scalesearch \S+ process \d+\)"):
+            exclusive(second).__enter__()
+        with exclusive(open_study(postgres, "another")):
+            pass  # other studies of the same database are free
+    with exclusive(second):
+        pass
+
+
+def test_a_driver_that_is_killed_holds_nothing(postgres):
+    study = open_study(postgres, "tiny")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, postgres], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(SearchError, match="another driver's"):
+            exclusive(study).__enter__()
+        holder.kill()
+        holder.wait()
+        assert taken_within(10, study)
+
+
+def test_the_lock_outlives_the_connections_of_the_study(postgres):
+    first, second = open_study(postgres, "tiny"), open_study(postgres, "tiny")
+    with exclusive(first):
+        engine(first).dispose()
+        with pytest.raises(SearchError, match="another driver's"):
+            exclusive(second).__enter__()
+
+
+def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres):
+    study, asked = open_study(postgres, "tiny"), []
+
+    def note(*told):
+        asked.append(told[2])
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
+    try:
+        with exclusive(study):
+            pass
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+    assert "SET tcp_keepalives_idle = 30" in asked
+
+
+def test_elsewhere_the_folders_lock_is_enough(tmp_path):
+    study = open_study(tmp_path / "study.db", "tiny")
+    with exclusive(study), exclusive(study):
+        pass
