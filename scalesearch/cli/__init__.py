@@ -14,13 +14,18 @@ import typer
 
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.processes import first_speaks
-from scalesearch.cli.searching import doctor, search, status
+from scalesearch.cli.searching import doctor, resume, search, status
 from scalesearch.cli.training import train
+from scalesearch.cli.verbs import extend, invalidate, retry
 from scalesearch.errors import ScaleSearchError
 
 COMMANDS = (
     search,
+    resume,
     status,
+    retry,
+    invalidate,
+    extend,
     train,
     cost,
     isocost,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -16,6 +17,10 @@ Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", m
 StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
 InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
+]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Run the code of a baseline module:factory.")
 ]

@@ -1,14 +1,13 @@
 """Commands that train, look at what was trained, or at what there is to train with."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scalesearch.cli.options import AllowCode, AsJson
-from scalesearch.cli.sources import code
+from scalesearch.cli.options import AllowCode, AsJson, Folder, Overrides
+from scalesearch.cli.runs import foretell, train_on
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
 from scalesearch.errors import SearchError
 
 # The parts of scalesearch are imported within the commands: help has no use for torch.
@@ -21,37 +20,62 @@ def search(
     results: Annotated[
         Path | None, typer.Option(help="This search's own folder; by default results/<name>.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
+    overrides: Overrides = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    devices: Devices = None,
+    memory: Memory = None,
+    storage: Storage = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Propose what the search in this folder proposed."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and for how long.")
+    ] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment's candidates; the same command goes on where it was stopped."""
     from scalesearch.experiment import read_experiment
-    from scalesearch.progress import conclusion, shown
-    from scalesearch.report import write_results
-    from scalesearch.search import search as run
-    from scalesearch.tables import print_json
 
     experiment = read_experiment(file, overrides or ())
     folder = results or Path("results") / experiment.name
-    try:
-        with shown() as (on_epoch, on_data):
-            run(experiment, folder, on_epoch=on_epoch, on_data=on_data, allow_code=allow_code)
-        with code(allow_code):
-            found = write_results(folder)
-    except KeyboardInterrupt:
-        print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
-        raise
-    if as_json:
-        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
+    if dry_run:
+        foretell(experiment, as_json=as_json, **options)
     else:
-        print(conclusion(found, folder, experiment.search.references))
+        train_on(experiment, folder, as_json=as_json, storage=storage, replay=replay, **options)
+
+
+def resume(
+    folder: Folder,
+    overrides: Overrides = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    devices: Devices = None,
+    memory: Memory = None,
+    storage: Storage = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with the search in a folder, with its own experiment.yaml."""
+    from scalesearch.search import experiment_in, storage_of
+
+    train_on(
+        experiment_in(folder, overrides or ()),
+        folder,
+        as_json=as_json,
+        storage=storage or storage_of(folder),
+        allow_code=allow_code,
+        **crew(executor, workers, scheduler, devices, memory),
+    )
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")],
+    folder: Folder,
     watch: Annotated[bool, typer.Option("--watch", help="Look on until it ends.")] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks.")

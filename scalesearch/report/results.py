@@ -15,7 +15,7 @@ from scalesearch.analysis import Answer, answer
 from scalesearch.architectures import Foreign
 from scalesearch.environment import read_environment
 from scalesearch.errors import ArchitectureError
-from scalesearch.experiment import Experiment, read_experiment
+from scalesearch.experiment import Experiment, StopSpec, read_experiment
 from scalesearch.export import coefficients_document, write_coefficients
 from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
@@ -36,16 +36,15 @@ def write_results(folder: str | Path) -> Answer:
     folder = Path(folder)
     experiment, table = read_experiment(folder / "experiment.yaml"), _records(folder)
     environment = read_environment(folder / "environment.json")
-    found = answer(
-        table,
-        experiment.budget.factor,
-        epochs=experiment.recipe.epochs,
-        seeds=len(experiment.seeds),
-    )
+    last = experiment.rungs[-1]
+    # Where it was stopped as enough, its answer is of what there is by then.
+    whole = experiment.search.stop == StopSpec()
+    seeds = len(experiment.seeds) if whole else None
+    found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
     document = coefficients_document(found, experiment, environment, read_failures(folder))
     write_coefficients(folder / "coefficients.json", document)
     (folder / "figures").mkdir(exist_ok=True)
-    drawn = simplex(table, epoch=experiment.recipe.epochs)
+    drawn = simplex(table, epoch=last)
     write_figure(simplex_figure(drawn), folder / "figures" / "simplex")
     try:
         write_family(folder / "family.json", _family(found, experiment, environment))

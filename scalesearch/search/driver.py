@@ -117,7 +117,7 @@ def _searched(
     source = source_of(experiment, surveyed.data, replay)
     facts = {**surveyed.environment, "data": surveyed.data}
     folder = claim(path, experiment, facts, storage)
-    with locked(path), _study(folder, experiment, source, storage) as study:
+    with locked(path), held_study(folder, experiment, source, storage) as study:
         folder.halt.unlink(missing_ok=True)
         forgotten(folder.news)
         setting = Setting(
@@ -164,7 +164,7 @@ def schedule_of(experiment: Experiment) -> Schedule:
 
 
 @contextmanager
-def _study(
+def held_study(
     folder: Folder, experiment: Experiment, source: Source, storage: str | None
 ) -> Iterator[optuna.Study]:
     """The search's study, for this driver alone; made again from the records where it is gone."""
@@ -218,21 +218,21 @@ def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None
     notebook = Notebook(folder)
     due = 0.0
 
-    def tell(*, finished: bool = False) -> None:
+    def tell(*, last: bool = False, finished: bool = False) -> None:
         nonlocal due
-        if not finished and time.monotonic() < due:
+        if not last and time.monotonic() < due:
             return
         seconds, now = time.monotonic() - began, time.time()
         told = progress_of(engine, finished=finished, at=now, seconds=seconds, done=done)
         running = followed(told.running, folder.news, now)
         pace = sum(job.images_per_second or 0.0 for job in running)
         told = replace(told, running=running, images_per_second=pace)
-        notebook.progress(told, always=finished)
+        notebook.progress(told, always=last)
         if on_progress:
             on_progress(told)
         due = time.monotonic() + SECONDS_BETWEEN_NEWS
 
-    failed = 0
+    failed, over = 0, False
     with interruptible(engine.halt) as interrupted:
         try:
             for step, _ in enumerate(engine.run()):
@@ -240,8 +240,9 @@ def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None
                     done = engine.resumed
                 failed = _warn(engine, failed)
                 tell()
+            over = not interrupted()
         finally:
-            tell(finished=True)
+            tell(last=True, finished=over)
             folder.halt.unlink(missing_ok=True)
         if interrupted():
             raise KeyboardInterrupt

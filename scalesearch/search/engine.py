@@ -139,8 +139,9 @@ class Engine:
                     self.failed[entry.kind] += 1
         self.resumed = self.enough.epochs
         last = max((self.source.cohort(place) for place in self.entries), default=-1)
-        while self.cohort <= last and not self.exhausted:
-            self._enter_cohort()
+        # A cohort of which something was opened again is decided on before what came after it.
+        while self.cohort <= last and self._more():
+            self._tell()
 
     def _more(self) -> bool:
         """Let the next candidates in, if it is their time."""
@@ -178,13 +179,12 @@ class Engine:
             roles = planned.role.split("+")
         else:
             roles = str(entry.facts["role"]).split("+")
-        past = {} if entry is None else _past(entry)
         self.schedule.enter(
             place,
             self.cohort,
             searched="searched" in roles,
             reference=roles != ["searched"],
-            past=past,
+            past={} if entry is None else past(entry),
             tuned=entry is not None and entry.tuning is not None,
             state="running" if entry is None else entry.state,
         )
@@ -380,9 +380,7 @@ class Engine:
         return f"{what}; nothing recorded is lost: mend it, and the same command goes on"
 
 
-def _past(entry: Entry) -> dict[int, Sequence[float]]:
+def past(entry: Entry) -> dict[int, Sequence[float]]:
     """Each seed's accuracies from its first epoch on."""
-    past: dict[int, Sequence[float]] = {}
-    for seed in sorted({seed for seed, _ in entry.held}):
-        past[seed] = [float(row["accuracy"]) for row in entry.recorded(seed)]
-    return past
+    seeds = sorted({seed for seed, _ in entry.held})
+    return {seed: [float(row["accuracy"]) for row in entry.recorded(seed)] for seed in seeds}

@@ -109,6 +109,8 @@ def claim(
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         if not folder.environment.exists():
             write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
+        else:
+            _add_seeds(folder, facts)
         if storage is not None:
             write_text(folder.storage, without_password(storage) + "\n")
         if not folder.experiment.exists() or read_experiment(folder.experiment) != experiment:
@@ -116,6 +118,15 @@ def claim(
     except OSError as error:
         raise SearchError(f"{path}: cannot be written: {error.strerror}; choose another") from error
     return folder
+
+
+def _add_seeds(folder: Folder, facts: dict[str, Any]) -> None:
+    """Write down the images of seeds that the search was begun without."""
+    begun = read_environment(folder.environment)
+    seeds = {**facts["data"]["fingerprints"], **begun["data"]["fingerprints"]}
+    if seeds != begun["data"]["fingerprints"]:
+        begun["data"]["fingerprints"] = seeds
+        write_text(folder.environment, json.dumps(begun, indent=2) + "\n")
 
 
 def _foreign(entry: Path) -> bool:
@@ -154,8 +165,9 @@ def _require_same(
     if not folder.environment.exists():
         return
     begun = read_environment(folder.environment)
+    images, first = facts["data"]["fingerprints"], begun["data"]["fingerprints"]
     for what, ours, theirs in (
-        ("images", facts["data"]["fingerprints"], begun["data"]["fingerprints"]),
+        ("images", {seed: images[seed] for seed in first if seed in images}, first),
         ("device", facts["device"], begun["device"]),
     ):
         if ours != theirs:

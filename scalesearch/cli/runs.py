@@ -1,0 +1,60 @@
+"""What several commands do alike: train until an answer is there, or foretell that."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalesearch.cli.sources import code
+
+if TYPE_CHECKING:
+    from scalesearch.experiment import Experiment
+
+
+def train_on(
+    experiment: "Experiment",
+    folder: Path,
+    *,
+    as_json: bool,
+    allow_code: bool,
+    **options: Any,
+) -> None:
+    """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
+    from scalesearch.progress import conclusion, search_shown
+    from scalesearch.report import write_results
+    from scalesearch.search import search
+    from scalesearch.tables import print_json
+
+    try:
+        with search_shown(folder / "news") as (on_progress, on_data):
+            search(
+                experiment,
+                folder,
+                on_progress=on_progress,
+                on_data=on_data,
+                allow_code=allow_code,
+                **options,
+            )
+        with code(allow_code):
+            found = write_results(folder)
+    except KeyboardInterrupt:
+        print(f"stopped; `scalesearch resume {folder}` goes on from there", file=sys.stderr)
+        raise
+    if as_json:
+        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    else:
+        print(conclusion(found, folder, experiment.search.references))
+
+
+def foretell(experiment: "Experiment", *, as_json: bool, **options: Any) -> None:
+    """Print what a search would train. ``options``: as ``forecast`` takes them."""
+    from scalesearch.search.forecast import forecast
+    from scalesearch.tables import print_json, print_table
+
+    found = forecast(experiment, **options)
+    if as_json:
+        print_json(found.document)
+        return
+    print_table(found.candidate_rows, title="candidates")
+    print_table(found.job_rows, title="jobs")
+    print("\n".join(found.lines))

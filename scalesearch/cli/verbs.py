@@ -1,0 +1,104 @@
+"""Commands on the folder of a search: try again, throw away, ask for more, look into it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from scalesearch.cli.options import AllowCode, AsJson, Folder
+from scalesearch.cli.runs import train_on
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
+from scalesearch.errors import SearchError
+
+
+def retry(
+    folder: Folder,
+    kind: Annotated[
+        str | None, typer.Option(help="Only these failures: worker_lost, timeout, ...")
+    ] = None,
+    candidate: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Only fingerprints that begin so.")
+    ] = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    devices: Devices = None,
+    memory: Memory = None,
+    storage: Storage = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try candidates again that have failed, and go on with the search."""
+    from scalesearch.search import experiment_in, storage_of
+    from scalesearch.search import retry as open_again
+
+    options = crew(executor, workers, scheduler, devices, memory)
+    where: dict[str, Any] = {"storage": storage or storage_of(folder), "allow_code": allow_code}
+    open_again(folder, kind=kind, candidate=candidate, **where)
+    train_on(experiment_in(folder), folder, as_json=as_json, **options, **where)
+
+
+def invalidate(
+    folder: Folder,
+    candidate: Annotated[str, typer.Argument(help="Its fingerprint, or how that begins.")],
+    seed: Annotated[int | None, typer.Option(help="Only this seed's results.")] = None,
+    from_epoch: Annotated[
+        int, typer.Option(min=1, metavar="EPOCH", help="Only from this epoch on.")
+    ] = 1,
+    storage: Storage = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Throw results away that turned out wrong; `resume` trains them again."""
+    from scalesearch.search import invalidate as throw_away
+    from scalesearch.tables import print_json, print_table
+
+    lost = throw_away(
+        folder,
+        candidate,
+        seed=seed,
+        from_epoch=from_epoch,
+        storage=storage,
+        allow_code=allow_code,
+    )
+    told: Any = lost[["candidate", "seed", "epoch", "accuracy"]].to_dict("records")
+    if as_json:
+        print_json({"invalidated": told})
+        return
+    print_table(told, title="thrown away")
+    print(f"kept in {folder}/invalidated.csv; `scalesearch resume {folder}` trains them again")
+
+
+def extend(
+    folder: Folder,
+    trials: Annotated[int | None, typer.Option(min=1, help="Candidates to search.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each candidate.")] = None,
+    rungs: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Epochs to compare at: 1,3,9,27")
+    ] = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    devices: Devices = None,
+    memory: Memory = None,
+    storage: Storage = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask more of a search: more candidates, more seeds, longer training; and go on with it."""
+    from scalesearch.search import extend as lengthen
+    from scalesearch.search import storage_of
+
+    options = crew(executor, workers, scheduler, devices, memory)
+    where: dict[str, Any] = {"storage": storage or storage_of(folder), "allow_code": allow_code}
+    longer = lengthen(folder, trials=trials, seeds=seeds, rungs=epochs(rungs), **where)
+    train_on(longer.experiment, folder, as_json=as_json, **options, **where)
+
+
+def epochs(text: str | None) -> list[int] | None:
+    """Of ``1,3,9``. Raises SearchError for anything else."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SearchError(f"--rungs: need epochs such as 1,3,9, got {text!r}") from None
