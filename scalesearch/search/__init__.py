@@ -1,16 +1,25 @@
-"""The search: what to train next, and the ledger of what was trained."""
+"""The search: what to train next, and the ledger of what was trained.
 
-from scalesearch.search.driver import search
+What drives one is loaded when it is first used: a worker, which is started with this package,
+needs neither Optuna nor a database.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from scalesearch.search.plan import plan, space
 from scalesearch.search.progress import Progress
-from scalesearch.search.verbs import (
-    Extension,
-    experiment_in,
-    extend,
-    invalidate,
-    retry,
-    storage_of,
-)
+
+if TYPE_CHECKING:
+    from scalesearch.search.driver import search
+    from scalesearch.search.verbs import (
+        Extension,
+        experiment_in,
+        extend,
+        invalidate,
+        retry,
+        storage_of,
+    )
 
 __all__ = [
     "Extension",
@@ -24,3 +33,11 @@ __all__ = [
     "space",
     "storage_of",
 ]
+
+_HOMES = {name: "driver" if name == "search" else "verbs" for name in __all__}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
