@@ -9,7 +9,7 @@ them. Writing costs the same however many trials there are; only ``contents`` re
 from scalesearch.search.study.contents import contents, failures, records
 from scalesearch.search.study.entries import Entry, means
 from scalesearch.search.study.exclusive import exclusive
-from scalesearch.search.study.opened import open_study
+from scalesearch.search.study.opened import close, open_study
 from scalesearch.search.study.rebuilt import must_be_rebuilt, rebuilt
 from scalesearch.search.study.writing import (
     enter,
@@ -24,6 +24,7 @@ from scalesearch.search.study.writing import (
 
 __all__ = [
     "Entry",
+    "close",
     "contents",
     "enter",
     "exclusive",

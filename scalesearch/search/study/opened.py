@@ -37,11 +37,18 @@ def open_study(
         )
     kept = [direction.name.lower() for direction in study.directions]
     if kept != list(directions):
+        close(study)
         raise SearchError(
             f"{where}: study {name!r} has the objectives {', '.join(kept)}, and "
             f"{', '.join(directions)} was asked for; choose another folder or storage"
         )
     return study
+
+
+def close(study: optuna.Study) -> None:
+    """Close a study's connections; SQLite then has all in its one file. It may be used again."""
+    if (found := engine(study)) is not None:
+        found.dispose()
 
 
 @contextmanager

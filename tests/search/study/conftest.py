@@ -8,7 +8,7 @@ import pytest
 from scalesearch.architectures.isocost import AxisWarning
 from scalesearch.experiment import experiment_from
 from scalesearch.search.plan import StrayWarning, plan, space
-from scalesearch.search.study import open_study
+from scalesearch.search.study import close, open_study
 
 DOCUMENT = {
     "name": "tiny",
@@ -67,16 +67,25 @@ def planned(tiny, where):
         return plan(tiny().search, where)
 
 
+@pytest.fixture
+def opened():
+    """Opens studies, and closes them after the test."""
+    studies = []
+
+    def open_one(storage, name="tiny", directions=("maximize",)):
+        studies.append(open_study(storage, name, directions))
+        return studies[-1]
+
+    yield open_one
+    for study in studies:
+        close(study)
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-def study(request, tmp_path):
+def study(request, tmp_path, opened):
     """The same study in each kind of storage."""
     if request.param == "memory":
-        storage = optuna.storages.InMemoryStorage()
-    elif request.param == "sqlite":
-        storage = tmp_path / "study.db"
-    else:
-        storage = request.getfixturevalue("postgres")
-    yield (study := open_study(storage, "tiny"))
-    backend = getattr(study._storage, "_backend", None)
-    if backend is not None:
-        backend.engine.dispose()
+        return opened(optuna.storages.InMemoryStorage())
+    if request.param == "sqlite":
+        return opened(tmp_path / "study.db")
+    return opened(request.getfixturevalue("postgres"))

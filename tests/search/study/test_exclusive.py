@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import exclusive, open_study
+from scalesearch.search.study import exclusive
 from scalesearch.search.study.opened import engine
 
 HOLDER = """
@@ -33,19 +33,20 @@ def taken_within(seconds, study):
             time.sleep(0.02)
 
 
-def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres):
-    first, second = open_study(postgres, "tiny"), open_study(postgres, "tiny")
+def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, opened):
+    first, second = opened(postgres), opened(postgres)
     with exclusive(first):
         with pytest.raises(SearchError, match=r"another driver's \(scalesearch \S+ process \d+\)"):
             exclusive(second).__enter__()
-        with exclusive(open_study(postgres, "another")):
+        with exclusive(opened(postgres, "another")):
             pass  # other studies of the same database are free
     with exclusive(second):
         pass
 
 
-def test_a_driver_that_is_killed_holds_nothing(postgres):
-    study = open_study(postgres, "tiny")
+@pytest.mark.slow
+def test_a_driver_that_is_killed_holds_nothing(postgres, opened):
+    study = opened(postgres)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, postgres], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -58,16 +59,16 @@ def test_a_driver_that_is_killed_holds_nothing(postgres):
         assert taken_within(10, study)
 
 
-def test_the_lock_outlives_the_connections_of_the_study(postgres):
-    first, second = open_study(postgres, "tiny"), open_study(postgres, "tiny")
+def test_the_lock_outlives_the_connections_of_the_study(postgres, opened):
+    first, second = opened(postgres), opened(postgres)
     with exclusive(first):
         engine(first).dispose()
         with pytest.raises(SearchError, match="another driver's"):
             exclusive(second).__enter__()
 
 
-def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres):
-    study, asked = open_study(postgres, "tiny"), []
+def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, opened):
+    study, asked = opened(postgres), []
 
     def note(*told):
         asked.append(told[2])
@@ -81,7 +82,7 @@ def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres):
     assert "SET tcp_keepalives_idle = 30" in asked
 
 
-def test_elsewhere_the_folders_lock_is_enough(tmp_path):
-    study = open_study(tmp_path / "study.db", "tiny")
+def test_elsewhere_the_folders_lock_is_enough(tmp_path, opened):
+    study = opened(tmp_path / "study.db")
     with exclusive(study), exclusive(study):
         pass

@@ -17,7 +17,6 @@ from scalesearch.search.study import (
     contents,
     database,
     enter,
-    open_study,
     record,
     report,
     tell_complete,
@@ -80,23 +79,23 @@ def test_plain_optuna_sees_a_normal_study(study, planned, rows, tiny):
     assert second["attributes"]["failure"] == "the loss is nan"
 
 
-def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, planned):
-    enter(open_study(path, "tiny"), planned[0])
-    assert len(contents(open_study(path, "tiny"))) == 1
-    assert contents(open_study(path, "another")) == []
+def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, planned, opened):
+    enter(opened(path), planned[0])
+    assert len(contents(opened(path))) == 1
+    assert contents(opened(path, "another")) == []
     with pytest.raises(SearchError, match="has the objectives maximize, and maximize, minimize"):
-        open_study(path, "tiny", ["maximize", "minimize"])
+        opened(path, "tiny", ["maximize", "minimize"])
 
 
-def test_a_path_may_hold_braces_and_spaces(tmp_path, planned):
+def test_a_path_may_hold_braces_and_spaces(tmp_path, planned, opened):
     path = tmp_path / "a {strange} name.db"
-    enter(open_study(path, "tiny"), planned[0])
+    enter(opened(path), planned[0])
     assert path.exists()
-    assert len(contents(open_study(path, "tiny"))) == 1
+    assert len(contents(opened(path))) == 1
 
 
-def test_an_enqueued_trial_is_refused_by_its_number(path):
-    study = open_study(path, "tiny")
+def test_an_enqueued_trial_is_refused_by_its_number(path, opened):
+    study = opened(path)
     study.enqueue_trial({"depth_share": 0.5})
     with pytest.raises(SearchError, match="trial 0 was not written by this version"):
         contents(study)
@@ -109,7 +108,7 @@ def test_an_enqueued_trial_is_refused_by_its_number(path):
         (None, "need a study of Optuna's, got another program's database"),
     ],
 )
-def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message):
+def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, opened):
     if content is None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE recipes (name TEXT)")
@@ -117,25 +116,25 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message):
         path.write_bytes(content)
     before = path.read_bytes()
     with pytest.raises(SearchError, match=message) as refusal:
-        open_study(path, "tiny")
+        opened(path)
     assert str(path) in str(refusal.value)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_a_torn_file_is_refused_with_the_remedy(path, planned, part):
-    study = open_study(path, "tiny")
+def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, opened):
+    study = opened(path)
     for item in planned:
         enter(study, item)
     engine(study).dispose()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
     with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
-        open_study(path, "tiny")
+        opened(path)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_folder_that_is_not_there_is_named(tmp_path, opened):
     with pytest.raises(SearchError, match=r"none.study\.db: cannot be opened: unable to open"):
-        open_study(tmp_path / "none" / "study.db", "tiny")
+        opened(tmp_path / "none" / "study.db")
 
 
 def limited(study, pages):
@@ -151,8 +150,8 @@ def limited(study, pages):
     event.listen(engine(study), "connect", limit)
 
 
-def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows):
-    study = open_study(path, "tiny")
+def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows, opened):
+    study = opened(path)
     entry = enter(study, planned[0])
     record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
     limited(study, 0)
@@ -160,27 +159,29 @@ def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, row
     with pytest.raises(SearchError, match="disk is full; free some space and run the same command"):
         record(study, entry, [long], job="seed 0 epochs 2-2")
     assert [row["epoch"] for row in entry.rows] == [1]
-    assert [row["epoch"] for row in contents(open_study(path, "tiny"))[0].rows] == [1]
+    assert [row["epoch"] for row in contents(opened(path))[0].rows] == [1]
     limited(study, None)
     assert record(study, entry, [long], job="seed 0 epochs 2-2") == []
-    assert [row["epoch"] for row in contents(open_study(path, "tiny"))[0].rows] == [1, 2]
+    assert [row["epoch"] for row in contents(opened(path))[0].rows] == [1, 2]
 
 
-def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch):
+def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, opened):
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
-    study = open_study(path, "tiny")
+    study = opened(path)
     enter(study, planned[0])
     limited(study, 1)
     with pytest.raises(SearchError, match="disk is full"):
         enter(study, planned[1], {"log": "x" * 100_000})
-    assert len(contents(open_study(path, "tiny"))) == 1
+    assert len(contents(opened(path))) == 1
     limited(study, None)
     assert enter(study, planned[1]).number == 1
 
 
-def test_a_file_that_another_program_writes_to_is_said_to_be(path, planned, rows, monkeypatch):
+def test_a_file_that_another_program_writes_to_is_said_to_be(
+    path, planned, rows, monkeypatch, opened
+):
     monkeypatch.setattr(database, "WAIT", 0.05)
-    study = open_study(path, "tiny")
+    study = opened(path)
     entry = enter(study, planned[0])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -191,9 +192,11 @@ def test_a_file_that_another_program_writes_to_is_said_to_be(path, planned, rows
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")])
-def test_only_on_a_file_system_of_one_machine_is_the_log_a_wal(path, monkeypatch, kind, mode):
+def test_only_on_a_file_system_of_one_machine_is_the_log_a_wal(
+    path, monkeypatch, kind, mode, opened
+):
     monkeypatch.setattr(database, "file_system", lambda path: kind)
-    with engine(open_study(path, "tiny")).connect() as connection:
+    with engine(opened(path)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -203,12 +206,12 @@ def test_a_file_system_is_that_of_the_nearest_mount():
     assert database.file_system(Path("/")) != "proc"
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password():
+def test_a_server_that_is_not_there_is_named_without_its_password(opened):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"postgresql+psycopg://me:geheim@127.0.0.1:{port}/name?sslpassword=geheim"
     with pytest.raises(SearchError, match="see that the server runs and can be reached") as refusal:
-        open_study(url, "tiny")
+        opened(url)
     assert f"me:***@127.0.0.1:{port}/name: cannot be opened" in str(refusal.value)
     assert "geheim" not in str(refusal.value)
 
@@ -220,33 +223,35 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
         (lambda url: url + "x", "does not exist; make it, or correct the address"),
     ],
 )
-def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy):
+def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy, opened):
     with pytest.raises(SearchError, match=remedy):
-        open_study(spoil(postgres), "tiny")
+        opened(spoil(postgres))
 
 
 @pytest.mark.parametrize("url", ["no address", "postgresql://me:x@host:geheim/name", "a:b"])
-def test_what_is_no_address_is_refused_without_showing_it(url):
+def test_what_is_no_address_is_refused_without_showing_it(url, opened):
     with pytest.raises(SearchError, match="need the URL of a database") as refusal:
-        open_study(url, "tiny")
+        opened(url)
     assert "heim" not in str(refusal.value)
 
 
-def test_a_missing_driver_is_named_with_its_extra(monkeypatch):
+def test_a_missing_driver_is_named_with_its_extra(monkeypatch, opened):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SearchError, match=r"pip install 'scalesearch\[postgres\]'"):
-        open_study("postgresql+psycopg://me:geheim@host/name", "tiny")
+        opened("postgresql+psycopg://me:geheim@host/name")
 
 
-def test_a_storage_of_ones_own_is_taken(tmp_path, planned):
+def test_a_storage_of_ones_own_is_taken(tmp_path, planned, opened):
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "log"))
-    study = open_study(optuna.storages.JournalStorage(journal), "tiny")
+    study = opened(optuna.storages.JournalStorage(journal))
     assert enter(study, planned[0]).number == 0
     assert len(contents(study)) == 1
 
 
-def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(path, planned, rows):
-    study = open_study(path, "tiny")
+def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
+    path, planned, rows, opened
+):
+    study = opened(path)
     asked = []
     event.listen(engine(study), "before_cursor_execute", lambda *told: asked.append(told[2]))
 

@@ -8,7 +8,6 @@ from scalesearch.search.study import (
     contents,
     enter,
     failures,
-    open_study,
     record,
     records,
     reopen,
@@ -146,9 +145,9 @@ def test_failures_name_the_candidate_the_class_and_the_reason(study, planned):
     assert (found["kind"], found["reason"]) == ("out_of_memory", "needs 3 GB")
 
 
-def test_several_objectives_have_a_value_each(planned, rows):
+def test_several_objectives_have_a_value_each(planned, rows, opened):
     storage = optuna.storages.InMemoryStorage()
-    study = open_study(storage, "two", ["maximize", "minimize"])
+    study = opened(storage, "two", ["maximize", "minimize"])
     complete, stopped = enter(study, planned[0]), enter(study, planned[1])
     for entry in (complete, stopped):
         record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
