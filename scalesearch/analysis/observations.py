@@ -75,7 +75,8 @@ def observations(
             names.append(name)
             values.append(value)
             seeds.append(1.0)
-            extra.append(variance)
+            # Few have the whole way behind them, and luck may make their gains look alike.
+            extra.append(max(variance, table.variance or TINY))
     first = records.drop_duplicates("candidate").set_index("candidate")
     shares = first.loc[names, SHARES].to_numpy(dtype=np.float64)
     if not np.isfinite(shares).all():
@@ -107,6 +108,8 @@ def _stopped(
     early = records[~records["candidate"].isin(finished)]
     early = early[told(early["stopped"])] if "stopped" in early else early[:0]
     names = set(early["candidate"])
+    if not names:
+        return
     ends = records[records["candidate"].isin(names)].groupby("candidate")["epoch"].max()
     concerned = records[
         records["candidate"].isin(names | set(finished)) & records["epoch"].isin(set(ends))
@@ -117,11 +120,11 @@ def _stopped(
         for name, seeds in accuracies(rows, int(str(epoch))).items():
             curves[name] |= {(int(str(epoch)), seed): value for seed, value in seeds.items()}
     table = two_way(curves)
-    if not names or table.variance is None:
+    if table.variance is None:
         return
     final = np.zeros(len(table.columns))
     final[-1] = 1.0
     variances = table.variance * table.variance_of_difference(table.profiles, final)
     for name, effect, variance in zip(table.rows, table.row_effects, variances, strict=True):
         if name in names and np.isfinite(variance):
-            yield name, float(effect + table.column_effects[-1]), max(float(variance), TINY)
+            yield name, float(effect + table.column_effects[-1]), float(variance)

@@ -12,7 +12,6 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 from scipy.special import fdtrc
 
 from scalesearch.analysis.mixture import AXES, DEGREES, highest, lattice, terms
@@ -24,7 +23,9 @@ from scalesearch.scaling import Coefficients, Shares
 
 Mask: TypeAlias = NDArray[np.bool_]
 
-REPEATS = 1000
+REPEATS, LEAST_REPEATS = 1000, 200
+MOST_VALUES = 1_000_000
+"""Drawn at once; many candidates are bootstrapped less often, and hardly need it."""
 GREEK = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
 
 
@@ -99,7 +100,7 @@ def of_observations(
     fit = min(fits.values(), key=lambda one: one.error)
     best_13 = highest(fit.coefficients[None], fit.degree, fit.axes, within)
     mean, error = fit.predict(best_13)
-    drawn_B3 = optima(observed, fits, fit, within=within)
+    drawn_B3 = optima(observed, fits, fit, within)
     bounds = np.quantile(drawn_B3, [level / 2, 1 - level / 2], axis=0)
     shares = {
         axis: Interval(float(best), float(min(low, best)), float(max(high, best)))
@@ -153,12 +154,12 @@ def optima(
     observed: Observations,
     fits: dict[str, Polynomial],
     fit: Polynomial,
-    repeats: int = REPEATS,
     within: Floats | None = None,
 ) -> Floats:
-    """Where the surface is highest in ``repeats`` tables that might as well have come; (B, 3)."""
+    """Where the surface is highest in B tables that might as well have come; (B, 3)."""
     random = np.random.default_rng(0)
     count, scale = len(observed.values), np.sqrt(observed.noise + fit.deviation)
+    repeats = max(LEAST_REPEATS, min(REPEATS, MOST_VALUES // count))
     # Residuals are smaller than errors where a candidate pulls the surface to itself.
     left = fit.residuals / np.sqrt(np.maximum(1 - fit.leverages, 0.05))
     left = left / scale
@@ -223,6 +224,8 @@ def _as_coefficient(axis: str, share: Interval, factor: float) -> Interval:
 
 def _region(drawn_B3: Floats, best: Floats, level: float) -> tuple[tuple[float, float, float], ...]:
     """The hull of those of the optima drawn that lie nearest to the best, in their own measure."""
+    from scipy.spatial import ConvexHull, QhullError  # slow to import, and needed for this alone
+
     away = (drawn_B3 - best)[:, :2]  # the third share follows
     metric = np.linalg.pinv(np.cov(away, rowvar=False) + np.outer(away.mean(0), away.mean(0)))
     distances = np.einsum("bi,ij,bj->b", away, metric, away)

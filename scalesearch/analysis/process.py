@@ -11,7 +11,8 @@ from scalesearch.analysis.polynomials import missed
 from scalesearch.analysis.twoway import Floats
 
 NAME = "gaussian process"
-FEWEST = 5
+FEWEST, MOST = 5, 500
+"""Candidates it can be fitted to: its time grows with the third power of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class Process:
 
 
 def process(observed: Observations) -> Process | None:
-    """The fit, its length scale and deviation by greatest likelihood; None for too few candidates
-    or none that differ."""
+    """The fit, its length scale and deviation by greatest likelihood; None for too few or too many
+    candidates, or none that differ."""
     middle, scale = float(observed.values.mean()), float(observed.values.std())
-    if len(observed.values) < FEWEST or scale < TINY:
+    if not FEWEST <= len(observed.values) <= MOST or scale < TINY:
         return None
     # Half a second to import, and the answer while a search runs does without it.
     from sklearn.exceptions import ConvergenceWarning

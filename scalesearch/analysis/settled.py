@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from scalesearch.analysis.mixture import lattice, terms
+from scalesearch.analysis.mixture import AXES, lattice, terms
 from scalesearch.analysis.observations import Observations, observations
 from scalesearch.analysis.optimum import Optimum, curved, of_observations
-from scalesearch.analysis.polynomials import Polynomial
+from scalesearch.analysis.polynomials import SCALED, Polynomial
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 
@@ -50,8 +50,10 @@ def settled(
 
     ``width``: the widest of the three shares' intervals (of 1 - ``level``) is narrower than this.
     ``gain``: the improvement still to be expected of an unseen candidate is less than the noise.
-    ``epochs``, ``within``: as for ``optimum``. Too few candidates settle nothing, and raise
-    nothing: the reason says so. Some hundredths of a second for tens of candidates.
+    ``epochs``, ``within``: as for ``optimum``; a baseline that cannot scale an axis needs
+    ``within`` to say so, or the search might only not have come to it. Too few candidates settle
+    nothing, and raise nothing: the reason says so. Some hundredths of a second for tens of
+    candidates.
     """
     try:
         observed = observations(records, epochs=epochs)
@@ -60,6 +62,8 @@ def settled(
         return _open(str(error))
     if len(observed.candidates) < FEWEST:
         return _open(f"need at least {FEWEST} candidates, got {len(observed.candidates)}")
+    if untried := _untried(fits, within):
+        return _open(f"no candidate has tried to scale {' or '.join(untried)}")
     found = of_observations(observed, factor, level=level, within=within)
     fit = fits[found.degree]
     noise = _noise(observed, fit)
@@ -105,6 +109,16 @@ def expected_gain(observed: Observations, fit: Polynomial, places_N3: Floats) ->
     standard = lead / error
     density = np.exp(-np.square(standard) / 2) / np.sqrt(2 * np.pi)
     return float((lead * ndtr(standard) + error * density).max())
+
+
+def _untried(fits: dict[str, Polynomial], within: Floats | None) -> list[str]:
+    """Axes that can be scaled, as far as is known, and that no candidate scales."""
+    (tried, *_) = (fit.axes for fit in fits.values())
+    return [
+        axis
+        for index, axis in enumerate(AXES)
+        if index not in tried and (within is None or within[:, index].max() > SCALED)
+    ]
 
 
 def _noise(observed: Observations, fit: Polynomial) -> float:
