@@ -17,8 +17,8 @@ __all__ = ["EXECUTORS", "opened"]
 
 EXECUTORS = ("inline", "local", "dask")
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Say how many threads libraries have; how many torch takes is in the recipe."""
+THREADS = "OMP_NUM_THREADS"
+"""How many threads libraries take that nobody tells; how many training takes is in the recipe."""
 
 
 @contextmanager
@@ -63,7 +63,12 @@ def _crew(
     if executor == "inline":
         return InlineCrew(advance)
     if executor == "local":
-        logs.mkdir(parents=True, exist_ok=True)
+        try:
+            logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SearchError(
+                f"{logs}: cannot be written: {error.strerror}; choose another folder"
+            ) from error
         places = _places(workers or len(devices) or 1, devices, memory, logs)
         return FuturesCrew(LocalExecutor(places), len(places), advance, owned=True)
     if executor == "dask":
@@ -127,7 +132,7 @@ def _own_workers(executor: Executor) -> int:
 def _places(
     workers: int, devices: Sequence[str], memory: int | None, logs: Path
 ) -> tuple[Place, ...]:
-    threads = {name: os.environ.get(name, "1") for name in THREADS}
+    threads = {THREADS: os.environ.get(THREADS, "1")}
     return tuple(
         Place(
             name=f"worker-{number}",

@@ -49,7 +49,8 @@ LOOKING = 2.0
 class Cluster(Executor):
     """The workers of a Dask scheduler.
 
-    ``slots``: jobs that they can work at together; none before the first worker is there.
+    ``slots``: jobs that they can work at together. One, too, while none of them is there: it waits
+    for the first.
     """
 
     def __init__(self, scheduler: str, *, gpus: bool = False) -> None:
@@ -78,7 +79,7 @@ class Cluster(Executor):
     def slots(self) -> int:
         if time.monotonic() - self._looked > LOOKING:
             self._slots, self._looked = self._offered(), time.monotonic()
-        return self._slots
+        return max(1, self._slots)
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         self._require_connection()

@@ -34,7 +34,7 @@ LOOKING = 1.0
 """Seconds between two looks at whether a worker that is busy still lives. Its end is seen at once,
 except where a process that it had forked outlives it and keeps the line open."""
 
-TOLD = 2000
+TOLD = 8000
 """Bytes of a dead worker's log that are told with its end."""
 
 _environ = threading.Lock()
@@ -124,7 +124,7 @@ class _Slot:
                 process = self._begun(future)
                 if process is None:
                     continue  # cancelled while it waited
-                returned, what = pickle.loads(process.answer(asked))
+                returned, what, traced = pickle.loads(process.answer(asked))
             except Exception as error:
                 self._ended(lost=True)
                 future.set_exception(error)
@@ -133,7 +133,7 @@ class _Slot:
             if returned:
                 future.set_result(what)
             else:
-                future.set_exception(WorkerLost(what))
+                future.set_exception(what or WorkerLost(traced))
         if self._process:
             self._process.end()
 
@@ -170,7 +170,10 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return not self.killed and self._process.is_alive()
+        """Whether a worker without a task can take one."""
+        # Unasked, a worker says nothing: what there is to be read is the end of the line. (While
+        # another thread takes note of a death, the process still passes for alive.)
+        return not self.killed and self._process.is_alive() and not self._line.poll()
 
     def answer(self, asked: bytes) -> bytes:
         """What the worker says to this. Raises WorkerLost if it dies before."""

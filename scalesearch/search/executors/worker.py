@@ -45,12 +45,17 @@ def work(place: Place, line: Connection) -> None:
 
 
 def _answered(asked: bytes) -> bytes:
-    """The pickle of what a function returned, or of the traceback of what it raised."""
+    """A pickle of whether a function returned, of what it returned or raised, and from where."""
     try:
         function, arguments, named = pickle.loads(asked)
-        return pickle.dumps((True, function(*arguments, **named)))
-    except BaseException:
-        return pickle.dumps((False, traceback.format_exc()))
+        return pickle.dumps((True, function(*arguments, **named), ""))
+    except BaseException as error:
+        traced = traceback.format_exc()
+        with suppress(Exception):  # not every exception can be pickled, nor read again
+            said = pickle.dumps((False, error, traced))
+            pickle.loads(said)
+            return said
+        return pickle.dumps((False, None, traced))
 
 
 def _settle(place: Place) -> None:
