@@ -6,11 +6,11 @@ outcome, what training measured. Records are a projection of this, and this can 
 them. Writing costs the same however many trials there are; only ``contents`` reads them all.
 """
 
-from scalesearch.search.study.contents import contents, failures, records
 from scalesearch.search.study.entries import Entry, means
-from scalesearch.search.study.exclusive import exclusive
+from scalesearch.search.study.lock import exclusive
 from scalesearch.search.study.opened import close, open_study
-from scalesearch.search.study.rebuilt import must_be_rebuilt, rebuilt
+from scalesearch.search.study.reading import contents, failures, records
+from scalesearch.search.study.rebuilding import must_be_rebuilt, rebuilt
 from scalesearch.search.study.writing import (
     enter,
     record,

@@ -21,9 +21,9 @@ from scalesearch.experiment import Experiment
 from scalesearch.records import COLUMNS
 from scalesearch.scaling import Coefficients
 from scalesearch.search.plan import Cell, Planned, Space
-from scalesearch.search.study.contents import FACTS, VACANT, contents
 from scalesearch.search.study.entries import Entry, State, cells_of, facts_of, means
 from scalesearch.search.study.opened import loading, place, storing
+from scalesearch.search.study.reading import FACTS, VACANT, contents
 from scalesearch.search.study.writing import entered
 
 MEASURED = [name for name in COLUMNS if name not in ("trial", "cell", "stopped", *FACTS)]

@@ -32,7 +32,7 @@ FACTS = (
     "deviation",
 )
 VACANT = "vacant"
-"""Attribute of a trial that only keeps a number from being given again (see ``rebuilt``)."""
+"""Attribute of a trial that only keeps a number from being given again (see ``rebuilding``)."""
 
 
 def contents(study: optuna.Study) -> list[Entry]:
