@@ -9,7 +9,7 @@ from PIL import Image
 from scalesearch import tables
 from scalesearch.cli import main
 from scalesearch.fvcore_count import fvcore_macs
-from scalesearch.progress import runs as progress
+from scalesearch.progress import searches
 from scalesearch.records import COLUMNS, read_records
 
 pytestmark = pytest.mark.filterwarnings(
@@ -161,10 +161,10 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(experiment, tmp_path, run, monke
     def interrupted(progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress, "line", interrupted)
+    monkeypatch.setattr(searches, "search_line", interrupted)
     code, out, err = run("search", experiment, "--results", tmp_path / "r")
     assert (code, out) == (130, "")
-    assert f"the same command goes on from {tmp_path / 'r'}" in err
+    assert f"`scalesearch resume {tmp_path / 'r'}` goes on from there" in err
 
 
 def test_a_bug_of_ours_is_not_hidden(finished, monkeypatch):

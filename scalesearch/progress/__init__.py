@@ -7,7 +7,7 @@ from scalesearch.progress.conclusions import (
     seeds_conclusion,
     status_lines,
 )
-from scalesearch.progress.runs import epoch_line, images_shown, line, run_shown, shown
+from scalesearch.progress.runs import epoch_line, images_shown, run_shown
 from scalesearch.progress.searches import search_line, search_shown
 from scalesearch.progress.watching import watched
 
@@ -16,13 +16,11 @@ __all__ = [
     "epoch_line",
     "images_shown",
     "interrupted",
-    "line",
     "run_conclusion",
     "run_shown",
     "search_line",
     "search_shown",
     "seeds_conclusion",
-    "shown",
     "status_lines",
     "watched",
 ]

@@ -9,30 +9,19 @@ from scalesearch.progress.display import Images, clock, display
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scalesearch.search import Progress
     from scalesearch.training import Epoch
 
     OnData = Callable[[int, int], None]
 
 
 @contextmanager
-def shown() -> "Iterator[tuple[Callable[[Progress], None], OnData]]":
-    """A search: bars on a terminal, a plain line every ten seconds elsewhere.
-
-    What to call after an epoch, and what to call while images are downloaded and decoded.
-    """
-    with display() as shows:
-        yield (
-            lambda now: shows.epochs(now.epochs_done, now.epochs_total, line(now)),
-            Images(shows),
-        )
-
-
-@contextmanager
 def run_shown(
     epochs: int, seeds: int = 1
 ) -> "Iterator[tuple[Callable[[int, Epoch], None], OnData]]":
-    """Runs of so many epochs with so many seeds, in the same way; an epoch comes with its seed."""
+    """Runs of so many epochs with so many seeds: a bar on a terminal, lines elsewhere.
+
+    What to call after an epoch, with its seed, and while images are downloaded and decoded.
+    """
     reached: dict[int, int] = {}
     spent = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
     with display() as shows:
@@ -62,18 +51,4 @@ def epoch_line(epoch: "Epoch") -> str:
     parts = [f"loss {epoch.train_loss:.3f}", f"validation {epoch.loss:.3f}"]
     parts.append(f"accuracy {epoch.accuracy:.3f}   top-5 {epoch.top5:.3f}")
     parts.append(f"{epoch.images_per_second:,.0f} img/s")
-    return "   ".join(parts)
-
-
-def line(progress: "Progress") -> str:
-    """Time left, the best so far, pace, failures."""
-    parts = [f"{clock(progress.seconds_left)} left"]
-    if progress.best is not None:
-        shares, accuracy = progress.best
-        parts.append(
-            f"best so far {accuracy:.3f} at depth {shares.depth:.2f} width {shares.width:.2f} "
-            f"resolution {shares.resolution:.2f}"
-        )
-    parts.append(f"{progress.epoch.images_per_second:,.0f} img/s")
-    parts.append(f"{progress.failed} failed")
     return "   ".join(parts)

@@ -1,9 +1,7 @@
 """A search while it goes on: a picture of it on a terminal, plain lines elsewhere."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,8 +11,8 @@ from rich.text import Text
 
 from scalesearch.progress.display import Images, Lines, terminal
 from scalesearch.progress.picture import best, ended_words, picture, tally
-from scalesearch.search.news import followed
-from scalesearch.search.progress import Progress, aged
+from scalesearch.search.news import present
+from scalesearch.search.progress import Progress
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnData: TypeAlias = Callable[[int, int], None]
@@ -122,11 +120,4 @@ class SearchView:
         width, height = self.console.size
         if self.now is None:
             return Text("" if self.loading is None else f"{self.loading:.0%}   getting images")
-        return picture(followed_up(self.now, self.news), width, height, self.loading)
-
-
-def followed_up(now: Progress, news: Path | None) -> Progress:
-    """What was told some time ago as it is now, with what workers have told since."""
-    present = time.time()
-    now = aged(now, present)
-    return now if news is None else replace(now, running=followed(now.running, news, present))
+        return picture(present(self.now, self.news), width, height, self.loading)

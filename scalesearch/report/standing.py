@@ -4,14 +4,13 @@ Progress and news are files, so that no ledger is opened, whatever holds the stu
 """
 
 import fcntl
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from scalesearch.errors import SearchError
-from scalesearch.search.news import followed
-from scalesearch.search.progress import Progress, aged, read_progress
+from scalesearch.search.news import present
+from scalesearch.search.progress import Progress, read_progress
 
 State: TypeAlias = Literal["running", "ended", "interrupted"]
 
@@ -36,12 +35,7 @@ def standing(folder: str | Path) -> Standing:
     held = _held(folder / "lock")
     progress = read_progress(folder / "progress.json")
     if held:
-        now = time.time()
-        if progress is not None:
-            progress = aged(progress, now)
-            running = followed(progress.running, folder / "news", now)
-            progress = replace(progress, running=running)
-        return Standing("running", progress)
+        return Standing("running", progress and present(progress, folder / "news"))
     if progress is None:  # of an older version, or a folder without its passing files
         over = (folder / "coefficients.json").is_file()
         return Standing("ended" if over else "interrupted", None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from scalesearch.search.progress import Running
+from scalesearch.search.progress import Progress, Running, aged
 
 SECONDS_BETWEEN = 1.0
 """While images are loaded, news come no faster."""
@@ -162,6 +162,20 @@ def followed(
         else job
         for job in running
     )
+
+
+def present(progress: Progress, folder: Path | None) -> Progress:
+    """What a driver told some time ago as it is now, with what workers have told since.
+
+    ``folder``: theirs. Its images per second are theirs, where they tell of any.
+    """
+    now = time.time()
+    progress = aged(progress, now)
+    if folder is None:
+        return progress
+    running = followed(progress.running, folder, now)
+    pace = sum(job.images_per_second or 0.0 for job in running)
+    return replace(progress, running=running, images_per_second=pace or progress.images_per_second)
 
 
 def _told(folder: Path, now: float) -> list[tuple[float, Running]]:

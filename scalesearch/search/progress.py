@@ -57,7 +57,8 @@ class Progress:
 
     ``epochs_total``: at most, as planned now. ``images_per_second``: of all workers together.
     ``seconds_left``: None where nothing is known yet. ``failures``: candidates by kind.
-    ``ended``: why it is over, where that is not because all is done. ``at``: unix seconds.
+    ``ended``: why it is over, where that is not because all is done. ``at``: when it
+    was so, in Unix seconds; 0 on a clock that is not the world's.
     """
 
     name: str
@@ -77,10 +78,12 @@ class Progress:
 
 def aged(progress: Progress, now: float) -> Progress:
     """What was told at ``at`` as it is at ``now``, if nothing else has happened since."""
-    age = max(0.0, now - progress.at) if progress.at and not progress.finished else 0.0
-    left = progress.seconds_left
+    if progress.finished or not 0.0 < progress.at < now:
+        return progress
+    age, left = now - progress.at, progress.seconds_left
     return replace(
         progress,
+        at=now,
         running=tuple(replace(job, seconds=job.seconds + age) for job in progress.running),
         seconds_left=None if left is None else max(0.0, left - age),
     )

@@ -8,7 +8,6 @@ from rich.console import Console
 from scalesearch.progress.picture import picture
 from scalesearch.search.progress import Best, Rung, Running
 
-
 BARS = str.maketrans("", "", "━╸╺")
 
 

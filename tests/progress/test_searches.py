@@ -99,6 +99,7 @@ def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen
         on_progress(now(running=(Running("one", "", 75.0),)))
     shown = " ".join(file.getvalue().split())
     assert "node7:4711 one 1:10 epoch 2: 0.612 310" in shown
+    assert "310 img/s" in shown
 
 
 def test_time_goes_on_while_the_driver_waits(now, screen):

@@ -51,6 +51,7 @@ def test_jobs_grow_older_and_the_end_comes_nearer():
     assert [job.seconds for job in later.running] == [63.5, 60.0]
     assert later.seconds_left == 701.0
     assert aged(NOW, 9000.0).seconds_left == 0.0
+    assert aged(aged(NOW, 1030.0), 1060.0) == later
 
 
 def test_a_clock_that_was_put_back_makes_nothing_younger():

@@ -1,4 +1,4 @@
-"""What a person sees fits a terminal, and plain output stays plain."""
+"""What a person sees of a run fits a terminal, and plain output stays plain."""
 
 import io
 from dataclasses import replace
@@ -8,8 +8,6 @@ from rich.console import Console
 
 from scalesearch import progress
 from scalesearch.progress import display
-from scalesearch.scaling import Shares
-from scalesearch.search import Progress
 from scalesearch.training import Epoch
 
 EPOCH = Epoch(
@@ -17,45 +15,6 @@ EPOCH = Epoch(
     images_per_second=1240.4, learning_rate=0.1, resolution=32, peak_bytes=0, utilisation=0.1,
 )  # fmt: skip
 BROUGHT = "loss 1.500   validation 1.250   accuracy 0.500   top-5 0.900   1,240 img/s"
-NOW = Progress(
-    trial=3,
-    seed=0,
-    epoch=EPOCH,
-    epochs_done=7,
-    epochs_total=60,
-    failed=1,
-    best=(Shares(0.25, 0.5, 0.25), 0.683),
-    seconds_left=761.0,
-)
-
-
-def test_a_line_tells_time_left_best_pace_and_failures():
-    assert progress.line(NOW) == (
-        "12:41 left   best so far 0.683 at depth 0.25 width 0.50 resolution 0.25   "
-        "1,240 img/s   1 failed"
-    )
-
-
-def test_off_a_terminal_there_are_plain_lines_and_not_too_many(capsys):
-    with progress.shown() as (on_epoch, _):
-        for _ in range(5):
-            on_epoch(NOW)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.splitlines() == [f"7/60 epochs   {progress.line(NOW)}"]
-
-
-@pytest.mark.parametrize("columns", [60, 80, 120])
-def test_on_a_terminal_nothing_is_cut_off(monkeypatch, columns):
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=columns, highlight=False)
-    monkeypatch.setattr(display, "Console", lambda **_: console)
-    with progress.shown() as (on_epoch, _):
-        on_epoch(NOW)
-    shown = file.getvalue()
-    assert "7/60 epochs" in shown
-    assert "1 failed" in shown
-    assert "…" not in shown
 
 
 def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkeypatch):
@@ -99,18 +58,6 @@ def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
     assert "…" not in shown
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Seconds that pass only when a test says so."""
-    now = [100.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
-
-    def passes(seconds):
-        now[0] += seconds
-
-    return passes
-
-
 def test_images_that_come_at_once_are_no_news(capsys, clock):
     with progress.images_shown() as on_data:
         for _ in range(3):  # a search loads the images of several seeds
@@ -148,14 +95,14 @@ def test_on_a_terminal_images_have_a_bar_until_they_are_here(monkeypatch, clock,
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
     monkeypatch.setattr(display, "Console", lambda **_: console)
-    with progress.shown() as (on_epoch, on_data):
+    with progress.run_shown(5) as (on_epoch, on_data):
         on_data(1, 200)
         clock(2)
         assert not file.getvalue()
         on_data(done, 200)
-        on_epoch(NOW)
+        on_epoch(0, EPOCH)
     shown = file.getvalue()
     assert ("45%   getting images" in shown) is (done == 90)
     assert ("getting images" in shown) is (done == 90)
-    assert "7/60 epochs" in shown
+    assert "2/5 epochs" in shown
     assert "…" not in shown
