@@ -27,8 +27,8 @@ def cluster():
         processes=True,
         protocol="tcp://",
         host="127.0.0.1",
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port
+        worker_dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs="CRITICAL",
     ) as cluster:
