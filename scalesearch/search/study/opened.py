@@ -27,8 +27,8 @@ def open_study(
     Raises SearchError where it cannot be had; no message shows a password.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    where = _shown(storage)
-    with _explained(where, "opened"):
+    where = shown(storage)
+    with explained(where, "opened"):
         study = optuna.create_study(
             storage=_opened(storage, where),
             study_name=name,
@@ -63,7 +63,7 @@ def storing(study: optuna.Study) -> Iterator[None]:
 @contextmanager
 def loading(study: optuna.Study) -> Iterator[None]:
     """Turn what a storage raises into a SearchError that says what to do."""
-    with _explained(place(study), "read"):
+    with explained(place(study), "read"):
         yield
 
 
@@ -98,7 +98,7 @@ def _driver_missing(url: str) -> str:
     return "needs a package for this kind of database that is not installed; install it"
 
 
-def _shown(storage: str | Path | BaseStorage) -> str:
+def shown(storage: str | Path | BaseStorage) -> str:
     """Where a storage is, for people. Raises SearchError for what is no URL of a database."""
     if isinstance(storage, BaseStorage):
         return type(storage).__name__
@@ -121,7 +121,8 @@ def _named(url: URL) -> str:
 
 
 @contextmanager
-def _explained(where: str, done: str) -> Iterator[None]:
+def explained(where: str, done: str) -> Iterator[None]:
+    """Turn what a storage raises into a SearchError: ``where`` cannot be ``done``, and why."""
     try:
         yield
     except (

@@ -1,0 +1,151 @@
+"""optuna-dashboard shows a copy of a study, and the study stays as it is."""
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import closing
+
+import pytest
+
+from scalesearch.errors import SearchError
+from scalesearch.search.study import close, contents, enter, report, tell_complete
+from scalesearch.search.study.dashboard import copy_file, served
+
+
+def api(address, path, **more):
+    """What the dashboard's own interface answers."""
+    request = urllib.request.Request(address.replace("/dashboard/", "/api/") + path, **more)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def begun(study, planned):
+    entry = enter(study, planned[0])
+    report(study, entry, 1, 0.25)
+    tell_complete(study, entry, [0.5])
+    return enter(study, planned[1])
+
+
+def folder_of(path):
+    """What is in its files, but for SQLite's memory that is shared by those who read."""
+    found = (file for file in path.iterdir() if file.is_file() and file.suffix != ".db-shm")
+    return {file.name: file.read_bytes() for file in found}
+
+
+def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
+    study = opened(tmp_path / "study.db")
+    begun(study, planned)
+    before = folder_of(tmp_path)
+    with served(tmp_path) as address:
+        with urllib.request.urlopen(address, timeout=30) as page:
+            assert b"Optuna Dashboard" in page.read()
+        (shown,) = api(address, "studies")["study_summaries"]
+        assert shown["study_name"] == "tiny"
+        detail = api(address, f"studies/{shown['study_id']}")
+        assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Running"]
+        attributes = {told["key"] for told in detail["trials"][0]["user_attrs"]}
+        assert {"role", "macs", "cells"} <= attributes
+    assert folder_of(tmp_path) == before
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=5)
+
+
+def test_what_is_changed_there_changes_nothing_here(tmp_path, opened, planned):
+    study = opened(tmp_path / "study.db")
+    begun(study, planned)
+    with served(tmp_path) as address:
+        (shown,) = api(address, "studies")["study_summaries"]
+        api(address, f"studies/{shown['study_id']}", method="DELETE")
+        assert api(address, "studies")["study_summaries"] == []
+    assert len(contents(opened(tmp_path / "study.db"))) == 2
+
+
+def test_a_study_on_a_server_is_shown(tmp_path, postgres, opened, planned):
+    begun(opened(postgres), planned)
+    with served(tmp_path, storage=postgres, name="tiny") as address:
+        (shown,) = api(address, "studies")["study_summaries"]
+        assert len(api(address, f"studies/{shown['study_id']}")["trials"]) == 2
+    with pytest.raises(SearchError, match="got 'other'; there are: tiny") as refusal:
+        served(tmp_path, storage=postgres, name="other").__enter__()
+    assert postgres.split("@")[0].rpartition(":")[2] not in str(refusal.value)
+
+
+def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, opened, planned):
+    study = opened(tmp_path / "study.db")
+    begun(study, planned)
+    close(study)
+    before = folder_of(tmp_path)
+    assert list(before) == ["study.db"]
+    (tmp_path / "copies").mkdir()
+    copy_file(tmp_path / "study.db", tmp_path / "copies" / "copy.db")
+    assert len(contents(opened(tmp_path / "copies" / "copy.db"))) == 2
+    assert folder_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_what_a_killed_driver_left_is_copied_in_order(tmp_path, mode):
+    path = tmp_path / "study.db"
+    script = f"""
+import os, sqlite3
+connection = sqlite3.connect({str(path)!r}, isolation_level=None)
+connection.execute("PRAGMA journal_mode = {mode}")
+connection.execute("CREATE TABLE facts (fact TEXT)")
+connection.execute("INSERT INTO facts VALUES ('kept')")
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+for _ in range(3000):
+    connection.execute("INSERT INTO facts VALUES (?)", ("of half a transaction" * 5,))
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    before = folder_of(tmp_path)
+    assert len(before) > 1
+    (tmp_path / "copies").mkdir()
+    copy_file(path, tmp_path / "copies" / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copies" / "copy.db")) as connection:
+        assert connection.execute("SELECT * FROM facts").fetchall() == [("kept",)]
+    assert folder_of(tmp_path) == before
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    with pytest.raises(SearchError, match=r"study\.db: no such study; name the folder"):
+        served(tmp_path).__enter__()
+
+
+def test_a_port_that_is_taken_is_named(tmp_path, opened, planned):
+    begun(opened(tmp_path / "study.db"), planned)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SearchError, match=f"port {port}: .*choose another --port"):
+            served(tmp_path, port).__enter__()
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    with pytest.raises(SearchError, match=r"pip install 'scalesearch\[dashboard\]'"):
+        served(tmp_path).__enter__()
+
+
+@pytest.mark.slow
+def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, opened, planned):
+    begun(opened(tmp_path / "study.db"), planned)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from scalesearch.search.study.dashboard import dashboard\n"
+        "try: dashboard(Path(sys.argv[1]), 0, told=lambda text: print(text, flush=True))\n"
+        "except KeyboardInterrupt: print('ended')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        address = process.stdout.readline().strip()
+        assert api(address, "studies")["study_summaries"][0]["study_name"] == "tiny"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "ended\n"
+    assert process.returncode == 0
