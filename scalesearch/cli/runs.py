@@ -55,6 +55,6 @@ def foretell(experiment: "Experiment", *, as_json: bool, **options: Any) -> None
     if as_json:
         print_json(found.document)
         return
-    print_table(found.candidate_rows, title="candidates")
+    print_table(found.candidates, title="candidates")
     print_table(found.job_rows, title="jobs")
     print("\n".join(found.lines))
