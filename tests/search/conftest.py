@@ -1,8 +1,20 @@
 """A real search, small enough to run many times: digits at 8 pixels on a network of six blocks."""
 
+import hashlib
+import sys
+from pathlib import Path
+
 import pytest
 
 from scalesearch.experiment import experiment_from
+from scalesearch.search import advance, driver
+from scalesearch.training import Epoch
+
+sys.path.append(str(Path(__file__).parent))
+
+
+WHOLE = {"pruner": "none", "race": None}
+"""Every candidate gets all seeds and all epochs."""
 
 
 def tiny_document(**search):
@@ -12,7 +24,7 @@ def tiny_document(**search):
         "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
         "budget": {"factor": 2.0, "tolerance": 0.04},
         "recipe": {"epochs": 2, "batch_size": 30, "threads": 1},
-        "search": {"sampler": "lattice", "step": 2, "seeds": 2, **search},
+        "search": {**WHOLE, "sampler": "lattice", "step": 2, "seeds": 2, **search},
         "device": "cpu",
     }
 
@@ -23,3 +35,61 @@ def tiny():
         return experiment_from(tiny_document(**search))
 
     return experiment
+
+
+class Killed(BaseException):
+    """What no handler of ours may catch."""
+
+
+@pytest.fixture
+def killed_after(monkeypatch):
+    """Stop a search at its n-th event."""
+    monkeypatch.setattr(driver, "SECONDS_BETWEEN_NEWS", 0.0)
+
+    def on_progress_of(events):
+        left = events
+
+        def on_progress(progress):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+
+        return on_progress
+
+    on_progress_of.error = Killed
+    return on_progress_of
+
+
+def measured(job, index):
+    """What an epoch of a job would measure, if that were a matter of chance alone."""
+    digest = hashlib.blake2b(f"{job.fingerprint} {job.seed} {index}".encode(), digest_size=4)
+    luck = int.from_bytes(digest.digest(), "big") / 2**32
+    return Epoch(
+        index=index,
+        train_loss=2.0 - luck,
+        loss=2.5 - luck,
+        accuracy=round(0.3 + 0.1 * index + 0.1 * luck, 6),
+        top5=0.9,
+        seconds=1.0,
+        images_per_second=100.0,
+        learning_rate=job.recipe.learning_rate,
+        resolution=job.architecture.resolution,
+        peak_bytes=1000,
+        utilisation=0.5,
+    )
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Epochs that cost nothing; the list of what was trained: (candidate, seed, epoch)."""
+    trained = []
+
+    def train_together(jobs, datasets, *, device):
+        for index in range(jobs[0].start + 1, jobs[0].last + 1):
+            for place, job in enumerate(jobs):
+                trained.append((job.fingerprint, job.seed, index))
+                yield place, measured(job, index)
+
+    monkeypatch.setattr(advance, "train_together", train_together)
+    return trained

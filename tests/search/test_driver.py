@@ -13,14 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.data.augment import policies
-from scalesearch.errors import ArchitectureError, DataError, SearchError
-from scalesearch.experiment import experiment_from, write_experiment
-from scalesearch.recipe import Augmentation
+from scalesearch.errors import SearchError
+from scalesearch.experiment import experiment_from, to_document, write_experiment
 from scalesearch.records import KEY, read_records
-from scalesearch.search import driver, ledger, proposals, runs, search
-from scalesearch.search.plan import StrayWarning, plan, space
-from scalesearch.training import OutOfMemory, Sweep, TrainingDiverged
+from scalesearch.search import proposals, search, study
+from scalesearch.search.progress import read_progress
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -29,22 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 TIMED = ["seconds", "tuning_seconds", "images_per_second", "peak_bytes", "utilisation", "commit"]
 SAMPLERS = ["lattice", "cartesian", "tpe", "gp", "sobol", "random"]
 SHORT = {"trials": 3, "references": ["uniform"]}
-
-
-class Killed(BaseException):
-    """What no handler of ours may catch."""
-
-
-def killed_after(epochs):
-    """Stop a search when it reports its n-th epoch."""
-
-    def on_epoch(progress):
-        nonlocal epochs
-        epochs -= 1
-        if epochs < 0:
-            raise Killed
-
-    return on_epoch
+RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 2, "seeds": 3, "race": 2}
 
 
 def timeless(records):
@@ -65,55 +47,129 @@ def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, 
         "searched", "depth", "width", "resolution", "uniform", "paper",
     }  # fmt: skip
     assert (records["factor"] / 2 - 1).abs().max() <= 0.04
+    assert set(records["stopped"]) == {""}
     shares = records[["depth_share", "width_share", "resolution_share"]].sum(axis=1)
     assert np.allclose(shares, 1)
     pd.testing.assert_frame_equal(read_records(tmp_path / "r" / "records.csv"), records)
 
 
-def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, monkeypatch):
+def test_the_best_of_each_rung_go_on_and_the_last_seeds_go_to_who_may_still_win(tiny, tmp_path):
+    """By real training: four candidates and a reference, rungs at 1 and 2, a race after 2 seeds."""
+    records = search(tiny(**RACED, trials=4, references=["uniform"]), tmp_path / "r")
+    assert not records.duplicated(KEY).any()
+    searched = records[records["role"].str.contains("searched")]
+    reached = searched.groupby("candidate")["epoch"].max()
+    first = searched[(searched["epoch"] == 1) & (searched["seed"] < 2)]
+    order = first.groupby("candidate")["accuracy"].mean().sort_values(ascending=False)
+    searched_alone = records[records["role"] == "searched"]
+    quota = -(-len(order) // 2)
+    halved = set(
+        searched_alone.loc[searched_alone["stopped"].str.startswith("halved"), "candidate"]
+    )
+    assert halved
+    assert all(reached[name] == 1 for name in halved)
+    assert max(order[name] for name in halved) <= order.iloc[quota - 1]
+    uniform = records[records["role"].str.contains("uniform")]
+    assert uniform.groupby("seed")["epoch"].max().tolist() == [2, 2, 2]
+    seeds = records[records["epoch"] == 2].groupby("candidate")["seed"].nunique()
+    out = set(records.loc[records["stopped"].str.startswith("out of the race"), "candidate"])
+    assert all(seeds[name] == (2 if name in out else 3) for name in seeds.index)
+    assert not list((tmp_path / "r" / "checkpoints").iterdir())
+
+
+def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, untrained):
     first = search(tiny(**SHORT), tmp_path / "r")
-    monkeypatch.setattr(runs, "train_together", lambda *a, **k: pytest.fail("trained again"))
+    done = len(untrained)
     pd.testing.assert_frame_equal(search(tiny(**SHORT), tmp_path / "r"), first)
+    assert len(untrained) == done == len(first)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("rules", ["whole", "raced"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(tiny, tmp_path, sampler):
-    experiment = tiny(**{**SHORT, "sampler": sampler, "step": None})
+def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(
+    tiny, tmp_path, sampler, rules, untrained, killed_after
+):
+    asked = {"trials": 6, "cohort": 2, "references": ["uniform"], "sampler": sampler, "step": None}
+    experiment = tiny(**asked, **(RACED if rules == "raced" else {}))
     undisturbed = search(experiment, tmp_path / "one")
+    once = list(untrained)
+    untrained.clear()
     chance, stops = random.Random(sampler), 0
     while True:
         try:
-            resumed = search(
-                experiment, tmp_path / "two", on_epoch=killed_after(chance.randint(1, 6))
-            )
+            events = killed_after(chance.randint(1, 6))
+            resumed = search(experiment, tmp_path / "two", on_progress=events)
             break
-        except Killed:
+        except killed_after.error:
             stops += 1
     assert stops >= 1
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+    assert sorted(untrained) == sorted(once)
+    assert len(set(once)) == len(once)
+    if rules == "raced":
+        assert resumed["stopped"].str.startswith("halved").any()
 
 
-def test_an_epoch_that_was_checkpointed_but_not_recorded_is_not_trained_again(
-    tiny, tmp_path, monkeypatch
-):
+def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrained, killed_after):
+    asked = {"sampler": "nsga2", "against": "params", "step": None, "trials": 6, "cohort": 3}
+    experiment = tiny(**asked, references=["uniform"])
+    undisturbed = search(experiment, tmp_path / "one")
+    with pytest.raises(killed_after.error):
+        search(experiment, tmp_path / "two", on_progress=killed_after(7))
+    resumed = search(experiment, tmp_path / "two")
+    pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+    told = study.open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
+    assert [direction.name for direction in told.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert all(len(trial.values) == 2 for trial in told.trials)
+
+
+def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**SHORT)
     undisturbed = search(experiment, tmp_path / "one")
-    record, rows = ledger.record, []
+    record, told = study.record, []
 
-    def dies_once(study, trial, row):
-        rows.append({"candidate": trial.user_attrs["candidate"]["candidate"], **row})
-        if len(rows) == 3:
+    class Killed(BaseException):
+        pass
+
+    def dies_once(of, entry, rows, *, job):
+        told.append((entry.candidate, list(rows)))
+        if len(told) == 3:
             raise Killed
-        record(study, trial, row)
+        return record(of, entry, rows, job=job)
 
-    monkeypatch.setattr(ledger, "record", dies_once)
+    monkeypatch.setattr(study, "record", dies_once)
     with pytest.raises(Killed):
         search(experiment, tmp_path / "two")
     resumed = search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
-    lost = rows[2]
-    assert rows[3] == lost  # the very measurement, with the seconds that it took the first time
+    assert told[3] == told[2]  # the very measurements, with the seconds that they took at first
+
+
+@pytest.mark.parametrize("sampler", ["lattice", "tpe"])
+def test_a_study_is_made_again_from_its_records(tiny, tmp_path, sampler, untrained, killed_after):
+    experiment = tiny(**{**SHORT, **RACED, "trials": 6, "sampler": sampler, "step": None})
+    undisturbed = search(experiment, tmp_path / "one")
+    with pytest.raises(killed_after.error):
+        search(experiment, tmp_path / "two", on_progress=killed_after(12))
+    (tmp_path / "two" / "study.db").unlink()
+    on_record = read_records(tmp_path / "two" / "records.csv")
+    done = on_record.groupby("candidate").filter(lambda rows: rows["stopped"].ne("").all())
+    untrained.clear()
+    again = search(experiment, tmp_path / "two")
+    assert 0 < len(untrained) <= len(undisturbed) - len(done)
+    # What had not ended began again, under another number.
+    sides = [table.drop(columns="trial").sort_values(KEY) for table in (again, undisturbed)]
+    pd.testing.assert_frame_equal(*(side.reset_index(drop=True) for side in sides))
+
+
+def test_proposals_are_made_again_from_another_searchs_log(tiny, tmp_path, untrained):
+    asked = {"sampler": "tpe", "step": None, "trials": 5, "references": ["uniform"]}
+    first = search(tiny(**asked), tmp_path / "one")
+    other = replace(tiny(**asked), seed=7)
+    own = search(other, tmp_path / "two")
+    again = search(other, tmp_path / "three", replay=tmp_path / "one")
+    assert list(again["candidate"].unique()) == list(first["candidate"].unique())
+    assert list(own["candidate"].unique()) != list(first["candidate"].unique())
 
 
 @pytest.mark.slow
@@ -121,17 +177,10 @@ def test_an_epoch_that_was_checkpointed_but_not_recorded_is_not_trained_again(
 def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_path, sampler):
     experiment = tiny(**{**SHORT, "sampler": sampler, "step": None})
     undisturbed = search(experiment, tmp_path / "one")
-    write_experiment(tmp_path / "tiny.yaml", experiment)
-    program = (
-        "import warnings; warnings.simplefilter('ignore')\n"
-        "from scalesearch.search import proposals, search; proposals.STARTUP = 2\n"
-        "from scalesearch.experiment import read_experiment\n"
-        f"search(read_experiment({str(tmp_path / 'tiny.yaml')!r}), {str(tmp_path / 'two')!r})\n"
-    )
     chance, kills = random.Random(sampler), 0
     for _ in range(60):
-        process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ})
-        _wait_for_work(tmp_path / "two" / "study.db", process)
+        process = _started(experiment, tmp_path)
+        _wait_for(tmp_path / "two" / "study.db", process)
         if kills < 4:
             time.sleep(chance.uniform(0.0, 1.5))
             process.send_signal(signal.SIGKILL)
@@ -144,152 +193,80 @@ def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_pat
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
 
 
-def _wait_for_work(study, process):
-    while not study.exists() and process.poll() is None:
+def _started(experiment, folder, *options):
+    write_experiment(folder / "tiny.yaml", experiment)
+    program = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from scalesearch.search import proposals; proposals.STARTUP = 2\n"
+        "from scalesearch.cli import main\n"
+        f"main(['search', {str(folder / 'tiny.yaml')!r}, '--results', {str(folder / 'two')!r}, "
+        f"*{list(options)!r}])\n"
+    )
+    command = [sys.executable, "-c", program]
+    return subprocess.Popen(
+        command, env={**os.environ}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+
+
+def _wait_for(path, process):
+    while not path.exists() and process.poll() is None:
         time.sleep(0.02)
 
 
-def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_path):
-    search(tiny(**SHORT), tmp_path / "r")
-    before = (tmp_path / "r" / "experiment.yaml").read_bytes()
-    with pytest.raises(SearchError, match=r"another experiment.*\n  search.seeds: 3 here, 2 there"):
-        search(tiny(**SHORT, seeds=3), tmp_path / "r")
-    assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--executor", "local", "--workers", "2")])
+def test_one_signal_ends_a_search_in_order_and_it_goes_on_from_there(tiny, tmp_path, options):
+    experiment = tiny(**SHORT)
+    process = _started(experiment, tmp_path, *options)
+    _wait_for(tmp_path / "two" / "jobs.csv", process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "once more to stop at once" in said
+    assert f"`scalesearch resume {tmp_path / 'two'}` goes on" in said
+    progress = read_progress(tmp_path / "two" / "progress.json")
+    assert not progress.finished
+    before = len(read_records(tmp_path / "two" / "records.csv"))
+    undisturbed = search(experiment, tmp_path / "one")
+    assert 0 < before < len(undisturbed)
+    resumed = search(experiment, tmp_path / "two")
+    pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
+    assert read_progress(tmp_path / "two" / "progress.json").finished
 
 
-def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
-    (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(SearchError, match="need an empty folder or one of this experiment"):
-        search(tiny(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+@pytest.mark.slow
+def test_a_second_signal_ends_a_search_at_once(tiny, tmp_path):
+    experiment = tiny(**SHORT)
+    document = to_document(experiment)
+    document["data"] |= {"train_samples": 1000}  # an epoch is long enough to be interrupted
+    long = experiment_from(document)
+    process = _started(long, tmp_path)
+    _wait_for(tmp_path / "two" / "study.db", process)
+    process.send_signal(signal.SIGTERM)
+    for line in process.stderr:
+        if "once more to stop at once" in line:
+            process.send_signal(signal.SIGTERM)
+    process.stderr.close()
+    assert process.wait() == 130
+    assert len(read_records(tmp_path / "two" / "records.csv")) < 16
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
-    for change, error in (
-        ({"data": {"source": "imagefolder:nowhere"}}, DataError),
-        ({"budget": {"factor": 1.0001, "tolerance": 1e-6}}, ArchitectureError),
-        ({"device": "cuda:77"}, SearchError),
-        ({"device": "meta"}, SearchError),
-        ({"baseline": {"num_classes": 5}}, SearchError),
-    ):
-        with pytest.raises(error):
-            search(experiment_from({"name": "x", **change}), tmp_path / "r")
-        assert not (tmp_path / "r").exists()
+@pytest.mark.slow
+def test_two_local_workers_give_the_records_of_one_process(tiny, tmp_path):
+    experiment = tiny(**SHORT, **{**RACED, "eta": 3})
+    alone = search(experiment, tmp_path / "one")
+    two = search(experiment, tmp_path / "two", executor="local", workers=2)
+    pd.testing.assert_frame_equal(timeless(two), timeless(alone))
+    jobs = pd.read_csv(tmp_path / "two" / "jobs.csv")
+    assert jobs["worker"].nunique() == 2
 
 
-def test_records_without_their_study_are_not_written_over(tiny, tmp_path):
-    search(tiny(**SHORT), tmp_path / "r")
-    before = (tmp_path / "r" / "records.csv").read_bytes()
-    (tmp_path / "r" / "study.db").unlink()
-    with pytest.raises(SearchError, match=r"records without their study\.db"):
-        search(tiny(**SHORT), tmp_path / "r")
-    assert (tmp_path / "r" / "records.csv").read_bytes() == before
-
-
-def test_a_search_does_not_go_on_with_other_images(tiny, tmp_path, monkeypatch):
-    with pytest.raises(Killed):
-        search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
-    load = driver.load
-
-    def changed(spec, seed, **options):
-        data = load(spec, seed, **options)
-        return replace(data, fingerprint=data.fingerprint[::-1])
-
-    monkeypatch.setattr(driver, "load", changed)
-    with pytest.raises(SearchError, match="was begun on other images"):
-        search(tiny(**SHORT), tmp_path / "r")
-
-
-def test_a_kill_while_the_folder_is_made_leaves_one_that_can_be_used(tiny, tmp_path):
-    (tmp_path / "r" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "r" / ".experiment.yaml.partial").write_text("name: ti")
-    assert len(search(tiny(**SHORT), tmp_path / "r"))
-
-
-def test_checkpoints_of_finished_candidates_are_swept(tiny, tmp_path):
-    search(tiny(**SHORT), tmp_path / "r")
-    left = tmp_path / "r" / "checkpoints" / "0123456789abcdef-0.pt"
-    left.write_bytes(b"")
-    search(tiny(**SHORT), tmp_path / "r")
-    assert not left.exists()
-
-
-@pytest.mark.parametrize("path", ["a?b", "a%20b", "file/r"])
-def test_a_path_that_cannot_hold_a_search_is_refused(tiny, tmp_path, path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SearchError, match=r"need a path without|cannot be written"):
-        search(tiny(**SHORT), tmp_path / path)
-
-
-def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path):
+def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path, untrained):
     def second(progress):
         search(tiny(**SHORT), tmp_path / "r")
 
     with pytest.raises(SearchError, match="another search is running in this folder"):
-        search(tiny(**SHORT), tmp_path / "r", on_epoch=second)
-
-
-def test_the_images_of_every_seed_are_told_of_as_they_come(tiny, tmp_path):
-    told = []
-    search(tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total)))
-    assert len(told) == 2
-    assert all(done == total > 0 for done, total in told)
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (TrainingDiverged("loss is nan", ()), "diverged: loss is nan"),
-        (OutOfMemory("too wide"), "out_of_memory: too wide"),
-    ],
-)
-def test_a_candidate_that_fails_does_not_stop_the_others(
-    tiny, tmp_path, monkeypatch, error, reason
-):
-    train, first = runs.train_together, []
-
-    def failing(jobs, datasets, *, device):
-        first.append(jobs[0].fingerprint)
-        if jobs[0].fingerprint == first[0]:
-            raise error
-        yield from train(jobs, datasets, device=device)
-
-    monkeypatch.setattr(runs, "train_together", failing)
-    with pytest.warns(driver.FailureWarning, match=f"{error}; the search goes on"):
-        records = search(tiny(**SHORT), tmp_path / "r")
-    failures = json.loads((tmp_path / "r" / "failures.json").read_text())
-    assert [failure["candidate"] for failure in failures] == first[:1]
-    assert first[0] not in set(records["candidate"])
-    assert records["candidate"].nunique() == 3
-    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
-    assert ledger.trials(study)[0].user_attrs["failure"] == reason
-
-
-def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path):
-    records = search(tiny(**SHORT), tmp_path / "r")
-    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
-    final = records[records["epoch"] == 2].groupby("trial")["accuracy"].mean()
-    for trial in study.trials:
-        assert trial.value == pytest.approx(final[trial.number])
-        assert set(trial.intermediate_values) == {1, 2}
-        assert sum(trial.params.values()) == pytest.approx(1.0)
-    assert study.best_value == pytest.approx(final.max())
-
-
-def test_candidates_are_paired_by_seed(tiny, tmp_path):
-    seen = {}
-
-    def watch(jobs, datasets, *, device):
-        for job, dataset in zip(jobs, datasets, strict=True):
-            seen.setdefault(job.seed, set()).add(dataset.fingerprint)
-        return iter(())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "train_together", watch)
-        patch.setattr(ledger, "close", lambda *a: None)
-        search(tiny(**SHORT), tmp_path / "r")
-    assert {seed: len(prints) for seed, prints in seen.items()} == {0: 1, 1: 1}
-    assert len(set.union(*seen.values())) == 2
+        search(tiny(**SHORT), tmp_path / "r", on_progress=second)
 
 
 def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path):
@@ -298,112 +275,52 @@ def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path
     pd.testing.assert_frame_equal(timeless(together), timeless(in_turn))
 
 
-def test_seeds_trained_together_and_stopped_amid_an_epochs_records_go_on(tiny, tmp_path):
-    experiment = tiny(**SHORT, together=True)
-    undisturbed = search(experiment, tmp_path / "undisturbed")
-    for _ in range(3):
-        with pytest.raises(Killed):
-            search(experiment, tmp_path / "r", on_epoch=killed_after(1))
-    records = search(experiment, tmp_path / "r")
-    pd.testing.assert_frame_equal(timeless(records), timeless(undisturbed))
+def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
+    records = search(tiny(**SHORT, **RACED), tmp_path / "r")
+    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    complete = {trial.number for trial in told.trials if trial.state.name == "COMPLETE"}
+    pruned = {trial.number for trial in told.trials if trial.state.name == "PRUNED"}
+    assert complete
+    assert pruned
+    reached = records.groupby("trial")["epoch"].max()
+    for trial in told.trials:
+        last = records[
+            (records["trial"] == trial.number) & (records["epoch"] == reached[trial.number])
+        ]
+        assert trial.value == pytest.approx(last["accuracy"].mean())
+        assert set(trial.intermediate_values) == set(range(1, reached[trial.number] + 1))
+        assert sum(trial.params.values()) == pytest.approx(1.0)
+    assert told.best_trial.number in complete
 
 
-def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, monkeypatch):
-    """Cells of a nominal grid may lie between the candidates that the space lists."""
-    asked = []
+def test_an_executor_of_ones_own_carries_a_search_out(tiny, tmp_path, untrained):
+    from concurrent.futures import ThreadPoolExecutor
+
+    alone = search(tiny(**SHORT, **RACED), tmp_path / "one")
+    with ThreadPoolExecutor(3) as executor:
+        others = search(tiny(**SHORT, **RACED), tmp_path / "two", executor=executor)
+    pd.testing.assert_frame_equal(timeless(others), timeless(alone))
+
+
+def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monkeypatch):
+    from scalesearch.search.executors.inline import InlineCrew
+
+    collect = InlineCrew.collect
     monkeypatch.setattr(
-        driver, "fitting_micro_batch", lambda networks, *a, **k: asked.extend(networks)
+        InlineCrew, "collect", lambda self, timeout: [*(came := collect(self, timeout)), *came]
     )
-    monkeypatch.setattr(driver, "_advance", lambda setting: iter(()))
-    experiment = tiny(sampler="cartesian", step=0.05, references=[])
-    experiment = replace(experiment, budget=replace(experiment.budget, mode="nominal"))
-    with pytest.warns(StrayWarning):
-        search(experiment, tmp_path / "r")
-    where = space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
-    planned = {item.candidate.architecture for item in plan(experiment.search, where)}
-    assert planned - {candidate.architecture for candidate in where.candidates}
-    assert planned <= set(asked)
+    records = search(tiny(**SHORT), tmp_path / "r")
+    assert not records.duplicated(KEY).any()
+    assert len(records) == 16
 
 
-def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(tiny, tmp_path, monkeypatch):
-    swept = []
-    monkeypatch.setattr(
-        runs,
-        "swept",
-        lambda job, *a, **k: swept.append(job.fingerprint) or Sweep({1.0: 1.0}, 0.03, 2.5),
-    )
-    experiment = tiny(**SHORT)
-    experiment = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="tuned"))
-    with pytest.raises(Killed):
-        search(experiment, tmp_path / "r", on_epoch=killed_after(1))
-    records = search(experiment, tmp_path / "r")
-    assert sorted(swept) == sorted(set(records["candidate"]))
-    assert records["learning_rate"].unique() == pytest.approx([0.03])
-    assert set(records["tuning_seconds"]) == {2.5}
-
-
-def test_the_depth_rule_gives_deeper_candidates_less(tiny, tmp_path):
-    experiment = tiny(**{**SHORT, "references": ["depth", "width"]})
-    experiment = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="depth"))
-    records = search(experiment, tmp_path / "r")
-    rates = records.groupby("alpha")["learning_rate"].first().sort_index()
-    assert rates.iloc[0] > rates.iloc[-1]
-
-
-def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
-    experiment = tiny(**SHORT)
-    experiment = replace(experiment, recipe=replace(experiment.recipe, patience=2))
-    with pytest.raises(SearchError, match=r"recipe\.patience: need null in a search"):
-        search(experiment, tmp_path / "r")
-    assert not (tmp_path / "r").exists()
-
-
-def test_one_micro_batch_is_found_once_and_kept(tiny, tmp_path, monkeypatch):
-    asked = []
-
-    def found(networks, recipe, data, *, device, together):
-        asked.append(len(networks))
-        return 15
-
-    monkeypatch.setattr(driver, "fitting_micro_batch", found)
-    with (
-        pytest.warns(driver.MicroBatchWarning, match="micro-batches of 15"),
-        pytest.raises(Killed),
-    ):
-        search(tiny(**SHORT), tmp_path / "r", on_epoch=killed_after(1))
-    search(tiny(**SHORT), tmp_path / "r")
-    assert len(asked) == 1
-    assert asked[0] > 1
-    study = ledger.open_study(tmp_path / "r" / "study.db", "tiny")
-    assert study.user_attrs["micro_batch"] == 15
-    assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
-
-
-def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, monkeypatch):
-    seen = set()
-
-    def watch(jobs, datasets, *, device):
-        seen.update((job.architecture.resolution, job.recipe.evaluation_zoom) for job in jobs)
-        return iter(())
-
-    monkeypatch.setattr(runs, "train_together", watch)
-    monkeypatch.setattr(ledger, "close", lambda *a: None)
-    experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
-    larger = replace(experiment, data=replace(experiment.data, pixels=14))
-    search(larger, tmp_path / "larger")
-    assert {zoom for _, zoom in seen} == {1.14}  # the baseline has 12
-    assert any(resolution >= 14 for resolution, _ in seen)
-    seen.clear()
-    search(experiment, tmp_path / "own")
-    assert {zoom for _, zoom in seen} == {1.0}
-
-
-def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "kornia.augmentation.auto", None)
-    policies._made.cache_clear()
-    experiment = tiny(**SHORT)
-    augmentation = Augmentation(policy="randaugment")
-    experiment = replace(experiment, recipe=replace(experiment.recipe, augmentation=augmentation))
-    with pytest.raises(DataError, match=r"pip install 'scalesearch\[augment\]'"):
-        search(experiment, tmp_path / "r")
-    assert not (tmp_path / "r").exists()
+def test_progress_tells_what_is_done_and_what_is_left(tiny, tmp_path, untrained, killed_after):
+    told = []
+    search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=told.append)
+    last = told[-1]
+    assert last.finished
+    assert last.epochs_done == last.epochs_total == len(untrained)
+    assert last == read_progress(tmp_path / "r" / "progress.json")
+    with pytest.raises(killed_after.error):
+        search(tiny(**SHORT), tmp_path / "s", on_progress=killed_after(2))
+    assert not json.loads((tmp_path / "s" / "progress.json").read_text())["finished"]
