@@ -75,7 +75,7 @@ class Runner:
     ``searched``: it is compared with the others; ``reference``: it gets all seeds and epochs.
     ``stage``: that it is bound for. ``goal`` and ``reached``: the epoch that each seed may be
     trained to, and has been; ``values``: accuracy by rung and seed. ``busy``: seeds whose task has
-    not ended.
+    not ended; ``lost``: those that cannot be trained.
     """
 
     place: int
@@ -87,6 +87,7 @@ class Runner:
     stage: int = 0
     arrived: bool = False
     busy: set[int] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)
     goal: dict[int, int] = field(default_factory=dict)
     reached: dict[int, int] = field(default_factory=dict)
     values: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -116,10 +117,11 @@ class Runner:
     def tasks(self, seeds: Iterable[int], rules: Rules) -> Iterator[Task]:
         """What is to be trained next of these seeds, each to its next rung."""
         if not self.tuned:
-            if not self.busy:
+            if not self.busy and not self.lost:
                 yield Task(self.place, rules.seeds[:1], 0, 0, sweep=True)
             return
-        free = [seed for seed in sorted(seeds) if seed in self.goal and seed not in self.busy]
+        held = self.busy | self.lost
+        free = [seed for seed in sorted(seeds) if seed in self.goal and seed not in held]
         spans = [(self._span(seed, rules), seed) for seed in free]
         due = sorted(((span, seed) for span, seed in spans if span[0] < span[1]))
         if not rules.together:

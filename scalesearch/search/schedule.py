@@ -103,15 +103,16 @@ class Schedule:
         runner.busy -= set(task.seeds)
         if task.sweep:
             runner.tuned = True
-        if runner.failure is None and runner.state == "running":
+        if runner.state == "running":
             self._offer(runner, runner.goal if task.sweep else task.seeds)
         self._settle(runner)
 
     def fail(self, task: Task, kind: str, reason: str) -> None:
-        """A task cannot be done. Its candidate fails when its other tasks have ended, so that who
-        was faster does not matter."""
+        """A task cannot be done. Its candidate fails when its other seeds are where they may be
+        trained to, so that who was faster does not matter."""
         runner = self.runners[task.place]
         runner.busy -= set(task.seeds)
+        runner.lost |= set(task.seeds)
         if runner.failure is None or task.seeds < runner.failure[0].seeds:
             runner.failure = (task, kind, reason)
         self._settle(runner)
@@ -257,7 +258,8 @@ class Schedule:
         if self.pruner is not None:
             for stage in range(len(self.rules.rungs) - 1):
                 self._asked(self.cohorts[cohort], stage)
-            self._tell_pruner(cohort)
+            if self.is_over(cohort):
+                self._tell_pruner(cohort)
 
     def _race(self, arrived: Sequence[Runner]) -> None:
         """At the last rung a further seed goes to those that may still win."""
