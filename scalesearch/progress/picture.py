@@ -33,11 +33,13 @@ def picture(now: Progress, width: int, height: int, images: float | None = None)
 
 def heading(now: Progress) -> list[str]:
     """The search, the time it needs, and its pace."""
-    parts = [now.name, ended_words(now)]
-    if not now.finished:
-        running = len(now.running)
-        parts += [f"{now.images_per_second:,.0f} img/s", f"{running} running"]
-    return [part for part in parts if part]
+    return [part for part in (now.name, ended_words(now), *pace(now)) if part]
+
+
+def pace(now: Progress) -> list[str]:
+    """Images per second and jobs in flight, where there are any."""
+    speed, jobs = now.images_per_second, len(now.running)
+    return [f"{speed:,.0f} img/s"] * (speed > 0) + [f"{jobs} running"] * (jobs > 0)
 
 
 def ended_words(now: Progress) -> str:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from scalesearch.progress.display import Images, Lines, terminal
-from scalesearch.progress.picture import best, ended_words, picture, tally
+from scalesearch.progress.picture import best, ended_words, pace, picture, tally
 from scalesearch.search.news import present
 from scalesearch.search.progress import Progress
 
@@ -80,9 +80,7 @@ def search_line(now: Progress) -> str:
         if 0 < rung.done < rung.total
     ]
     parts += best(now)
-    if not now.finished:
-        parts += [f"{now.images_per_second:,.0f} img/s", f"{len(now.running)} running"]
-    parts.append(tally(now))
+    parts += [*pace(now), tally(now)]
     return "   ".join(part for part in parts if part)
 
 

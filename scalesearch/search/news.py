@@ -167,13 +167,16 @@ def followed(
 def present(progress: Progress, folder: Path | None) -> Progress:
     """What a driver told some time ago as it is now, with what workers have told since.
 
-    ``folder``: theirs. Its images per second are theirs, where they tell of any.
+    ``folder``: theirs. Images per second are theirs, where they tell of any. A driver that trains
+    in its own process tells nothing meanwhile, and of no job: then jobs are those they tell of.
     """
     now = time.time()
     progress = aged(progress, now)
     if folder is None:
         return progress
-    running = followed(progress.running, folder, now)
+    if progress.finished:
+        return progress
+    running = followed(progress.running, folder, now) or tuple(news(folder, now))
     pace = sum(job.images_per_second or 0.0 for job in running)
     return replace(progress, running=running, images_per_second=pace or progress.images_per_second)
 

@@ -19,7 +19,8 @@ def test_a_line_tells_how_far_a_search_is(now):
 
 
 def test_a_line_about_the_end_tells_no_pace(now):
-    line = search_line(now(finished=True, ended="no time left", best=None, rungs=()))
+    over = {"finished": True, "ended": "no time left", "images_per_second": 0.0}
+    line = search_line(now(0, best=None, rungs=(), **over))
     assert line == (
         "37/120 epochs   ended: no time left   13 stopped   3 failed: 1 diverged, 2 out of memory"
     )

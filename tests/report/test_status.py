@@ -210,7 +210,7 @@ def test_watching_ends_when_the_search_does(folder, run, looks):
     assert code == 0
     assert err.splitlines()[:2] == [
         "a driver has begun and told nothing yet",
-        "1/30 epochs   0 img/s   0 running   0 stopped   0 failed",
+        "1/30 epochs   0 stopped   0 failed",
     ]
     assert "30/30 epochs   ended" in err
     assert "30/30 epochs   ended" in out

@@ -13,10 +13,11 @@ from scalesearch.search.news import (
     forgotten,
     news,
     newsreel,
+    present,
     silent,
     tell,
 )
-from scalesearch.search.progress import Running
+from scalesearch.search.progress import Progress, Running
 
 WORKERS = ("node7:4711", "tcp://10.0.0.3:40123", "../../etc/passwd", ".", "a b%2Fc", "gpü", "")
 
@@ -151,6 +152,25 @@ def test_a_drivers_jobs_are_followed_in_what_their_workers_tell(tmp_path):
     first, second = followed([Running("one", "", 50.0), waiting], tmp_path, now)
     assert first == Running("one", "w1", pytest.approx(30.0), 2, 0.5, 310.0)
     assert second == waiting
+
+
+def test_a_driver_that_trains_itself_has_the_job_of_its_news(tmp_path):
+    tell(tmp_path, "w1", "one", 2, 0.5, 310.0, began=time.time() - 30)
+    now = present(Progress("x", 3, 9, images_per_second=7.0), tmp_path)
+    assert [(job.job, job.epoch) for job in now.running] == [("one", 2)]
+    assert now.images_per_second == 310.0
+    over = Progress("x", 9, 9, finished=True)
+    assert present(over, tmp_path) == over
+
+
+def test_the_pace_of_a_search_is_that_of_its_workers_where_they_tell_of_any(tmp_path):
+    jobs = (Running("one", "", 5.0), Running("two", "", 5.0), Running("three", "", 5.0))
+    driver = Progress("x", 3, 9, running=jobs, images_per_second=7.0)
+    assert present(driver, tmp_path).images_per_second == 7.0
+    for worker, job in (("w1", "one"), ("w2", "two")):
+        tell(tmp_path, worker, job, 2, 0.5, 300.0, began=time.time())
+    assert present(driver, tmp_path).images_per_second == 600.0
+    assert present(driver, None) == driver
 
 
 def test_a_job_was_not_begun_before_it_was_handed_out(tmp_path):
