@@ -58,7 +58,8 @@ class Known:
 
 def proposal(spec: SearchSpec, seed: int, number: int, known: Sequence[Known]) -> Shares:
     """The shares to try as proposal ``number`` (from 0), after what is known."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if optuna.logging.get_verbosity() != optuna.logging.WARNING:  # to set it takes a while
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if spec.sampler == "sobol":

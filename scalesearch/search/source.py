@@ -61,17 +61,29 @@ class Source:
         if search.asynchronous:
             return place
         planned = len(self.planned)
-        apart = search.pruner in PRUNED_BY_OTHERS
-        cohorts = -(-planned // search.cohort) if apart else 1
         if place < planned:
-            return place // search.cohort if apart else 0
-        return cohorts + (place - planned) // search.cohort
+            return place // self._at_once
+        return self._cohorts_planned + (place - planned) // search.cohort
 
     def members(self, cohort: int) -> list[int]:
         """The places of a cohort; none where there is no such cohort."""
         if self.experiment.search.asynchronous:
             return [cohort] if cohort < self.most else []
-        return [place for place in range(self.most) if self.cohort(place) == cohort]
+        planned, later = len(self.planned), cohort - self._cohorts_planned
+        if later < 0:
+            return list(range(planned))[cohort * self._at_once :][: self._at_once]
+        first = planned + later * self.experiment.search.cohort
+        return list(range(first, min(first + self.experiment.search.cohort, self.most)))
+
+    @property
+    def _at_once(self) -> int:
+        """How many planned candidates are decided on together: all, but for some pruners."""
+        search = self.experiment.search
+        return search.cohort if search.pruner in PRUNED_BY_OTHERS else max(1, len(self.planned))
+
+    @property
+    def _cohorts_planned(self) -> int:
+        return -(-len(self.planned) // self._at_once)
 
     def proposed(
         self, place: int, known: Sequence[Known], seen: Collection[str]
