@@ -1,0 +1,38 @@
+"""Searches in which nothing is trained, to learn in seconds which settings are good."""
+
+from scalesearch.search.simulator.comparison import EXHAUSTIVE, Compared, compared
+from scalesearch.search.simulator.crew import VirtualCrew, Weather
+from scalesearch.search.simulator.simulation import (
+    Ground,
+    Simulation,
+    engine_of,
+    ground,
+    simulated,
+)
+from scalesearch.search.simulator.surfaces import (
+    SURFACES,
+    Analytic,
+    Noise,
+    Point,
+    Surface,
+    measured,
+)
+
+__all__ = [
+    "EXHAUSTIVE",
+    "SURFACES",
+    "Analytic",
+    "Compared",
+    "Ground",
+    "Noise",
+    "Point",
+    "Simulation",
+    "Surface",
+    "VirtualCrew",
+    "Weather",
+    "compared",
+    "engine_of",
+    "ground",
+    "measured",
+    "simulated",
+]

@@ -1,0 +1,18 @@
+"""Chance that is named, not drawn in turn: the same names give the same numbers, in any order."""
+
+from statistics import NormalDist
+
+from scalesearch.streams import stream
+
+_NORMAL = NormalDist()
+
+
+def uniform(seed: int, *names: str | int) -> float:
+    """Between 0 and 1, neither included."""
+    return (stream(seed, *names) + 0.5) / 2.0**63
+
+
+def normal(seed: int, *names: str | int) -> float:
+    """Of mean 0 and standard deviation 1."""
+    # Rounded to a float, the last of 2^63 steps is 1.
+    return _NORMAL.inv_cdf(min(uniform(seed, *names), 1 - 2.0**-53))
