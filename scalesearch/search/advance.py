@@ -4,6 +4,7 @@ All of it are functions of plain data, so that any process can carry them out. W
 into comes back as its outcome; an exception that gets out is a worker that was lost.
 """
 
+import errno
 import fcntl
 import os
 import socket
@@ -132,7 +133,7 @@ def advance(job: Job) -> Outcome:
 
 KINDS: dict[FailureKind, tuple[type[Exception], ...]] = {
     "diverged": (TrainingDiverged,),
-    "out_of_memory": (OutOfMemory, MemoryError),
+    "out_of_memory": (OutOfMemory, MemoryError, torch.OutOfMemoryError),
     "data": (ScaleSearchError, OSError),
 }
 """What an exception tells of a job, the first that fits; all others are bugs."""
@@ -238,6 +239,8 @@ def _failure(error: Exception) -> Failure:
     told = "".join(traceback.format_exception(error))
     found = (kind for kind, classes in KINDS.items() if isinstance(error, classes))
     kind: FailureKind = next(found, "bug")
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        kind = "out_of_memory"
     reason = (
         str(error) if isinstance(error, ScaleSearchError) else f"{type(error).__name__}: {error}"
     )

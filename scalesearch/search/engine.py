@@ -94,11 +94,10 @@ class Engine:
         self.enough.look(self.in_order, self.schedule.rules.last)
         while True:
             self._tell()
+            waiting = not self.stopping and self._fill()
             if self.stopping:
                 self.halt()
-            else:
-                self._fill()
-            if not self.flights:
+            if not self.flights and not waiting:
                 if self.stopping or not self._wind_up():
                     break
                 continue
@@ -137,6 +136,8 @@ class Engine:
                 self.enough.count(entry.rows)
                 if entry.state == "failed":
                     self.failed[entry.kind] += 1
+                if entry.state != "running":
+                    self.forget(entry)  # what a driver that died between the two has left
         self.resumed = self.enough.epochs
         last = max((self.source.cohort(place) for place in self.entries), default=-1)
         # A cohort of which something was opened again is decided on before what came after it.
@@ -220,9 +221,11 @@ class Engine:
 
     def _entry(self, place: int) -> Entry:
         """The study's entry of a candidate. Earlier ones of its cohort are entered before it, so
-        that numbers do not depend on who is trained first."""
+        that numbers do not depend on who is trained first; and all of what a sampler has learned
+        to propose, which it would not propose again when it knows how one of them ended."""
         if place not in self.entries:
-            for earlier in sorted(p for p in self.pending if p <= place):
+            due = [p for p in self.pending if p <= place or self.source.learns]
+            for earlier in sorted(due):
                 planned, log = self.pending.pop(earlier)
                 self.entries[earlier] = ledger.enter(
                     self.study, planned, log, budget=self.experiment.budget
@@ -231,15 +234,19 @@ class Engine:
 
     # --- jobs ----------------------------------------------------------------------------------
 
-    def _fill(self) -> None:
-        """Give every worker something to do."""
-        while len(self.flights) < self.crew.slots:
+    def _fill(self) -> bool:
+        """Give every worker something to do; whether there may be more than they can do now."""
+        while not self.stopping:
+            if len(self.flights) >= self.crew.slots:
+                # Where all workers are gone, others may come.
+                return bool(self.flights) or not self.schedule.idle or self._more()
             task = self.schedule.pop()
             if task is not None:
                 self._submit(task, 0)
             elif not self._more():
-                return
+                break
             self._tell()
+        return False
 
     def _wind_up(self) -> bool:
         """Nothing is under way and nothing may be trained: whether that leads to anything more."""
@@ -272,9 +279,9 @@ class Engine:
             self.repeated += 1  # of a job that another attempt has brought to its end
             return
         task, entry = flight.task, self.entries[flight.task.place]
+        self._record(task.place, entry, outcome)
         if self.notebook:
             self.notebook.outcome(flight.job, outcome)
-        self._record(task.place, entry, outcome)
         if outcome.failure is not None:
             self._fail(flight, outcome.failure)
         else:

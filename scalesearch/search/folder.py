@@ -107,7 +107,7 @@ def claim(
                 "choose another --results"
             )
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        if not folder.environment.exists():
+        if not folder.experiment.exists() or not folder.environment.exists():
             write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
         else:
             _add_seeds(folder, facts)

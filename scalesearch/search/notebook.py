@@ -7,8 +7,10 @@ never takes more than a small part of the time.
 import csv
 import io
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,15 +70,10 @@ class Notebook:
             f"{outcome.ended:.3f}",
             failure.kind if failure else "",
         ]
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        if not self.folder.jobs.exists():
-            lines.writerow(JOBS)
-        lines.writerow(row)
-        with self.folder.jobs.open("a", encoding="utf-8") as file:
-            file.write(text.getvalue())
-        if failure and failure.traceback and failure.kind in ("bug", "data", "worker_lost"):
-            write_text(self.traceback(job), failure.traceback)
+        with _explained(self.folder):
+            _append(self.folder.jobs, row)
+            if failure and failure.traceback and failure.kind in ("bug", "data", "worker_lost"):
+                write_text(self.traceback(job), failure.traceback)
 
     def traceback(self, job: Job) -> Path:
         """Where a job's failure is told in full."""
@@ -89,10 +86,16 @@ class Notebook:
         self._records(lambda: self._project(entries), always=always)
 
     def progress(self, progress: Progress, *, always: bool = False) -> None:
-        """How far the search is, for who watches from outside."""
-        self._progress(lambda: write_progress(self.folder.progress, progress), always=always)
+        """How far the search is, for who watches from outside. Raises nothing where that fails:
+        it is told again soon, and nothing goes by it."""
+        with suppress(OSError):
+            self._progress(lambda: write_progress(self.folder.progress, progress), always=always)
 
     def _project(self, entries: Sequence[Entry]) -> None:
+        with _explained(self.folder):
+            self._write(entries)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
         write_records(self.folder.records, records(entries))
         if logs := [entry.proposal for entry in entries if entry.proposal is not None]:
             write_log(self.folder.proposals, logs)
@@ -111,3 +114,26 @@ def read_failures(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise SearchError(f"{path}: not valid JSON: {error}; mend it or remove it") from error
     return found
+
+
+def _append(path: Path, row: Sequence[object]) -> None:
+    """A line at the end of a table, below its header and after whatever a crash has torn."""
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        torn = file.read(1) not in (b"", b"\n")
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([row] if size else [JOBS, row])
+        file.write(b"\n" * torn + text.getvalue().encode())
+
+
+@contextmanager
+def _explained(folder: Folder) -> Iterator[None]:
+    """Turn a disk that takes no more into a SearchError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise SearchError(
+            f"{error.filename or folder.path}: cannot be written: {error.strerror or error}; make "
+            "room and run the same command again: what is in the study is safe"
+        ) from error

@@ -103,6 +103,11 @@ class Runner:
         return all(self.reached.get(seed, 0) >= epoch for seed in seeds)
 
     @property
+    def furthest(self) -> int:
+        """The last epoch that any seed has been trained to."""
+        return max(self.reached.values(), default=0)
+
+    @property
     def through(self) -> bool:
         """Whether all that may be trained has been."""
         return all(self.reached.get(seed, 0) >= goal for seed, goal in self.goal.items())

@@ -133,6 +133,11 @@ class Schedule:
         """The next task, or None where all that may be trained is under way."""
         return heapq.heappop(self._ready)[1] if self._ready else None
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that may be trained is under way."""
+        return not self._ready
+
     def verdicts(self) -> list[Verdict]:
         """Who has ended since this was last asked, in the order of their places."""
         told, self._verdicts = sorted(self._verdicts, key=lambda told: told.place), []
@@ -227,7 +232,11 @@ class Schedule:
         else:
             quota = -(-ladder.count // rules.eta)
             going = {r.place for r in arrived if ladder.position(r.place) <= quota}
-        going |= {runner.place for runner in arrived if runner.reference}
+        # Beyond the rung is who went on before the driver was started again.
+        beyond = {
+            r.place for r in arrived if any(e > rules.rungs[stage] for e in r.reached.values())
+        }
+        going |= beyond | {runner.place for runner in arrived if runner.reference}
         for place in sorted(going):
             runner = self.runners[place]
             if runner.state == "running" and runner.arrived and runner.stage == stage:
