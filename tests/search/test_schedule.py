@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_task_goes_to_the_next_rung_and_no_further(plot, workers):
     rungs = (0, *plot.rules.rungs)
     for task in play(plot, workers=workers).tasks:
         if not task.sweep:
-            assert (task.start, task.stop) in set(zip(rungs, rungs[1:], strict=False))
+            assert (task.start, task.stop) in set(pairwise(rungs))
 
 
 @given(plots(failing=False))
