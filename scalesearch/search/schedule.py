@@ -233,10 +233,7 @@ class Schedule:
             quota = -(-ladder.count // rules.eta)
             going = {r.place for r in arrived if ladder.position(r.place) <= quota}
         # Beyond the rung is who went on before the driver was started again.
-        beyond = {
-            r.place for r in arrived if any(e > rules.rungs[stage] for e in r.reached.values())
-        }
-        going |= beyond | {runner.place for runner in arrived if runner.reference}
+        going |= {r.place for r in arrived if r.reference or r.furthest > rules.rungs[stage]}
         for place in sorted(going):
             runner = self.runners[place]
             if runner.state == "running" and runner.arrived and runner.stage == stage:
