@@ -1,7 +1,7 @@
 """How far a search is, read from its folder while it runs or long after."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +24,8 @@ class Status:
 
     ``seconds``: of these epochs, and of the sweeps that found learning rates for them. ``results``:
     candidates that have the ``last`` epoch, the best first, out of ``seeds`` each. ``unfinished``:
-    those that were to go on from where they are. ``stopped``: those that were not.
+    those that were to go on from where they are. ``stopped``: those that were not. ``factors``:
+    each candidate's cost over the baseline's.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Status:
     unfinished: tuple[Stopped, ...] = ()
     stopped: tuple[Stopped, ...] = ()
     failures: tuple[dict[str, Any], ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Row]:
@@ -90,8 +92,20 @@ class Status:
 
     @property
     def _other_rows(self) -> list[Row]:
-        unfinished = [_other_row(one, "unfinished") for one in self.unfinished]
-        return [*unfinished, *(_other_row(one, "stopped") for one in self.stopped)]
+        unfinished = [self._other_row(one, "unfinished") for one in self.unfinished]
+        return [*unfinished, *(self._other_row(one, "stopped") for one in self.stopped)]
+
+    def _other_row(self, one: Stopped, state: str) -> Row:
+        return {
+            **_names(one.candidate, one.role, one.shares),
+            "factor": self.factors[one.candidate],
+            "accuracy": one.accuracy,
+            "standard_error": None,
+            "seeds": one.seeds,
+            "epoch": one.epoch,
+            "state": state,
+            "reason": one.reason,
+        }
 
     def _state(self, one: Result) -> str:
         if one.stopped:
@@ -135,6 +149,7 @@ def _with_records(found: Status, records: pd.DataFrame) -> Status:
         results=results,
         unfinished=tuple(sorted(unfinished, key=lambda one: (-one.epoch, -one.accuracy))),
         stopped=out,
+        factors=dict(zip(records["candidate"], records["factor"], strict=True)),
     )
 
 
@@ -151,17 +166,6 @@ def _reached(candidate: str, rows: pd.DataFrame) -> Stopped:
         seeds=len(last),
         reason="",
     )
-
-
-def _other_row(one: Stopped, state: str) -> Row:
-    return {
-        **_names(one.candidate, one.role, one.shares),
-        "accuracy": one.accuracy,
-        "seeds": one.seeds,
-        "epoch": one.epoch,
-        "state": state,
-        "reason": one.reason,
-    }
 
 
 def _names(candidate: str, role: str, shares: Shares) -> dict[str, Any]:

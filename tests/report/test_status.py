@@ -180,6 +180,7 @@ def test_the_table_tells_reasons_where_there_are_any(folder, run):
     assert "reason" in out.split()
     assert "halved at epoch 1: place 9 of 15" in out
     assert "19 epochs on record, 19 s of training, 2 stopped, 0 failed" in out
+    assert {now["factor"] for now in status(folder).rows} == {2.0}
     write_records(folder / "records.csv", table([row("aa", 0, 3, 0.5)]))
     assert "reason" not in run("status", folder)[1].split()
 
