@@ -2,11 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
@@ -25,29 +28,47 @@ LOCAL = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay"}
 
 
 class Database(RDBStorage):
-    """Optuna's database, which enters a trial's attributes at once and not one by one.
+    """Optuna's database, which enters what a trial begins with at once and not one by one.
 
-    Optuna looks the trial up again for each: with twenty attributes that is most of what a trial
-    costs. Tables and transactions are the same.
+    Optuna looks the trial up again for each attribute: with twenty of them that is most of what a
+    trial costs. Tables and transactions are the same.
     """
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
-        if template_trial is None or not template_trial.user_attrs:
-            return super()._get_prepared_new_trial(study_id, template_trial, session)
+        if template_trial is None:
+            return super()._get_prepared_new_trial(study_id, None, session)
         bare = copy(template_trial)
-        bare.user_attrs = {}
+        bare.user_attrs, bare.system_attrs, bare.params, bare.distributions = {}, {}, {}, {}
         trial = super()._get_prepared_new_trial(study_id, bare, session)
         session.flush()
-        session.execute(
-            sqlalchemy.insert(models.TrialUserAttributeModel),
-            [
-                {"trial_id": trial.trial_id, "key": key, "value_json": json.dumps(value)}
-                for key, value in template_trial.user_attrs.items()
-            ],
-        )
+        for table, rows in _begun(template_trial):
+            if rows:
+                own = [{"trial_id": trial.trial_id, **row} for row in rows]
+                session.execute(sqlalchemy.insert(table), own)
         return trial
+
+
+def _begun(trial: FrozenTrial) -> Iterator[tuple[type[models.BaseModel], list[dict[str, Any]]]]:
+    """Parameters and attributes of a trial as rows of their tables."""
+    yield (
+        models.TrialParamModel,
+        [
+            {
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(trial.params[name]),
+                "distribution_json": distribution_to_json(distribution),
+            }
+            for name, distribution in trial.distributions.items()
+        ],
+    )
+    for table, attributes in (
+        (models.TrialUserAttributeModel, trial.user_attrs),
+        (models.TrialSystemAttributeModel, trial.system_attrs),
+    ):
+        rows = [{"key": key, "value_json": json.dumps(v)} for key, v in attributes.items()]
+        yield table, rows
 
 
 def database(url: str) -> Database:

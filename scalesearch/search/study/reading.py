@@ -84,6 +84,8 @@ def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
             "cell": entry.cell,
             "stopped": entry.stopped,
         }
+        if entry.tuning is not None:
+            about["tuning_seconds"] = entry.tuning["seconds"]
         for row in entry.rows:
             yield {**about, **row}
 
