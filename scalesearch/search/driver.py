@@ -170,18 +170,21 @@ def held_study(
     """The search's study, for this driver alone; made again from the records where it is gone."""
     kept = storage or folder.study
     study = ledger.open_study(kept, experiment.name, directions(experiment.search))
-    with ledger.exclusive(study):
-        if folder.records.exists() and ledger.must_be_rebuilt(study):
-            ledger.rebuilt(
-                study,
-                read_records(folder.records),
-                experiment,
-                source.where,
-                source.planned,
-                read_failures(folder.failures),
-                read_log(folder.path) if folder.proposals.exists() else (),
-            )
-        yield study
+    try:
+        with ledger.exclusive(study):
+            if folder.records.exists() and ledger.must_be_rebuilt(study):
+                ledger.rebuilt(
+                    study,
+                    read_records(folder.records),
+                    experiment,
+                    source.where,
+                    source.planned,
+                    read_failures(folder.failures),
+                    read_log(folder.path) if folder.proposals.exists() else (),
+                )
+            yield study
+    finally:
+        ledger.close(study)
 
 
 def _micro_batch(
