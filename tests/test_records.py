@@ -37,6 +37,31 @@ def test_an_empty_commit_stays_empty(tmp_path):
     assert set(read_records(tmp_path / "records.csv")["commit"]) == {""}
 
 
+def test_a_table_from_before_cells_and_stops_reads_them_as_empty(tmp_path):
+    path = tmp_path / "records.csv"
+    old = table(rows()).drop(columns=["cell", "stopped", "top5"])
+    old.to_csv(path, index=False)
+    found = read_records(path)
+    assert list(found.columns) == list(COLUMNS)
+    assert set(found["cell"]) == set(found["stopped"]) == {""}
+    assert found["top5"].isna().all()
+    write_records(path, found)
+    pd.testing.assert_frame_equal(read_records(path), found, check_exact=True)
+
+
+def test_rows_without_a_cell_or_a_stop_have_empty_ones():
+    bare = [{k: v for k, v in row.items() if k not in ("cell", "stopped")} for row in rows()]
+    assert set(table(bare)["cell"]) == set(table(bare)["stopped"]) == {""}
+
+
+def test_a_cell_and_a_stop_are_read_back_as_they_are_however_they_look(tmp_path):
+    texts = {"cell": "reference depth; lattice 4-0-0 of 4", "stopped": "nan"}
+    write_records(tmp_path / "records.csv", table([{**row, **texts} for row in rows()]))
+    found = read_records(tmp_path / "records.csv")
+    assert set(found["cell"]) == {texts["cell"]}
+    assert set(found["stopped"]) == {"nan"}
+
+
 def test_an_empty_table_has_every_column(tmp_path):
     write_records(tmp_path / "records.csv", table([]))
     assert list(read_records(tmp_path / "records.csv").columns) == list(COLUMNS)
