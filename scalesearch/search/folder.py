@@ -138,7 +138,7 @@ def _foreign(entry: Path) -> bool:
 def without_password(url: str) -> str:
     """The URL of a database, fit to be written down."""
     try:
-        return make_url(url).set(password=None).render_as_string()
+        return make_url(url)._replace(password=None).render_as_string()
     except ArgumentError as error:
         raise SearchError(
             f"storage: need the URL of a database, such as postgresql+psycopg://host/name, got "
