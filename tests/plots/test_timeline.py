@@ -151,3 +151,9 @@ def test_nothing_to_draw_is_refused():
         drawn(LOST)
     with pytest.raises(SearchError, match="need the columns worker, began"):
         timeline(pd.DataFrame({"candidate": [], "start": [], "stop": [], "ended": []}))
+
+
+def test_a_bar_too_narrow_for_it_has_no_name():
+    jobs = [job("n:1", 0, 96, "aaaa0000"), job("n:1", 96, 99, "bbbb0000"), job("n:2", 0, 100)]
+    (axes,) = timeline_figure(drawn(*jobs)).axes
+    assert [text.get_text() for text in axes.texts] == ["aaaa", "54f1"]
