@@ -10,7 +10,6 @@ from scalesearch.analysis.answer import told
 from scalesearch.analysis.pairs import accuracies
 from scalesearch.analysis.twoway import Floats, two_way
 from scalesearch.errors import SearchError
-from scalesearch.records import KEY
 
 SHARES = ["depth_share", "width_share", "resolution_share"]
 FEWEST = 3
@@ -61,7 +60,6 @@ def observations(
     candidates went on to the end. Order of rows, repeated rows and further columns change nothing.
     Raises SearchError for an empty table, and for shares or accuracies that are not finite.
     """
-    records = records.drop_duplicates(KEY).sort_values(KEY)
     last = epochs or (int(records["epoch"].max()) if len(records) else 0)
     final = records[records["epoch"] == last]
     if final.empty:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import fdtrc
+from scipy.special import fdtrc, stdtrit
 
 from scalesearch.analysis.mixture import AXES, DEGREES, highest, lattice, terms
 from scalesearch.analysis.observations import Observations, observations
@@ -50,7 +50,8 @@ class Optimum:
     by axis; ``intervals``: alpha, beta, gamma, each F^share or F^(share / 2). ``region``: corners
     of the polygon of shares that holds the best, all three together; two for a line, one for a
     point. ``flat``: places of the simplex (or of those given) whose accuracy cannot be told from
-    the best's, ``flat_part`` of all; ``flat_candidates``: the trained ones among these.
+    the best's, ``flat_part`` of all: by a one-sided t test each, and all of them where ``p_flat``
+    is above the level. ``flat_candidates``: the trained ones among these.
     ``deserves``: by axis, the probability that the best gives it more than nothing. ``p_flat``: of
     a surface so uneven, or more, where shares make no difference at all. ``degree``: of the
     polynomial. ``notes``: what is to be said beside it.
@@ -107,7 +108,8 @@ def of_observations(
         for axis, best, low, high in zip(AXES, best_13[0], *bounds, strict=True)
     }
     places = lattice(fit.axes) if within is None else within
-    flat = _alike(fit, best_13, places, observed.shares, level)
+    flat, p_flat = _alike(fit, best_13, places, observed.shares, level), _p_flat(observed, fit)
+    flat |= p_flat > level
     known = Shares(*(float(share) for share in best_13[0]))
     return Optimum(
         shares=known,
@@ -127,10 +129,10 @@ def of_observations(
         deserves={
             axis: float((drawn_B3[:, index] > SCALED).mean()) for index, axis in enumerate(AXES)
         },
-        p_flat=_p_flat(observed, fit),
+        p_flat=p_flat,
         degree=fit.degree,
         level=level,
-        notes=_notes(observed, fit, level),
+        notes=_notes(observed, fit, p_flat > level),
     )
 
 
@@ -185,23 +187,12 @@ def optima(
 def _alike(
     fit: Polynomial, best_13: Floats, places_N3: Floats, candidates_C3: Floats, level: float
 ) -> Mask:
-    """Which places, and then which candidates, cannot be told from the best.
-
-    All differences from the best at once: the critical value is of the greatest t statistic.
-    """
+    """Which places, and then which candidates, cannot be told from the best, each for itself."""
     everywhere = np.vstack([places_N3, candidates_C3])
     apart = terms(best_13, fit.degree, fit.axes) - terms(everywhere, fit.degree, fit.axes)
-    root = np.linalg.cholesky(fit.covariance)
-    errors = np.sqrt(np.square(apart @ root).sum(axis=1))
-    near = errors < 1e-12
-    errors[near] = np.inf
-    random = np.random.default_rng(0)
-    noise = random.normal(size=(400, len(root))) * np.sqrt(
-        fit.df / random.chisquare(fit.df, (400, 1))
-    )
-    greatest = ((noise @ root.T @ apart.T) / errors).max(axis=1)
-    limit = float(np.quantile(greatest, 1 - level))
-    alike: Mask = near | (apart @ fit.coefficients <= limit * errors)
+    errors = np.sqrt(np.square(apart @ np.linalg.cholesky(fit.covariance)).sum(axis=1))
+    limit = float(stdtrit(fit.df, 1 - level))
+    alike: Mask = apart @ fit.coefficients <= limit * errors + EXACT
     return alike
 
 
@@ -238,7 +229,7 @@ def _region(drawn_B3: Floats, best: Floats, level: float) -> tuple[tuple[float, 
     return tuple((float(depth), float(width), float(rest)) for depth, width, rest in corners)
 
 
-def _notes(observed: Observations, fit: Polynomial, level: float) -> tuple[str, ...]:
+def _notes(observed: Observations, fit: Polynomial, undecided: bool) -> tuple[str, ...]:
     notes = []
     if observed.variance is None:
         notes.append(
@@ -249,6 +240,6 @@ def _notes(observed: Observations, fit: Polynomial, level: float) -> tuple[str, 
         notes.append(f"{told} candidates were stopped early and are predicted from there")
     if missing := [axis for index, axis in enumerate(AXES) if index not in fit.axes]:
         notes.append(f"no candidate scales {' or '.join(missing)}")
-    if (p := _p_flat(observed, fit)) > level:
-        notes.append(f"nothing is distinguishable: shares make no clear difference (p = {p:.2f})")
+    if undecided:
+        notes.append("nothing is distinguishable: shares make no clear difference")
     return tuple(notes)

@@ -44,7 +44,7 @@ def process(observed: Observations) -> Process | None:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(0.5, (0.1, 10.0))
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(0.5, (0.25, 10.0))
     kernel += WhiteKernel(0.05, (1e-6, 1.0))
     noise = np.maximum(observed.noise / scale**2, 1e-9)
     regressor = GaussianProcessRegressor(kernel, alpha=noise)

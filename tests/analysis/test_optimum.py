@@ -82,6 +82,7 @@ def test_an_axis_that_is_to_have_nothing_deserves_nothing(simulated):
     assert len(found.region) == 2  # a piece of an edge
     corner = optimum(of(simulated, accuracy=lambda shares: 0.5 + 0.2 * shares[:, 0]), 2.0)
     assert corner.shares.depth == pytest.approx(1.0, abs=1e-3)
+    assert corner.degree != "linear"
     assert corner.deserves["depth"] == 1.0
 
 

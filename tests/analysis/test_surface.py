@@ -6,7 +6,7 @@ import pytest
 from scalesearch.analysis import observations, surface
 from scalesearch.analysis.mixture import DEGREES, highest, lattice, terms
 from scalesearch.analysis.polynomials import polynomials
-from scalesearch.analysis.process import NAME
+from scalesearch.analysis.process import NAME, process
 from scalesearch.analysis.surface import lack_of_fit
 from scalesearch.errors import SearchError
 
@@ -87,7 +87,7 @@ def test_what_a_seed_does_to_all_alike_changes_nothing(simulated):
 def test_lack_of_fit_is_uniform_where_the_polynomial_is_right(simulated):
     random, case = np.random.default_rng(1), simulated.Case(simulated.hill(0.3, 0.3))
     found = []
-    for _ in range(250):
+    for _ in range(150):
         observed = observations(simulated.records(case, random))
         found.append(lack_of_fit(observed, polynomials(observed)["quadratic"]).p)
     for level in (0.1, 0.5, 0.9):
@@ -115,7 +115,7 @@ def test_networks_that_deviate_from_any_surface_widen_its_error(simulated):
 def test_a_standard_error_is_that_of_the_surface(simulated):
     random, truth = np.random.default_rng(2), simulated.hill(0.3, 0.3)
     case, standard = simulated.Case(truth, deviation=0.004), []
-    for _ in range(150):
+    for _ in range(80):
         table = simulated.records(case, random)
         mean, error = polynomials(observations(table))["quadratic"].predict(lattice((0, 1, 2), 4))
         off = mean - truth(lattice((0, 1, 2), 4))
@@ -136,6 +136,13 @@ def test_the_process_follows_what_no_polynomial_does_and_knows_where_it_has_not_
     near = surface(table[table.depth_share < 0.5])
     error = {depth: near.predict([[depth, 1 - depth, 0.0]])[1][0] for depth in (0.2, 1.0)}
     assert error[1.0] > 2 * error[0.2]
+
+
+def test_the_process_tells_the_surface_from_the_networks_that_deviate_from_it(simulated):
+    table = of(simulated, deviation=0.03, candidates=27)
+    found = process(observations(table))
+    assert found.deviation**0.5 == pytest.approx(0.03, rel=0.5)
+    assert found.predict(np.array([[0.3, 0.3, 0.4]]))[1][0] < found.deviation**0.5 / 1.5
 
 
 def test_a_single_seed_has_a_surface_and_no_test_of_fit(simulated):
