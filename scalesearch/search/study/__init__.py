@@ -6,6 +6,7 @@ outcome, what training measured. Records are a projection of this, and this can 
 them. Writing costs the same however many trials there are; only ``contents`` reads them all.
 """
 
+from scalesearch.search.study.bound import bind
 from scalesearch.search.study.entries import Entry, means
 from scalesearch.search.study.lock import exclusive
 from scalesearch.search.study.opened import close, open_study
@@ -24,6 +25,7 @@ from scalesearch.search.study.writing import (
 
 __all__ = [
     "Entry",
+    "bind",
     "close",
     "contents",
     "enter",

@@ -1,9 +1,12 @@
 """What is written of a candidate is in the study, whole or not at all, in every storage."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from scalesearch.scaling import Shares
 from scalesearch.search.study import (
     contents,
     enter,
@@ -124,6 +127,14 @@ def test_an_entry_opened_again_without_its_rows_begins_afresh(study, planned, ro
     again = reopen(study, entry, [row for row in entry.rows if row["seed"] == 1])
     assert (again.rows, again.reported) == ([rows(1, 1)], {})
     same(contents(study), [again])
+
+
+def test_a_share_outside_the_simplex_shows_as_its_edge(study, planned):
+    candidate = replace(planned[0].candidate, shares=Shares(1.2, -0.2, 0.0))
+    entry = enter(study, replace(planned[0], candidate=candidate))
+    params = {"depth_share": 1.0, "width_share": 0.0, "resolution_share": 0.0}
+    assert study.trials[0].params == params
+    assert contents(study)[0].shares == entry.shares == Shares(1.2, -0.2, 0.0)
 
 
 def test_records_say_what_a_candidate_stands_for_and_why_it_was_stopped(study, planned, rows):
