@@ -133,6 +133,12 @@ def test_equal_accuracies_say_that_nothing_is_distinguishable(table):
     assert any("nothing is distinguishable" in note for note in found.notes)
 
 
+def test_where_shares_make_no_clear_difference_all_is_flat(simulated):
+    found = optimum(of(simulated, accuracy=simulated.flat), 2.0)
+    assert found.p_flat > 0.1
+    assert (found.flat_part, len(found.flat_candidates)) == (1.0, 17)
+
+
 def test_one_accuracy_moved_by_one_standard_error_leaves_the_answer_in_its_interval(simulated):
     table = of(simulated, deviation=0.004)
     found = optimum(table, 2.0)

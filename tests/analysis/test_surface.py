@@ -125,7 +125,7 @@ def test_a_standard_error_is_that_of_the_surface(simulated):
 
 def test_the_process_follows_what_no_polynomial_does_and_knows_where_it_has_not_been(simulated):
     def ridge(shares):
-        return 0.6 + 0.05 * np.sin(12 * shares[:, 0])
+        return 0.6 + 0.05 * np.sin(9 * shares[:, 0])
 
     table = of(simulated, accuracy=ridge, candidates=27)
     found = surface(table)
