@@ -1,13 +1,17 @@
 """A person's way: one command from an experiment file to coefficients, a figure and a family."""
 
 import json
+import shutil
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
 from scalesearch import tables
 from scalesearch.cli import main
+from scalesearch.cli.workers import crew, size
+from scalesearch.errors import SearchError
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.progress import searches
 from scalesearch.records import COLUMNS, read_records
@@ -47,7 +51,8 @@ def test_a_search_leaves_all_that_is_promised(finished):
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert names >= {
         "experiment.yaml", "environment.json", "study.db", "records.csv", "coefficients.json",
-        "family.json", "figures/simplex.png", "figures/simplex.svg",
+        "family.json", "figures/simplex.png", "figures/simplex.svg", "figures/workers.png",
+        "jobs.csv", "progress.json",
     }  # fmt: skip
     assert not any((finished / "checkpoints").iterdir())
     assert list(read_records(finished / "records.csv").columns) == list(COLUMNS)
@@ -177,3 +182,116 @@ def test_status_of_a_folder_without_a_search_is_refused(tmp_path, run):
     code, _, err = run("status", tmp_path)
     assert code == 2
     assert "holds no search" in err
+
+
+def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(experiment, tmp_path, run):
+    command = ("search", experiment, "--results", tmp_path / "r", "--dry-run", "--workers", 2)
+    code, out, _ = run(*command, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert len(told["candidates"]) == 8
+    assert told["epochs"] == 16
+    assert told["workers"] == 2
+    assert 0 < told["seconds"] <= told["device_seconds"]
+    assert told["memory_bytes"] > 10**6
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "16 epochs at most" in out
+    assert "an estimate" in out
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_search_is_resumed_by_its_folder_alone(copied, run):
+    before = (copied / "records.csv").read_bytes()
+    code, out, _ = run("resume", copied, "--json")
+    assert code == 0
+    assert json.loads(out)["name"] == "tiny"
+    assert (copied / "records.csv").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_wrong_results_are_thrown_away_told_and_trained_again(finished, copied, run):
+    records = read_records(finished / "records.csv")
+    name = records["candidate"].iloc[0]
+    code, out, _ = run("invalidate", copied, name[:6], "--seed", 1, "--json")
+    assert code == 0
+    assert [row["candidate"] for row in json.loads(out)["invalidated"]] == [name]
+    code, out, _ = run("status", copied)
+    assert f"resume with `scalesearch resume {copied}`" in out
+    assert run("resume", copied)[0] == 0
+    kept = ["candidate", "seed", "epoch", "loss", "accuracy"]
+    pd.testing.assert_frame_equal(read_records(copied / "records.csv")[kept], records[kept])
+
+
+@pytest.mark.slow
+def test_a_search_is_extended_and_goes_on_at_once(copied, run):
+    code, out, _ = run("extend", copied, "--seeds", 3, "--json")
+    assert code == 0
+    assert json.loads(out)["seeds"] == [0, 1, 2]
+    code, _, err = run("extend", copied, "--rungs", "1,x")
+    assert code == 2
+    assert "--rungs: need epochs such as 1,3,9, got '1,x'" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("retry",), "no candidate has failed so; failed are none at all"),
+        (("invalidate", "zz"), "need the fingerprint of one candidate"),
+        (("extend",), "need more trials, seeds or rungs"),
+        (("extend", "--seeds", "1"), "seeds: the search has 2"),
+        (("resume", "--executor", "slurm"), "executor: need one of inline, local, dask"),
+        (("resume", "--memory", "lots"), "--memory: need a size such as 4GiB or 500MB, got 'lots'"),
+    ],
+)
+def test_what_cannot_be_done_to_a_search_exits_2_and_changes_nothing(copied, run, command, message):
+    before = (copied / "records.csv").read_bytes()
+    verb, *rest = command
+    code, out, err = run(verb, copied, *rest)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert (copied / "records.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["resume", "retry", "extend", "invalidate", "dashboard"])
+def test_a_folder_without_a_search_is_refused_by_every_verb(tmp_path, run, command):
+    code, _, err = run(command, tmp_path, *(["x"] if command == "invalidate" else []))
+    assert code == 2
+    assert "holds no search" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("4GiB", 4 * 2**30), ("500MB", 500 * 10**6), ("1.5g", 1500 * 10**6), ("4096", 4096)],
+)
+def test_sizes_are_read_as_they_are_written(text, count):
+    assert size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "4iB", "-1GB", "0", "4 GiBs"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(SearchError, match="need a size such as 4GiB"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "executor"),
+    [
+        ({}, "inline"),
+        ({"workers": 1}, "inline"),
+        ({"workers": 2}, "local"),
+        ({"devices": "cuda:0,cuda:1"}, "local"),
+        ({"memory": "4GiB"}, "local"),
+        ({"scheduler": "tcp://host:8786"}, "dask"),
+        ({"executor": "local", "workers": 1}, "local"),
+    ],
+)
+def test_who_trains_follows_from_what_is_said_of_them(given, executor):
+    options = dict.fromkeys(("executor", "workers", "scheduler", "devices", "memory"))
+    assert crew(**{**options, **given})["executor"] == executor

@@ -15,17 +15,20 @@ import typer
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import doctor, resume, search, status
+from scalesearch.cli.simulation import simulate
 from scalesearch.cli.training import train
-from scalesearch.cli.verbs import extend, invalidate, retry
+from scalesearch.cli.verbs import dashboard, extend, invalidate, retry
 from scalesearch.errors import ScaleSearchError
 
 COMMANDS = (
     search,
     resume,
     status,
+    simulate,
     retry,
     invalidate,
     extend,
+    dashboard,
     train,
     cost,
     isocost,

@@ -94,6 +94,25 @@ def extend(
     train_on(longer.experiment, folder, as_json=as_json, **options, **where)
 
 
+def dashboard(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Show a search in optuna-dashboard, on a copy that nothing done there leaves."""
+    from scalesearch.search import experiment_in, storage_of
+    from scalesearch.search.study.dashboard import dashboard as show
+
+    name = experiment_in(folder).name
+    show(
+        folder,
+        port,
+        storage=storage or storage_of(folder),
+        name=name,
+        told=lambda address: print(f"{address}   (Ctrl-C ends it)", flush=True),
+    )
+
+
 def epochs(text: str | None) -> list[int] | None:
     """Of ``1,3,9``. Raises SearchError for anything else."""
     if text is None:

@@ -14,11 +14,12 @@ import pandas as pd
 from scalesearch.analysis import Answer, answer
 from scalesearch.architectures import Foreign
 from scalesearch.environment import read_environment
-from scalesearch.errors import ArchitectureError
+from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import Experiment, StopSpec, read_experiment
 from scalesearch.export import coefficients_document, write_coefficients
 from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
+from scalesearch.plots.timeline import timeline, timeline_figure
 from scalesearch.records import read_records
 from scalesearch.rounding import rounding_spec
 
@@ -30,6 +31,8 @@ FAMILY_OF_CODE = range(3)
 def write_results(folder: str | Path) -> Answer:
     """Write ``coefficients.json``, ``figures/`` and ``family.json`` of a search; return its answer.
 
+    It is of the last epoch of the search, which may be before the recipe's, and of the candidates
+    that were let on to it. Where the search was stopped as enough, that is of what it had by then.
     Raises SearchError where the folder lacks a file or no candidate has finished. A family that
     cannot be had along the direction found is warned of, and takes nothing from the answer.
     """
@@ -37,7 +40,6 @@ def write_results(folder: str | Path) -> Answer:
     experiment, table = read_experiment(folder / "experiment.yaml"), _records(folder)
     environment = read_environment(folder / "environment.json")
     last = experiment.rungs[-1]
-    # Where it was stopped as enough, its answer is of what there is by then.
     whole = experiment.search.stop == StopSpec()
     seeds = len(experiment.seeds) if whole else None
     found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
@@ -46,6 +48,7 @@ def write_results(folder: str | Path) -> Answer:
     (folder / "figures").mkdir(exist_ok=True)
     drawn = simplex(table, epoch=last)
     write_figure(simplex_figure(drawn), folder / "figures" / "simplex")
+    _write_workers(folder)
     try:
         write_family(folder / "family.json", _family(found, experiment, environment))
     except ArchitectureError as error:
@@ -58,6 +61,20 @@ def read_failures(folder: Path) -> list[dict[str, Any]]:
     path = folder / "failures.json"
     failures: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
     return failures
+
+
+def _write_workers(folder: Path) -> None:
+    """Draw who worked when, where a driver has logged its jobs."""
+    if not (folder / "jobs.csv").is_file():
+        return
+    try:
+        jobs = pd.read_csv(folder / "jobs.csv", dtype=str, keep_default_na=False)
+        numbers = {"start": int, "stop": int, "began": float, "ended": float}
+        drawn = timeline(jobs.astype(numbers))
+    except (SearchError, ValueError, KeyError) as error:  # torn, or all of them lost: it is for people only
+        warnings.warn(f"{folder / 'jobs.csv'}: cannot be drawn: {error}", stacklevel=3)
+        return
+    write_figure(timeline_figure(drawn), folder / "figures" / "workers")
 
 
 def _records(folder: Path) -> pd.DataFrame:
