@@ -5,12 +5,10 @@ study, and a run starts where the study ends: whatever moment the driver dies at
 goes on from there and trains no epoch that is on record.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,9 @@ from scalesearch.search.engine import Engine
 from scalesearch.search.executors import opened
 from scalesearch.search.folder import Folder, claim, locked
 from scalesearch.search.interrupts import interruptible
-from scalesearch.search.news import followed, forgotten
+from scalesearch.search.news import forgotten
 from scalesearch.search.notebook import Notebook, read_failures
 from scalesearch.search.plan import Space, plan, space
-from scalesearch.search.progress import Progress
 from scalesearch.search.proposal_log import read_log, replayed
 from scalesearch.search.proposals import directions
 from scalesearch.search.pruners import OptunaPruner
@@ -38,11 +35,9 @@ from scalesearch.search.requirements import require_equal_lengths, require_fit
 from scalesearch.search.schedule import Schedule
 from scalesearch.search.setting import Setting, rules
 from scalesearch.search.source import PRUNED_BY_OTHERS, Source
-from scalesearch.search.watch import progress_of
+from scalesearch.search.watch import OnProgress, Watch
 
-OnProgress = Callable[[Progress], None]
 OnData = Callable[[int, int], None]
-SECONDS_BETWEEN_NEWS = 0.25
 
 
 class MicroBatchWarning(UserWarning):
@@ -119,6 +114,7 @@ def _searched(
     folder = claim(path, experiment, facts, storage)
     with locked(path), held_study(folder, experiment, source, storage) as study:
         folder.halt.unlink(missing_ok=True)
+        folder.progress.unlink(missing_ok=True)
         forgotten(folder.news)
         setting = Setting(
             experiment,
@@ -217,35 +213,16 @@ def _micro_batch(
 
 def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
     """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
-    began, done = time.monotonic(), 0
-    notebook = Notebook(folder)
-    due = 0.0
-
-    def tell(*, last: bool = False, finished: bool = False) -> None:
-        nonlocal due
-        if not last and time.monotonic() < due:
-            return
-        seconds, now = time.monotonic() - began, time.time()
-        told = progress_of(engine, finished=finished, at=now, seconds=seconds, done=done)
-        running = followed(told.running, folder.news, now)
-        pace = sum(job.images_per_second or 0.0 for job in running)
-        told = replace(told, running=running, images_per_second=pace)
-        notebook.progress(told, always=last)
-        if on_progress:
-            on_progress(told)
-        due = time.monotonic() + SECONDS_BETWEEN_NEWS
-
+    watch = Watch(engine, folder, on_progress)
     failed, over = 0, False
     with interruptible(engine.halt) as interrupted:
         try:
-            for step, _ in enumerate(engine.run()):
-                if step == 0:
-                    done = engine.resumed
+            for _ in engine.run():
                 failed = _warn(engine, failed)
-                tell()
+                watch.tell()
             over = not interrupted()
         finally:
-            tell(last=True, finished=over)
+            watch.tell(last=True, finished=over)
             folder.halt.unlink(missing_ok=True)
         if interrupted():
             raise KeyboardInterrupt

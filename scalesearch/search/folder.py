@@ -2,11 +2,12 @@
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,6 +22,8 @@ from scalesearch.experiment import (
 )
 from scalesearch.files import write_text
 
+TRIES = 5
+SECONDS_BETWEEN_TRIES = 0.05
 FREE = ("search.stop.", "search.failures.")
 """What of an experiment may change while it is searched."""
 
@@ -184,10 +187,17 @@ def locked(path: Path, doing: str = "search is running") -> Iterator[None]:
     ``doing``: what another holder is told to be. Raises SearchError where there is one.
     """
     with (path / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SearchError(
-                f"{path}: another {doing} in this folder; wait for it or stop it"
-            ) from None
+        if not any(_taken(file) for _ in range(TRIES)):
+            raise SearchError(f"{path}: another {doing} in this folder; wait for it or stop it")
         yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock is ours now; where it is not, after a moment, since who only looks whether
+    a driver is at work holds it for an instant."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+        return False
+    return True

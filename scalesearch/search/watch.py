@@ -1,42 +1,71 @@
 """How far an engine is, for people."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from scalesearch.analysis.pairs import paired
 from scalesearch.experiment import Experiment
 from scalesearch.search.engine import Engine
+from scalesearch.search.folder import Folder
+from scalesearch.search.news import present
+from scalesearch.search.notebook import Notebook
 from scalesearch.search.progress import Best, Progress, Rung, Running
 from scalesearch.search.runners import Rules
 
+OnProgress: TypeAlias = Callable[[Progress], None]
+SECONDS_BETWEEN = 0.25
 NORMAL_90 = 1.645
 """Half of a 90% interval, in standard errors."""
 
 
-def progress_of(
-    engine: Engine, *, finished: bool, at: float, seconds: float, done: int
-) -> Progress:
-    """What the engine knows. ``at``: Unix seconds; ``seconds``: since it began, in which it trained
-    all but the first ``done`` epochs."""
-    total = max(most_epochs(engine.experiment, len(engine.source.planned)), engine.enough.epochs)
-    new = engine.enough.epochs - done
+class Watch:
+    """Tells how far an engine is, from when it is made: at most four times a second."""
+
+    def __init__(self, engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
+        self.engine = engine
+        self.news = folder.news
+        self.notebook = Notebook(folder)
+        self.on_progress = on_progress
+        self.began = time.monotonic()
+        self.due = self.began
+
+    def tell(self, *, last: bool = False, finished: bool = False) -> None:
+        """Write it down for who looks on, and call who asked. ``last``: whatever was told before.
+        ``finished``: the search is over, and not to be resumed."""
+        now = time.monotonic()
+        if now < self.due and not last:
+            return
+        seconds = now - self.began
+        told = present(progress_of(self.engine, seconds=seconds, finished=finished), self.news)
+        self.notebook.progress(told, always=last)
+        if self.on_progress:
+            self.on_progress(told)
+        self.due = time.monotonic() + SECONDS_BETWEEN
+
+
+def progress_of(engine: Engine, *, seconds: float, finished: bool = False) -> Progress:
+    """What the engine knows. ``seconds``: since it began to train."""
+    done = engine.enough.epochs
+    total = max(most_epochs(engine.experiment, len(engine.source.planned)), done)
     states = [runner.state for runner in engine.schedule.runners.values()]
-    left = None if new == 0 else seconds / new * (total - engine.enough.epochs)
+    new = done - engine.resumed
     return Progress(
         name=engine.experiment.name,
-        epochs_done=engine.enough.epochs,
-        epochs_total=total,
+        epochs_done=done,
+        epochs_total=done if finished else total,
         rungs=_rungs(engine),
         running=tuple(
             Running(flight.job.name, "", engine.crew.now() - flight.since)
             for flight in engine.flights.values()
         ),
         best=_best(engine),
-        seconds_left=left,
+        seconds_left=seconds / new * (total - done) if new else None,
         stopped=states.count("stopped"),
         failures=dict(engine.failed),
         finished=finished,
         ended=engine.enough.reason,
-        at=at,
+        at=time.time(),
     )
 
 
