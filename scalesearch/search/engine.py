@@ -4,7 +4,8 @@ The engine is the study's only writer. An outcome is on record before anything f
 whatever moment the engine dies at, another one that is given the same study goes on from there.
 """
 
-from collections import Counter
+from bisect import insort
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,7 +74,8 @@ class Engine:
         self.forget = forget
         self.tell_to_halt = halt
         self.entries: dict[int, Entry] = {}
-        self.pending: dict[int, tuple[Planned, dict[str, object] | None]] = {}
+        self.in_order: list[Entry] = []  # of their numbers
+        self.pending: OrderedDict[int, tuple[Planned, dict[str, object] | None]] = OrderedDict()
         self.seen: set[str] = set()
         self.flights: dict[Key, Flight] = {}
         self.cohort = 0
@@ -119,11 +121,6 @@ class Engine:
         """Whether nothing more is begun."""
         return self.halted or self.fatal is not None or bool(self.enough.reason)
 
-    @property
-    def in_order(self) -> list[Entry]:
-        """All entries, in order of their numbers."""
-        return sorted(self.entries.values(), key=lambda entry: entry.number)
-
     # --- candidates ----------------------------------------------------------------------------
 
     def _resume(self) -> None:
@@ -131,7 +128,7 @@ class Engine:
         for entry in ledger.contents(self.study):
             place = self.source.place(entry.cells)
             if place is not None:
-                self.entries[place] = entry
+                self._keep(place, entry)
                 self.seen.add(entry.candidate)
                 self.enough.count(entry.rows)
                 if entry.state == "failed":
@@ -224,13 +221,15 @@ class Engine:
         that numbers do not depend on who is trained first; and all of what a sampler has learned
         to propose, which it would not propose again when it knows how one of them ended."""
         if place not in self.entries:
-            due = [p for p in self.pending if p <= place or self.source.learns]
-            for earlier in sorted(due):
-                planned, log = self.pending.pop(earlier)
-                self.entries[earlier] = ledger.enter(
-                    self.study, planned, log, budget=self.experiment.budget
-                )
+            while self.pending and (next(iter(self.pending)) <= place or self.source.learns):
+                earlier, (planned, log) = self.pending.popitem(last=False)
+                budget = self.experiment.budget
+                self._keep(earlier, ledger.enter(self.study, planned, log, budget=budget))
         return self.entries[place]
+
+    def _keep(self, place: int, entry: Entry) -> None:
+        self.entries[place] = entry
+        insort(self.in_order, entry, key=lambda known: known.number)
 
     # --- jobs ----------------------------------------------------------------------------------
 

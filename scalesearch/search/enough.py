@@ -46,10 +46,11 @@ class Enough:
     def look(self, entries: Sequence[Entry], last: int) -> None:
         """See whether the candidates that have ended are enough."""
         spec = self.spec
-        ended = [entry for entry in entries if entry.state == "complete"]
-        best = max((entry.reported.get(last, 0.0) for entry in ended), default=0.0)
-        if spec.accuracy is not None and best >= spec.accuracy:
-            self.stop(f"an accuracy of {best:.4f} is reached (search.stop.accuracy)")
+        if spec.accuracy is not None:
+            ended = [entry for entry in entries if entry.state == "complete"]
+            best = max((entry.reported.get(last, 0.0) for entry in ended), default=0.0)
+            if best >= spec.accuracy:
+                self.stop(f"an accuracy of {best:.4f} is reached (search.stop.accuracy)")
         if spec.interval is not None or spec.noise:
             from scalesearch.analysis.settled import settled
 

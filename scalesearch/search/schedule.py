@@ -6,6 +6,7 @@ arrived. Told on resuming what the ledger holds, it is where it was.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -45,6 +46,7 @@ class Schedule:
         self._ready: list[tuple[tuple[int, int, int, int], Task]] = []
         self._verdicts: list[Verdict] = []
         self._awaited: dict[int, int] = {}
+        self._running: Counter[int] = Counter()
 
     def enter(
         self,
@@ -72,6 +74,7 @@ class Schedule:
         if state != "running":
             return
         self.live.add(place)
+        self._running[cohort] += 1
         if reference:
             runner.grant(rules.seeds, rules.last)
         if searched:
@@ -145,7 +148,7 @@ class Schedule:
 
     def is_over(self, cohort: int) -> bool:
         """Whether every member of a cohort has ended."""
-        return all(runner.state != "running" for runner in self.cohorts.get(cohort, ()))
+        return self._running[cohort] == 0
 
     # What follows from what it is told.
 
@@ -299,6 +302,7 @@ class Schedule:
     def _end(self, runner: Runner, state: State, reason: str = "", kind: str = "") -> None:
         runner.state = state
         self.live.discard(runner.place)
+        self._running[runner.cohort] -= 1
         self._verdicts.append(Verdict(runner.place, state, reason, kind))
         if self.pruner is not None and self.rules.asynchronous:
             self.pruner.ended(runner.place, self._final(runner))
