@@ -17,6 +17,7 @@ from scalesearch.experiment.reading import (
     write_experiment,
 )
 from scalesearch.experiment.search import (
+    LATTICE_STEP,
     PLANNED,
     REFERENCES,
     FailureSpec,
@@ -28,6 +29,7 @@ from scalesearch.experiment.search import (
 from scalesearch.experiment.specs import DataSpec, Experiment
 
 __all__ = [
+    "LATTICE_STEP",
     "PLANNED",
     "REFERENCES",
     "BaselineSpec",

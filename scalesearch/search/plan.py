@@ -22,7 +22,7 @@ from scalesearch.architectures.isocost import (
     nominal_candidate,
 )
 from scalesearch.errors import ArchitectureError, SearchError
-from scalesearch.experiment import SearchSpec
+from scalesearch.experiment import LATTICE_STEP, SearchSpec
 from scalesearch.published import CLASSIC_GRID, SCHEMES, CoefficientGrid
 from scalesearch.scaling import Coefficients, Shares
 
@@ -171,7 +171,7 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
     for cell in references(search.references, factor):
         _assign(planned, where.candidate(cell.asked), cell)
     if search.sampler == "lattice":
-        cells = list(lattice(int(search.step or 4), factor))[: search.trials]
+        cells = list(lattice(int(search.step or LATTICE_STEP), factor))[: search.trials]
         taken: set[str] = set()
         for cell in cells:
             candidate = where.candidate(cell.asked, without=taken)
