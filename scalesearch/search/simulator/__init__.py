@@ -1,7 +1,14 @@
 """Searches in which nothing is trained, to learn in seconds which settings are good."""
 
-from scalesearch.search.simulator.comparison import EXHAUSTIVE, Compared, compared
+from scalesearch.search.simulator.comparison import (
+    EXHAUSTIVE,
+    Compared,
+    compared,
+    settings_of,
+    surfaces_of,
+)
 from scalesearch.search.simulator.crew import VirtualCrew, Weather
+from scalesearch.search.simulator.recorded import Recorded, recorded
 from scalesearch.search.simulator.simulation import (
     Ground,
     Simulation,
@@ -26,6 +33,7 @@ __all__ = [
     "Ground",
     "Noise",
     "Point",
+    "Recorded",
     "Simulation",
     "Surface",
     "VirtualCrew",
@@ -34,5 +42,8 @@ __all__ = [
     "engine_of",
     "ground",
     "measured",
+    "recorded",
+    "settings_of",
     "simulated",
+    "surfaces_of",
 ]

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.search.simulator.crew import FAIR, Weather
+from scalesearch.search.simulator.recorded import recorded
 from scalesearch.search.simulator.simulation import Ground, Simulation, ground, simulated
-from scalesearch.search.simulator.surfaces import Surface, measured
+from scalesearch.search.simulator.surfaces import SURFACES, Surface, measured
 
 SEEDS = 20
 EXHAUSTIVE = "exhaustive grid"
+COMPARABLE = ("lattice", "sobol", "random", "tpe", "gp")
+"""Samplers that need nothing but their name."""
 APART = 1000
 """Between the seeds of two worlds, so that no run is in both."""
 
@@ -173,3 +177,43 @@ def _exhaustive_regret(known: Ground, world: int) -> float:
         for name, point in known.points.items()
     }
     return known.regret(max(means, key=lambda name: means[name]))
+
+
+def settings_of(experiment: Experiment, samplers: Sequence[str] = ()) -> dict[str, Experiment]:
+    """The experiment by its sampler's name, or with each of these samplers in its place.
+
+    Raises SearchError for a name that is no sampler's, or one that needs more than its name.
+    """
+    if not samplers:
+        return {experiment.search.sampler: experiment}
+    if unknown := [name for name in samplers if name not in COMPARABLE]:
+        raise SearchError(
+            f"--samplers: need some of {', '.join(COMPARABLE)}, got {', '.join(unknown)}"
+        )
+    spec = experiment.search
+    return {
+        name: experiment
+        if name == spec.sampler
+        else replace(
+            experiment, search=replace(spec, sampler=cast(Any, name), step=None, against=None)
+        )
+        for name in samplers
+    }
+
+
+def surfaces_of(names: str) -> list[Surface]:
+    """``all``, names separated by commas, or the path of a results table.
+
+    Raises SearchError for what is none of these.
+    """
+    if names == "all":
+        return [*SURFACES.values()]
+    if names.endswith(".csv"):
+        return [recorded(names)]
+    chosen = names.split(",")
+    if unknown := [name for name in chosen if name not in SURFACES]:
+        raise SearchError(
+            f"--surface: need all, a records.csv, or some of {', '.join(SURFACES)}, got "
+            f"{', '.join(unknown)}"
+        )
+    return [SURFACES[name] for name in chosen]

@@ -1,7 +1,7 @@
 """Workers that compute nothing, on a clock that jumps from one event to the next."""
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -74,7 +74,7 @@ class VirtualCrew:
         self._waiting: deque[Job] = deque()
         self._events: list[tuple[float, int, _Event]] = []
         self._count = 0
-        self._since: dict[Key, float] = {}  # of all that was submitted, in that order
+        self._since: OrderedDict[Key, float] = OrderedDict()  # of all that was submitted, in that order
         self._flying: dict[Key, tuple[float, _Event]] = {}
         self._speeds = [self._slowness(worker) for worker in range(workers)]
 

@@ -1,0 +1,58 @@
+"""The command that searches where nothing is trained."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalesearch.cli.options import AsJson
+
+
+def simulate(
+    file: Annotated[Path, typer.Argument(help="An experiment; none of its images is needed.")],
+    surface: Annotated[
+        str, typer.Option(help="all, names separated by commas, or a records.csv.")
+    ] = "all",
+    workers: Annotated[int, typer.Option(help="Simulated workers.", min=1)] = 64,
+    samplers: Annotated[
+        str, typer.Option(help="Such as lattice,tpe,gp; by default the experiment's own.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Searches of each kind.", min=1)] = 20,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="search.race=null")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE ...", help="Compare with this changed: search.eta=2."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write simulated.json, .csv and a figure into this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Searches on surfaces whose best is known: what they miss it by, and what they cost."""
+    from scalesearch.experiment import read_experiment
+    from scalesearch.report.simulated import write_simulated
+    from scalesearch.search.simulator import compared, settings_of, surfaces_of
+    from scalesearch.tables import print_json, print_table
+
+    given = overrides or []
+    settings = settings_of(read_experiment(file, given), [n for n in samplers.split(",") if n])
+    for changes in also or ():
+        settings[changes] = read_experiment(file, [*given, *changes.split()])
+    found = compared(
+        settings,
+        surfaces_of(surface),
+        workers=workers,
+        seeds=seeds,
+        on_progress=lambda surface, name: print(f"{surface}: {name}...", file=sys.stderr),
+    )
+    rows = [one.row for one in found]
+    if out is not None:
+        for path in write_simulated(rows, out, workers=workers, seeds=seeds):
+            print(f"wrote {path}", file=sys.stderr)
+    if as_json:
+        print_json({"workers": workers, "seeds": seeds, "rows": rows})
+    else:
+        print_table(rows)

@@ -1,0 +1,20 @@
+import pytest
+
+from scalesearch.experiment import experiment_from
+
+
+@pytest.fixture(scope="session")
+def experiment():
+    """A quarter-width B0 at twice its cost: 162 candidates."""
+
+    def of(epochs=9, **search):
+        return experiment_from(
+            {
+                "name": "simulated",
+                "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1},
+                "recipe": {"epochs": epochs},
+                "search": {"references": [], **search},
+            }
+        )
+
+    return of
