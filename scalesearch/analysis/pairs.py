@@ -137,7 +137,7 @@ def _beaten(table: TwoWay, level: float) -> list[bool]:
     correlations = own / (own + own.max())
     limits = np.array(
         [
-            critical_value(len(effects) - 1, table.df, level, _coarse(share))
+            critical_value(-_fewer(1 - len(effects)), _fewer(table.df), level, _coarse(share))
             for share in correlations
         ]
     )
@@ -152,6 +152,13 @@ def _beaten(table: TwoWay, level: float) -> list[bool]:
 def _coarse(correlation: float) -> float:
     """Rounded down to a twentieth, so that few critical values are ever computed."""
     return min(int(correlation * 20 + EXACT) / 20, 0.95)
+
+
+def _fewer(count: int) -> int:
+    """Rounded down to two digits, for the same reason: with more candidates, or fewer degrees of
+    freedom, nobody is dropped who was not."""
+    unit: int = 10 ** max(0, len(str(abs(count))) - 2)
+    return count // unit * unit
 
 
 @lru_cache(maxsize=4096)
