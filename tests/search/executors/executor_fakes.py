@@ -70,6 +70,9 @@ def settings(job):
 
 
 def wait_for_ever(job):
+    """At the first attempt."""
+    if job.attempt:
+        return
     (job.checkpoints / f"begun-{job.seeds[0]}").write_text(str(os.getpid()))
     threading.Event().wait()
 
@@ -96,8 +99,10 @@ def take_memory_by_torch(job):
 
 
 def fork_and_return(job):
-    """Both come back; the child, too, would answer."""
-    os.fork()
+    """Both come back; the child, too, would answer, and wait for more."""
+    if child := os.fork():
+        return {"child": child}
+    return None
 
 
 def fork_and_outlive(job):

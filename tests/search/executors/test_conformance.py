@@ -116,13 +116,12 @@ def test_a_crew_that_is_closed_in_peace_has_told_everything(crew_of, over):
 def test_jobs_given_up_free_their_workers_are_not_told_and_may_come_again(crew, kind, tmp_path):
     if kind not in ("local", "dask"):
         pytest.skip("threads cannot be ended")
-    stuck = [job("word", seed, tmp_path) for seed in range(2)]
+    stuck = [job("wait", seed, tmp_path) for seed in range(2)]
     for each in stuck:
         crew.submit(each)
     wait_for(tmp_path, "begun-0", "begun-1")
     for each in stuck:
         crew.give_up(each)
-    (tmp_path / "go").touch()
     outcomes = done(crew, [replace(each, attempt=1) for each in stuck], within=120)
     assert [lost(told) for each in stuck for told in outcomes[each.key]] == [False, False]
 
