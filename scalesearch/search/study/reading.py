@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from scalesearch.errors import SearchError
 from scalesearch.records import table
-from scalesearch.search.study.entries import OUTCOME, STATES, Entry
+from scalesearch.search.study.entries import OUTCOME, STATES, Entry, means
 from scalesearch.search.study.opened import loading, place
 
 FACTS = (
@@ -115,7 +115,8 @@ def _entry(trial: FrozenTrial, study: optuna.Study) -> Entry:
         reason=attributes.get(why, ""),
         kind=attributes.get("failure_kind", "") if state == "failed" else "",
         proposal=attributes.get("proposal"),
-        reported=dict(trial.intermediate_values),
+        # Optuna keeps no values by epoch where there are several objectives.
+        reported=dict(trial.intermediate_values) if len(study.directions) == 1 else means(rows),
         constraints=dict(trial.constraints),
         names=set(outcomes),
         held={(row["seed"], row["epoch"]) for row in rows},
