@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scalesearch.experiment import experiment_from
-from scalesearch.search import advance, driver
+from scalesearch.search import advance, watch
 from scalesearch.training import Epoch
 
 sys.path.append(str(Path(__file__).parent))
@@ -44,7 +44,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed_after(monkeypatch):
     """Stop a search at its n-th event."""
-    monkeypatch.setattr(driver, "SECONDS_BETWEEN_NEWS", 0.0)
+    monkeypatch.setattr(watch, "SECONDS_BETWEEN", 0.0)
 
     def on_progress_of(events):
         left = events
