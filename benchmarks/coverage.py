@@ -1,6 +1,6 @@
 """Whether the intervals of an optimum hold the true one as often as they say.
 
-    python benchmarks/coverage.py [--repeats N] [--json] [--out FILE]
+    python benchmarks/coverage.py [--repeats N] [--workers N] [--json] [--out FILE]
 
 Searches are simulated on surfaces whose optimum is known: a 15-point lattice and two references,
 moved a little as whole-number networks are, with paired seeds. For each surface: how often the 90%
@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,18 @@ def coverage(case: Case, repeats: int, seed: int = 0) -> Coverage:
     )
 
 
+def coverage_of(name: str, repeats: int) -> Coverage:
+    return coverage(CASES[name], repeats)
+
+
+def line(name: str, one: Coverage) -> str:
+    return (
+        f"{name:28} {one.mean_covered:.3f} {list(one.covered.values())}   widths "
+        f"{list(one.width.values())}   region {one.region_covered:.3f}   flat "
+        f"{one.flat_covered:.3f} ({one.flat_part:.2f} of all)"
+    )
+
+
 def by_axis(values: Any) -> dict[str, float]:
     return {axis: round(float(value), 4) for axis, value in zip(AXES, values, strict=True)}
 
@@ -220,27 +233,26 @@ def rejections(repeats: int, seed: int = 0) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=400)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON document, nothing else")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     found = {}
-    for name, case in CASES.items():
-        found[name] = coverage(case, options.repeats)
-        if not options.json:
-            one = found[name]
-            print(
-                f"{name:28} {one.mean_covered:.3f} {list(one.covered.values())}   widths "
-                f"{list(one.width.values())}   region {one.region_covered:.3f}   flat "
-                f"{one.flat_covered:.3f} ({one.flat_part:.2f} of all)",
-                flush=True,
-            )
+    with ProcessPoolExecutor(options.workers) as pool:
+        flat_one = pool.submit(rejections, options.repeats)
+        each = pool.map(coverage_of, CASES, [options.repeats] * len(CASES))
+        for name, one in zip(CASES, each, strict=True):
+            found[name] = one
+            if not options.json:
+                print(line(name, one), flush=True)
+        flat_found = flat_one.result()
     document = {
         "level": LEVEL,
         "repeats": options.repeats,
         "mean_covered": float(np.mean([one.mean_covered for one in found.values()])),
         "median_width": float(np.median([[*one.width.values()] for one in found.values()])),
         "surfaces": {name: asdict(one) for name, one in found.items()},
-        "flat": rejections(options.repeats),
+        "flat": flat_found,
         "environment": environment("cpu"),
     }
     options.out.write_text(json.dumps(document, indent=2) + "\n")

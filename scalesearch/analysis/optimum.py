@@ -110,6 +110,7 @@ def of_observations(
     places = lattice(fit.axes) if within is None else within
     flat, p_flat = _alike(fit, best_13, places, observed.shares, level), _p_flat(observed, fit)
     flat |= p_flat > level
+    alike = places[flat[: len(places)]]  # on a lattice the best may lie between all of these
     known = Shares(*(float(share) for share in best_13[0]))
     return Optimum(
         shares=known,
@@ -119,7 +120,7 @@ def of_observations(
         share_intervals=shares,
         intervals={GREEK[axis]: _as_coefficient(axis, shares[axis], factor) for axis in AXES},
         region=_region(drawn_B3, best_13[0], level),
-        flat=places[flat[: len(places)]],
+        flat=alike if within is not None else np.vstack([best_13, alike]),
         flat_part=float(flat[: len(places)].mean()),
         flat_candidates=tuple(
             name

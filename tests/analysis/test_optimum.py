@@ -35,6 +35,7 @@ def test_without_noise_the_top_of_a_hill_is_found(simulated):
     assert max(one.width for one in found.share_intervals.values()) < 0.01
     assert found.p_flat < 1e-9
     assert found.flat_part < 0.02
+    assert found.flat[0] == pytest.approx(found.shares.as_tuple())
     assert found.deserves == {"depth": 1.0, "width": 1.0, "resolution": 1.0}
 
 
