@@ -56,7 +56,11 @@ class Enough:
 
             try:
                 found = settled(
-                    records(entries), self.factor, width=spec.interval, gain=spec.noise or None
+                    records(entries),
+                    self.factor,
+                    width=spec.interval,
+                    gain=spec.noise or None,
+                    epochs=last,  # a lower rung is no answer, however many have reached it
                 )
             except SearchError:
                 return  # too little yet to say anything

@@ -124,3 +124,10 @@ def test_it_is_cheap_enough_to_be_asked_after_every_candidate(simulated):
         settled(table, 2.0, width=0.1, gain=True)
         laps.append(time.process_time() - began)
     assert min(laps) < 0.3  # 0.05 where nothing else runs
+
+
+def test_a_lower_rung_settles_nothing(simulated):
+    table = of(simulated, candidates=27, halved=True)
+    found = settled(table[table.epoch == 1], 2.0, width=1.1, gain=True, epochs=9)
+    assert (found.settled, found.optimum) == (False, None)
+    assert "need candidates with epoch 9, got none" in found.reason
