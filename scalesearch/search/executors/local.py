@@ -173,7 +173,7 @@ class _Process:
         """Whether a worker without a task can take one."""
         # Unasked, a worker says nothing: what there is to be read is the end of the line. (While
         # another thread takes note of a death, the process still passes for alive.)
-        return not self.killed and self._process.is_alive() and not self._line.poll()
+        return self._process.is_alive() and not self._line.poll()
 
     def answer(self, asked: bytes) -> bytes:
         """What the worker says to this. Raises WorkerLost if it dies before."""

@@ -12,7 +12,9 @@ from executor_crews import done, nothing, wait_for
 from executor_fakes import advance, job
 
 from scalesearch.errors import SearchError
-from scalesearch.search.executors import opened
+from scalesearch.search.executors import local, opened
+from scalesearch.search.executors.local import LocalExecutor
+from scalesearch.search.executors.worker import Place
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 
@@ -97,6 +99,23 @@ def test_a_worker_that_died_between_jobs_costs_no_job(crew):
     assert [told.failure for told, *_ in done(crew, nothing(2)).values()] == [None, None]
 
 
+def test_a_kill_that_comes_as_a_task_ends_does_not_hit_the_next(tmp_path, monkeypatch):
+    executor = LocalExecutor([Place("worker-0", tmp_path / "log")])
+    answer, late = local._Process.answer, []
+
+    def killed_late(process, asked):
+        said = answer(process, asked)
+        if not late:
+            late.append(process)
+            executor.kill(executor._slots[0]._task)
+        return said
+
+    monkeypatch.setattr(local._Process, "answer", killed_late)
+    first, second = (executor.submit(os.getpid) for _ in range(2))
+    assert first.result(60) != second.result(60)
+    executor.shutdown()
+
+
 def at_work(process):
     """Whether a process is there and has not ended: a dead child may still be on the list."""
     try:
@@ -149,7 +168,9 @@ import sys, time
 sys.path.append({here!r})
 from pathlib import Path
 from executor_fakes import advance, job
-from scalesearch.search.executors import opened
+from scalesearch.search.executors import local, opened
+from scalesearch.search.executors.local import LocalExecutor
+from scalesearch.search.executors.worker import Place
 
 if __name__ == "__main__":
     folder = Path({folder!r})
