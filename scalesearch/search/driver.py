@@ -15,7 +15,8 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from scalesearch.experiment import Experiment
+from scalesearch.environment import read_environment
+from scalesearch.experiment import Experiment, to_document
 from scalesearch.nets import code_allowed
 from scalesearch.records import read_records
 from scalesearch.search import study as ledger
@@ -168,6 +169,7 @@ def held_study(
     study = ledger.open_study(kept, experiment.name, directions(experiment.search))
     try:
         with ledger.exclusive(study):
+            ledger.bind(study, _what(experiment, folder))
             if folder.records.exists() and ledger.must_be_rebuilt(study):
                 ledger.rebuilt(
                     study,
@@ -181,6 +183,15 @@ def held_study(
             yield study
     finally:
         ledger.close(study)
+
+
+def _what(experiment: Experiment, folder: Folder) -> dict[str, Any]:
+    """What tells apart studies of one name in a database that others use as well."""
+    told = to_document(experiment)
+    begun = read_environment(folder.environment)
+    what = {name: told[name] for name in ("baseline", "data", "budget", "recipe", "seed")}
+    images = begun["data"]["fingerprints"].get(str(experiment.seed))  # more seeds may come
+    return what | {"images": images, "device": begun["device"]}
 
 
 def _micro_batch(
