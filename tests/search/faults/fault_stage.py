@@ -1,0 +1,250 @@
+"""Lives of a search's driver, each in a process of its own that may be killed at any transition.
+
+As a program: reads lives as lines of JSON, forks for each (what is imported is imported once), and
+answers with its process and how it ended.
+"""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+DOCUMENT = {
+    "name": "faulty",
+    "baseline": {"width": 0.25, "depth": 0.3, "resolution": 12, "stem_stride": 1},
+    "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
+    "budget": {"factor": 2.0, "tolerance": 0.04},
+    "recipe": {"epochs": 4, "batch_size": 30, "threads": 1},
+    "device": "cpu",
+}
+SEARCHES: dict[str, dict[str, Any]] = {
+    "lattice": {"step": 2},
+    "cartesian": {"trials": 8},
+    "sobol": {"trials": 8},
+    "random": {"trials": 8},
+    "tpe": {"trials": 8},
+    "gp": {"trials": 8},
+    "nsga2": {"trials": 8, "against": "macs", "pruner": "none", "race": None},
+}
+REFUSED, FINISHED = 3, 0
+KILLED = -signal.SIGKILL
+
+
+def document(sampler: str, **search: Any) -> dict[str, Any]:
+    """A search of some seconds with all that a search has: rungs, a race, references, cohorts."""
+    own = {"sampler": sampler, "seeds": 3, "cohort": 3, **SEARCHES[sampler]}
+    references = {"references": ["depth", "width", "uniform"]}
+    failures = {"worker_lost": {"retries": 99}}
+    return {**DOCUMENT, "search": {**own, **references, "failures": failures, **search}}
+
+
+class Stage:
+    """A process that stages lives. ``with`` it, as it is to end."""
+
+    def __enter__(self) -> "Stage":
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+    def live(self, **life: Any) -> int:
+        """One life to its end: the status, negative for a signal."""
+        return self.end(self.begin(**life))
+
+    def begin(self, **life: Any) -> int:
+        """A life's process."""
+        return self._told({"life": {**life, "results": str(life["results"])}})
+
+    def end(self, process: int) -> int:
+        """Wait for a life's end."""
+        return self._told({"wait": process})
+
+    def _told(self, what: dict[str, Any]) -> int:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+def points(executor: str) -> dict[str, tuple[Any, str]]:
+    """Where a driver, or in one process its worker, can be killed: just before and just after."""
+    import fault_trainer
+    from optuna.storages import RDBStorage
+
+    from scalesearch.search import driver, notebook, source, study
+    from scalesearch.search.crew import FuturesCrew
+    from scalesearch.search.executors.inline import InlineCrew
+    from scalesearch.search.setting import Setting
+
+    crew = InlineCrew if executor == "inline" else FuturesCrew
+    return {
+        "claim": (driver, "claim"),
+        "ask": (source, "proposal"),
+        "enter": (study, "enter"),
+        "submit": (crew, "submit"),
+        "epoch": (fault_trainer, "append"),
+        "outcome": (crew, "collect"),
+        "record": (study, "record"),
+        "report": (study, "report"),
+        "complete": (study, "tell_complete"),
+        "stopped": (study, "tell_stopped"),
+        "failed": (study, "tell_failed"),
+        "forget": (Setting, "forget"),
+        "log": (notebook, "_append"),
+        "records": (notebook, "write_records"),
+        "progress": (notebook, "write_progress"),
+        "attribute": (RDBStorage, "set_trial_user_attr"),
+        "state": (RDBStorage, "set_trial_state_values"),
+    }
+
+
+def _arm(executor: str, point: str, when: str, crossing: int) -> None:
+    from scalesearch.search import notebook, watch
+
+    if point in ("records", "progress"):  # at every chance
+        notebook.SECONDS_BETWEEN, notebook.SHARE, watch.SECONDS_BETWEEN = 0.0, 1.0, 0.0
+    home, name = points(executor)[point]
+    inner, crossed = getattr(home, name), Counter[str]()
+
+    def killing(*args: Any, **options: Any) -> Any:
+        crossed[point] += 1
+        if crossed[point] >= crossing and when == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if crossed[point] == crossing and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = inner(*args, **options)
+        if crossed[point] == crossing:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(home, name, killing)
+
+
+def live(
+    results: str,
+    document: dict[str, Any],
+    executor: str = "inline",
+    workers: int | None = None,
+    kill: tuple[str, str, int] | None = None,
+    environment: dict[str, str] | None = None,
+    limit: int | None = None,
+) -> None:
+    """One life of a driver. ``kill``: where, ``before`` or ``after``, at which crossing (``full``:
+    from there on nothing can be written);
+    ``limit``: bytes that a file may have, as on a disk that is full."""
+    import resource
+
+    from scalesearch.errors import SearchError
+    from scalesearch.experiment import experiment_from
+    from scalesearch.search import driver
+
+    os.environ.update(environment or {})
+    if kill is not None:
+        _arm(executor, *kill)
+    if limit is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        driver.search(experiment_from(document), results, executor=executor, workers=workers)
+    except SearchError as error:
+        print("refused:", error, file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _prepare() -> None:
+    """Import what lives need, and put the trainer in the place of training."""
+    import fault_trainer
+
+    from scalesearch.search import advance, driver, engine, proposals
+    from scalesearch.search.crew import FuturesCrew
+
+    warnings.simplefilter("ignore")
+    told = advance.environment("cpu")
+    driver.advance = fault_trainer.advance
+    driver.survey = partial(_surveyed, told)
+    driver.fitting = _fitting
+    FuturesCrew.ask = lambda crew, function, *args: function(*args)  # no worker imports torch
+    driver.space = cache(driver.space)
+    proposals.STARTUP = 4
+    engine.SECONDS_BETWEEN_LOOKS = 0.2
+    from scalesearch.experiment import experiment_from
+
+    for sampler in ("lattice", "gp"):
+        experiment = experiment_from(document(sampler))
+        driver.source_of(experiment, fault_trainer.DATA)
+        if experiment.search.asks:
+            proposals.proposal(experiment.search, 0, 0, ())
+
+
+def _surveyed(told: dict[str, Any], *_: object) -> Any:
+    import fault_trainer
+
+    from scalesearch.search.advance import Survey
+
+    return Survey("cpu", told, fault_trainer.DATA)
+
+
+def _fitting(*_: object) -> None:
+    return None
+
+
+def _fork(life: dict[str, Any]) -> int:
+    if process := os.fork():
+        return process
+    status = 1
+    try:
+        Path(life["results"]).parent.mkdir(parents=True, exist_ok=True)
+        told = os.open(
+            life.pop("log", f"{life['results']}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        )
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, file in enumerate((nothing, told, told)):
+            os.dup2(file, number)
+        live(**life)
+        status = FINISHED
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _prepare()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "life" in asked:
+            told = _fork(asked["life"])
+        else:
+            told = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
+        print(told, file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    _main()
