@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from scalesearch.errors import SearchError
 from scalesearch.search.study import (
+    close,
     contents,
     database,
     enter,
@@ -128,6 +129,18 @@ def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, opened):
         enter(study, item)
     engine(study).dispose()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
+        opened(path)
+
+
+def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(path, planned, opened):
+    study = opened(path)
+    for item in planned:
+        enter(study, item)
+    close(study)
+    whole = path.read_bytes()
+    middle = len(whole) // 2 // 4096 * 4096
+    path.write_bytes(whole[:middle] + bytes([255]) * 4096 + whole[middle + 4096 :])
     with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
         opened(path)
 
