@@ -148,10 +148,10 @@ def extend(
     The search goes on as if it had been begun so, as far as what is on record allows. All that was
     decided is decided again by the new rules, cohort after cohort, with what is on record: who was
     halved, or was out of the race, and would be so again, stays as it is, at no cost; others are
-    open again. So a candidate at place 2 of 3 may go on when it turns out to be place 2 of 15; its
-    earlier epochs are then trained again where its checkpoint is gone, without being written down
-    twice. A candidate that was trained to the end may end as halved when better ones come; what it
-    has on record stays. Samplers propose what they had not yet; what they had, stays.
+    open again. So a candidate that was halved at place 2 of 3 may go on when it turns out to be
+    place 2 of 15; its earlier epochs are then trained again where its checkpoint is gone, without
+    being written down twice. Who has gone beyond a rung is not halved there any more, even where
+    better ones come. What samplers have proposed stays, and they propose the rest.
 
     ``rungs`` have to begin with the search's own and end at or before the end of the recipe, whose
     epochs cannot change: the learning rate's schedule spans them. Raises SearchError where less is
