@@ -78,7 +78,6 @@ MODES: dict[str, dict[str, Any]] = {
     "asynchronous": {"asynchronous": True},
     "synchronous, cohorts of 1,000": {"cohort": 1000},
     "synchronous, one cohort": {"cohort": 1_000_000},
-    "synchronous, cohorts of 5": {},
 }
 
 
@@ -91,6 +90,7 @@ def main() -> None:
         print(f"{mode}...", file=sys.stderr, flush=True)
         own = experiment_of(options.trials, **changes)
         found.append(_profiled(options, mode, known.of(own), options.workers))
+        print(f"{found[-1].milliseconds:.2f} ms a trial", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         print("SQLite...", file=sys.stderr, flush=True)
         own = experiment_of(min(options.sqlite_trials, options.trials), asynchronous=True)
