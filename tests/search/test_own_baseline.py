@@ -136,7 +136,7 @@ def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
         raise Stopped
 
     with pytest.raises(Stopped):
-        search(experiment, folder, on_epoch=stop, allow_code=True)
+        search(experiment, folder, on_progress=stop, allow_code=True)
     records = search(experiment, folder, allow_code=True)
     undisturbed = search(experiment, tmp_path / "undisturbed", allow_code=True)
     kept = ["candidate", "seed", "epoch", "macs", "loss", "accuracy"]
