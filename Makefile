@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: $(STAMP)  ## a real scaling search in minutes, into results/quickstart
-	$(BIN)/scalesearch search experiments/quickstart.yaml
+	$(BIN)/scalesearch search experiments/quickstart.yaml --workers 2
 
 test: lint types layers  ## everything that guards the project: what CI runs
 	$(BIN)/python -m pytest -n $(JOBS)

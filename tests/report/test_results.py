@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, write_experiment
-from scalesearch.records import table, write_records
-from scalesearch.report import status, write_results
+from scalesearch.experiment import experiment_from, read_experiment, write_experiment
+from scalesearch.records import read_records, table, write_records
+from scalesearch.report import results, status, write_results
 
 ENVIRONMENT = {
     "device": "cpu", "commit": "abc", "packages": {},
@@ -67,6 +69,35 @@ def test_status_counts_what_is_on_record(folder):
     now = status(folder)
     assert (now.name, now.epochs, now.seconds) == ("x", 6, 6.0)
     assert [result.candidate for result in now.results] == ["bb", "aa", "cc"]
+
+
+def test_an_answer_is_of_those_that_were_let_on_and_of_the_last_rung(folder, monkeypatch):
+    """The recipe goes on to epoch 3, the search ends at 1, and the highest accuracy was halved."""
+    experiment = read_experiment(folder / "experiment.yaml", ["recipe.epochs=3"])
+    experiment = replace(experiment, search=replace(experiment.search, rungs=(1, 2)))
+    write_experiment(folder / "experiment.yaml", experiment)
+    records = read_records(folder / "records.csv")
+    second = records[records["candidate"] == "aa"].assign(epoch=2, accuracy=0.65)
+    halved = records["candidate"] != "aa"
+    records.loc[halved, "stopped"] = "halved at epoch 1: place 2 of 3"
+    write_records(folder / "records.csv", pd.concat([records, second]))
+    monkeypatch.setattr(results, "_family", lambda *a: {})
+    found = write_results(folder)
+    assert (found.best.candidate, found.epoch, found.candidates) == ("aa", 2, 1)
+    assert {one.candidate for one in found.stopped} == {"bb", "cc"}
+
+
+def test_who_worked_when_is_drawn_where_it_was_logged(folder, monkeypatch):
+    monkeypatch.setattr(results, "_family", lambda *a: {})
+    write_results(folder)
+    assert not (folder / "figures" / "workers.png").exists()
+    log = "job,candidate,seeds,start,stop,attempt,worker,began,ended,failure\n"
+    (folder / "jobs.csv").write_text(log + "aa seed 0 epoch 1,aa,0,0,1,0,here:1,10.0,12.0,\n")
+    write_results(folder)
+    assert (folder / "figures" / "workers.png").exists()
+    (folder / "jobs.csv").write_text("torn")
+    with pytest.warns(UserWarning, match=r"jobs\.csv: cannot be drawn"):
+        write_results(folder)
 
 
 @pytest.mark.parametrize("missing", ["records.csv", "environment.json"])
