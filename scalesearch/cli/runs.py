@@ -38,12 +38,18 @@ def train_on(
         with code(allow_code):
             found = write_results(folder)
     except KeyboardInterrupt:
-        print(f"stopped; `scalesearch resume {folder}` goes on from there", file=sys.stderr)
+        print(_stopped(folder), file=sys.stderr)
         raise
     if as_json:
         print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
     else:
         print(conclusion(found, folder, experiment.search.references))
+
+
+def _stopped(folder: Path) -> str:
+    if not (folder / "experiment.yaml").is_file():
+        return "stopped before anything was trained; the same command begins again"
+    return f"stopped; `scalesearch resume {folder}` goes on from there"
 
 
 def foretell(experiment: "Experiment", *, as_json: bool, **options: Any) -> None:

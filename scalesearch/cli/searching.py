@@ -51,7 +51,14 @@ def search(
 
 def resume(
     folder: Folder,
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of search.stop and search.failures, which may change: search.stop.hours=2",
+        ),
+    ] = None,
     executor: Executor = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -61,7 +68,7 @@ def resume(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with the search in a folder, with its own experiment.yaml."""
+    """Go on with the search in a folder, with its own experiment.yaml; who trains is said anew."""
     from scalesearch.search import experiment_in, storage_of
 
     train_on(

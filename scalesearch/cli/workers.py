@@ -19,7 +19,11 @@ Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786.")
 ]
 Devices = Annotated[
-    str | None, typer.Option(metavar="LIST", help="One for each local worker: cuda:0,cuda:1")
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="One for each local worker: cuda:0,cuda:1; with dask, cuda takes workers with a GPU.",
+    ),
 ]
 Memory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="What a local worker may take: 4GiB")

@@ -8,8 +8,9 @@ A scheduler and its workers are started with Dask's own commands. A worker takes
     CUDA_VISIBLE_DEVICES=0 dask worker tcp://host:8786 --nthreads 1 --resources GPU=1
     scalesearch search experiment.yaml --executor dask --scheduler tcp://host:8786
 
-Results, checkpoints and images have to lie on a file system that driver and workers share, under
-the same path. Workers may come and go while a search runs; a job whose worker goes is told as lost.
+Told ``--devices cuda``, it takes workers with a GPU and no others. Results, checkpoints and images
+have to lie on a file system that driver and workers share, under the same path. Workers may come
+and go while a search runs; a job whose worker goes is told as lost.
 
 On Slurm, ``slurm_script`` gives the script of one worker, as often to be submitted as there shall
 be workers (``sbatch --array=1-8 worker.sh``); or dask-jobqueue keeps scheduler and workers itself::
