@@ -5,7 +5,6 @@ into comes back as its outcome; an exception that gets out is a worker that was 
 """
 
 import errno
-import fcntl
 import os
 import socket
 import time
@@ -24,6 +23,7 @@ from scalesearch.environment import commit, environment
 from scalesearch.errors import DataError, ScaleSearchError, SearchError
 from scalesearch.experiment import DataSpec, Experiment
 from scalesearch.nets import code_allowed
+from scalesearch.search.hold import held
 from scalesearch.search.jobs import Failure, FailureKind, Job, Outcome
 from scalesearch.search.news import Newsreel, newsreel
 from scalesearch.training import Job as Run
@@ -221,17 +221,18 @@ def _commit() -> str:
 def _alone(job: Job, reel: Newsreel) -> Iterator[None]:
     """Hold the job's runs, so that no other worker trains them too: one that a dead driver left,
     or an earlier attempt that was given up. Whoever comes second finds the checkpoint."""
+    told = False
+
+    def waiting() -> None:
+        nonlocal told
+        told = True
+        reel.doing("waiting for another worker to end this run")
+
     with ExitStack() as stack:
         for seed in job.seeds:
-            path = job.checkpoint(seed).with_suffix(".lock")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open("a"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                reel.doing("waiting for another worker to end this run")
-                fcntl.flock(file, fcntl.LOCK_EX)
-                reel.doing("")
+            stack.enter_context(held(job.checkpoint(seed), waiting))
+        if told:
+            reel.doing("")
         yield
 
 

@@ -8,6 +8,7 @@ from scalesearch.data import zoom
 from scalesearch.experiment import Experiment
 from scalesearch.recipe import Recipe
 from scalesearch.search.folder import Folder
+from scalesearch.search.hold import removed
 from scalesearch.search.jobs import Job, checkpoint
 from scalesearch.search.runners import Rules, Task
 from scalesearch.search.study import Entry
@@ -64,14 +65,14 @@ class Setting:
         return recipe
 
     def forget(self, entry: Entry) -> None:
-        """Remove the checkpoints that nothing will go on from."""
+        """Remove the checkpoints that nothing will go on from, unless a worker is at one still."""
         further = self.experiment.rungs[-1] < self.experiment.recipe.epochs
         if entry.state == "complete" and further:
             return  # longer rungs would (see `scalesearch extend`)
+        if entry.state == "failed":
+            return  # `scalesearch retry` would
         for seed in {seed for seed, _ in entry.held} | set(self.experiment.seeds):
-            path = checkpoint(self.folder.checkpoints, entry.candidate, seed)
-            path.unlink(missing_ok=True)
-            path.with_suffix(".lock").unlink(missing_ok=True)
+            removed(checkpoint(self.folder.checkpoints, entry.candidate, seed))
 
 
 def rules(experiment: Experiment) -> Rules:

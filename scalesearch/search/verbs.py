@@ -22,6 +22,7 @@ from scalesearch.nets import code_allowed
 from scalesearch.search import study as ledger
 from scalesearch.search.driver import held_study, schedule_of, source_of
 from scalesearch.search.folder import Folder, locked
+from scalesearch.search.hold import removed
 from scalesearch.search.jobs import checkpoint
 from scalesearch.search.longer import lengthened, undecided
 from scalesearch.search.notebook import Notebook
@@ -116,9 +117,13 @@ def invalidate(
                 + f"from epoch {from_epoch} on; it has seeds {', '.join(map(str, seeds)) or 'none'}"
             )
         lost = ledger.records([replace(entry, rows=thrown)])
+        for one in sorted({row["seed"] for row in thrown}):
+            if not removed(checkpoint(held.folder.checkpoints, entry.candidate, one)):
+                raise SearchError(
+                    f"{folder}: a worker of a driver that is gone still trains seed {one} of "
+                    f"{entry.candidate}, and would bring it all back; wait for it or end it"
+                )
         _keep(held.folder.path / "invalidated.csv", lost)
-        for one in {row["seed"] for row in thrown}:
-            checkpoint(held.folder.checkpoints, entry.candidate, one).unlink(missing_ok=True)
         _reopen(held.study, entry, [row for row in entry.rows if row not in thrown])
         _rewrite(held)
     return lost

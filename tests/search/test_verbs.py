@@ -19,6 +19,8 @@ from scalesearch.search import (
     study,
 )
 from scalesearch.search.folder import locked
+from scalesearch.search.hold import held
+from scalesearch.search.jobs import checkpoint
 from scalesearch.search.progress import read_progress
 from scalesearch.training import OutOfMemory
 
@@ -99,6 +101,15 @@ def test_results_that_were_wrong_are_trained_again(tiny, tmp_path, untrained):
     same(search(experiment, tmp_path / "r"), undisturbed)
     told = study.open_study(tmp_path / "r" / "study.db", "tiny")
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
+
+
+def test_what_a_worker_is_at_still_is_not_thrown_away(tiny, tmp_path, untrained):
+    undisturbed = search(tiny(**SHORT), tmp_path / "r")
+    name = undisturbed["candidate"].iloc[-1]
+    run = checkpoint(tmp_path / "r" / "checkpoints", name, 1)
+    with held(run, lambda: None), pytest.raises(SearchError, match="still trains seed 1 of"):
+        invalidate(tmp_path / "r", name)
+    same(read_records(tmp_path / "r" / "records.csv"), undisturbed)
 
 
 def test_epochs_before_the_wrong_ones_are_trained_again_but_not_recorded_twice(tiny, tmp_path):
