@@ -225,11 +225,11 @@ def _micro_batch(
 def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
     """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
     watch = Watch(engine, folder, on_progress)
-    failed, over = 0, False
+    told, over = 0, False
     with interruptible(engine.halt) as interrupted:
         try:
             for _ in engine.run():
-                failed = _warn(engine, failed)
+                told = _warn(engine, told)
                 watch.tell()
             over = not interrupted()
         finally:
@@ -240,13 +240,15 @@ def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None
 
 
 def _warn(engine: Engine, told: int) -> int:
-    """Say which candidates could not be trained."""
-    failed = [entry for entry in engine.ended if entry.state == "failed"]
-    for entry in failed[told:]:
+    """Say which candidates could not be trained, of those that have ended after so many others;
+    how many have ended now."""
+    for entry in engine.ended[told:]:
+        if entry.state != "failed":
+            continue
         role = entry.facts["role"]
         warnings.warn(
             f"{role}: {entry.kind}: {entry.reason}; the search goes on",
             FailureWarning,
             stacklevel=4,
         )
-    return len(failed)
+    return len(engine.ended)

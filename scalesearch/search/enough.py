@@ -23,11 +23,16 @@ class Enough:
         self.seconds = 0.0
         self.reason = ""
 
-    def count(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """These epochs are on record."""
+    def count(
+        self, rows: Iterable[Mapping[str, Any]], tuning: Mapping[str, Any] | None = None
+    ) -> None:
+        """These epochs are on record, and what a sweep found."""
         for row in rows:
             self.epochs += 1
             self.seconds += row["seconds"]
+        spent = float(tuning["seconds"]) if tuning else 0.0
+        if spent > 0:  # tables of version 0.1 do not tell: then it is NaN
+            self.seconds += spent
 
     def stop(self, reason: str) -> None:
         """The search is to stop; the first reason stays."""

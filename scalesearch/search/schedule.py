@@ -90,6 +90,8 @@ class Schedule:
         if self._awaited[cohort] == 0:
             self._replay(cohort)
         for runner in members:
+            if self.rules.asynchronous and runner.state != "running":
+                self._make_room()
             self._settle(runner)
 
     def reach(self, place: int, seed: int, epoch: int, accuracy: float) -> None:
@@ -237,14 +239,24 @@ class Schedule:
             going = {r.place for r in arrived if ladder.position(r.place) <= quota}
         # Beyond the rung is who went on before the driver was started again.
         going |= {r.place for r in arrived if r.reference or r.furthest > rules.rungs[stage]}
-        for place in sorted(going):
-            runner = self.runners[place]
-            if runner.state == "running" and runner.arrived and runner.stage == stage:
-                self._advance(runner)
+        self._let_on(going, stage)
         if self.pruner is not None or not rules.asynchronous:
             for runner in arrived:
                 if runner.place not in going:
                     self._end(runner, "stopped", self._standing(runner))
+
+    def _let_on(self, going: Iterable[int], stage: int) -> None:
+        for place in sorted(going):
+            runner = self.runners[place]
+            if runner.state == "running" and runner.arrived and runner.stage == stage:
+                self._advance(runner)
+
+    def _make_room(self) -> None:
+        """On resuming, who has ended counts at the rungs, and one who waits there may go on."""
+        if self.pruner is None:
+            for stage, rung in enumerate(self.rules.rungs[:-1]):
+                ladder = self.ladders[rung]
+                self._let_on(ladder.at(ladder.count // self.rules.eta), stage)
 
     def _unpruned(self, arrived: Sequence[Runner], stage: int) -> set[int]:
         """Whom the pruner lets go on. It is told of all the cohort, in the order of their places,

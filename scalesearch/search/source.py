@@ -42,7 +42,8 @@ class Source:
     @property
     def learns(self) -> bool:
         """Whether proposals depend on what came before."""
-        return self.experiment.search.sampler in LEARNING and not self.replayed
+        search = self.experiment.search
+        return search.sampler in LEARNING and len(self.replayed) < (search.asks or 0)
 
     def place(self, cells: Sequence[dict[str, Any]]) -> int | None:
         """The place of a candidate on record; None where the experiment does not ask for it."""

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_games import Plot, play, play_on, plots
 
-from scalesearch.search.runners import Rules
+from scalesearch.search.runners import Rules, Task
 from scalesearch.search.schedule import Schedule
 
 chances = st.integers(0, 10**6).map(Random)
@@ -84,3 +84,13 @@ def test_no_worker_waits_as_long_as_there_are_candidates():
         schedule.begin(place)
         assert schedule.pop() is not None
     assert schedule.idle
+
+
+def test_who_waits_goes_on_after_a_kill_where_those_that_failed_have_made_room():
+    rules = Rules(rungs=(1, 3), seeds=(0,), first=1, eta=3, asynchronous=True)
+    resumed = Schedule(rules)
+    past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}
+    for place, (accuracy, state) in past.items():
+        resumed.enter(place, place, past={0: [accuracy]}, state=state)
+        resumed.begin(place)
+    assert resumed.pop() == Task(0, (0,), 1, 3)
