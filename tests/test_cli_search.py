@@ -287,6 +287,7 @@ def test_what_is_no_size_is_refused(text):
         ({"workers": 1}, "inline"),
         ({"workers": 2}, "local"),
         ({"devices": "cuda:0,cuda:1"}, "local"),
+        ({"devices": "cuda:1"}, "local"),
         ({"memory": "4GiB"}, "local"),
         ({"scheduler": "tcp://host:8786"}, "dask"),
         ({"executor": "local", "workers": 1}, "local"),

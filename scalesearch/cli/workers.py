@@ -11,7 +11,8 @@ Executor = Annotated[
     str | None,
     typer.Option(
         help="inline (this process), local (worker processes on this machine) or dask; by default "
-        "local where there are several --workers, and inline elsewhere."
+        "local with several --workers, --devices or --memory, dask with --scheduler, and inline "
+        "elsewhere."
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Jobs at a time.")]
@@ -47,8 +48,9 @@ def crew(
 ) -> dict[str, Any]:
     """The options as ``search`` takes them. Raises SearchError for a size that is none."""
     named = [name.strip() for name in (devices or "").split(",") if name.strip()] or None
-    several = max(workers or 1, len(named or ())) > 1 or memory is not None
-    default = "dask" if scheduler else "local" if several else "inline"
+    # Only a worker process can be given a device or a limit.
+    own = (workers or 1) > 1 or named is not None or memory is not None
+    default = "dask" if scheduler else "local" if own else "inline"
     return {
         "executor": executor or default,
         "workers": workers,

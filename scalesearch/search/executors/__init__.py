@@ -1,6 +1,7 @@
 """Who carries out jobs: this process, workers on this machine, a cluster, any executor."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -104,7 +105,11 @@ def _require(
     if executor != "local" and memory is not None:
         raise SearchError(
             f"memory: only local workers are limited here, got {memory} with executor {name}"
-            + ("; start the workers with --memory-limit" if executor == "dask" else "")
+            + (
+                "; start the workers with --memory-limit"
+                if executor == "dask"
+                else "; take executor local, or leave it out"
+            )
         )
     if executor == "inline" and workers not in (None, 1):
         raise SearchError(
@@ -114,10 +119,14 @@ def _require(
         raise SearchError(
             f"devices: need at most one for each of {workers} workers, got {', '.join(devices)}"
         )
-    if executor == "inline" and devices and len(devices) > 1:
+    if executor == "inline" and devices:
         raise SearchError(
-            f"devices: inline computes on one, got {', '.join(devices)}; take executor local"
+            f"devices: inline computes on the experiment's, got {', '.join(devices)}; take "
+            "executor local, or say `device` in the experiment"
         )
+    for device in devices or ():
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+            raise SearchError(f"devices: need cpu, cuda or cuda:NUMBER each, got {device!r}")
 
 
 def _own_workers(executor: Executor) -> int:

@@ -27,8 +27,12 @@ from scalesearch.search.executors import opened
             "devices: need at most one for each of 1 workers, got cuda:0, cuda:1",
         ),
         (
-            {"executor": "inline", "devices": ["cuda:0", "cuda:1"]},
-            "devices: inline computes on one, got cuda:0, cuda:1; take executor local",
+            {"executor": "inline", "devices": ["cuda:1"]},
+            "devices: inline computes on the experiment's, got cuda:1; take executor local",
+        ),
+        (
+            {"executor": "local", "devices": ["cuda:0", "gpu:1"]},
+            "devices: need cpu, cuda or cuda:NUMBER each, got 'gpu:1'",
         ),
         ({"executor": Executor()}, "workers: Executor does not tell how many it has"),
     ],
