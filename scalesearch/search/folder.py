@@ -142,11 +142,12 @@ def without_password(url: str) -> str:
     """The URL of a database, fit to be written down."""
     try:
         return make_url(url)._replace(password=None).render_as_string()
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Without what was got, and what the library says of it: parts of a password may be there.
         raise SearchError(
-            f"storage: need the URL of a database, such as postgresql+psycopg://host/name, got "
-            f"one that cannot be read: {error}"
-        ) from error
+            "storage: need the URL of a database, such as postgresql+psycopg://user:password@host"
+            "/name, got one that cannot be read; write special characters of a password as %XX"
+        ) from None
 
 
 def _require_same(
@@ -156,8 +157,9 @@ def _require_same(
     found = differences(experiment, read_experiment(folder.experiment))
     if unlike := [line for line in found if not line.startswith(FREE)]:
         raise SearchError(
-            f"{path}: holds another experiment; choose another --results, or remove it.\n"
-            + "\n".join(f"  {line}" for line in unlike)
+            f"{path}: holds another experiment; choose another --results, or remove it "
+            "(search.stop and search.failures may change, and `scalesearch extend` asks for more "
+            "of the same):\n" + "\n".join(f"  {line}" for line in unlike)
         )
     kept = folder.storage.read_text(encoding="utf-8").strip() if folder.storage.exists() else None
     if kept != (None if storage is None else without_password(storage)):

@@ -26,7 +26,7 @@ def lengthened(
     if trials is not None:
         have = search.trials or search.asks
         if have is None or trials < have:
-            raise SearchError(f"trials: {_asked(have, 'the whole grid')}, got {trials}")
+            raise SearchError(f"trials: {_asked(have)}, got {trials}")
         search = replace(search, trials=trials)
     if seeds is not None:
         if seeds < search.seeds:
@@ -40,8 +40,10 @@ def lengthened(
     return longer
 
 
-def _asked(have: int | None, everything: str = "") -> str:
-    return f"the search has {have}, and needs at least that" if have else f"it has {everything}"
+def _asked(have: int | None) -> str:
+    if have is None:
+        return "it has the whole grid, of which there is no more; ask for seeds or rungs"
+    return f"the search has {have}, and needs at least that"
 
 
 def _longer(experiment: Experiment, rungs: tuple[int, ...]) -> tuple[int, ...]:
