@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from scipy.special import stdtrit
+
 from scalesearch.analysis.pairs import paired
 from scalesearch.experiment import Experiment
 from scalesearch.search.engine import Engine
@@ -15,8 +17,8 @@ from scalesearch.search.runners import Rules
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 SECONDS_BETWEEN = 0.25
-NORMAL_90 = 1.645
-"""Half of a 90% interval, in standard errors."""
+QUANTILE_90 = 0.95
+"""Of Student's t, for a two-sided interval of 90%."""
 
 
 class Watch:
@@ -111,8 +113,9 @@ def _best(engine: Engine) -> Best | None:
             }
             means = {name: sum(v.values()) / len(v) for name, v in tables.items()}
             name = max(means, key=lambda name: (len(tables[name]), means[name]))
-            error = paired(tables).standard_error(len(tables[name]))
-            half = None if error is None else NORMAL_90 * error
+            noise = paired(tables)
+            error = noise.standard_error(len(tables[name]))
+            half = None if error is None else float(stdtrit(noise.df, QUANTILE_90)) * error
             entry = engine.entries[int(name)]
             return Best(
                 shares=entry.shares,
