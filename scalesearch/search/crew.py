@@ -5,7 +5,7 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -37,7 +37,8 @@ class Crew(Protocol):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Answer:
-        """What a function gives when a worker calls it; raises what it raises."""
+        """What a function gives when a worker calls it; raises what it raises, and SearchError for
+        a worker that is lost over it."""
 
     def collect(self, timeout: float | None) -> list[Outcome]:
         """What has come; waits for the first, at most ``timeout`` seconds.
@@ -154,7 +155,17 @@ class FuturesCrew:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Answer:
-        return self._executor.submit(function, *args, **kwargs).result()
+        future = self._executor.submit(function, *args, **kwargs)
+        try:
+            return future.result()
+        except (WorkerLost, BrokenExecutor) as error:
+            raise SearchError(
+                f"workers: one has to live until it has looked at images and device, got none that "
+                f"did: {error}; mend that and run the same command again"
+            ) from error
+        except KeyboardInterrupt:
+            self._end(future)  # or closing would wait for it
+            raise
 
     def collect(self, timeout: float | None) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -182,20 +193,20 @@ class FuturesCrew:
         submission = self._waiting.pop(job.key, None)
         if submission is not None:
             submission.given_up = True
-            self._end(submission)
+            self._end(submission.future)
 
-    def _end(self, submission: _Submission) -> None:
-        assert submission.future is not None
+    def _end(self, future: Future[Any] | None) -> None:
+        assert future is not None
         if self._kill:
-            self._kill(submission.future)
+            self._kill(future)
         else:
-            submission.future.cancel()
+            future.cancel()
 
     def close(self, *, at_once: bool) -> None:
         waiting = list(self._waiting.values())
         if at_once:
             for submission in waiting:
-                self._end(submission)
+                self._end(submission.future)
         else:
             wait([submission.future for submission in waiting if submission.future])
         if self._owned:
