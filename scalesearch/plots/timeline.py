@@ -47,7 +47,8 @@ class Bar:
 class Timeline:
     """Jobs on lanes, which are as many as ever worked at once.
 
-    ``lanes``: the name of each one's worker; of its machine where a lane had one after another.
+    ``lanes``: the name of each one's worker; of its machine where a lane had one after another;
+    without the machine where there is one only.
     ``busy``: the fraction of all lanes' time in which there was a job. ``untimed``: failures, by
     kind, of which nobody knows when and where they were.
     """
@@ -117,15 +118,19 @@ def _placed(
         owners.setdefault(lane_of[track], []).append(track[0])
     lanes = sorted(owners, key=lambda lane: (_natural(owners[lane][0]), lane))
     numbers = {lane: number for number, lane in enumerate(lanes)}
-    names = (_lane_name(machine, owners[machine, place]) for machine, place in lanes)
+    alone = len({machine for machine, *_ in machines}) == 1
+    names = (_lane_name(machine, owners[machine, place], alone) for machine, place in lanes)
     return [numbers[lane_of[track]] for track in tracks], tuple(names)
 
 
-def _lane_name(machine: str, workers: Sequence[str]) -> str:
+def _lane_name(machine: str, workers: Sequence[str], alone: bool) -> str:
+    """``alone``: there is no other machine, and its name says nothing."""
     different = set(workers)
     if len(different) > 1:
-        return f"{machine} ({len(different)} processes)"
-    return workers[0] or "unknown"
+        processes = f"{len(different)} processes"
+        return processes if alone else f"{machine} ({processes})"
+    _, colon, process = workers[0].rpartition(":")
+    return f"process {process}" if alone and colon else workers[0] or "unknown"
 
 
 def _natural(name: str) -> list[tuple[str, int]]:

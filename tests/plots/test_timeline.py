@@ -41,7 +41,7 @@ def table(workers, count, seed=0):
 
 def test_every_worker_has_a_lane_and_time_begins_with_the_first_job():
     data = drawn(job("n:2", 30, 50), job("n:10", 10, 20), job("n:2", 10, 30, stop=3))
-    assert data.lanes == ("n:2", "n:10")
+    assert data.lanes == ("process 2", "process 10")
     assert [(bar.lane, bar.began, bar.ended, bar.rung) for bar in data.bars] == [
         (1, 0, 10, 1),
         (0, 0, 20, 3),
@@ -53,8 +53,10 @@ def test_every_worker_has_a_lane_and_time_begins_with_the_first_job():
 
 def test_a_process_that_replaces_a_dead_one_takes_over_its_lane():
     data = drawn(job("n:1", 0, 10), job("n:2", 0, 40), job("n:3", 12, 40))
-    assert data.lanes == ("n (2 processes)", "n:2")
+    assert data.lanes == ("2 processes", "process 2")
     assert [bar.lane for bar in data.bars] == [0, 1, 0]
+    beside = drawn(job("n:1", 0, 10), job("n:2", 12, 40), job("m:1", 0, 40))
+    assert beside.lanes == ("m:1", "n (2 processes)")
 
 
 def test_a_process_of_another_machine_has_a_lane_of_its_own():
@@ -63,7 +65,7 @@ def test_a_process_of_another_machine_has_a_lane_of_its_own():
 
 def test_a_worker_with_two_jobs_at_once_has_two_lanes():
     data = drawn(job("n:1", 0, 10), job("n:1", 5, 20), job("n:1", 10, 30))
-    assert data.lanes == ("n:1", "n:1")
+    assert data.lanes == ("process 1", "process 1")
     assert [bar.lane for bar in data.bars] == [0, 1, 0]
 
 
