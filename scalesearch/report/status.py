@@ -121,7 +121,7 @@ def status(folder: str | Path) -> Status:
     found = Status(
         name=experiment.name,
         sampler=experiment.search.sampler,
-        last=experiment.recipe.epochs,
+        last=experiment.rungs[-1],
         seeds=len(experiment.seeds),
         standing=now,
         failures=tuple(read_failures(folder)),

@@ -68,6 +68,15 @@ def test_every_candidate_has_a_row_that_tells_how_it_stands(folder):
     ]
 
 
+def test_a_search_that_ends_before_its_recipe_is_done_at_its_last_rung(folder):
+    asked = {"name": "x", "recipe": {"epochs": 3}, "search": {"seeds": 3, "rungs": [1, 2]}}
+    write_experiment(folder / "experiment.yaml", experiment_from(asked))
+    rows = [row("aa", seed, epoch, 0.5) for seed in (0, 1, 2) for epoch in (1, 2)]
+    write_records(folder / "records.csv", table(rows))
+    (now,) = status(folder).rows
+    assert (now["state"], now["epoch"]) == ("done", 2)
+
+
 def test_a_candidate_that_lacks_a_seed_is_unfinished(folder):
     records = table([row("aa", 0, 3, 0.5), row("aa", 1, 3, 0.6)])
     write_records(folder / "records.csv", records)
