@@ -30,6 +30,10 @@ EXTRAS = {
     "kornia": "AutoAugment, RandAugment and TrivialAugment (scalesearch[augment])",
     "datasets": "data sets of the Hugging Face hub (scalesearch[huggingface])",
     "tensorboard": "scalesearch train --tensorboard (scalesearch[tensorboard])",
+    "distributed": "workers on many machines, --executor dask (scalesearch[cluster])",
+    "dask-jobqueue": "workers on Slurm (scalesearch[cluster])",
+    "psycopg": "a study in PostgreSQL, --storage (scalesearch[postgres])",
+    "optuna-dashboard": "scalesearch dashboard (scalesearch[dashboard])",
 }
 """What can be done without, and what it adds."""
 
