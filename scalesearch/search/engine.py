@@ -12,13 +12,13 @@ from typing import Any
 
 import optuna
 
-from scalesearch.analysis.levels import levelled
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, Tolerance
 from scalesearch.search import study as ledger
 from scalesearch.search.crew import Crew
 from scalesearch.search.enough import Enough
 from scalesearch.search.jobs import Failure, Job, Key, Outcome, named
+from scalesearch.search.knowledge import knowledge
 from scalesearch.search.notebook import Notebook
 from scalesearch.search.plan import Planned
 from scalesearch.search.proposals import Known
@@ -170,7 +170,7 @@ class Engine:
             if place < len(self.source.planned):
                 self.pending[place] = (self.source.planned[place], None)
             else:
-                known = self._known() if self.source.learns else []
+                known = self._knowledge() if self.source.learns else []
                 proposed = self.source.proposed(place, known, self.seen)
                 if proposed is None:
                     return False
@@ -191,33 +191,10 @@ class Engine:
         )
         return True
 
-    def _known(self) -> list[Known]:
-        """What samplers learn from, in the order of places: who has ended, with what it is worth
-        at the last epoch, and who is under way."""
+    def _knowledge(self) -> list[Known]:
+        pending = {place: planned.candidate for place, (planned, _) in self.pending.items()}
         cost = self.experiment.search.against
-        curves = {
-            entry.candidate: dict(entry.reported)
-            for entry in self.entries.values()
-            if entry.state in ("complete", "stopped") and entry.reported
-        }
-        rungs = set(self.schedule.rules.rungs)
-        at_rungs = {
-            name: {epoch: value for epoch, value in told.items() if epoch in rungs}
-            for name, told in curves.items()
-        }
-        worth = levelled(at_rungs)
-        known = []
-        for place in sorted(self.entries.keys() | self.pending.keys()):
-            entry = self.entries.get(place)
-            if entry is None:
-                candidate = self.pending[place][0].candidate
-                known.append(Known(candidate.fingerprint, candidate.shares, None))
-            elif entry.state == "running":
-                known.append(Known(entry.candidate, entry.shares, None))
-            elif entry.candidate in worth:
-                values = (worth[entry.candidate], *([float(entry.facts[cost])] if cost else []))
-                known.append(Known(entry.candidate, entry.shares, values))
-        return known
+        return knowledge(self.entries, pending, set(self.schedule.rules.rungs), cost)
 
     def _entry(self, place: int) -> Entry:
         """The study's entry of a candidate. Earlier ones of its cohort are entered before it, so
