@@ -34,7 +34,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "gp": {"trials": 8},
     "nsga2": {"trials": 8, "against": "macs", "pruner": "none", "race": None},
 }
-REFUSED, FINISHED = 3, 0
+REFUSED, FINISHED, ALIVE = 3, 0, 1000
 KILLED = -signal.SIGKILL
 
 
@@ -77,6 +77,11 @@ class Stage:
     def end(self, process: int) -> int:
         """Wait for a life's end."""
         return self._told({"wait": process})
+
+    def ended(self, process: int) -> int | None:
+        """How a life has ended; None where it has not."""
+        told = self._told({"ask": process})
+        return None if told == ALIVE else told
 
     def _told(self, what: dict[str, Any]) -> int:
         assert self.process.stdin
@@ -241,6 +246,9 @@ def _main() -> None:
         asked = json.loads(line)
         if "life" in asked:
             told = _fork(asked["life"])
+        elif "ask" in asked:
+            process, status = os.waitpid(asked["ask"], os.WNOHANG)
+            told = os.waitstatus_to_exitcode(status) if process else ALIVE
         else:
             told = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
         print(told, file=answers, flush=True)

@@ -5,7 +5,6 @@ one in the folder ``trace``, which stays. A line is one write, which a kill does
 nothing that is slow to import, since worker processes do.
 """
 
-import fcntl
 import hashlib
 import os
 import signal
@@ -14,6 +13,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from scalesearch.search.hold import held
 from scalesearch.search.jobs import Failure, Job, Outcome
 
 PIXELS = {"channels": 1, "classes": list("0123456789"), "pixels": 12, "train": 60}
@@ -35,10 +35,9 @@ def advance(job: Job) -> Outcome:
     began = time.time()
     if job.sweep:
         return Outcome(key=job.key, tuning={"learning_rate": 0.1, "seconds": 1.0})
-    with ExitStack() as held:
+    with ExitStack() as runs:
         for seed in job.seeds:
-            path = job.checkpoint(seed).with_suffix(".lock")
-            fcntl.flock(held.enter_context(path.open("a")), fcntl.LOCK_EX)
+            runs.enter_context(held(job.checkpoint(seed), lambda: None))
         rows, failure = _trained(job)
     return Outcome(
         key=job.key,

@@ -1,0 +1,145 @@
+"""Searches that are killed at random times, and what the driver costs where jobs are tiny.
+
+    python benchmarks/faults.py [--runs 50] [--out results/benchmarks/faults.json]
+
+Every run is a search with each sampler in turn, inline or with two local workers. Its driver gets
+SIGKILL at a random time, again and again, until it comes to its end; local workers also kill
+themselves around some epochs. Then every epoch of every seed must have been trained to its end once
+and recorded once, and the records be those of an undisturbed search. Training is a stand-in that
+keeps account of what it trains (tests/search/faults/fault_trainer.py).
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "search" / "faults"))
+
+import pandas as pd  # noqa: E402
+from fault_stage import FINISHED, SEARCHES, Stage, document  # noqa: E402
+from fault_trainer import trained  # noqa: E402
+
+from scalesearch.records import KEY, read_records  # noqa: E402
+
+TIMED = ["seconds", "images_per_second", "tuning_seconds"]
+LOCAL = {"executor": "local", "workers": 2}
+
+
+def disturbed(stage: Stage, results: Path, asked: dict[str, Any], number: int) -> Counter[str]:
+    """One search to its end, killed at random times; what happened to it."""
+    chance, found = random.Random(number), Counter[str]()
+    local = number % 5 == 4
+    environment = {"EPOCH_SECONDS": "0.005", "DEADLY": "0.03" if local else "0"}
+    while True:
+        life = stage.begin(
+            results=results, document=asked, environment=environment, **(LOCAL if local else {})
+        )
+        # By processor time, so that it does not matter what else the machine does. A search takes
+        # longer than a life on average: it is killed several times.
+        until = 0.05 + chance.expovariate(1 / 0.5)
+        while (ended := stage.ended(life)) is None:
+            if processor_seconds(life) > until:
+                time.sleep(chance.random() * 0.01)
+                os.kill(life, signal.SIGKILL)
+                ended = stage.end(life)
+                break
+            time.sleep(0.002)
+        if ended == FINISHED:
+            break
+        if ended != -signal.SIGKILL:
+            raise RuntimeError(f"status {ended}: {Path(f'{results}.log').read_text()[-2000:]}")
+        found["kills of the driver"] += 1
+    died = results / "died"
+    found["kills of workers"] = len(list(died.iterdir())) if died.exists() else 0
+    return found
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has used so far; Linux alone tells so of another one."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def violations(results: Path, undisturbed: pd.DataFrame) -> Counter[str]:
+    """What should not be."""
+    records, counted = read_records(results / "records.csv"), trained(results)
+    recorded = {(row.candidate, row.seed, row.epoch) for row in records.itertuples()}
+    ours, theirs = (table.drop(columns=TIMED) for table in (records, undisturbed))
+    return Counter(
+        {
+            "trained more than once": sum(count > 1 for count in counted.values()),
+            "recorded more than once": int(records.duplicated(KEY).sum()),
+            "trained and not recorded": len(counted.keys() - recorded),
+            "recorded and not trained": len(recorded - counted.keys()),
+            "records unlike the undisturbed": int(not ours.equals(theirs)),
+        }
+    )
+
+
+def overhead(stage: Stage, folder: Path, seconds: float) -> dict[str, float]:
+    """What the driver costs with two local workers whose jobs take so long."""
+    asked = document("sobol", trials=40, seeds=2, race=None, references=[])
+    results = folder / f"overhead-{seconds:g}"
+    environment = {"EPOCH_SECONDS": str(seconds), "OMP_NUM_THREADS": "1"}
+    status = stage.live(results=results, document=asked, environment=environment, **LOCAL)
+    assert status == FINISHED, Path(f"{results}.log").read_text()[-2000:]
+    jobs = pd.read_csv(results / "jobs.csv")
+    # From when both workers were up: what a process takes to start is paid once for a search.
+    first = jobs.groupby("worker")["began"].min().max()
+    jobs = jobs[jobs["began"] >= first]
+    wall = jobs["ended"].max() - first
+    busy = (jobs["ended"] - jobs["began"]).sum()
+    return {
+        "epoch_seconds": seconds,
+        "jobs": len(jobs),
+        "wall_seconds": round(float(wall), 3),
+        "idle_share_of_workers": round(float(1 - busy / (2 * wall)), 4),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=50, help="with each sampler")
+    parser.add_argument("--faults-only", action="store_true", help="without the driver's cost")
+    parser.add_argument("--samplers", nargs="+", default=list(SEARCHES))
+    parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/faults.json")
+    asked = parser.parse_args()
+    found: dict[str, Any] = {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()}
+    }
+    with tempfile.TemporaryDirectory() as name, Stage() as stage:
+        folder = Path(name)
+        if not asked.faults_only:
+            found["overhead"] = [overhead(stage, folder, seconds) for seconds in (0.05, 0.1)]
+            print(found["overhead"], flush=True)
+        found["samplers"] = {}
+        for sampler in asked.samplers:
+            experiment = document(sampler)
+            calm = folder / f"{sampler}-undisturbed"
+            assert stage.live(results=calm, document=experiment) == FINISHED
+            undisturbed, total = read_records(calm / "records.csv"), Counter[str]()
+            for number in range(asked.runs):
+                results = folder / f"{sampler}-{number}"
+                total.update(runs=1)
+                total.update(disturbed(stage, results, experiment, number))
+                total.update(violations(results, undisturbed))
+                shutil.rmtree(results)
+                found["samplers"][sampler] = {"epochs": len(undisturbed), **total}
+                asked.out.parent.mkdir(parents=True, exist_ok=True)
+                asked.out.write_text(json.dumps(found, indent=2) + "\n")
+            print(sampler, dict(total), flush=True)
+
+
+if __name__ == "__main__":
+    main()
