@@ -6,6 +6,7 @@ import pytest
 
 from scalesearch.errors import ExperimentError
 from scalesearch.experiment import (
+    SearchSpec,
     differences,
     experiment_from,
     read_experiment,
@@ -157,3 +158,19 @@ def test_differences_name_keys_and_both_values():
     one, other = (experiment_from({"name": "x", "seed": seed}) for seed in (0, 1))
     assert differences(one, other) == ["seed: 0 here, 1 there"]
     assert differences(one, one) == []
+
+
+@pytest.mark.parametrize(
+    ("rungs", "epochs", "expected"),
+    [
+        (None, 9, (1, 3, 9)),
+        (None, 2, (1, 2)),
+        (None, 1, (1,)),
+        ((1, 3, 9), 27, (1, 3, 9)),
+        ((1, 3, 9), 3, (1, 3)),
+        ((1, 3, 20), 9, (1, 3, 9)),
+    ],
+)
+def test_rungs_end_where_they_say_or_at_the_end_of_the_recipe(rungs, epochs, expected):
+    assert SearchSpec(rungs=rungs).rungs_of(epochs) == expected
+    assert SearchSpec(rungs=rungs, pruner="none").rungs_of(epochs) == expected[-1:]

@@ -71,7 +71,7 @@ class FailureSpec:
     out_of_memory: Tolerance = field(default_factory=Tolerance)
     diverged: Tolerance = field(default_factory=Tolerance)
     worker_lost: Tolerance = field(default_factory=lambda: Tolerance(retries=3, candidates=3))
-    timeout: Tolerance = field(default_factory=lambda: Tolerance(retries=1))
+    timeout: Tolerance = field(default_factory=lambda: Tolerance(retries=1, candidates=3))
     job_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -96,9 +96,9 @@ class SearchSpec:
     searched ones, always with all seeds and to the last epoch.
 
     ``rungs``: epochs at which candidates are compared, of which the best 1/``eta`` go on; training
-    ends at the last, which may come before the recipe's end. None: after a ninth, a third and all
-    of the recipe's epochs. ``pruner``: who decides there: ``halving``, Optuna's ``median`` or
-    ``hyperband``, or ``none``. ``asynchronous``: decide as soon as a candidate is there, and not
+    ends at the last, which may come before the recipe's end; what lies beyond is that end. None:
+    after a ninth, a third and all of the recipe's epochs. ``pruner``: who decides there:
+    ``halving``, Optuna's ``median`` or ``hyperband``, or ``none``. ``asynchronous``: decide as soon as a candidate is there, and not
     when its whole cohort is; no worker waits, and the records depend on who came first.
     ``race``: after ``race`` seeds, further ones go only to candidates that may still win; None
     gives all seeds to all. ``stop``: when it is enough. ``failures``: what may go wrong.
@@ -176,5 +176,5 @@ class SearchSpec:
             early = {max(1, round(epochs / self.eta**power)) for power in (1, 2)}
             rungs = (*sorted(early - {epochs}), epochs)
         else:
-            rungs = tuple(rung for rung in self.rungs if rung <= epochs) or (epochs,)
+            rungs = tuple(sorted({min(rung, epochs) for rung in self.rungs})) or (epochs,)
         return rungs[-1:] if self.pruner == "none" else rungs
