@@ -98,10 +98,11 @@ class SearchSpec:
     ``rungs``: epochs at which candidates are compared, of which the best 1/``eta`` go on; training
     ends at the last, which may come before the recipe's end; what lies beyond is that end. None:
     after a ninth, a third and all of the recipe's epochs. ``pruner``: who decides there:
-    ``halving``, Optuna's ``median`` or ``hyperband``, or ``none``. ``asynchronous``: decide as soon as a candidate is there, and not
-    when its whole cohort is; no worker waits, and the records depend on who came first.
-    ``race``: after ``race`` seeds, further ones go only to candidates that may still win; None
-    gives all seeds to all. ``stop``: when it is enough. ``failures``: what may go wrong.
+    ``halving``, Optuna's ``median`` or ``hyperband``, or ``none``. ``asynchronous``: decide as soon
+    as a candidate is there, and not when its whole cohort is; no worker waits, and the records
+    depend on who came first. ``race``: after ``race`` seeds, further ones go only to candidates
+    that may still win; None gives all seeds to all. ``stop``: when it is enough. ``failures``: what
+    may go wrong.
     """
 
     sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random", "nsga2"] = "lattice"
