@@ -71,7 +71,11 @@ def _write_workers(folder: Path) -> None:
         jobs = pd.read_csv(folder / "jobs.csv", dtype=str, keep_default_na=False)
         numbers = {"start": int, "stop": int, "began": float, "ended": float}
         drawn = timeline(jobs.astype(numbers))
-    except (SearchError, ValueError, KeyError) as error:  # torn, or all of them lost: it is for people only
+    except (
+        SearchError,
+        ValueError,
+        KeyError,
+    ) as error:  # torn, or all of them lost: it is for people only
         warnings.warn(f"{folder / 'jobs.csv'}: cannot be drawn: {error}", stacklevel=3)
         return
     write_figure(timeline_figure(drawn), folder / "figures" / "workers")

@@ -32,7 +32,11 @@ from scalesearch.search.plan import Space, plan, space
 from scalesearch.search.proposal_log import read_log, replayed
 from scalesearch.search.proposals import directions
 from scalesearch.search.pruners import OptunaPruner
-from scalesearch.search.requirements import require_equal_lengths, require_fit
+from scalesearch.search.requirements import (
+    require_devices,
+    require_equal_lengths,
+    require_fit,
+)
 from scalesearch.search.schedule import Schedule
 from scalesearch.search.setting import Setting, rules
 from scalesearch.search.source import PRUNED_BY_OTHERS, Source
@@ -97,6 +101,7 @@ def search(
         surveyed = (
             survey(experiment, on_data) if executor == "inline" else crew.ask(survey, experiment)
         )
+        require_devices(devices, surveyed.device)
         return _searched(experiment, path, crew, surveyed, storage, replay, on_progress, allow_code)
 
 

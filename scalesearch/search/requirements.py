@@ -1,5 +1,6 @@
 """What an experiment has to fulfil before anything is trained."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from scalesearch.errors import SearchError
@@ -27,3 +28,12 @@ def require_fit(experiment: Experiment, data: dict[str, Any]) -> None:
                 f"baseline.{key}: the data have {given}, got {wanted}; leave it out, and it "
                 "follows the data"
             )
+
+
+def require_devices(asked: Sequence[str] | None, found: str) -> None:
+    """Refuse GPUs that were asked for where workers find none and would train on the CPU."""
+    if any(device.startswith("cuda") for device in asked or ()) and not found.startswith("cuda"):
+        raise SearchError(
+            f"devices: {', '.join(asked or ())} were asked for, and a worker finds {found} alone; "
+            "leave --devices out to train there, and see `scalesearch doctor`"
+        )

@@ -7,13 +7,14 @@ from typing import TypeAlias
 from scipy.special import stdtrit
 
 from scalesearch.analysis.pairs import paired
-from scalesearch.experiment import Experiment
 from scalesearch.search.engine import Engine
 from scalesearch.search.folder import Folder
 from scalesearch.search.news import present
 from scalesearch.search.notebook import Notebook
 from scalesearch.search.progress import Best, Progress, Rung, Running
+from scalesearch.search.rehearsal import rehearsed
 from scalesearch.search.runners import Rules
+from scalesearch.search.schedule import Schedule
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 SECONDS_BETWEEN = 0.25
@@ -31,6 +32,7 @@ class Watch:
         self.on_progress = on_progress
         self.began = time.monotonic()
         self.due = self.began
+        self.most = most_epochs(engine)
 
     def tell(self, *, last: bool = False, finished: bool = False) -> None:
         """Write it down for who looks on, and call who asked. ``last``: whatever was told before.
@@ -39,17 +41,20 @@ class Watch:
         if now < self.due and not last:
             return
         seconds = now - self.began
-        told = present(progress_of(self.engine, seconds=seconds, finished=finished), self.news)
+        told = present(
+            progress_of(self.engine, self.most, seconds=seconds, finished=finished), self.news
+        )
         self.notebook.progress(told, always=last)
         if self.on_progress:
             self.on_progress(told)
         self.due = time.monotonic() + SECONDS_BETWEEN
 
 
-def progress_of(engine: Engine, *, seconds: float, finished: bool = False) -> Progress:
-    """What the engine knows. ``seconds``: since it began to train."""
+def progress_of(engine: Engine, most: int, *, seconds: float, finished: bool = False) -> Progress:
+    """What the engine knows. ``most``: epochs that the search takes at most; ``seconds``: since
+    this driver began to train."""
     done = engine.enough.epochs
-    total = max(most_epochs(engine.experiment, len(engine.source.planned)), done)
+    total = max(most, done)
     states = [runner.state for runner in engine.schedule.runners.values()]
     new = done - engine.resumed
     return Progress(
@@ -71,19 +76,11 @@ def progress_of(engine: Engine, *, seconds: float, finished: bool = False) -> Pr
     )
 
 
-def most_epochs(experiment: Experiment, planned: int) -> int:
+def most_epochs(engine: Engine) -> int:
     """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
-    search, rungs = experiment.search, experiment.rungs
-    references = min(len(search.references), planned)
-    searched = planned - references + (search.asks or 0)
-    first = min(search.race or search.seeds, search.seeds)
-    total, before, going = references * search.seeds * rungs[-1], 0, searched
-    for rung in rungs:
-        total += going * first * (rung - before)
-        before = rung
-        if rung != rungs[-1] and search.pruner != "none":
-            going = -(-going // search.eta)
-    return total + going * (search.seeds - first) * rungs[-1]
+    empty = Schedule(engine.schedule.rules)
+    played = rehearsed(empty, engine.source, engine.crew.slots, lambda place: 1.0)
+    return sum(stage.trained for stage in played.stages)
 
 
 def _rungs(engine: Engine) -> tuple[Rung, ...]:

@@ -74,7 +74,8 @@ class VirtualCrew:
         self._waiting: deque[Job] = deque()
         self._events: list[tuple[float, int, _Event]] = []
         self._count = 0
-        self._since: OrderedDict[Key, float] = OrderedDict()  # of all that was submitted, in that order
+        # Of all that was submitted, in that order.
+        self._since: OrderedDict[Key, float] = OrderedDict()
         self._flying: dict[Key, tuple[float, _Event]] = {}
         self._speeds = [self._slowness(worker) for worker in range(workers)]
 
