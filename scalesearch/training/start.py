@@ -10,6 +10,7 @@ from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.data import Dataset
 from scalesearch.errors import DataError, SearchError
 from scalesearch.nets import build, initialise, made
+from scalesearch.nets.strided import without_narrow_strides
 from scalesearch.streams import stream
 from scalesearch.training.job import Job
 
@@ -77,7 +78,7 @@ def initialised(job: Job, device: torch.device) -> nn.Module:
         generator = torch.Generator().manual_seed(seed)
         initialise(network, generator, recipe.initialisation, recipe.residual)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return without_narrow_strides(network) if device.type == "cpu" else network
 
 
 def _foreign(job: Job, network: Foreign, seed: int) -> nn.Module:
