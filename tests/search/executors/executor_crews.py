@@ -78,8 +78,12 @@ def nothing(count, first=100):
     return [job("nothing", seed) for seed in range(first, first + count)]
 
 
+def _written(path):
+    return path.exists() and path.stat().st_size > 0
+
+
 def wait_for(folder, *names, within=60):
     end = time.monotonic() + within
-    while not all((folder / name).exists() for name in names):
+    while not all(_written(folder / name) for name in names):
         assert time.monotonic() < end, f"none of {names} within {within} s"
         time.sleep(0.01)
