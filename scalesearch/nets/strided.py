@@ -36,7 +36,7 @@ def _is_narrow(layer: nn.Conv2d) -> bool:
 
 
 def _thinned(
-    layer: nn.Module, inputs: tuple[Any, ...], strides: tuple[int, int]
+    layer: nn.Module, inputs: tuple[Any, ...], strides: tuple[int, ...]
 ) -> tuple[Tensor, ...]:
     (x_BCHW,) = inputs
     return (x_BCHW[:, :, :: strides[0], :: strides[1]],)
