@@ -261,8 +261,12 @@ class Engine:
         self._record(task.place, entry, outcome)
         if self.notebook:
             self.notebook.outcome(flight.job, outcome)
-        if outcome.failure is not None:
-            self._fail(flight, outcome.failure)
+        failure = outcome.failure
+        if failure is None and not outcome.rows and outcome.tuning is None:
+            # Or a worker that never trains anything would be asked for ever.
+            failure = Failure(kind="worker_lost", reason=f"{flight.job.name}: nothing came of it")
+        if failure is not None:
+            self._fail(flight, failure)
         else:
             self.schedule.close(task)
 

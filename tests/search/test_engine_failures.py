@@ -6,6 +6,7 @@ from engine_games import DOCUMENT, Hands, done, engine, experiment, failed, fini
 from scalesearch.experiment import experiment_from
 from scalesearch.search.engine import SearchFailed
 from scalesearch.search.folder import Folder
+from scalesearch.search.jobs import Outcome
 from scalesearch.search.notebook import Notebook
 from scalesearch.search.study import contents, records
 
@@ -38,6 +39,18 @@ def test_a_candidate_fails_alone_when_its_class_is_out_of_retries(kind):
     assert set(others) == {"complete", "stopped"}
     attempts = [job.attempt for job in ended.crew.submitted if job.candidate == failing(ended)]
     assert max(attempts) == 1
+
+
+def test_a_worker_that_never_trains_anything_is_not_asked_for_ever():
+    first = []
+
+    def idle(job):
+        first.append(job.candidate)
+        return Outcome(key=job.key) if job.candidate == first[0] else done(job)
+
+    ended = finish(engine(experiment(), Hands(idle)))
+    assert ends(ended) == [("failed", "worker_lost")]
+    assert all(entry.state != "running" for entry in ended.in_order)
 
 
 def failing(engine):
