@@ -110,17 +110,26 @@ def claim(
                 "choose another --results"
             )
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        if not folder.experiment.exists() or not folder.environment.exists():
-            write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
-        else:
-            _add_seeds(folder, facts)
-        if storage is not None:
-            write_text(folder.storage, without_password(storage) + "\n")
-        if not folder.experiment.exists() or read_experiment(folder.experiment) != experiment:
-            write_experiment(folder.experiment, experiment)
+        with locked(path):  # or who is refused would have changed what another one goes by
+            if folder.experiment.exists():  # by now
+                _require_same(folder, experiment, facts, storage)
+            _write_down(folder, experiment, facts, storage)
     except OSError as error:
         raise SearchError(f"{path}: cannot be written: {error.strerror}; choose another") from error
     return folder
+
+
+def _write_down(
+    folder: Folder, experiment: Experiment, facts: dict[str, Any], storage: str | None
+) -> None:
+    if not folder.experiment.exists() or not folder.environment.exists():
+        write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
+    else:
+        _add_seeds(folder, facts)
+    if storage is not None:
+        write_text(folder.storage, without_password(storage) + "\n")
+    if not folder.experiment.exists() or read_experiment(folder.experiment) != experiment:
+        write_experiment(folder.experiment, experiment)
 
 
 def _add_seeds(folder: Folder, facts: dict[str, Any]) -> None:

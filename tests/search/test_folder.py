@@ -8,7 +8,7 @@ import pytest
 from scalesearch.errors import ArchitectureError, DataError, SearchError
 from scalesearch.experiment import StopSpec, experiment_from, read_experiment
 from scalesearch.search import advance, search
-from scalesearch.search.folder import without_password
+from scalesearch.search.folder import locked, without_password
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -32,6 +32,16 @@ def test_when_to_stop_and_what_may_fail_can_change(tiny, tmp_path, untrained):
     assert 4 <= len(some) < 16
     assert len(search(experiment, tmp_path / "r")) == 16
     assert read_experiment(tmp_path / "r" / "experiment.yaml") == experiment
+
+
+def test_who_is_refused_for_another_driver_changes_nothing(tiny, tmp_path, untrained):
+    experiment = tiny(**SHORT)
+    search(experiment, tmp_path / "r")
+    before = (tmp_path / "r" / "experiment.yaml").read_bytes()
+    few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
+    with locked(tmp_path / "r"), pytest.raises(SearchError, match="another search is running"):
+        search(few, tmp_path / "r")
+    assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
 def test_a_folder_with_other_files_is_refused(tiny, tmp_path):

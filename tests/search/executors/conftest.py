@@ -21,17 +21,24 @@ from scalesearch.search.executors import opened
 def cluster():
     """Two worker processes of Dask, over TCP."""
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # any free port
-        worker_dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-        silence_logs="CRITICAL",
-    ) as cluster:
+    import dask
+
+    # A LocalCluster looks 15 s after it lost a worker whether one of its name is there, and closes
+    # that for good otherwise: one that was just then killed for a second time, too.
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port
+            worker_dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            silence_logs="CRITICAL",
+        ) as cluster,
+    ):
         yield cluster
 
 
