@@ -21,9 +21,11 @@ def train_on(
 ) -> None:
     """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
     from scalesearch.progress import conclusion, search_shown
-    from scalesearch.report import write_results
+    from scalesearch.report import status, write_results
     from scalesearch.search import search
-    from scalesearch.tables import print_json
+    from scalesearch.tables import print_json, print_table
+
+    listed = experiment.search.sampler == "points"
 
     try:
         with search_shown(folder / "news") as (on_progress, on_data):
@@ -36,11 +38,14 @@ def train_on(
                 **options,
             )
         with code(allow_code):
-            found = write_results(folder)
+            found = None if listed else write_results(folder)
     except KeyboardInterrupt:
         print(_stopped(folder), file=sys.stderr)
         raise
-    if as_json:
+    if found is None:  # networks that were asked for one by one have no answer, but results
+        now = status(folder)
+        print_json(now.document) if as_json else print_table(now.rows, title=experiment.name)
+    elif as_json:
         print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
     else:
         print(conclusion(found, folder, experiment.search.references))

@@ -8,6 +8,7 @@ from scalesearch.experiment.baselines import (
     network_from,
     own_baseline,
 )
+from scalesearch.experiment.points import PointSpec
 from scalesearch.experiment.reading import (
     differences,
     experiment_from,
@@ -36,6 +37,7 @@ __all__ = [
     "DataSpec",
     "Experiment",
     "FailureSpec",
+    "PointSpec",
     "Reference",
     "SearchSpec",
     "StopSpec",

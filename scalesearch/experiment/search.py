@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from scalesearch.experiment.points import PointSpec
 from scalesearch.experiment.refusals import refuse
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
-PLANNED = ("lattice", "cartesian")
+PLANNED = ("lattice", "cartesian", "points")
 LATTICE_STEP = 6
 """28 candidates. On simulated surfaces (results/benchmarks) the 15 of step 4 miss the best of all
 candidates by more than 0.3 points on half of them, these on none, for 4% of an exhaustive grid's
@@ -86,7 +87,8 @@ class SearchSpec:
     ``sampler``: ``lattice`` (all shares that are multiples of 1/``step``), ``cartesian`` (the
     classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with
     |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), or Optuna's ``tpe``, ``gp``,
-    ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost. ``step``: 6 for the lattice
+    ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost; or ``points``, which are
+    the networks listed, each trained to the end with all seeds. ``step``: 6 for the lattice
     and 0.05 for the grid where it is None. ``trials``: how many candidates a sampler proposes (15
     where it is None); a grid stops there. ``cohort``: proposals that are made at once, knowing of
     each other and of all that ended before them.
@@ -105,7 +107,10 @@ class SearchSpec:
     may go wrong.
     """
 
-    sampler: Literal["lattice", "cartesian", "tpe", "gp", "sobol", "random", "nsga2"] = "lattice"
+    sampler: Literal["lattice", "cartesian", "points", "tpe", "gp", "sobol", "random", "nsga2"] = (
+        "lattice"
+    )
+    points: tuple[PointSpec, ...] = ()
     step: float | None = None
     trials: int | None = None
     cohort: int = COHORT
@@ -150,6 +155,7 @@ class SearchSpec:
                 "none for nsga2, as pruning knows one objective only",
             ),
             ("race", not pareto or self.race is None, "null for nsga2, which has no one winner"),
+            *self._of_points(),
         ]
         checks += [
             (
@@ -164,6 +170,18 @@ class SearchSpec:
             for name, holds, rule in checks
             if not holds
         )
+
+    def _of_points(self) -> list[tuple[str, bool, str]]:
+        """What holds where networks are listed: (field, whether, rule)."""
+        listed = self.sampler == "points"
+        names = {point.name for point in self.points}
+        return [
+            ("points", bool(self.points) == listed, "some for the sampler points, and none else"),
+            ("points", len(names) == len(self.points), "names that differ"),
+            ("references", not (listed and self.references), "[] for points, which list all"),
+            ("pruner", not listed or self.pruner == "none", "none for points"),
+            ("race", not listed or self.race is None, "null for points"),
+        ]
 
     @property
     def asks(self) -> int | None:

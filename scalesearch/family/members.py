@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeAlias, get_args
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.matched import nearest_on_budget
 from scalesearch.architectures.scale import scaled
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
-from scalesearch.family.matched import nearest_on_budget
 from scalesearch.published import DROP_CONNECT, PAPER, PUBLISHED, implied_phi
 from scalesearch.rounding import Rounding, rounding_from
 from scalesearch.scaling import Coefficients, Multipliers

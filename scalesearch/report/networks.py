@@ -1,6 +1,7 @@
 """Networks that a file or a folder of ours holds: a family's members, a search's candidates."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from scalesearch.architectures.fingerprint import from_json
 from scalesearch.environment import read_environment
 from scalesearch.errors import ExperimentError, SearchError
 from scalesearch.experiment import read_experiment
-from scalesearch.search.plan import space
+from scalesearch.search.driver import source_of
 from scalesearch.validation import hint
 from scalesearch.yaml_files import read_yaml
 
@@ -66,10 +67,12 @@ def _candidate(folder: Path, name: str) -> Held:
     wanted = _best(folder) if name == "best" else name
     experiment = read_experiment(folder / "experiment.yaml")
     data = read_environment(folder / "environment.json")["data"]
-    baseline = experiment.baseline.build(
-        in_channels=data["channels"], num_classes=len(data["classes"])
-    )
-    candidates = space(baseline, experiment.budget).candidates
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them
+        source = source_of(experiment, data)
+    planned = [item.candidate for item in source.planned]  # of a nominal budget not all are listed
+    every = {one.fingerprint: one for one in (*source.where.candidates, *planned)}
+    baseline, candidates = source.where.baseline, list(every.values())
     found = [c for c in candidates if c.fingerprint.startswith(wanted)]
     if len(found) == 1:
         return Held(found[0].fingerprint, found[0].architecture, baseline)

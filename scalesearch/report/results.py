@@ -38,6 +38,11 @@ def write_results(folder: str | Path) -> Answer:
     """
     folder = Path(folder)
     experiment, table = read_experiment(folder / "experiment.yaml"), _records(folder)
+    if experiment.search.sampler == "points":
+        raise SearchError(
+            f"{folder}: need a search over one budget to have coefficients, got points listed one "
+            f"by one; `scalesearch status {folder}` tells how each did"
+        )
     environment = read_environment(folder / "environment.json")
     last = experiment.rungs[-1]
     whole = experiment.search.stop == StopSpec()

@@ -28,7 +28,8 @@ from scalesearch.search.folder import Folder, claim, locked
 from scalesearch.search.interrupts import interruptible
 from scalesearch.search.news import forgotten
 from scalesearch.search.notebook import Notebook, read_failures
-from scalesearch.search.plan import Space, plan, space
+from scalesearch.search.plan import plan, space
+from scalesearch.search.points import listed
 from scalesearch.search.proposal_log import read_log, replayed
 from scalesearch.search.proposals import directions
 from scalesearch.search.pruners import OptunaPruner
@@ -152,8 +153,12 @@ def source_of(
     """The candidates of an experiment on these images. Raises ArchitectureError or SearchError."""
     require_fit(experiment, data)
     known = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
-    where: Space = space(experiment.baseline.build(**known), experiment.budget)
-    planned = plan(experiment.search, where)
+    baseline, search = experiment.baseline.build(**known), experiment.search
+    if search.sampler == "points":
+        where, planned = listed(search.points, baseline, experiment.budget)
+    else:
+        where = space(baseline, experiment.budget)
+        planned = plan(search, where)
     return Source(experiment, where, planned, replayed(replay) if replay else ())
 
 

@@ -33,6 +33,9 @@ FEW = 16
 TIED = 1e-8
 """More than what distances may differ by that count as equal (see ``nearest_candidate``)."""
 
+EVEN = Shares(1 / 3, 1 / 3, 1 / 3)
+"""By convention, of what spends nothing: a baseline that is trained beside its scaled networks."""
+
 NOMINAL_MESH = 24
 """Directions tried along each axis to list the distinct networks of a nominal budget."""
 
@@ -48,6 +51,11 @@ class Cell:
     name: str
     role: str
     asked: Coefficients
+
+    @property
+    def shares(self) -> Shares:
+        """How what is asked for divides what it spends."""
+        return EVEN if self.asked == Coefficients(1.0, 1.0, 1.0) else self.asked.shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Planned:
     @property
     def deviations(self) -> dict[str, float]:
         """Distance on the simplex from each cell's shares to the candidate's."""
-        return {c.name: c.asked.shares.distance(self.candidate.shares) for c in self.cells}
+        return {c.name: c.shares.distance(self.candidate.shares) for c in self.cells}
 
 
 @dataclass(frozen=True)
@@ -169,7 +177,7 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
     factor = where.budget.factor
     planned: dict[str, Planned] = {}
     for cell in references(search.references, factor):
-        _assign(planned, where.candidate(cell.asked), cell)
+        assigned(planned, where.candidate(cell.asked), cell)
     if search.sampler == "lattice":
         cells = list(lattice(int(search.step or LATTICE_STEP), factor))[: search.trials]
         taken: set[str] = set()
@@ -177,7 +185,7 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
             candidate = where.candidate(cell.asked, without=taken)
             if candidate is not None:
                 taken.add(candidate.fingerprint)
-                _assign(planned, candidate, cell)
+                assigned(planned, candidate, cell)
     elif search.sampler == "cartesian":
         cells = list(cartesian(search, factor))
         if not cells:
@@ -193,12 +201,13 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
             full = search.trials is not None and len(searched) >= search.trials
             if candidate.fingerprint in searched or not full:
                 searched.add(candidate.fingerprint)
-                _assign(planned, candidate, cell)
+                assigned(planned, candidate, cell)
     _warn_of_strays(planned.values(), where.budget)
     return tuple(planned.values())
 
 
-def _assign(planned: dict[str, Planned], candidate: Candidate | None, cell: Cell) -> None:
+def assigned(planned: dict[str, Planned], candidate: Candidate | None, cell: Cell) -> None:
+    """Add a cell to the candidate that it is trained as, if there is one."""
     if candidate is None:
         return
     held = planned.get(candidate.fingerprint, Planned(candidate, ()))

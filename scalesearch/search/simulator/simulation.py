@@ -68,7 +68,10 @@ class Ground:
 
 
 def ground(experiment: Experiment, surface: Surface) -> Ground:
-    """Raises ArchitectureError where the experiment's budget has no candidates."""
+    """Raises ArchitectureError where the experiment's budget has no candidates, SearchError where
+    it lists points, of which none is chosen."""
+    if experiment.search.sampler == "points":
+        raise SearchError("search.sampler: need one that chooses to simulate, got points")
     known = {"in_channels": CHANNELS, "num_classes": CLASSES}
     kept = {name: n for name, n in known.items() if getattr(experiment.baseline, name) is None}
     with warnings.catch_warnings():
