@@ -1,0 +1,1 @@
+"""The paper's comparisons, and ours after them, as experiments of any size."""
