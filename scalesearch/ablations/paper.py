@@ -1,11 +1,11 @@
 """What the paper prints of a network, and what that network really costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scalesearch.ablations.points import Point
 from scalesearch.ablations.spec import Ablation
 from scalesearch.architectures import BASELINES, cost, scaled
-from scalesearch.published import PUBLISHED, TABLE_3, TABLE_7
+from scalesearch.published import PAPER_PIXELS, PUBLISHED, TABLE_3, TABLE_7
 from scalesearch.rounding import ROUNDINGS
 
 NEAR = 1.25
@@ -30,7 +30,11 @@ def printed(ablation: Ablation, point: Point) -> Printed | None:
     over B0's is the nearest, if it is near.
     """
     if point.matched:
-        return _model(point.factor) if ablation.figure == "costs" and _is_first(ablation, point) else None
+        return (
+            _model(point.factor)
+            if ablation.figure == "costs" and _is_first(ablation, point)
+            else None
+        )
     table, name = (TABLE_3, "table 3") if ablation.name == "table3" else (TABLE_7, "table 7")
     rows = [row for row in table if row.baseline == point.baseline]
     for row in rows:
@@ -43,11 +47,13 @@ def printed(ablation: Ablation, point: Point) -> Printed | None:
 
 
 def recounted(point: Point) -> int | None:
-    """Multiply-adds of the network that the paper's multipliers give on the whole baseline, at its
-    own resolution and under the official rounding; None for one of another definition."""
+    """Multiply-adds of the network that these multipliers are of the whole baseline: at the paper's
+    resolution and under the official rounding. None for one of another definition."""
     if point.matched or point.baseline not in BASELINES:
         return None
-    return cost(scaled(BASELINES[point.baseline](), point.asked, ROUNDINGS["official"])).macs
+    network = scaled(BASELINES[point.baseline](), point.asked, ROUNDINGS["official"])
+    named = PAPER_PIXELS.get(point.asked.resolution, network.resolution)
+    return cost(replace(network, resolution=named)).macs
 
 
 def _is_first(ablation: Ablation, point: Point) -> bool:

@@ -36,16 +36,15 @@ class Point:
     @property
     def document(self) -> dict[str, Any]:
         """As an experiment's ``search.points`` has it."""
+        named = {"name": self.name, "role": self.series}
         if self.shares is not None:
-            return {"name": self.name, "factor": self.factor, "shares": [*self.shares.as_tuple()]}
-        return {"name": self.name, **dataclasses.asdict(self.asked)}
+            return {**named, "factor": self.factor, "shares": [*self.shares.as_tuple()]}
+        return {**named, **dataclasses.asdict(self.asked)}
 
 
 def points(ablation: Ablation, baseline: str) -> tuple[Point, ...]:
     """All networks of all series, on a baseline."""
-    return tuple(
-        point for series in ablation.series for point in _points(series, baseline)
-    )
+    return tuple(point for series in ablation.series for point in _points(series, baseline))
 
 
 def experiments(ablation: Ablation) -> dict[str, Experiment]:
@@ -81,9 +80,7 @@ def _points(series: Series, baseline: str) -> Iterator[Point]:
     if series.along is None:
         several = max(map(len, (v for v in _values(series) if isinstance(v, tuple))), default=0)
         for place in range(several or 1):
-            asked = Multipliers(
-                *(v[place] if isinstance(v, tuple) else v for v in _values(series))
-            )
+            asked = Multipliers(*(v[place] if isinstance(v, tuple) else v for v in _values(series)))
             name = f"{series.name} {_label(series, asked)}" if several else series.name
             yield Point(name, series.name, baseline, asked, asked.factor)
         return

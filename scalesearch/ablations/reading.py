@@ -27,9 +27,7 @@ def ablations() -> tuple[str, ...]:
     return tuple(sorted({path.stem for home in HOMES for path in home.glob("*.yaml")}))
 
 
-def read_ablation(
-    name: str, size: str = FULL, overrides: Sequence[str] = ()
-) -> Ablation:
+def read_ablation(name: str, size: str = FULL, overrides: Sequence[str] = ()) -> Ablation:
     """The ablation of that name, or in the YAML file of that path, at a size.
 
     ``overrides``: ``dotted.key=value``, the last word after the size's. Raises ExperimentError with
@@ -79,7 +77,9 @@ def _path(name: str) -> Path:
 def _listed(series: Any, path: Path) -> list[dict[str, Any]]:
     """The series with their names; a size leaves one out by setting it to null."""
     if not isinstance(series, Mapping):
-        raise ExperimentError(f"{path}: series: need a mapping of names to networks, got {series!r}")
+        raise ExperimentError(
+            f"{path}: series: need a mapping of names to networks, got {series!r}"
+        )
     series = {name: value for name, value in series.items() if value is not None}
     wrong = [name for name, value in series.items() if not isinstance(value, Mapping)]
     if wrong:

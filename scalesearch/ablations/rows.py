@@ -182,10 +182,12 @@ def _compared(
 
 def _pairs(ablation: Ablation, asked: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
     """Each point with that of ``against`` which is to cost the same, or stands in the same table;
-    points on curves of multipliers, which cost what they cost, have none."""
+    points on curves of multipliers, which cost what they cost, have none, nor has the baseline."""
     kinds = {series.name: series for series in ablation.series}
     first = [point for point in asked if point.series == ablation.against]
-    for point in (point for point in asked if point.series != ablation.against):
+    for point in asked:
+        if point.series == ablation.against or point.factor == 1:
+            continue
         own = kinds[point.series]
         for leader in first:
             other = kinds[leader.series]

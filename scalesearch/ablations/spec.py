@@ -35,8 +35,8 @@ class Series:
             raise ValueError("\n".join(problems))
 
     def _unnamed(self) -> Iterator[str]:
-        if not self.name.strip() or ";" in self.name:
-            yield f"name: need a text without ';', got {self.name!r}"
+        if not self.name.strip() or {";", "+"} & set(self.name):
+            yield f"name: need a text without ';' and '+', got {self.name!r}"
 
     def _by_multipliers(self) -> Iterator[str]:
         if self.factors or self.matched:
@@ -111,7 +111,9 @@ class Ablation:
             ("baselines", bool(self.baselines), "at least one", self.baselines),
             ("against", self.against in (None, *names), f"one of {', '.join(names)}", self.against),
         )
-        problems = [f"{name}: need {rule}, got {got!r}" for name, holds, rule, got in checks if not holds]
+        problems = [
+            f"{name}: need {rule}, got {got!r}" for name, holds, rule, got in checks if not holds
+        ]
         if problems:
             raise ValueError("\n".join(problems))
 
