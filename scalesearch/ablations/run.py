@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from scalesearch.ablations.document import write_document
 from scalesearch.ablations.figures import write_figures
 from scalesearch.ablations.found import Ablated, concluded
+from scalesearch.ablations.maps import write_maps
 from scalesearch.ablations.points import experiments
 from scalesearch.ablations.rows import table
 from scalesearch.ablations.spec import Ablation
@@ -40,8 +41,18 @@ def ablate(
     folder = Path(results) if results is not None else folder_of(ablation)
     for name, experiment in experiments(ablation).items():
         with shown(folder / name / "news") as (on_progress, on_data):
-            search(experiment, folder / name, on_progress=on_progress, on_data=on_data, **options)
-    return write_ablation(ablation, folder)
+            search(
+                experiment,
+                folder / name,
+                on_progress=on_progress,
+                on_data=on_data,
+                keep=ablation.maps is not None,
+                **options,
+            )
+    found = write_ablation(ablation, folder)
+    if ablation.maps is not None:
+        write_maps(found)
+    return found
 
 
 def write_ablation(ablation: Ablation, folder: str | Path) -> Ablated:

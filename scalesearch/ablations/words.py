@@ -9,6 +9,9 @@ from scalesearch.ablations.spec import Ablation
 
 UNEQUAL = 0.05
 """Relative difference of two networks' costs that is told."""
+AHEAD = "ahead, as the paper says"
+BEHIND = "behind, against the paper"
+OPEN = "not told apart"
 MISPRINTED = 0.1
 """Relative difference of a printed cost and the counted one that is told."""
 
@@ -53,8 +56,8 @@ def table_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def verdict(lead: float, p: float) -> str:
     """What a lead says of the claim that the leading series is the better one."""
     if p >= LEVEL:
-        return "not told apart"
-    return "as the paper says" if lead > 0 else "against the paper"
+        return OPEN
+    return AHEAD if lead > 0 else BEHIND
 
 
 def _summary(ablation: Ablation, rows: Sequence[Row], overlaps: Sequence[Overlap]) -> Iterator[str]:
@@ -66,12 +69,10 @@ def _summary(ablation: Ablation, rows: Sequence[Row], overlaps: Sequence[Overlap
     if not told:
         yield f"{ablation.against}: no comparison: needs two seeds and two networks that differ"
         return
-    for_, against, open_ = (
-        told.count(word) for word in ("as the paper says", "against the paper", "not told apart")
-    )
+    ahead, behind, open_ = (told.count(word) for word in (AHEAD, BEHIND, OPEN))
     yield (
-        f"that {ablation.against} is better: {for_} of {len(told)} comparisons say so, {against} "
-        f"say the opposite, {open_} cannot tell (90%, Holm's correction)"
+        f"{ablation.against} against the others: ahead in {ahead} of {len(told)} comparisons, "
+        f"behind in {behind}, not told apart in {open_} (90%, Holm's correction)"
     )
 
 

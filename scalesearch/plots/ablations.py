@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, INK, figure, style
+from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, FAINT, INK, figure, style
 
 AXIS_OF = {
     "factor": "realised cost / baseline's",
@@ -22,8 +23,12 @@ OTHERS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
 OTHER_MARKS = ("v", "p", "s", "D", "^")
 """Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
 
+LETTERS = 14
+"""Of a title, in an inch."""
 LETTER = 0.055
 """Least distance of two labels, as a fraction of the height of a figure of one column."""
+PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
+"""As many digits as the ticks need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def curves_figure(data: Sequence[Curve], title: str) -> Figure:
         plot_curves(data, axes)
         axes.set_xlabel(AXIS_OF["factor"])
         axes.set_ylabel("validation accuracy")
-        axes.set_title(title)
+        _entitle(drawn, title)
     return drawn
 
 
@@ -152,7 +157,7 @@ def panels_figure(data: Sequence[Curve], title: str) -> Figure:
     """A panel for each curve, its points named, on one scale of accuracy."""
     with style():
         drawn = figure(DOUBLE_COLUMN, 2.5)
-        panels = drawn.subplots(1, len(data), sharey=True, squeeze=False)[0]
+        panels = drawn.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
         for axes, curve in zip(panels, data, strict=True):
             plot_curves([curve], axes, named=False)
             for x, y, name in zip(curve.x, curve.high, curve.names, strict=True):
@@ -167,7 +172,7 @@ def panels_figure(data: Sequence[Curve], title: str) -> Figure:
             axes.set_xlabel(AXIS_OF["factor"])
             axes.set_title(f"{curve.series} (points: its multiplier)")
         panels[0].set_ylabel("validation accuracy")
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=8.5)
+        _entitle(drawn, title)
     return drawn
 
 
@@ -180,7 +185,7 @@ def costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure
             plot_curves(curves(table, x, against), axes, base=10)
             axes.set_xlabel(AXIS_OF[x])
         panels[0].set_ylabel("validation accuracy")
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=8.5)
+        _entitle(drawn, title)
     return drawn
 
 
@@ -194,9 +199,14 @@ def rows_figure(data: Sequence[Bar], title: str) -> Figure:
         several = len({bar.baseline for bar in data}) > 1
         names = [f"{bar.baseline} {bar.series}" if several else bar.series for bar in data]
         here.set_yticks(range(len(data)), names)
-        here.invert_yaxis()
-        here.set_title(f"{title}: here")
+        here.set_ylim(len(data) - 0.4, -0.6)
+        for place in range(1, len(data)):
+            if data[place].baseline != data[place - 1].baseline:
+                for axes in (here, there):
+                    axes.axhline(place - 0.5, color=FAINT, linewidth=0.5)
+        here.set_title("here")
         there.set_title("in the paper, on ImageNet")
+        _entitle(drawn, title)
     return drawn
 
 
@@ -255,8 +265,22 @@ def plot_printed(data: Sequence[Bar], axes: Axes) -> None:
     axes.set_xlabel("top-1 accuracy (cost recounted / baseline's)")
 
 
+def counted(value: float) -> str:
+    """A count with its unit: 2.5M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def _entitle(drawn: Figure, title: str) -> None:
+    """A title over the whole figure, in as many lines as it needs."""
+    letters = int(drawn.get_figwidth() * LETTERS)
+    drawn.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
+
+
 def _accuracies(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)
 
@@ -266,8 +290,11 @@ def _scale(axes: Axes, base: int) -> None:
     if base == 2:
         axes.xaxis.set_major_locator(LogLocator(2))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(PERCENT)
     axes.grid(linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)
 
