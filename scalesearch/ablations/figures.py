@@ -5,14 +5,8 @@ from matplotlib.figure import Figure
 from scalesearch.ablations.found import Ablated
 from scalesearch.ablations.rows import table
 from scalesearch.plots import write_figure
-from scalesearch.plots.ablations import (
-    bars,
-    costs_figure,
-    curves,
-    curves_figure,
-    panels_figure,
-    rows_figure,
-)
+from scalesearch.plots.ablation_rows import bars, rows_figure
+from scalesearch.plots.ablations import costs_figure, curves, curves_figure, panels_figure
 
 
 def write_figures(found: Ablated) -> None:

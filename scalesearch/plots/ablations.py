@@ -1,4 +1,4 @@
-"""An ablation's figures: curves with bands, a panel for each, rows of a table, and two costs."""
+"""An ablation's curves with their bands: in one figure, a panel for each, or over two costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, figure, style
 
 AXIS_OF = {
     "factor": "realised cost / baseline's",
@@ -47,21 +47,6 @@ class Curve:
     leads: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A row of a table. ``cost``: over the baseline's; ``paper_*``: None where none is printed."""
-
-    baseline: str
-    series: str
-    accuracy: float
-    low: float
-    high: float
-    cost: float
-    paper_accuracy: float | None
-    paper_cost: float | None
-    leads: bool
-
-
 def curves(table: pd.DataFrame, x: str = "factor", against: str | None = None) -> tuple[Curve, ...]:
     """From an ablation's table, for one baseline. ``x``: ``factor``, ``macs`` or ``params``.
 
@@ -89,29 +74,6 @@ def curves(table: pd.DataFrame, x: str = "factor", against: str | None = None) -
             )
         )
     return tuple(found)
-
-
-def bars(table: pd.DataFrame, against: str | None = None) -> tuple[Bar, ...]:
-    """From an ablation's table, in its order. Raises SearchError for an empty one."""
-    if table.empty:
-        raise SearchError("ablation: need a network to draw, got none; train first")
-    first = table.groupby("baseline")["recounted_macs"].first()
-    return tuple(
-        Bar(
-            baseline=row["baseline"],
-            series=row["series"],
-            accuracy=row["accuracy"],
-            low=row["accuracy"] if pd.isna(row["low"]) else row["low"],
-            high=row["accuracy"] if pd.isna(row["high"]) else row["high"],
-            cost=row["factor"],
-            paper_accuracy=None if pd.isna(row["paper_accuracy"]) else row["paper_accuracy"],
-            paper_cost=None
-            if pd.isna(row["recounted_macs"])
-            else row["recounted_macs"] / first[row["baseline"]],
-            leads=row["series"] == against,
-        )
-        for row in table.to_dict("records")
-    )
 
 
 def spread(places: Sequence[float], least: float) -> list[float]:
@@ -149,7 +111,7 @@ def curves_figure(data: Sequence[Curve], title: str) -> Figure:
         plot_curves(data, axes)
         axes.set_xlabel(AXIS_OF["factor"])
         axes.set_ylabel("validation accuracy")
-        _entitle(drawn, title)
+        entitle(drawn, title)
     return drawn
 
 
@@ -172,7 +134,7 @@ def panels_figure(data: Sequence[Curve], title: str) -> Figure:
             axes.set_xlabel(AXIS_OF["factor"])
             axes.set_title(f"{curve.series} (points: its multiplier)")
         panels[0].set_ylabel("validation accuracy")
-        _entitle(drawn, title)
+        entitle(drawn, title)
     return drawn
 
 
@@ -185,28 +147,7 @@ def costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure
             plot_curves(curves(table, x, against), axes, base=10)
             axes.set_xlabel(AXIS_OF[x])
         panels[0].set_ylabel("validation accuracy")
-        _entitle(drawn, title)
-    return drawn
-
-
-def rows_figure(data: Sequence[Bar], title: str) -> Figure:
-    """Each row of a table: here, with its 90% interval and cost, and as the paper prints it."""
-    with style():
-        drawn = figure(DOUBLE_COLUMN, 0.9 + 0.22 * len(data))
-        here, there = drawn.subplots(1, 2, sharey=True)
-        plot_bars(data, here)
-        plot_printed(data, there)
-        several = len({bar.baseline for bar in data}) > 1
-        names = [f"{bar.baseline} {bar.series}" if several else bar.series for bar in data]
-        here.set_yticks(range(len(data)), names)
-        here.set_ylim(len(data) - 0.4, -0.6)
-        for place in range(1, len(data)):
-            if data[place].baseline != data[place - 1].baseline:
-                for axes in (here, there):
-                    axes.axhline(place - 0.5, color=FAINT, linewidth=0.5)
-        here.set_title("here")
-        there.set_title("in the paper, on ImageNet")
-        _entitle(drawn, title)
+        entitle(drawn, title)
     return drawn
 
 
@@ -225,46 +166,6 @@ def plot_curves(data: Sequence[Curve], axes: Axes, *, named: bool = True, base: 
         _name(data, [colour for colour, _ in looks], axes)
 
 
-def plot_bars(data: Sequence[Bar], axes: Axes) -> None:
-    """Accuracy with its interval, and the realised cost beside it."""
-    for place, bar in enumerate(data):
-        colour = ACCENT if bar.leads else INK
-        axes.plot([bar.low, bar.high], [place, place], color=colour, linewidth=1.2)
-        axes.plot([bar.accuracy], [place], "o", color=colour, markersize=4)
-        axes.annotate(
-            f"{bar.cost:.2f}x",
-            (bar.high, place),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.5,
-        )
-    axes.margins(x=0.22)
-    _accuracies(axes)
-    axes.set_xlabel("validation accuracy (realised cost / baseline's)")
-
-
-def plot_printed(data: Sequence[Bar], axes: Axes) -> None:
-    """Accuracies as printed, and beside each the cost of the paper's network, recounted."""
-    for place, bar in enumerate(data):
-        if bar.paper_accuracy is None:
-            continue
-        colour = ACCENT if bar.leads else INK
-        axes.plot([bar.paper_accuracy], [place], "o", color=colour, markersize=4, fillstyle="none")
-        if bar.paper_cost is not None:
-            axes.annotate(
-                f"{bar.paper_cost:.2f}x",
-                (bar.paper_accuracy, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=6.5,
-            )
-    axes.margins(x=0.22)
-    _accuracies(axes)
-    axes.set_xlabel("top-1 accuracy (cost recounted / baseline's)")
-
-
 def counted(value: float) -> str:
     """A count with its unit: 2.5M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -273,16 +174,10 @@ def counted(value: float) -> str:
     return f"{value:g}"
 
 
-def _entitle(drawn: Figure, title: str) -> None:
+def entitle(drawn: Figure, title: str) -> None:
     """A title over the whole figure, in as many lines as it needs."""
     letters = int(drawn.get_figwidth() * LETTERS)
     drawn.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
-
-
-def _accuracies(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(PERCENT)
-    axes.grid(axis="x", linewidth=0.4, alpha=0.5)
-    axes.set_axisbelow(True)
 
 
 def _scale(axes: Axes, base: int) -> None:
