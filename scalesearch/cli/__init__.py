@@ -12,6 +12,7 @@ from typing import NoReturn, TextIO
 
 import typer
 
+from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import doctor, resume, search, status
@@ -25,6 +26,7 @@ COMMANDS = (
     resume,
     status,
     simulate,
+    ablate,
     retry,
     invalidate,
     extend,

@@ -68,6 +68,7 @@ def search(
     on_progress: OnProgress | None = None,
     on_data: OnData | None = None,
     allow_code: bool = False,
+    keep: bool = False,
 ) -> pd.DataFrame:
     """Train everything the experiment asks for and return its records.
 
@@ -78,7 +79,7 @@ def search(
     again in place of the sampler's. ``on_progress`` is called after every event and at least once
     a second, ``on_data`` with what is done and what there is, while images are downloaded and
     decoded. ``allow_code``: run the code of a baseline ``module:factory``, which is refused
-    otherwise.
+    otherwise. ``keep``: leave the checkpoints of what is trained to the end, for ``retrained``.
 
     Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
     where the experiment cannot be run as it stands; SearchFailed, with everything on record, where
@@ -103,7 +104,9 @@ def search(
             survey(experiment, on_data) if executor == "inline" else crew.ask(survey, experiment)
         )
         require_devices(devices, surveyed.device)
-        return _searched(experiment, path, crew, surveyed, storage, replay, on_progress, allow_code)
+        return _searched(
+            experiment, path, crew, surveyed, storage, replay, on_progress, allow_code, keep
+        )
 
 
 def _searched(
@@ -115,6 +118,7 @@ def _searched(
     replay: str | Path | None,
     on_progress: OnProgress | None,
     allow_code: bool,
+    keep: bool,
 ) -> pd.DataFrame:
     source = source_of(experiment, surveyed.data, replay)
     facts = {**surveyed.environment, "data": surveyed.data}
@@ -131,6 +135,7 @@ def _searched(
             surveyed.device,
             _micro_batch(study, experiment, source, crew, surveyed.device, allow_code),
             allow_code,
+            keep,
         )
         engine = Engine(
             experiment,

@@ -17,7 +17,8 @@ from scalesearch.training import adapted
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """``data``: the facts of the images. ``micro_batch``: the one that fits every candidate."""
+    """``data``: the facts of the images. ``micro_batch``: the one that fits every candidate.
+    ``keep``: whether checkpoints stay when nothing goes on from them."""
 
     experiment: Experiment
     folder: Folder
@@ -26,6 +27,7 @@ class Setting:
     device: str
     micro_batch: int | None
     allow_code: bool = False
+    keep: bool = False
 
     @property
     def rules(self) -> Rules:
@@ -55,17 +57,13 @@ class Setting:
     def recipe(self, entry: Entry) -> Recipe:
         """What a candidate is trained with."""
         recipe = replace(self.experiment.recipe, micro_batch=self.micro_batch)
-        recipe = adapted(recipe, entry.network, self.baseline)
-        if recipe.evaluation_zoom is None:
-            enlarged = zoom(self.data["pixels"], self.baseline.resolution)
-            recipe = replace(recipe, evaluation_zoom=enlarged)
-        if entry.tuning is not None:
-            rate = entry.tuning["learning_rate"]
-            recipe = replace(recipe, learning_rate=rate, learning_rate_rule="fixed")
-        return recipe
+        rate = None if entry.tuning is None else float(entry.tuning["learning_rate"])
+        return own_recipe(recipe, entry.network, self.baseline, self.data["pixels"], rate)
 
     def forget(self, entry: Entry) -> None:
         """Remove the checkpoints that nothing will go on from, unless a worker is at one still."""
+        if self.keep:
+            return
         further = self.experiment.rungs[-1] < self.experiment.recipe.epochs
         if entry.state == "complete" and further:
             return  # longer rungs would (see `scalesearch extend`)
@@ -73,6 +71,23 @@ class Setting:
             return  # `scalesearch retry` would
         for seed in {seed for seed, _ in entry.held} | set(self.experiment.seeds):
             removed(checkpoint(self.folder.checkpoints, entry.candidate, seed))
+
+
+def own_recipe(
+    recipe: Recipe,
+    network: Architecture | Foreign,
+    baseline: Architecture | Foreign,
+    pixels: int,
+    rate: float | None,
+) -> Recipe:
+    """An experiment's recipe for one of its networks. ``pixels``: side of the stored images.
+    ``rate``: what a sweep found, None where there was none."""
+    recipe = adapted(recipe, network, baseline)
+    if recipe.evaluation_zoom is None:
+        recipe = replace(recipe, evaluation_zoom=zoom(pixels, baseline.resolution))
+    if rate is not None:
+        recipe = replace(recipe, learning_rate=rate, learning_rate_rule="fixed")
+    return recipe
 
 
 def rules(experiment: Experiment) -> Rules:

@@ -1,0 +1,102 @@
+"""The files: what is run stands in them, and the full size is the paper's."""
+
+import pytest
+
+from scalesearch.ablations import SIZES, ablations, experiments, points, read_ablation
+from scalesearch.errors import ExperimentError
+from scalesearch.published import FIGURE_3, FIGURE_4, FIGURE_8, TABLE_3, TABLE_7
+from scalesearch.scaling import Multipliers
+
+ALL = ("figure1", "figure3", "figure4", "figure8", "matched8", "table3", "table7")
+
+
+def test_the_paper_s_comparisons_and_ours_are_there():
+    assert ablations() == ALL
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_file_is_a_search_of_points_at_every_size(name, size):
+    ablation = read_ablation(name, size)
+    assert ablation.name == name
+    assert ablation.size == size
+    assert bool(ablation.limits) == (size != "full")
+    for experiment in experiments(ablation).values():
+        assert experiment.search.sampler == "points"
+        assert len(experiment.search.points) >= 5
+
+
+def test_full_figure_3_has_the_points_of_the_paper():
+    series = {one.name: getattr(one, one.name) for one in read_ablation("figure3").series}
+    assert series == FIGURE_3
+
+
+def test_full_figure_4_begins_where_the_paper_s_curves_begin():
+    ablation = read_ablation("figure4")
+    first = [next(p for p in _points(ablation) if p.series == s.name) for s in ablation.series]
+    assert tuple(point.asked for point in first) == FIGURE_4
+
+
+def test_full_figure_8_has_the_four_ways_of_the_paper():
+    asked = {p.series: p.asked for p in _points(read_ablation("figure8")) if p.factor == 2}
+    assert asked == {name: shares.coefficients(2).at(1) for name, shares in FIGURE_8.items()}
+
+
+@pytest.mark.parametrize(("name", "rows"), [("table3", TABLE_3), ("table7", TABLE_7)])
+def test_the_full_tables_have_the_paper_s_rows(name, rows):
+    ablation = read_ablation(name)
+    asked = {(p.baseline, p.asked) for p in _points(ablation)}
+    compound = Multipliers(1.4, 1.2, 1.3)
+    assert {(row.baseline, row.multipliers or compound) for row in rows} <= asked
+
+
+def test_full_networks_are_the_paper_s_own():
+    for name in ALL:
+        ablation = read_ablation(name)
+        assert ablation.baseline == {}
+        assert ablation.recipe == {"preset": "paper"}
+
+
+def test_a_value_may_be_overridden_and_a_series_left_out():
+    ablation = read_ablation(
+        "figure3", "smoke", ["seeds=5", "series.depth=null", "data.source=cifar10"]
+    )
+    assert ablation.seeds == 5
+    assert [series.name for series in ablation.series] == ["width", "resolution"]
+    assert ablation.data["source"] == "cifar10"
+
+
+def test_an_unknown_name_or_size_is_told_what_there_is():
+    with pytest.raises(ExperimentError, match="unknown name 'figure33'; did you mean 'figure3'"):
+        read_ablation("figure33")
+    with pytest.raises(ExperimentError, match="unknown size 'smal'; did you mean 'small'"):
+        read_ablation("figure3", "smal")
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ({"width": [1, 2], "depth": [1, 2, 3]}, "need lists of one length"),
+        ({"width": -1}, "width: need numbers above 0, got -1"),
+        ({"along": "paper"}, "factors: need at least one"),
+        ({"along": "paper", "factors": [2], "width": 2}, "need either a direction or multipliers"),
+        ({"factors": [2]}, "need a direction for factors"),
+        ({"widht": 2}, "widht: unknown key; did you mean 'width'"),
+    ],
+)
+def test_a_series_that_is_none_is_refused(tmp_path, series, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"{{name: own, title: t, source: s, figure: rows, series: {{odd: {series}}}}}")
+    with pytest.raises(ExperimentError, match=message):
+        read_ablation(str(path))
+
+
+def test_who_is_compared_with_has_to_be_a_series(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("{name: own, title: t, source: s, figure: rows, series: {a: {}}, against: b}")
+    with pytest.raises(ExperimentError, match="against: need one of a, got 'b'"):
+        read_ablation(str(path))
+
+
+def _points(ablation):
+    return [point for name in ablation.baselines for point in points(ablation, name)]
