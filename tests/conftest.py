@@ -1,5 +1,6 @@
 """What holds for every test: few threads, no window, repeatable examples, no pretended GPU."""
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -23,6 +24,21 @@ import pytest
 hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+def port_of_ones_own() -> int:
+    """A port that nobody has, and that nobody is given by chance before it is taken: the system
+    gives ports from 32768 on to connections, of which the tests beside this one make many."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives a port of one's own for a server that is about to start."""
+    return port_of_ones_own
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -67,8 +83,7 @@ def postgres_server() -> Iterator[str]:
     initdb = [programs / "initdb", "-D", home / "data", "-U", "scalesearch", "--no-locale"]
     initdb += ["-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={home / 'password'}", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, **as_user)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = port_of_ones_own()
     server = [programs / "postgres", "-D", home / "data", "-h", "127.0.0.1", "-p", str(port)]
     server += ["-c", f"unix_socket_directories={home}", "-c", "fsync=off"]
     # The shell ends the server when its input ends, which it does with this process.
@@ -83,7 +98,7 @@ def postgres_server() -> Iterator[str]:
         )
     try:
         address = f"scalesearch:{password}@127.0.0.1:{port}"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while True:
             try:
                 psycopg.connect(f"postgresql://{address}/postgres").close()
@@ -95,7 +110,7 @@ def postgres_server() -> Iterator[str]:
         yield f"postgresql+psycopg://{address}"
     finally:
         shell.stdin.close()
-        shell.wait(30)
+        shell.wait(200)
         shutil.rmtree(home, ignore_errors=True)
 
 

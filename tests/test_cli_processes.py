@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -33,23 +32,26 @@ def told(monkeypatch):
     return by_torchrun
 
 
-def two(*arguments):
+@pytest.fixture
+def two(free_port):
     """Exit code, standard output and standard error of two processes of the command."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "scalesearch", *map(str, arguments)],
-            env={**os.environ, **where, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
-    ended = [(*process.communicate(timeout=100), process.returncode) for process in started]
-    return [(code, out, err) for out, err, code in ended]
+
+    def of(*arguments):
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "scalesearch", *map(str, arguments)],
+                env={**os.environ, **where, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in "01"
+        ]
+        ended = [(*process.communicate(timeout=300), process.returncode) for process in started]
+        return [(code, out, err) for out, err, code in ended]
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_bug_in_any_process_has_a_traceback(told, monkeypatch):
         main(list(COMMAND))
 
 
-def test_what_only_the_first_process_finds_wrong_ends_both(tmp_path):
+def test_what_only_the_first_process_finds_wrong_ends_both(two, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     first, second = two(*COMMAND, "--out", tmp_path)
     assert first[0] == second[0] == 2
@@ -96,7 +98,7 @@ def test_what_only_the_first_process_finds_wrong_ends_both(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_seeds_as_one_does(tmp_path, run):
+def test_two_processes_train_seeds_as_one_does(two, tmp_path, run):
     command = (*COMMAND, "--seeds", 2, "--json", "--out")
     first, second = two(*command, tmp_path / "two")
     assert (first[0], second) == (0, (0, "", "")), (first, second)
@@ -121,7 +123,7 @@ def test_torchrun_reports_what_a_process_died_of(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          str(program)],
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "did you mean 'fast'?" in done.stderr

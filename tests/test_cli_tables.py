@@ -17,7 +17,7 @@ def run_json(run):
 
 def in_process_of_its_own(code):
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
 
 

@@ -5,10 +5,11 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from scalesearch.errors import ScaleSearchError, SearchError
@@ -101,6 +102,7 @@ class _Submission:
     job: Job
     given_up: bool = False
     future: Future[Any] | None = field(default=None, repr=False)
+    came: Event = field(default_factory=Event, repr=False)
 
 
 class FuturesCrew:
@@ -146,7 +148,11 @@ class FuturesCrew:
             ) from error
         submission.future = future
         self._waiting[job.key] = submission
-        future.add_done_callback(lambda done: self._came.put((submission, done)))
+        future.add_done_callback(partial(self._arrived, submission))
+
+    def _arrived(self, submission: _Submission, future: Future[Any]) -> None:
+        self._came.put((submission, future))
+        submission.came.set()
 
     def ask(
         self,
@@ -208,7 +214,8 @@ class FuturesCrew:
             for submission in waiting:
                 self._end(submission.future)
         else:
-            wait([submission.future for submission in waiting if submission.future])
+            for submission in waiting:  # not for its future, which is done before it has told so
+                submission.came.wait()
         if self._owned:
             self._executor.shutdown(wait=not at_once or self._kill is not None)
 

@@ -1,7 +1,7 @@
 """How far an engine is, for people."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from scipy.special import stdtrit
@@ -99,15 +99,20 @@ def _at(reached: dict[int, int], rung: int) -> bool:
     return bool(reached) and max(reached.values()) >= rung
 
 
+def _references(engine: Engine, rung: int) -> list[int]:
+    """Places of those that are references alone, take nobody's place on a rung, and are there."""
+    first = engine.schedule.rules.seeds[: engine.schedule.rules.first]
+    runners = engine.schedule.runners.values()
+    return [r.place for r in runners if not r.searched and r.value(rung, first) is not None]
+
+
 def _best(engine: Engine) -> Best | None:
     """The highest mean at the highest rung that anybody has reached with all first seeds."""
     rules = engine.schedule.rules
     for rung in reversed(rules.rungs):
-        places: Sequence[int] = engine.schedule.ladders[rung].places
+        places = [*engine.schedule.ladders[rung].places[:100], *_references(engine, rung)]
         if places:
-            tables = {
-                str(place): engine.schedule.runners[place].values[rung] for place in places[:100]
-            }
+            tables = {str(place): engine.schedule.runners[place].values[rung] for place in places}
             means = {name: sum(v.values()) / len(v) for name, v in tables.items()}
             name = max(means, key=lambda name: (len(tables[name]), means[name]))
             noise = paired(tables)

@@ -35,7 +35,7 @@ def test_another_process_with_another_hash_seed_finds_the_same():
                 capture_output=True,
                 text=True,
                 check=True,
-                timeout=60,
+                timeout=300,
             ).stdout.split()
         )
         for seed in ("1", "2")

@@ -3,7 +3,10 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 from scalesearch.progress import search_line, search_shown
+from scalesearch.search import news as newspaper
 from scalesearch.search.news import tell
 from scalesearch.search.progress import Rung, Running
 
@@ -93,9 +96,17 @@ def test_on_a_terminal_images_are_told_of_before_there_is_a_search(now, screen, 
     assert "20/20 candidates" in file.getvalue()
 
 
-def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen, tmp_path):
+@pytest.fixture
+def noon(monkeypatch):
+    """Unix seconds of a moment that does not pass."""
+    now = time.time()
+    monkeypatch.setattr(newspaper.time, "time", lambda: now)
+    return now
+
+
+def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen, tmp_path, noon):
     file = screen(width=120)
-    tell(tmp_path, "node7:4711", "one", 2, 0.612, 310.0, began=time.time() - 70)
+    tell(tmp_path, "node7:4711", "one", 2, 0.612, 310.0, began=noon - 70)
     with search_shown(tmp_path) as (on_progress, _):
         on_progress(now(running=(Running("one", "", 75.0),)))
     shown = " ".join(file.getvalue().split())
@@ -103,9 +114,9 @@ def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen
     assert "310 img/s" in shown
 
 
-def test_time_goes_on_while_the_driver_waits(now, screen):
+def test_time_goes_on_while_the_driver_waits(now, screen, noon):
     file = screen(width=120)
-    told = now(1, at=time.time() - 61, seconds_left=100.0)
+    told = now(1, at=noon - 61, seconds_left=100.0)
     told = replace(told, running=(replace(told.running[0], seconds=30.0),))
     with search_shown() as (on_progress, _):
         on_progress(told)

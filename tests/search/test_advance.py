@@ -116,7 +116,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
         assert not outcomes
         assert not trained
     for thread in waiting:
-        thread.join(60)
+        thread.join(200)
     assert outcomes[0].rows == outcomes[1].rows  # to the second that it took: trained once
 
 

@@ -4,7 +4,7 @@ from queue import SimpleQueue
 
 from scalesearch.search.hold import held, removed
 
-PATIENCE = 30.0
+PATIENCE = 200.0
 
 
 def test_a_run_that_somebody_holds_is_not_removed(tmp_path):

@@ -25,7 +25,7 @@ WORKERS = ("node7:4711", "tcp://10.0.0.3:40123", "../../etc/passwd", ".", "a b%2
 def test_what_is_told_is_what_is_read(tmp_path):
     tell(tmp_path, "w", "aa seed 0 epochs 1-3", 2, 0.5, 310.0, began=time.time() - 60)
     (told,) = news(tmp_path)
-    assert 60 <= told.seconds < 90
+    assert 60 <= told.seconds < 3600
     assert told == Running("aa seed 0 epochs 1-3", "w", told.seconds, 2, 0.5, 310.0)
 
 
@@ -128,7 +128,8 @@ def test_images_are_told_of_once_a_second_and_no_more_when_they_are_here(tmp_pat
     assert doing[-1] == ""
 
 
-def test_images_that_come_at_once_are_not_told_of(tmp_path):
+def test_images_that_come_at_once_are_not_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(newspaper.time, "monotonic", lambda: 100.0)
     reel = Newsreel(tmp_path, "w", "job")
     for done in range(101):
         reel.images(done, 100)
@@ -191,18 +192,20 @@ def test_of_two_workers_that_tell_of_one_job_the_last_is_believed(tmp_path, monk
 def test_a_reader_never_meets_half_of_the_news(tmp_path):
     """A writer and a reader at once; every reading finds the worker."""
     tell(tmp_path, "w", "job", 0, began=time.time())
-    over = threading.Event()
+    enough, written = threading.Event(), []
 
     def write():
-        for epoch in range(300):
-            tell(tmp_path, "w", "job" * 1000, epoch, began=time.time())
-        over.set()
+        while not enough.is_set():
+            written.append(len(written))
+            tell(tmp_path, "w", "job" * 1000, written[-1], began=time.time())
 
     writer = threading.Thread(target=write)
     writer.start()
-    readings = 0
-    while not over.is_set():
-        readings += 1
-        assert len(news(tmp_path)) == 1
-    writer.join()
-    assert readings
+    try:
+        for _ in range(300):
+            assert len(news(tmp_path)) == 1
+        while len(written) < 300:
+            assert len(news(tmp_path)) == 1
+    finally:
+        enough.set()
+        writer.join()

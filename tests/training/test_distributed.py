@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,11 +67,8 @@ def run_as_process(folder: str, micro_batch: int) -> None:
         torch.save(trained(processes, micro_batch), f"{folder}/{processes.rank}.pt")
 
 
-def together(size: int, arguments: list[str]) -> list[str]:
+def together(size: int, port: int, arguments: list[str]) -> list[str]:
     """What ``size`` processes print, told what torchrun would tell them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     told = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     started = [
         subprocess.Popen(
@@ -84,17 +80,19 @@ def together(size: int, arguments: list[str]) -> list[str]:
         )
         for rank in range(size)
     ]
-    ended = [(*process.communicate(timeout=100), process.returncode) for process in started]
+    ended = [(*process.communicate(timeout=300), process.returncode) for process in started]
     assert [code for *_, code in ended] == [0] * size, ended
     assert [err for _, err, _ in ended[1:]] == [""] * (size - 1)
     return [out for out, *_ in ended]
 
 
-def test_two_processes_equal_one_with_micro_batches(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_micro_batches(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     alone = trained(ALONE, 4)
     here = str(Path(__file__).parent)
     program = f"import sys; sys.path.insert(0, {here!r}); import test_distributed as t; "
-    together(2, ["-c", f"{program} t.run_as_process({str(tmp_path)!r}, 4)"])
+    together(2, free_port(), ["-c", f"{program} t.run_as_process({str(tmp_path)!r}, 4)"])
     both = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for one in both:
         assert one["losses"] == pytest.approx(alone["losses"], rel=1e-5)
@@ -105,14 +103,15 @@ def test_two_processes_equal_one_with_micro_batches(tmp_path: Path) -> None:
 
 
 def test_the_command_trains_with_two_processes_as_with_one(
-    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]], free_port: Callable[[], int]
 ) -> None:
     command = [
         "train", "efficientnet_b0", "--width", "0.25", "--depth", "0.3", "--resolution", "12",
         "--stem-stride", "1", "--data", "digits", "--train-samples", "200", "--device", "cpu",
         "--set", "epochs=2", "--set", "batch_size=32", "--set", "ema=0.9", "--out",
     ]  # fmt: skip
-    said = together(2, ["-m", "scalesearch", *command, str(tmp_path / "two"), "--json"])
+    arguments = ["-m", "scalesearch", *command, str(tmp_path / "two"), "--json"]
+    said = together(2, free_port(), arguments)
     assert json.loads(said[0])["processes"] == 2
     assert said[1] == ""
     code, _, err = run(*command, tmp_path / "one", "--set", "micro_batch=16")

@@ -25,7 +25,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
@@ -112,10 +112,7 @@ class Cluster(Executor):
         """
         key, theirs = self._tasks.get(future, ("", future))
         with suppress(Exception):  # a scheduler that is gone has forgotten its tasks
-            workers = [name for name, keys in self._client.processing().items() if key in keys]
-            threads = self._client.nthreads(workers) if workers else {}
-            alone = [worker for worker in workers if threads.get(worker) == 1]
-            if alone:
+            if alone := self._client.run_on_scheduler(_set_aside(key)):
                 restart = threading.Thread(target=self._restart, args=(alone,), daemon=True)
                 restart.start()
                 self._restarts.append(restart)
@@ -156,6 +153,21 @@ class Cluster(Executor):
             f"scheduler: {self._scheduler} has to stay while the search runs, got no answer; start "
             "it and its workers, and the same command goes on from what is on record"
         )
+
+
+def _set_aside(key: str) -> Callable[..., list[str]]:
+    """Keep the worker that is at this task alone, and can be started anew, from getting others,
+    which would be lost with it; its address, if there is one."""
+
+    def set_aside(dask_scheduler: Any) -> list[str]:
+        task = dask_scheduler.tasks.get(key)
+        worker = None if task is None else task.processing_on
+        if worker is None or worker.nthreads != 1 or not worker.nanny:
+            return []
+        dask_scheduler.handle_worker_status_change("paused", worker, "scalesearch-gives-up")
+        return [worker.address]
+
+    return set_aside
 
 
 def _plain(error: BaseException) -> BaseException:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import optuna
 import sqlalchemy
@@ -19,6 +19,7 @@ HOLDER = sqlalchemy.text(
     "USING (pid) WHERE held.locktype = 'advisory' AND held.granted "
     "AND (held.classid::bigint << 32) + held.objid::bigint = :key"
 )
+UNLOCK = sqlalchemy.text("SELECT pg_advisory_unlock(:key)")
 # A machine that is gone says no goodbye: after a minute of silence the server lets go for it.
 KEEPALIVE = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
 
@@ -42,7 +43,12 @@ def exclusive(study: optuna.Study) -> Iterator[None]:
     try:
         with storing(study):
             _lock(connection, study)
-        yield
+        try:
+            yield
+        finally:
+            # Said, since a server takes a while to notice that a connection was closed.
+            with suppress(sqlalchemy.exc.SQLAlchemyError):
+                connection.execute(UNLOCK, {"key": _key(study.study_name)})
     finally:
         connection.close()
 

@@ -50,7 +50,7 @@ class Unreliable(Future):
             super()._invoke_callbacks()
 
 
-def done(crew, jobs, within=60.0, patience=None):
+def done(crew, jobs, within=200.0, patience=None):
     """What came of jobs, by key, as the engine has them done: never more in flight than slots.
 
     ``patience``: seconds after which a job is given up and submitted again.
@@ -82,7 +82,7 @@ def _written(path):
     return path.exists() and path.stat().st_size > 0
 
 
-def wait_for(folder, *names, within=60):
+def wait_for(folder, *names, within=200):
     end = time.monotonic() + within
     while not all(_written(folder / name) for name in names):
         assert time.monotonic() < end, f"none of {names} within {within} s"

@@ -38,11 +38,11 @@ def small():
 
 def wait_until_running(cluster):
     """Until every worker is one that would be started again."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while not all(nanny.status == distributed.Status.running for nanny in cluster.workers.values()):
         assert time.monotonic() < end
         time.sleep(0.05)
-    cluster.wait_for_workers(len(cluster.workers), timeout=60)
+    cluster.wait_for_workers(len(cluster.workers), timeout=200)
 
 
 @pytest.mark.slow
@@ -71,10 +71,10 @@ def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp
             "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
         ) as crew:
             jobs = [job("note", seed, tmp_path) for seed in range(4)]
-            outcomes = done(crew, jobs)
+            done(crew, jobs)
             wait_until(lambda: not cluster.scheduler.tasks)
-            for process in {told.rows[0]["process"] for told, *_ in outcomes.values()}:
-                os.kill(process, signal.SIGKILL)
+            for nanny in cluster.workers.values():
+                os.kill(nanny.pid, signal.SIGKILL)  # its worker
             wait_until(lambda: not cluster.scheduler.workers)
             wait_until_running(cluster)
             done(crew, nothing(2))
@@ -84,7 +84,7 @@ def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp
         assert len((tmp_path / f"noted-{seed}").read_text().split()) == 1
 
 
-def wait_until(true, within=60):
+def wait_until(true, within=200):
     end = time.monotonic() + within
     while not true():
         assert time.monotonic() < end, f"not within {within} s"
@@ -109,7 +109,7 @@ def test_slots_are_threads_or_gpus_and_follow_the_workers(small, tmp_path, monke
         assert (crew.slots, one.slots, gpus.slots) == (2, 1, 2)
         assert [told.failure for told, *_ in done(gpus, nothing(3)).values()] == [None] * 3
         small.scale(2)
-        small.wait_for_workers(2, timeout=60)
+        small.wait_for_workers(2, timeout=200)
         assert (crew.slots, one.slots, gpus.slots) == (4, 1, 4)
         small.scale(0)
         wait_until(lambda: not small.scheduler.workers)
@@ -152,8 +152,8 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
 
 def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LOOKING", 0.0)
-    monkeypatch.setattr(module, "CONNECTING", 1.0)
     with opened("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
+        crew._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
         small.close()
         with pytest.raises(SearchError, match="has to stay while the search runs"):
             kept_busy(crew)

@@ -1,7 +1,8 @@
 """What holds for a crew of any kind."""
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -89,7 +90,7 @@ def test_what_a_worker_refuses_is_raised_as_it_is(crew, kind):
 def test_nothing_comes_where_nothing_was_asked(crew):
     began = time.monotonic()
     assert crew.collect(0.05) == []
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("deed", [wrong_type, another_key])
@@ -113,6 +114,30 @@ def test_a_crew_that_is_closed_in_peace_has_told_everything(crew_of, over):
     assert sorted(came) == sorted(each.key for each in jobs)
 
 
+class Late(Future):
+    """Is done a while before it says so to those who asked to be called."""
+
+    def _invoke_callbacks(self):
+        time.sleep(0.3)
+        super()._invoke_callbacks()
+
+
+def test_a_crew_that_is_closed_in_peace_misses_nothing_that_comes_just_then():
+    class Executor(ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            told = Late()
+            super().submit(lambda: begin.wait() and told.set_result(fn(*args, **kwargs)))
+            return told
+
+    begin = threading.Event()
+    with Executor(1) as executor:
+        crew = FuturesCrew(executor, 1, advance)
+        crew.submit(asked := job("nothing"))
+        begin.set()
+        crew.close(at_once=False)
+        assert [outcome.key for outcome in crew.collect(0)] == [asked.key]
+
+
 def test_jobs_given_up_free_their_workers_are_not_told_and_may_come_again(crew, kind, tmp_path):
     if kind not in ("local", "dask"):
         pytest.skip("threads cannot be ended")
@@ -122,7 +147,7 @@ def test_jobs_given_up_free_their_workers_are_not_told_and_may_come_again(crew, 
     wait_for(tmp_path, "begun-0", "begun-1")
     for each in stuck:
         crew.give_up(each)
-    outcomes = done(crew, [replace(each, attempt=1) for each in stuck], within=120)
+    outcomes = done(crew, [replace(each, attempt=1) for each in stuck])
     assert [lost(told) for each in stuck for told in outcomes[each.key]] == [False, False]
 
 
@@ -144,6 +169,6 @@ def test_a_real_outcome_of_a_job_given_up_is_still_told(tmp_path):
         wait_for(tmp_path, "begun-0")
         crew.give_up(late)  # a thread cannot be ended
         (tmp_path / "go").touch()
-        [outcome] = crew.collect(20)
+        [outcome] = crew.collect(200)
         assert outcome.key == late.key
         assert not lost(outcome)

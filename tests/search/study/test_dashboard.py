@@ -20,7 +20,7 @@ from scalesearch.search.study.dashboard import copy_file, served
 def api(address, path, **more):
     """What the dashboard's own interface answers."""
     request = urllib.request.Request(address.replace("/dashboard/", "/api/") + path, **more)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=200) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -42,7 +42,7 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
     begun(study, planned)
     before = folder_of(tmp_path)
     with served(tmp_path) as address:
-        with urllib.request.urlopen(address, timeout=30) as page:
+        with urllib.request.urlopen(address, timeout=200) as page:
             assert b"Optuna Dashboard" in page.read()
         (shown,) = api(address, "studies")["study_summaries"]
         assert shown["study_name"] == "tiny"
@@ -52,7 +52,7 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
         assert {"role", "macs", "cells"} <= attributes
     assert folder_of(tmp_path) == before
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(address, timeout=5)
+        urllib.request.urlopen(address, timeout=60)
 
 
 def test_what_is_changed_there_changes_nothing_here(tmp_path, opened, planned):

@@ -1,0 +1,32 @@
+"""What an engine tells of how far it is."""
+
+import pytest
+from engine_games import Hands, done, engine, experiment, finish
+
+from scalesearch.search.watch import progress_of
+
+
+def mean(entry):
+    return sum(row["accuracy"] for row in entry.rows if row["epoch"] == 9) / 2
+
+
+@pytest.mark.parametrize("whose", ["uniform", "lattice"])
+def test_the_best_so_far_is_the_best_of_all_references_included(whose):
+    asked = experiment(references=["uniform"], pruner="none", race=None)
+
+    def answer(job):
+        told = done(job)
+        entry = next(e for e in playing.in_order if e.candidate == job.candidate)
+        if whose in entry.cell:
+            for row in told.rows:
+                row["accuracy"] += 0.3
+        return told
+
+    playing = engine(asked, Hands(answer))
+    finish(playing)
+    best = progress_of(playing, 0, seconds=1.0).best
+    highest = max(playing.in_order, key=mean)
+    assert whose in highest.cell
+    assert best.shares == highest.shares
+    assert best.accuracy == pytest.approx(mean(highest))
+    assert (best.seeds, best.epoch) == (2, 9)
