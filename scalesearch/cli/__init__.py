@@ -14,7 +14,7 @@ import typer
 
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.processes import first_speaks
-from scalesearch.cli.searching import doctor, resume, search, status
+from scalesearch.cli.searching import answer, doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
 from scalesearch.cli.training import train
 from scalesearch.cli.verbs import dashboard, extend, invalidate, retry
@@ -24,6 +24,7 @@ COMMANDS = (
     search,
     resume,
     status,
+    answer,
     simulate,
     retry,
     invalidate,

@@ -21,7 +21,7 @@ def train_on(
 ) -> None:
     """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
     from scalesearch.progress import conclusion, search_shown
-    from scalesearch.report import status, write_results
+    from scalesearch.report import concluded, status, write_results
     from scalesearch.search import search
     from scalesearch.tables import print_json, print_table
 
@@ -38,7 +38,9 @@ def train_on(
                 **options,
             )
         with code(allow_code):
-            found = None if listed else write_results(folder)
+            if not listed:
+                write_results(folder)
+            found = None if listed else concluded(folder)
     except KeyboardInterrupt:
         print(_stopped(folder), file=sys.stderr)
         raise

@@ -108,6 +108,20 @@ def status(
         raise SearchError(interrupted(folder))
 
 
+def answer(folder: Folder, as_json: AsJson = False) -> None:
+    """What a search says: coefficients with intervals, what is flat, how it compares."""
+    from scalesearch.export import answer_document
+    from scalesearch.progress import answer_lines
+    from scalesearch.report import concluded
+    from scalesearch.tables import print_json
+
+    found = concluded(folder)
+    if as_json:
+        print_json(answer_document(found))
+    else:
+        print(answer_lines(found))
+
+
 def doctor(as_json: AsJson = False) -> None:
     """Versions, device, what is missing and what it is for, and which number format is faster."""
     from scalesearch.doctor import diagnosis

@@ -1,6 +1,7 @@
 """What a person sees while images come and networks are trained; all of it on standard error."""
 
 from scalesearch.progress.conclusions import (
+    answer_lines,
     conclusion,
     interrupted,
     run_conclusion,
@@ -12,6 +13,7 @@ from scalesearch.progress.searches import search_line, search_shown
 from scalesearch.progress.watching import watched
 
 __all__ = [
+    "answer_lines",
     "conclusion",
     "epoch_line",
     "images_shown",

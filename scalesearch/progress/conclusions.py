@@ -9,31 +9,98 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from scalesearch.analysis import Answer
+    from scalesearch.analysis import Conclusion, Optimum, Power
     from scalesearch.analysis.answer import Result
     from scalesearch.report import Status
 
 
-def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()) -> str:
-    """The answer in a few lines: coefficients, accuracy beside the references, where files are."""
-    a, best = found.coefficients, found.best
-    missing = [name for name in references if name not in found.references]
-    lines = [
-        f"alpha {a.alpha:.3f}   beta {a.beta:.3f}   gamma {a.gamma:.3f}   "
-        f"(shares: depth {best.shares.depth:.2f} width {best.shares.width:.2f} "
-        f"resolution {best.shares.resolution:.2f})",
-        f"accuracy {_accuracy(best)} after {found.epoch} epochs, the best of "
-        f"{found.candidates} networks; the luckiest of so many is flattered",
-    ]
-    for name, reference in found.references.items():
-        stands_in = (
-            f"   nearest, {reference.deviation:.2f} away" if reference.deviation > 0.1 else ""
-        )
-        lines.append(f"  {name:<11}{_accuracy(reference)}   {reference.factor:.3f}x{stands_in}")
-    for name in missing:
-        lines.append(f"  {name:<11}not trained")
-    lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
+FILES = ("answer.json", "coefficients.json", "records.csv", "family.json", "figures/simplex.png")
+
+
+def conclusion(found: "Conclusion", folder: "Path", references: "Sequence[str]" = ()) -> str:
+    """The answer of a search that has ended, and where its files are. ``references``: those asked
+    for, of which some may not have been trained."""
+    told = {one.reference for one in found.comparisons}
+    lines = [answer_lines(found)]
+    if found.optimum is not None:
+        lines += [f"  {name:<11}not trained" for name in references if name not in told]
+    lines.append(f"{folder}/   {'   '.join(FILES)}")
     return "\n".join(lines)
+
+
+def answer_lines(found: "Conclusion") -> str:
+    """Everything that a conclusion says, for people: one sentence, then what it rests on."""
+    lines = [found.sentence, ""]
+    if found.optimum is not None:
+        lines += _estimate_lines(found, found.optimum)
+    if found.power is not None:
+        lines += _power_lines(found.power)
+    lines += [f"note: {note}" for note in found.notes]
+    return "\n".join(lines).rstrip()
+
+
+def _estimate_lines(found: "Conclusion", best: "Optimum") -> list[str]:
+    sure = f"{100 - 100 * found.level:g}%"
+    values = "   ".join(
+        f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        for name, one in best.intervals.items()
+    )
+    shares = "  ".join(
+        f"{axis} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        for axis, one in best.share_intervals.items()
+    )
+    likely = "  ".join(f"{axis} {p:.2f}" for axis, p in best.deserves.items())
+    known = found.candidates + len(found.stopped)
+    lines = [
+        f"{values}   ({sure} intervals; {len(best.flat_candidates)} of {known} are flat within "
+        "noise)",
+        f"  shares of the budget    {shares}",
+        f"  more than nothing       {likely}   (probability)",
+        f"  accuracy there          {best.accuracy:.4f} +-{best.standard_error:.4f}   "
+        f"({best.degree} surface; p = {_p(best.p_flat)} of no difference at all)",
+    ]
+    if found.recommended is not None:
+        one = found.recommended
+        lines.append(
+            f"  recommended             {one.candidate}   depth x{one.multipliers.depth:.3f}  "
+            f"width x{one.multipliers.width:.3f}  resolution x{one.multipliers.resolution:.3f}   "
+            f"{one.factor:.2f}x, {_accuracy(one)} of {one.seeds}: {found.why}"
+        )
+    if found.same_network:
+        same = "   ".join(
+            f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in found.same_network.items()
+        )
+        lines.append(f"  the same network        {same}   (at phi = 1)")
+    if found.answer is not None and found.comparisons:
+        lines.append(
+            f"the network nearest to the optimum, {found.answer.candidate} "
+            f"({_accuracy(found.answer)}; +- below: {sure} intervals)"
+        )
+        lines += [f"  {one.words}" for one in found.comparisons]
+    return lines
+
+
+def _power_lines(power: "Power") -> list[str]:
+    lines = [
+        f"noise of a run {_points(power.noise)} points, from {power.basis}",
+    ]
+    if power.two is not None and power.references is not None:
+        lines.append(
+            f"  {power.seeds} seeds show differences of {_points(power.two)} points between two "
+            f"networks, and of {_points(power.references)} from each of {power.comparisons} "
+            f"references (level {power.level:g}, power {power.power:g})"
+        )
+    needed = ", ".join(f"{_points(gap)} points: {seeds}" for gap, seeds in power.needed)
+    lines.append(f"  seeds that would show    {needed}")
+    return lines
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"
 
 
 def status_lines(now: "Status", folder: "Path") -> str:
