@@ -30,7 +30,8 @@ def same_network(
 
 
 def _depth(baseline: Architecture, rounding: Rounding, depth: float) -> tuple[float, float] | None:
-    levels = depth_levels(baseline, rounding, min(1.0, depth), max(1.0, depth))
+    # Rounded down, a depth is given by more than it comes to.
+    levels = depth_levels(baseline, rounding, min(1.0, depth), 2 * max(1.0, depth))
     return next(((one.low, one.high) for one in levels if abs(one.multiplier - depth) < NEAR), None)
 
 

@@ -1,7 +1,7 @@
 """What a person sees while images come and networks are trained; all of it on standard error."""
 
+from scalesearch.progress.answers import answer_lines, power_lines
 from scalesearch.progress.conclusions import (
-    answer_lines,
     conclusion,
     interrupted,
     run_conclusion,
@@ -18,6 +18,7 @@ __all__ = [
     "epoch_line",
     "images_shown",
     "interrupted",
+    "power_lines",
     "run_conclusion",
     "run_shown",
     "search_line",

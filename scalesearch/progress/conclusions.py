@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scalesearch.progress.answers import answer_lines
 from scalesearch.progress.display import clock
 from scalesearch.progress.searches import search_line
 
@@ -9,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from scalesearch.analysis import Conclusion, Optimum, Power
-    from scalesearch.analysis.answer import Result
+    from scalesearch.analysis import Conclusion
     from scalesearch.report import Status
 
 
@@ -26,81 +26,6 @@ def conclusion(found: "Conclusion", folder: "Path", references: "Sequence[str]" 
         lines += [f"  {name:<11}not trained" for name in references if name not in told]
     lines.append(f"{folder}/   {'   '.join(FILES)}")
     return "\n".join(lines)
-
-
-def answer_lines(found: "Conclusion") -> str:
-    """Everything that a conclusion says, for people: one sentence, then what it rests on."""
-    lines = [found.sentence, ""]
-    if found.optimum is not None:
-        lines += _estimate_lines(found, found.optimum)
-    if found.power is not None:
-        lines += _power_lines(found.power)
-    lines += [f"note: {note}" for note in found.notes]
-    return "\n".join(lines).rstrip()
-
-
-def _estimate_lines(found: "Conclusion", best: "Optimum") -> list[str]:
-    sure = f"{100 - 100 * found.level:g}%"
-    values = "   ".join(
-        f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
-        for name, one in best.intervals.items()
-    )
-    shares = "  ".join(
-        f"{axis} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
-        for axis, one in best.share_intervals.items()
-    )
-    likely = "  ".join(f"{axis} {p:.2f}" for axis, p in best.deserves.items())
-    known = found.candidates + len(found.stopped)
-    lines = [
-        f"{values}   ({sure} intervals; {len(best.flat_candidates)} of {known} are flat within "
-        "noise)",
-        f"  shares of the budget    {shares}",
-        f"  more than nothing       {likely}   (probability)",
-        f"  accuracy there          {best.accuracy:.4f} +-{best.standard_error:.4f}   "
-        f"({best.degree} surface; p = {_p(best.p_flat)} of no difference at all)",
-    ]
-    if found.recommended is not None:
-        one = found.recommended
-        lines.append(
-            f"  recommended             {one.candidate}   depth x{one.multipliers.depth:.3f}  "
-            f"width x{one.multipliers.width:.3f}  resolution x{one.multipliers.resolution:.3f}   "
-            f"{one.factor:.2f}x, {_accuracy(one)} of {one.seeds}: {found.why}"
-        )
-    if found.same_network:
-        same = "   ".join(
-            f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in found.same_network.items()
-        )
-        lines.append(f"  the same network        {same}   (at phi = 1)")
-    if found.answer is not None and found.comparisons:
-        lines.append(
-            f"the network nearest to the optimum, {found.answer.candidate} "
-            f"({_accuracy(found.answer)}; +- below: {sure} intervals)"
-        )
-        lines += [f"  {one.words}" for one in found.comparisons]
-    return lines
-
-
-def _power_lines(power: "Power") -> list[str]:
-    lines = [
-        f"noise of a run {_points(power.noise)} points, from {power.basis}",
-    ]
-    if power.two is not None and power.references is not None:
-        lines.append(
-            f"  {power.seeds} seeds show differences of {_points(power.two)} points between two "
-            f"networks, and of {_points(power.references)} from each of {power.comparisons} "
-            f"references (level {power.level:g}, power {power.power:g})"
-        )
-    needed = ", ".join(f"{_points(gap)} points: {seeds}" for gap, seeds in power.needed)
-    lines.append(f"  seeds that would show    {needed}")
-    return lines
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
-
-
-def _p(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"
 
 
 def status_lines(now: "Status", folder: "Path") -> str:
@@ -172,8 +97,3 @@ def _spread(found: "Mapping[str, float | None]") -> str:
     """Mean and standard deviation, which one seed alone does not have."""
     sd = "" if found["sd"] is None else f" sd {found['sd']:.4f}"
     return f"{found['mean']:.4f}{sd}"
-
-
-def _accuracy(result: "Result") -> str:
-    error = result.standard_error
-    return f"{result.accuracy:.3f}" + ("" if error is None else f" +-{error:.3f}")
