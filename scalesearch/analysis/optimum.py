@@ -172,16 +172,26 @@ def optima(
     errors = left[random.integers(0, count, (repeats, count))] * scale * doubt
     expected = terms(observed.shares, fit.degree, fit.axes) @ fit.coefficients
     values = expected + errors
+    return tops(values, observed, fits, within)
+
+
+def tops(
+    values_BC: Floats,
+    observed: Observations,
+    fits: dict[str, Polynomial],
+    within: Floats | None = None,
+) -> Floats:
+    """Where the polynomial of least error is highest, for each of B tables of C values; (B, 3)."""
     solved, missing = {}, []
-    for degree, other in fits.items():
-        solved[degree] = values @ other.solver.T
-        explained = solved[degree] @ terms(observed.shares, degree, other.axes).T
-        missing.append(missed(values - explained, other.leverages, observed))
+    for degree, fit in fits.items():
+        solved[degree] = values_BC @ fit.solver.T
+        explained = solved[degree] @ terms(observed.shares, degree, fit.axes).T
+        missing.append(missed(values_BC - explained, fit.leverages, observed))
     chosen = np.argmin(missing, axis=0)
-    found = np.empty((repeats, 3))
-    for index, (degree, other) in enumerate(fits.items()):
+    found = np.empty((len(values_BC), 3))
+    for index, (degree, fit) in enumerate(fits.items()):
         if (mine := chosen == index).any():
-            found[mine] = highest(solved[degree][mine], degree, other.axes, within)
+            found[mine] = highest(solved[degree][mine], degree, fit.axes, within)
     return found
 
 

@@ -15,7 +15,7 @@ import typer
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.processes import first_speaks
-from scalesearch.cli.searching import doctor, resume, search, status
+from scalesearch.cli.searching import answer, doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
 from scalesearch.cli.training import train
 from scalesearch.cli.verbs import dashboard, extend, invalidate, retry
@@ -25,6 +25,7 @@ COMMANDS = (
     search,
     resume,
     status,
+    answer,
     simulate,
     ablate,
     retry,

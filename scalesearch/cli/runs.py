@@ -21,7 +21,7 @@ def train_on(
 ) -> None:
     """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
     from scalesearch.progress import conclusion, search_shown
-    from scalesearch.report import status, write_results
+    from scalesearch.report import concluded, status, write_results
     from scalesearch.search import search
     from scalesearch.tables import print_json, print_table
 
@@ -38,7 +38,9 @@ def train_on(
                 **options,
             )
         with code(allow_code):
-            found = None if listed else write_results(folder)
+            if not listed:
+                write_results(folder)
+            found = None if listed else concluded(folder)
     except KeyboardInterrupt:
         print(_stopped(folder), file=sys.stderr)
         raise
@@ -57,15 +59,21 @@ def _stopped(folder: Path) -> str:
     return f"stopped; `scalesearch resume {folder}` goes on from there"
 
 
-def foretell(experiment: "Experiment", *, as_json: bool, **options: Any) -> None:
-    """Print what a search would train. ``options``: as ``forecast`` takes them."""
+def foretell(
+    experiment: "Experiment", *, as_json: bool, noise_from: Path | None, **options: Any
+) -> None:
+    """Print what a search would train, and show. ``noise_from``: a search whose noise is known.
+    ``options``: as ``forecast`` takes them."""
+    from scalesearch.progress import power_lines
     from scalesearch.search.forecast import forecast
+    from scalesearch.search.noise import noise_from as known
     from scalesearch.tables import print_json, print_table
 
-    found = forecast(experiment, **options)
+    noise = None if noise_from is None else known(noise_from)
+    found = forecast(experiment, noise=noise, **options)
     if as_json:
         print_json(found.document)
         return
     print_table(found.candidates, title="candidates")
     print_table(found.job_rows, title="jobs")
-    print("\n".join(found.lines))
+    print("\n".join([*found.lines, *power_lines(found.power, noise=found.noise)]))

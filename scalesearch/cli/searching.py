@@ -34,6 +34,14 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained, and for how long.")
     ] = False,
+    noise_from: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Dry run: take the noise of runs from this search."),
+    ] = None,
+    measure_noise: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Dry run: train a few networks so long."),
+    ] = 20.0,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +52,9 @@ def search(
     folder = results or Path("results") / experiment.name
     options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
     if dry_run:
-        foretell(experiment, as_json=as_json, **options)
+        foretell(
+            experiment, as_json=as_json, noise_from=noise_from, measure=measure_noise, **options
+        )
     else:
         train_on(experiment, folder, as_json=as_json, storage=storage, replay=replay, **options)
 
@@ -106,6 +116,20 @@ def status(
                 print_table(rows)
     if watch and now.standing.state == "interrupted":
         raise SearchError(interrupted(folder))
+
+
+def answer(folder: Folder, as_json: AsJson = False) -> None:
+    """What a search says: coefficients with intervals, what is flat, how it compares."""
+    from scalesearch.export import answer_document
+    from scalesearch.progress import answer_lines
+    from scalesearch.report import concluded
+    from scalesearch.tables import print_json
+
+    found = concluded(folder)
+    if as_json:
+        print_json(answer_document(found))
+    else:
+        print(answer_lines(found))
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -19,6 +19,7 @@ from scalesearch.experiment.reading import (
 )
 from scalesearch.experiment.search import (
     LATTICE_STEP,
+    OPTIMAL_TRIALS,
     PLANNED,
     REFERENCES,
     FailureSpec,
@@ -31,6 +32,7 @@ from scalesearch.experiment.specs import DataSpec, Experiment
 
 __all__ = [
     "LATTICE_STEP",
+    "OPTIMAL_TRIALS",
     "PLANNED",
     "REFERENCES",
     "BaselineSpec",

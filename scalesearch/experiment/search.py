@@ -9,11 +9,14 @@ from scalesearch.experiment.refusals import refuse
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
-PLANNED = ("lattice", "cartesian", "points")
+PLANNED = ("lattice", "cartesian", "optimal", "points")
 LATTICE_STEP = 6
 """28 candidates. On simulated surfaces (results/benchmarks) the 15 of step 4 miss the best of all
 candidates by more than 0.3 points on half of them, these on none, for 4% of an exhaustive grid's
 epochs."""
+OPTIMAL_TRIALS = 12
+"""Ten that determine a surface of six terms and two check points; with the references together as
+many as a lattice of step 4 and its references, for a lower mean variance of the surface."""
 COHORT = 5
 """Proposals made at once, unless the experiment says otherwise."""
 
@@ -86,12 +89,14 @@ class SearchSpec:
 
     ``sampler``: ``lattice`` (all shares that are multiples of 1/``step``), ``cartesian`` (the
     classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with
-    |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), or Optuna's ``tpe``, ``gp``,
-    ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost; or ``points``, which are
-    the networks listed, each trained to the end with all seeds. ``step``: 6 for the lattice
-    and 0.05 for the grid where it is None. ``trials``: how many candidates a sampler proposes (15
-    where it is None); a grid stops there. ``cohort``: proposals that are made at once, knowing of
-    each other and of all that ended before them.
+    |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), ``optimal`` (those of the budget's
+    networks that, with the references, determine a quadratic surface best, a fifth of them check
+    points that show where it is none; pruner ``none`` and race null keep them all), or Optuna's
+    ``tpe``, ``gp``, ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost; or
+    ``points``, which are the networks listed, each trained to the end with all seeds. ``step``: 6
+    for the lattice and 0.05 for the grid where it is None. ``trials``: how many candidates a
+    sampler proposes (15 where it is None; 12 for ``optimal``); a grid stops there. ``cohort``:
+    proposals that are made at once, knowing of each other and of all that ended before them.
 
     ``seeds``: runs of each candidate; ``together``: train them at the same time, which is faster
     where one network does not fill the device (a GPU). ``references``: points trained beside the
@@ -107,9 +112,9 @@ class SearchSpec:
     may go wrong.
     """
 
-    sampler: Literal["lattice", "cartesian", "points", "tpe", "gp", "sobol", "random", "nsga2"] = (
-        "lattice"
-    )
+    sampler: Literal[
+        "lattice", "cartesian", "optimal", "points", "tpe", "gp", "sobol", "random", "nsga2"
+    ] = "lattice"
     points: tuple[PointSpec, ...] = ()
     step: float | None = None
     trials: int | None = None

@@ -1,5 +1,6 @@
 """What a person sees while images come and networks are trained; all of it on standard error."""
 
+from scalesearch.progress.answers import answer_lines, power_lines
 from scalesearch.progress.conclusions import (
     conclusion,
     interrupted,
@@ -12,10 +13,12 @@ from scalesearch.progress.searches import search_line, search_shown
 from scalesearch.progress.watching import watched
 
 __all__ = [
+    "answer_lines",
     "conclusion",
     "epoch_line",
     "images_shown",
     "interrupted",
+    "power_lines",
     "run_conclusion",
     "run_shown",
     "search_line",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scalesearch.progress.answers import answer_lines
 from scalesearch.progress.display import clock
 from scalesearch.progress.searches import search_line
 
@@ -9,30 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from scalesearch.analysis import Answer
-    from scalesearch.analysis.answer import Result
+    from scalesearch.analysis import Conclusion
     from scalesearch.report import Status
 
 
-def conclusion(found: "Answer", folder: "Path", references: "Sequence[str]" = ()) -> str:
-    """The answer in a few lines: coefficients, accuracy beside the references, where files are."""
-    a, best = found.coefficients, found.best
-    missing = [name for name in references if name not in found.references]
-    lines = [
-        f"alpha {a.alpha:.3f}   beta {a.beta:.3f}   gamma {a.gamma:.3f}   "
-        f"(shares: depth {best.shares.depth:.2f} width {best.shares.width:.2f} "
-        f"resolution {best.shares.resolution:.2f})",
-        f"accuracy {_accuracy(best)} after {found.epoch} epochs, the best of "
-        f"{found.candidates} networks; the luckiest of so many is flattered",
-    ]
-    for name, reference in found.references.items():
-        stands_in = (
-            f"   nearest, {reference.deviation:.2f} away" if reference.deviation > 0.1 else ""
-        )
-        lines.append(f"  {name:<11}{_accuracy(reference)}   {reference.factor:.3f}x{stands_in}")
-    for name in missing:
-        lines.append(f"  {name:<11}not trained")
-    lines.append(f"{folder}/   coefficients.json   records.csv   family.json   figures/simplex.png")
+FILES = ("answer.json", "coefficients.json", "records.csv", "family.json", "figures/simplex.png")
+
+
+def conclusion(found: "Conclusion", folder: "Path", references: "Sequence[str]" = ()) -> str:
+    """The answer of a search that has ended, and where its files are. ``references``: those asked
+    for, of which some may not have been trained."""
+    told = {one.reference for one in found.comparisons}
+    lines = [answer_lines(found)]
+    if found.optimum is not None:
+        lines += [f"  {name:<11}not trained" for name in references if name not in told]
+    lines.append(f"{folder}/   {'   '.join(FILES)}")
     return "\n".join(lines)
 
 
@@ -105,8 +97,3 @@ def _spread(found: "Mapping[str, float | None]") -> str:
     """Mean and standard deviation, which one seed alone does not have."""
     sd = "" if found["sd"] is None else f" sd {found['sd']:.4f}"
     return f"{found['mean']:.4f}{sd}"
-
-
-def _accuracy(result: "Result") -> str:
-    error = result.standard_error
-    return f"{result.accuracy:.3f}" + ("" if error is None else f" +-{error:.3f}")

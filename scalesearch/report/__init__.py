@@ -1,6 +1,7 @@
 """A results folder, brought up to date from its records."""
 
+from scalesearch.report.concluded import concluded
 from scalesearch.report.results import write_results
 from scalesearch.report.status import Status, status
 
-__all__ = ["Status", "status", "write_results"]
+__all__ = ["Status", "concluded", "status", "write_results"]

@@ -16,11 +16,17 @@ from scalesearch.architectures import Foreign
 from scalesearch.environment import read_environment
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import Experiment, StopSpec, read_experiment
-from scalesearch.export import coefficients_document, write_coefficients
+from scalesearch.export import (
+    answer_document,
+    coefficients_document,
+    write_answer,
+    write_coefficients,
+)
 from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
 from scalesearch.plots.timeline import timeline, timeline_figure
 from scalesearch.records import read_records
+from scalesearch.report.concluded import concluded
 from scalesearch.rounding import rounding_spec
 
 FAMILY = range(8)
@@ -29,7 +35,8 @@ FAMILY_OF_CODE = range(3)
 
 
 def write_results(folder: str | Path) -> Answer:
-    """Write ``coefficients.json``, ``figures/`` and ``family.json`` of a search; return its answer.
+    """Write ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json`` of a search;
+    return its best candidate by mean.
 
     It is of the last epoch of the search, which may be before the recipe's, and of the candidates
     that were let on to it. Where the search was stopped as enough, that is of what it had by then.
@@ -50,6 +57,7 @@ def write_results(folder: str | Path) -> Answer:
     found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
     document = coefficients_document(found, experiment, environment, read_failures(folder))
     write_coefficients(folder / "coefficients.json", document)
+    write_answer(folder / "answer.json", answer_document(concluded(folder)))
     (folder / "figures").mkdir(exist_ok=True)
     drawn = simplex(table, epoch=last)
     write_figure(simplex_figure(drawn), folder / "figures" / "simplex")

@@ -8,37 +8,35 @@ steps on a few images, and all others are placed between the two by their counts
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-import torch
-
-from scalesearch.architectures import Architecture, Foreign
-from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.analysis import Power
+from scalesearch.architectures import Architecture
 from scalesearch.architectures.isocost import Candidate
 from scalesearch.architectures.memory import training_memory
-from scalesearch.data import Dataset, Split, load
-from scalesearch.data.streaming import taken
-from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.nets import code_allowed
-from scalesearch.recipe import Recipe
 from scalesearch.search.advance import advance, survey
 from scalesearch.search.driver import schedule_of, source_of
 from scalesearch.search.executors import opened
+from scalesearch.search.noise import (
+    Noise,
+    affordable,
+    guessed_noise,
+    measured_noise,
+    planned_power,
+)
+from scalesearch.search.pace import Pace, paced
 from scalesearch.search.plan import Planned
 from scalesearch.search.proposals import LEARNING
 from scalesearch.search.rehearsal import Stage, rehearsed
 from scalesearch.search.requirements import require_equal_lengths
 from scalesearch.search.source import Source
-from scalesearch.training import Job, TrainingDiverged, train
 
-STEPS = 4
-"""Of an epoch of the measurement; its second epoch is measured, as the first warms up."""
-VALIDATED = 256
 Row: TypeAlias = dict[str, Any]
 
 
@@ -47,22 +45,14 @@ class IdleWarning(UserWarning):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """What a few steps took. ``training``, ``validation``: seconds for an image; ``peak_bytes``:
-    most memory in use meanwhile."""
-
-    training: float
-    validation: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Forecast:
     """``proposals``: candidates that are not known yet. ``stages``: of all jobs, if the race drops
     nobody and nothing fails. ``seconds``: until the end with so many ``workers``;
     ``device_seconds``: of all of them together. ``memory_bytes``: of the largest candidate under
     training, by count, None for code of one's own; ``peak_bytes``: most that was in use while
-    measuring, a process's libraries and images included.
+    measuring, a process's libraries and images included. ``noise``: of a run, and where that is
+    from; ``power``: which differences the plan can show at that noise, where all candidates are
+    trained to the end with all seeds, and proposals are spread evenly.
     """
 
     name: str
@@ -75,6 +65,8 @@ class Forecast:
     device_seconds: float
     memory_bytes: int | None
     peak_bytes: int
+    noise: Noise
+    power: Power
 
     @property
     def epochs(self) -> int:
@@ -125,11 +117,14 @@ def forecast(
     devices: Sequence[str] | None = None,
     memory: int | None = None,
     allow_code: bool = False,
+    noise: Noise | None = None,
+    measure: float = 0.0,
 ) -> Forecast:
     """Count what ``search`` would train, and estimate how long it takes with these workers.
 
-    Nothing is written. On a cluster a worker measures, elsewhere this process. Raises what
-    ``search`` raises where the experiment cannot be run.
+    Nothing is written. On a cluster a worker measures, elsewhere this process. ``noise``: that is
+    known already; else it is measured, where that takes at most ``measure`` seconds, and guessed
+    where not. Raises what ``search`` raises where the experiment cannot be run.
     """
     require_equal_lengths(experiment)
     own: dict[str, Any] = {"executor": executor, "workers": workers, "scheduler": scheduler}
@@ -146,8 +141,14 @@ def forecast(
         extremes = _extremes(source)
         networks = [candidate.architecture for candidate in extremes]
         paces = crew.ask(paced, experiment, networks, surveyed.device, allow_code)
+        seconds = _seconds(extremes, paces, surveyed.data["train"], surveyed.data["validation"])
+        if noise is None:
+            candidates = _in_order(source)
+            some, epochs = affordable(experiment, candidates, [*map(seconds, candidates)], measure)
+            asked = (experiment, some, epochs, surveyed.device, allow_code)
+            noise = crew.ask(measured_noise, *asked) if some else None
     _warn_of_idleness(experiment, count)
-    seconds = _seconds(extremes, paces, surveyed.data["train"], surveyed.data["validation"])
+    noise = noise or guessed_noise(surveyed.data["validation"])
     known = [seconds(item.candidate) for item in source.planned]
     typical = fmean(map(seconds, source.where.candidates))
     played = rehearsed(
@@ -167,64 +168,23 @@ def forecast(
         device_seconds=played.busy,
         memory_bytes=_memory(source, experiment),
         peak_bytes=max(pace.peak_bytes for pace in paces),
+        noise=noise,
+        power=planned_power(source, noise),
     )
-
-
-def paced(
-    experiment: Experiment,
-    networks: Sequence[Architecture | Foreign],
-    device: str,
-    allow_code: bool,
-) -> list[Pace]:
-    """What a few steps of each network take on this worker."""
-    recipe = experiment.recipe
-    short = replace(
-        recipe,
-        epochs=2,
-        warmup_epochs=0,
-        learning_rate_rule="fixed",
-        regularisation="fixed",
-    )
-    part = _part(load(experiment.data, experiment.seed, device=device), STEPS * recipe.batch_size)
-    with code_allowed(allow_code):
-        return [_pace(network, short, part.to(device), device) for network in networks]
-
-
-def _pace(network: Architecture | Foreign, recipe: Recipe, images: Dataset, device: str) -> Pace:
-    job = Job(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
-    try:
-        epochs = list(train(job, images, device=device))
-    except TrainingDiverged as error:  # a few steps at the full rate say nothing of a whole run
-        epochs = list(error.epochs)
-    if not epochs:
-        raise SearchError(
-            f"recipe: candidate {job.fingerprint} diverges in its first {STEPS} steps; lower "
-            "recipe.learning_rate"
-        )
-    last = epochs[-1]
-    training = 1 / last.images_per_second
-    rest = last.seconds - training * len(images.train)
-    return Pace(training, max(0.0, rest) / len(images.validation), last.peak_bytes)
-
-
-def _part(images: Dataset, count: int) -> Dataset:
-    return replace(
-        images, train=_first(images.train, count), validation=_first(images.validation, VALIDATED)
-    )
-
-
-def _first(split: Split, count: int) -> Split:
-    rows = torch.arange(min(count, len(split)))
-    return Split(taken(split.images, rows), split.labels[: len(rows)])
 
 
 def _extremes(source: Source) -> list[Candidate]:
     """The candidates with least and most to keep in memory for a multiply-add."""
+    order = _in_order(source)
+    return [order[0], order[-1]]
+
+
+def _in_order(source: Source) -> list[Candidate]:
+    """The candidates that may be trained, by what they keep in memory for a multiply-add."""
     known = {item.candidate.fingerprint: item.candidate for item in source.planned}
     if source.experiment.search.asks or not known:
         known |= {candidate.fingerprint: candidate for candidate in source.where.candidates}
-    order = sorted(known.values(), key=_share)
-    return [order[0], order[-1]]
+    return sorted(known.values(), key=_share)
 
 
 def _share(candidate: Candidate) -> float:

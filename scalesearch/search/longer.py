@@ -24,6 +24,11 @@ def lengthened(
     """
     search = experiment.search
     if trials is not None:
+        if search.sampler == "optimal":
+            raise SearchError(
+                f"trials: need what the search has, as a design is made for its number, got "
+                f"{trials}; ask for seeds or rungs, or begin another search"
+            )
         have = search.trials or search.asks
         if have is None or trials < have:
             raise SearchError(f"trials: {_asked(have)}, got {trials}")

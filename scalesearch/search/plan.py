@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from scipy.spatial import KDTree
 
+from scalesearch.analysis.design import design
 from scalesearch.architectures import Architecture, Foreign
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.isocost import (
@@ -22,7 +23,7 @@ from scalesearch.architectures.isocost import (
     nominal_candidate,
 )
 from scalesearch.errors import ArchitectureError, SearchError
-from scalesearch.experiment import LATTICE_STEP, SearchSpec
+from scalesearch.experiment import LATTICE_STEP, OPTIMAL_TRIALS, SearchSpec
 from scalesearch.published import CLASSIC_GRID, SCHEMES, CoefficientGrid
 from scalesearch.scaling import Coefficients, Shares
 
@@ -168,7 +169,7 @@ def references(names: Sequence[str], factor: float) -> Iterator[Cell]:
 
 
 def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
-    """Everything that is known before training: the references, then a grid's cells.
+    """Everything that is known before training: the references, then a grid's or a design's cells.
 
     A lattice cell takes the nearest candidate that no other cell has taken; a reference shares a
     candidate with whatever asks for the same one. Cells of the classic grid that are one network
@@ -179,31 +180,58 @@ def plan(search: SearchSpec, where: Space) -> tuple[Planned, ...]:
     for cell in references(search.references, factor):
         assigned(planned, where.candidate(cell.asked), cell)
     if search.sampler == "lattice":
-        cells = list(lattice(int(search.step or LATTICE_STEP), factor))[: search.trials]
-        taken: set[str] = set()
-        for cell in cells:
-            candidate = where.candidate(cell.asked, without=taken)
-            if candidate is not None:
-                taken.add(candidate.fingerprint)
-                assigned(planned, candidate, cell)
+        _add_lattice(planned, search, where)
+    elif search.sampler == "optimal":
+        _add_optimal(planned, search, where)
     elif search.sampler == "cartesian":
-        cells = list(cartesian(search, factor))
-        if not cells:
-            raise SearchError(
-                f"search: no cell of the grid has |alpha * beta^2 * gamma^2 - {factor:g}| <= "
-                f"{search.product_tolerance:g}; widen product_tolerance or the ranges"
-            )
-        searched: set[str] = set()
-        for cell in cells:
-            candidate = where.candidate(cell.asked)
-            if candidate is None:
-                continue
-            full = search.trials is not None and len(searched) >= search.trials
-            if candidate.fingerprint in searched or not full:
-                searched.add(candidate.fingerprint)
-                assigned(planned, candidate, cell)
+        _add_cartesian(planned, search, where)
     _warn_of_strays(planned.values(), where.budget)
     return tuple(planned.values())
+
+
+def _add_lattice(planned: dict[str, Planned], search: SearchSpec, where: Space) -> None:
+    taken: set[str] = set()
+    for cell in list(lattice(int(search.step or LATTICE_STEP), where.budget.factor))[
+        : search.trials
+    ]:
+        candidate = where.candidate(cell.asked, without=taken)
+        if candidate is not None:
+            taken.add(candidate.fingerprint)
+            assigned(planned, candidate, cell)
+
+
+def _add_optimal(planned: dict[str, Planned], search: SearchSpec, where: Space) -> None:
+    """The candidates that, with the references, determine the surface best."""
+    every = {item.candidate.fingerprint: item.candidate for item in planned.values()}
+    given = len(every)
+    every |= {one.fingerprint: one for one in where.candidates if one.fingerprint not in every}
+    candidates = list(every.values())
+    shares = np.array([one.shares.as_tuple() for one in candidates])
+    count = search.trials or OPTIMAL_TRIALS
+    for number, place in enumerate(design(shares, count, given=range(given))):
+        candidate = candidates[place]
+        asked = candidate.shares.coefficients(where.budget.factor)
+        cell = Cell(f"optimal {number} of {count}", "searched", asked)
+        assigned(planned, candidate, cell)
+
+
+def _add_cartesian(planned: dict[str, Planned], search: SearchSpec, where: Space) -> None:
+    factor = where.budget.factor
+    cells = list(cartesian(search, factor))
+    if not cells:
+        raise SearchError(
+            f"search: no cell of the grid has |alpha * beta^2 * gamma^2 - {factor:g}| <= "
+            f"{search.product_tolerance:g}; widen product_tolerance or the ranges"
+        )
+    searched: set[str] = set()
+    for cell in cells:
+        candidate = where.candidate(cell.asked)
+        if candidate is None:
+            continue
+        full = search.trials is not None and len(searched) >= search.trials
+        if candidate.fingerprint in searched or not full:
+            searched.add(candidate.fingerprint)
+            assigned(planned, candidate, cell)
 
 
 def assigned(planned: dict[str, Planned], candidate: Candidate | None, cell: Cell) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.search.plan.StrayWarning",
 )
 TIMED = ["seconds", "tuning_seconds", "images_per_second", "peak_bytes", "utilisation", "commit"]
-SAMPLERS = ["lattice", "cartesian", "tpe", "gp", "sobol", "random"]
+SAMPLERS = ["lattice", "cartesian", "optimal", "tpe", "gp", "sobol", "random"]
 SHORT = {"trials": 3, "references": ["uniform"]}
 RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 2, "seeds": 3, "race": 2}
 

@@ -2,8 +2,10 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
+from scalesearch.analysis.design import mean_variance, places
 from scalesearch.architectures import efficientnet_b0
 from scalesearch.architectures.budget import Budget
 from scalesearch.errors import SearchError
@@ -73,6 +75,35 @@ def test_where_candidates_are_few_each_lattice_cell_takes_one_of_its_own():
     assert len({where.candidate(cell.asked).fingerprint for cell in cells}) < len(cells)
     planned = plan(SearchSpec(sampler="lattice", step=4), where)
     assert sum("searched" in item.role.split("+") for item in planned) == len(cells)
+
+
+def test_an_optimal_plan_has_new_networks_that_determine_the_surface_better_than_a_lattice(
+    realised,
+):
+    ours, grid = (
+        plan(SearchSpec(sampler=sampler, **options), realised)
+        for sampler, options in (("optimal", {}), ("lattice", {"step": 4}))
+    )
+    assert len(ours) == len(grid) == 17
+    assert len({item.candidate.fingerprint for item in ours}) == 17
+    searched = [cell.name for item in ours for cell in item.cells if cell.role == "searched"]
+    assert searched == [f"optimal {number} of 12" for number in range(12)]
+    assert all(i.deviations[c.name] < 1e-9 for i in ours for c in i.cells if c.role == "searched")
+    shares = [np.array([i.candidate.shares.as_tuple() for i in each]) for each in (ours, grid)]
+    where = places(np.array([one.shares.as_tuple() for one in realised.candidates]))
+    variances = [mean_variance(one, where) for one in shares]
+    assert variances[0] < 0.95 * variances[1]
+    assert plan(SearchSpec(sampler="optimal"), realised) == ours
+
+
+def test_an_optimal_plan_is_as_large_as_asked_and_leaves_out_an_axis_that_is_stuck():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        where = space(efficientnet_b0(resolution=32), Budget())
+        planned = plan(SearchSpec(sampler="optimal", trials=7, references=()), where)
+    assert len(planned) == 7
+    assert all(item.candidate.shares.resolution < 0.02 for item in planned)
+    assert {item.role for item in planned} == {"searched"}
 
 
 def test_every_planned_network_is_within_the_tolerance(realised):

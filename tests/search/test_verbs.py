@@ -218,6 +218,13 @@ def test_what_would_be_decided_alike_is_not_opened_again(tiny, tmp_path, untrain
     assert halved.isdisjoint(entry.candidate for entry in longer.opened)
 
 
+def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
+    search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
+    with pytest.raises(SearchError, match="as a design is made for its number, got 5; ask for"):
+        extend(tmp_path / "r", trials=5)
+    assert extend(tmp_path / "r", seeds=3).experiment.search.sampler == "optimal"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

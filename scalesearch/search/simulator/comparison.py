@@ -15,7 +15,7 @@ from scalesearch.search.simulator.surfaces import SURFACES, Surface, measured
 
 SEEDS = 20
 EXHAUSTIVE = "exhaustive grid"
-COMPARABLE = ("lattice", "sobol", "random", "tpe", "gp")
+COMPARABLE = ("lattice", "optimal", "sobol", "random", "tpe", "gp")
 """Samplers that need nothing but their name."""
 APART = 1000
 """Between the seeds of two worlds, so that no run is in both."""

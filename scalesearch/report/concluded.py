@@ -1,0 +1,69 @@
+"""The conclusion of a search's folder: its records, with what its experiment knows."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from scalesearch.analysis import Conclusion, conclusion
+from scalesearch.architectures import Architecture, Foreign
+from scalesearch.environment import read_environment
+from scalesearch.errors import SearchError
+from scalesearch.experiment import Experiment, read_experiment
+from scalesearch.records import read_records
+
+
+def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
+    """Everything that the search in a folder says, from ``experiment.yaml``, ``environment.json``
+    and ``records.csv`` alone.
+
+    Raises SearchError where one of these is missing or wrong, or no candidate has finished.
+    """
+    folder = Path(folder)
+    experiment = read_experiment(folder / "experiment.yaml")
+    if experiment.search.sampler == "points":
+        raise SearchError(
+            f"{folder}: need a search over one budget to conclude from, got points listed one by "
+            f"one; `scalesearch status {folder}` tells how each did"
+        )
+    data = read_environment(folder / "environment.json")["data"]
+    baseline = experiment.baseline.build(
+        in_channels=data["channels"], num_classes=len(data["classes"])
+    )
+    records = read_records(folder / "records.csv")
+    return of_experiment(records, experiment, baseline, level=level)
+
+
+def of_experiment(
+    records: pd.DataFrame,
+    experiment: Experiment,
+    baseline: Architecture | Foreign,
+    *,
+    level: float = 0.1,
+) -> Conclusion:
+    """What these records of an experiment say, at its last rung."""
+    return conclusion(
+        records,
+        experiment.budget.factor,
+        name=experiment.name,
+        epochs=experiment.rungs[-1],
+        level=level,
+        baseline=baseline,
+        rounding=experiment.budget.profile,
+        latencies=_latencies(records, experiment, baseline),
+    )
+
+
+def _latencies(
+    records: pd.DataFrame, experiment: Experiment, baseline: Architecture | Foreign
+) -> dict[str, float]:
+    """Predicted seconds of every candidate, where the budget has a model of them."""
+    model = experiment.budget.latency
+    if model is None or isinstance(baseline, Foreign):
+        return {}
+    rows = records.drop_duplicates("candidate")
+    return {
+        str(name): float(model.seconds(int(macs), int(activations), round(depth * baseline.blocks)))
+        for name, macs, activations, depth in zip(
+            rows["candidate"], rows["macs"], rows["activations"], rows["alpha"], strict=True
+        )
+    }
