@@ -1,32 +1,44 @@
 """From the results table to the answer; numpy, scipy, pandas and scikit-learn only."""
 
+from scalesearch.analysis.agreement import Agreement, agreement, agreement_between
 from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
+from scalesearch.analysis.drift import Best, Drift, Gain, drift
 from scalesearch.analysis.levels import levelled
 from scalesearch.analysis.observations import Observations, observations
 from scalesearch.analysis.optimum import Interval, Optimum, optimum
 from scalesearch.analysis.pairs import Difference, Paired, behind, may_still_win, paired
+from scalesearch.analysis.ranks import RankAgreement, rank_agreement
 from scalesearch.analysis.settled import Settled, settled
 from scalesearch.analysis.surface import LackOfFit, Surface, surface
 
 __all__ = [
+    "Agreement",
     "Answer",
+    "Best",
     "Difference",
+    "Drift",
+    "Gain",
     "Interval",
     "LackOfFit",
     "Observations",
     "Optimum",
     "Paired",
+    "RankAgreement",
     "Result",
     "Settled",
     "Stopped",
     "Surface",
+    "agreement",
+    "agreement_between",
     "answer",
     "behind",
+    "drift",
     "levelled",
     "may_still_win",
     "observations",
     "optimum",
     "paired",
+    "rank_agreement",
     "settled",
     "stopped",
     "summary",

@@ -14,6 +14,7 @@ import typer
 
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
+from scalesearch.cli.auditing import audit
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
@@ -30,6 +31,7 @@ COMMANDS = (
     retry,
     invalidate,
     extend,
+    audit,
     dashboard,
     train,
     cost,
