@@ -3,6 +3,8 @@
 from scalesearch.analysis.agreement import Agreement, agreement, agreement_between
 from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
 from scalesearch.analysis.drift import Best, Drift, Gain, drift
+from scalesearch.analysis.exponents import StarShares, star_shares
+from scalesearch.analysis.laws import HeldOut, Law, held_out, law, laws
 from scalesearch.analysis.levels import levelled
 from scalesearch.analysis.observations import Observations, observations
 from scalesearch.analysis.optimum import Interval, Optimum, optimum
@@ -18,14 +20,17 @@ __all__ = [
     "Difference",
     "Drift",
     "Gain",
+    "HeldOut",
     "Interval",
     "LackOfFit",
+    "Law",
     "Observations",
     "Optimum",
     "Paired",
     "RankAgreement",
     "Result",
     "Settled",
+    "StarShares",
     "Stopped",
     "Surface",
     "agreement",
@@ -33,6 +38,9 @@ __all__ = [
     "answer",
     "behind",
     "drift",
+    "held_out",
+    "law",
+    "laws",
     "levelled",
     "may_still_win",
     "observations",
@@ -40,6 +48,7 @@ __all__ = [
     "paired",
     "rank_agreement",
     "settled",
+    "star_shares",
     "stopped",
     "summary",
     "surface",

@@ -5,13 +5,9 @@ controls: what a run gains from an early epoch to the last is compared between c
 
 Two questions are kept apart. Does the gain depend on the shares? It does so, too, where curves only
 fan out, since who ends higher has gained more from the same beginning. Does the surface change its
-*shape*, and its best place with it? Not where late = a + k * early, for one k of all candidates.
-The test of that: of all late - k * early, take the one that shares explain least beside what they
-leave over, and ask whether they explain it at all (the test of overidentification of Anderson &
-Rubin, Ann. Math. Stat. 20, 1949; with the least root in place of a known k it is not too often
-significant, however little the early surface tells). A surface that is level at last has no best
-place that could be moved: there, gains that depend on the shares are the drift, where the early
-surface was not level.
+*shape*, and its best place with it (``shapes``)? A surface that is level at last has no best place
+that could be moved: there, gains that depend on the shares are the drift, where the early surface
+was not level.
 
 An axis is called favoured early where the early surface says to spend on it, and it then gains
 less than the others; where it is bad from beginning to end, and curves fan out, only the latter.
@@ -23,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import eigh
-from scipy.special import fdtrc, stdtrit
+from scipy.special import stdtrit
 
 from scalesearch.analysis.answer import told
 from scalesearch.analysis.mixture import AXES, terms
@@ -32,12 +27,12 @@ from scalesearch.analysis.observations import SHARES, observations
 from scalesearch.analysis.optimum import Interval, of_observations
 from scalesearch.analysis.pairs import accuracies
 from scalesearch.analysis.polynomials import SCALED, WORST_CONDITION
+from scalesearch.analysis.shapes import changed_shape, effects, explained
 from scalesearch.analysis.twoway import Floats, two_way
 from scalesearch.errors import SearchError
 
 SPARE = 2
 """Candidates beyond the terms of a surface before it is tested."""
-TINY = 1e-18
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +168,13 @@ def drift(
     gains = tuple(one for one in found if one is not None)
     known_first = bool(gains) and gains[0].early == chosen[0]
     drifts = gains[0].drifts(level) if known_first else None
-    effects, before = (gains[0].effects, gains[0].before) if drifts else ({}, {})
+    later, before = (gains[0].effects, gains[0].before) if drifts else ({}, {})
     return Drift(
         gains=gains,
         bests=tuple(_bests(records, factor, chosen, level)),
         drifts=drifts,
-        favoured=tuple(a for a, one in effects.items() if one.high < 0 < before[a].low),
-        slighted=tuple(a for a, one in effects.items() if before[a].high < 0 < one.low),
+        favoured=tuple(a for a, one in later.items() if one.high < 0 < before[a].low),
+        slighted=tuple(a for a, one in later.items() if before[a].high < 0 < one.low),
         level=level,
         notes=_notes(records, chosen),
     )
@@ -222,7 +217,7 @@ def _gain(shares_N3: Floats, values_N2: Floats, early: int, last: int, level: fl
     if "linear" not in designs:
         return None
     degree = list(designs)[-1]
-    steepness, p_shape = _shape(designs[degree], values_N2)
+    steepness, p_shape = changed_shape(designs[degree], values_N2)
     gains = values_N2[:, 1] - values_N2[:, 0]
     names = [AXES[axis] for axis in axes]
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5
@@ -233,68 +228,15 @@ def _gain(shares_N3: Floats, values_N2: Floats, early: int, last: int, level: fl
         last=last,
         candidates=len(gains),
         mean=Interval(mean, mean - reach, mean + reach),
-        effects=_effects(designs["linear"], gains, names, level),
-        before=_effects(designs["linear"], values_N2[:, 0], names, level),
-        p=_explained(designs["linear"], gains),
+        effects=effects(designs["linear"], gains, names, level),
+        before=effects(designs["linear"], values_N2[:, 0], names, level),
+        p=explained(designs["linear"], gains),
         p_shape=p_shape,
         steepness=steepness,
-        p_first=_explained(designs["linear"], values_N2[:, 0]),
-        p_last=min(_explained(design, values_N2[:, 1]) for design in designs.values()),
+        p_first=explained(designs["linear"], values_N2[:, 0]),
+        p_last=min(explained(design, values_N2[:, 1]) for design in designs.values()),
         degree=degree,
     )
-
-
-def _effects(
-    design_NP: Floats, values_N: Floats, names: Sequence[str], level: float
-) -> dict[str, Interval]:
-    """Of each part against the mean of the others (Cox's direction), with t intervals."""
-    solver = np.linalg.pinv(design_NP)
-    left = values_N - design_NP @ (solver @ values_N)
-    spare = len(values_N) - design_NP.shape[1]
-    variance = float(left @ left) / spare
-    reach = float(stdtrit(spare, 1 - level / 2))
-    found = {}
-    for place, name in enumerate(names):
-        contrast = np.full(len(names), -1 / (len(names) - 1))
-        contrast[place] = 1.0
-        row = contrast @ solver
-        value, error = float(row @ values_N), float(np.sqrt(variance * (row @ row)))
-        found[name] = Interval(value, value - reach * error, value + reach * error)
-    return found
-
-
-def _explained(design_NP: Floats, values_N: Floats) -> float:
-    """p of the F test that the parts of a mixture differ at all."""
-    explained, left = _parts(design_NP, values_N[:, None])
-    df, spare = design_NP.shape[1] - 1, len(values_N) - design_NP.shape[1]
-    return float(fdtrc(df, spare, explained[0, 0] / df / max(left[0, 0] / spare, TINY)))
-
-
-def _shape(design_NP: Floats, values_N2: Floats) -> tuple[float | None, float]:
-    """The k of late - k * early that shares explain least, and p of its being explained at all.
-
-    Without a positive k (the surface is turned about, or one of the two says nothing) the less
-    explained of the two stands for it, with nothing taken off for having looked for a k.
-    """
-    explained, left = _parts(design_NP, values_N2)
-    left = left + TINY * np.eye(2)
-    df, spare = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
-    roots, vectors = eigh(explained, left)
-    early, late = vectors[:, 0]
-    if early * late < 0:
-        steepness = float(-early / late)
-        if df < 2:  # a line is in proportion to any other that rises the same way
-            return steepness, 1.0
-        return steepness, float(fdtrc(df - 1, spare, roots[0] / (df - 1) * spare))
-    least = min(explained[at, at] / left[at, at] for at in (0, 1))
-    return None, float(fdtrc(df, spare, least / df * spare))
-
-
-def _parts(design_NP: Floats, values_NK: Floats) -> tuple[Floats, Floats]:
-    """Sums of squares and products: what the parts explain beyond a mean, and what they leave."""
-    fitted = design_NP @ np.linalg.pinv(design_NP) @ values_NK
-    left, explained = values_NK - fitted, fitted - values_NK.mean(axis=0)
-    return explained.T @ explained, left.T @ left
 
 
 def _bests(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[Best]:
