@@ -4,6 +4,7 @@ from scalesearch.analysis.agreement import Agreement, agreement, agreement_betwe
 from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
 from scalesearch.analysis.drift import Best, Drift, Gain, drift
 from scalesearch.analysis.exponents import StarShares, star_shares
+from scalesearch.analysis.factors import FactorDrift, factor_drift
 from scalesearch.analysis.laws import HeldOut, Law, held_out, law, laws
 from scalesearch.analysis.levels import levelled
 from scalesearch.analysis.observations import Observations, observations
@@ -19,6 +20,7 @@ __all__ = [
     "Best",
     "Difference",
     "Drift",
+    "FactorDrift",
     "Gain",
     "HeldOut",
     "Interval",
@@ -38,6 +40,7 @@ __all__ = [
     "answer",
     "behind",
     "drift",
+    "factor_drift",
     "held_out",
     "law",
     "laws",

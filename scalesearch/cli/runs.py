@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.cli.sources import code
 
 if TYPE_CHECKING:
+    from scalesearch.analysis import Answer
     from scalesearch.experiment import Experiment
 
 
@@ -20,13 +21,30 @@ def train_on(
     **options: Any,
 ) -> None:
     """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
-    from scalesearch.progress import conclusion, search_shown
-    from scalesearch.report import status, write_results
-    from scalesearch.search import search
+    from scalesearch.progress import conclusion
+    from scalesearch.report import status
     from scalesearch.tables import print_json, print_table
 
-    listed = experiment.search.sampler == "points"
+    found = trained(experiment, folder, allow_code=allow_code, **options)
+    if found is None:  # networks that were asked for one by one have no answer, but results
+        now = status(folder)
+        print_json(now.document) if as_json else print_table(now.rows, title=experiment.name)
+    elif as_json:
+        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    else:
+        print(conclusion(found, folder, experiment.search.references))
 
+
+def trained(
+    experiment: "Experiment", folder: Path, *, allow_code: bool, **options: Any
+) -> "Answer | None":
+    """Bring a search to its end, shown on standard error, and write its results; their answer, of
+    which networks that are listed one by one have none."""
+    from scalesearch.progress import search_shown
+    from scalesearch.report import write_results
+    from scalesearch.search import search
+
+    listed = experiment.search.sampler == "points"
     try:
         with search_shown(folder / "news") as (on_progress, on_data):
             search(
@@ -38,17 +56,10 @@ def train_on(
                 **options,
             )
         with code(allow_code):
-            found = None if listed else write_results(folder)
+            return None if listed else write_results(folder)
     except KeyboardInterrupt:
         print(_stopped(folder), file=sys.stderr)
         raise
-    if found is None:  # networks that were asked for one by one have no answer, but results
-        now = status(folder)
-        print_json(now.document) if as_json else print_table(now.rows, title=experiment.name)
-    elif as_json:
-        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
-    else:
-        print(conclusion(found, folder, experiment.search.references))
 
 
 def _stopped(folder: Path) -> str:

@@ -6,6 +6,7 @@ a folder without its study.
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from scalesearch.records import read_records
 from scalesearch.rounding import rounding_spec
 
 FAMILY = range(8)
+LARGEST = 128 * 1.01
+"""Times the baseline's cost, of B7: a larger factor has fewer members."""
 FAMILY_OF_CODE = range(3)
 """Each member takes dozens of networks to be made; at 128 times the cost, for minutes."""
 
@@ -99,9 +102,10 @@ def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) 
     baseline = experiment.baseline.build(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
-    phis = FAMILY_OF_CODE if isinstance(baseline, Foreign) else FAMILY
+    phis: Sequence[int] = FAMILY_OF_CODE if isinstance(baseline, Foreign) else FAMILY
     grows = budget.factor > 1
     factor = budget.factor if grows else 1 / budget.factor
+    phis = [phi for phi in phis if factor**phi <= LARGEST]
     return family_document(
         found.best.shares.coefficients(factor),
         baseline,
