@@ -14,7 +14,7 @@ import typer
 
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
-from scalesearch.cli.auditing import audit
+from scalesearch.cli.auditing import audit, confirm
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
@@ -32,6 +32,7 @@ COMMANDS = (
     invalidate,
     extend,
     audit,
+    confirm,
     dashboard,
     train,
     cost,

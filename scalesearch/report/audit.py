@@ -9,10 +9,12 @@ from typing import Any
 from scalesearch.analysis.agreement import THRESHOLD, Agreement, agreement, agreement_between
 from scalesearch.analysis.drift import Drift, drift
 from scalesearch.analysis.ranks import RankAgreement
+from scalesearch.analysis.repeats import Repeated
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
 from scalesearch.records import read_records
+from scalesearch.report.repeats import described, sensitivity
 
 SCHEMA = "scalesearch/audit"
 VERSION = 1
@@ -20,17 +22,20 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Of the search ``name``. ``beside``: with other searches, by the names of their folders."""
+    """Of the search ``name``. ``beside``: with other searches, by the names of their folders.
+    ``sensitivity``: to the learning rate and its rule, as far as that was trained."""
 
     name: str
     agreement: Agreement
     drift: Drift
     beside: tuple[RankAgreement, ...] = ()
+    sensitivity: tuple[Repeated, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
         """What it comes to, and what is to be said beside it."""
         found = [self.agreement.words, self.drift.words]
+        found += [one.words for one in self.sensitivity]
         return [*found, *self.agreement.notes, *self.drift.notes]
 
     @property
@@ -62,6 +67,7 @@ class Audit:
                 "optima": [best.row for best in moves.bests],
             },
             "beside": [pair.row for pair in self.beside],
+            "sensitivity": [{"what": one.what, **described(one)} for one in self.sensitivity],
         }
 
 
@@ -90,6 +96,7 @@ def audit(
         agreement=ranks,
         drift=drift(known, experiment.budget.factor, epochs=ranks.epochs, level=level),
         beside=tuple(_beside(folder, Path(other), last, level) for other in beside),
+        sensitivity=sensitivity(folder, level=level),
     )
 
 

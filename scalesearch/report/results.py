@@ -7,6 +7,7 @@ a folder without its study.
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
 from scalesearch.plots.timeline import timeline, timeline_figure
 from scalesearch.records import read_records
+from scalesearch.report.repeats import write_confirmation
 from scalesearch.rounding import rounding_spec
 
 FAMILY = range(8)
@@ -52,6 +54,8 @@ def write_results(folder: str | Path) -> Answer:
     seeds = len(experiment.seeds) if whole else None
     found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
     document = coefficients_document(found, experiment, environment, read_failures(folder))
+    with suppress(SearchError):  # there is none, or it has only begun
+        document["confirmation"] = write_confirmation(folder).document
     write_coefficients(folder / "coefficients.json", document)
     (folder / "figures").mkdir(exist_ok=True)
     drawn = simplex(table, epoch=last)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from scalesearch.experiment import to_document
+from scalesearch.report import results
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def file(tmp_path, tiny):
+def file(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(results, "FAMILY", range(2))
     document = to_document(tiny(step=3, references=["uniform"]))
     document["budget"]["factor"] = [1.5, 2]
     path = tmp_path / "tiny.yaml"
