@@ -10,6 +10,7 @@ from scalesearch.experiment import (
     differences,
     experiment_from,
     read_experiment,
+    read_experiments,
     to_document,
     write_experiment,
 )
@@ -174,3 +175,24 @@ def test_differences_name_keys_and_both_values():
 def test_rungs_end_where_they_say_or_at_the_end_of_the_recipe(rungs, epochs, expected):
     assert SearchSpec(rungs=rungs).rungs_of(epochs) == expected
     assert SearchSpec(rungs=rungs, pruner="none").rungs_of(epochs) == expected[-1:]
+
+
+def test_several_factors_are_an_experiment_each_that_differs_in_name_and_factor(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("name: x\nbudget: {factor: [2, 4.5]}\n")
+    two, more = read_experiments(path)
+    assert (two.name, more.name) == ("x-factor-2", "x-factor-4.5")
+    assert [line.partition(":")[0] for line in differences(two, more)] == ["name", "budget.factor"]
+    with pytest.raises(ExperimentError, match=r"need one factor here, got \[2, 4.5\]"):
+        read_experiment(path)
+    assert read_experiments(path, ["budget.factor=2"]) == (
+        read_experiment(path, ["budget.factor=2"]),
+    )
+
+
+@pytest.mark.parametrize("factors", ["[2]", "[]", "[2, 2]", "[2, x]", "[2, true]", "[2, 1]"])
+def test_a_list_of_factors_has_two_that_differ(tmp_path, factors):
+    path = tmp_path / "x.yaml"
+    path.write_text(f"name: x\nbudget: {{factor: {factors}}}\n")
+    with pytest.raises(ExperimentError, match="factor: need"):
+        read_experiments(path)

@@ -14,6 +14,7 @@ import typer
 
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
+from scalesearch.cli.auditing import audit, confirm
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.searching import answer, doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
@@ -31,6 +32,8 @@ COMMANDS = (
     retry,
     invalidate,
     extend,
+    audit,
+    confirm,
     dashboard,
     train,
     cost,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.cli.sources import code
 
 if TYPE_CHECKING:
+    from scalesearch.analysis import Conclusion
     from scalesearch.experiment import Experiment
+    from scalesearch.search.forecast import Forecast
 
 
 def train_on(
@@ -20,13 +22,30 @@ def train_on(
     **options: Any,
 ) -> None:
     """Bring a search to its end and print its answer. ``options``: as ``search`` takes them."""
-    from scalesearch.progress import conclusion, search_shown
-    from scalesearch.report import concluded, status, write_results
-    from scalesearch.search import search
+    from scalesearch.progress import conclusion
+    from scalesearch.report import status
     from scalesearch.tables import print_json, print_table
 
-    listed = experiment.search.sampler == "points"
+    found = trained(experiment, folder, allow_code=allow_code, **options)
+    if found is None:  # networks that were asked for one by one have no answer, but results
+        now = status(folder)
+        print_json(now.document) if as_json else print_table(now.rows, title=experiment.name)
+    elif as_json:
+        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
+    else:
+        print(conclusion(found, folder, experiment.search.references))
 
+
+def trained(
+    experiment: "Experiment", folder: Path, *, allow_code: bool, **options: Any
+) -> "Conclusion | None":
+    """Bring a search to its end, shown on standard error, and write its results; what is
+    concluded from them, which is nothing for networks that are listed one by one."""
+    from scalesearch.progress import search_shown
+    from scalesearch.report import concluded, write_results
+    from scalesearch.search import search
+
+    listed = experiment.search.sampler == "points"
     try:
         with search_shown(folder / "news") as (on_progress, on_data):
             search(
@@ -38,19 +57,13 @@ def train_on(
                 **options,
             )
         with code(allow_code):
-            if not listed:
-                write_results(folder)
-            found = None if listed else concluded(folder)
+            if listed:
+                return None
+            write_results(folder)
+            return concluded(folder)
     except KeyboardInterrupt:
         print(_stopped(folder), file=sys.stderr)
         raise
-    if found is None:  # networks that were asked for one by one have no answer, but results
-        now = status(folder)
-        print_json(now.document) if as_json else print_table(now.rows, title=experiment.name)
-    elif as_json:
-        print_json(json.loads((folder / "coefficients.json").read_text(encoding="utf-8")))
-    else:
-        print(conclusion(found, folder, experiment.search.references))
 
 
 def _stopped(folder: Path) -> str:
@@ -59,21 +72,27 @@ def _stopped(folder: Path) -> str:
     return f"stopped; `scalesearch resume {folder}` goes on from there"
 
 
-def foretell(
-    experiment: "Experiment", *, as_json: bool, noise_from: Path | None, **options: Any
-) -> None:
-    """Print what a search would train, and show. ``noise_from``: a search whose noise is known.
-    ``options``: as ``forecast`` takes them."""
+def foretell(experiment: "Experiment", *, as_json: bool, **options: Any) -> None:
+    """Print what a search would train, and show. ``options``: as ``foretold`` takes them."""
     from scalesearch.progress import power_lines
-    from scalesearch.search.forecast import forecast
-    from scalesearch.search.noise import noise_from as known
     from scalesearch.tables import print_json, print_table
 
-    noise = None if noise_from is None else known(noise_from)
-    found = forecast(experiment, noise=noise, **options)
+    found = foretold(experiment, **options)
     if as_json:
         print_json(found.document)
         return
     print_table(found.candidates, title="candidates")
     print_table(found.job_rows, title="jobs")
     print("\n".join([*found.lines, *power_lines(found.power, noise=found.noise)]))
+
+
+def foretold(
+    experiment: "Experiment", *, noise_from: Path | None = None, **options: Any
+) -> "Forecast":
+    """What a search would train, and show. ``noise_from``: a search whose noise is known.
+    ``options``: as ``forecast`` takes them."""
+    from scalesearch.search.forecast import forecast
+    from scalesearch.search.noise import noise_from as known
+
+    noise = None if noise_from is None else known(noise_from)
+    return forecast(experiment, noise=noise, **options)

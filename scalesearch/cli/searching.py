@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scalesearch.cli.factors import each_factor
 from scalesearch.cli.options import AllowCode, AsJson, Folder, Overrides
 from scalesearch.cli.runs import foretell, train_on
 from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
@@ -46,11 +47,17 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment's candidates; the same command goes on where it was stopped."""
-    from scalesearch.experiment import read_experiment
+    from scalesearch.experiment import read_experiments
 
-    experiment = read_experiment(file, overrides or ())
-    folder = results or Path("results") / experiment.name
+    experiments = read_experiments(file, overrides or ())
     options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
+    if len(experiments) > 1:
+        foreseen = {"noise_from": noise_from, "measure": measure_noise}
+        more = foreseen if dry_run else {"storage": storage, "replay": replay}
+        each_factor(experiments, results, as_json=as_json, dry_run=dry_run, **options, **more)
+        return
+    (experiment,) = experiments
+    folder = results or Path("results") / experiment.name
     if dry_run:
         foretell(
             experiment, as_json=as_json, noise_from=noise_from, measure=measure_noise, **options

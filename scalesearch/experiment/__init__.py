@@ -10,10 +10,12 @@ from scalesearch.experiment.baselines import (
 )
 from scalesearch.experiment.points import PointSpec
 from scalesearch.experiment.reading import (
+    FACTOR,
     differences,
     experiment_from,
     override,
     read_experiment,
+    read_experiments,
     to_document,
     write_experiment,
 )
@@ -31,6 +33,7 @@ from scalesearch.experiment.search import (
 from scalesearch.experiment.specs import DataSpec, Experiment
 
 __all__ = [
+    "FACTOR",
     "LATTICE_STEP",
     "OPTIMAL_TRIALS",
     "PLANNED",
@@ -53,6 +56,7 @@ __all__ = [
     "override",
     "own_baseline",
     "read_experiment",
+    "read_experiments",
     "to_document",
     "write_experiment",
 ]

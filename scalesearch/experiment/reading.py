@@ -19,19 +19,69 @@ from scalesearch.rounding import rounding_from
 from scalesearch.validation import checked, hint
 from scalesearch.yaml_files import read_yaml, yaml_value
 
+FACTOR = "-factor-"
+"""Between the name of a file's experiment and the factor, where it has several."""
+
 
 def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read and check an experiment file; ``overrides`` are ``dotted.key=value`` strings.
 
     Raises ExperimentError with every problem found, one a line.
     """
-    path = Path(path)
-    document = read_yaml(path)
+    document = _document(path, overrides)
+    if (factors := _factors(document)) is not None:
+        raise ExperimentError(
+            f"{path}: budget.factor: need one factor here, got {factors}; choose one by --set "
+            "budget.factor=2 (`scalesearch search` runs a search for each)"
+        )
+    return experiment_from(document, str(path))
+
+
+def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, ...]:
+    """The experiment of a file, or one for each factor of its ``budget: {factor: [2, 4]}``.
+
+    Of several, each has the name of the file's with ``-factor-2`` and so on behind it. Raises
+    ExperimentError as ``read_experiment`` does, and for a list without two factors that differ.
+    """
+    document = _document(path, overrides)
+    factors = _factors(document)
+    if factors is None:
+        return (experiment_from(document, str(path)),)
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in factors)
+    if not numbers or len(set(factors)) < max(2, len(factors)):
+        raise ExperimentError(
+            f"{path}: budget.factor: need a number, or two and more that differ, got {factors}"
+        )
+    whole = {**document, "budget": {**document["budget"], "factor": factors[0]}}
+    name = experiment_from(whole, str(path)).name
+    return tuple(
+        experiment_from(
+            {
+                **whole,
+                "name": f"{name}{FACTOR}{factor:g}",
+                "budget": {**whole["budget"], "factor": factor},
+            },
+            str(path),
+        )
+        for factor in factors
+    )
+
+
+def _document(path: str | Path, overrides: Sequence[str]) -> Any:
+    """What a file says, with the overrides."""
+    document = read_yaml(Path(path))
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
     for setting in overrides:
         override(document, setting)
-    return experiment_from(document, str(path))
+    return document
+
+
+def _factors(document: Any) -> list[Any] | None:
+    """The list of factors of a document that has one."""
+    budget = document.get("budget") if isinstance(document, Mapping) else None
+    factor = budget.get("factor") if isinstance(budget, Mapping) else None
+    return factor if isinstance(factor, list) else None
 
 
 def experiment_from(document: Any, where: str = "experiment") -> Experiment:

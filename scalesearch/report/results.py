@@ -6,6 +6,8 @@ a folder without its study.
 
 import json
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,12 @@ from scalesearch.plots import simplex, simplex_figure, write_figure
 from scalesearch.plots.timeline import timeline, timeline_figure
 from scalesearch.records import read_records
 from scalesearch.report.concluded import concluded
+from scalesearch.report.repeats import write_confirmation
 from scalesearch.rounding import rounding_spec
 
 FAMILY = range(8)
+LARGEST = 128 * 1.01
+"""Times the baseline's cost, of B7: a larger factor has fewer members."""
 FAMILY_OF_CODE = range(3)
 """Each member takes dozens of networks to be made; at 128 times the cost, for minutes."""
 
@@ -56,6 +61,8 @@ def write_results(folder: str | Path) -> Answer:
     seeds = len(experiment.seeds) if whole else None
     found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
     document = coefficients_document(found, experiment, environment, read_failures(folder))
+    with suppress(SearchError):  # there is none, or it has only begun
+        document["confirmation"] = write_confirmation(folder).document
     write_coefficients(folder / "coefficients.json", document)
     write_answer(folder / "answer.json", answer_document(concluded(folder)))
     (folder / "figures").mkdir(exist_ok=True)
@@ -107,9 +114,10 @@ def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) 
     baseline = experiment.baseline.build(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
-    phis = FAMILY_OF_CODE if isinstance(baseline, Foreign) else FAMILY
+    phis: Sequence[int] = FAMILY_OF_CODE if isinstance(baseline, Foreign) else FAMILY
     grows = budget.factor > 1
     factor = budget.factor if grows else 1 / budget.factor
+    phis = [phi for phi in phis if factor**phi <= LARGEST]
     return family_document(
         found.best.shares.coefficients(factor),
         baseline,

@@ -15,7 +15,7 @@ def by_cost(gain=0.03):
 
 
 def recorded(ablation, accuracy=None, *, seeds=3, noise=0.002, random_seed=0):
-    """Baseline -> records. ``accuracy``: of the first point of a network and its realised factor."""
+    """Baseline -> records. ``accuracy``: of a network's first point and realised factor."""
     random = np.random.default_rng(random_seed)
     shift = random.normal(0, 0.02, seeds)  # what a seed does to all alike
     found = {}

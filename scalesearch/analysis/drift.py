@@ -1,0 +1,267 @@
+"""Whether what is best drifts with the length of training, and which axis short runs favour.
+
+ResNet-RS (arXiv:2103.07579, section 6) finds that short training favours width. Runs are their own
+controls: what a run gains from an early epoch to the last is compared between candidates.
+
+Two questions are kept apart. Does the gain depend on the shares? It does so, too, where curves only
+fan out, since who ends higher has gained more from the same beginning. Does the surface change its
+*shape*, and its best place with it (``shapes``)? A surface that is level at last has no best place
+that could be moved: there, gains that depend on the shares are the drift, where the early surface
+was not level.
+
+An axis is called favoured early where the early surface says to spend on it, and it then gains
+less than the others; where it is bad from beginning to end, and curves fan out, only the latter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from scalesearch.analysis.answer import told
+from scalesearch.analysis.mixture import AXES, terms
+from scalesearch.analysis.observations import SHARES, observations
+from scalesearch.analysis.optimum import Interval, of_observations
+from scalesearch.analysis.pairs import accuracies
+from scalesearch.analysis.polynomials import SCALED, WORST_CONDITION
+from scalesearch.analysis.shapes import changed_shape, effects, explained
+from scalesearch.analysis.twoway import Floats, two_way
+from scalesearch.errors import SearchError
+
+SPARE = 2
+"""Candidates beyond the terms of a surface before it is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What ``candidates`` gained from the epoch ``early`` to ``last``, in the mean over seeds.
+
+    ``mean``: gain of all. ``effects``: by axis, how much more a network gains that spends all on
+    it than one that spends nothing on it and the rest evenly, on a linear surface. ``before``: by
+    axis, likewise, how much more accurate it is at ``early``. ``p``: of gains that depend on shares
+    so much, or more, by chance (F test). ``p_shape``: of a surface that changes its shape so much,
+    or more, by chance; ``steepness``: k of the module's account, None where it is not positive.
+    ``degree``: of the surfaces of that test; a linear one misses a drift towards where the surface
+    is level. ``p_first``, ``p_last``: of surfaces so uneven, or more, where shares make no
+    difference; for the last, the lesser p of its surfaces of both degrees.
+    """
+
+    early: int
+    last: int
+    candidates: int
+    mean: Interval
+    effects: dict[str, Interval]
+    before: dict[str, Interval]
+    p: float
+    p_shape: float
+    steepness: float | None
+    p_first: float
+    p_last: float
+    degree: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """All of it, flat: ``width``, ``width_low``, ``width_high`` and so on."""
+        row: dict[str, Any] = {"early": self.early, "last": self.last}
+        row |= {"candidates": self.candidates, **_flat("gain", self.mean)}
+        for axis, interval in self.effects.items():
+            row |= _flat(axis, interval)
+        for axis, interval in self.before.items():
+            row |= _flat(f"{axis}_before", interval)
+        names = ("p", "p_shape", "steepness", "p_first", "p_last", "degree")
+        return row | {name: getattr(self, name) for name in names}
+
+    def drifts(self, level: float) -> bool:
+        """Whether the best place moves: the shape changes, or differences vanish."""
+        vanish = max(self.p, self.p_first) <= level < self.p_last
+        return self.p_shape <= level or vanish
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The surface's optimum at an epoch: shares with intervals, by axis, of ``candidates``."""
+
+    epoch: int
+    candidates: int
+    shares: dict[str, Interval]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        row: dict[str, Any] = {"epoch": self.epoch, "candidates": self.candidates}
+        for axis, interval in self.shares.items():
+            row |= _flat(axis, interval)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """``gains``: from each earlier epoch to the last. ``bests``: the optimum epoch by epoch.
+
+    ``drifts``: whether the best place moves from the first of the epochs to the last, at the
+    ``level``; None where the candidates are too few to say. ``favoured``: the axes that the first
+    epoch then favours beside the last, and ``slighted`` those that it slights.
+    """
+
+    gains: tuple[Gain, ...]
+    bests: tuple[Best, ...]
+    drifts: bool | None
+    favoured: tuple[str, ...]
+    slighted: tuple[str, ...]
+    level: float
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row for each earlier epoch."""
+        return [gain.row for gain in self.gains]
+
+    @property
+    def words(self) -> str:
+        """What it comes to, in a sentence."""
+        if not self.gains:
+            return "too few candidates have two epochs to say whether the best drifts"
+        first = self.gains[0]
+        between = f"from epoch {first.early} to {first.last}"
+        if self.drifts:
+            parts = [f"{axis} is favoured early" for axis in self.favoured]
+            parts += [f"{axis} is slighted early" for axis in self.slighted]
+            what = ", ".join(parts) or "no one axis stands out"
+            if first.p_shape <= self.level:
+                return f"what is best drifts {between} (p {first.p_shape:.2g}): {what}"
+            return (
+                f"what seems best at epoch {first.early} is level at {first.last} (p {first.p:.2g} "
+                f"of such gains): {what}"
+            )
+        if first.p <= self.level:
+            return (
+                f"differences grow or shrink {between} (p {first.p:.2g}); that what is best drifts "
+                f"is not shown (p {first.p_shape:.2g})"
+            )
+        return (
+            f"gains {between} are not shown to depend on the shares (p {first.p:.2g}), nor that "
+            f"what is best drifts (p {first.p_shape:.2g}); neither is proof of the opposite"
+        )
+
+
+def drift(
+    records: pd.DataFrame,
+    factor: float,
+    *,
+    epochs: Sequence[int] | None = None,
+    level: float = 0.1,
+) -> Drift:
+    """The drift of a results table of a budget of ``factor``.
+
+    ``epochs``: which, the last among them; by default all of the table. ``drifts`` goes by the
+    first and the last alone, so that many epochs are no more chances. Order of rows, repeated rows
+    and further columns change nothing. Raises SearchError for an empty table, and for shares or
+    accuracies that are not finite.
+    """
+    known = sorted({int(epoch) for epoch in records["epoch"]})
+    chosen = known if epochs is None else sorted(set(epochs) & set(known))
+    if not chosen:
+        raise SearchError("records: need at least one epoch that is on record, got none")
+    found = (gain(records, early, chosen[-1], level=level) for early in chosen[:-1])
+    gains = tuple(one for one in found if one is not None)
+    known_first = bool(gains) and gains[0].early == chosen[0]
+    drifts = gains[0].drifts(level) if known_first else None
+    later, before = (gains[0].effects, gains[0].before) if drifts else ({}, {})
+    return Drift(
+        gains=gains,
+        bests=tuple(_bests(records, factor, chosen, level)),
+        drifts=drifts,
+        favoured=tuple(a for a, one in later.items() if one.high < 0 < before[a].low),
+        slighted=tuple(a for a, one in later.items() if before[a].high < 0 < one.low),
+        level=level,
+        notes=_notes(records, chosen),
+    )
+
+
+def gain(records: pd.DataFrame, early: int, last: int, *, level: float = 0.1) -> Gain | None:
+    """What candidates gained between two epochs; None where they are too few for a plane."""
+    before, after = accuracies(records, early), accuracies(records, last)
+    runs = {
+        name: {seed: (before[name][seed], after[name][seed]) for seed in before[name]
+               if seed in after[name]}
+        for name in sorted(set(before) & set(after))
+    }  # fmt: skip
+    runs = {name: seeds for name, seeds in runs.items() if seeds}
+    if not runs:
+        return None
+    tables = [
+        two_way(
+            {name: {seed: pair[at] for seed, pair in seeds.items()} for name, seeds in runs.items()}
+        )
+        for at in (0, 1)
+    ]
+    first = records.drop_duplicates("candidate").set_index("candidate")
+    shares = first.loc[list(runs), SHARES].to_numpy(dtype=np.float64)
+    if not np.isfinite(shares).all():
+        raise SearchError("records: need finite shares for every candidate, got some that are not")
+    values_N2 = np.stack([table.row_effects for table in tables], axis=1)
+    return _gain(shares, values_N2, early, last, level)
+
+
+def _gain(shares_N3: Floats, values_N2: Floats, early: int, last: int, level: float) -> Gain | None:
+    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > SCALED)
+    designs = {
+        degree: design
+        for degree in ("linear", "quadratic")
+        if len(axes) > 1
+        and len(design := terms(shares_N3, degree, axes)) >= design.shape[1] + SPARE
+        and np.linalg.cond(design) < WORST_CONDITION
+    }
+    if "linear" not in designs:
+        return None
+    degree = list(designs)[-1]
+    steepness, p_shape = changed_shape(designs[degree], values_N2)
+    gains = values_N2[:, 1] - values_N2[:, 0]
+    names = [AXES[axis] for axis in axes]
+    error = float(gains.std(ddof=1)) / len(gains) ** 0.5
+    reach = float(stdtrit(len(gains) - 1, 1 - level / 2)) * error
+    mean = float(gains.mean())
+    return Gain(
+        early=early,
+        last=last,
+        candidates=len(gains),
+        mean=Interval(mean, mean - reach, mean + reach),
+        effects=effects(designs["linear"], gains, names, level),
+        before=effects(designs["linear"], values_N2[:, 0], names, level),
+        p=explained(designs["linear"], gains),
+        p_shape=p_shape,
+        steepness=steepness,
+        p_first=explained(designs["linear"], values_N2[:, 0]),
+        p_last=min(explained(design, values_N2[:, 1]) for design in designs.values()),
+        degree=degree,
+    )
+
+
+def _bests(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[Best]:
+    found = []
+    for epoch in epochs:
+        try:
+            observed = observations(records, epochs=epoch, stopped=False)
+            best = of_observations(observed, factor, level=level)
+        except SearchError:  # too few for a surface
+            continue
+        found.append(Best(epoch, len(observed.candidates), best.share_intervals))
+    return found
+
+
+def _notes(records: pd.DataFrame, epochs: Sequence[int]) -> tuple[str, ...]:
+    if "stopped" not in records or not told(records["stopped"]).any():
+        return ()
+    last = set(records.loc[records["epoch"] == epochs[-1], "candidate"])
+    if set(records["candidate"]) <= last:
+        return ()
+    return (
+        "candidates were let go on for doing well early; the luck in that is missing later, and "
+        "looks like a smaller gain",
+    )
+
+
+def _flat(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

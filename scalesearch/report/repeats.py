@@ -1,0 +1,131 @@
+"""What training a search's best again came to: longer, and by other learning rates."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalesearch.analysis.repeats import Repeated, at_their_best, repeated
+from scalesearch.errors import SearchError
+from scalesearch.experiment import Experiment, read_experiment
+from scalesearch.files import write_text
+from scalesearch.further import CONFIRMATION
+from scalesearch.records import read_records
+
+SCHEMA = "scalesearch/confirmation"
+VERSION = 1
+SENSITIVITY = "audit"
+"""The folder, below a search's own, of its best at other learning rates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """``name``: of the search. ``epochs``: of the search, and of its confirmation."""
+
+    name: str
+    epochs: tuple[int, int]
+    found: Repeated
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All of it, for programs: ``confirm.json``."""
+        return {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "name": self.name,
+            "epochs": {"search": self.epochs[0], "confirmation": self.epochs[1]},
+            **described(self.found),
+        }
+
+
+def described(found: Repeated) -> dict[str, Any]:
+    """A repetition for programs."""
+    return {
+        "sentence": found.words,
+        "level": found.level,
+        "best": found.results[0].candidate,
+        "search_best": found.first.candidate,
+        "holds": found.holds,
+        "agreement": found.agreement.row,
+        "candidates": found.rows,
+    }
+
+
+def confirmed(folder: str | Path, *, level: float = 0.1) -> Confirmation:
+    """The confirmation below a search's folder beside the search.
+
+    Raises SearchError where there is none, or it has not come to its end.
+    """
+    folder = Path(folder)
+    search = _experiment(folder)
+    again = _experiment(folder / CONFIRMATION)
+    last, longer = search.rungs[-1], again.rungs[-1]
+    found = _beside(
+        folder, folder / CONFIRMATION, f"after {longer} epochs, with other seeds", level
+    )
+    return Confirmation(search.name, (last, longer), found)
+
+
+def write_confirmation(folder: str | Path, *, level: float = 0.1) -> Confirmation:
+    """Write ``confirm.json`` into a search's folder."""
+    found = confirmed(folder, level=level)
+    text = json.dumps(found.document, indent=2, allow_nan=False) + "\n"
+    write_text(Path(folder) / "confirm.json", text)
+    return found
+
+
+def sensitivity(folder: str | Path, *, level: float = 0.1) -> tuple[Repeated, ...]:
+    """What the search's best and references came to by other learning rates and rules, as far as
+    that was trained; last, with each candidate at the best of the rates."""
+    folder = Path(folder)
+    search = _experiment(folder)
+    rate, found, rates = search.recipe.learning_rate, [], {}
+    for path in sorted((folder / SENSITIVITY).glob("*/records.csv")):
+        other = _experiment(path.parent).recipe
+        same = other.learning_rate_rule == search.recipe.learning_rate_rule
+        what = (
+            f"learning rate x{other.learning_rate / rate:g}"
+            if same
+            else f"rule {other.learning_rate_rule}"
+        )
+        try:
+            found.append(_beside(folder, path.parent, what, level))
+        except SearchError:  # it has only begun
+            continue
+        if same:
+            rates[what] = read_records(path)
+    if rates:
+        last = search.rungs[-1]
+        own = read_records(folder / "records.csv")
+        own = own[own["epoch"] == last]
+        best = at_their_best({"learning rate x1": own, **rates})
+        found.append(
+            repeated(
+                own, best, "each at its best rate", first=found[0].first.candidate, level=level
+            )
+        )
+    return tuple(found)
+
+
+def _beside(folder: Path, other: Path, what: str, level: float) -> Repeated:
+    ends = _experiment(folder).rungs[-1], _experiment(other).rungs[-1]
+    after = read_records(other / "records.csv")
+    first = _first(after)
+    return repeated(
+        read_records(folder / "records.csv"), after, what, epochs=ends, first=first, level=level
+    )
+
+
+def _first(records: pd.DataFrame) -> str | None:
+    """The search's best, by the name of its cell."""
+    best = records[[("best 1" in str(cell).split("; ")) for cell in records["cell"]]]
+    return str(best["candidate"].iloc[0]) if len(best) else None
+
+
+def _experiment(folder: Path) -> Experiment:
+    path = folder / "experiment.yaml"
+    if not path.is_file():
+        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
+    return read_experiment(path)

@@ -1,0 +1,52 @@
+"""An experiment with several factors is a search for each, and one answer about all."""
+
+import json
+
+import pytest
+import yaml
+
+from scalesearch.experiment import to_document
+from scalesearch.report import results
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::scalesearch.architectures.isocost.AxisWarning",
+    "ignore::scalesearch.search.plan.StrayWarning",
+)
+
+
+@pytest.fixture
+def file(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(results, "FAMILY", range(2))
+    document = to_document(tiny(step=3, references=["uniform"]))
+    document["budget"]["factor"] = [1.5, 2]
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_each_factor_has_a_search_of_its_own_that_is_not_trained_again(
+    file, tmp_path, run, untrained
+):
+    code, out, err = run("search", file, "--results", tmp_path / "r")
+    assert code == 0, err
+    assert "alpha" in out
+    assert "phi" in out.splitlines()[-1] or "too few" in out or "factors" in out
+    for name in ("factor-1.5", "factor-2"):
+        assert (tmp_path / "r" / name / "coefficients.json").is_file()
+    document = json.loads((tmp_path / "r" / "factors.json").read_text())
+    assert document["searches"] == ["tiny-factor-1.5", "tiny-factor-2"]
+    assert document["schema"] == "scalesearch/factors"
+    epochs = len(untrained)
+    code, out, _ = run("search", file, "--results", tmp_path / "r", "--json")
+    assert (code, len(untrained)) == (0, epochs)
+    answers = json.loads(out)["answers"]
+    assert [one["factor"] for one in answers] == [1.5, 2.0]
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_of_each_factor(file, run):
+    code, out, _ = run("search", file, "--dry-run")
+    assert code == 0
+    assert "1.5x the baseline, into results/tiny/factor-1.5" in out
+    assert "2x the baseline, into results/tiny/factor-2" in out
+    assert out.count("epochs at most") == 2
