@@ -23,7 +23,8 @@ class Row:
     """One network of a series. What is not known is None.
 
     ``asked_*``: nominal multipliers and the cost they ask for; ``depth``, ``width``, ``resolution``
-    and ``factor``: what the whole-number network realises. ``accuracy``: mean over ``seeds`` at the
+    and ``factor``: what the whole-number network realises. ``deviation``: of a matched network, how
+    far on the simplex its shares are from those asked for. ``accuracy``: mean over ``seeds`` at the
     last epoch; ``low``, ``high``: its 90% interval with the noise of the whole search, for
     comparing networks on the same seeds. ``lead``: how much higher the series ``against`` is at the
     same place, with interval, p and the p corrected for several (Holm). ``paper_*``: as printed,
@@ -46,6 +47,7 @@ class Row:
     params: int
     activations: int
     factor: float
+    deviation: float | None
     accuracy: float
     low: float | None
     high: float | None
@@ -129,6 +131,7 @@ def _rows(ablation: Ablation, baseline: str, records: pd.DataFrame) -> list[Row]
             params=int(result.params),
             activations=int(result.activations),
             factor=result.factor,
+            deviation=None if point.shares is None else point.shares.distance(result.shares),
             accuracy=result.accuracy,
             low=None if reach is None else result.accuracy - reach,
             high=None if reach is None else result.accuracy + reach,

@@ -1,5 +1,7 @@
 """The table: ours and the paper's, and what the differences are worth."""
 
+import math
+
 import pandas as pd
 import pytest
 from ablation_records import by_cost, recorded
@@ -71,6 +73,18 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
     assert width.lead == pytest.approx(-0.05, abs=0.01)
     assert width.p_corrected < 0.01
     assert "behind, against the paper" in " ".join(sentences(ablation, found, (), ()))
+
+
+def test_a_network_that_stands_in_for_a_direction_is_told():
+    ablation = read_ablation("matched8", "smoke")
+    found = rows(ablation, recorded(ablation))
+    far = by_name(found)["resolution 2x"]
+    assert far.deviation > 0.3
+    told = [
+        line for line in sentences(ablation, found, (), ()) if "stand" in line or "away" in line
+    ]
+    assert any(line.startswith("resolution 2x: no network costs so much") for line in told)
+    assert not any(line.startswith("width 2x") for line in told)
 
 
 def test_order_and_duplicates_of_records_change_nothing(table7):
@@ -150,6 +164,4 @@ def test_the_printed_table_has_the_paper_s_values_beside_ours(table7):
 
 
 def _doublings(gain):
-    import math
-
     return math.log2(gain.high_factor / gain.low_factor)
