@@ -55,6 +55,7 @@ def read_maps(path: Path) -> ClassMaps:
         return ClassMaps(
             images=content["images"],
             truths=tuple(classes[label] for label in labels),
+            stage=int(content["stage"]) or None,
             panels=tuple(
                 Panel(
                     series=name,
@@ -87,7 +88,7 @@ def _write(path: Path, found: Ablated, rows: list[Row]) -> None:
         if not content:  # the first is the baseline, or as near to it as any
             stage = last_stage(_as_data(one), maps.least_pixels)
             chosen = _chosen(one, maps.images)
-            content = pictures(one.images, chosen)
+            content = {**pictures(one.images, chosen), "stage": np.array(_number(stage))}
         place = rows.index(by_name[one.candidate])
         heat, answers = mapped(one.network, one.job, one.images, chosen, stage, one.device)
         content[f"maps_{place}"], content[f"answers_{place}"] = heat, answers
@@ -110,6 +111,11 @@ def _chosen(one: Retrained, count: int) -> list[int]:
     labels = one.images.validation.labels.tolist()
     firsts = {label: place for place, label in reversed(list(enumerate(labels)))}
     return sorted(firsts.values())[:count]
+
+
+def _number(stage: int | None) -> int:
+    """A stage for people, from 1; 0 stands for the maps that are pooled."""
+    return 0 if stage is None else stage + 1
 
 
 def _candidates(path: Path) -> list[str]:

@@ -64,6 +64,7 @@ def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
     assert [panel.series for panel in found.panels] == names
     assert found.images.shape == (2, 1, 12, 12)
     assert len(set(found.truths)) == 2
+    assert found.stage == 5  # of 12 pixels: 12, 6, 3, 2, 2, then 1
     for panel in found.panels:
         assert len(panel.maps) == len(panel.answers) == 2
     assert (results / "table7" / "figures" / "figure7.png").is_file()

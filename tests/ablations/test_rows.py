@@ -72,7 +72,8 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
     width = by_name(found)["width 4x"]
     assert width.lead == pytest.approx(-0.05, abs=0.01)
     assert width.p_corrected < 0.01
-    assert "behind, against the paper" in " ".join(sentences(ablation, found, (), ()))
+    told = next(line for line in sentences(ablation, found, (), ()) if "over width 4x" in line)
+    assert told.endswith("behind, against the paper")
 
 
 def test_a_network_that_stands_in_for_a_direction_is_told():

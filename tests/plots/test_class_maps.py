@@ -35,6 +35,7 @@ def test_a_row_for_each_image_and_a_column_for_each_network_with_its_answer():
     assert [axes.get_title() for axes in drawn.axes[:3]] == [
         "image", "base\n1.00x", "resolution\n3.97x",
     ]  # fmt: skip
+    assert "(CAM)" in drawn.get_suptitle()
     captions = [axes.texts[0].get_text() for axes in drawn.axes]
     assert captions[0] == "cat"
     assert captions[1].endswith("cat")
