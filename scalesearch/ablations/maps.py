@@ -29,7 +29,7 @@ def write_maps(found: Ablated) -> None:
     """
     path = found.folder / "maps.npz"
     rows = _rows(found)
-    if not (path.is_file() and _candidates(path) == [row.candidate for row in rows]):
+    if not _is_of(path, rows):
         _write(path, found, rows)
     write_figure(class_maps_figure(read_maps(path)), found.folder / "figures" / FIGURE)
     for checkpoint in (found.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
@@ -118,12 +118,14 @@ def _number(stage: int | None) -> int:
     return 0 if stage is None else stage + 1
 
 
-def _candidates(path: Path) -> list[str]:
+def _is_of(path: Path, rows: list[Row]) -> bool:
+    """Whether the file is there, whole, and of these networks."""
     try:
+        read_maps(path)
         with np.load(path, allow_pickle=False) as file:
-            return [str(name) for name in file["candidates"]]
-    except (OSError, KeyError, ValueError):
-        return []
+            return [str(name) for name in file["candidates"]] == [row.candidate for row in rows]
+    except SearchError:
+        return False
 
 
 def _sides(network: Architecture) -> Iterator[int]:
