@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from scalesearch.ablations.rows import LEVEL, Row, final_accuracies, holm
+from scalesearch.ablations.rows import LEVEL, Row, final_accuracies
 from scalesearch.ablations.spec import Ablation
 from scalesearch.analysis import behind
+from scalesearch.analysis.comparisons import holm
 from scalesearch.analysis.pairs import Accuracies
 from scalesearch.errors import SearchError
 

@@ -11,6 +11,7 @@ from scalesearch.ablations.paper import printed, recounted
 from scalesearch.ablations.points import Point, points
 from scalesearch.ablations.spec import Ablation
 from scalesearch.analysis import behind, paired, summary
+from scalesearch.analysis.comparisons import holm
 from scalesearch.analysis.pairs import Accuracies, accuracies
 from scalesearch.errors import SearchError
 
@@ -89,16 +90,6 @@ def candidates(records: pd.DataFrame) -> dict[str, str]:
         for cells, candidate in zip(first["cell"], first["candidate"], strict=True)
         for name in str(cells).split("; ")
     }
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for being several (Holm, Scand. J. Statist. 6, 1979)."""
-    order = sorted(range(len(values)), key=lambda place: values[place])
-    corrected, reached = [1.0] * len(values), 0.0
-    for rank, place in enumerate(order):
-        reached = max(reached, min(1.0, (len(values) - rank) * values[place]))
-        corrected[place] = reached
-    return corrected
 
 
 def _rows(ablation: Ablation, baseline: str, records: pd.DataFrame) -> list[Row]:

@@ -8,7 +8,7 @@ from ablation_records import by_cost, recorded
 
 from scalesearch.ablations import read_ablation
 from scalesearch.ablations.curves import gains, overlaps
-from scalesearch.ablations.rows import holm, rows, table
+from scalesearch.ablations.rows import rows, table
 from scalesearch.ablations.words import sentences, table_rows
 
 
@@ -110,12 +110,6 @@ def test_a_network_that_has_failed_is_left_out(table7):
     name, own = next(iter(records.items()))
     found = rows(ablation, {name: own[own["cell"] != "width"]})
     assert [row.point for row in found] == ["base", "depth", "resolution", "compound"]
-
-
-def test_holm_corrects_the_smallest_most_and_keeps_the_order():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
 
 
 def test_gains_are_of_the_realised_cost():
