@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from scalesearch.ablations.rows import LEVEL, Row, final_accuracies, holm
+from scalesearch.ablations.rows import LEVEL, Row, final_accuracies
 from scalesearch.ablations.spec import Ablation
 from scalesearch.analysis import behind
+from scalesearch.analysis.comparisons import holm
 from scalesearch.analysis.pairs import Accuracies
+from scalesearch.analysis.twoway import TwoWay, two_way
 from scalesearch.errors import SearchError
 
 GROWN = 1.01
@@ -44,7 +46,8 @@ class Overlap:
     """How much higher one curve is than another at equal realised cost, by straight lines between
     their points over the logarithm of the cost, in the mean over the costs that both have.
 
-    ``low``, ``high``: the 90% interval over ``seeds``, each of which has its own pair of curves.
+    ``low``, ``high``: the 90% interval, with the noise of the whole search, paired by seed.
+    ``seeds``: behind each network.
     """
 
     baseline: str
@@ -72,13 +75,14 @@ def gains(rows: Sequence[Row], records: Mapping[str, pd.DataFrame]) -> tuple[Gai
 def overlaps(
     ablation: Ablation, rows: Sequence[Row], records: Mapping[str, pd.DataFrame]
 ) -> tuple[Overlap, ...]:
-    """The series ``against`` over each other, where their costs overlap and two seeds have both."""
+    """The series ``against`` over each other, where their costs overlap and the noise is known."""
     curves = _curves(rows)
+    noises = {name: two_way(final_accuracies(table)) for name, table in records.items()}
     found = [
         overlap
         for (baseline, series), points in curves.items()
         if series != ablation.against and (leader := curves.get((baseline, str(ablation.against))))
-        if (overlap := _overlap(points, leader, final_accuracies(records[baseline]))) is not None
+        if (overlap := _overlap(points, leader, noises[baseline])) is not None
     ]
     corrected = holm([overlap.p for overlap in found])
     return tuple(
@@ -126,23 +130,21 @@ def _slopes(points: Sequence[Row]) -> Iterator[float]:
             yield (other.accuracy - one.accuracy) / math.log2(other.factor / one.factor)
 
 
-def _overlap(points: Sequence[Row], leader: Sequence[Row], accuracy: Accuracies) -> Overlap | None:
+def _overlap(points: Sequence[Row], leader: Sequence[Row], noise: TwoWay) -> Overlap | None:
     low = max(points[0].factor, leader[0].factor)
     high = min(points[-1].factor, leader[-1].factor)
-    seeds = set.intersection(*(set(accuracy[row.candidate]) for row in (*points, *leader)))
-    if high <= low or len(seeds) < 2:
+    if high <= low * GROWN or noise.variance is None:
         return None
     costs = np.linspace(np.log(low), np.log(high), STEPS)
-    leads = np.array(
-        [
-            np.mean(_along(leader, accuracy, seed, costs) - _along(points, accuracy, seed, costs))
-            for seed in sorted(seeds)
-        ]
-    )
-    error = float(leads.std(ddof=1)) / len(leads) ** 0.5
-    df = len(leads) - 1
-    reach = float(stdtrit(df, 1 - LEVEL / 2)) * error
-    lead = float(leads.mean())
+    # The lead is a weighted sum of networks' accuracies; one that is on both curves cancels out.
+    weights = np.zeros(len(noise.rows))
+    for curve, sign in ((leader, 1.0), (points, -1.0)):
+        for row, weight in zip(curve, _weights(curve, costs), strict=True):
+            weights[noise.rows.index(row.candidate)] += sign * weight
+    lead = float(weights @ noise.row_effects)
+    counts = noise.filled.sum(axis=1)
+    error = float(np.sqrt(noise.variance * (weights**2 / counts).sum()))
+    reach = float(stdtrit(noise.df, 1 - LEVEL / 2)) * error
     return Overlap(
         baseline=points[0].baseline,
         series=points[0].series,
@@ -152,16 +154,14 @@ def _overlap(points: Sequence[Row], leader: Sequence[Row], accuracy: Accuracies)
         lead=lead,
         low=lead - reach,
         high=lead + reach,
-        p=float(2 * stdtr(df, -abs(lead) / error)) if error > 0 else float(lead == 0),
+        p=float(2 * stdtr(noise.df, -abs(lead) / error)) if error > 0 else float(lead == 0),
         p_corrected=1.0,
-        seeds=len(leads),
+        seeds=int(counts.max()),
     )
 
 
-def _along(
-    points: Sequence[Row], accuracy: Accuracies, seed: int, costs: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    own = np.log([row.factor for row in points])
-    heights = [accuracy[row.candidate][seed] for row in points]
-    between: NDArray[np.float64] = np.interp(costs, own, heights)
-    return between
+def _weights(curve: Sequence[Row], costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each point's part in the mean of the curve over these costs (logarithms); they sum to one."""
+    own = np.log([row.factor for row in curve])
+    each = [np.interp(costs, own, unit).mean() for unit in np.eye(len(curve))]
+    return np.array(each)

@@ -29,7 +29,7 @@ def write_maps(found: Ablated) -> None:
     """
     path = found.folder / "maps.npz"
     rows = _rows(found)
-    if not (path.is_file() and _candidates(path) == [row.candidate for row in rows]):
+    if not _is_of(path, rows):
         _write(path, found, rows)
     write_figure(class_maps_figure(read_maps(path)), found.folder / "figures" / FIGURE)
     for checkpoint in (found.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
@@ -55,6 +55,7 @@ def read_maps(path: Path) -> ClassMaps:
         return ClassMaps(
             images=content["images"],
             truths=tuple(classes[label] for label in labels),
+            stage=int(content["stage"]) or None,
             panels=tuple(
                 Panel(
                     series=name,
@@ -87,7 +88,7 @@ def _write(path: Path, found: Ablated, rows: list[Row]) -> None:
         if not content:  # the first is the baseline, or as near to it as any
             stage = last_stage(_as_data(one), maps.least_pixels)
             chosen = _chosen(one, maps.images)
-            content = pictures(one.images, chosen)
+            content = {**pictures(one.images, chosen), "stage": np.array(_number(stage))}
         place = rows.index(by_name[one.candidate])
         heat, answers = mapped(one.network, one.job, one.images, chosen, stage, one.device)
         content[f"maps_{place}"], content[f"answers_{place}"] = heat, answers
@@ -112,12 +113,19 @@ def _chosen(one: Retrained, count: int) -> list[int]:
     return sorted(firsts.values())[:count]
 
 
-def _candidates(path: Path) -> list[str]:
+def _number(stage: int | None) -> int:
+    """A stage for people, from 1; 0 stands for the maps that are pooled."""
+    return 0 if stage is None else stage + 1
+
+
+def _is_of(path: Path, rows: list[Row]) -> bool:
+    """Whether the file is there, whole, and of these networks."""
     try:
+        read_maps(path)
         with np.load(path, allow_pickle=False) as file:
-            return [str(name) for name in file["candidates"]]
-    except (OSError, KeyError, ValueError):
-        return []
+            return [str(name) for name in file["candidates"]] == [row.candidate for row in rows]
+    except SearchError:
+        return False
 
 
 def _sides(network: Architecture) -> Iterator[int]:

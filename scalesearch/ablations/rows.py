@@ -11,6 +11,7 @@ from scalesearch.ablations.paper import printed, recounted
 from scalesearch.ablations.points import Point, points
 from scalesearch.ablations.spec import Ablation
 from scalesearch.analysis import behind, paired, summary
+from scalesearch.analysis.comparisons import holm
 from scalesearch.analysis.pairs import Accuracies, accuracies
 from scalesearch.errors import SearchError
 
@@ -23,7 +24,8 @@ class Row:
     """One network of a series. What is not known is None.
 
     ``asked_*``: nominal multipliers and the cost they ask for; ``depth``, ``width``, ``resolution``
-    and ``factor``: what the whole-number network realises. ``accuracy``: mean over ``seeds`` at the
+    and ``factor``: what the whole-number network realises. ``deviation``: of a matched network, how
+    far on the simplex its shares are from those asked for. ``accuracy``: mean over ``seeds`` at the
     last epoch; ``low``, ``high``: its 90% interval with the noise of the whole search, for
     comparing networks on the same seeds. ``lead``: how much higher the series ``against`` is at the
     same place, with interval, p and the p corrected for several (Holm). ``paper_*``: as printed,
@@ -46,6 +48,7 @@ class Row:
     params: int
     activations: int
     factor: float
+    deviation: float | None
     accuracy: float
     low: float | None
     high: float | None
@@ -89,16 +92,6 @@ def candidates(records: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for being several (Holm, Scand. J. Statist. 6, 1979)."""
-    order = sorted(range(len(values)), key=lambda place: values[place])
-    corrected, reached = [1.0] * len(values), 0.0
-    for rank, place in enumerate(order):
-        reached = max(reached, min(1.0, (len(values) - rank) * values[place]))
-        corrected[place] = reached
-    return corrected
-
-
 def _rows(ablation: Ablation, baseline: str, records: pd.DataFrame) -> list[Row]:
     where = candidates(records)
     asked = [point for point in points(ablation, baseline) if point.name in where]
@@ -129,6 +122,7 @@ def _rows(ablation: Ablation, baseline: str, records: pd.DataFrame) -> list[Row]
             params=int(result.params),
             activations=int(result.activations),
             factor=result.factor,
+            deviation=None if point.shares is None else point.shares.distance(result.shares),
             accuracy=result.accuracy,
             low=None if reach is None else result.accuracy - reach,
             high=None if reach is None else result.accuracy + reach,

@@ -7,6 +7,8 @@ from scalesearch.ablations.curves import Gain, Overlap
 from scalesearch.ablations.rows import LEVEL, Row
 from scalesearch.ablations.spec import Ablation
 
+FAR = 0.1
+"""Distance on the simplex from which on a network is said to stand in for what was asked."""
 UNEQUAL = 0.05
 """Relative difference of two networks' costs that is told."""
 AHEAD = "ahead, as the paper says"
@@ -26,6 +28,7 @@ def sentences(
         *_leads(ablation, rows, several),
         *_overlaps(overlaps, several),
         *(_gain(gain, several) for gain in gains if ablation.figure == "panels"),
+        *_strays(rows, several),
         *_recounts(ablation, rows, several),
         *([f"this size: {' '.join(ablation.limits.split())}"] if ablation.limits else []),
     )
@@ -130,6 +133,17 @@ def _gain(gain: Gain, several: bool) -> str:
         f"a doubling brings {_points(gain.first)} on the first step, {_points(gain.last)} on the "
         "last"
     )
+
+
+def _strays(rows: Sequence[Row], several: bool) -> Iterator[str]:
+    """Networks that stand in for a direction which the baseline cannot take at that cost."""
+    for row in rows:
+        if row.deviation is not None and row.deviation > FAR:
+            yield (
+                f"{_where(row.baseline, several)}{row.point}: no network costs so much along this "
+                f"direction; the nearest is {row.deviation:.2f} away (depth {row.depth:.2f}, width "
+                f"{row.width:.2f}, resolution {row.resolution:.2f})"
+            )
 
 
 def _recounts(ablation: Ablation, rows: Sequence[Row], several: bool) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The command that repeats the paper's comparisons."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +50,11 @@ def ablate(
     if dry_run:
         _foretell(ablation, as_json, options)
         return
-    found = ablated(ablation, results, shown=search_shown, **options)
+    try:
+        found = ablated(ablation, results, shown=search_shown, **options)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from there", file=sys.stderr)
+        raise
     if as_json:
         print_json(ablation_document(found))
         return

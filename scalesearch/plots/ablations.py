@@ -7,7 +7,7 @@ from textwrap import wrap
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from scalesearch.errors import SearchError
 from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, figure, style
@@ -23,6 +23,8 @@ OTHERS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
 OTHER_MARKS = ("v", "p", "s", "D", "^")
 """Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
 
+WIDE = 8
+"""Greatest over least cost from which on 1, 2 and 5 times powers of ten are marks enough."""
 LETTERS = 14
 """Of a title, in an inch."""
 LETTER = 0.055
@@ -186,7 +188,9 @@ def _scale(axes: Axes, base: int) -> None:
         axes.xaxis.set_major_locator(LogLocator(2))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     else:
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        low, high = axes.get_xlim()
+        wide = high / low > WIDE
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if wide else MaxNLocator(4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PERCENT)

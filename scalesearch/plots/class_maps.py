@@ -12,7 +12,7 @@ from scalesearch.plots.style import DOUBLE_COLUMN, FAINT, INK, figure, style
 
 HEAT = "inferno"
 """Dark to bright at an even pace for all kinds of colour vision; told from a grey picture."""
-TITLE, CAPTION = 0.3, 0.16  # inches
+TITLE, CAPTION = 0.5, 0.16  # inches
 WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue in a grey picture (ITU-R BT.601)."""
 
@@ -30,11 +30,13 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassMaps:
-    """``images``: uint8 (N, C, H, W); ``truths``: the class of each."""
+    """``images``: uint8 (N, C, H, W); ``truths``: the class of each. ``stage``: behind which one
+    (from 1) the maps are, None for those that are pooled."""
 
     images: NDArray[np.uint8]
     truths: tuple[str, ...]
     panels: tuple[Panel, ...]
+    stage: int | None = None
 
 
 def heat(class_map: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -73,7 +75,13 @@ def class_maps_figure(data: ClassMaps) -> Figure:
         panels[0, 0].set_title("image", loc="center")
         for panel, axes in zip(data.panels, panels[0, 1:], strict=True):
             axes.set_title(f"{panel.series}\n{panel.factor:.2f}x", loc="center", fontsize=7.5)
+        drawn.suptitle(_title(data), x=0.01, ha="left", fontsize=8.5)
     return drawn
+
+
+def _title(data: ClassMaps) -> str:
+    where = "CAM" if data.stage is None else f"Grad-CAM behind stage {data.stage}"
+    return f"Where the true class is seen ({where}), and what the image is taken for"
 
 
 def _plot_image(image_CHW: NDArray[np.uint8], axes: Axes) -> None:

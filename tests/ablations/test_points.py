@@ -48,6 +48,15 @@ def test_the_family_of_figure_1_is_the_one_that_is_emitted():
     ]
 
 
+def test_a_direction_may_be_the_answer_of_a_search(tmp_path):
+    path = tmp_path / "coefficients.json"
+    path.write_text('{"alpha": 1.0, "beta": 1.4142135623730951, "gamma": 1.0}')
+    ablation = read_ablation("figure1", "small", [f"series.family.along={path}"])
+    found = {point.name: point for point in points(ablation, "efficientnet_b0")}
+    assert found["family 4x"].shares.as_tuple() == pytest.approx((0, 1, 0))
+    assert found["family 4x"].asked.width == pytest.approx(2)
+
+
 def test_every_baseline_has_its_own_search():
     found = experiments(read_ablation("table3", "small"))
     assert list(found) == ["mobilenet_v1", "mobilenet_v2", "resnet50"]

@@ -1,12 +1,14 @@
 """The table: ours and the paper's, and what the differences are worth."""
 
+import math
+
 import pandas as pd
 import pytest
 from ablation_records import by_cost, recorded
 
 from scalesearch.ablations import read_ablation
 from scalesearch.ablations.curves import gains, overlaps
-from scalesearch.ablations.rows import holm, rows, table
+from scalesearch.ablations.rows import rows, table
 from scalesearch.ablations.words import sentences, table_rows
 
 
@@ -70,7 +72,20 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
     width = by_name(found)["width 4x"]
     assert width.lead == pytest.approx(-0.05, abs=0.01)
     assert width.p_corrected < 0.01
-    assert "behind, against the paper" in " ".join(sentences(ablation, found, (), ()))
+    told = next(line for line in sentences(ablation, found, (), ()) if "over width 4x" in line)
+    assert told.endswith("behind, against the paper")
+
+
+def test_a_network_that_stands_in_for_a_direction_is_told():
+    ablation = read_ablation("matched8", "smoke")
+    found = rows(ablation, recorded(ablation))
+    far = by_name(found)["resolution 2x"]
+    assert far.deviation > 0.3
+    told = [
+        line for line in sentences(ablation, found, (), ()) if "stand" in line or "away" in line
+    ]
+    assert any(line.startswith("resolution 2x: no network costs so much") for line in told)
+    assert not any(line.startswith("width 2x") for line in told)
 
 
 def test_order_and_duplicates_of_records_change_nothing(table7):
@@ -95,12 +110,6 @@ def test_a_network_that_has_failed_is_left_out(table7):
     name, own = next(iter(records.items()))
     found = rows(ablation, {name: own[own["cell"] != "width"]})
     assert [row.point for row in found] == ["base", "depth", "resolution", "compound"]
-
-
-def test_holm_corrects_the_smallest_most_and_keeps_the_order():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
 
 
 def test_gains_are_of_the_realised_cost():
@@ -150,6 +159,4 @@ def test_the_printed_table_has_the_paper_s_values_beside_ours(table7):
 
 
 def _doublings(gain):
-    import math
-
     return math.log2(gain.high_factor / gain.low_factor)

@@ -1,0 +1,135 @@
+"""Every ablation from its command to its table and figures, on a few digits."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from scalesearch.ablations import ablate, ablations, read_ablation, write_ablation
+from scalesearch.ablations.maps import read_maps
+from scalesearch.records import read_records
+from scalesearch.search import advance
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::scalesearch.architectures.isocost.AxisWarning",
+    "ignore::scalesearch.search.plan.StrayWarning",
+)
+FEW = ["data.train_samples=60", "data.validation_samples=40", "recipe.epochs=1", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+def trains_nothing(jobs, *_, **__):
+    raise AssertionError(f"trained {jobs}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ablations())
+def test_an_ablation_runs_to_its_table_and_a_second_call_trains_nothing(name, results, monkeypatch):
+    ablation = read_ablation(name, "smoke", FEW)
+    found = ablate(ablation, results / name)
+    assert len(found.rows) == sum(
+        len(series.factors or _several(series)) for series in ablation.series
+    ) * len(ablation.baselines)
+    for row in found.rows:
+        assert row.seeds == 2
+        assert 0 <= row.low <= row.accuracy <= row.high <= 1 or row.low < 0
+    written = pd.read_csv(results / name / "table.csv")
+    assert list(written["accuracy"]) == [row.accuracy for row in found.rows]
+    document = json.loads((results / name / "ablation.json").read_text())
+    assert document["schema"] == "scalesearch/ablation"
+    assert list(document["searches"]) == list(ablation.baselines)
+    assert all(one["data"]["train"] == 60 for one in document["searches"].values())
+    assert list((results / name / "figures").glob(f"{name}*.png"))
+    before = (results / name / "table.csv").read_bytes()
+    monkeypatch.setattr(advance, "train_together", trains_nothing)
+    ablate(ablation, results / name)
+    assert (results / name / "table.csv").read_bytes() == before
+
+
+def _several(series):
+    lists = [v for v in (series.depth, series.width, series.resolution) if isinstance(v, tuple)]
+    return lists[0] if lists else (1,)
+
+
+@pytest.mark.slow
+def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
+    ablation = read_ablation("table7", "smoke", FEW)
+    ablate(ablation, results / "table7")
+    found = read_maps(results / "table7" / "maps.npz")
+    names = ["base", "depth", "width", "resolution", "compound"]
+    assert [panel.series for panel in found.panels] == names
+    assert found.images.shape == (2, 1, 12, 12)
+    assert len(set(found.truths)) == 2
+    assert found.stage == 5  # of 12 pixels: 12, 6, 3, 2, 2, then 1
+    for panel in found.panels:
+        assert len(panel.maps) == len(panel.answers) == 2
+    assert (results / "table7" / "figures" / "figure7.png").is_file()
+    assert not list((results / "table7" / "efficientnet_b0" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_maps_of_kept_checkpoints_are_those_of_networks_trained_again(results):
+    ablation = read_ablation("table7", "smoke", FEW)
+    folder = results / "table7"
+    ablate(ablation, folder)
+    kept = read_maps(folder / "maps.npz")
+    (folder / "maps.npz").write_bytes(b"torn")
+    ablate(ablation, folder)
+    assert not list((folder / "efficientnet_b0" / "checkpoints").iterdir())
+    again = read_maps(folder / "maps.npz")
+    for one, other in zip(kept.panels, again.panels, strict=True):
+        assert (one.maps == other.maps).all()
+
+
+@pytest.mark.slow
+def test_results_come_from_the_records_alone(results, tmp_path):
+    ablation = read_ablation("figure3", "smoke", FEW)
+    ablate(ablation, results / "figure3")
+    copy = tmp_path / "efficientnet_b0"
+    copy.mkdir()
+    for name in ("records.csv", "experiment.yaml", "environment.json"):
+        (copy / name).write_bytes((results / "figure3" / "efficientnet_b0" / name).read_bytes())
+    write_ablation(ablation, tmp_path)
+    for name in ("table.csv", "ablation.json", "figures/figure3.png", "figures/figure3.svg"):
+        assert (tmp_path / name).read_bytes() == (results / "figure3" / name).read_bytes()
+    assert set(read_records(copy / "records.csv")["role"]) >= {"width", "depth", "resolution"}
+
+
+def test_without_a_name_the_command_lists_what_there_is(run):
+    code, out, _ = run("ablate", "--json")
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(out)["ablations"]}
+    assert set(rows) == set(ablations())
+    assert rows["table7"]["points"] == 5
+    assert rows["table3"]["points"] == 15
+
+
+def test_a_mistake_in_a_name_is_mended_in_one_message(run):
+    code, _, err = run("ablate", "tabel7")
+    assert code == 2
+    assert "unknown name 'tabel7'; did you mean 'table7'?" in err
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_table_and_the_sentences(run, results):
+    settings = [part for setting in FEW for part in ("--set", setting)]
+    code, out, err = run(
+        "ablate", "table7", "--size", "smoke", "--results", results / "table7", *settings
+    )
+    assert code == 0, err
+    assert "recounted" in out
+    assert "81.1%" in out
+    assert "compound against the others: ahead in " in out
+
+
+@pytest.mark.slow
+def test_a_dry_run_foretells_each_search(run):
+    code, out, _ = run("ablate", "table3", "--size", "smoke", "--dry-run", "--json")
+    assert code == 0
+    found = json.loads(out)["searches"]
+    assert list(found) == ["mobilenet_v1", "mobilenet_v2", "resnet50"]
+    assert all(len(one["candidates"]) == 5 for one in found.values())
