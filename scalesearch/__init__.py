@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scalesearch.nets import build, code_allowed
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
-    from scalesearch.report import write_results
+    from scalesearch.report import write_report, write_results
     from scalesearch.rounding import Rounding
     from scalesearch.scaling import Coefficients, Multipliers, Shares
 
@@ -52,6 +52,7 @@ _HOMES = {
     "read_experiment": "experiment",
     "read_records": "records",
     "scaled": "architectures",
+    "write_report": "report",
     "write_results": "report",
 }
 
@@ -82,6 +83,7 @@ __all__ = [
     "read_experiment",
     "read_records",
     "scaled",
+    "write_report",
     "write_results",
 ]
 

@@ -16,6 +16,7 @@ from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.auditing import audit, confirm
 from scalesearch.cli.processes import first_speaks
+from scalesearch.cli.reporting import report
 from scalesearch.cli.searching import answer, doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
 from scalesearch.cli.training import train
@@ -27,6 +28,7 @@ COMMANDS = (
     resume,
     status,
     answer,
+    report,
     simulate,
     ablate,
     retry,

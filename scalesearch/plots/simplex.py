@@ -1,8 +1,6 @@
 """Accuracy against how the budget is shared out: a triangle whose corners are the three axes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,54 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from matplotlib.tri import TriAnalyzer, Triangulation
-from numpy.typing import NDArray
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLOUR_MAP, COLUMN, FAINT, INK, figure, style
-
-Points: TypeAlias = NDArray[np.float64]
-
-AXES = ("depth", "width", "resolution")
-CORNERS: Points = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
-"""Where all of the budget is spent on depth, on width, on resolution."""
-
-MARKERS = {"depth": "s", "width": "D", "resolution": "^", "uniform": "p", "paper": "*"}
-NAMES = {axis: f"{axis} only" for axis in AXES}
-SEARCHED = "searched"
-STOPPED: dict[str, Any] = {
-    "marker": "x",
-    "markersize": 3.5,
-    "color": INK,
-    "linestyle": "none",
-}
-BEST: dict[str, Any] = {
-    "marker": "o",
-    "markersize": 12,
-    "markerfacecolor": "none",
-    "markeredgecolor": ACCENT,
-    "markeredgewidth": 1.5,
-    "linestyle": "none",
-}
-
-
-class Side(NamedTuple):
-    """A side of the triangle, by corner numbers; along it the share of ``end`` grows to one."""
-
-    start: int
-    end: int
-    opposite: int
-    angle: float
-    label: str
-
-
-SIDES = (
-    Side(0, 1, 2, 0, "{} share \N{RIGHTWARDS ARROW}"),
-    Side(1, 2, 0, -60, "\N{LEFTWARDS ARROW} {} share"),
-    Side(2, 0, 1, 60, "\N{LEFTWARDS ARROW} {} share"),
+from scalesearch.plots.style import COLOUR_MAP, COLUMN, figure, style
+from scalesearch.plots.triangle import (
+    AXES,
+    BEST,
+    MARKERS,
+    STOPPED,
+    cartesian,
+    draw_frame,
+    handle,
+    looks,
+    place_of,
+    spoken,
 )
+
+SEARCHED = "searched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +101,7 @@ def plot_simplex(data: SimplexData, axes: Axes) -> None:
     The surface is linear between measured points (no smoothing), and is left out where they do not
     span an area. Names stand in the legend, so that they cannot collide.
     """
-    _draw_frame(axes)
+    draw_frame(axes)
     colours = _draw_surface(data, axes)
     _draw_points(data, axes, colours)
     _draw_legend(data, axes)
@@ -140,11 +109,6 @@ def plot_simplex(data: SimplexData, axes: Axes) -> None:
     bar.set_label("accuracy")
     bar.outline.set_visible(False)
     axes.set_title(_caption(data), pad=23)
-
-
-def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
-    """Shares as x, y in the plane of ``CORNERS``: one row for each."""
-    return np.array(shares, dtype=np.float64).reshape(-1, 3) @ CORNERS
 
 
 def surface(data: SimplexData) -> Triangulation | None:
@@ -182,46 +146,6 @@ def _caption(data: SimplexData) -> str:
     return f"mean of {data.seeds}, epoch {data.epoch}\n{spread}"
 
 
-def _draw_frame(axes: Axes) -> None:
-    """The triangle, its grid at quarters, and beside each side the share that grows along it."""
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    axes.margins(0)
-    axes.plot(*CORNERS[[0, 1, 2, 0]].T, color=INK, linewidth=0.8, zorder=3)
-    for side in SIDES:
-        _draw_side(axes, side)
-    for corner, name, offset in zip(CORNERS, AXES, ((-10, -10), (10, -10), (0, 14)), strict=True):
-        _beside(axes, corner, offset, name, fontweight="bold")
-
-
-def _draw_side(axes: Axes, side: Side) -> None:
-    start, end, opposite = (CORNERS[corner] for corner in (side.start, side.end, side.opposite))
-    outward = (start + end) / 2 - opposite
-    outward = outward / np.linalg.norm(outward)
-    for share in (0.25, 0.5, 0.75):
-        tick = start + share * (end - start)
-        across = opposite + share * (end - opposite)  # where this share meets the third side
-        axes.plot(*np.array([tick, across]).T, color=FAINT, linewidth=0.4, zorder=1.5)
-        _beside(axes, tick, 8 * outward, f"{share:.2f}".lstrip("0"), color=INK, fontsize="small")
-    label = side.label.format(AXES[side.end])
-    _beside(axes, (start + end) / 2, 19 * outward, label, rotation=side.angle)
-
-
-def _beside(
-    axes: Axes, place: Points, offset: Points | tuple[float, float], text: str, **looks: Any
-) -> None:
-    """Text whose middle is ``offset`` points from a place, whatever the size of the figure."""
-    axes.annotate(
-        text,
-        (float(place[0]), float(place[1])),
-        xytext=(float(offset[0]), float(offset[1])),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        **looks,
-    )
-
-
 def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
     accuracies = np.array([point.accuracy for point in data.points])
     low, high = float(accuracies.min()), float(accuracies.max())
@@ -245,39 +169,20 @@ def _draw_points(data: SimplexData, axes: Axes, colours: ScalarMappable) -> None
     places = cartesian([point.shares for point in data.points])
     shades = colours.to_rgba(np.array([point.accuracy for point in data.points]))
     for point, (x, y), colour in zip(data.points, places, shades, strict=True):
-        axes.plot(x, y, **_looks(point.references), color=colour, zorder=5, clip_on=False)
+        axes.plot(x, y, **looks(point.references), color=colour, zorder=5, clip_on=False)
     axes.plot(*cartesian(data.stopped).T, **STOPPED, zorder=4, clip_on=False)
     axes.plot(*places[0], **BEST, zorder=6, clip_on=False)
 
 
-def _looks(references: tuple[str, ...]) -> dict[str, Any]:
-    """Marker of a point: its first reference's, or a small circle."""
-    shape = MARKERS.get(references[0], "h") if references else "o"
-    return {
-        "marker": shape,
-        "markersize": (9.5 if shape == "*" else 6.5) if references else 4.5,
-        "markeredgecolor": "black" if references else "white",
-        "markeredgewidth": 0.8 if references else 0.6,
-        "linestyle": "none",
-    }
-
-
 def _draw_legend(data: SimplexData, axes: Axes) -> None:
-    order = [*MARKERS]
-    kinds = sorted(
-        {point.references for point in data.points if point.references},
-        key=lambda names: [order.index(name) if name in order else len(order) for name in names],
-    )
+    kinds = sorted({point.references for point in data.points if point.references}, key=place_of)
     best = f"best, {data.best.accuracy:.3f}"
-    handles = [_handle(best, {**BEST, "markersize": 8})]
+    handles = [handle(best, {**BEST, "markersize": 8})]
     if any(not point.references for point in data.points):
-        handles.append(_handle("searched", _looks(())))
-    handles += [
-        _handle(", ".join(NAMES.get(name, name) for name in names), _looks(names))
-        for names in kinds
-    ]
+        handles.append(handle("searched", looks(())))
+    handles += [handle(spoken(names), looks(names)) for names in kinds]
     if data.stopped:
-        handles.append(_handle("stopped early", STOPPED))
+        handles.append(handle("stopped early", STOPPED))
     whole = axes.figure.get_figure(root=True)
     under_labels = ScaledTranslation(0, -25 / 72, whole.dpi_scale_trans)
     axes.legend(
@@ -289,7 +194,3 @@ def _draw_legend(data: SimplexData, axes: Axes) -> None:
         columnspacing=1.0,
         handletextpad=0.3,
     )
-
-
-def _handle(label: str, looks: dict[str, Any]) -> Line2D:
-    return Line2D([], [], **{"color": "#c8c8c8", **looks}, label=label)

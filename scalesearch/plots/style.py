@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalesearch.errors import ExportError
@@ -18,6 +19,16 @@ FAINT = "#9a9a9a"
 ACCENT = "#d55e00"
 """Okabe and Ito's vermilion: told from every step of ``COLOUR_MAP`` by all kinds of colour vision.
 """
+BLUE = "#0072b2"
+ROLE_COLOURS = {
+    "depth": BLUE,
+    "width": "#009e73",
+    "resolution": "#cc79a7",
+    "uniform": "#e69f00",
+    "paper": "#56b4e9",
+    "fast": "#7a5195",
+}
+"""Okabe and Ito's, for references that are drawn as lines; a mark of their own tells them, too."""
 COLOUR_MAP = "cividis"
 """Made for colour-blind readers (doi:10.1371/journal.pone.0199239); it prints well in grey."""
 
@@ -57,6 +68,11 @@ def style() -> Iterator[None]:
 def figure(width: float = COLUMN, height: float | None = None) -> Figure:
     """An empty figure, ``width`` inches wide; outside pyplot, so no display and no global state."""
     return Figure(figsize=(width, height or width * 0.75), layout="constrained")
+
+
+def width_of(axes: Axes) -> float:
+    """Of the figure around, in inches."""
+    return axes.figure.get_figure(root=True).get_figwidth()
 
 
 def write_figure(drawn: Figure, path: str | Path) -> tuple[Path, Path]:

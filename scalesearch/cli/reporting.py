@@ -1,0 +1,13 @@
+"""The command that makes a page of a search."""
+
+from scalesearch.cli.options import AllowCode, Folder
+
+
+def report(folder: Folder, allow_code: AllowCode = False) -> None:
+    """Write a search's figures, and report.html and report.md with everything about it."""
+    from scalesearch.cli.sources import code
+    from scalesearch.report import write_report
+
+    with code(allow_code):
+        page, text = write_report(folder)
+    print(f"{page}   {text.name}   figures/")
