@@ -1,6 +1,8 @@
 """Searches that are killed at random times, and what the driver costs where jobs are tiny.
 
-    python benchmarks/faults.py [--runs 50] [--out results/benchmarks/faults.json]
+    python benchmarks/faults.py                                   # 50 runs with each sampler, long
+    python benchmarks/faults.py --runs 1 --samplers lattice tpe   # minutes
+    python benchmarks/faults.py --cost-only                       # what the driver costs, minutes
 
 Every run is a search with each sampler in turn, inline or with two local workers. Its driver gets
 SIGKILL at a random time, again and again, until it comes to its end; local workers also kill
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,30 +91,47 @@ def violations(results: Path, undisturbed: pd.DataFrame) -> Counter[str]:
 
 
 def overhead(stage: Stage, folder: Path, seconds: float) -> dict[str, float]:
-    """What the driver costs with two local workers whose jobs take so long."""
-    asked = document("sobol", trials=40, seeds=2, race=None, references=[])
+    """What the driver costs with two local workers whose epochs take so long, and jobs four epochs:
+    how long workers have nothing to do, where no job has to wait for another."""
+    alone = {"asynchronous": True, "pruner": "none", "race": None, "references": []}
+    asked = document("sobol", trials=40, seeds=2, **alone)
     results = folder / f"overhead-{seconds:g}"
     environment = {"EPOCH_SECONDS": str(seconds), "OMP_NUM_THREADS": "1"}
-    status = stage.live(results=results, document=asked, environment=environment, **LOCAL)
-    assert status == FINISHED, Path(f"{results}.log").read_text()[-2000:]
+    life = stage.begin(results=results, document=asked, environment=environment, **LOCAL)
+    used = 0.0
+    while (ended := stage.ended(life)) is None:
+        with suppress(OSError, IndexError):  # it ends just now
+            used = processor_seconds(life)
+        time.sleep(0.05)
+    assert ended == FINISHED, Path(f"{results}.log").read_text()[-2000:]
     jobs = pd.read_csv(results / "jobs.csv")
     # From when both workers were up: what a process takes to start is paid once for a search.
     first = jobs.groupby("worker")["began"].min().max()
-    jobs = jobs[jobs["began"] >= first]
+    jobs = jobs[jobs["began"] >= first].sort_values("began")
     wall = jobs["ended"].max() - first
-    busy = (jobs["ended"] - jobs["began"]).sum()
+    busy = jobs["ended"] - jobs["began"]
+    between = jobs.groupby("worker")["began"].shift(-1) - jobs["ended"]
     return {
-        "epoch_seconds": seconds,
         "jobs": len(jobs),
+        "job_seconds": round(float(busy.mean()), 3),
+        "seconds_between_jobs": round(float(between.median()), 4),
         "wall_seconds": round(float(wall), 3),
-        "idle_share_of_workers": round(float(1 - busy / (2 * wall)), 4),
+        "driver_processor_seconds": round(used, 2),
+        "idle_share_of_workers": round(float(1 - busy.sum() / (2 * wall)), 4),
     }
+
+
+def write(path: Path, found: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=50, help="with each sampler")
-    parser.add_argument("--faults-only", action="store_true", help="without the driver's cost")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--faults-only", action="store_true", help="without the driver's cost")
+    only.add_argument("--cost-only", action="store_true", help="the driver's cost alone: minutes")
     parser.add_argument("--samplers", nargs="+", default=list(SEARCHES))
     parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/faults.json")
     asked = parser.parse_args()
@@ -121,10 +141,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Stage() as stage:
         folder = Path(name)
         if not asked.faults_only:
-            found["overhead"] = [overhead(stage, folder, seconds) for seconds in (0.05, 0.1)]
-            print(found["overhead"], flush=True)
+            found["overhead"] = [
+                overhead(stage, folder, seconds) for seconds in (0.05, 0.125, 0.25)
+            ]
+            print(*found["overhead"], sep="\n", flush=True)
         found["samplers"] = {}
-        for sampler in asked.samplers:
+        write(asked.out, found)
+        for sampler in () if asked.cost_only else asked.samplers:
             experiment = document(sampler)
             calm = folder / f"{sampler}-undisturbed"
             assert stage.live(results=calm, document=experiment) == FINISHED
@@ -136,8 +159,7 @@ def main() -> None:
                 total.update(violations(results, undisturbed))
                 shutil.rmtree(results)
                 found["samplers"][sampler] = {"epochs": len(undisturbed), **total}
-                asked.out.parent.mkdir(parents=True, exist_ok=True)
-                asked.out.write_text(json.dumps(found, indent=2) + "\n")
+                write(asked.out, found)
             print(sampler, dict(total), flush=True)
 
 
