@@ -51,6 +51,8 @@ def search(
     experiment = read_experiment(file, overrides or ())
     folder = results or Path("results") / experiment.name
     options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
+    if noise_from is not None and not dry_run:
+        raise SearchError("--noise-from: need --dry-run, which tells what a search could show")
     if dry_run:
         foretell(
             experiment, as_json=as_json, noise_from=noise_from, measure=measure_noise, **options
