@@ -6,7 +6,7 @@ Searches are simulated on surfaces whose optimum is known: a 15-point lattice an
 moved a little as whole-number networks are, with paired seeds. For each surface: how often the 90%
 interval of alpha, beta and gamma holds the truth, how wide it is in shares (one: says nothing),
 and how often the joint and the flat region hold it. Where shares make no difference: how often one
-is claimed.
+is claimed, by the surface or by any of the comparisons with references.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalesearch.analysis import Optimum, optimum, settled, surface
+from scalesearch.analysis import Optimum, conclusion, optimum, settled, surface
 from scalesearch.analysis.mixture import AXES, lattice
 from scalesearch.environment import environment
 
@@ -120,6 +120,29 @@ def records(case: Case, random: np.random.Generator) -> pd.DataFrame:
     return table.assign(stopped=np.where(reached < 9, "halved", ""))
 
 
+ROLES = {"depth": 14, "width": 4, "resolution": 0, "uniform": 15, "paper": 16}
+"""Which candidates of the lattice of 15 and its two references stand for what."""
+
+
+def whole(case: Case, random: np.random.Generator) -> pd.DataFrame:
+    """The same with all that a conclusion reads: a factor of 2 spent as the shares say, and the
+    more activations the more resolution."""
+    table = records(case, random)
+    roles = {f"c{place:03}": name for name, place in ROLES.items()}
+    depth, width, resolution = (table[f"{axis}_share"] for axis in AXES)
+    spent = {"alpha": 2**depth, "beta": 2 ** (width / 2), "gamma": 2 ** (resolution / 2)}
+    return table.assign(
+        role=[roles.get(name, "searched") for name in table["candidate"]],
+        **spent,
+        **{f"asked_{name}": values for name, values in spent.items()},
+        deviation=0.0,
+        factor=2.0,
+        macs=1000,
+        params=100,
+        activations=(100 * (1 + resolution)).round().astype(int),
+    )
+
+
 def truth(case: Case) -> Floats:
     """Where the surface is highest, on finer and finer grids."""
     grid = lattice((0, 1, 2), 21)  # with the middle, from which one may move along an edge
@@ -133,7 +156,9 @@ def truth(case: Case) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """``covered``: of the repetitions, by axis. ``width``: median, in shares, by axis.
+    """``covered``: of the repetitions, by axis; ``mean_covered``: over the axes whose true share is
+    more than nothing, since an interval cannot miss the end of its axis. ``width``: median, in
+    shares, by axis.
     ``distance``: median of the point found from the truth, on the simplex (corners: 1.41)."""
 
     covered: dict[str, float]
@@ -173,7 +198,7 @@ def coverage(case: Case, repeats: int, seed: int = 0) -> Coverage:
     covered = np.mean(inside, axis=0)
     return Coverage(
         covered=by_axis(covered),
-        mean_covered=float(covered.mean()),
+        mean_covered=float(covered[best > NEAR].mean()),
         width=by_axis(np.median(widths, axis=0)),
         region_covered=float(np.mean(region)),
         flat_covered=float(np.mean(level)),
@@ -218,13 +243,15 @@ def in_region(found: Optimum, place: Floats, near: float = 0.01) -> bool:
 def rejections(repeats: int, seed: int = 0) -> dict[str, float]:
     """On a flat surface: how often something is called significant, at a tenth."""
     random = np.random.default_rng(seed)
-    tables = [records(FLAT, random) for _ in range(repeats)]
+    tables = [whole(FLAT, random) for _ in range(repeats)]
     found = [optimum(table, 2.0, level=LEVEL) for table in tables]
     tests = [surface(table).lack_of_fit["quadratic"].p for table in tables]
+    told = [conclusion(table, 2.0, level=LEVEL).comparisons for table in tables]
     stops = [settled(table, 2.0, gain=True).settled for table in tables]
     return {
         "shares_matter": float(np.mean([one.p_flat < LEVEL for one in found])),
         "lack_of_fit": float(np.mean(np.array(tests) < LEVEL)),
+        "compared": float(np.mean([any(one.settled for one in each) for each in told])),
         "settled": float(np.mean(stops)),
         "median_width": float(np.median([one.share_intervals["depth"].width for one in found])),
     }

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalesearch.analysis import Answer, answer
+    from scalesearch.analysis import Answer, Conclusion, answer, conclusion
     from scalesearch.architectures import Architecture, Cost, Foreign, Stage, baseline, cost, scaled
     from scalesearch.architectures.budget import Budget
     from scalesearch.architectures.fingerprint import fingerprint
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scalesearch.nets import build, code_allowed
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
-    from scalesearch.report import write_report, write_results
+    from scalesearch.report import concluded, write_report, write_results
     from scalesearch.rounding import Rounding
     from scalesearch.scaling import Coefficients, Multipliers, Shares
 
@@ -31,6 +31,7 @@ _HOMES = {
     "Budget": "architectures.budget",
     "Candidate": "architectures.isocost",
     "Coefficients": "scaling",
+    "Conclusion": "analysis",
     "Cost": "architectures",
     "Experiment": "experiment",
     "Foreign": "architectures",
@@ -46,6 +47,8 @@ _HOMES = {
     "build": "nets",
     "calibrate": "latency",
     "code_allowed": "nets",
+    "concluded": "report",
+    "conclusion": "analysis",
     "cost": "architectures",
     "fingerprint": "architectures.fingerprint",
     "isocost": "architectures.isocost",
@@ -62,6 +65,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "Coefficients",
+    "Conclusion",
     "Cost",
     "Experiment",
     "Foreign",
@@ -77,6 +81,8 @@ __all__ = [
     "build",
     "calibrate",
     "code_allowed",
+    "concluded",
+    "conclusion",
     "cost",
     "fingerprint",
     "isocost",

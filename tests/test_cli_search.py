@@ -51,8 +51,8 @@ def test_a_search_leaves_all_that_is_promised(finished):
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert names >= {
         "experiment.yaml", "environment.json", "study.db", "records.csv", "coefficients.json",
-        "family.json", "figures/simplex.png", "figures/simplex.svg", "figures/workers.png",
-        "jobs.csv", "progress.json",
+        "answer.json", "family.json", "figures/simplex.png", "figures/simplex.svg",
+        "figures/workers.png", "jobs.csv", "progress.json",
     }  # fmt: skip
     assert not any((finished / "checkpoints").iterdir())
     assert list(read_records(finished / "records.csv").columns) == list(COLUMNS)
@@ -90,6 +90,47 @@ def test_the_same_command_trains_nothing_and_prints_one_json_document(finished, 
     assert code == 0
     assert json.loads(out)["name"] == "tiny"
     assert (finished / "records.csv").read_bytes() == before
+
+
+ANSWER = {
+    "schema", "version", "name", "sentence", "factor", "epoch", "level", "candidates", "seeds",
+    "estimate", "shares", "accuracy", "region", "flat", "deserves", "same_network", "recommended",
+    "surface", "comparisons", "power", "notes",
+}  # fmt: skip
+
+
+def test_the_answer_is_told_in_words_and_as_json_also_of_a_moved_copy(finished, tmp_path, run):
+    code, out, err = run("answer", finished, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert set(told) >= ANSWER
+    assert told == json.loads((finished / "answer.json").read_text())
+    (tmp_path / "moved").mkdir()
+    for name in ("experiment.yaml", "environment.json", "records.csv"):
+        shutil.copy(finished / name, tmp_path / "moved")
+    assert json.loads(run("answer", tmp_path / "moved", "--json")[1]) == told
+    code, out, _ = run("answer", finished)
+    assert code == 0
+    assert out.startswith(told["sentence"])
+    if told["estimate"] is None:
+        assert "No answer yet" in out
+    for note in told["notes"]:
+        assert note in out
+
+
+def test_an_answer_is_refused_by_the_name_of_what_is_missing(finished, tmp_path, run):
+    (tmp_path / "empty").mkdir()
+    code, out, err = run("answer", tmp_path / "empty")
+    assert (code, out) == (2, "")
+    assert "experiment.yaml" in err
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    lines = (copy / "records.csv").read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[lines[0].split(",").index("accuracy")] = "nan"
+    (copy / "records.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    code, _, err = run("answer", copy)
+    assert code == 2
+    assert "need a finite accuracy everywhere, got nan" in err
 
 
 def test_status_lists_the_candidates_the_best_first(finished, run):
@@ -194,10 +235,15 @@ def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(experiment, tmp_p
     assert told["workers"] == 2
     assert 0 < told["seconds"] <= told["device_seconds"]
     assert told["memory_bytes"] > 10**6
-    code, out, _ = run(*command)
+    assert told["noise"]["basis"].startswith("a measurement: ")
+    assert told["power"]["noise"] == told["noise"]["value"] > 0
+    assert told["power"]["two"] < told["power"]["references"]
+    code, out, _ = run(*command, "--measure-noise", 0)
     assert code == 0
     assert "16 epochs at most" in out
     assert "an estimate" in out
+    assert "from no run but a guess" in out
+    assert "2 seeds show differences of" in out
     assert not (tmp_path / "r").exists()
 
 

@@ -51,6 +51,8 @@ def search(
 
     experiments = read_experiments(file, overrides or ())
     options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
+    if noise_from is not None and not dry_run:
+        raise SearchError("--noise-from: need --dry-run, which tells what a search could show")
     if len(experiments) > 1:
         foreseen = {"noise_from": noise_from, "measure": measure_noise}
         more = foreseen if dry_run else {"storage": storage, "replay": replay}

@@ -1,0 +1,192 @@
+"""What is said about a search: all of it from the table, and clear words where there is nothing."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalesearch.analysis import conclusion, optimum
+from scalesearch.analysis.sentences import network
+from scalesearch.architectures import efficientnet_b0
+from scalesearch.errors import SearchError
+from scalesearch.export import answer_document
+from scalesearch.rounding import ROUNDINGS
+from scalesearch.scaling import Shares
+
+
+@pytest.fixture
+def table(whole):
+    return whole(deviation=0.004)
+
+
+def document(found):
+    return json.loads(json.dumps(answer_document(found), allow_nan=False))
+
+
+def test_the_answer_is_the_trained_network_nearest_to_the_top_and_not_the_luckiest(table):
+    found = conclusion(table, 2.0, name="x")
+    best = optimum(table, 2.0)
+    shares = table.drop_duplicates("candidate").set_index("candidate")
+    shares = shares[["depth_share", "width_share", "resolution_share"]]
+    away = np.square(shares - np.array(best.shares.as_tuple())).sum(axis=1)
+    assert found.answer.candidate == away.idxmin()
+    lucky = table.assign(accuracy=table.accuracy + 0.03 * (table.candidate == "c008"))
+    assert lucky.groupby("candidate").accuracy.mean().idxmax() == "c008"
+    assert conclusion(lucky, 2.0).answer.candidate != "c008"
+
+
+def test_it_says_what_the_optimum_the_surface_and_the_runs_say(table):
+    found = conclusion(table, 2.0, name="x")
+    best = optimum(table, 2.0)
+    assert found.optimum.intervals == best.intervals
+    assert found.sentence.startswith("At 2x the cost alpha ")
+    for name, one in best.intervals.items():
+        assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in found.sentence
+    assert network(found.recommended) in found.sentence
+    assert (found.candidates, found.seeds, found.epoch, found.costs) == (17, 3, 9, (2.0, 2.0))
+    assert [one.reference for one in found.comparisons] == [
+        "paper", "uniform", "depth", "width", "resolution", "fast",
+    ]  # fmt: skip
+    assert found.power.noise == pytest.approx(0.008, rel=0.3)
+    others = {one.candidate for one in found.comparisons} - {found.answer.candidate}
+    assert found.power.comparisons == len(others)
+    assert not found.unequal
+
+
+def test_recommended_is_the_cheapest_to_run_that_cannot_be_told_from_the_best(whole):
+    table = whole(noise=0.02)
+    found = conclusion(table, 2.0)
+    first = table.drop_duplicates("candidate").set_index("candidate")
+    flat = first.loc[list(found.optimum.flat_candidates)]
+    assert len(flat) > 1
+    assert found.recommended.activations == flat.activations.min()
+    assert found.why == f"the fewest activations of {len(flat)} that cannot be told from the best"
+    seconds = dict.fromkeys(first.index, 1.0)
+    dear = flat.activations.idxmax()
+    chosen = conclusion(table, 2.0, latencies={**seconds, dear: 0.5})
+    assert chosen.recommended.candidate == dear
+    assert chosen.why.startswith("the lowest latency of")
+    some = conclusion(table, 2.0, latencies={dear: 0.5})  # not known of all: activations decide
+    assert some.recommended == found.recommended
+
+
+def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(whole):
+    table = whole(noise=0.02)
+    cheap = conclusion(table, 2.0).recommended.candidate
+    bad = table.assign(accuracy=table.accuracy - 0.08 * (table.candidate == cheap))
+    found = conclusion(bad, 2.0)
+    assert found.recommended.candidate != cheap
+
+
+def test_where_nothing_is_distinguishable_it_says_so_in_words(whole, simulated):
+    found = conclusion(whole(2, accuracy=simulated.flat), 2.0)
+    assert found.optimum.p_flat > 0.1
+    assert found.sentence.startswith("Nothing is distinguishable: among 17 networks of about 2x")
+    assert "so take the cheapest to run, " in found.sentence
+    assert not any(one.settled for one in found.comparisons)
+    assert found.recommended.activations == 100
+
+
+def test_one_seed_says_that_it_knows_no_noise(whole):
+    found = conclusion(whole(seeds=1), 2.0)
+    assert "one seed tells no noise of its own" in found.sentence
+    assert found.power is None
+    assert {one.by for one in found.comparisons if one.candidate != found.answer.candidate} == {
+        "surface"
+    }
+    assert document(found)["power"] is None
+
+
+def test_too_few_candidates_are_an_answer_that_says_so(table):
+    few = table[table.candidate.isin(["c000", "c004", "c014", "c015"])]
+    found = conclusion(few, 2.0)
+    assert found.sentence == (
+        "No answer yet: 4 networks with 3 seeds and 9 epochs do not determine where accuracy is "
+        "highest."
+    )
+    assert (found.optimum, found.answer, found.recommended, found.comparisons) == (
+        (None, None, None, ())
+    )
+    assert found.notes[0].startswith("the optimum: need candidates that determine a quadratic")
+    assert "the luckiest of several is flattered" in found.notes[1]
+    told = document(found)
+    assert told["estimate"] is told["recommended"] is told["surface"] is told["flat"] is None
+    one = conclusion(table[table.candidate == "c000"], 2.0)
+    assert "1 network with 3 seeds and 9 epochs does not determine" in one.sentence
+
+
+def test_networks_of_unlike_cost_are_called_so(table):
+    factors = {name: 1.4 + 0.1 * place for place, name in enumerate(table.candidate.unique())}
+    found = conclusion(table.assign(factor=table.candidate.map(factors)), 2.0)
+    assert found.unequal
+    assert "the networks cost 1.40x to 3.00x, so this compares unlike with unlike" in found.sentence
+    assert any("no search at equal cost" in note for note in found.notes)
+    assert any("times its cost)" in one.words for one in found.comparisons)
+
+
+def test_the_stopped_are_counted_and_never_recommended(whole):
+    table = whole(candidates=27, halved=True)
+    found = conclusion(table, 2.0)
+    finished = set(table[table.epoch == 9].candidate)
+    assert (found.candidates, len(found.stopped)) == (len(finished), 27 - len(finished))
+    assert {found.answer.candidate, found.recommended.candidate} <= finished
+    assert "of 27 networks" in found.sentence
+    assert {one.candidate for one in found.stopped}.isdisjoint(finished)
+    assert any("stopped early and are predicted" in note for note in found.notes)
+
+
+def test_the_same_network_is_of_the_recommended_one(table):
+    baseline = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
+    bare = conclusion(table, 2.0)
+    assert bare.same_network is None
+    first = table.candidate == bare.recommended.candidate
+    realised = table.assign(
+        alpha=table.alpha.where(~first, 1.25), beta=table.beta.where(~first, 1.0),
+        gamma=table.gamma.where(~first, 1.125),
+    )  # fmt: skip
+    found = conclusion(realised, 2.0, baseline=baseline, rounding=ROUNDINGS["even"])
+    assert set(found.same_network) == {"alpha", "beta", "gamma"}
+    for name, value in (("alpha", 1.25), ("beta", 1.0), ("gamma", 1.125)):
+        low, high = found.same_network[name]
+        assert low < value < high
+    assert document(found)["same_network"]["alpha"] == list(found.same_network["alpha"])
+
+
+def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(whole):
+    for table in (whole(deviation=0.004), whole(candidates=27, halved=True)):
+        other = pd.concat([table, table]).sample(frac=1, random_state=1).assign(note="x")
+        other = other[sorted(other.columns)]
+        assert document(conclusion(table, 2.0)) == document(conclusion(other, 2.0))
+
+
+def test_what_is_no_number_is_refused(table):
+    holed = table.assign(accuracy=table.accuracy.where(table.candidate != "c003"))
+    with pytest.raises(SearchError, match="need a finite accuracy everywhere, got nan for candid"):
+        conclusion(holed, 2.0)
+    with pytest.raises(SearchError, match="no candidate has finished"):
+        conclusion(table, 2.0, epochs=12)
+    with pytest.raises(SearchError, match="empty table"):
+        conclusion(table[:0], 2.0)
+
+
+def test_one_accuracy_moved_by_one_standard_error_leaves_the_answer_in_its_interval(whole):
+    """Of any candidate, either way, in several searches."""
+    for seed in range(3):
+        table = whole(seed, deviation=0.004)
+        found = optimum(table, 2.0)
+        for name in table.candidate.unique()[::4]:
+            for way in (-1, 1):
+                step = way * 0.008 / 3**0.5
+                moved = table.assign(accuracy=table.accuracy + step * (table.candidate == name))
+                new = optimum(moved, 2.0)
+                for axis, interval in found.share_intervals.items():
+                    value = getattr(new.shares, axis)
+                    assert interval.low - 1e-6 <= value <= interval.high + 1e-6, (seed, name, axis)
+
+
+def test_a_missing_value_in_one_run_is_not_the_same_as_a_missing_run(table):
+    gone = table[~((table.candidate == "c003") & (table.seed == 2))]
+    found = conclusion(gone, 2.0)
+    assert found.candidates == 17
+    assert found.optimum.shares.distance(Shares(0.3, 0.3, 0.4)) < 0.2

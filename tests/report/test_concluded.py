@@ -1,0 +1,123 @@
+"""What recorded searches say, as a person reads it and as a program does."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.errors import SearchError
+from scalesearch.experiment import read_experiment, write_experiment
+from scalesearch.export import answer_document, write_answer
+from scalesearch.progress import answer_lines, conclusion, power_lines
+from scalesearch.records import read_records
+from scalesearch.report import concluded
+from scalesearch.report.concluded import of_experiment
+
+RESULTS = Path(__file__).parents[2] / "results"
+LATTICE = RESULTS / "cifar10-lattice"
+
+
+@pytest.fixture(scope="module")
+def lattice():
+    return concluded(LATTICE)
+
+
+def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
+    text = answer_lines(lattice)
+    lines = text.splitlines()
+    assert lines[0] == lattice.sentence
+    for name, one in lattice.optimum.intervals.items():
+        assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in lines[2]
+    assert "(90% intervals; 5 of 17 are flat within noise)" in lines[2]
+    for one in lattice.comparisons:
+        assert f"  {one.words}" in lines
+    assert f"recommended             {lattice.recommended.candidate}" in text
+    for low, high in lattice.same_network.values():
+        assert f"{low:.3f} to {high:.3f}" in text
+    assert "noise of a run 2.0 points, from the runs themselves, 32 degrees of freedom" in lines
+    for note in lattice.notes:
+        assert f"note: {note}" in lines
+
+
+def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
+    lines = conclusion(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
+    assert lines[:-2] == answer_lines(lattice).splitlines()
+    assert lines[-2] == "  elsewhere  not trained"
+    assert lines[-1].startswith(f"{tmp_path}/   answer.json   coefficients.json")
+
+
+def test_a_search_of_one_seed_at_unlike_costs_says_both():
+    found = concluded(RESULTS / "paper-nominal-grid")
+    assert "one seed tells no noise of its own" in found.sentence
+    assert "the networks cost 1.40x to 3.10x" in found.sentence
+    text = answer_lines(found)
+    assert "noise of a run" not in text
+    assert "by the surface" in text
+
+
+def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_path):
+    told = answer_document(lattice)
+    write_answer(tmp_path / "answer.json", told)
+    assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(told))
+    assert (told["schema"], told["version"]) == ("scalesearch/answer", 1)
+    assert set(told["estimate"]) == {"alpha", "beta", "gamma"}
+    assert set(told["shares"]["depth"]) == {"value", "low", "high"}
+    assert sum(told["shares"][axis]["value"] for axis in told["shares"]) == pytest.approx(1)
+    assert set(told["flat"]) == {"part", "p", "candidates"}
+    assert set(told["same_network"]) == {"alpha", "beta", "gamma"}
+    assert told["recommended"]["why"] == lattice.why
+    assert set(told["surface"]) == {"kind", "errors", "lack_of_fit"}
+    first = told["comparisons"][0]
+    assert first["with"] == lattice.comparisons[0].reference
+    assert set(first) >= {
+        "candidate", "by", "difference", "low", "high", "p", "p_corrected", "seeds",
+        "further_seeds", "words",
+    }  # fmt: skip
+
+
+def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
+    model = LatencyModel(
+        device="cpu", batch_size=1, seconds_per_mac=0.0, seconds_per_activation=1e-9,
+        seconds_per_block=1.0, overhead_seconds=0.0,
+    )  # fmt: skip
+    experiment = read_experiment(LATTICE / "experiment.yaml")
+    object.__setattr__(experiment.budget, "latency", model)
+    baseline = experiment.baseline.build(in_channels=3, num_classes=10)
+    records = read_records(LATTICE / "records.csv")
+    found = of_experiment(records, experiment, baseline)
+    flat = set(found.optimum.flat_candidates)
+    shallow = records[records.candidate.isin(flat)].alpha.min()
+    assert found.recommended.multipliers.depth == shallow
+    assert found.why.startswith("the lowest latency of")
+
+
+def test_points_listed_one_by_one_have_no_answer(tmp_path):
+    shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
+    path = tmp_path / "r" / "experiment.yaml"
+    listed = {
+        "search.sampler": "points", "search.step": "null", "search.references": "[]",
+        "search.pruner": "none", "search.race": "null", "search.rungs": "null",
+        "search.points": "[{name: a, depth: 1, width: 1, resolution: 1}]",
+    }  # fmt: skip
+    write_experiment(path, read_experiment(path, [f"{k}={v}" for k, v in listed.items()]))
+    with pytest.raises(SearchError, match="need a search over one budget to conclude from"):
+        concluded(tmp_path / "r")
+
+
+def test_power_is_told_with_what_it_rests_on(lattice):
+    lines = power_lines(lattice.power)
+    assert lines[0].startswith("noise of a run 2.0 points, from the runs themselves")
+    assert "3 seeds show differences of" in lines[1]
+    assert "seeds that would show" in lines[2]
+    assert len(lines) == 3
+
+
+def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
+    shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
+    records = pd.read_csv(tmp_path / "r" / "records.csv", dtype=str, keep_default_na=False)
+    records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
+    with pytest.raises(SearchError, match="no candidate has finished all its seeds"):
+        concluded(tmp_path / "r")
