@@ -96,7 +96,8 @@ class Repeated:
             gap = first.behind
             size = f"{gap.mean:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
             held = (
-                f"cannot be told from the best, {best.candidate}, which leads by {size}"
+                f"cannot be told from the best, {best.candidate}, which leads by {size}, with all "
+                f"{len(self.results) - 1} comparisons counted"
                 if self.holds
                 else f"is beaten by {best.candidate} by {size}"
             )

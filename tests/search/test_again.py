@@ -1,6 +1,7 @@
 """A search's best trained again: longer, and by other learning rates; resumable, and told of."""
 
 import json
+import shutil
 
 import pytest
 
@@ -18,13 +19,20 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+MADE = []
+
+
 @pytest.fixture
-def finished(tiny, tmp_path, untrained, monkeypatch):
-    """A search of tiny networks, with what it is of; of its family, two members do."""
+def finished(tiny, tmp_path, tmp_path_factory, untrained, monkeypatch):
+    """A search of tiny networks, with what it is of; of its family, two members do. It is made
+    once, and each test has a copy of its folder."""
     monkeypatch.setattr(results, "FAMILY", range(2))
     experiment = tiny(step=3, references=["uniform", "depth"])
-    records = search(experiment, tmp_path / "r")
-    return experiment, records, tmp_path / "r"
+    if not MADE:
+        MADE.append(tmp_path_factory.mktemp("made") / "r")
+        search(experiment, MADE[0])
+    shutil.copytree(MADE[0], tmp_path / "r")
+    return experiment, read_records(tmp_path / "r" / "records.csv"), tmp_path / "r"
 
 
 def test_the_best_and_the_references_are_chosen_by_their_very_networks(finished):
