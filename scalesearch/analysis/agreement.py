@@ -1,4 +1,8 @@
-"""Whether short training ranks candidates as long training does, and the shortest that does."""
+"""Whether short training ranks candidates as long training does, and the shortest that does.
+
+Epochs of one table are of the same runs, under one schedule, as rungs see them. A shorter recipe,
+whose schedule ends there, is another table: ``agreement_between`` compares the two.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

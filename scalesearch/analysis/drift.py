@@ -137,8 +137,8 @@ class Drift:
             )
         if first.p <= self.level:
             return (
-                f"differences grow or shrink {between} (p {first.p:.2g}); that what is best drifts "
-                f"is not shown (p {first.p_shape:.2g})"
+                f"gains {between} depend on the shares (p {first.p:.2g}{_who(first)}); that what "
+                f"is best drifts is not shown (p {first.p_shape:.2g})"
             )
         return (
             f"gains {between} are not shown to depend on the shares (p {first.p:.2g}), nor that "
@@ -237,6 +237,15 @@ def _gain(shares_N3: Floats, values_N2: Floats, early: int, last: int, level: fl
         p_last=min(explained(design, values_N2[:, 1]) for design in designs.values()),
         degree=degree,
     )
+
+
+def _who(first: Gain) -> str:
+    """The axes that clearly gain more or less than the others."""
+    more = [axis for axis, one in first.effects.items() if one.low > 0]
+    less = [axis for axis, one in first.effects.items() if one.high < 0]
+    parts = [f"more on {' and '.join(more)}"] if more else []
+    parts += [f"less on {' and '.join(less)}"] if less else []
+    return "".join(f"; {part}" for part in parts)
 
 
 def _bests(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[Best]:

@@ -62,12 +62,14 @@ class Again:
 class Repeated:
     """A repetition, named in words by ``what``. ``results``: its best first. ``first``: the
     search's best. ``holds``: whether that may still be the best; None where one seed cannot tell.
-    ``agreement``: of the two rankings, intervals of 1 - ``level``."""
+    ``change``: of accuracy, in the mean over all of these candidates. ``agreement``: of the two
+    rankings, intervals of 1 - ``level``."""
 
     what: str
     results: tuple[Again, ...]
     first: Again
     holds: bool | None
+    change: float
     agreement: RankAgreement
     level: float
 
@@ -91,16 +93,20 @@ class Repeated:
             alike = f", and {others} others cannot be told from it" if others else ""
             held = "is the best again" + (alike if self.holds is not None else ", of one seed")
         elif self.holds is None or first.behind is None:
-            held = f"comes {first.place}th of {len(self.results)}; one seed cannot tell more"
+            held = f"has place {first.place} of {len(self.results)}, and one seed cannot tell more"
         else:
             gap = first.behind
             size = f"{gap.mean:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
             held = (
-                f"cannot be told from the best, {best.candidate}, which leads by {size}"
+                f"cannot be told from the best, {best.candidate}, which leads by {size}, with all "
+                f"{len(self.results) - 1} comparisons counted"
                 if self.holds
                 else f"is beaten by {best.candidate} by {size}"
             )
-        return f"{self.what}: the search's best, {first.candidate}, {held}; {orders}"
+        return (
+            f"{self.what}: accuracy changes by {self.change:+.4f} in the mean; the search's best, "
+            f"{first.candidate}, {held}; {orders}"
+        )
 
 
 def repeated(
@@ -154,6 +160,7 @@ def repeated(
         results=tuple(results),
         first=mine,
         holds=None if noise.variance is None else mine.may_win,
+        change=fsum(result.accuracy - result.before for result in results) / len(results),
         agreement=rank_agreement(old, new, ("search", what), level=level),
         level=level,
     )

@@ -15,6 +15,7 @@ import typer
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.auditing import audit, confirm
+from scalesearch.cli.laws import laws
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.reporting import report
 from scalesearch.cli.searching import answer, doctor, resume, search, status
@@ -36,6 +37,7 @@ COMMANDS = (
     extend,
     audit,
     confirm,
+    laws,
     dashboard,
     train,
     cost,

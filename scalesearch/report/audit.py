@@ -18,6 +18,10 @@ from scalesearch.report.repeats import described, sensitivity
 
 SCHEMA = "scalesearch/audit"
 VERSION = 1
+ONE_SCHEDULE = (
+    "epochs are of the same runs, under one schedule, as rungs see them; a shorter recipe of its "
+    "own is compared by --beside"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Audit:
         """What it comes to, and what is to be said beside it."""
         found = [self.agreement.words, self.drift.words]
         found += [one.words for one in self.sensitivity]
-        return [*found, *self.agreement.notes, *self.drift.notes]
+        return [*found, *self.agreement.notes, *self.drift.notes, ONE_SCHEDULE]
 
     @property
     def document(self) -> dict[str, Any]:

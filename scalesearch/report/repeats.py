@@ -48,6 +48,7 @@ def described(found: Repeated) -> dict[str, Any]:
         "best": found.results[0].candidate,
         "search_best": found.first.candidate,
         "holds": found.holds,
+        "change": found.change,
         "agreement": found.agreement.row,
         "candidates": found.rows,
     }

@@ -67,7 +67,8 @@ def test_gains_depend_on_shares_where_curves_only_fan_out_and_that_is_no_drift(s
     assert only.steepness == pytest.approx(2.5, rel=0.3)
     assert found.drifts is False
     assert (found.favoured, found.slighted) == ((), ())
-    assert "differences grow or shrink from epoch 1 to 9" in found.words
+    assert "gains from epoch 1 to 9 depend on the shares (p" in found.words
+    assert "less on depth" in found.words
 
 
 def test_the_bias_comes_back_as_the_effect_on_gain_with_its_optimum_epoch_by_epoch(simulated):
