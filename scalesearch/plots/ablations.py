@@ -10,15 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, figure, style
+from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, ROLE_COLOURS, figure, style
+from scalesearch.plots.triangle import MARKERS
 
 AXIS_OF = {
     "factor": "realised cost / baseline's",
     "macs": "FLOPs (multiply-adds)",
     "params": "parameters",
 }
-COLOURS = {"depth": "#0072b2", "width": "#009e73", "resolution": "#cc79a7", "uniform": "#e69f00"}
-MARKS = {"depth": "s", "width": "D", "resolution": "^", "uniform": "p"}
 OTHERS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
 OTHER_MARKS = ("v", "p", "s", "D", "^")
 """Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
@@ -159,7 +158,7 @@ def plot_curves(data: Sequence[Curve], axes: Axes, *, named: bool = True, base: 
     looks = []
     for curve in data:
         looks.append(_look(curve, others))
-        others += curve.series not in COLOURS and not curve.leads
+        others += curve.series not in MARKERS and not curve.leads
     for curve, (colour, mark) in zip(data, looks, strict=True):
         axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(curve.x, curve.y, color=colour, marker=mark, markersize=3.5, zorder=3)
@@ -201,8 +200,8 @@ def _scale(axes: Axes, base: int) -> None:
 def _look(curve: Curve, others: int) -> tuple[str, str]:
     if curve.leads:
         return ACCENT, "o"
-    if curve.series in COLOURS:
-        return COLOURS[curve.series], MARKS[curve.series]
+    if curve.series in MARKERS:
+        return ROLE_COLOURS[curve.series], MARKERS[curve.series]
     return OTHERS[others % len(OTHERS)], OTHER_MARKS[others % len(OTHER_MARKS)]
 
 
