@@ -65,8 +65,9 @@ def plot_agreement(data: AgreementMatrix, axes: Axes) -> None:
     for row in range(count):
         for column in range(row + 1):
             _write(data, row, column, axes)
-        frame: dict[str, Any] = {"facecolor": "none", "edgecolor": "black", "linewidth": 1.0}
-        axes.add_patch(Rectangle((row - 0.48, row - 0.48), 0.96, 0.96, **frame))
+        if not np.isnan(data.values[row, row]):
+            frame: dict[str, Any] = {"facecolor": "none", "edgecolor": "black", "linewidth": 1.0}
+            axes.add_patch(Rectangle((row - 0.48, row - 0.48), 0.96, 0.96, **frame))
     names = [str(epoch) for epoch in data.epochs]
     axes.set_xticks(range(count), names)
     axes.set_yticks(range(count), names)
@@ -74,7 +75,9 @@ def plot_agreement(data: AgreementMatrix, axes: Axes) -> None:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("ranked after epoch")
     axes.set_ylabel("and after epoch")
-    axes.set_title("Rank agreement; framed: with itself,\nover other seeds")
+    framed = not np.isnan(np.diag(data.values)).all()
+    title = "Rank agreement between epochs"
+    axes.set_title(f"{title}\n(framed: with itself, over other seeds)" if framed else title)
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.set_label("Spearman's rank correlation")
     bar.outline.set_visible(False)

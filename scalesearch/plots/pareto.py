@@ -135,7 +135,7 @@ def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
         span = [point.accuracy - error, point.accuracy + error]
         axes.plot([cost, cost], span, color=FAINT, linewidth=0.7, zorder=3)
         form = {**looks(point.references), "color": "#c8c8c8"}
-        axes.plot(cost, point.accuracy, **form, zorder=4)
+        axes.plot(cost, point.accuracy, **form, zorder=5 if point.references else 4)
     _scale(costs, lines, axes)
     axes.set_xlabel(MEASURES[measure])
     axes.yaxis.set_major_locator(MaxNLocator(5))

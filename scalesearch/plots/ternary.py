@@ -144,7 +144,8 @@ def _draw_points(data: Ternary, axes: Axes, colours: ScalarMappable) -> None:
     places = cartesian([point.shares for point in data.trained.points])
     shades = colours.to_rgba(np.array([point.accuracy for point in data.trained.points]))
     for point, (x, y), colour in zip(data.trained.points, places, shades, strict=True):
-        axes.plot(x, y, **looks(point.references), color=colour, zorder=5, clip_on=False)
+        front = 5.5 if point.references else 5
+        axes.plot(x, y, **looks(point.references), color=colour, zorder=front, clip_on=False)
     axes.plot(*cartesian(data.trained.stopped).T, **STOPPED, zorder=4, clip_on=False)
 
 

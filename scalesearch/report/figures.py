@@ -80,7 +80,7 @@ def _surface(facts: Facts) -> Drawn:
                 "simplex",
                 "Accuracy and how the budget was divided",
                 "A triangle of depth, width and resolution shares with each network's accuracy.",
-                "Between the points colours are linear; no surface could be fitted.",
+                "No surface could be fitted; colours are the networks' own accuracies.",
             ),
             simplex_figure(numbers, COLUMN),
         )
@@ -130,6 +130,8 @@ def _agreement(facts: Facts) -> Drawn:
     if len(found.epochs) < 2:
         return
     numbers = agreement_matrix(found)
+    if np.isnan(numbers.values).all():
+        return
     last = numbers.epochs[-1]
     known = [
         f"{value:.2f} at {epoch}"

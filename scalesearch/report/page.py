@@ -80,7 +80,7 @@ def _content(facts: Facts) -> dict[str, Any]:
     said, parts = facts.conclusion, tuple(_parts(facts))
     best = said.optimum
     error = "" if best is None else f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
-    contents = [("triangle", "Surface"), ("figures", "Figures")]
+    contents = [("triangle", "Triangle"), ("figures", "Figures")]
     contents += [(part.key, part.title) for part in parts]
     contents += [("method", "Method"), ("provenance", "Provenance")]
     contents += [("reproduce", "Reproduce"), ("cite", "Cite")]

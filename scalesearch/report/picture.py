@@ -58,9 +58,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``bands``: colour and path of the surface's parts; ``flat``: path of what is as good as the
-    optimum, and ``border`` around it; ``region``: its confidence region. Empty without a surface.
-    ``stopped``: places. ``scale``: colours from the ``low`` to the ``high`` accuracy.
+    """``marks``: references last, and so in front. ``stopped``: places. ``bands``: colour and path
+    of the surface's parts; ``flat``: path of what is as good as the optimum, and ``border`` around
+    it; ``region``: its confidence region. Empty without a surface. ``scale``: colours from the
+    ``low`` to the ``high`` accuracy.
     """
 
     marks: tuple[Mark, ...]
@@ -87,8 +88,9 @@ def picture(facts: Facts, drawn: Ternary | SimplexData) -> Picture:
         low, high = low - 0.005, high + 0.005
     shade = _Shade(low, high)
     references = {point.candidate: point.references for point in trained.points}
+    marks = [_mark(one, references.get(one.candidate, ()), shade) for one in facts.results]
     return Picture(
-        marks=tuple(_mark(one, references.get(one.candidate, ()), shade) for one in facts.results),
+        marks=tuple(sorted(marks, key=lambda mark: mark.reference)),
         stopped=tuple(placed(shares) for shares in trained.stopped),
         bands=tuple(_bands(surface, shade)) if surface else (),
         flat="".join(_flat(surface)) if surface else "",

@@ -10,6 +10,7 @@ import pytest
 from scalesearch.errors import SearchError
 from scalesearch.report import concluded, write_report
 from scalesearch.report.facts import read_facts
+from scalesearch.report.figures import write_figures
 from scalesearch.report.words import PAPER, Fact, provenance
 
 pytestmark = pytest.mark.slow
@@ -157,6 +158,15 @@ def test_one_seed_and_one_epoch_leave_out_what_they_cannot_tell(searched, tmp_pa
     assert "Does short training tell?" not in page
     assert "one seed" in page
     assert '<td class="number">-</td>' in page  # a standard error that nobody knows
+
+
+def test_a_baseline_of_code_needs_no_code_to_be_run(searched, tmp_path, undrawn):
+    asked = {"baseline": {"name": "experiments.baselines.plain_cnn:factory", "resolution": 32}}
+    folder = searched(tmp_path / "code", asked)
+    write_report(folder)
+    assert "The baseline is experiments.baselines.plain_cnn:factory" in both(folder)[0]
+    assert read_facts(folder).baseline_cost is None
+    assert "pareto" not in [one.name for one in write_figures(read_facts(folder), tmp_path / "f")]
 
 
 def test_an_audit_beside_other_searches_is_listed(copied, undrawn):

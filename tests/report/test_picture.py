@@ -50,13 +50,22 @@ def test_what_is_as_good_has_the_part_of_the_triangle_that_is_told(drawn, facts)
 
 
 def test_every_candidate_is_a_mark_that_tells_its_run(drawn, facts):
-    assert [mark.candidate for mark in drawn.marks] == [one.candidate for one in facts.results]
+    assert {mark.candidate for mark in drawn.marks} == {one.candidate for one in facts.results}
     first, best = drawn.marks[0], facts.results[0]
+    assert first.candidate == best.candidate
     told = dict(first.facts)
     assert told["accuracy"] == f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
     assert told["cost"] == f"{best.factor:.3f} times the baseline's"
     assert (first.x, first.y) == placed(best.shares.as_tuple())
     assert len(drawn.stopped) == 2
+
+
+def test_references_lie_in_front(drawn):
+    kinds = [mark.reference for mark in drawn.marks]
+    assert kinds == sorted(kinds)
+    assert {name for mark in drawn.marks for name in mark.references} == {
+        "depth", "width", "resolution", "uniform", "paper"
+    }  # fmt: skip
 
 
 def test_a_polygon_is_clipped_where_its_values_are():
