@@ -83,7 +83,8 @@ WAYS = ("complete", "raced", "stopped", "failed", "failed at once", "running")
 
 
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ways=st.lists(st.sampled_from(WAYS), min_size=1, max_size=5))
 def test_a_study_made_again_is_the_one_the_table_came_from(
