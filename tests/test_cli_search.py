@@ -342,3 +342,10 @@ def test_what_is_no_size_is_refused(text):
 def test_who_trains_follows_from_what_is_said_of_them(given, executor):
     options = dict.fromkeys(("executor", "workers", "scheduler", "devices", "memory"))
     assert crew(**{**options, **given})["executor"] == executor
+
+
+def test_a_known_noise_is_for_a_dry_run(experiment, tmp_path, run):
+    code, _, err = run("search", experiment, "--noise-from", tmp_path, "--results", tmp_path / "r")
+    assert code == 2
+    assert "--noise-from: need --dry-run" in err
+    assert not (tmp_path / "r").exists()

@@ -182,17 +182,21 @@ def _by_surface(
     absent = [axis for axis in range(3) if fit and axis not in fit.axes]
     if fit is None or any(other.shares.as_tuple()[axis] > SCALED for axis in absent):
         return None
-    places = np.array([answer.shares.as_tuple(), other.shares.as_tuple()])
-    known = terms(places, fit.degree, fit.axes)
-    apart = known[0] - known[1]
-    mean = float(apart @ fit.coefficients)
-    error = float(np.sqrt(max(0.0, apart @ fit.covariance @ apart)))
+    mean, error = apart_on(fit, answer.shares, other.shares)
     reach = float(stdtrit(fit.df, 1 - level / 2)) * error
     p = float(abs(mean) <= EXACT)
     if error > EXACT:
         lead = chance.lead_over_shares(other.shares) if chance else 0.0
         p = p_of_lead(mean / error, fit.df, lead)
     return replace(blank, by="surface", difference=mean, low=mean - reach, high=mean + reach, p=p)
+
+
+def apart_on(fit: Polynomial, one: Shares, other: Shares) -> tuple[float, float]:
+    """How much higher the surface is at one place than at the other, and its standard error."""
+    known = terms(np.array([one.as_tuple(), other.as_tuple()]), fit.degree, fit.axes)
+    apart = known[0] - known[1]
+    error = float(np.sqrt(max(0.0, apart @ fit.covariance @ apart)))
+    return float(apart @ fit.coefficients), error
 
 
 def _worded(one: Comparison, answer: Side, needs: _Needs) -> Comparison:

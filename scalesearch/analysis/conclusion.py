@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from scalesearch.analysis.answer import Result, Stopped, stopped, summary
 from scalesearch.analysis.checked import checked
-from scalesearch.analysis.comparisons import Comparison, Side, comparisons
+from scalesearch.analysis.comparisons import Comparison, Side, apart_on, comparisons
 from scalesearch.analysis.mixture import AXES
 from scalesearch.analysis.observations import Observations, observations
 from scalesearch.analysis.optimum import Optimum, curved, of_observations
 from scalesearch.analysis.pairs import Accuracies, accuracies, may_still_win
+from scalesearch.analysis.polynomials import Polynomial
 from scalesearch.analysis.power import Power, power_of
 from scalesearch.analysis.same_network import same_network
 from scalesearch.analysis.selection import chance
@@ -31,6 +33,8 @@ from scalesearch.scaling import Shares
 
 UNEQUAL = 1.1
 """Dearest over cheapest candidate, from which on a search is no comparison at equal cost."""
+NEAR = 0.01
+"""How far from an interval, in shares, still counts as inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ def _estimated(found: Conclusion, seen: _Seen, latencies: Mapping[str, float]) -
         recommended=recommended,
         why=why,
         comparisons=told,
-        notes=best.notes,
+        notes=(*best.notes, *_shortfall(best, recommended, fits[best.degree])),
     )
 
 
@@ -212,6 +216,22 @@ def _recommended(
     if len(alike) == 1:
         return chosen, "the only one trained to the end that cannot be told from the best"
     return chosen, f"the {what} of {len(alike)} that cannot be told from the best"
+
+
+def _shortfall(best: Optimum, recommended: Result, fit: Polynomial) -> tuple[str, ...]:
+    """What is known of a recommended network that is not where the optimum is thought to be."""
+    inside = all(
+        one.low - NEAR <= getattr(recommended.shares, axis) <= one.high + NEAR
+        for axis, one in best.share_intervals.items()
+    )
+    if inside or best.p_flat > best.level:
+        return ()
+    mean, error = apart_on(fit, best.shares, recommended.shares)
+    reach = float(stdtrit(fit.df, 1 - best.level / 2)) * error
+    return (
+        "the recommended network is outside of the optimum's intervals: it is hardly the best, but "
+        f"cheap, and behind by {100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
+    )
 
 
 def _references(table: pd.DataFrame, results: Mapping[str, Result]) -> dict[str, Side]:

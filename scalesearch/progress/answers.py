@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scalesearch.analysis import Conclusion, Optimum, Power
+    from scalesearch.analysis import Conclusion, Optimum, Power, Surface
     from scalesearch.analysis.answer import Result
     from scalesearch.search.noise import Noise
 
@@ -39,6 +39,8 @@ def _estimate_lines(found: "Conclusion", best: "Optimum") -> list[str]:
         f"  accuracy there          {best.accuracy:.4f} +-{best.standard_error:.4f}   "
         f"({best.degree} surface; p = {_p(best.p_flat)} of no difference at all)",
     ]
+    if found.surface is not None:
+        lines.append(_fit_line(found.surface, best.degree))
     if found.recommended is not None:
         one = found.recommended
         lines.append(
@@ -58,6 +60,17 @@ def _estimate_lines(found: "Conclusion", best: "Optimum") -> list[str]:
         )
         lines += [f"  {one.words}" for one in found.comparisons]
     return lines
+
+
+def _fit_line(surface: "Surface", degree: str) -> str:
+    """Which kind predicts best, and whether the one that the estimate is of is enough."""
+    error = 100 * surface.errors[surface.kind]
+    test = surface.lack_of_fit.get(degree)
+    lack = "" if test is None else f"; p = {_p(test.p)} of the {degree}'s lack of fit"
+    return (
+        f"  best predicted by       the {surface.kind}, a candidate left out to {error:.1f} "
+        f"points{lack}"
+    )
 
 
 def power_lines(power: "Power", noise: "Noise | None" = None) -> list[str]:

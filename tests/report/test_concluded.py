@@ -42,6 +42,17 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
         assert f"note: {note}" in lines
 
 
+def test_a_recommended_network_that_is_hardly_the_best_is_told_how_far_it_may_be_behind(lattice):
+    one, bounds = lattice.recommended, lattice.optimum.share_intervals
+    assert one.shares.resolution < bounds["resolution"].low
+    (note,) = (note for note in lattice.notes if "outside of the optimum's intervals" in note)
+    mean, _ = lattice.surface.predict([one.shares.as_tuple()])
+    behind = float(note.split("behind by ")[1].split()[0])
+    assert behind == pytest.approx(100 * (lattice.optimum.accuracy - mean[0]), abs=1.0)
+    inside = concluded(RESULTS / "cifar10-rungs")
+    assert not any("outside of the optimum's" in note for note in inside.notes)
+
+
 def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
     lines = conclusion(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
     assert lines[:-2] == answer_lines(lattice).splitlines()
