@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from scalesearch.analysis.answer import Result, summary
+from scalesearch.analysis.conclusion import conclusion
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, PointSpec, Reference
 from scalesearch.recipe import Recipe
@@ -20,6 +21,9 @@ RULES: tuple[Literal["fixed", "depth", "tuned"], ...] = ("fixed", "depth", "tune
 CONFIRMATION = "confirm"
 """The folder, below the search's own."""
 SEARCHED = "searched"
+ANSWER = "answer"
+BEST = "best 1"
+"""Names of the cells of the search's answer, and of its best by mean."""
 
 
 def confirmation(
@@ -88,7 +92,8 @@ def by_rules(
 
 
 def chosen(experiment: Experiment, records: pd.DataFrame, top: int) -> tuple[PointSpec, ...]:
-    """The best ``top`` of the candidates that are still in the race, and all references.
+    """The best ``top`` of the candidates that are still in the race, all references, and the
+    answer, which is the one nearest to the surface's optimum and need not have been the luckiest.
 
     Raises SearchError where no candidate has the last epoch.
     """
@@ -105,6 +110,10 @@ def chosen(experiment: Experiment, records: pd.DataFrame, top: int) -> tuple[Poi
         for result in results:
             if name in result.role.split("+"):
                 points.append(_point(experiment, records, result, f"reference {name}", name))
+    if experiment.search.sampler != "points":
+        found = conclusion(records, experiment.budget.factor, epochs=experiment.rungs[-1])
+        if found.answer is not None:
+            points.append(_point(experiment, records, found.answer, ANSWER, SEARCHED))
     return tuple(points)
 
 

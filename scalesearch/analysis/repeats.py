@@ -1,8 +1,8 @@
 """Candidates trained again in another way, beside the search that chose them.
 
-The search's best is the best of many, and lucky. Whether it holds is asked of the repetition alone:
-it does unless another candidate beats it there beyond chance, all comparisons counted
-(``pairs.may_still_win``).
+A search's answer is chosen from many, for luck as well. Whether it holds is asked of the
+repetition alone: it does unless another candidate beats it there beyond chance, all comparisons
+counted (``pairs.may_still_win``).
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Again:
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """A repetition, named in words by ``what``. ``results``: its best first. ``first``: the
-    search's best. ``holds``: whether that may still be the best; None where one seed cannot tell.
+    search's answer. ``holds``: whether that may still be the best; None where one seed cannot tell.
     ``change``: of accuracy, in the mean over all of these candidates. ``agreement``: of the two
     rankings, intervals of 1 - ``level``."""
 
@@ -104,8 +104,8 @@ class Repeated:
                 else f"is beaten by {best.candidate} by {size}"
             )
         return (
-            f"{self.what}: accuracy changes by {self.change:+.4f} in the mean; the search's best, "
-            f"{first.candidate}, {held}; {orders}"
+            f"{self.what}: accuracy changes by {self.change:+.4f} in the mean; the search's "
+            f"answer, {first.candidate}, {held}; {orders}"
         )
 
 
@@ -120,7 +120,7 @@ def repeated(
 ) -> Repeated:
     """A repetition's records beside the search's, each at its last epoch or that of ``epochs``.
 
-    ``first``: the search's best; by default the one of these candidates with the highest mean.
+    ``first``: the search's answer; by default the one of these candidates with the highest mean.
     Seeds may be others; they are then put side by side in their order. Raises SearchError where
     the two have no candidate in common.
     """

@@ -1,5 +1,8 @@
 """The conclusion of a search's folder: its records, with what its experiment knows."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +13,12 @@ from scalesearch.environment import read_environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.records import read_records
+from scalesearch.report.repeats import confirmed, sensitivity
 
 
 def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
     """Everything that the search in a folder says, from ``experiment.yaml``, ``environment.json``
-    and ``records.csv`` alone.
+    and ``records.csv`` alone; in the notes, whether its best held where it was trained again.
 
     Raises SearchError where one of these is missing or wrong, or no candidate has finished.
     """
@@ -30,7 +34,15 @@ def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
     records = read_records(folder / "records.csv")
-    return of_experiment(records, experiment, baseline, level=level)
+    found = of_experiment(records, experiment, baseline, level=level)
+    return replace(found, notes=(*found.notes, *_again(folder, level)))
+
+
+def _again(folder: Path, level: float) -> Iterator[str]:
+    """What training the best again came to, where that was done."""
+    with suppress(SearchError):  # it was not, or has only begun
+        yield confirmed(folder, level=level).found.words
+    yield from (one.words for one in sensitivity(folder, level=level))
 
 
 def of_experiment(

@@ -11,7 +11,7 @@ from scalesearch.analysis.repeats import Repeated, at_their_best, repeated
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
-from scalesearch.further import CONFIRMATION
+from scalesearch.further import ANSWER, BEST, CONFIRMATION
 from scalesearch.records import read_records
 
 SCHEMA = "scalesearch/confirmation"
@@ -46,7 +46,7 @@ def described(found: Repeated) -> dict[str, Any]:
         "sentence": found.words,
         "level": found.level,
         "best": found.results[0].candidate,
-        "search_best": found.first.candidate,
+        "search_answer": found.first.candidate,
         "holds": found.holds,
         "change": found.change,
         "agreement": found.agreement.row,
@@ -120,9 +120,12 @@ def _beside(folder: Path, other: Path, what: str, level: float) -> Repeated:
 
 
 def _first(records: pd.DataFrame) -> str | None:
-    """The search's best, by the name of its cell."""
-    best = records[[("best 1" in str(cell).split("; ")) for cell in records["cell"]]]
-    return str(best["candidate"].iloc[0]) if len(best) else None
+    """The search's answer, or its best where it has none, by the names of cells."""
+    for name in (ANSWER, BEST):
+        rows = records[[name in str(cell).split("; ") for cell in records["cell"]]]
+        if len(rows):
+            return str(rows["candidate"].iloc[0])
+    return None
 
 
 def _experiment(folder: Path) -> Experiment:

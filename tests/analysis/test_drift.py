@@ -134,3 +134,9 @@ def test_too_few_candidates_or_epochs_are_answered_in_words(simulated):
 def test_without_any_noise_a_proportional_surface_does_not_drift(simulated):
     table = runs(simulated, fan=0.5, noise=0.0)
     assert gain(table, 1, 9).p_shape > 0.5
+
+
+def test_a_surface_that_is_turned_about_is_no_proportional_one(simulated):
+    only = gain(runs(simulated, (0.1, 0.25), fan=-1.0, noise=0.002), 1, 9)
+    assert only.steepness is None
+    assert only.p_shape < 0.01

@@ -57,3 +57,10 @@ def test_a_factor_with_too_few_candidates_is_left_out_and_named(simulated):
     assert "fewer than two factors" in found.words
     with pytest.raises(SearchError, match="finite"):
         factor_drift({2.0: (few.assign(accuracy=np.nan), None)})
+
+
+def test_the_chances_of_two_searches_are_their_own_though_their_tables_are_alike(simulated):
+    table = search(simulated, (0.3, 0.3), 0)
+    (only,) = factor_drift({2.0: table, 4.0: table}).differences
+    assert only.shares["depth"].value == pytest.approx(0)
+    assert only.shares["depth"].width > 0.02

@@ -27,7 +27,7 @@ def test_the_same_order_with_other_seeds_holds_and_agrees():
     assert [result.candidate for result in found.results] == list(TRUTH)
     assert found.agreement.spearman.value == pytest.approx(1)
     assert found.agreement.seeds == 3
-    assert "the search's best, aa, is the best again" in found.words
+    assert "the search's answer, aa, is the best again" in found.words
     assert found.words.startswith("after 9 epochs: accuracy changes by ")
     assert abs(found.change) < 0.01
     assert found.results[0].behind is None

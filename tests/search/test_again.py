@@ -101,7 +101,11 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
     assert "after 4 epochs, with other seeds: accuracy changes by +" in out
     trained = len(untrained)
     document = json.loads((folder / "confirm.json").read_text())
-    assert document["search_best"] == best_of(records)
+    answer = json.loads((folder / "answer.json").read_text())
+    assert document["search_answer"] == answer["answer"]["candidate"]
+    assert {row["candidate"] for row in document["candidates"]} >= {best_of(records)}
+    assert any(note.startswith("after 4 epochs") for note in answer["notes"])
+    assert "after 4 epochs" in run("answer", folder)[1]
     assert document["epochs"] == {"search": 2, "confirmation": 4}
     assert json.loads((folder / "coefficients.json").read_text())["confirmation"] == document
     assert read_records(folder / "confirm" / "records.csv").epoch.max() == 4
