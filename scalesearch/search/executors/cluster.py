@@ -86,7 +86,11 @@ class Cluster(Executor):
         self._require_connection()
         key = f"scalesearch-{uuid.uuid4().hex}"
         future: Future[Any] = Future()
-        theirs: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
+        try:
+            theirs: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
+        except Exception:
+            self._require_connection()  # which may have ended just now
+            raise
         self._tasks[future] = key, theirs
         theirs.add_done_callback(partial(self._done, future))
         return future

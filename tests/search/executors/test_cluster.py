@@ -159,6 +159,24 @@ def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
             kept_busy(crew)
 
 
+def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
+    small, tmp_path, monkeypatch
+):
+    with opened("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
+        client = crew._executor._client
+
+        def closed(*args, **kwargs):
+            client.status = "closed"
+            raise RuntimeError("Client is closed")
+
+        monkeypatch.setattr(crew._executor._executor, "submit", closed)
+        try:
+            with pytest.raises(SearchError, match="has to stay while the search runs"):
+                crew.submit(job("nothing"))
+        finally:
+            client.status = "running"
+
+
 def kept_busy(crew):
     for _ in range(1000):
         crew.submit(job("nothing"))
