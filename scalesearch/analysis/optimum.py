@@ -168,10 +168,7 @@ def optima(
     left = left / scale
     left = left - left.mean()
     left = left / max(float(np.sqrt(np.square(left).mean())), EXACT)
-    # Where seeds tell the noise, deviation is never taken for less than none, which errs on the
-    # wide side already; so what is doubted has the degrees of freedom of both.
-    df = count - len(fit.coefficients) + observed.df
-    doubt = np.sqrt(df / random.chisquare(df, (repeats, 1)))
+    doubt = np.sqrt(fit.df / random.chisquare(fit.df, (repeats, 1)))
     errors = left[random.integers(0, count, (repeats, count))] * scale * doubt
     expected = terms(observed.shares, fit.degree, fit.axes) @ fit.coefficients
     values = expected + errors
