@@ -67,10 +67,8 @@ def _fit_line(surface: "Surface", degree: str) -> str:
     error = 100 * surface.errors[surface.kind]
     test = surface.lack_of_fit.get(degree)
     lack = "" if test is None else f"; p = {_p(test.p)} of the {degree}'s lack of fit"
-    return (
-        f"  best predicted by       the {surface.kind}, a candidate left out to {error:.1f} "
-        f"points{lack}"
-    )
+    kind = surface.kind if surface.kind.endswith("process") else f"{surface.kind} surface"
+    return f"  best predicted by       a {kind}, a candidate left out to {error:.1f} points{lack}"
 
 
 def power_lines(power: "Power", noise: "Noise | None" = None) -> list[str]:
