@@ -60,7 +60,8 @@ class Stopped:
 class Answer:
     """The best candidate by mean accuracy over seeds, and the references beside it.
 
-    ``coefficients``: F^shares of the best, so that alpha * beta^2 * gamma^2 is the factor asked.
+    ``coefficients``: F^shares of the best, so that alpha * beta^2 * gamma^2 is the factor asked;
+    who has a surface puts its optimum's in their place.
     ``candidates``: how many have the last epoch; the ``stopped`` are not among them.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.analysis.answer import Answer, Result
+from scalesearch.analysis.optimum import Optimum
 from scalesearch.architectures import cost
 from scalesearch.experiment import Experiment, to_document
 from scalesearch.files import write_text
@@ -20,12 +21,15 @@ def coefficients_document(
     experiment: Experiment,
     environment: dict[str, Any],
     failures: Sequence[Mapping[str, Any]] = (),
+    fitted: Optimum | None = None,
 ) -> dict[str, Any]:
     """The answer as JSON values.
 
-    ``alpha``, ``beta``, ``gamma`` are F^shares of the best network, so that their product
-    alpha * beta^2 * gamma^2 is exactly the budget's factor; ``effective`` are the multipliers its
-    whole-number network realises, and ``nominal`` the coefficients that were asked for.
+    ``alpha``, ``beta``, ``gamma`` are ``found``'s coefficients, with a product
+    alpha * beta^2 * gamma^2 of exactly the budget's factor; ``by`` says whose they are: the fitted
+    ``surface``'s optimum, with ``intervals``, or the ``highest mean``'s. ``candidate`` and what
+    follows are of the network with the highest mean: ``effective`` are the multipliers it realises,
+    and ``nominal`` the coefficients that were asked for.
     ``environment``: as ``environment.json`` holds it, with the facts about the data.
     ``failures``: candidates that could not be trained, as ``failures.json`` holds them.
     """
@@ -40,6 +44,8 @@ def coefficients_document(
         "alpha": found.coefficients.alpha,
         "beta": found.coefficients.beta,
         "gamma": found.coefficients.gamma,
+        "by": "highest mean" if fitted is None else "surface",
+        "intervals": None if fitted is None else _intervals(fitted),
         "factor": experiment.budget.factor,
         **_result(found.best),
         "references": {name: _result(result) for name, result in found.references.items()},
@@ -61,6 +67,12 @@ def coefficients_document(
         "environment": {key: value for key, value in environment.items() if key != "data"},
         "commit": environment["commit"],
     }
+
+
+def _intervals(fitted: Optimum) -> dict[str, Any]:
+    """Bounds of each coefficient, and how often they hold the true one."""
+    bounds = {name: [one.low, one.high] for name, one in fitted.intervals.items()}
+    return {"confidence": 1 - fitted.level, **bounds}
 
 
 def write_coefficients(path: Path, document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,13 @@ FAMILY_OF_CODE = range(3)
 
 def write_results(folder: str | Path) -> Answer:
     """Write ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json`` of a search;
-    return its best candidate by mean.
+    return its best candidate by mean, with the coefficients that are exported.
 
-    It is of the last epoch of the search, which may be before the recipe's, and of the candidates
-    that were let on to it. Where the search was stopped as enough, that is of what it had by then.
+    These are the fitted surface's optimum, since the highest mean of many is in good part luck; the
+    highest mean's own where no surface can be fitted, or candidates cost too differently for one.
+    The answer is of the last epoch of the search, which may be before the recipe's, and of the
+    candidates that were let on to it. Where the search was stopped as enough, that is of what it
+    had by then.
     Raises SearchError where the folder lacks a file or no candidate has finished. A family that
     cannot be had along the direction found is warned of, and takes nothing from the answer.
     """
@@ -60,11 +64,16 @@ def write_results(folder: str | Path) -> Answer:
     whole = experiment.search.stop == StopSpec()
     seeds = len(experiment.seeds) if whole else None
     found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
-    document = coefficients_document(found, experiment, environment, read_failures(folder))
+    confirmed: dict[str, Any] = {}
     with suppress(SearchError):  # there is none, or it has only begun
-        document["confirmation"] = write_confirmation(folder).document
-    write_coefficients(folder / "coefficients.json", document)
-    write_answer(folder / "answer.json", answer_document(concluded(folder)))
+        confirmed["confirmation"] = write_confirmation(folder).document
+    told = concluded(folder)
+    fitted = None if told.unequal else told.optimum
+    if fitted is not None:
+        found = replace(found, coefficients=fitted.coefficients)
+    document = coefficients_document(found, experiment, environment, read_failures(folder), fitted)
+    write_coefficients(folder / "coefficients.json", {**document, **confirmed})
+    write_answer(folder / "answer.json", answer_document(told))
     (folder / "figures").mkdir(exist_ok=True)
     drawn = simplex(table, epoch=last)
     write_figure(simplex_figure(drawn), folder / "figures" / "simplex")
@@ -119,7 +128,7 @@ def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) 
     factor = budget.factor if grows else 1 / budget.factor
     phis = [phi for phi in phis if factor**phi <= LARGEST]
     return family_document(
-        found.best.shares.coefficients(factor),
+        found.coefficients.shares.coefficients(factor),
         baseline,
         mode="matched",
         phis=phis if grows else [-phi for phi in phis[:4]],

@@ -105,3 +105,35 @@ def test_a_folder_that_lacks_a_file_is_refused_by_the_files_name(folder, missing
     (folder / missing).unlink()
     with pytest.raises(SearchError, match=missing):
         write_results(folder)
+
+
+def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_networks(
+    folder, monkeypatch
+):
+    """The top of the surface lies near the middle, and the highest mean is luck at a corner."""
+    monkeypatch.setattr(results, "_family", lambda *a: {})
+    places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
+    rows = []
+    for number, shares in enumerate(places):
+        away = sum((share - 1 / 3) ** 2 for share in shares)
+        lucky = 0.12 if shares == (1.0, 0.0, 0.0) else 0.0
+        for seed in (0, 1):
+            noise = 0.002 * (-1) ** (number + seed)
+            rows.append(row(f"c{number:02}", seed, 0.7 - 0.15 * away + lucky + noise, shares))
+    write_records(folder / "records.csv", table(rows))
+    found = write_results(folder)
+    written = json.loads((folder / "coefficients.json").read_text())
+    assert found.best.shares.depth == 1.0
+    assert written["candidate"] == found.best.candidate
+    assert written["by"] == "surface"
+    assert written["alpha"] == found.coefficients.alpha < 2**found.best.shares.depth
+    assert written["intervals"]["alpha"][0] <= written["alpha"] <= written["intervals"]["alpha"][1]
+    assert found.coefficients.factor == pytest.approx(2.0)
+
+
+def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(folder, monkeypatch):
+    monkeypatch.setattr(results, "_family", lambda *a: {})
+    found = write_results(folder)
+    written = json.loads((folder / "coefficients.json").read_text())
+    assert (written["by"], written["intervals"]) == ("highest mean", None)
+    assert written["alpha"] == found.best.shares.coefficients(2.0).alpha
