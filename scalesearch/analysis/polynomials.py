@@ -47,9 +47,10 @@ def scaled_axes(observed: Observations) -> tuple[int, ...]:
 
 
 def polynomials(observed: Observations) -> dict[str, Polynomial]:
-    """A fit of each degree that the candidates determine, with at least one of them to spare."""
+    """A fit of each degree that the candidates determine, with at least one of them to spare; none
+    where they scale one axis alone, which leaves no shares to choose."""
     axes, found = scaled_axes(observed), {}
-    for degree in DEGREES:
+    for degree in DEGREES if len(axes) > 1 else ():
         if degree == DEGREES[-1] and len(axes) < 3:
             continue
         design = terms(observed.shares, degree, axes)

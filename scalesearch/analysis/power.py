@@ -143,6 +143,8 @@ def _surface(
 ) -> tuple[float | None, dict[str, float]]:
     """Mean standard error of the quadratic surface, and the widths of its optimum's intervals."""
     axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > SCALED)
+    if len(axes) < 2:
+        return None, {}
     design = terms(shares_N3, "quadratic", axes)
     if len(design) <= design.shape[1] or np.linalg.cond(design) > WORST_CONDITION:
         return None, {}

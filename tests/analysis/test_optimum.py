@@ -117,6 +117,12 @@ def test_an_axis_that_no_candidate_scales_gets_nothing_and_is_named(table):
     assert "no candidate scales width" in found.notes
 
 
+def test_candidates_that_scale_one_axis_alone_have_no_optimum(table):
+    corner = table.assign(depth_share=1.0, width_share=0.0, resolution_share=0.0)
+    with pytest.raises(SearchError, match="spread over all three shares"):
+        optimum(corner, 2.0)
+
+
 def test_too_few_candidates_and_accuracies_that_are_no_numbers_are_refused(table):
     few = table[table.candidate.isin(sorted(table.candidate.unique())[:6])]
     with pytest.raises(SearchError, match=r"quadratic surface .* got 6 with the last epoch"):
