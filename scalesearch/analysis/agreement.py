@@ -83,6 +83,8 @@ class Agreement:
                 f"the order after {last} epochs does not clearly repeat itself over other seeds: "
                 "there is no order that a shorter run could predict"
             )
+        if self.shortest is None and count >= FEWEST:
+            return f"the {count} candidates with epoch {last} are equal, and in no order"
         if self.shortest is None:
             return f"{count} candidates with epoch {last} are too few to compare orders"
         if self.shortest == last:

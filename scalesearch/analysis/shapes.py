@@ -55,12 +55,13 @@ def changed_shape(design_NP: Floats, values_N2: Floats) -> tuple[float | None, f
     left = left + TINY * np.eye(2)
     df, spare = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
     roots, vectors = eigh(due, left)
+    least = max(0.0, float(roots[0]))  # a sum of squares, but for rounding
     early, late = vectors[:, 0]
     if early * late < 0:
         steepness = float(-early / late)
         if df < 2:  # a line is in proportion to any other that rises the same way
             return steepness, 1.0
-        return steepness, float(fdtrc(df - 1, spare, roots[0] / (df - 1) * spare))
+        return steepness, float(fdtrc(df - 1, spare, least / (df - 1) * spare))
     least = min(due[at, at] / left[at, at] for at in (0, 1))
     return None, float(fdtrc(df, spare, least / df * spare))
 

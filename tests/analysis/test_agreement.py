@@ -56,6 +56,12 @@ def test_where_the_last_order_is_noise_no_epoch_predicts_it():
     assert "does not clearly repeat itself" in unclear[0].words
 
 
+def test_candidates_that_are_all_equal_are_not_called_too_few(turned):
+    found = agreement(turned.assign(accuracy=0.5))
+    assert found.shortest is None
+    assert found.words == "the 16 candidates with epoch 9 are equal, and in no order"
+
+
 def test_what_is_not_told_apart_is_said_to_be_no_proof():
     found = agreement(table({3: TRUTH, 9: TRUTH}, noise=0.06, seeds=4), threshold=0.95)
     assert found.verdicts == {3: "not told apart"}

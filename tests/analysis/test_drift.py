@@ -6,6 +6,8 @@ import pytest
 
 from scalesearch.analysis import drift
 from scalesearch.analysis.drift import gain
+from scalesearch.analysis.mixture import lattice, terms
+from scalesearch.analysis.shapes import changed_shape
 from scalesearch.errors import SearchError
 
 REPEATS = 60
@@ -140,3 +142,10 @@ def test_a_surface_that_is_turned_about_is_no_proportional_one(simulated):
     only = gain(runs(simulated, (0.1, 0.25), fan=-1.0, noise=0.002), 1, 9)
     assert only.steepness is None
     assert only.p_shape < 0.01
+
+
+def test_equal_accuracies_have_one_shape_whatever_their_rounding():
+    for count in range(5, 15):
+        design = terms(lattice((0, 1, 2), 4), "linear")[:count]
+        for level in np.linspace(0.1, 0.9, 9):
+            assert changed_shape(design, np.full((count, 2), level))[1] == pytest.approx(1)
