@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from scalesearch.analysis.twoway import EXACT, Floats, two_way
 FEWEST = 5
 """Candidates; four are in the same order by chance once in 24 times."""
 REPEATS, MOST_VALUES = 1000, 100_000
-MOST_SPLITS = 20
+MOST_SPLITS, MOST_LISTED = 20, 10_000
 RELIABLE = 0.2
 """A ranking that repeats itself by less has no noise-free counterpart to tell of."""
 DIGITS = 12
@@ -219,9 +220,14 @@ def _split(
 
 def _parted(count: int) -> Iterator[tuple[list[int], list[int]]]:
     """The ways to part so many seeds into halves, or a fixed choice of them where they are many."""
-    ways = list(combinations(range(count), count // 2))
+    random = np.random.default_rng(0)
+    if comb(count, count // 2) > MOST_LISTED:
+        drawn = (random.permutation(count)[: count // 2] for _ in range(MOST_SPLITS))
+        ways = [tuple(sorted(way.tolist())) for way in drawn]
+    else:
+        ways = list(combinations(range(count), count // 2))
     if len(ways) > MOST_SPLITS:
-        chosen = np.random.default_rng(0).permutation(len(ways))[:MOST_SPLITS]
+        chosen = random.permutation(len(ways))[:MOST_SPLITS]
         ways = [ways[index] for index in sorted(chosen)]
     for mine in ways:
         yield list(mine), [seed for seed in range(count) if seed not in mine]

@@ -51,6 +51,11 @@ def test_equal_orders_agree_wholly_and_few_candidates_leave_that_in_doubt():
     assert lows[2][0] > 0.99
 
 
+def test_many_seeds_are_parted_in_few_of_the_ways_there_are():
+    table = runs(np.arange(6) / 10, noise=0.01, seeds=40)  # in 10^11 ways
+    assert rank_agreement(table, table).repeat.value > 0.9
+
+
 @pytest.mark.parametrize(("count", "rho"), [(12, 0.0), (17, 0.6), (17, 0.9)])
 def test_intervals_hold_the_true_agreement_about_as_often_as_they_say(count, rho):
     random, inside = np.random.default_rng(count), np.zeros(2)
