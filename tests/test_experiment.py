@@ -196,3 +196,12 @@ def test_a_list_of_factors_has_two_that_differ(tmp_path, factors):
     path.write_text(f"name: x\nbudget: {{factor: {factors}}}\n")
     with pytest.raises(ExperimentError, match="factor: need"):
         read_experiments(path)
+
+
+def test_points_have_factors_of_their_own_and_no_list_of_them(tmp_path):
+    path = tmp_path / "x.yaml"
+    listed = "{sampler: points, points: [{name: a, width: 2}], references: [], pruner: none"
+    path.write_text(f"name: x\nbudget: {{factor: [2, 4]}}\nsearch: {listed}, race: null}}\n")
+    assert read_experiments(path, ["budget.factor=2"])
+    with pytest.raises(ExperimentError, match="need one number for points"):
+        read_experiments(path)

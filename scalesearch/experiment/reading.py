@@ -41,7 +41,8 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
     """The experiment of a file, or one for each factor of its ``budget: {factor: [2, 4]}``.
 
     Of several, each has the name of the file's with ``-factor-2`` and so on behind it. Raises
-    ExperimentError as ``read_experiment`` does, and for a list without two factors that differ.
+    ExperimentError as ``read_experiment`` does, for a list without two factors that differ, and for
+    one beside points.
     """
     document = _document(path, overrides)
     factors = _factors(document)
@@ -53,12 +54,17 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
             f"{path}: budget.factor: need a number, or two and more that differ, got {factors}"
         )
     whole = {**document, "budget": {**document["budget"], "factor": factors[0]}}
-    name = experiment_from(whole, str(path)).name
+    first = experiment_from(whole, str(path))
+    if first.search.sampler == "points":
+        raise ExperimentError(
+            f"{path}: budget.factor: need one number for points, got {factors}; a point may have a "
+            "factor of its own"
+        )
     return tuple(
         experiment_from(
             {
                 **whole,
-                "name": f"{name}{FACTOR}{factor:g}",
+                "name": f"{first.name}{FACTOR}{factor:g}",
                 "budget": {**whole["budget"], "factor": factor},
             },
             str(path),
