@@ -1,6 +1,8 @@
 """What training a search's best again came to: longer, and by other learning rates."""
 
 import json
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def described(found: Repeated) -> dict[str, Any]:
 def confirmed(folder: str | Path, *, level: float = 0.1) -> Confirmation:
     """The confirmation below a search's folder beside the search.
 
-    Raises SearchError where there is none, or it has not come to its end.
+    Raises SearchError where there is none, or the search's answer has not come to its end in it.
     """
     folder = Path(folder)
     search = _experiment(folder)
@@ -79,12 +81,19 @@ def write_confirmation(folder: str | Path, *, level: float = 0.1) -> Confirmatio
 
 def sensitivity(folder: str | Path, *, level: float = 0.1) -> tuple[Repeated, ...]:
     """What the search's best and references came to by other learning rates and rules, as far as
-    that was trained; last, with each candidate at the best of the rates."""
+    that was trained; last, with each candidate at the best of the rates.
+
+    What was trained for other epochs than the search's, before that was extended, is passed over:
+    it would be compared with longer runs.
+    """
     folder = Path(folder)
     search = _experiment(folder)
-    rate, found, rates = search.recipe.learning_rate, [], {}
+    last, rate, found, rates = search.rungs[-1], search.recipe.learning_rate, [], {}
     for path in sorted((folder / SENSITIVITY).glob("*/records.csv")):
-        other = _experiment(path.parent).recipe
+        experiment = _experiment(path.parent)
+        other = experiment.recipe
+        if experiment.rungs[-1] != last:
+            continue
         same = other.learning_rate_rule == search.recipe.learning_rate_rule
         what = (
             f"learning rate x{other.learning_rate / rate:g}"
@@ -98,25 +107,32 @@ def sensitivity(folder: str | Path, *, level: float = 0.1) -> tuple[Repeated, ..
         if same:
             rates[what] = read_records(path)
     if rates:
-        last = search.rungs[-1]
         own = read_records(folder / "records.csv")
         own = own[own["epoch"] == last]
         best = at_their_best({"learning rate x1": own, **rates})
-        found.append(
-            repeated(
-                own, best, "each at its best rate", first=found[0].first.candidate, level=level
-            )
-        )
+        first, what = found[0].first.candidate, "each at its best rate"
+        with suppress(SearchError):  # of one rate, the search's answer has only begun
+            found.append(repeated(own, best, what, first=first, level=level))
     return tuple(found)
 
 
 def _beside(folder: Path, other: Path, what: str, level: float) -> Repeated:
-    ends = _experiment(folder).rungs[-1], _experiment(other).rungs[-1]
+    again = _experiment(other)
+    ends = _experiment(folder).rungs[-1], again.rungs[-1]
     after = read_records(other / "records.csv")
     first = _first(after)
+    if not _is_whole(again, after):
+        what = f"{what} (not all of it trained)"
     return repeated(
         read_records(folder / "records.csv"), after, what, epochs=ends, first=first, level=level
     )
+
+
+def _is_whole(experiment: Experiment, records: pd.DataFrame) -> bool:
+    """Whether each of its points has the last epoch with all seeds."""
+    cells = records.loc[records["epoch"] == experiment.rungs[-1], "cell"]
+    runs = Counter(name for cell in cells for name in str(cell).split("; "))
+    return all(runs[point.name] >= len(experiment.seeds) for point in experiment.search.points)
 
 
 def _first(records: pd.DataFrame) -> str | None:

@@ -6,11 +6,17 @@ import shutil
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, read_experiment, to_document
+from scalesearch.experiment import (
+    experiment_from,
+    read_experiment,
+    to_document,
+    write_experiment,
+)
 from scalesearch.further import at_rates, by_rules, chosen, confirmation
-from scalesearch.records import read_records
+from scalesearch.records import read_records, write_records
 from scalesearch.report import results, write_results
 from scalesearch.report.audit import audit
+from scalesearch.report.repeats import confirmed
 from scalesearch.search import search
 
 pytestmark = pytest.mark.filterwarnings(
@@ -113,6 +119,10 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
     assert (json.loads(out), len(untrained)) == (document, trained)
     code, _, err = run("confirm", folder, "--epochs", "5")
     assert (code, "another experiment" in err) == (2, True)
+    part = read_records(folder / "confirm" / "records.csv")
+    last = part[(part.epoch == 4) & (part.candidate != document["search_answer"])].index[0]
+    write_records(folder / "confirm" / "records.csv", part.drop(index=last))
+    assert "with other seeds (not all of it trained): accuracy" in confirmed(folder).found.words
 
 
 def test_the_audit_trains_at_other_rates_and_says_whether_the_best_holds(finished, run, untrained):
@@ -130,6 +140,13 @@ def test_the_audit_trains_at_other_rates_and_says_whether_the_best_holds(finishe
         "learning rate x0.5", "learning rate x2", "each at its best rate",
     ]  # fmt: skip
     assert all(isinstance(one["holds"], bool) for one in sensitivity)
+    other = folder / "audit" / "rate-0.5" / "experiment.yaml"
+    of_before = to_document(read_experiment(other))  # the search was extended since
+    of_before["search"]["rungs"] = [1]
+    write_experiment(other, experiment_from(of_before))
+    assert [one.what for one in audit(folder).sensitivity] == [
+        "learning rate x2", "each at its best rate",
+    ]  # fmt: skip
 
 
 def test_what_has_only_begun_below_a_search_is_passed_over(finished):
