@@ -280,14 +280,14 @@ def _luckiest(seen: _Seen) -> tuple[str, ...]:
 
 
 def _notes(found: Conclusion) -> tuple[str, ...]:
-    notes = []
+    notes, own = [], found.answer.candidate if found.answer else None
     if found.unequal:
         low, high = found.costs
         notes.append(
             f"candidates cost from {low:.2f}x to {high:.2f}x, so the more accurate may only be the "
             "dearer ones: this is no search at equal cost"
         )
-    if any(one.by == "runs" and one.p > 0 for one in found.comparisons):
+    if any(one.candidate != own for one in found.comparisons):
         notes.append(
             "p-values allow for the answer's choice by the same runs and for the number of "
             "comparisons; the interval of a difference is of that one alone"
