@@ -20,7 +20,7 @@ from scalesearch.errors import SearchError
 from scalesearch.scaling import Shares
 
 MOST_FURTHER = 100
-"""Further seeds, from which on a difference is called practically none."""
+"""Further seeds, from which on they are not counted."""
 UNEQUAL = 0.05
 """Of the cost, from which on two networks are said to cost differently."""
 
@@ -216,7 +216,7 @@ def _worded(one: Comparison, answer: Side, needs: _Needs) -> Comparison:
     further = needs.further(one.difference, one.seeds) if one.by == "runs" else None
     words += " (not significant"
     if further is not None and further >= MOST_FURTHER:
-        words += f"; practically none, {MOST_FURTHER} further seeds or more would not show it"
+        words += f"; to show so little would take {MOST_FURTHER} further seeds or more"
     elif further is not None:
         words += (
             f"; {further} further seed{'s' if further > 1 else ''} would show it, if it is real"

@@ -78,7 +78,7 @@ def test_a_difference_of_practically_nothing_is_called_so():
         Side("a", Shares(1, 0, 0), 2.0), {"c": Side("c", Shares(0, 1, 0), 2.0)}, table, None
     )
     assert one.further_seeds == MOST_FURTHER
-    assert "practically none, 100 further seeds or more would not show it" in one.words
+    assert "to show so little would take 100 further seeds or more" in one.words
 
 
 def test_one_network_that_is_two_references_is_one_comparison():
