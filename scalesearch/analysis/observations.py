@@ -43,6 +43,13 @@ class Observations:
         return int((self.extra == 0).sum())
 
     @property
+    def counted(self) -> str:
+        """How many there are, in words."""
+        before = len(self.candidates) - self.finished
+        more = f" and {before} that were stopped before" if before else ""
+        return f"{self.finished} with the last epoch{more}"
+
+    @property
     def noise(self) -> Floats:
         """The variance of each value, next to nothing for the finished where it is unknown."""
         known = np.where(self.extra > 0, self.extra, (self.variance or 0.0) / self.seeds)

@@ -147,8 +147,8 @@ def curved(observed: Observations) -> dict[str, Polynomial]:
     if not fits:
         raise SearchError(
             "the optimum: need candidates that determine a quadratic surface and one to spare (7 "
-            f"that spread over all three shares), got {len(observed.candidates)} with the last "
-            "epoch; train more, or further apart"
+            f"that spread over all three shares), got {observed.counted}; train more, or further "
+            "apart"
         )
     return fits
 

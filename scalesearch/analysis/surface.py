@@ -64,8 +64,8 @@ def surface(records: pd.DataFrame, *, epochs: int | None = None, stopped: bool =
     fits: dict[str, Polynomial | Process] = {**polynomials(observed)}
     if not fits:
         raise SearchError(
-            f"the surface: need at least 4 candidates that spread over the shares, got "
-            f"{len(observed.candidates)} with the last epoch; train more"
+            "the surface: need at least 4 candidates that spread over the shares, got "
+            f"{observed.counted}; train more"
         )
     tests = {
         kind: found

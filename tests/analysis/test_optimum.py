@@ -107,6 +107,10 @@ def test_the_answer_counts_the_candidates_that_were_stopped(simulated):
     found = optimum(of(simulated, candidates=27, halved=True), 2.0)
     assert "18 candidates were stopped early and are predicted from there" in found.notes
     assert found.shares.distance(type(found.shares)(0.3, 0.3, 0.4)) < 0.3
+    few = of(simulated, candidates=27, halved=True)
+    few = few.assign(depth_share=1.0, width_share=0.0, resolution_share=0.0)
+    with pytest.raises(SearchError, match="got 9 with the last epoch and 18 that were stopped"):
+        optimum(few, 2.0)
 
 
 def test_an_axis_that_no_candidate_scales_gets_nothing_and_is_named(table):
