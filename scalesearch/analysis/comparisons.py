@@ -21,6 +21,8 @@ from scalesearch.scaling import Shares
 
 MOST_FURTHER = 100
 """Further seeds, from which on they are not counted."""
+FAR = 0.1
+"""Distance on the simplex, from which on a network is said to be another than was asked for."""
 UNEQUAL = 0.05
 """Of the cost, from which on two networks are said to cost differently."""
 
@@ -28,11 +30,13 @@ UNEQUAL = 0.05
 @dataclass(frozen=True, slots=True)
 class Side:
     """A network on one side of a comparison. ``candidate``: "" where it was not trained to the end.
-    ``factor``: its cost over the baseline's, None where there is no network."""
+    ``factor``: its cost over the baseline's, None where there is no network. ``away``: distance on
+    the simplex from the reference that it stands for."""
 
     candidate: str
     shares: Shares
     factor: float | None
+    away: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Comparison:
     is below the level. ``seeds``: behind the reference. ``further_seeds``: that would show a
     difference of this size, corrected, with a probability of 0.8; ``MOST_FURTHER`` stands for more;
     None where it is settled, is the answer's own network, or is not known from runs. ``cost``: the
-    reference's over the answer's. ``words``: all that in a few.
+    reference's over the answer's. ``away``: how far its network is from it, in shares: a baseline
+    may be unable to do what a reference asks. ``words``: all that in a few.
     """
 
     reference: str
@@ -61,7 +66,13 @@ class Comparison:
     seeds: int
     further_seeds: int | None
     cost: float | None
+    away: float
     words: str
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the network is another than the reference's in all but name."""
+        return self.away > FAR
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -145,6 +156,7 @@ def _blank(name: str, answer: Side, other: Side, accuracy: Accuracies) -> Compar
         seeds=len(accuracy.get(other.candidate, ())),
         further_seeds=None,
         cost=cost,
+        away=other.away,
         words="",
     )
 
@@ -201,15 +213,18 @@ def apart_on(fit: Polynomial, one: Shares, other: Shares) -> tuple[float, float]
 
 def _worded(one: Comparison, answer: Side, needs: _Needs) -> Comparison:
     """With what it says, and the seeds that would settle it."""
+    far = f"{one.away:.2f} from it in shares" if one.stands_in else ""
     if one.candidate == answer.candidate:
-        return replace(one, words=f"is the network of {one.reference} itself")
+        aside = f" ({far})" if far else ""
+        return replace(one, words=f"is the network of {one.reference} itself{aside}")
     points, reach = 100 * abs(one.difference), 50 * (one.high - one.low)
     ahead = one.difference >= 0
     verb = ("beats" if ahead else "loses to") if one.settled else ("leads" if ahead else "trails")
-    cost = ""
-    if one.cost is not None and abs(one.cost - 1) > UNEQUAL:
-        cost = f" ({one.cost:.2f} times its cost)"
-    words = f"{verb} {one.reference}{cost} by {points:.1f} +-{reach:.1f} points"
+    unequal = one.cost is not None and abs(one.cost - 1) > UNEQUAL
+    asides = [f"its network is {far}"] if far else []
+    asides += [f"{one.cost:.2f} times its cost"] if unequal else []
+    name = f"{one.reference} ({', '.join(asides)})" if asides else one.reference
+    words = f"{verb} {name} by {points:.1f} +-{reach:.1f} points"
     words += ", by the surface" if one.by == "surface" else ""
     if one.settled:
         return replace(one, words=words)

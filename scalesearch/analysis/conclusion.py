@@ -228,9 +228,11 @@ def _shortfall(best: Optimum, recommended: Result, fit: Polynomial) -> tuple[str
         return ()
     mean, error = apart_on(fit, best.shares, recommended.shares)
     reach = float(stdtrit(fit.df, 1 - best.level / 2)) * error
+    cheap = recommended.candidate in best.flat_candidates
+    what = "it is hardly the best, but cheap" if cheap else "it is the nearest that was trained"
     return (
-        "the recommended network is outside of the optimum's intervals: it is hardly the best, but "
-        f"cheap, and behind by {100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
+        f"the recommended network is outside of the optimum's intervals: {what}, and behind by "
+        f"{100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
     )
 
 
@@ -249,7 +251,7 @@ def _references(table: pd.DataFrame, results: Mapping[str, Result]) -> dict[str,
         first = named.iloc[0]
         shares = Shares(*(float(first[f"{axis}_share"]) for axis in AXES))
         trained = str(first["candidate"]) if first["candidate"] in results else ""
-        found[name] = Side(trained, shares, float(first["factor"]))
+        found[name] = Side(trained, shares, float(first["factor"]), shares.distance(scheme.shares))
     return found
 
 

@@ -34,7 +34,11 @@ def _answer(found: "Conclusion", runs: str) -> str:
         )
     known = found.candidates + len(found.stopped)
     if optimum.p_flat > found.level:
-        clear = [one.reference for one in found.comparisons if one.settled and one.difference > 0]
+        clear = [
+            f"the network of {one.reference}" if one.stands_in else one.reference
+            for one in found.comparisons
+            if one.settled and one.difference > 0
+        ]
         but = f"; clearly worse is only {' and '.join(clear)}" if clear else ""
         what = "Nothing is distinguishable" if not clear else "The surface tells nothing apart"
         return (

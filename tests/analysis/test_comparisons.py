@@ -71,7 +71,7 @@ def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
     assert found["itself"].further_seeds is None
 
 
-def test_a_difference_of_practically_nothing_is_called_so():
+def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take():
     table = runs({"a": 0.7, "b": 0.6}, noise=0.01)
     table["c"] = {seed: value - 1e-5 for seed, value in table["a"].items()}
     (one,) = comparisons(
@@ -79,6 +79,20 @@ def test_a_difference_of_practically_nothing_is_called_so():
     )
     assert one.further_seeds == MOST_FURTHER
     assert "to show so little would take 100 further seeds or more" in one.words
+
+
+def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
+    table = runs({"a": 0.7, "b": 0.6})
+    own = Side("a", Shares(0.5, 0.5, 0.0), 2.0)
+    both = {
+        "resolution": Side("a", own.shares, 2.0, away=1.22),
+        "fast": Side("b", Shares(0.3, 0.7, 0.0), 2.0, away=0.3),
+        "depth": Side("b", Shares(1.0, 0.0, 0.0), 2.0, away=0.05),
+    }
+    said = [one.words for one in comparisons(own, both, table, None)]
+    assert said[0] == "is the network of resolution itself (1.22 from it in shares)"
+    assert said[1].startswith("beats fast (its network is 0.30 from it in shares) by 1")
+    assert said[2].startswith("beats depth by 1")
 
 
 def test_one_network_that_is_two_references_is_one_comparison():

@@ -71,6 +71,15 @@ def test_recommended_is_the_cheapest_to_run_that_cannot_be_told_from_the_best(wh
     assert some.recommended == found.recommended
 
 
+def test_where_no_network_is_flat_the_nearest_is_recommended_and_not_called_cheap(whole):
+    found = conclusion(whole(noise=0.0005), 2.0)
+    assert found.optimum.flat_candidates == ()
+    assert found.recommended == found.answer
+    (note,) = (note for note in found.notes if note.startswith("the recommended network"))
+    assert "it is the nearest that was trained, and behind by" in note
+    assert "cheap" not in note
+
+
 def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(whole):
     table = whole(noise=0.02)
     cheap = conclusion(table, 2.0).answer.candidate
