@@ -65,7 +65,8 @@ def observations(
     ``epochs``: the last, by default the last of the table. ``stopped``: also those that were
     stopped before, predicted by accuracy = candidate + (seed and epoch), where at least ``FEWEST``
     candidates went on to the end. Order of rows, repeated rows and further columns change nothing.
-    Raises SearchError for an empty table, and for shares or accuracies that are not finite.
+    Raises SearchError for an empty table, for shares or accuracies that are not finite, and for
+    candidates that no seeds connect, however indirectly.
     """
     last = epochs or (int(records["epoch"].max()) if len(records) else 0)
     final = records[records["epoch"] == last]
@@ -73,6 +74,12 @@ def observations(
         raise SearchError(f"records: need candidates with epoch {last}, got none; run the search")
     accuracy = accuracies(final, last)
     table = two_way(accuracy)
+    apart = np.isinf(table.variance_of_difference(table.profiles, table.profiles[0]))
+    if apart.any():
+        raise SearchError(
+            f"records: need seeds that connect all candidates at epoch {last}, got none between "
+            f"{table.rows[0]} and {table.rows[int(apart.argmax())]}; train one seed on both"
+        )
     names, values = list(table.rows), list(table.row_effects)
     seeds, extra = list(table.filled.sum(axis=1)), [0.0] * len(table.rows)
     if stopped and len(names) >= FEWEST:

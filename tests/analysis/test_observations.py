@@ -94,5 +94,8 @@ def test_a_table_that_tells_nothing_is_refused(table):
         observations(table, epochs=12)
     with pytest.raises(SearchError, match="candidate c003: need finite values"):
         observations(table.assign(accuracy=table.accuracy.where(table.candidate != "c003")))
+    alone = (table.candidate == "c003") == (table.seed == 0)
+    with pytest.raises(SearchError, match="got none between c000 and c003; train one seed on both"):
+        observations(table[alone])
     with pytest.raises(SearchError, match="need finite shares"):
         observations(table.assign(depth_share=float("nan")))
