@@ -1,4 +1,5 @@
-"""What holds for every test: few threads, no window, repeatable examples, no pretended GPU."""
+"""What holds for every test: few threads, no window, repeatable examples, no pretended GPU, and no
+proxy between a test and its own servers."""
 
 import contextlib
 import importlib.util
@@ -16,6 +17,9 @@ from pathlib import Path
 # Before torch is imported: the test workers share the cores among themselves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["no_proxy"] = ",".join(
+    [*filter(None, map(os.environ.get, ("no_proxy", "NO_PROXY"))), "127.0.0.1", "localhost"]
+)
 
 import hypothesis
 import pytest

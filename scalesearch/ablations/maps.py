@@ -13,6 +13,7 @@ from scalesearch.architectures import Architecture
 from scalesearch.errors import SearchError
 from scalesearch.plots import write_figure
 from scalesearch.plots.class_maps import ClassMaps, Panel, class_maps_figure
+from scalesearch.records import read_records
 from scalesearch.search.hold import removed
 from scalesearch.search.retrained import Retrained, retrained
 from scalesearch.training.maps import mapped, pictures
@@ -25,11 +26,12 @@ def write_maps(found: Ablated) -> None:
     """Write ``maps.npz`` and ``figures/figure7`` for the first baseline, from its first seed.
 
     Where the file is there and of these networks and images, only the figure is drawn again; the
-    networks' checkpoints are removed in the end. Raises what ``retrained`` raises.
+    networks' checkpoints are removed in the end. Raises what ``retrained`` raises, and SearchError
+    where no network was trained to the end with that seed.
     """
     path = found.folder / "maps.npz"
     rows = _rows(found)
-    if not _is_of(path, rows):
+    if not _is_of(path, found, rows):
         _write(path, found, rows)
     write_figure(class_maps_figure(read_maps(path)), found.folder / "figures" / FIGURE)
     for checkpoint in (found.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
@@ -71,10 +73,26 @@ def read_maps(path: Path) -> ClassMaps:
 
 
 def _rows(found: Ablated) -> list[Row]:
-    """Each network of the first baseline once."""
-    first = next(iter(found.ablation.baselines))
-    own = [row for row in found.rows if row.baseline == first]
+    """Each network of the first baseline once, but for those that have failed with the first
+    seed."""
+    first, seed = next(iter(found.ablation.baselines)), found.ablation.seed
+    records = read_records(found.folder / first / "records.csv")
+    ended = records[(records["seed"] == seed) & (records["epoch"] == records["epoch"].max())]
+    trained = set(ended["candidate"])
+    own = [row for row in found.rows if row.baseline == first and row.candidate in trained]
+    if not own:
+        raise SearchError(
+            f"{found.folder / first}: maps need a network that was trained to the end with seed "
+            f"{seed}, got none; `scalesearch retry {found.folder / first}` trains what failed again"
+        )
     return list({row.candidate: row for row in reversed(own)}.values())[::-1]
+
+
+def _asked(found: Ablated) -> list[int]:
+    """What the maps are to be of, beside networks."""
+    maps = found.ablation.maps
+    assert maps is not None
+    return [maps.images, maps.least_pixels]
 
 
 def _write(path: Path, found: Ablated, rows: list[Row]) -> None:
@@ -92,6 +110,7 @@ def _write(path: Path, found: Ablated, rows: list[Row]) -> None:
         place = rows.index(by_name[one.candidate])
         heat, answers = mapped(one.network, one.job, one.images, chosen, stage, one.device)
         content[f"maps_{place}"], content[f"answers_{place}"] = heat, answers
+    content["asked"] = np.array(_asked(found))
     content["series"] = np.array([row.series for row in rows])
     content["candidates"] = np.array([row.candidate for row in rows])
     content["factors"] = np.array([row.factor for row in rows])
@@ -118,12 +137,15 @@ def _number(stage: int | None) -> int:
     return 0 if stage is None else stage + 1
 
 
-def _is_of(path: Path, rows: list[Row]) -> bool:
-    """Whether the file is there, whole, and of these networks."""
+def _is_of(path: Path, found: Ablated, rows: list[Row]) -> bool:
+    """Whether the file is there, whole, and of these networks and images."""
     try:
         read_maps(path)
         with np.load(path, allow_pickle=False) as file:
-            return [str(name) for name in file["candidates"]] == [row.candidate for row in rows]
+            asked = _asked(found)  # which files of before do not tell
+            same = file["asked"].tolist() == asked if "asked" in file else True
+            names = [str(name) for name in file["candidates"]]
+        return same and names == [row.candidate for row in rows]
     except SearchError:
         return False
 

@@ -38,10 +38,11 @@ def read_ablation(name: str, size: str = FULL, overrides: Sequence[str] = ()) ->
     if not isinstance(document, Mapping):
         raise ExperimentError(f"{path}: need a mapping of keys to values, got {document!r}")
     document = dict(document)
-    sizes = {FULL: {}, **(document.pop("sizes", None) or {})}
+    sizes = {FULL: {}, **_mapping(document.pop("sizes", None), f"{path}: sizes")}
     if size not in sizes:
         raise ExperimentError(f"{path}: unknown size {size!r}; {hint(size, sizes)}")
-    document = merged(document, {**(sizes[size] or {}), "size": size})
+    own = _mapping(sizes[size], f"{path}: sizes.{size}")
+    document = merged(document, {**own, "size": size})
     for setting in overrides:
         override(document, setting)
     document["series"] = _listed(document.get("series"), path)
@@ -60,6 +61,15 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """A part of a file that may be left out."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ExperimentError(f"{where}: need a mapping of keys to values, got {value!r}")
+    return value
 
 
 def _path(name: str) -> Path:

@@ -15,7 +15,7 @@ class Realised:
     """For each candidate, as multiples of the baseline's cost: ``asked``, the product
     alpha * beta^2 * gamma^2 of the coefficients that were asked for; ``effective``, the same of the
     multipliers that its whole numbers of layers, channels and pixels come to; ``realised``, what it
-    costs. ``factor``, ``tolerance``: the budget; ``nominal``: it trusts what is asked.
+    costs. ``factor``, ``tolerance``: the budget.
     """
 
     candidates: tuple[str, ...]
@@ -24,7 +24,6 @@ class Realised:
     realised: tuple[float, ...]
     factor: float
     tolerance: float
-    nominal: bool
 
     @property
     def met(self) -> int:
@@ -33,9 +32,7 @@ class Realised:
         return int((off <= self.tolerance + 1e-9).sum())
 
 
-def realised(
-    records: pd.DataFrame, factor: float, tolerance: float, *, nominal: bool = False
-) -> Realised:
+def realised(records: pd.DataFrame, factor: float, tolerance: float) -> Realised:
     """From a results table with a row at least for each candidate."""
     first = records.drop_duplicates("candidate").sort_values("candidate")
     return Realised(
@@ -45,7 +42,6 @@ def realised(
         realised=tuple(float(value) for value in first["factor"]),
         factor=factor,
         tolerance=tolerance,
-        nominal=nominal,
     )
 
 

@@ -1,8 +1,10 @@
 """The report's prose: how the search was made, where, how to make it again and how to cite it."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scalesearch.architectures import Foreign
 from scalesearch.experiment import StopSpec
 from scalesearch.progress.display import clock
 from scalesearch.records import spent_seconds
@@ -224,14 +226,15 @@ def reproduction(facts: Facts) -> str:
         code = f" {version} of scalesearch"
     if commit:
         code += f", commit {commit}"
+    allowed = " --allow-code" if isinstance(facts.baseline, Foreign) else ""
     return "\n".join(
         [
             f"# with version{code}",
-            f"scalesearch search experiment.yaml --results results/{name}-again",
+            f"scalesearch search experiment.yaml --results results/{name}-again{allowed}",
             f"scalesearch report results/{name}-again",
             "",
             "# this folder alone is enough for its answer, figures and this page",
-            f"scalesearch report {facts.name}",
+            f"scalesearch report {shlex.quote(facts.name)}",
         ]
     )
 

@@ -1,13 +1,15 @@
 """Every ablation from its command to its table and figures, on a few digits."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from scalesearch.ablations import ablate, ablations, read_ablation, write_ablation
-from scalesearch.ablations.maps import read_maps
-from scalesearch.records import read_records
+from scalesearch.ablations.maps import read_maps, write_maps
+from scalesearch.errors import SearchError
+from scalesearch.records import read_records, write_records
 from scalesearch.search import advance
 
 pytestmark = pytest.mark.filterwarnings(
@@ -83,6 +85,32 @@ def test_maps_of_kept_checkpoints_are_those_of_networks_trained_again(results):
     again = read_maps(folder / "maps.npz")
     for one, other in zip(kept.panels, again.panels, strict=True):
         assert (one.maps == other.maps).all()
+
+
+@pytest.mark.slow
+def test_maps_of_other_images_are_made_anew_and_a_network_without_the_first_seed_is_left_out(
+    results,
+):
+    ablation = read_ablation("table7", "smoke", FEW)
+    folder = results / "table7"
+    found = ablate(ablation, folder)
+    more = replace(ablation, maps=replace(ablation.maps, images=3))
+    write_maps(replace(found, ablation=more))
+    assert len(read_maps(folder / "maps.npz").truths) == 3
+    path = folder / "efficientnet_b0" / "records.csv"
+    whole = read_records(path)
+    failed = found.rows[1].candidate
+    try:
+        write_records(path, whole[(whole["candidate"] != failed) | (whole["seed"] != 0)])
+        write_maps(found)
+        names = ["base", "width", "resolution", "compound"]
+        assert [panel.series for panel in read_maps(folder / "maps.npz").panels] == names
+        write_records(path, whole[whole["seed"] != 0])
+        with pytest.raises(SearchError, match="trained to the end with seed 0, got none"):
+            write_maps(found)
+    finally:
+        write_records(path, whole)
+        (folder / "maps.npz").unlink()
 
 
 @pytest.mark.slow

@@ -91,6 +91,22 @@ def test_a_series_that_is_none_is_refused(tmp_path, series, message):
         read_ablation(str(path))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ("[smoke]", r"sizes: need a mapping of keys to values, got \['smoke'\]"),
+        ("{smoke: 3}", "sizes.smoke: need a mapping of keys to values, got 3"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(tmp_path, sizes, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        f"{{name: own, title: t, source: s, figure: rows, series: {{a: {{}}}}, sizes: {sizes}}}"
+    )
+    with pytest.raises(ExperimentError, match=message):
+        read_ablation(str(path), "smoke")
+
+
 def test_who_is_compared_with_has_to_be_a_series(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("{name: own, title: t, source: s, figure: rows, series: {a: {}}, against: b}")

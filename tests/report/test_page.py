@@ -162,9 +162,12 @@ def test_one_seed_and_one_epoch_leave_out_what_they_cannot_tell(searched, tmp_pa
 
 def test_a_baseline_of_code_needs_no_code_to_be_run(searched, tmp_path, undrawn):
     asked = {"baseline": {"name": "experiments.baselines.plain_cnn:factory", "resolution": 32}}
-    folder = searched(tmp_path / "code", asked)
+    folder = searched(tmp_path / "code of mine", asked)
     write_report(folder)
     assert "The baseline is experiments.baselines.plain_cnn:factory" in both(folder)[0]
+    commands = both(folder)[1].partition("## How to reproduce it")[2].split("```")[1]
+    assert "experiment.yaml --results results/told-again --allow-code" in commands
+    assert "scalesearch report 'code of mine'" in commands
     assert read_facts(folder).baseline_cost is None
     assert "pareto" not in [one.name for one in write_figures(read_facts(folder), tmp_path / "f")]
 

@@ -1,7 +1,7 @@
 """The page as people have it: in Chromium, by mouse, by keyboard, on a phone, in the dark, printed.
 
 Skipped where there is no Chromium with its driver (on Debian: apt install chromium
-chromium-driver).
+chromium-driver), or none that starts.
 """
 
 import shutil
@@ -12,6 +12,8 @@ from scalesearch.report import concluded
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+exceptions = pytest.importorskip("selenium.common.exceptions", reason="needs selenium")
+urllib3 = pytest.importorskip("urllib3", reason="needs selenium")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -30,7 +32,12 @@ def browser(tmp_path_factory):
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    try:
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    except (exceptions.WebDriverException, urllib3.exceptions.HTTPError, OSError) as error:
+        said = str(error).strip().partition("\n")[0]
+        pytest.skip(f"needs a Chromium that starts, and {CHROMIUM} does not: {said}")
+    driver.set_page_load_timeout(120)
     yield driver
     driver.quit()
 
