@@ -35,14 +35,19 @@ def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
     )
     records = read_records(folder / "records.csv")
     found = of_experiment(records, experiment, baseline, level=level)
-    return replace(found, notes=(*found.notes, *_again(folder, level)))
+    answer = found.answer.candidate if found.answer else None
+    return replace(found, notes=(*found.notes, *_again(folder, level, answer)))
 
 
-def _again(folder: Path, level: float) -> Iterator[str]:
-    """What training the best again came to, where that was done."""
+def _again(folder: Path, level: float, answer: str | None) -> Iterator[str]:
+    """What training the best again came to, where that was done; it may have been before the
+    search went on to another answer."""
+    repetitions = list(sensitivity(folder, level=level))
     with suppress(SearchError):  # it was not, or has only begun
-        yield confirmed(folder, level=level).found.words
-    yield from (one.words for one in sensitivity(folder, level=level))
+        repetitions.insert(0, confirmed(folder, level=level).found)
+    for one in repetitions:
+        other = answer is not None and answer != one.first.candidate
+        yield one.words + (f"; that was not asked of {answer}, the answer here" if other else "")
 
 
 def of_experiment(

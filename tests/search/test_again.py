@@ -14,7 +14,7 @@ from scalesearch.experiment import (
 )
 from scalesearch.further import at_rates, by_rules, chosen, confirmation
 from scalesearch.records import read_records, write_records
-from scalesearch.report import results, write_results
+from scalesearch.report import concluded, results, write_results
 from scalesearch.report.audit import audit
 from scalesearch.report.repeats import confirmed
 from scalesearch.search import search
@@ -112,6 +112,16 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
     assert {row["candidate"] for row in document["candidates"]} >= {best_of(records)}
     assert any(note.startswith("after 4 epochs") for note in answer["notes"])
     assert "after 4 epochs" in run("answer", folder)[1]
+    (said,) = (note for note in concluded(folder).notes if note.startswith("after 4 epochs"))
+    assert "the answer here" not in said
+    went_on = records.assign(  # and has another answer
+        accuracy=records.accuracy - 0.5 * (records.candidate == document["search_answer"])
+    )
+    write_records(folder / "records.csv", went_on)
+    found = concluded(folder)
+    (said,) = (note for note in found.notes if note.startswith("after 4 epochs"))
+    assert said.endswith(f"not asked of {found.answer.candidate}, the answer here")
+    write_records(folder / "records.csv", records)
     assert document["epochs"] == {"search": 2, "confirmation": 4}
     assert json.loads((folder / "coefficients.json").read_text())["confirmation"] == document
     assert read_records(folder / "confirm" / "records.csv").epoch.max() == 4
