@@ -80,7 +80,8 @@ def power_lines(power: "Power", noise: "Noise | None" = None) -> list[str]:
     lines = [f"noise of a run {_points(power.noise)}{between} points, from {power.basis}"]
     seeds = f"{power.seeds} seed{'' if power.seeds == 1 else 's'}"
     if power.two is None or power.references is None:
-        lines.append(f"  {seeds} tell no noise, and so no two networks apart by their runs")
+        tell = "tells" if power.seeds == 1 else "tell"
+        lines.append(f"  {seeds} {tell} no noise, and so no two networks apart by their runs")
     else:
         seen = f"  {seeds} show differences of {_points(power.two)} points between two networks"
         if power.comparisons:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scalesearch.analysis.power import MOST_SEEDS
 from scalesearch.architectures import Foreign
 from scalesearch.experiment import StopSpec
 from scalesearch.progress.display import clock
@@ -155,15 +156,23 @@ def power(facts: Facts) -> Iterator[str]:
         f"of accuracy, from {known.basis}."
     )
     if known.two is not None and known.references is not None:
+        several = (
+            f", and of {100 * known.references:.1f} points from each of {known.comparisons} "
+            f"alternative{'' if known.comparisons == 1 else 's'}"
+            if known.comparisons
+            else ""
+        )
         yield (
             f"With a probability of {known.power:.0%}, {known.seeds} seeds show a difference of "
             f"{100 * known.two:.1f} points between two networks chosen beforehand (at the level "
-            f"{known.level:g}), and of {100 * known.references:.1f} points from each of "
-            f"{known.comparisons} alternatives."
+            f"{known.level:g}){several}."
         )
-    needed = [f"{seeds:,} for {100 * apart:g} points" for apart, seeds in known.needed]
+    needed = [
+        f"{seeds:,}{' or more' if seeds >= MOST_SEEDS else ''} for {100 * apart:g} points"
+        for apart, seeds in known.needed
+    ]
     if needed:
-        yield f"Seeds that would show a smaller one between two networks: {', '.join(needed)}."
+        yield f"Seeds that would show a given one between two networks: {', '.join(needed)}."
 
 
 def provenance(facts: Facts) -> Iterator[Fact]:

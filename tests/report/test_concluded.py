@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from scalesearch.progress import answer_lines, conclusion, power_lines
 from scalesearch.records import read_records
 from scalesearch.report import concluded
 from scalesearch.report.concluded import of_experiment
+from scalesearch.report.words import power
 
 RESULTS = Path(__file__).parents[2] / "results"
 LATTICE = RESULTS / "cifar10-lattice"
@@ -132,3 +135,13 @@ def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
     records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
     with pytest.raises(SearchError, match="no candidate has finished all its seeds"):
         concluded(tmp_path / "r")
+
+
+def test_power_without_references_names_none_and_what_is_beyond_counting_is_called_so(lattice):
+    alone = replace(lattice.power, comparisons=0, needed=((0.005, 1000), (0.01, 72)))
+    first, second, last = power(SimpleNamespace(conclusion=replace(lattice, power=alone)))
+    assert first.startswith("The noise of a run")
+    assert second.endswith("two networks chosen beforehand (at the level 0.1).")
+    assert last.endswith("1,000 or more for 0.5 points, 72 for 1 points.")
+    one = replace(alone, seeds=1, two=None, references=None)
+    assert "  1 seed tells no noise, and so no two networks" in "\n".join(power_lines(one))
