@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,20 @@ from scalesearch.analysis.optimum import Optimum
 from scalesearch.architectures import cost
 from scalesearch.experiment import Experiment, to_document
 from scalesearch.files import write_text
+from scalesearch.scaling import Coefficients
 
 SCHEMA = "scalesearch/coefficients"
 VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """``by``: whose coefficients these are. ``fitted``: the optimum whose intervals stand beside
+    them, None without a surface."""
+
+    coefficients: Coefficients
+    by: str
+    fitted: Optimum | None
 
 
 def coefficients_document(
@@ -21,15 +32,15 @@ def coefficients_document(
     experiment: Experiment,
     environment: dict[str, Any],
     failures: Sequence[Mapping[str, Any]] = (),
-    fitted: Optimum | None = None,
+    exported: Exported | None = None,
 ) -> dict[str, Any]:
     """The answer as JSON values.
 
     ``alpha``, ``beta``, ``gamma`` are ``found``'s coefficients, with a product
-    alpha * beta^2 * gamma^2 of exactly the budget's factor; ``by`` says whose they are: the fitted
-    ``surface``'s optimum, with ``intervals``, or the ``highest mean``'s. ``candidate`` and what
-    follows are of the network with the highest mean: ``effective`` are the multipliers it realises,
-    and ``nominal`` the coefficients that were asked for.
+    alpha * beta^2 * gamma^2 of exactly the budget's factor; ``by`` says whose they are
+    (``exported``, by default the highest mean's), and ``intervals`` hold the optimum's.
+    ``candidate`` and what follows are of the network with the highest mean: ``effective`` are the
+    multipliers it realises, and ``nominal`` the coefficients that were asked for.
     ``environment``: as ``environment.json`` holds it, with the facts about the data.
     ``failures``: candidates that could not be trained, as ``failures.json`` holds them.
     """
@@ -44,8 +55,8 @@ def coefficients_document(
         "alpha": found.coefficients.alpha,
         "beta": found.coefficients.beta,
         "gamma": found.coefficients.gamma,
-        "by": "highest mean" if fitted is None else "surface",
-        "intervals": None if fitted is None else _intervals(fitted),
+        "by": "highest mean" if exported is None else exported.by,
+        "intervals": _intervals(exported.fitted) if exported and exported.fitted else None,
         "factor": experiment.budget.factor,
         **_result(found.best),
         "references": {name: _result(result) for name, result in found.references.items()},

@@ -14,12 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis import Answer, answer
+from scalesearch.analysis import Answer, Conclusion, answer
 from scalesearch.architectures import Foreign
 from scalesearch.environment import read_environment
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import Experiment, StopSpec, read_experiment
 from scalesearch.export import (
+    Exported,
     answer_document,
     coefficients_document,
     write_answer,
@@ -44,8 +45,9 @@ def write_results(folder: str | Path) -> Answer:
     """Write ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json`` of a search;
     return its best candidate by mean, with the coefficients that are exported.
 
-    These are the fitted surface's optimum, since the highest mean of many is in good part luck; the
-    highest mean's own where no surface can be fitted, or candidates cost too differently for one.
+    These are the fitted surface's optimum, since the highest mean of many is in good part luck;
+    those of the network recommended where nothing is distinguishable; and the highest mean's own
+    where no surface can be fitted, or candidates cost too differently for one.
     The answer is of the last epoch of the search, which may be before the recipe's, and of the
     candidates that were let on to it. Where the search was stopped as enough, that is of what it
     had by then.
@@ -68,10 +70,11 @@ def write_results(folder: str | Path) -> Answer:
     with suppress(SearchError):  # there is none, or it has only begun
         confirmed["confirmation"] = write_confirmation(folder).document
     told = concluded(folder)
-    fitted = None if told.unequal else told.optimum
-    if fitted is not None:
-        found = replace(found, coefficients=fitted.coefficients)
-    document = coefficients_document(found, experiment, environment, read_failures(folder), fitted)
+    exported = _exported(found, told)
+    found = replace(found, coefficients=exported.coefficients)
+    document = coefficients_document(
+        found, experiment, environment, read_failures(folder), exported
+    )
     write_coefficients(folder / "coefficients.json", {**document, **confirmed})
     write_answer(folder / "answer.json", answer_document(told))
     (folder / "figures").mkdir(exist_ok=True)
@@ -83,6 +86,17 @@ def write_results(folder: str | Path) -> Answer:
     except ArchitectureError as error:
         warnings.warn(f"no family along this direction: {error}", stacklevel=2)
     return found
+
+
+def _exported(found: Answer, told: Conclusion) -> Exported:
+    """Which coefficients leave the folder, and whose they are."""
+    fitted, cheapest = told.optimum, told.recommended
+    if fitted is None or told.unequal:
+        return Exported(found.coefficients, "highest mean", None)
+    if fitted.p_flat > fitted.level and cheapest is not None:
+        own = cheapest.shares.coefficients(told.factor)
+        return Exported(own, "recommended: nothing is distinguishable", fitted)
+    return Exported(fitted.coefficients, "surface", fitted)
 
 
 def read_failures(folder: Path) -> list[dict[str, Any]]:

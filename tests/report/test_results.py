@@ -1,6 +1,7 @@
 """Results are drawn again from records alone, wherever the folder has gone."""
 
 import json
+import random
 import shutil
 from dataclasses import replace
 
@@ -137,3 +138,23 @@ def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(fol
     written = json.loads((folder / "coefficients.json").read_text())
     assert (written["by"], written["intervals"]) == ("highest mean", None)
     assert written["alpha"] == found.best.shares.coefficients(2.0).alpha
+
+
+def test_where_nothing_is_distinguishable_the_network_recommended_is_exported(folder, monkeypatch):
+    monkeypatch.setattr(results, "_family", lambda *a: {})
+    chance = random.Random(0)
+    places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
+    rows = [
+        row(f"c{number:02}", seed, 0.7 + chance.gauss(0, 0.01), shares)
+        for number, shares in enumerate(places)
+        for seed in (0, 1)
+    ]
+    write_records(folder / "records.csv", table(rows))
+    found = write_results(folder)
+    written = json.loads((folder / "coefficients.json").read_text())
+    told = json.loads((folder / "answer.json").read_text())
+    assert told["flat"]["p"] > 0.1
+    assert written["by"] == "recommended: nothing is distinguishable"
+    shares = told["recommended"]["shares"]
+    assert found.coefficients.alpha == pytest.approx(2.0 ** shares["depth"])
+    assert written["intervals"]["gamma"][1] > 1.3
