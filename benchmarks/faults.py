@@ -14,7 +14,6 @@ keeps account of what it trains (tests/search/faults/fault_trainer.py).
 import argparse
 import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -33,6 +32,7 @@ import pandas as pd  # noqa: E402
 from fault_stage import FINISHED, SEARCHES, Stage, document  # noqa: E402
 from fault_trainer import trained  # noqa: E402
 
+from scalesearch.environment import environment  # noqa: E402
 from scalesearch.records import KEY, read_records  # noqa: E402
 
 TIMED = ["seconds", "images_per_second", "tuning_seconds"]
@@ -43,10 +43,10 @@ def disturbed(stage: Stage, results: Path, asked: dict[str, Any], number: int) -
     """One search to its end, killed at random times; what happened to it."""
     chance, found = random.Random(number), Counter[str]()
     local = number % 5 == 4
-    environment = {"EPOCH_SECONDS": "0.005", "DEADLY": "0.03" if local else "0"}
+    told = {"EPOCH_SECONDS": "0.005", "DEADLY": "0.03" if local else "0"}
     while True:
         life = stage.begin(
-            results=results, document=asked, environment=environment, **(LOCAL if local else {})
+            results=results, document=asked, environment=told, **(LOCAL if local else {})
         )
         # By processor time, so that it does not matter what else the machine does. A search takes
         # longer than a life on average: it is killed several times.
@@ -96,8 +96,8 @@ def overhead(stage: Stage, folder: Path, seconds: float) -> dict[str, float]:
     alone = {"asynchronous": True, "pruner": "none", "race": None, "references": []}
     asked = document("sobol", trials=40, seeds=2, **alone)
     results = folder / f"overhead-{seconds:g}"
-    environment = {"EPOCH_SECONDS": str(seconds), "OMP_NUM_THREADS": "1"}
-    life = stage.begin(results=results, document=asked, environment=environment, **LOCAL)
+    told = {"EPOCH_SECONDS": str(seconds), "OMP_NUM_THREADS": "1"}
+    life = stage.begin(results=results, document=asked, environment=told, **LOCAL)
     used = 0.0
     while (ended := stage.ended(life)) is None:
         with suppress(OSError, IndexError):  # it ends just now
@@ -135,9 +135,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SEARCHES))
     parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/faults.json")
     asked = parser.parse_args()
-    found: dict[str, Any] = {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version()}
-    }
+    found: dict[str, Any] = {"environment": environment("cpu")}
     with tempfile.TemporaryDirectory() as name, Stage() as stage:
         folder = Path(name)
         if not asked.faults_only:
