@@ -27,3 +27,7 @@ class SearchError(ScaleSearchError):
 
 class ExportError(ScaleSearchError):
     """A result that cannot be written in the form asked for."""
+
+
+class WeightsError(ScaleSearchError):
+    """A file of weights that is damaged, of another network, or of no known layout."""

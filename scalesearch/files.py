@@ -12,9 +12,14 @@ def user_cache() -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that no reader, and no crash, ever meets half of it."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that no reader, and no crash, ever meets half of it."""
     torn = path.with_name(f".{path.name}.partial")
-    with torn.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with torn.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
     os.replace(torn, path)

@@ -4,6 +4,15 @@ from scalesearch.nets.blocks import BLOCKS
 from scalesearch.nets.depthwise import DepthwiseConv2d
 from scalesearch.nets.foreign import code_allowed, made
 from scalesearch.nets.initialisation import initialise
-from scalesearch.nets.network import Network, build
+from scalesearch.nets.network import Network, Options, build
 
-__all__ = ["BLOCKS", "DepthwiseConv2d", "Network", "build", "code_allowed", "initialise", "made"]
+__all__ = [
+    "BLOCKS",
+    "DepthwiseConv2d",
+    "Network",
+    "Options",
+    "build",
+    "code_allowed",
+    "initialise",
+    "made",
+]

@@ -3,10 +3,16 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from scalesearch.nets.depthwise import DepthwiseConv2d
+
+Padding = Literal["half", "same"]
+"""Of convolutions: half the kernel on every side, as in PyTorch, or TensorFlow's SAME, which at a
+stride pads as little as it can, and more on the right and at the bottom."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -18,22 +24,25 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What all blocks of one network share: its normalisation and its activation."""
+    """What all blocks of one network share: its normalisation, its activation and its padding."""
 
     norm: Callable[[int], nn.Module]
     activation: Callable[[], nn.Module]
+    padding: Padding = "half"
 
     def conv(
         self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
     ) -> nn.Sequential:
-        """Convolution and normalisation; padded by half the kernel, so strides round sizes up."""
-        conv = (
-            DepthwiseConv2d(inputs, kernel, stride)
-            if groups == inputs == outputs > 1
-            else nn.Conv2d(
+        """Convolution and normalisation; padded so that strides round sizes up."""
+        conv: nn.Module
+        if self.padding == "same" and stride > 1 < kernel:
+            conv = SamePaddedConv2d(inputs, outputs, kernel, stride, groups)
+        elif groups == inputs == outputs > 1:
+            conv = DepthwiseConv2d(inputs, kernel, stride)
+        else:
+            conv = nn.Conv2d(
                 inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
             )
-        )
         return nn.Sequential(OrderedDict(conv=conv, norm=self.norm(outputs)))
 
     def activated_conv(
@@ -43,6 +52,22 @@ class Layers:
         layers = self.conv(inputs, outputs, kernel, stride=stride, groups=groups)
         layers.add_module("activation", self.activation())
         return layers
+
+
+class SamePaddedConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding, of which an odd pixel is right and below
+    (tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2). Without a stride it is symmetric."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        sides: list[int] = []
+        for pixels in reversed(x_BCHW.shape[2:]):  # F.pad begins with the last axis
+            missing = max((-(-pixels // stride) - 1) * stride + kernel - pixels, 0)
+            sides += [missing // 2, missing - missing // 2]
+        return super().forward(F.pad(x_BCHW, sides))
 
 
 class DropConnect(nn.Module):

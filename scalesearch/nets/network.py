@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import overload
 
@@ -12,7 +12,29 @@ from scalesearch.architectures.foreign import Foreign
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.nets.blocks import BLOCKS
 from scalesearch.nets.foreign import made
-from scalesearch.nets.layers import ACTIVATIONS, DropConnect, Layers
+from scalesearch.nets.layers import ACTIVATIONS, DropConnect, Layers, Padding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a network does that its architecture does not say; see ``build``."""
+
+    dropout: float = 0.0
+    drop_connect: float = 0.0
+    norm_eps: float = 1e-3
+    norm_momentum: float = 0.01
+    padding: Padding = "half"
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "drop_connect"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"need 0 <= {name} < 1, got {name}={getattr(self, name)}")
+        if not self.norm_eps > 0:
+            raise ValueError(f"need norm_eps > 0, got norm_eps={self.norm_eps}")
+        if not 0 < self.norm_momentum <= 1:
+            raise ValueError(f"need 0 < norm_momentum <= 1, got {self.norm_momentum}")
+        if self.padding not in ("half", "same"):
+            raise ValueError(f"need padding half or same, got padding={self.padding!r}")
 
 
 class Network(nn.Module):
@@ -21,11 +43,15 @@ class Network(nn.Module):
     The head stands before the pool, or behind it where it is a linear layer, or nowhere.
     """
 
-    def __init__(
-        self, architecture: Architecture, layers: Layers, *, dropout: float, drop_connect: float
-    ) -> None:
+    def __init__(self, architecture: Architecture, options: Options) -> None:
         super().__init__()
         self.architecture = architecture
+        self.options = options
+        layers = Layers(
+            norm=partial(nn.BatchNorm2d, eps=options.norm_eps, momentum=options.norm_momentum),
+            activation=ACTIVATIONS[architecture.activation],
+            padding=options.padding,
+        )
         self.stem = layers.activated_conv(
             architecture.in_channels,
             architecture.stem,
@@ -37,10 +63,9 @@ class Network(nn.Module):
             if architecture.stem_pool > 1
             else nn.Identity()
         )
-        self.stages = nn.Sequential(*_stages(architecture, layers, drop_connect))
+        self.stages = nn.Sequential(*_stages(architecture, layers, options.drop_connect))
         self.head = _head(architecture, layers)
-        self.dropout = nn.Dropout(dropout)
-        self.dropout_rate = dropout
+        self.dropout = nn.Dropout(options.dropout)
         self.classifier = nn.Linear(architecture.features, architecture.num_classes)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
@@ -54,7 +79,7 @@ class Network(nn.Module):
 
     def regularise(self, strength: float) -> None:
         """Let this part of dropout and drop-connect act from now on."""
-        self.dropout.p = self.dropout_rate * strength
+        self.dropout.p = self.options.dropout * strength
         for module in self.modules():
             if isinstance(module, DropConnect):
                 module.strength = strength
@@ -76,6 +101,7 @@ def build(
     drop_connect: float = ...,
     norm_eps: float = ...,
     norm_momentum: float = ...,
+    padding: Padding = ...,
 ) -> Network: ...
 @overload
 def build(architecture: Foreign) -> nn.Module: ...
@@ -86,22 +112,27 @@ def build(
     drop_connect: float = 0.0,
     norm_eps: float = 1e-3,
     norm_momentum: float = 0.01,
+    padding: Padding = "half",
 ) -> nn.Module:
     """The network that an architecture describes, with PyTorch's default weights.
 
     ``drop_connect``: block i of N (from 0) drops its branch at the rate drop_connect * i / N.
     ``norm_momentum``: the weight of a new batch in the running statistics; TensorFlow's "0.99"
-    is 0.01 here. See ``initialise`` for EfficientNet's own weights. Takes any input resolution;
+    is 0.01 here. ``padding``: of convolutions, see ``layers.Padding``; sizes and cost are the same
+    in both ways. See ``initialise`` for EfficientNet's own weights. Takes any input resolution;
     built under ``torch.device("meta")`` it costs no memory and draws no random numbers.
     A foreign network is as its code makes it, where that may be run, and takes no options.
     """
     if isinstance(architecture, Foreign):
         return made(architecture)
-    layers = Layers(
-        norm=partial(nn.BatchNorm2d, eps=norm_eps, momentum=norm_momentum),
-        activation=ACTIVATIONS[architecture.activation],
+    options = Options(
+        dropout=dropout,
+        drop_connect=drop_connect,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
+        padding=padding,
     )
-    return Network(architecture, layers, dropout=dropout, drop_connect=drop_connect)
+    return Network(architecture, options)
 
 
 def _head(architecture: Architecture, layers: Layers) -> nn.Module:
