@@ -15,6 +15,7 @@ import typer
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.auditing import audit, confirm
+from scalesearch.cli.exporting import export
 from scalesearch.cli.laws import laws
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.reporting import report
@@ -40,6 +41,7 @@ COMMANDS = (
     laws,
     dashboard,
     train,
+    export,
     cost,
     isocost,
     family,
