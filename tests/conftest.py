@@ -9,10 +9,12 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 # Before torch is imported: the test workers share the cores among themselves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,6 +52,9 @@ def free_port() -> Callable[[], int]:
     return port_of_ones_own
 
 
+sys.path.append(str(Path(__file__).parent))  # for peers
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         torch = pytest.importorskip("torch")
@@ -69,6 +74,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return stopped.value.code, captured.out, captured.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """torchvision, also beside a torch that it was not built for."""
+    from peers import import_torchvision
+
+    return import_torchvision()
+
+
+@pytest.fixture(scope="session")
+def timm(torchvision: ModuleType) -> ModuleType:
+    """timm, also where torchvision does not fit torch."""
+    from peers import import_timm
+
+    return import_timm()
 
 
 @pytest.fixture(scope="session")
