@@ -344,8 +344,15 @@ def test_who_trains_follows_from_what_is_said_of_them(given, executor):
     assert crew(**{**options, **given})["executor"] == executor
 
 
-def test_a_known_noise_is_for_a_dry_run(experiment, tmp_path, run):
-    code, _, err = run("search", experiment, "--noise-from", tmp_path, "--results", tmp_path / "r")
+@pytest.mark.parametrize(("option", "value"), [("--noise-from", "."), ("--measure-noise", "9")])
+def test_noise_is_for_a_dry_run(experiment, tmp_path, run, option, value):
+    code, _, err = run("search", experiment, option, value, "--results", tmp_path / "r")
     assert code == 2
-    assert "--noise-from: need --dry-run" in err
+    assert f"{option}: need --dry-run" in err
     assert not (tmp_path / "r").exists()
+
+
+def test_how_many_are_trained_again_is_for_an_audit_that_trains(tmp_path, run):
+    code, _, err = run("audit", tmp_path, "--top", "2")
+    assert code == 2
+    assert "--top: need --learning-rate or --rules" in err

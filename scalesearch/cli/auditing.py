@@ -11,6 +11,7 @@ import typer
 from scalesearch.cli.options import AllowCode, AsJson, Folder
 from scalesearch.cli.runs import trained
 from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
+from scalesearch.errors import SearchError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,7 +44,12 @@ def audit(
     rules: Annotated[
         bool, typer.Option("--rules", help="Train the best again under the other rate rules.")
     ] = False,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best, beside references.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --learning-rate or --rules: of the best, beside references; 3."
+        ),
+    ] = None,
     executor: Executor = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -60,7 +66,13 @@ def audit(
     from scalesearch.report.repeats import SENSITIVITY
     from scalesearch.tables import print_json
 
+    if top is not None and not (learning_rate or rules):
+        raise SearchError(
+            "--top: need --learning-rate or --rules, by which the best are trained again, got "
+            "neither; add one, or leave --top out"
+        )
     if learning_rate or rules:
+        top = top or 3
         experiment, records = _search(folder)
         asked = at_rates(experiment, records, top=top) if learning_rate else {}
         asked |= by_rules(experiment, records, top=top) if rules else {}

@@ -14,6 +14,10 @@ from scalesearch.errors import SearchError
 # The parts of scalesearch are imported within the commands: help has no use for torch.
 
 
+MEASURED_SECONDS = 20.0
+"""For which a dry run trains to know the noise, unless it is told."""
+
+
 def search(
     file: Annotated[
         Path, typer.Argument(help="An experiment, such as experiments/quickstart.yaml.")
@@ -40,9 +44,9 @@ def search(
         typer.Option(metavar="DIR", help="Dry run: take the noise of runs from this search."),
     ] = None,
     measure_noise: Annotated[
-        float,
-        typer.Option(min=0, metavar="SECONDS", help="Dry run: train a few networks so long."),
-    ] = 20.0,
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Dry run: train a few networks so long; 20."),
+    ] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,19 +55,19 @@ def search(
 
     experiments = read_experiments(file, overrides or ())
     options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
-    if noise_from is not None and not dry_run:
-        raise SearchError("--noise-from: need --dry-run, which tells what a search could show")
+    for option, value in (("--noise-from", noise_from), ("--measure-noise", measure_noise)):
+        if value is not None and not dry_run:
+            raise SearchError(f"{option}: need --dry-run, which tells what a search could show")
+    measure = MEASURED_SECONDS if measure_noise is None else measure_noise
     if len(experiments) > 1:
-        foreseen = {"noise_from": noise_from, "measure": measure_noise}
+        foreseen = {"noise_from": noise_from, "measure": measure}
         more = foreseen if dry_run else {"storage": storage, "replay": replay}
         each_factor(experiments, results, as_json=as_json, dry_run=dry_run, **options, **more)
         return
     (experiment,) = experiments
     folder = results or Path("results") / experiment.name
     if dry_run:
-        foretell(
-            experiment, as_json=as_json, noise_from=noise_from, measure=measure_noise, **options
-        )
+        foretell(experiment, as_json=as_json, noise_from=noise_from, measure=measure, **options)
     else:
         train_on(experiment, folder, as_json=as_json, storage=storage, replay=replay, **options)
 

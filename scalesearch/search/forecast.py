@@ -27,6 +27,7 @@ from scalesearch.search.noise import (
     Noise,
     affordable,
     guessed_noise,
+    least_seconds,
     measured_noise,
     planned_power,
 )
@@ -142,13 +143,14 @@ def forecast(
         networks = [candidate.architecture for candidate in extremes]
         paces = crew.ask(paced, experiment, networks, surveyed.device, allow_code)
         seconds = _seconds(extremes, paces, surveyed.data["train"], surveyed.data["validation"])
+        in_order = _in_order(source)
+        epoch_seconds = [*map(seconds, in_order)]
         if noise is None:
-            candidates = _in_order(source)
-            some, epochs = affordable(experiment, candidates, [*map(seconds, candidates)], measure)
+            some, epochs = affordable(experiment, in_order, epoch_seconds, measure)
             asked = (experiment, some, epochs, surveyed.device, allow_code)
             noise = crew.ask(measured_noise, *asked) if some else None
     _warn_of_idleness(experiment, count)
-    noise = noise or guessed_noise(surveyed.data["validation"])
+    noise = noise or guessed_noise(surveyed.data["validation"], least_seconds(epoch_seconds))
     known = [seconds(item.candidate) for item in source.planned]
     typical = fmean(map(seconds, source.where.candidates))
     played = rehearsed(

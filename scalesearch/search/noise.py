@@ -48,14 +48,18 @@ def counting(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def guessed_noise(validation: int) -> Noise:
-    """Of counting right answers among so many validation images, and of nothing else."""
+def guessed_noise(validation: int, needed: float | None = None) -> Noise:
+    """Of counting right answers among so many validation images, and of nothing else.
+
+    ``needed``: seconds that a measurement would take, where there could be one.
+    """
+    instead = "--noise-from" if needed is None else f"--measure-noise {needed:.0f}, or --noise-from"
     return Noise(
         value=counting(ACCURACY, validation),
         low=None,
         high=None,
         basis=f"no run but a guess: right answers among {validation:,} validation images, counted "
-        f"at an accuracy of {ACCURACY:g}; training adds to that (--measure-noise, --noise-from)",
+        f"at an accuracy of {ACCURACY:g}; training adds to that, and {instead} would tell how much",
     )
 
 
@@ -93,6 +97,13 @@ def affordable(
             networks = [candidates[place].architecture for place in sorted(places)]
             return networks, min(experiment.rungs[-1], int(most / seconds))
     return [], 0
+
+
+def least_seconds(epoch_seconds: Sequence[float]) -> float | None:
+    """What the smallest measurement takes, and a tenth for the odds; None where there is none."""
+    if len(epoch_seconds) < 2:
+        return None
+    return math.ceil(1.1 * SEEDS * (epoch_seconds[0] + epoch_seconds[-1]))
 
 
 def measured_noise(

@@ -14,6 +14,7 @@ from scalesearch.search.driver import source_of
 from scalesearch.search.noise import (
     affordable,
     guessed_noise,
+    least_seconds,
     measured_noise,
     noise_from,
     planned_power,
@@ -80,6 +81,14 @@ def test_a_guess_says_that_it_is_one():
     assert found.value == pytest.approx(0.01)
     assert (found.low, found.high) == (None, None)
     assert found.basis.startswith("no run but a guess: right answers among 2,500 validation images")
+    assert found.basis.endswith("training adds to that, and --noise-from would tell how much")
+
+
+def test_a_guess_says_how_long_a_measurement_would_take():
+    needed = least_seconds([2.0, 9.0, 3.0])
+    assert needed == 17  # 3 seeds of the first and the last, and a tenth
+    assert "--measure-noise 17, or --noise-from would tell" in guessed_noise(2500, needed).basis
+    assert least_seconds([2.0]) is None
 
 
 def test_as_much_is_measured_as_the_time_allows():
