@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from scalesearch.analysis.twoway import two_way
 from scalesearch.environment import read_environment
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
@@ -74,6 +75,17 @@ class Source:
         return table[list(COLUMNS)]
 
     @property
+    def noise(self) -> float | None:
+        """Standard deviation of a run's last accuracy after network and seed, a fraction; None
+        where there is one seed."""
+        table = self.records[self.records["epoch"] == self.experiment.rungs[-1]]
+        values: dict[str, dict[int, float]] = {}
+        for _, row in table.iterrows():
+            values.setdefault(row["candidate"], {})[row["seed"]] = row["accuracy"]
+        variance = two_way(values).variance if values else None
+        return None if variance is None else variance**0.5
+
+    @property
     def told(self) -> str:
         """Its line in the sheet's table of sources."""
         spec, found, facts = self.experiment, self.records, self.environment["data"]
@@ -84,6 +96,7 @@ class Source:
             self.baseline,
             _budget(spec),
             f"{found['candidate'].nunique()}, {len(runs)}, {len(found)}",
+            "" if self.noise is None else f"{100 * self.noise:.1f}",
             _recipe(spec.recipe),
             f"{found['device'].iloc[0]}, {self.environment['processor']}",
             ", ".join(sorted({commit for commit in found["commit"] if commit})),
@@ -149,16 +162,26 @@ def repeated(table: pd.DataFrame) -> int:
     return int(table.duplicated(SAME).sum())
 
 
+def slower(table: pd.DataFrame) -> float:
+    """How many times as long the same training took at most, of those that two searches have."""
+    took = table.groupby(SAME)["seconds"]
+    return float((took.max() / took.min()).max())
+
+
 def sheet(found: Sequence[Source], table: pd.DataFrame) -> str:
     """The data sheet: the template with what can be counted filled in."""
     columns = [f"| `{name}` | {one.kind} | {one.meaning} |" for name, one in COLUMNS.items()]
     ordered = sorted(found, key=lambda source: source.experiment.name)
+    errors = [one.noise / 3**0.5 for one in found if one.noise is not None]
     filled = {
         "rows": f"{len(table):,}",
         "runs": f"{len(table[KEY[:3]].drop_duplicates()):,}",
         "networks": f"{table['candidate'].nunique():,}",
         "searches": str(len(found)),
         "hours": f"{table['seconds'].sum() / 3600:.1f}",
+        "slower": f"{slower(table):.1f}",
+        "least": f"{100 * min(errors):.1f}",
+        "most": f"{100 * max(errors):.1f}",
         "repeated": f"{repeated(table):,}",
         "key": ", ".join(KEY),
         "columns": "\n".join(columns),

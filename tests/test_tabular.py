@@ -67,6 +67,16 @@ def test_a_run_that_two_searches_have_counts_as_repeated(maker, table):
     once = table[table["search"] == "cifar10-lattice"]
     twice = pd.concat([once, once.iloc[:7].assign(search="again")])
     assert (maker.repeated(once), maker.repeated(twice)) == (0, 7)
+    assert maker.slower(once) == 1.0
+    assert maker.slower(twice.assign(seconds=[2.0] * len(once) + [5.0] * 7)) == 2.5
+
+
+def test_noise_is_what_runs_deviate_by_after_network_and_seed(maker):
+    (source,) = maker.sources([RESULTS / "cifar10-lattice" / "records.csv"], ROOT)
+    last = source.records[source.records["epoch"] == 3]
+    grid = last.pivot(index="candidate", columns="seed", values="accuracy").to_numpy()
+    left = grid - grid.mean(axis=0) - grid.mean(axis=1, keepdims=True) + grid.mean()
+    assert source.noise == pytest.approx(((left**2).sum() / (16 * 2)) ** 0.5)
 
 
 def test_records_that_git_does_not_track_are_left_out(maker, tmp_path):
