@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scalesearch.report import concluded, write_report, write_results
     from scalesearch.rounding import Rounding
     from scalesearch.scaling import Coefficients, Multipliers, Shares
+    from scalesearch.tabular import scaling_table
 
 _HOMES = {
     "Answer": "analysis",
@@ -55,6 +56,7 @@ _HOMES = {
     "read_experiment": "experiment",
     "read_records": "records",
     "scaled": "architectures",
+    "scaling_table": "tabular",
     "write_report": "report",
     "write_results": "report",
 }
@@ -89,6 +91,7 @@ __all__ = [
     "read_experiment",
     "read_records",
     "scaled",
+    "scaling_table",
     "write_report",
     "write_results",
 ]

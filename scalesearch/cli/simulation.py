@@ -14,6 +14,10 @@ def simulate(
     surface: Annotated[
         str, typer.Option(help="all, names separated by commas, or a records.csv.")
     ] = "all",
+    table: Annotated[
+        str,
+        typer.Option(help="Replay recorded runs: a search's folder, or its name in scaling_table."),
+    ] = "",
     workers: Annotated[int, typer.Option(help="Simulated workers.", min=1)] = 64,
     samplers: Annotated[
         str, typer.Option(help="Such as lattice,tpe,gp; by default the experiment's own.")
@@ -31,19 +35,24 @@ def simulate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Searches on surfaces whose best is known: what they miss it by, and what they cost."""
+    """Searches on surfaces whose best is known: what they miss it by, and what they cost.
+
+    With --table, searches among recorded runs, which stand in for training."""
+    from scalesearch.errors import SearchError
     from scalesearch.experiment import read_experiment
     from scalesearch.report.simulated import write_simulated
-    from scalesearch.search.simulator import compared, settings_of, surfaces_of
+    from scalesearch.search.simulator import compared, replay, settings_of, surfaces_of
     from scalesearch.tables import print_json, print_table
 
+    if table and surface != "all":
+        raise SearchError(f"--surface: need none beside --table, got {surface}; leave one out")
     given = overrides or []
     settings = settings_of(read_experiment(file, given), [n for n in samplers.split(",") if n])
     for changes in also or ():
         settings[changes] = read_experiment(file, [*given, *changes.split()])
     found = compared(
         settings,
-        surfaces_of(surface),
+        [replay(table)] if table else surfaces_of(surface),
         workers=workers,
         seeds=seeds,
         on_progress=lambda surface, name: print(f"{surface}: {name}...", file=sys.stderr),

@@ -5,7 +5,7 @@ search that was stopped knows what it has done.
 """
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -79,11 +79,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Space:
-    """Where candidates come from: the iso-cost set, or whatever nominal coefficients give."""
+    """Where candidates come from: the iso-cost set, or whatever nominal coefficients give.
+
+    ``closed``: the candidates are all there are, also where the budget is nominal."""
 
     baseline: Architecture | Foreign
     budget: Budget
     candidates: tuple[Candidate, ...] = field(repr=False)
+    closed: bool = False
 
     def candidate(self, asked: Coefficients, without: Collection[str] = ()) -> Candidate | None:
         """The candidate for these coefficients that is not in ``without`` (fingerprints).
@@ -91,7 +94,7 @@ class Space:
         Realised: the nearest on the simplex. Nominal: the very network that the coefficients give,
         and the nearest new one where it is not new. None where all are in ``without``.
         """
-        if self.budget.mode == "nominal":
+        if self.budget.mode == "nominal" and not self.closed:
             exact = _given(self.baseline, asked, self.budget)
             if exact is not None and exact.fingerprint not in without:
                 return exact
@@ -132,6 +135,15 @@ def space(baseline: Architecture | Foreign, budget: Budget) -> Space:
             f"{budget.factor:g} change this baseline; take a larger factor"
         )
     return Space(baseline, budget, tuple(found.values()))
+
+
+def within(where: Space, asked: Mapping[str, Coefficients]) -> Space:
+    """The candidates of these fingerprints alone, for each of which it is known what was asked."""
+    found = {one.fingerprint: one for one in where.candidates if one.fingerprint in asked}
+    if where.budget.mode == "nominal":  # of which not all networks are listed
+        given = (_given(where.baseline, each, where.budget) for each in asked.values())
+        found |= {one.fingerprint: one for one in given if one and one.fingerprint in asked}
+    return Space(where.baseline, where.budget, tuple(found.values()), closed=True)
 
 
 def _given(

@@ -9,6 +9,7 @@ from scalesearch.search.simulator.comparison import (
 )
 from scalesearch.search.simulator.crew import VirtualCrew, Weather
 from scalesearch.search.simulator.recorded import Recorded, recorded
+from scalesearch.search.simulator.replay import Replay, replay, replay_of
 from scalesearch.search.simulator.simulation import (
     Ground,
     Simulation,
@@ -34,6 +35,7 @@ __all__ = [
     "Noise",
     "Point",
     "Recorded",
+    "Replay",
     "Simulation",
     "Surface",
     "VirtualCrew",
@@ -43,6 +45,8 @@ __all__ = [
     "ground",
     "measured",
     "recorded",
+    "replay",
+    "replay_of",
     "settings_of",
     "simulated",
     "surfaces_of",

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from scalesearch.search.jobs import Failure, Job, Key, Outcome
 from scalesearch.search.simulator.chance import uniform
+from scalesearch.search.simulator.replay import Replay
 from scalesearch.search.simulator.surfaces import Point, Surface, measured
 
 Answer = TypeVar("Answer")
@@ -185,7 +186,8 @@ class VirtualCrew:
         told = Outcome(
             key=job.key, rows=tuple(rows), failure=failure_or_none, worker=f"worker {worker}"
         )
-        return (pace * max(1, len(rows)), _Event(worker, told))
+        took = sum(row["seconds"] for row in rows) if rows else pace
+        return (took, _Event(worker, told))
 
     def _trained(self, job: Job, pace: float) -> tuple[list[dict[str, Any]], Failure | None]:
         """The rows of a job's runs, up to where one diverges."""
@@ -196,9 +198,14 @@ class VirtualCrew:
                 if ends is not None and epoch >= ends:
                     failure = Failure(kind="diverged", reason=f"the loss of epoch {epoch} is nan")
                     break
-                accuracy = measured(self.surface, point, run, epoch, self.seed)
-                rows.append(_row(run, epoch, accuracy, pace))
+                rows.append(self._shown(point, run, epoch, pace))
         return rows, failure
+
+    def _shown(self, point: Point, run: int, epoch: int, pace: float) -> dict[str, Any]:
+        """An epoch as training tells it."""
+        if isinstance(self.surface, Replay):
+            return self.surface.row(point, run, epoch, self.seed)
+        return _row(run, epoch, measured(self.surface, point, run, epoch, self.seed), pace)
 
     def _divergence(self, candidate: str, run: int) -> int | None:
         """The epoch at which a run diverges, if it does."""

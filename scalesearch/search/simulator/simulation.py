@@ -1,7 +1,7 @@
 """A whole search over a surface: the real engine, schedule and samplers, and virtual workers."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from scalesearch.experiment import Experiment
 from scalesearch.search import study as ledger
 from scalesearch.search.engine import Engine
 from scalesearch.search.jobs import Job
-from scalesearch.search.plan import Planned, Space, plan, space
+from scalesearch.search.plan import Planned, Space, plan, space, within
 from scalesearch.search.proposals import directions
 from scalesearch.search.pruners import OptunaPruner
 from scalesearch.search.runners import Task
 from scalesearch.search.schedule import Schedule
 from scalesearch.search.setting import rules
 from scalesearch.search.simulator.crew import FAIR, VirtualCrew, Weather
+from scalesearch.search.simulator.replay import Replay
 from scalesearch.search.simulator.surfaces import Point, Surface
 from scalesearch.search.source import PRUNED_BY_OTHERS, Source
 from scalesearch.search.study import Entry
@@ -56,6 +57,8 @@ class Ground:
 
     def of(self, experiment: Experiment) -> "Ground":
         """The same for another experiment of the same baseline, budget and number of epochs."""
+        if isinstance(self.surface, Replay):
+            self.surface.refuse(experiment)
         other = Ground(experiment, self.surface, self.where)
         for name in ("points", "truth", "best"):
             if experiment.rungs[-1] == self.experiment.rungs[-1]:
@@ -76,9 +79,29 @@ def ground(experiment: Experiment, surface: Surface) -> Ground:
     kept = {name: n for name, n in known.items() if getattr(experiment.baseline, name) is None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of axes; whoever plans a search is told by `isocost`
-        return Ground(
-            experiment, surface, space(experiment.baseline.build(**kept), experiment.budget)
+        where = space(experiment.baseline.build(**kept), experiment.budget)
+    return (
+        replaying(experiment, surface, where)
+        if isinstance(surface, Replay)
+        else Ground(experiment, surface, where)
+    )
+
+
+def replaying(experiment: Experiment, recorded: Replay, where: Space) -> Ground:
+    """The ground of what is on record alone: candidates that are not are never proposed.
+
+    Raises SearchError where fewer than two have what the experiment asks for.
+    """
+    whole = recorded.of(experiment)
+    known = within(where, {name: whole.asked[name] for name in whole.runs})
+    if len(known.candidates) < 2:
+        raise SearchError(
+            f"{recorded.name}: need 2 of the experiment's networks among the {len(whole.runs)} on "
+            f"record, got {len(known.candidates)}; take the experiment that the records are of, "
+            "with their baseline, budget and number of classes"
         )
+    kept = {one.fingerprint: whole.runs[one.fingerprint] for one in known.candidates}
+    return Ground(experiment, replace(whole, runs=kept), known)
 
 
 @dataclass(frozen=True)
