@@ -20,6 +20,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is: files decoded, or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
+Interpolation = Literal["bilinear", "bicubic"]
 EncodedImage = Path | BytesIO
 """An encoded image, on disk or in memory."""
 
@@ -39,16 +40,19 @@ UNBOUNDED = frozenset({"I", "F"})
 
 CHUNK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
 MAX_THREADS = 8
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGE = 1 << 24  # pixels; such images are decoded one at a time, or threads would add up gigabytes
 _alone = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How all images of a folder are stored: ``pixels`` per side, grey or in colour."""
+    """How all images of a folder are stored: ``pixels`` per side, grey or in colour, resized by
+    ``interpolation`` (antialiased where they get smaller)."""
 
     pixels: int
     mode: Mode
+    interpolation: Interpolation = "bilinear"
 
     @property
     def channels(self) -> int:
@@ -128,7 +132,7 @@ def square(image: EncodedImage | Image.Image, geometry: Geometry) -> NDArray[np.
         short = min(upright.size)
         left, top = (upright.width - short) // 2, (upright.height - short) // 2
         box = (left, top, left + short, top + short)
-        pixels = np.asarray(upright.resize((side, side), Image.Resampling.BILINEAR, box=box))
+        pixels = np.asarray(upright.resize((side, side), _FILTERS[geometry.interpolation], box=box))
     except Exception as error:  # decoders raise whatever broken bytes lead them to
         return _reason(image, error)
     return pixels.reshape(side, side, geometry.channels).transpose(2, 0, 1)
