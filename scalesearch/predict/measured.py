@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from scalesearch.data import Dataset, Split
 from scalesearch.errors import DataError, ExportError
 from scalesearch.predict.calibration import (
@@ -14,7 +12,8 @@ from scalesearch.predict.calibration import (
     fitted_temperature,
     reliability,
 )
-from scalesearch.predict.classifier import BATCH, Classifier
+from scalesearch.predict.classifier import Classifier
+from scalesearch.training import logits
 from scalesearch.weights import read_network, write_network
 
 
@@ -63,11 +62,10 @@ def require_new(path: Path) -> None:
 
 def _answers(classifier: Classifier, split: Split) -> tuple[Logits, Labels]:
     """Logits (N, K) and labels (N,)."""
-    rows = torch.split(torch.arange(len(split)), BATCH)
-    parts = [
-        (classifier.logits(images).cpu(), labels) for images, labels in split.batches(rows, "cpu")
-    ]
-    logits_NK, labels_N = (torch.cat(part) for part in zip(*parts, strict=True))
+    preparation = classifier.preparation
+    logits_NK, labels_N = logits(
+        classifier.network, split, preparation.view(), preparation.pixels, classifier.device
+    )
     return logits_NK.numpy(), labels_N.numpy()
 
 

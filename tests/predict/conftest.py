@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scalesearch.architectures import baseline
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.data import Dataset, load, load_test, view
+from scalesearch.data import Dataset, Split, load, load_test, view
 from scalesearch.experiment import DataSpec
 from scalesearch.presets import preset
 from scalesearch.training import Job, logits, train, trained
@@ -28,6 +28,7 @@ class Digits:
     folder: Path
     network: Path
     dataset: Dataset
+    test: Split
     preparation: Preparation
     logits: Tensor
     labels: Tensor
@@ -69,7 +70,7 @@ def digits(tmp_path_factory) -> Digits:
     )  # fmt: skip
     path = write_network(home / "network.safetensors", model, preparation, name="digits")
     torch.manual_seed(0)
-    return Digits(folder, path, dataset, preparation, logits_NK, labels_N)
+    return Digits(folder, path, dataset, test, preparation, logits_NK, labels_N)
 
 
 @pytest.fixture
