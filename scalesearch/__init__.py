@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scalesearch.family import Member
     from scalesearch.latency import calibrate
     from scalesearch.nets import build, code_allowed
+    from scalesearch.predict import Classifier
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
     from scalesearch.report import concluded, write_report, write_results
@@ -31,6 +32,7 @@ _HOMES = {
     "Architecture": "architectures",
     "Budget": "architectures.budget",
     "Candidate": "architectures.isocost",
+    "Classifier": "predict",
     "Coefficients": "scaling",
     "Conclusion": "analysis",
     "Cost": "architectures",
@@ -66,6 +68,7 @@ __all__ = [
     "Architecture",
     "Budget",
     "Candidate",
+    "Classifier",
     "Coefficients",
     "Conclusion",
     "Cost",

@@ -17,6 +17,7 @@ from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, fami
 from scalesearch.cli.auditing import audit, confirm
 from scalesearch.cli.exporting import export
 from scalesearch.cli.laws import laws
+from scalesearch.cli.predicting import predict, temperature
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.reporting import report
 from scalesearch.cli.searching import answer, doctor, resume, search, status
@@ -41,6 +42,8 @@ COMMANDS = (
     laws,
     dashboard,
     train,
+    predict,
+    temperature,
     export,
     cost,
     isocost,

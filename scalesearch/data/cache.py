@@ -25,7 +25,7 @@ from scalesearch.data.decoding import Failures
 from scalesearch.data.streaming import MappedImages, mapped
 from scalesearch.errors import DataError
 
-VERSION = 1  # raise it when decoding changes what is stored
+VERSION = 2  # raise it when decoding changes what is stored
 
 
 @dataclass(frozen=True, slots=True, eq=False)

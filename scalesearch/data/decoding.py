@@ -1,11 +1,13 @@
 """Image files -> squares of uint8, by a small pool of threads."""
 
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -18,6 +20,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is: files decoded, or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
+Interpolation = Literal["bilinear", "bicubic"]
 EncodedImage = Path | BytesIO
 """An encoded image, on disk or in memory."""
 
@@ -27,17 +30,29 @@ Failures = dict[str, str]
 T = TypeVar("T")
 R = TypeVar("R")
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
+"""What is read. Of Pillow's other formats some are decoded by other programs (EPS), which no file
+that is called an image should be able to start."""
+
 GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
+UNBOUNDED = frozenset({"I", "F"})
+"""Modes of 32-bit numbers, whose full brightness the file does not tell."""
+
 CHUNK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
 MAX_THREADS = 8
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+LARGE = 1 << 24  # pixels; such images are decoded one at a time, or threads would add up gigabytes
+_alone = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How all images of a folder are stored: ``pixels`` per side, grey or in colour."""
+    """How all images of a folder are stored: ``pixels`` per side, grey or in colour, resized by
+    ``interpolation`` (antialiased where they get smaller)."""
 
     pixels: int
     mode: Mode
+    interpolation: Interpolation = "bilinear"
 
     @property
     def channels(self) -> int:
@@ -67,22 +82,60 @@ def decode(
     progress: Progress | None = None,
 ) -> Failures:
     """Write each file's square to its row of ``into`` (N, C, H, W); say which could not be read."""
+    reasons = squares(files, geometry, into, progress)
+    named = zip(names, reasons, strict=True)
+    return {name: reason for name, reason in named if reason is not None}
+
+
+def squares(
+    images: Sequence[EncodedImage | Image.Image],
+    geometry: Geometry,
+    into: NDArray[np.uint8],
+    progress: Progress | None = None,
+) -> list[str | None]:
+    """Write each image's square to its row of ``into``; for each the reason why that failed, or
+    None. A failed image's row is void. See ``square``."""
 
     def one(row: int) -> str | None:
-        pixels = _square(files[row], geometry)
+        pixels = square(images[row], geometry)
         if isinstance(pixels, str):
             return pixels
         into[row] = pixels
         return None
 
-    failures: Failures = {}
+    reasons: list[str | None] = []
     with _strict_pillow():
-        for done, reason in enumerate(_mapped(one, range(len(names))), start=1):
-            if reason is not None:
-                failures[names[done - 1]] = reason
-            if progress is not None and (done % CHUNK == 0 or done == len(names)):
-                progress(done, len(names))
-    return failures
+        for reason in _mapped(one, range(len(images))):
+            reasons.append(reason)
+            done = len(reasons)
+            if progress is not None and (done % CHUNK == 0 or done == len(images)):
+                progress(done, len(images))
+    return reasons
+
+
+def square(image: EncodedImage | Image.Image, geometry: Geometry) -> NDArray[np.uint8] | str:
+    """The central square (C, H, W), upright, or the reason why there is none.
+
+    Upright: as the EXIF orientation says. Transparency is dropped, which leaves the colours that
+    lie beneath it, as the loaders of torchvision, timm and Keras do; of 16 bits a channel the
+    upper eight are taken, of a moving picture the first frame. More pixels than
+    ``PIL.Image.MAX_IMAGE_PIXELS`` (89 million) are refused, whatever the format: also of a JPEG,
+    since a progressive one is held whole, however small it is asked for.
+    """
+    side = geometry.pixels
+    try:
+        if isinstance(image, Image.Image):  # the caller's own, which stays as it is
+            _require_bounded(image)
+            upright = _converted(ImageOps.exif_transpose(image), geometry.mode)
+        else:
+            upright = _decoded(image, geometry)
+        short = min(upright.size)
+        left, top = (upright.width - short) // 2, (upright.height - short) // 2
+        box = (left, top, left + short, top + short)
+        pixels = np.asarray(upright.resize((side, side), _FILTERS[geometry.interpolation], box=box))
+    except Exception as error:  # decoders raise whatever broken bytes lead them to
+        return _reason(image, error)
+    return pixels.reshape(side, side, geometry.channels).transpose(2, 0, 1)
 
 
 def resized(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
@@ -100,32 +153,56 @@ def resized(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     return result
 
 
+class _Unreadable(Exception):
+    """A reason that needs no name of an exception before it."""
+
+
+@contextmanager
+def _opened(file: EncodedImage) -> Iterator[Image.Image]:
+    """The file's header, of a format and a mode that are read."""
+    if isinstance(file, Path) and not file.is_file():  # a pipe would keep its reader waiting
+        raise _Unreadable("not a file" if file.exists() else "no such file")
+    with Image.open(file, formats=_formats()) as image:
+        _require_bounded(image)
+        yield image
+
+
+def _require_bounded(image: Image.Image) -> None:
+    if image.mode in UNBOUNDED:
+        raise _Unreadable(
+            f"its values are of 32 bits ({image.mode}), of which nobody knows which is white; "
+            "store 8 or 16 bits a channel"
+        )
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of ``FORMATS`` that this Pillow knows."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def _header(file: EncodedImage) -> tuple[str, int] | str:
     """Mode and short side, or the reason why there is none."""
     try:
-        with Image.open(file) as image:
+        with _opened(file) as image:
             return image.mode, min(image.size)
     except Exception as error:  # decoders raise whatever broken bytes lead them to
         return _reason(file, error)
 
 
-def _square(file: EncodedImage, geometry: Geometry) -> NDArray[np.uint8] | str:
-    """The central square (C, H, W), upright, or the reason why there is none.
-
-    Transparency is dropped and of a moving picture the first frame is taken.
-    """
+def _decoded(file: EncodedImage, geometry: Geometry) -> Image.Image:
+    """The whole image, upright, in the mode asked for."""
     side = geometry.pixels
-    try:
-        with Image.open(file) as opened:
-            opened.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
-            image = _converted(ImageOps.exif_transpose(opened), geometry.mode)
-        short = min(image.size)
-        left, top = (image.width - short) // 2, (image.height - short) // 2
-        box = (left, top, left + short, top + short)
-        square = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    except Exception as error:  # decoders raise whatever broken bytes lead them to
-        return _reason(file, error)
-    return square.reshape(side, side, geometry.channels).transpose(2, 0, 1)
+    with _opened(file) as image:
+        full = image.width * image.height
+        image.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
+        progressive = "progressive" in image.info
+        held = full if progressive else image.width * image.height
+        turn: AbstractContextManager[object] = _alone if held > LARGE else nullcontext()
+        with turn:
+            ImageOps.exif_transpose(image, in_place=True)
+            return _converted(image, geometry.mode)
 
 
 def _converted(image: Image.Image, mode: Mode) -> Image.Image:
@@ -134,18 +211,26 @@ def _converted(image: Image.Image, mode: Mode) -> Image.Image:
     return image.convert(mode)
 
 
-def _reason(file: EncodedImage, error: Exception) -> str:
-    if not isinstance(error, UnidentifiedImageError):
+def _reason(image: EncodedImage | Image.Image, error: Exception) -> str:
+    if isinstance(error, _Unreadable):
+        return str(error)
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too many pixels to be decoded: {error}"
+    if not isinstance(error, UnidentifiedImageError) or isinstance(image, Image.Image):
         return f"{type(error).__name__}: {error}"
-    with file.open("rb") if isinstance(file, Path) else BytesIO(file.getvalue()) as content:
+    with image.open("rb") if isinstance(image, Path) else BytesIO(image.getvalue()) as content:
         head = content.read(24)
-    return f"not an image: it begins with {head!r}" if head else "an empty file"
+    if not head:
+        return "an empty file"
+    return f"not an image: it begins with {head!r}; {', '.join(FORMATS)} are read"
 
 
 def _mapped(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """``map`` over a pool of threads, in chunks and in order."""
-    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-    with ThreadPoolExecutor(_threads()) as pool:
+    threads = _threads()
+    size = min(CHUNK, max(1, len(items) // threads))  # a batch of few images keeps all busy, too
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for results in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
                 yield from results

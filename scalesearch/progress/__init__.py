@@ -8,13 +8,14 @@ from scalesearch.progress.conclusions import (
     seeds_conclusion,
     status_lines,
 )
-from scalesearch.progress.runs import epoch_line, images_shown, run_shown
+from scalesearch.progress.runs import counted, epoch_line, images_shown, run_shown
 from scalesearch.progress.searches import search_line, search_shown
 from scalesearch.progress.watching import watched
 
 __all__ = [
     "answer_lines",
     "conclusion",
+    "counted",
     "epoch_line",
     "images_shown",
     "interrupted",

@@ -43,7 +43,8 @@ class Lines:
     """Plain lines, not too many of them."""
 
     def __init__(self) -> None:
-        self.told = {"epochs": float("-inf"), "images": float("-inf")}
+        began = time.monotonic()  # what is over within seconds needs no counting
+        self.told = {"epochs": float("-inf"), "images": float("-inf"), "counted": began}
 
     def epochs(self, done: int, total: int, words: str) -> None:
         self.tell("epochs", f"{done}/{total} epochs   {words}", whatever=done == total)
@@ -51,6 +52,9 @@ class Lines:
     def images(self, done: int, total: int) -> None:
         if done < total:  # of one file; another may follow
             self.tell("images", f"getting images   {done / total:.0%}")
+
+    def counted(self, done: int, total: int, words: str) -> None:
+        self.tell("counted", f"{done:,}/{total:,} {words}")
 
     def tell(self, what: str, words: str, whatever: bool = False) -> bool:
         """Whether it was time for a line."""
@@ -85,6 +89,9 @@ class Bars:
 
     def images(self, done: int, total: int) -> None:
         self._update("images", done, total, "getting images", visible=done < total)
+
+    def counted(self, done: int, total: int, words: str) -> None:
+        self._update("counted", done, total, f"{done:,}/{total:,} {words}")
 
     def _update(
         self, what: str, done: int, total: int, description: str, visible: bool = True

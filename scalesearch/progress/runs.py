@@ -46,6 +46,13 @@ def images_shown() -> "Iterator[OnData]":
         yield Images(shows)
 
 
+@contextmanager
+def counted(words: str, total: int) -> "Iterator[Callable[[int], None]]":
+    """So many things in all; what to call with how many are done."""
+    with display() as shows:
+        yield lambda done: shows.counted(done, total, words)
+
+
 def epoch_line(epoch: "Epoch") -> str:
     """What an epoch brought, and its pace."""
     parts = [f"loss {epoch.train_loss:.3f}", f"validation {epoch.loss:.3f}"]

@@ -20,7 +20,7 @@ import torch
 from scalesearch.architectures import Architecture, Foreign
 from scalesearch.data import Dataset, load, require_policy
 from scalesearch.environment import commit, environment
-from scalesearch.errors import DataError, ScaleSearchError, SearchError
+from scalesearch.errors import DataError, ScaleSearchError
 from scalesearch.experiment import DataSpec, Experiment
 from scalesearch.nets import code_allowed
 from scalesearch.search.hold import held
@@ -35,6 +35,7 @@ from scalesearch.training import (
     swept,
     train_together,
 )
+from scalesearch.training.device import chosen_device as chosen_device
 
 OnData = Callable[[int, int], None]
 RESIDENT = 16
@@ -84,23 +85,6 @@ def fitting(
         return fitting_micro_batch(
             networks, experiment.recipe, images, device=device, together=together
         )
-
-
-def chosen_device(name: str) -> str:
-    """``auto`` means CUDA where there is one, and the CPU elsewhere."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}") from error
-    if kind not in ("cpu", "cuda"):
-        raise SearchError(f"device: need auto, cpu or cuda, got {name!r}")
-    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
-        raise SearchError(
-            f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
-        )
-    return name
 
 
 def advance(job: Job) -> Outcome:

@@ -1,0 +1,90 @@
+"""The temperature of a network, from its answers to images that it was not trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from scalesearch.data import Dataset, Split
+from scalesearch.errors import DataError, ExportError
+from scalesearch.predict.calibration import (
+    Calibration,
+    Labels,
+    Logits,
+    fitted_temperature,
+    reliability,
+)
+from scalesearch.predict.classifier import Classifier
+from scalesearch.training import logits
+from scalesearch.weights import read_network, write_network
+
+
+def calibrated(classifier: Classifier, dataset: Dataset, test: Split) -> Calibration:
+    """The temperature for the data set's validation images, and what it brings there and in test.
+
+    Raises DataError for images of other classes, channels or sides than the network's, and where
+    no temperature is the best.
+    """
+    _require_same(classifier, dataset)
+    previous = classifier.preparation.temperature
+    validation, tested = (_answers(classifier, split) for split in (dataset.validation, test))
+    fitted = fitted_temperature(*validation)
+    return Calibration(
+        previous=previous,
+        temperature=fitted,
+        validation=(reliability(*validation, previous), reliability(*validation, fitted)),
+        test=(reliability(*tested, previous), reliability(*tested, fitted)),
+    )
+
+
+def with_temperature(source: str | Path, out: str | Path, temperature: float) -> Path:
+    """Write the network of a file to another one, with a temperature.
+
+    Raises ExportError where something is there already, and what ``read_network`` raises.
+    """
+    require_new(Path(out))
+    saved = read_network(source)
+    if saved.preparation is None:
+        raise ExportError(f"{source}: need a preparation to hold a temperature, got none")
+    return write_network(
+        out,
+        saved.network,
+        replace(saved.preparation, temperature=temperature),
+        architecture=saved.architecture,
+        name=saved.name,
+        origin=saved.origin,
+    )
+
+
+def require_new(path: Path) -> None:
+    """Raise ExportError where there is something at a path."""
+    if path.exists() or path.is_symlink():
+        raise ExportError(f"{path}: need a new file, got one that is there; choose another --out")
+
+
+def _answers(classifier: Classifier, split: Split) -> tuple[Logits, Labels]:
+    """Logits (N, K) and labels (N,)."""
+    preparation = classifier.preparation
+    logits_NK, labels_N = logits(
+        classifier.network, split, preparation.view(), preparation.pixels, classifier.device
+    )
+    return logits_NK.numpy(), labels_N.numpy()
+
+
+def _require_same(classifier: Classifier, dataset: Dataset) -> None:
+    """Raise DataError where the data set is not like the one that the network was trained on."""
+    preparation = classifier.preparation
+    here = (dataset.channels, dataset.pixels)
+    wanted = (preparation.channels, preparation.stored)
+    if here != wanted:
+        raise DataError(
+            f"temperature: need images of {wanted[0]} channels stored at {wanted[1]} pixels, as "
+            f"the network's, got {here[0]} channels at {here[1]}; give the data it was trained on"
+        )
+    names = preparation.class_names
+    if names and names != dataset.class_names:
+        other = [name for name in dataset.class_names if name not in names]
+        missing = [name for name in names if name not in dataset.class_names]
+        raise DataError(
+            f"temperature: need the {len(names)} classes of the network in their order, got "
+            f"{len(dataset.class_names)}, others: {', '.join(other[:5]) or 'none'}, missing: "
+            f"{', '.join(missing[:5]) or 'none'}; give the data it was trained on"
+        )
