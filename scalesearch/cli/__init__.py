@@ -16,6 +16,7 @@ from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.auditing import audit, confirm
 from scalesearch.cli.exporting import export
+from scalesearch.cli.importing import import_
 from scalesearch.cli.laws import laws
 from scalesearch.cli.predicting import predict, temperature
 from scalesearch.cli.processes import first_speaks
@@ -44,6 +45,7 @@ COMMANDS = (
     train,
     predict,
     temperature,
+    import_,
     export,
     cost,
     isocost,
@@ -64,7 +66,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)  # Python keeps "import" for itself
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

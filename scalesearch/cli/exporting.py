@@ -74,8 +74,35 @@ def safetensors(wanted: Wanted) -> list[Written]:
     return [Written(path, "opened again")]
 
 
+def torchvision(wanted: Wanted) -> list[Written]:
+    """Tensors as torchvision's EfficientNet names them."""
+    return [_in_layout(wanted, "torchvision")]
+
+
+def timm(wanted: Wanted) -> list[Written]:
+    """Tensors as timm's EfficientNet names them; it has both ways to pad."""
+    options = getattr(wanted.saved.network, "options", None)
+    return [_in_layout(wanted, "timm-tf" if options and options.padding == "same" else "timm")]
+
+
+def _in_layout(wanted: Wanted, layout: str) -> Written:
+    """One file, read back and compared bit by bit."""
+    from scalesearch.nets import Network
+    from scalesearch.weights.layouts.exporting import reopened, write_exported
+
+    network = wanted.saved.network
+    if not isinstance(network, Network):
+        raise ExportError(f"{wanted.source}: layout {layout}: need a network as data, got code")
+    path = write_exported(wanted.path(f".{layout}.safetensors"), network, layout)
+    reopened(path, network)
+    options = network.options
+    return Written(path, f"equal when read back; norms: eps {options.norm_eps:g}, so build it so")
+
+
 FORMATS: dict[str, Format] = {
     "safetensors": safetensors,
+    "torchvision": torchvision,
+    "timm": timm,
 }
 """What ``--format`` names. Each writes its files whole or not at all, opens them again, and raises
 ExportError where it cannot."""

@@ -1,6 +1,17 @@
 """Networks as files: our own format, and those of others."""
 
+from scalesearch.weights.layouts import LAYOUTS, exported, imported, write_exported
 from scalesearch.weights.network_file import Saved, load_network, read_network, write_network
 from scalesearch.weights.preparation import Preparation
 
-__all__ = ["Preparation", "Saved", "load_network", "read_network", "write_network"]
+__all__ = [
+    "LAYOUTS",
+    "Preparation",
+    "Saved",
+    "exported",
+    "imported",
+    "load_network",
+    "read_network",
+    "write_exported",
+    "write_network",
+]

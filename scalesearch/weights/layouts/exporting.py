@@ -1,0 +1,85 @@
+"""A network of ours in the layout of another library, to be loaded there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from scalesearch.errors import ExportError
+from scalesearch.files import write_bytes
+from scalesearch.nets import Network
+from scalesearch.weights.layouts.importing import FACT, imported
+from scalesearch.weights.layouts.layout import Layout, pairs
+from scalesearch.weights.layouts.table import LAYOUTS
+
+
+def exported(network: Network, layout: str) -> dict[str, Tensor]:
+    """The network's tensors under the names of a layout: copies, of which not a bit is changed.
+
+    Raises ExportError for a network that the layout's library builds in no way, or would build so
+    that it gives other logits.
+    """
+    if layout not in LAYOUTS:
+        raise ExportError(f"layout {layout!r}: need one of {', '.join(LAYOUTS)}")
+    chosen = LAYOUTS[layout]
+    for other in obstacles(network, chosen):
+        raise ExportError(
+            f"layout {layout}: need a network that {chosen.source} can be, got {other}; write it "
+            "as safetensors or onnx, which hold every network"
+        )
+    ours = network.state_dict()
+    return {
+        pair.theirs: pair.spelling.theirs(ours[pair.ours].detach().cpu()).clone()
+        for pair in pairs(network.architecture, chosen)
+    }
+
+
+def write_exported(path: str | Path, network: Network, layout: str) -> Path:
+    """Write those tensors to a safetensors file, which says what its norms are built with.
+
+    ``imported`` reads it back exactly. Raises ExportError as ``exported`` does, and where nothing
+    can be written.
+    """
+    path, tensors = Path(path), exported(network, layout)
+    facts = {
+        "format": "pt",
+        f"{FACT}layout": layout,
+        f"{FACT}norm_eps": repr(network.options.norm_eps),
+        f"{FACT}norm_momentum": repr(network.options.norm_momentum),
+    }
+    try:
+        write_bytes(path, save(tensors, facts))
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def reopened(path: Path, network: Network) -> Network:
+    """The network that such a file holds. Raises ExportError if it is not the network written."""
+    again = imported(path, network.architecture).network
+    assert isinstance(again, Network)
+    there, here = again.state_dict(), network.state_dict()
+    differing = [name for name in here if not there[name].equal(here[name].cpu())]
+    options = again.options, network.options
+    for name in ("norm_eps", "norm_momentum", "padding"):
+        differing += [name] if len({getattr(one, name) for one in options}) > 1 else []
+    if differing:
+        raise ExportError(f"{path}: read back, it differs in {', '.join(differing[:8])}")
+    return again
+
+
+def obstacles(network: Network, layout: Layout) -> Iterator[str]:
+    """What the layout's library cannot build of a network, and its tensors do not show."""
+    architecture = network.architecture
+    if network.options.padding != layout.padding:
+        yield f"padding {network.options.padding} where it has {layout.padding}"
+    if architecture.stem_stride != 2:
+        yield f"a stem of stride {architecture.stem_stride} where it has 2"
+    if architecture.stem_pool != 1:
+        yield "a pool behind the stem"
+    if layout.activations and architecture.activation not in layout.activations:
+        yield f"the activation {architecture.activation}"
+    for number, stage in enumerate(architecture.stages, start=1):
+        if stage.activation not in ("", architecture.activation):
+            yield f"an activation of its own in stage {number}: {stage.activation}"

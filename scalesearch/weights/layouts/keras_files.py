@@ -1,0 +1,102 @@
+"""Keras' files of weights, through h5py (an extra).
+
+There are two kinds. ``.h5``, of Keras 2 and of whole models, has a group for each layer, with its
+variables by name. ``.weights.h5``, of Keras 3, numbers the layers of each class and the variables
+of each layer; newer versions note a layer's name beside them.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalesearch.errors import WeightsError
+
+VARIABLES = {
+    "conv2d": ("kernel", "bias"),
+    "depthwise_conv2d": ("kernel",),
+    "dense": ("kernel", "bias"),
+    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "normalization": ("mean", "variance", "count"),
+}
+"""What ``.weights.h5`` numbers, by the class of a layer, which its group is called after."""
+
+OLD_NAMES = {"depthwise_kernel": "kernel"}
+"""Variables of Keras 2 by their names in Keras 3."""
+
+OTHERS = ("optimizer", "optimizer_weights")
+"""Groups of a saved training that hold no network."""
+
+
+def read_keras(path: Path, most_bytes: int) -> dict[str, Tensor]:
+    """The variables of a file as ``layer/variable``, such as ``stem_conv/kernel``.
+
+    Of a ``.weights.h5`` without names, a layer is called after its class: ``conv2d_3/kernel``.
+    Raises WeightsError where h5py is missing, and for a file that is damaged, holds more than
+    ``most_bytes``, or takes its values from other files.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise WeightsError(
+            f"{path}: need h5py for Keras' files, got {error}; pip install 'scalesearch[keras]'"
+        ) from error
+    datasets: dict[str, Any] = {}
+
+    def collect(place: str, thing: Any) -> None:  # hard links alone are visited
+        if isinstance(thing, h5py.Dataset) and place.partition("/")[0] not in OTHERS:
+            datasets[place] = thing
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(collect)
+            _require_contained(path, datasets, most_bytes)
+            named = [(_name(place, data), data) for place, data in datasets.items()]
+            tensors = {name: _tensor(path, name, data) for name, data in named if name}
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a whole HDF5 file of Keras ({error}); copy or download it again"
+        ) from error
+    if not tensors:
+        raise WeightsError(
+            f"{path}: need the weights of a Keras model, got an HDF5 file without any; write them "
+            "by model.save_weights('NAME.weights.h5')"
+        )
+    return tensors
+
+
+def _require_contained(path: Path, datasets: dict[str, Any], most_bytes: int) -> None:
+    for place, data in datasets.items():
+        if data.external or data.is_virtual:
+            raise WeightsError(f"{path}: {place}: need values in this file, got those of others")
+    inside = sum(data.nbytes for data in datasets.values())
+    if inside > most_bytes:
+        raise WeightsError(
+            f"{path}: need tensors of at most {most_bytes:,} bytes, as its size has it, got "
+            f"{inside:,}; it is refused unread"
+        )
+
+
+def _name(place: str, data: Any) -> str:
+    """``layer/variable``, or nothing for what is no variable of a layer that has weights here."""
+    parts = PurePosixPath(place).parts
+    if len(parts) < 2:
+        return ""
+    layer, variable = parts[-2], parts[-1].partition(":")[0]
+    if layer != "vars":
+        return f"{layer}/{OLD_NAMES.get(variable, variable)}"
+    number, own = (parts[-3] if len(parts) > 2 else ""), data.parent.attrs.get("name", "")
+    variables = VARIABLES.get(re.sub(r"_\d+$", "", number), ())
+    if not variable.isdigit() or int(variable) >= len(variables):
+        return ""
+    return f"{own or number}/{variables[int(variable)]}"
+
+
+def _tensor(path: Path, name: str, data: Any) -> Tensor:
+    if data.dtype.kind not in "fi":
+        raise WeightsError(f"{path}: {name}: need numbers, got {data.dtype}; save it as float32")
+    values = np.asarray(data[()])
+    return torch.from_numpy(values.astype(np.float32 if data.dtype.kind == "f" else np.int64))

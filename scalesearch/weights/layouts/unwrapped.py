@@ -1,0 +1,66 @@
+"""The tensors of a network within what people save around them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from scalesearch.errors import WeightsError
+
+WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+    "net",
+    "weights",
+)
+"""Under which a training's checkpoint holds a network, averaged weights first: these are what it
+was evaluated with."""
+
+PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.", "net.")
+"""Which wrappers of a module (DataParallel, torch.compile, an average, Lightning) put before all
+names."""
+
+COUNTERS = ("n_averaged", "num_updates", "initted", "step")
+"""Numbers that wrappers keep beside the network."""
+
+
+def unwrapped(document: Any, where: str) -> dict[str, Tensor]:
+    """The tensors by name. Raises WeightsError, naming what there is instead, where there are
+    none."""
+    found = document
+    while isinstance(found, Mapping):
+        inner = [found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)]
+        if not inner:
+            break
+        found = inner[0]
+    tensors = (
+        {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+        if isinstance(found, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise WeightsError(
+            f"{where}: need a state dict, tensors by name, got {_told(found)}; write one by "
+            "torch.save(network.state_dict(), FILE)"
+        )
+    return _without_prefix(tensors)
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in PREFIXES:
+        rest = [name for name in tensors if name not in COUNTERS]
+        if rest and all(name.startswith(prefix) for name in rest):
+            return _without_prefix({name.removeprefix(prefix): tensors[name] for name in rest})
+    return tensors
+
+
+def _told(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return "a mapping of " + (", ".join(sorted(map(str, found))[:8]) or "nothing")
+    return f"a {type(found).__name__}"

@@ -1,0 +1,30 @@
+"""Networks of other libraries."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from torch import nn
+
+sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def peers(torchvision: ModuleType, timm: ModuleType) -> dict[str, Callable[..., nn.Module]]:
+    """By layout: the library's EfficientNet of a number."""
+    from efficientnet_pytorch import EfficientNet
+
+    return {
+        "torchvision": lambda number, **options: getattr(
+            torchvision.models, f"efficientnet_b{number}"
+        )(**options),
+        "timm": lambda number, **options: timm.create_model(f"efficientnet_b{number}", **options),
+        "timm-tf": lambda number, **options: timm.create_model(
+            f"tf_efficientnet_b{number}", **options
+        ),
+        "lukemelas": lambda number, **options: EfficientNet.from_name(
+            f"efficientnet-b{number}", **options
+        ),
+    }
