@@ -59,6 +59,7 @@ def write(folder):
         told[f"logits_{side}"] = answers(model, images[:, :side, :side])
     model.save_weights(folder / "b0.weights.h5")
     model.save(folder / "b0.h5")
+    model.save(folder / "b0.keras")
     without_layer_names(folder / "b0.weights.h5", folder / "old.weights.h5")
     told["published"] = published(folder, np.tile(images, (1, 4, 4, 1))[:1, :224, :224])
     b3 = EfficientNetB3(weights=None)

@@ -4,6 +4,7 @@ and of our preparation."""
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class TestFilesOfKeras:
     def told(cls, folder: Path) -> Mapping[str, np.ndarray]:
         return np.load(folder / "told.npz")
 
-    @pytest.mark.parametrize("name", ["b0.h5", "b0.weights.h5", "old.weights.h5"])
+    @pytest.mark.parametrize("name", ["b0.h5", "b0.weights.h5", "old.weights.h5", "b0.keras"])
     def test_every_form_of_file_gives_the_logits_of_keras(
         self, name: str, folder: Path, told: Mapping[str, np.ndarray]
     ) -> None:
@@ -139,6 +140,17 @@ def test_tensors_that_the_file_is_too_small_for_are_refused_unread(tmp_path: Pat
         file.create_dataset("a/kernel", (10**6, 10**5), np.float32, chunks=(1000, 1000))
     with pytest.raises(WeightsError, match=r"got 400,000,000,000; it is refused unread"):
         read_state(tmp_path / "a.h5")
+
+
+def test_an_archive_of_keras_is_read_as_the_weights_in_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "model.weights.h5", {"layer/kernel": np.ones(2, np.float32)})
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.write(path, path.name)
+    assert read_state(tmp_path / "a.keras").tensors["layer/kernel"].equal(torch.ones(2))
+    with zipfile.ZipFile(tmp_path / "b.keras", "w") as archive:
+        archive.writestr(path.name, path.read_bytes()[:500])
+    with pytest.raises(WeightsError, match=r"b\.keras: not a whole HDF5 file"):
+        read_state(tmp_path / "b.keras")
 
 
 def test_words_for_numbers_are_refused(tmp_path: Path) -> None:
