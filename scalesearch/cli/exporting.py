@@ -95,8 +95,9 @@ def _in_layout(wanted: Wanted, layout: str) -> Written:
         raise ExportError(f"{wanted.source}: layout {layout}: need a network as data, got code")
     path = write_exported(wanted.path(f".{layout}.safetensors"), network, layout)
     reopened(path, network)
-    options = network.options
-    return Written(path, f"equal when read back; norms: eps {options.norm_eps:g}, so build it so")
+    norms = network.options
+    says = f"equal when read back; norms: eps {norms.norm_eps:g}, momentum {norms.norm_momentum:g}"
+    return Written(path, says)
 
 
 FORMATS: dict[str, Format] = {

@@ -57,11 +57,13 @@ def _network(name: str) -> "str | Architecture":
     """A published network's name as it is; else what it names."""
     from scalesearch.cli.sources import as_data, named
     from scalesearch.errors import ArchitectureError
-    from scalesearch.report.networks import held, holds
     from scalesearch.weights.layouts import published_network
 
-    if holds(name):
-        return as_data(held(name).network)
+    if ":" in name:
+        from scalesearch.report.networks import held, holds  # with all that searches need
+
+        if holds(name):
+            return as_data(held(name).network)
     try:
         published_network(name)
     except ArchitectureError:

@@ -3,7 +3,9 @@ large its tensors are."""
 
 import pickle
 import zipfile
+import zlib
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import safetensors
@@ -18,6 +20,7 @@ from scalesearch.weights.layouts.unwrapped import unwrapped
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"
+KERAS = "model.weights.h5"  # within an archive of Keras
 
 MOST_EXPANDED = 4
 """How many times larger than its file a file's content may be: weights hardly compress."""
@@ -43,8 +46,10 @@ def read_state(path: str | Path) -> State:
             first = file.read(16)
         if first.startswith(HDF5):
             return State(read_keras(path, MOST_EXPANDED * path.stat().st_size))
-        if first.startswith((ZIP, PICKLE)):
-            return State(unwrapped(_unpickled(path, first), str(path)))
+        if first.startswith(ZIP):
+            return State(_archived(path))
+        if first.startswith(PICKLE):
+            return State(unwrapped(_unpickled(path), str(path)))
         if first[8:9] == b"{":
             with safetensors.safe_open(path, framework="pt") as opened:
                 facts = dict(opened.metadata() or {})
@@ -54,15 +59,37 @@ def read_state(path: str | Path) -> State:
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read: {error}; copy or download it again") from error
     raise WeightsError(
-        f"{path}: need a file of PyTorch (.pth), safetensors or Keras (.h5), got one that begins "
-        f"with {first!r}; download it again, and look whether the address gives a page instead"
+        f"{path}: need a file of PyTorch (.pth), safetensors or Keras (.h5, .keras), got one that "
+        f"begins with {first!r}; download it again, and see whether its address gives a page"
     )
 
 
-def _unpickled(path: Path, first: bytes) -> object:
+def _archived(path: Path) -> dict[str, Tensor]:
+    """Of the archive that PyTorch writes, or that Keras does (``.keras``)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_its_own_size(path, sum(entry.file_size for entry in archive.infolist()))
+            of_keras = archive.read(KERAS) if KERAS in archive.namelist() else None
+    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path}: not a whole file of weights ({error}); copy or download it again"
+        ) from error
+    if of_keras is not None:
+        return read_keras(path, MOST_EXPANDED * len(of_keras), BytesIO(of_keras))
+    return unwrapped(_unpickled(path), str(path))
+
+
+def _require_its_own_size(path: Path, inside: int) -> None:
+    outside = path.stat().st_size
+    if inside > MOST_EXPANDED * outside:
+        raise WeightsError(
+            f"{path}: need content of about the file's {outside:,} bytes, got {inside:,}, which no "
+            "file of weights is compressed by; it is refused unread"
+        )
+
+
+def _unpickled(path: Path) -> object:
     """What ``torch.save`` wrote, of which nothing but tensors and plain containers is allowed."""
-    if first.startswith(ZIP):
-        _require_its_own_size(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -76,19 +103,3 @@ def _unpickled(path: Path, first: bytes) -> object:
         raise WeightsError(
             f"{path}: not a whole file of torch.save ({told}); copy or download it again"
         ) from error
-
-
-def _require_its_own_size(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise WeightsError(
-            f"{path}: not a whole file of torch.save ({error}); copy or download it again"
-        ) from error
-    outside = path.stat().st_size
-    if inside > MOST_EXPANDED * outside:
-        raise WeightsError(
-            f"{path}: need content of about the file's {outside:,} bytes, got {inside:,}, which no "
-            "file of weights is compressed by; it is refused unread"
-        )

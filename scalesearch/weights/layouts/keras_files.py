@@ -7,7 +7,7 @@ of each layer; newer versions note a layer's name beside them.
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -31,10 +31,11 @@ OTHERS = ("optimizer", "optimizer_weights")
 """Groups of a saved training that hold no network."""
 
 
-def read_keras(path: Path, most_bytes: int) -> dict[str, Tensor]:
+def read_keras(path: Path, most_bytes: int, content: BinaryIO | None = None) -> dict[str, Tensor]:
     """The variables of a file as ``layer/variable``, such as ``stem_conv/kernel``.
 
     Of a ``.weights.h5`` without names, a layer is called after its class: ``conv2d_3/kernel``.
+    ``content``: what is read in place of the file, where it lies within that.
     Raises WeightsError where h5py is missing, and for a file that is damaged, holds more than
     ``most_bytes``, or takes its values from other files.
     """
@@ -51,7 +52,7 @@ def read_keras(path: Path, most_bytes: int) -> dict[str, Tensor]:
             datasets[place] = thing
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(content or path, "r") as file:
             file.visititems(collect)
             _require_contained(path, datasets, most_bytes)
             named = [(_name(place, data), data) for place, data in datasets.items()]

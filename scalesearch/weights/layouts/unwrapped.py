@@ -26,6 +26,9 @@ PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.", "net.")
 """Which wrappers of a module (DataParallel, torch.compile, an average, Lightning) put before all
 names."""
 
+DEEPEST = 8
+"""Wrappers in wrappers; a file may hold one that holds itself."""
+
 COUNTERS = ("n_averaged", "num_updates", "initted", "step")
 """Numbers that wrappers keep beside the network."""
 
@@ -34,11 +37,11 @@ def unwrapped(document: Any, where: str) -> dict[str, Tensor]:
     """The tensors by name. Raises WeightsError, naming what there is instead, where there are
     none."""
     found = document
-    while isinstance(found, Mapping):
-        inner = [found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)]
-        if not inner:
-            break
-        found = inner[0]
+    for _ in range(DEEPEST):
+        if isinstance(found, Mapping):
+            found = next(
+                (found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)), found
+            )
     tensors = (
         {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
         if isinstance(found, Mapping)
@@ -53,11 +56,10 @@ def unwrapped(document: Any, where: str) -> dict[str, Tensor]:
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in PREFIXES:
-        rest = [name for name in tensors if name not in COUNTERS]
-        if rest and all(name.startswith(prefix) for name in rest):
-            return _without_prefix({name.removeprefix(prefix): tensors[name] for name in rest})
-    return tensors
+    names = {name: name for name in tensors if name not in COUNTERS} or {n: n for n in tensors}
+    while prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in names)), ""):
+        names = {name.removeprefix(prefix): own for name, own in names.items()}
+    return {name: tensors[own] for name, own in names.items()}
 
 
 def _told(found: Any) -> str:

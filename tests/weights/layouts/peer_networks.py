@@ -8,8 +8,8 @@ from torch import Tensor, nn
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
     """The network in evaluation mode; its norms' statistics and weights, and all biases, drawn.
 
-    As they are made, all of them are zeros and ones. Weights of convolutions get the size that
-    keeps signals alive through the many layers.
+    As they are made, all of them are zeros and ones. Kernels get the size that neither drowns the
+    image in what the layers add nor lets it grow from layer to layer.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -28,7 +28,7 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
             with torch.no_grad():
                 fan = module.weight[0].numel()
                 module.weight.copy_(
-                    torch.randn(module.weight.shape, generator=generator) * (1.5 / fan) ** 0.5
+                    torch.randn(module.weight.shape, generator=generator) * (0.7 / fan) ** 0.5
                 )
             if module.bias is not None:
                 draw(module.bias, -0.5, 0.5)

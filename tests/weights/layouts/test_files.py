@@ -53,6 +53,14 @@ def test_what_holds_no_tensors_by_name_is_refused(document: object) -> None:
         unwrapped(document, "file")
 
 
+def test_a_wrapper_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="need a state dict, tensors by name, got a mapping"):
+        read_state(tmp_path / "a.pth")
+
+
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_both_forms_of_pytorchs_files_are_read(new: bool, tmp_path: Path) -> None:
     torch.save(TENSORS, tmp_path / "a.bin", _use_new_zipfile_serialization=new)
