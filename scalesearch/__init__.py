@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scalesearch.rounding import Rounding
     from scalesearch.scaling import Coefficients, Multipliers, Shares
     from scalesearch.tabular import scaling_table
+    from scalesearch.weights import from_pretrained
 
 _HOMES = {
     "Answer": "analysis",
@@ -54,6 +55,7 @@ _HOMES = {
     "conclusion": "analysis",
     "cost": "architectures",
     "fingerprint": "architectures.fingerprint",
+    "from_pretrained": "weights",
     "isocost": "architectures.isocost",
     "read_experiment": "experiment",
     "read_records": "records",
@@ -90,6 +92,7 @@ __all__ = [
     "conclusion",
     "cost",
     "fingerprint",
+    "from_pretrained",
     "isocost",
     "read_experiment",
     "read_records",

@@ -19,6 +19,7 @@ from scalesearch.cli.exporting import export
 from scalesearch.cli.importing import import_
 from scalesearch.cli.laws import laws
 from scalesearch.cli.predicting import predict, temperature
+from scalesearch.cli.pretrained import pretrained
 from scalesearch.cli.processes import first_speaks
 from scalesearch.cli.reporting import report
 from scalesearch.cli.searching import answer, doctor, resume, search, status
@@ -54,6 +55,7 @@ COMMANDS = (
     calibrate,
     explain,
     baselines,
+    pretrained,
     doctor,
 )
 """In the order of ``--help``."""

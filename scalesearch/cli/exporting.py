@@ -1,6 +1,5 @@
 """The command that writes a network in the forms that others read."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from scalesearch.cli.exportables import exportables, plain
 from scalesearch.cli.options import AllowCode, AsJson
 from scalesearch.cli.sources import code
 from scalesearch.errors import ExportError
@@ -100,10 +100,35 @@ def _in_layout(wanted: Wanted, layout: str) -> Written:
     return Written(path, says)
 
 
+def python(wanted: Wanted) -> list[Written]:
+    """One file for each network that needs torch alone; weights beside it, where there are any."""
+    from scalesearch.export.standalone import write_script
+
+    written = []
+    for one in exportables(wanted.source):
+        script, *weights = write_script(one, wanted.out)
+        says = "run; the same logits" if weights else "run; the same tensors, no weights"
+        written += [Written(script, says), *(Written(path) for path in weights)]
+    return written
+
+
+def torchvision_config(wanted: Wanted) -> list[Written]:
+    """A file for each network by which torchvision builds it."""
+    from scalesearch.export.standalone import write_torchvision_script
+
+    return [
+        Written(path, "for torchvision, which --format torchvision writes weights for")
+        for one in exportables(wanted.source)
+        for path in write_torchvision_script(one, wanted.out)
+    ]
+
+
 FORMATS: dict[str, Format] = {
     "safetensors": safetensors,
     "torchvision": torchvision,
     "timm": timm,
+    "python": python,
+    "torchvision-config": torchvision_config,
 }
 """What ``--format`` names. Each writes its files whole or not at all, opens them again, and raises
 ExportError where it cannot."""
@@ -158,11 +183,6 @@ def chosen_formats(text: str) -> list[str]:
     if not names:
         raise ExportError(f"--format: need one of {', '.join(FORMATS)}, got none")
     return names
-
-
-def plain(text: str) -> str:
-    """A text that can name a file."""
-    return re.sub(r"[^\w.-]+", "-", text).strip(".-_") or "network"
 
 
 @contextmanager

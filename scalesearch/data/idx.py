@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesearch.data.archives import archives, broken
 from scalesearch.data.collection import Collection, Part
 from scalesearch.data.decoding import Progress, resized
-from scalesearch.data.downloads import Download, archives, broken
+from scalesearch.downloads import Download
 from scalesearch.experiment import DataSpec
 
 Bytes = NDArray[np.uint8]

@@ -8,7 +8,7 @@ from scalesearch.progress.conclusions import (
     seeds_conclusion,
     status_lines,
 )
-from scalesearch.progress.runs import counted, epoch_line, images_shown, run_shown
+from scalesearch.progress.runs import counted, epoch_line, images_shown, run_shown, weights_shown
 from scalesearch.progress.searches import search_line, search_shown
 from scalesearch.progress.watching import watched
 
@@ -27,4 +27,5 @@ __all__ = [
     "seeds_conclusion",
     "status_lines",
     "watched",
+    "weights_shown",
 ]

@@ -29,20 +29,21 @@ def terminal() -> Console | None:
 
 
 @contextmanager
-def display() -> "Iterator[Lines | Bars]":
-    """What shows epochs and images, until all is over."""
+def display(what: str = "images") -> "Iterator[Lines | Bars]":
+    """What shows epochs and images (or ``what`` else comes in bytes), until all is over."""
     console = terminal()
     if console is None:
-        yield Lines()
+        yield Lines(what)
         return
     with ExitStack() as stack:
-        yield Bars(console, stack)
+        yield Bars(console, stack, what)
 
 
 class Lines:
     """Plain lines, not too many of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "images") -> None:
+        self.what = what
         began = time.monotonic()  # what is over within seconds needs no counting
         self.told = {"epochs": float("-inf"), "images": float("-inf"), "counted": began}
 
@@ -51,7 +52,7 @@ class Lines:
 
     def images(self, done: int, total: int) -> None:
         if done < total:  # of one file; another may follow
-            self.tell("images", f"getting images   {done / total:.0%}")
+            self.tell("images", f"getting {self.what}   {done / total:.0%}")
 
     def counted(self, done: int, total: int, words: str) -> None:
         self.tell("counted", f"{done:,}/{total:,} {words}")
@@ -72,7 +73,8 @@ class Bars:
     They come with the first news: of several processes only one has something to show.
     """
 
-    def __init__(self, console: Console, stack: ExitStack) -> None:
+    def __init__(self, console: Console, stack: ExitStack, what: str = "images") -> None:
+        self.what = what
         self.bar = Progress(
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%   {task.description}"),
@@ -88,7 +90,7 @@ class Bars:
         self.below.plain = words
 
     def images(self, done: int, total: int) -> None:
-        self._update("images", done, total, "getting images", visible=done < total)
+        self._update("images", done, total, f"getting {self.what}", visible=done < total)
 
     def counted(self, done: int, total: int, words: str) -> None:
         self._update("counted", done, total, f"{done:,}/{total:,} {words}")

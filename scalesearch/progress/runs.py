@@ -53,6 +53,13 @@ def counted(words: str, total: int) -> "Iterator[Callable[[int], None]]":
         yield lambda done: shows.counted(done, total, words)
 
 
+@contextmanager
+def weights_shown() -> "Iterator[OnData]":
+    """A file of weights that is downloaded."""
+    with display("weights") as shows:
+        yield Images(shows)
+
+
 def epoch_line(epoch: "Epoch") -> str:
     """What an epoch brought, and its pace."""
     parts = [f"loss {epoch.train_loss:.3f}", f"validation {epoch.loss:.3f}"]

@@ -19,11 +19,14 @@ from scalesearch.yaml_files import read_yaml
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A network by its name, and the baseline that it was scaled from."""
+    """A network by its name, the baseline that it was scaled from, and the regularisation that a
+    family document gives it."""
 
     name: str
     network: Architecture | Foreign
     baseline: Architecture | Foreign
+    dropout: float = 0.0
+    drop_connect: float = 0.0
 
 
 def holds(text: str) -> bool:
@@ -45,19 +48,33 @@ def held(text: str) -> Held:
     return _candidate(Path(place), name) if Path(place).is_dir() else _member(Path(place), name)
 
 
-def _member(path: Path, name: str) -> Held:
+def members(path: Path) -> list[Held]:
+    """All networks of a family document. Raises ExperimentError for another file."""
     document = read_yaml(path)  # JSON is YAML
     if not isinstance(document, Mapping) or document.get("schema") != "scalesearch/family":
         raise ExperimentError(
             f"{path}: need the document of a family, as `scalesearch family --out DIR` writes it"
         )
     try:
-        networks = {row["name"]: row["architecture"] for row in document["members"]}
         baseline = _network(document["baseline"])
-        if name in networks:
-            return Held(name, _network(networks[name]), baseline)
-    except (KeyError, TypeError, ValueError) as error:
+        return [
+            Held(
+                row["name"],
+                _network(row["architecture"]),
+                baseline,
+                float(row.get("dropout", 0)),
+                float(row.get("drop_connect", 0)),
+            )
+            for row in document["members"]
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExperimentError(f"{path}: not a whole family document: {error}") from error
+
+
+def _member(path: Path, name: str) -> Held:
+    networks = {one.name: one for one in members(path)}
+    if name in networks:
+        return networks[name]
     raise ExperimentError(f"{path}: no member {name!r}; {hint(name, networks)}")
 
 

@@ -5,15 +5,17 @@ import http.server
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
 
-from scalesearch.data.downloads import PIECE, Download, fetched
+from scalesearch.downloads import PIECE, Download, fetched, in_bytes
 from scalesearch.errors import DataError
 
 CONTENT = np.random.default_rng(0).bytes(600_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+asked = partial(fetched, refusal=DataError)
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Server:
     url: str = ""
     content: bytes = CONTENT
     ranges: bool = True
+    tells: bool = True  # how much there is to come
     broken: int = 0
     cut: int = 300_000
     asked: list[str | None] = field(default_factory=list)
@@ -47,7 +50,8 @@ def server(monkeypatch) -> Iterator[Server]:
                 return
             body = state.content[begin:]
             self.send_response(206 if begin else 200)
-            self.send_header("Content-Length", str(len(body)))
+            if state.tells:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             cut = state.broken > 0
             state.broken -= cut
@@ -67,10 +71,10 @@ def server(monkeypatch) -> Iterator[Server]:
 
 @pytest.fixture
 def get(server, tmp_path):
-    def got(*names: str, sha256: str = SHA256, progress=None):
+    def got(*names: str, sha256: str = SHA256, progress=None, **options):
         urls = tuple(server.url + name for name in names or ("file.gz",))
         wanted = Download("file.gz", sha256, urls)
-        return fetched("data.source some", wanted, tmp_path / "cache", progress)
+        return asked("data.source some", wanted, tmp_path / "cache", progress, **options)
 
     return got
 
@@ -127,7 +131,9 @@ def test_the_rest_of_a_whole_file_is_nothing(get, server, tmp_path):
 
 def test_another_file_than_expected_is_refused_and_not_kept(get, server, tmp_path):
     server.content = b"<html>not here</html>"
-    with pytest.raises(DataError, match=r"\(another file: SHA256 hash .* does not match .*\)"):
+    with pytest.raises(
+        DataError, match=r"\(another file: SHA256 hash .* does not match .*; it is a web page\)"
+    ):
         get()
     assert not list((tmp_path / "cache").iterdir())
     server.content = CONTENT
@@ -150,7 +156,7 @@ def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monk
         url = f"http://127.0.0.1:{closed.server_port}/file.gz"
     wanted = Download("file.gz", SHA256, (url,))
     with pytest.raises(DataError) as error:
-        fetched("data.source some", wanted, tmp_path)
+        asked("data.source some", wanted, tmp_path)
     message = str(error.value)
     begin = f"data.source some: need file.gz, got no such file from {url} (no connection); "
     assert message.startswith(begin)
@@ -161,7 +167,7 @@ def test_without_a_network_the_message_says_where_to_put_the_file(tmp_path, monk
 def test_a_file_that_was_brought_by_hand_needs_no_network(tmp_path):
     (tmp_path / "file.gz").write_bytes(CONTENT)
     wanted = Download("file.gz", SHA256, ("http://127.0.0.1:1/file.gz",))
-    assert fetched("data.source some", wanted, tmp_path) == tmp_path / "file.gz"
+    assert asked("data.source some", wanted, tmp_path) == tmp_path / "file.gz"
 
 
 def test_a_cache_that_cannot_be_written_is_refused(get, tmp_path):
@@ -173,3 +179,81 @@ def test_a_cache_that_cannot_be_written_is_refused(get, tmp_path):
 def test_a_file_that_no_server_has_is_refused_with_the_servers_answers(get):
     with pytest.raises(DataError, match=r"gone\.gz \(404 .*; http.*lost\.gz \(404 "):
         get("gone.gz", "lost.gz")
+
+
+def test_what_comes_is_told_with_its_size_and_origin_before_any_of_it_is_read(get, server):
+    events = []
+    path = get(told=events.append, progress=lambda *_: events.append("bytes"))
+    where = f"from {server.url}file.gz to {path.parent}"
+    assert events[0] == f"downloading file.gz, 600.0 kB: {where}"
+    assert events.count("bytes") == len(events) - 1 > 1
+    get(told=events.append)
+    assert len(events) == 1 + events.count("bytes")  # what is there is not downloaded
+
+
+def test_a_download_speaks_on_standard_error_unless_told_otherwise(get, capsys):
+    get()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("downloading file.gz, 600.0 kB: from http")
+    assert captured.err.count("\n") == 1
+
+
+def test_the_rest_of_a_download_is_told_as_such(get, server):
+    server.broken = 1
+    with pytest.raises(DataError):
+        get()
+    told = []
+    get(told=told.append)
+    assert f"600.0 kB, the rest of it from byte {PIECE:,} on: from http" in told[0]
+
+
+def test_eight_digits_of_a_hash_tell_the_file_from_another(get, server, tmp_path):
+    assert get(sha256=SHA256[:8].upper()).read_bytes() == CONTENT
+    assert get(sha256=SHA256[:8]).read_bytes() == CONTENT
+    assert len(server.asked) == 1
+    with pytest.raises(DataError, match=r"SHA-256 beginning with 0123abcd\) and put it at"):
+        get(sha256="0123abcd")
+    assert get(sha256=SHA256[:8]).read_bytes() == CONTENT  # which that has left alone
+    assert len(server.asked) == 2
+
+
+def test_a_file_that_is_another_is_kept_and_told_of_where_no_right_one_comes(get, tmp_path):
+    get().write_bytes(b"my own")
+    with pytest.raises(DataError, match=r"another file: its SHA256 hash is 5ce2803949e6"):
+        get("gone.gz")
+    assert (tmp_path / "cache" / "file.gz").read_bytes() == b"my own"
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_more_bytes_than_such_a_file_may_have_are_not_taken(get, server, tmp_path, tells):
+    server.tells = tells
+    seen = []
+    with pytest.raises(DataError, match=r"more than the 400\.0 kB that such a file may have"):
+        get(most=400_000, progress=lambda done, _: seen.append(done))
+    assert max(seen, default=0) <= 400_000
+    assert not (seen and tells)
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_file_of_unknown_size_is_told_as_such_and_comes_whole(get, server):
+    server.tells, told = False, []
+    assert get(told=told.append).read_bytes() == CONTENT
+    assert "of a size that the server does not tell" in told[0]
+
+
+@pytest.mark.parametrize("digits", ["", "abc", "0123abcg", SHA256 + "0"])
+def test_too_few_digits_are_no_hash(digits):
+    with pytest.raises(ValueError, match="need 8 to 64 hexadecimal digits of a SHA-256"):
+        Download("file.gz", digits, ())
+
+
+@pytest.mark.parametrize("name", ["../file.gz", "a/b", "/etc/passwd", "..", ".hidden", ""])
+def test_a_name_that_leads_out_of_its_folder_is_refused(name):
+    with pytest.raises(ValueError, match="need a plain file name"):
+        Download(name, SHA256, ())
+
+
+def test_sizes_are_told_in_units_of_their_own():
+    sizes = (12, 3_400, 20_451_000, 1_200_000_000)
+    assert [in_bytes(size) for size in sizes] == ["12 bytes", "3.4 kB", "20.5 MB", "1.2 GB"]
