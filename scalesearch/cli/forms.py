@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scalesearch.errors import ExportError
 
@@ -61,6 +61,13 @@ class Wanted:
         )
         with images_shown() as on_data:
             return pictures(self.saved, spec, self.seed, on_data)
+
+    @cached_property
+    def float_model(self) -> Any:
+        """The network as an ONNX model, for each format that begins with it."""
+        from scalesearch.export.onnx_files import float_model
+
+        return float_model(self.saved)
 
     def required_pictures(self, form: str, why: str) -> "Pictures":
         """The same, for a format that cannot do without. Raises ExportError where there are
@@ -145,7 +152,11 @@ def onnx(wanted: Wanted) -> list[Written]:
     from scalesearch.export.onnx_files import write_onnx
 
     path = wanted.path(".onnx")
-    return [Written(path, _equal(write_onnx(path, wanted.saved, wanted.pictures)))]
+    return [
+        Written(
+            path, _equal(write_onnx(path, wanted.saved, wanted.pictures, made=wanted.float_model))
+        )
+    ]
 
 
 def int8(wanted: Wanted) -> list[Written]:
@@ -153,7 +164,7 @@ def int8(wanted: Wanted) -> list[Written]:
     from scalesearch.export.int8 import FORM, write_int8
 
     path, images = wanted.path(".int8.onnx"), wanted.required_pictures(FORM, "to calibrate on")
-    found = write_int8(path, wanted.saved, images)
+    found = write_int8(path, wanted.saved, images, made=wanted.float_model)
     return [Written(path, f"{found.same:.1%} of {found.images} images answered alike")]
 
 

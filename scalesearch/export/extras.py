@@ -9,7 +9,14 @@ from typing import Any
 
 from scalesearch.errors import ExportError
 
-TALKATIVE = ("torchao", "torch.utils._pytree", "torch.onnx", "onnxscript", "onnx_ir")
+TALKATIVE = (
+    "torchao",
+    "torch.utils._pytree",
+    "torch.export",
+    "torch.onnx",
+    "onnxscript",
+    "onnx_ir",
+)
 """Loggers that report at every import or export what nobody here can mend."""
 
 

@@ -1,5 +1,6 @@
 """Post-training quantisation to eight bits, for ONNX Runtime."""
 
+import copy
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -10,8 +11,7 @@ from torch import Tensor
 
 from scalesearch.export.agreement import Agreement, agreement, require_similar
 from scalesearch.export.extras import extra, quiet
-from scalesearch.export.folded import folded
-from scalesearch.export.onnx_files import INPUT, answers, model
+from scalesearch.export.onnx_files import INPUT, answers, float_model
 from scalesearch.export.pictures import Pictures, torch_answers
 from scalesearch.files import write_bytes
 from scalesearch.weights import Saved
@@ -19,7 +19,7 @@ from scalesearch.weights import Saved
 FORM = "int8"
 
 
-def write_int8(path: Path, saved: Saved, pictures: Pictures) -> Agreement:
+def write_int8(path: Path, saved: Saved, pictures: Pictures, *, made: Any = None) -> Agreement:
     """Write the network as an ONNX file of eight-bit numbers, whole or not at all.
 
     Static: the ranges of all activations are the least and greatest seen on validation images.
@@ -28,10 +28,10 @@ def write_int8(path: Path, saved: Saved, pictures: Pictures) -> Agreement:
     graph is float with pairs of QuantizeLinear and DequantizeLinear ("QDQ"), which runtimes fuse.
 
     Returns how its answers agree with the network's on real images; raises ExportError, leaving no
-    file, where too few do.
+    file, where too few do. ``made``: its ``float_model``, where it is already there.
     """
     quantization = extra("onnxruntime.quantization", FORM)
-    whole = model(saved, folded(saved.network), FORM)
+    whole = copy.deepcopy(made or float_model(saved))
     quantization.quant_utils.add_pre_process_metadata(whole)  # folded and shaped as it would be
     with tempfile.TemporaryDirectory() as folder, quiet():
         written = Path(folder) / "int8.onnx"

@@ -1,6 +1,7 @@
 """Networks as ONNX files, checked with ONNX Runtime."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,36 @@ from scalesearch.weights import Saved
 INPUT, OUTPUT = "images", "logits"
 """Names in the graph: (batch, C, R, R) float32, as prepared, to (batch, K), before any softmax."""
 
+BATCH = "batch"
+"""What the number of images is called."""
 
-def write_onnx(path: Path, saved: Saved, pictures: Pictures | None = None) -> list[Agreement]:
+
+def write_onnx(
+    path: Path, saved: Saved, pictures: Pictures | None = None, *, made: Any = None
+) -> list[Agreement]:
     """Write the network, its norms folded, as ONNX with a dynamic batch, whole or not at all.
 
     ``metadata`` is in the model's properties, a JSON text each. ONNX Runtime's answers are compared
     with PyTorch's on random images and, where there are ``pictures``, on real ones; returned is how
-    they agree. Raises ExportError where they differ, and then leaves no file.
+    they agree. ``made``: the network's ``float_model``, where it is already there. Raises
+    ExportError where they differ, and then leaves no file.
     """
-    content = model(saved, folded(saved.network), "onnx").SerializeToString()
+    extra("onnxruntime", "onnx")  # before what takes long
+    content = (made or float_model(saved)).SerializeToString()
     found = compared(str(path), saved, answers(content), pictures)
     write_bytes(path, content)
     return found
 
 
+def float_model(saved: Saved) -> Any:
+    """The ``onnx.ModelProto`` of a network, its norms folded. Raises ExportError where it cannot be
+    had."""
+    return model(saved, folded(saved.network), "onnx")
+
+
 def model(saved: Saved, network: nn.Module, form: str) -> Any:
-    """The ``onnx.ModelProto`` of a network in evaluation mode that answers in the saved one's
-    place. Raises ExportError where it cannot be had."""
+    """The same of a network in evaluation mode that answers in the saved one's place; ``form``: of
+    the format that needs it."""
     onnx = extra("onnx", form)
     extra("onnxscript", form)
     where = f"--format {form}"
@@ -53,7 +67,7 @@ def model(saved: Saved, network: nn.Module, form: str) -> Any:
         ) from error
     assert exported is not None  # as dynamo=True gives a program
     made = exported.model_proto
-    _strip(made)
+    _tidy(made)
     onnx.helper.set_model_props(
         made, {f"scalesearch.{key}": json.dumps(value) for key, value in metadata(saved).items()}
     )
@@ -101,14 +115,21 @@ def run(session: Any, images_BCHW: Tensor) -> Tensor:
     return torch.from_numpy(logits)
 
 
-def _strip(model: Any) -> None:
-    """Leave out where in Python's code each node comes from: paths, of no use elsewhere."""
-    for node in [*model.graph.node, *model.graph.value_info, *model.graph.input]:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in [*model.graph.output, *model.graph.initializer]:
+def _tidy(model: Any) -> None:
+    """Leave out where in Python's code each node comes from, which are paths of no use elsewhere;
+    the number of images is called ``batch``."""
+    graph = model.graph
+    (symbol,) = {side.dim_param for side in _sides(graph.input[0]) if side.dim_param}
+    for value in [*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]:
         value.doc_string = ""
-        if hasattr(value, "metadata_props"):
-            del value.metadata_props[:]
-    del model.graph.metadata_props[:]
-    model.graph.doc_string = ""
+        del value.metadata_props[:]
+    for value in [*graph.value_info, *graph.input, *graph.output]:
+        for side in _sides(value):
+            if side.dim_param:
+                side.dim_param = re.sub(rf"\b{symbol}\b", BATCH, side.dim_param)
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+
+
+def _sides(value: Any) -> Any:
+    return value.type.tensor_type.shape.dim
