@@ -1,127 +1,31 @@
 """The command that writes a network in the forms that others read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import typer
 
-from scalesearch.cli.exportables import exportables, plain
+from scalesearch.cli.forms import (
+    Format,
+    Wanted,
+    Written,
+    exported,
+    int8,
+    int8_qat,
+    onnx,
+    python,
+    safetensors,
+    timm,
+    torchvision,
+    torchvision_config,
+)
 from scalesearch.cli.options import AllowCode, AsJson
 from scalesearch.cli.sources import code
 from scalesearch.errors import ExportError
 
-if TYPE_CHECKING:
-    from scalesearch.weights import Saved
-
 # The parts of scalesearch are imported within the functions: help has no use for torch.
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be exported. ``source``: NETWORK as it was written; ``out``: the folder for it;
-    ``data``: images that formats with a need of them take; ``allow_code``: of ``module:factory``.
-    """
-
-    source: str
-    out: Path
-    data: str | None = None
-    allow_code: bool = False
-
-    @cached_property
-    def saved(self) -> "Saved":
-        """The network with its weights. Raises ExportError where NETWORK is no file of weights."""
-        from scalesearch.weights import read_network
-
-        if Path(self.source).suffix != ".safetensors":
-            raise ExportError(
-                f"{self.source}: this format needs weights, got a network without any; name a "
-                ".safetensors file, as `scalesearch train` writes it"
-            )
-        return read_network(Path(self.source))
-
-    @property
-    def name(self) -> str:
-        """What its files are called."""
-        return plain(self.saved.name or Path(self.source).stem)
-
-    def path(self, ending: str) -> Path:
-        """Where the file with such an ending goes."""
-        return self.out / f"{self.name}{ending}"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A file that an export left, and what there is to say of it, in a few words."""
-
-    path: Path
-    says: str = ""
-
-
-Format: TypeAlias = Callable[[Wanted], Sequence[Written]]
-
-
-def safetensors(wanted: Wanted) -> list[Written]:
-    """Our own format: one file that is the whole network."""
-    from scalesearch.weights import read_network, write_network
-
-    saved, path = wanted.saved, wanted.path(".safetensors")
-    write_network(path, saved.network, saved.preparation, name=saved.name, origin=saved.origin)
-    read_network(path)
-    return [Written(path, "opened again")]
-
-
-def torchvision(wanted: Wanted) -> list[Written]:
-    """Tensors as torchvision's EfficientNet names them."""
-    return [_in_layout(wanted, "torchvision")]
-
-
-def timm(wanted: Wanted) -> list[Written]:
-    """Tensors as timm's EfficientNet names them; it has both ways to pad."""
-    options = getattr(wanted.saved.network, "options", None)
-    return [_in_layout(wanted, "timm-tf" if options and options.padding == "same" else "timm")]
-
-
-def _in_layout(wanted: Wanted, layout: str) -> Written:
-    """One file, read back and compared bit by bit."""
-    from scalesearch.nets import Network
-    from scalesearch.weights.layouts.exporting import reopened, write_exported
-
-    network = wanted.saved.network
-    if not isinstance(network, Network):
-        raise ExportError(f"{wanted.source}: layout {layout}: need a network as data, got code")
-    path = write_exported(wanted.path(f".{layout}.safetensors"), network, layout)
-    reopened(path, network)
-    norms = network.options
-    says = f"equal when read back; norms: eps {norms.norm_eps:g}, momentum {norms.norm_momentum:g}"
-    return Written(path, says)
-
-
-def python(wanted: Wanted) -> list[Written]:
-    """One file for each network that needs torch alone; weights beside it, where there are any."""
-    from scalesearch.export.standalone import write_script
-
-    written = []
-    for one in exportables(wanted.source):
-        script, *weights = write_script(one, wanted.out)
-        says = "run; the same logits" if weights else "run; the same tensors, no weights"
-        written += [Written(script, says), *(Written(path) for path in weights)]
-    return written
-
-
-def torchvision_config(wanted: Wanted) -> list[Written]:
-    """A file for each network by which torchvision builds it."""
-    from scalesearch.export.standalone import write_torchvision_script
-
-    return [
-        Written(path, "for torchvision, which --format torchvision writes weights for")
-        for one in exportables(wanted.source)
-        for path in write_torchvision_script(one, wanted.out)
-    ]
-
 
 FORMATS: dict[str, Format] = {
     "safetensors": safetensors,
@@ -129,6 +33,10 @@ FORMATS: dict[str, Format] = {
     "timm": timm,
     "python": python,
     "torchvision-config": torchvision_config,
+    "exported": exported,
+    "onnx": onnx,
+    "int8": int8,
+    "int8-qat": int8_qat,
 }
 """What ``--format`` names. Each writes its files whole or not at all, opens them again, and raises
 ExportError where it cannot."""
@@ -155,19 +63,42 @@ def export(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Images, such as imagefolder:PATH.")
     ] = None,
+    train_samples: Annotated[
+        int | None, typer.Option(help="Images drawn to train on (int8-qat).", min=1)
+    ] = None,
+    validation_samples: Annotated[
+        int | None, typer.Option(help="Images drawn to calibrate and compare on.", min=1)
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Of quantisation-aware training.", min=1)] = 2,
+    seed: Annotated[int, typer.Option(help="Of which images are drawn.", min=0)] = 0,
+    compare: Annotated[
+        bool, typer.Option(help="Time and test all forms side by side, on the CPU.")
+    ] = False,
+    batch: Annotated[
+        str, typer.Option(metavar="N,N", help="Images in a pass that is timed.")
+    ] = "1",
+    threads: Annotated[int, typer.Option(help="CPU threads of what is timed.", min=1)] = 1,
+    rounds: Annotated[int, typer.Option(help="Turns in which all forms are timed.", min=1)] = 20,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a network in forms that others read; each file is opened again and compared."""
     from scalesearch.tables import print_json, print_table
 
-    chosen = chosen_formats(formats)
-    wanted = Wanted(network, out, data, allow_code)
+    chosen, batches = chosen_formats(formats), _batches(batch)
+    wanted = Wanted(network, out, data, allow_code, train_samples, validation_samples, seed, epochs)
     rows: list[dict[str, Any]] = []
     with code(allow_code), _writing(out):
         for name in chosen:
             rows += [_row(name, written) for written in FORMATS[name](wanted)]
-    print_json({"network": network, "files": rows}) if as_json else print_table(rows)
+        forms = _compared(wanted, rows, batches, threads, rounds) if compare else []
+    if as_json:
+        print_json({"network": network, "files": rows, "comparison": forms})
+        return
+    print_table(rows)
+    if forms:
+        print()
+        print_table(forms, title=f"CPU, {threads} thread(s), {rounds} rounds by turns")
 
 
 def chosen_formats(text: str) -> list[str]:
@@ -202,3 +133,30 @@ def _row(name: str, written: Written) -> dict[str, Any]:
         "bytes": written.path.stat().st_size,
         "says": written.says,
     }
+
+
+def _compared(
+    wanted: Wanted,
+    rows: Sequence[dict[str, Any]],
+    batches: Sequence[int],
+    threads: int,
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """A row for each form and batch."""
+    from scalesearch.export.comparison import comparison
+
+    files = {row["format"]: Path(row["file"]) for row in rows}
+    return comparison(
+        wanted.saved, files, wanted.pictures, batches=batches, threads=threads, rounds=rounds
+    )
+
+
+def _batches(text: str) -> list[int]:
+    """The numbers of a list, each at least 1. Raises ExportError for others."""
+    try:
+        found = [int(number) for number in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise ExportError(f"--batch: need whole numbers of at least 1, such as 1,8, got {text!r}")
+    return found

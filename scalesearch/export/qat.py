@@ -1,0 +1,184 @@
+"""Quantisation-aware training: the network learns to answer as before with eight-bit numbers.
+
+torchao's PT2E flow: the exported graph gets fake quantisation, is trained, and converted to one
+with real quantisation, which goes to ONNX. The norms are folded before, so that training sees the
+weights that will be rounded. The teacher is the network itself: the loss is the divergence of its
+answers' probabilities (arXiv:1503.02531), hence nothing new is learnt from the labels.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scalesearch.data import drawn, epoch_order, prepared, training_batches
+from scalesearch.export.agreement import (
+    Agreement,
+    agreement,
+    random_batches,
+    require_similar,
+)
+from scalesearch.export.extras import extra, quiet
+from scalesearch.export.folded import folded
+from scalesearch.export.onnx_files import answers, model
+from scalesearch.export.pictures import Pictures, torch_answers
+from scalesearch.export.programs import input_size, program
+from scalesearch.export.quantizer import FORM, quantizer
+from scalesearch.files import write_bytes
+from scalesearch.streams import stream
+from scalesearch.weights import Saved
+
+CLIP = 1.0
+"""The greatest norm of a step's gradient: without norms in the graph a step may be violent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How the rounded network is trained: Adam at ``rate``, falling to zero by a cosine.
+
+    Ranges follow the batches in the first half of the steps, then stand still.
+    """
+
+    epochs: int = 2
+    rate: float = 1e-4
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"need {name} >= 1, got {name}={getattr(self, name)}")
+        if not self.rate > 0:
+            raise ValueError(f"need rate > 0, got rate={self.rate}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What came of quantisation-aware training.
+
+    ``file``: how ONNX Runtime's answers agree with those of the converted program in PyTorch, on
+    real images. ``network``: how they agree with the float network's. ``slowdown``: how many times
+    the float network's time the converted program takes in PyTorch's eager mode.
+    """
+
+    file: Agreement
+    network: Agreement
+    slowdown: float
+
+
+def write_int8_qat(
+    path: Path, saved: Saved, pictures: Pictures, tuning: Tuning | None = None
+) -> Tuned:
+    """Train the network with quantisation and write it as ONNX, with the types of ``write_int8``,
+    whole or not at all.
+
+    Raises ExportError where the file does not answer as the trained network, or that not as the
+    float one; see ``require_similar``.
+    """
+    plain = folded(saved.network)
+    converted = quantised(saved, plain, pictures, tuning or Tuning())
+    content = model(saved, converted, FORM).SerializeToString()
+    real, ran = pictures.compared(), answers(content)
+    own = partial(torch_answers, converted)
+    found = Tuned(
+        file=agreement(own, ran, real),
+        network=agreement(partial(torch_answers, saved.network), ran, real),
+        slowdown=_seconds(converted, real[0]) / _seconds(plain, real[0]),
+    )
+    require_similar(str(path), found.file)
+    require_similar(str(path), found.network)
+    write_bytes(path, content)
+    return found
+
+
+def quantised(saved: Saved, plain: nn.Module, pictures: Pictures, tuning: Tuning) -> nn.Module:
+    """The converted program of a folded network that was trained with quantisation.
+
+    Eight-bit numbers are what it computes *with*; its arithmetic, in PyTorch, is float between
+    roundings, and slow.
+    """
+    pt2e = extra("torchao.quantization.pt2e", FORM)
+    prepare = extra("torchao.quantization.pt2e.quantize_pt2e", FORM)
+    example = random_batches(*input_size(saved), [2])[0]
+    student = _spelled_out(folded(plain)).requires_grad_(True)
+    with quiet():
+        graph = program(student, example, f"--format {FORM}").module()
+        graph = prepare.prepare_qat_pt2e(graph, quantizer())
+        _train(graph, plain, pictures, tuning, pt2e.disable_observer)
+        converted: nn.Module = prepare.convert_pt2e(graph)
+    for module in converted.modules():
+        module.training = False  # torchao forbids eval(), which graphs do not heed
+    return converted.requires_grad_(False)
+
+
+class SpelledOutSiLU(nn.Module):
+    """SiLU as the product that ONNX makes of it, so that both of its parts are rounded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+
+def _spelled_out(network: nn.Module) -> nn.Module:
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.SiLU):
+                setattr(parent, name, SpelledOutSiLU())
+    return network
+
+
+def _train(
+    graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning, freeze: Any
+) -> None:
+    optimizer = torch.optim.Adam(graph.parameters(), tuning.rate)
+    count = len(pictures.dataset.train)
+    steps = tuning.epochs * len(epoch_order(count, tuning.batch_size, 0))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step, images in enumerate(_images(pictures, tuning)):
+        if step == -(-steps // 2):
+            graph.apply(freeze)
+        loss = _divergence(graph(images), torch_answers(teacher, images))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(graph.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+    graph.apply(freeze)
+
+
+def _images(pictures: Pictures, tuning: Tuning) -> Iterator[Tensor]:
+    """Training images of all epochs, cropped and mirrored as they customarily are."""
+    view = replace(pictures.view, mirrors=pictures.dataset.mirrors)
+    train = pictures.dataset.train
+    for epoch in range(tuning.epochs):
+        seed = stream(tuning.seed, "qat", epoch)
+        draws = drawn(view.augmentation, len(train), seed)
+        order = epoch_order(len(train), tuning.batch_size, seed)
+        for images, labels, rows in training_batches(train, order, draws, "cpu"):
+            yield prepared(images, labels, rows, view, pictures.resolution)[0]
+
+
+def _divergence(logits_BK: Tensor, wanted_BK: Tensor) -> Tensor:
+    return F.kl_div(
+        F.log_softmax(logits_BK, 1),
+        F.log_softmax(wanted_BK.clone(), 1),  # inference tensors cannot be kept for backward
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+def _seconds(network: nn.Module, images_BCHW: Tensor, passes: int = 3) -> float:
+    """The median of a few passes, after one that does not count."""
+    torch_answers(network, images_BCHW)
+    taken = []
+    for _ in range(passes):
+        begun = time.perf_counter()
+        torch_answers(network, images_BCHW)
+        taken.append(time.perf_counter() - begun)
+    return median(taken)

@@ -1,0 +1,79 @@
+"""Which tensors of a graph are rounded to eight bits in quantisation-aware training.
+
+Those that ONNX Runtime computes with whole numbers: inputs, weights and outputs of convolutions and
+linear layers, and both ends of sums, products, sigmoids, means and poolings. torchao's own
+quantisers are for its own back ends, which leave the sigmoid, half of every SiLU, in float.
+"""
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from scalesearch.export.extras import extra
+
+FORM = "int8-qat"
+ATEN = torch.ops.aten
+WEIGHED = {ATEN.conv2d.default, ATEN.linear.default}
+CLIPPED = {ATEN.relu.default, ATEN.hardtanh.default}
+"""Fused with what they follow, whose own output is never a tensor."""
+
+WHOLE = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim} | CLIPPED
+
+
+def quantizer() -> Any:
+    """A torchao quantizer with the types of ``int8.write_int8``."""
+    parts = extra("torchao.quantization.pt2e.quantizer", FORM)
+    base: Any = parts.Quantizer
+    activations, weights = _specs()
+
+    class Quantizer(base):  # type: ignore[misc]
+        def annotate(self, model: GraphModule) -> GraphModule:
+            for node in model.graph.nodes:
+                if node.target in WEIGHED | WHOLE:
+                    inputs = {arg: activations for arg in node.args if isinstance(arg, Node)}
+                    if node.target in WEIGHED:
+                        inputs = {node.args[0]: activations, node.args[1]: weights}
+                    node.meta["quantization_annotation"] = parts.QuantizationAnnotation(
+                        input_qspec_map=inputs,
+                        output_qspec=activations if _is_rounded(node) else None,
+                        _annotated=True,
+                    )
+            return model
+
+        def validate(self, model: GraphModule) -> None:
+            """Every annotation fits its node by the way it is made."""
+
+    return Quantizer()
+
+
+def _is_rounded(node: Node) -> bool:
+    """Whether a node's output is: not that of the classifier, nor one that is clipped first."""
+    return not any(user.op == "output" or user.target in CLIPPED for user in node.users)
+
+
+def _specs() -> tuple[Any, Any]:
+    """How activations and weights are rounded, and how their ranges follow the batches."""
+    pt2e = extra("torchao.quantization.pt2e", FORM)
+    spec = extra("torchao.quantization.pt2e.quantizer", FORM).QuantizationSpec
+    least = {"eps": 2**-12}  # of a scale, so that a channel of zeros has one
+    activations = spec(
+        dtype=torch.uint8,
+        quant_min=0,
+        quant_max=255,
+        qscheme=torch.per_tensor_affine,
+        observer_or_fake_quant_ctr=pt2e.FusedMovingAvgObsFakeQuantize.with_args(
+            observer=pt2e.MovingAverageMinMaxObserver, **least
+        ),
+    )
+    weights = spec(
+        dtype=torch.int8,
+        quant_min=-127,
+        quant_max=127,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+        observer_or_fake_quant_ctr=pt2e.FusedMovingAvgObsFakeQuantize.with_args(
+            observer=pt2e.MovingAveragePerChannelMinMaxObserver, **least
+        ),
+    )
+    return activations, weights

@@ -1,0 +1,67 @@
+"""A small network that has learnt to read digits, for the tests that export it."""
+
+import pytest
+import torch
+
+from scalesearch.architectures import Architecture, Stage
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.data import load, view
+from scalesearch.experiment import DataSpec
+from scalesearch.export.pictures import pictures
+from scalesearch.recipe import Recipe
+from scalesearch.training import Job, train, trained
+from scalesearch.weights import Preparation, read_network, write_network
+
+READER = Architecture(
+    stem=8,
+    stages=(
+        Stage(block="mbconv", expansion=4, kernel=3, stride=2, width=12, repeats=2, squeeze=4),
+    ),
+    head=24,
+    resolution=16,
+    stem_stride=1,
+    in_channels=1,
+    num_classes=10,
+)
+DIGITS = DataSpec(source="digits", pixels=16, train_samples=480)
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory):
+    """Trained for a few seconds, and as a file of ours."""
+    folder = tmp_path_factory.mktemp("digits")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    data, recipe = load(DIGITS, 0), Recipe(epochs=6, batch_size=16)
+    job = Job(
+        architecture=READER,
+        recipe=recipe,
+        seed=0,
+        fingerprint=fingerprint(READER),
+        checkpoint=folder / "checkpoint",
+    )
+    list(train(job, data, device="cpu"))
+    seen = view(data, recipe, READER.resolution)
+    preparation = Preparation(
+        pixels=READER.resolution,
+        stored=data.pixels,
+        mean=data.mean,
+        std=data.std,
+        zoom=seen.zoom,
+        class_names=data.class_names,
+    )
+    network = trained(job, data, "cpu")
+    torch.set_num_threads(before)
+    return write_network(folder / "reader.safetensors", network, preparation, name="reader")
+
+
+@pytest.fixture(scope="session")
+def reader(digits_file):
+    return read_network(digits_file)
+
+
+@pytest.fixture(scope="session")
+def digits(reader):
+    """Few enough to train on within a test."""
+    spec = DataSpec(source="digits", train_samples=320, validation_samples=100)
+    return pictures(reader, spec, seed=0)

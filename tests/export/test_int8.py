@@ -1,0 +1,116 @@
+import itertools
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from scalesearch.errors import ExportError
+from scalesearch.export import int8
+from scalesearch.export.comparison import Variant, rightness, variants
+from scalesearch.export.int8 import write_int8
+from scalesearch.export.onnx_files import answers, float_model
+from scalesearch.export.qat import Tuning, write_int8_qat
+
+
+@pytest.fixture(scope="module")
+def made(reader):
+    return float_model(reader)
+
+
+@pytest.fixture(scope="module")
+def int8_file(reader, digits, made, tmp_path_factory):
+    path = tmp_path_factory.mktemp("int8") / "reader.int8.onnx"
+    return path, write_int8(path, reader, digits, made=made)
+
+
+def weights_of_convolutions(path):
+    """The whole numbers that convolutions read, and the scales of each."""
+    graph = onnx.load(path).graph
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    made = {node.output[0]: node for node in graph.node}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    pairs = []
+    for node in convolutions:
+        pair = made[node.input[1]]
+        assert pair.op_type == "DequantizeLinear"
+        pairs.append((held[pair.input[0]], held[pair.input[1]]))
+    return pairs
+
+
+def activation_types(path):
+    """The types of the whole numbers that activations are rounded to."""
+    graph = onnx.load(path).graph
+    held = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return {held[n.input[2]] for n in graph.node if n.op_type == "QuantizeLinear"}
+
+
+def same_types(path):
+    for weights, scales in weights_of_convolutions(path):
+        assert weights.dtype == np.int8
+        assert scales.shape == weights.shape[:1]  # a scale for each channel
+    assert activation_types(path) == {onnx.TensorProto.UINT8}
+
+
+def test_eight_bits_cost_a_few_answers_in_a_hundred(int8_file, reader, digits):
+    path, found = int8_file
+    assert found.images == 64
+    eager, rounded = rightness([*variants(reader, {})[:1], Variant("int8", answers(path))], digits)
+    assert abs(eager.accuracy - rounded.accuracy) < 0.05
+    assert rounded.same > 0.9
+
+
+def test_weights_are_int8_by_channel_and_activations_uint8(int8_file):
+    same_types(int8_file[0])
+
+
+def test_logits_stay_float(int8_file):
+    graph = onnx.load(int8_file[0]).graph
+    (last,) = [node for node in graph.node if "logits" in node.output]
+    assert last.op_type == "Gemm"
+
+
+def test_int8_takes_any_batch(int8_file):
+    images = torch.randn(7, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    together = answers(int8_file[0])(images)
+    alone = torch.cat([answers(int8_file[0])(image[None]) for image in images])
+    torch.testing.assert_close(together, alone)
+
+
+def test_ranges_from_the_wrong_images_are_refused_and_leave_no_file(
+    reader, digits, made, tmp_path, monkeypatch
+):
+    read = int8._reader
+    monkeypatch.setattr(int8, "_reader", lambda batches: read(x * 1000 for x in batches))
+    with pytest.raises(ExportError, match="need the float network's answer on at least 50%"):
+        write_int8(tmp_path / "n.onnx", reader, digits, made=made)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_training_with_rounded_numbers_goes_to_onnx_with_the_same_types(reader, digits, tmp_path):
+    path = tmp_path / "reader.int8-qat.onnx"
+    found = write_int8_qat(path, reader, digits, Tuning(epochs=1, batch_size=64))
+    same_types(path)
+    assert found.file.same > 0.95  # of the program that was trained
+    assert found.network.same > 0.85
+    assert found.slowdown > 1  # in PyTorch's eager mode
+    eager, rounded = rightness([*variants(reader, {})[:1], Variant("qat", answers(path))], digits)
+    assert abs(eager.accuracy - rounded.accuracy) < 0.05
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "value", [{"epochs": 0}, {"batch_size": 0}, {"rate": 0.0}, {"rate": float("nan")}]
+)
+def test_a_tuning_that_is_none_is_refused(value):
+    (name,) = value
+    with pytest.raises(ValueError, match=f"need {name}"):
+        Tuning(**value)
+
+
+def test_calibration_and_test_images_are_apart(digits):
+    seen = torch.cat(list(digits.calibration())).flatten(1)
+    test = torch.cat([images for images, _ in digits.shown(digits.test)]).flatten(1)
+    assert not any(torch.equal(one, other) for one, other in itertools.product(seen[:20], test))
