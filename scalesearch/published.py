@@ -60,6 +60,28 @@ PUBLISHED: dict[str, PublishedModel] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """ImageNet accuracy of one model and one crop, a fraction, and the paper that prints it."""
+
+    top1: float
+    source: str
+
+
+PRINTED: dict[str, Printed] = {
+    "resnet50": Printed(0.760, f"{EFFICIENTNET}, table 2"),
+    "resnet152": Printed(0.778, f"{EFFICIENTNET}, table 2"),
+    "densenet169": Printed(0.762, f"{EFFICIENTNET}, table 2"),
+    "mobilenet_v1": Printed(0.706, f"{EFFICIENTNET}, table 3"),
+    "mobilenet_v2": Printed(0.720, "Sandler et al., arXiv:1801.04381, table 4"),
+} | {
+    f"efficientnet_{model.name}": Printed(model.top1, f"{EFFICIENTNET}, table 2")
+    for model in PUBLISHED.values()
+    if model.top1 is not None
+}
+"""By the names that baselines have. Recipes differ: those of the older networks are older."""
+
+
 def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER) -> float:
     """The phi at which the coefficients ask for the compute (d * w^2 * r^2) of the multipliers.
 

@@ -1,10 +1,16 @@
 """Results on standard output: a table for people, or one JSON document for programs."""
 
+import csv
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scalesearch.errors import ExportError
+from scalesearch.files import write_text
 
 if TYPE_CHECKING:  # isocost loads numpy, and `scalesearch cost` answers without
     from scalesearch.architectures.isocost import Candidate
@@ -36,6 +42,20 @@ def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document, and nothing else."""
     print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> Path:
+    """The rows as a CSV file; None is an empty cell. Raises ExportError where it cannot be."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text.getvalue())
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:

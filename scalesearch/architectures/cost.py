@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from scalesearch.architectures.foreign import Foreign, inspected
-from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.architectures.stages import PREACTIVATED, Architecture, Stage
 
 Count: TypeAlias = Any
 """int, or an int64 array of as many networks as are counted at once."""
@@ -109,9 +109,26 @@ def bottleneck(stage: Stage, before: Count, after: Count, stride: int) -> BlockT
     return BlockTerms(params, reduce, weights, 0, inner, written, 0)
 
 
+def dense(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """1x1 of all that stands before, then k x k to the ``after`` channels that it appends. The norm
+    before the first convolution is of the input's channels; none is behind the last."""
+    inner = after * stage.expansion
+    weights = before * inner + stage.kernel * stage.kernel * inner * after
+    return BlockTerms(weights + 2 * (before + inner), 0, weights, 0, 0, inner + after, 0)
+
+
+def transition(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+    """One convolution k x k, whose output is pooled; the norm is of the input."""
+    weights = stage.kernel * stage.kernel * before * after
+    return BlockTerms(weights + 2 * before, weights, 0, 0, after, 0, 0)
+
+
 BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
     block.__name__: block
-    for block in (mbconv, fused_mbconv, bneck, separable, conv, basic, bottleneck)
+    for block in (
+        *(mbconv, fused_mbconv, bneck, separable, conv, basic, bottleneck),
+        *(dense, transition),
+    )
 }
 
 
@@ -176,6 +193,11 @@ def parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterat
         terms = BLOCK_TERMS[stage.block]
         side = -(-side // stage.stride)
         read, pixels = pixels, side * side
+        if stage.block == "dense":  # no block costs what the one before it does
+            for _ in range(stage.repeats):
+                yield terms(stage, before, after, 1), pixels, pixels, None
+                before = before + after
+            continue
         yield terms(stage, before, after, stage.stride), read, pixels, None
         yield terms(stage, after, after, 1), pixels, pixels, stage
         before = after
@@ -183,15 +205,17 @@ def parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterat
 
 
 def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
-    """The head, where there is one, and the classifier."""
+    """The head, where there is one, and the classifier; before them the norm of what blocks that
+    activate their inputs leave."""
+    normed = 2 * last * (network.stages[-1].block in PREACTIVATED)
     classes = network.num_classes
     if not network.head:
-        return BlockTerms((last + 1) * classes, 0, 0, last * classes, 0, 0, classes)
+        return BlockTerms(normed + (last + 1) * classes, 0, 0, last * classes, 0, 0, classes)
     weights, classifier = last * head, head * classes
     if network.head_pooled:
-        params = weights + head + classifier + classes
+        params = normed + weights + head + classifier + classes
         return BlockTerms(params, 0, 0, weights + classifier, 0, 0, head + classes)
-    params = weights + 2 * head + classifier + classes
+    params = normed + weights + 2 * head + classifier + classes
     return BlockTerms(params, 0, weights, classifier, 0, head, classes)
 
 

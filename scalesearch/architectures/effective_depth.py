@@ -13,9 +13,11 @@ CONVOLUTIONS: dict[str, tuple[int, bool]] = {
     "conv": (1, False),
     "basic": (2, False),
     "bottleneck": (3, False),
+    "transition": (1, False),
 }
 ADDED_TO_INPUT = ("mbconv", "fused_mbconv", "bneck")
 ALWAYS_ADDED = ("basic", "bottleneck")
+APPENDED = ("dense",)
 
 
 def effective_depth(architecture: Architecture | Foreign) -> int:
@@ -26,8 +28,8 @@ def effective_depth(architecture: Architecture | Foreign) -> int:
     activations, pooling and squeeze-and-excitation, which only weighs what passes, count nothing.
     The path takes every shortcut: a block that adds its branch to its input is one long, one whose
     shortcut is a convolution two, any other as long as its convolutions. So each residual block
-    more adds one, and neither width nor resolution changes the length, unless scaled widths that
-    become equal give a block its shortcut.
+    more adds one, as does each dense block, past which its input goes too. Neither width nor
+    resolution changes the length, unless scaled widths that become equal give a block its shortcut.
 
     Raises ArchitectureError for a network made by code, whose paths nobody knows.
     """
@@ -49,6 +51,8 @@ def _block(stage: Stage, same_shape: bool) -> int:
     """Length of one block, whose output may or may not have its input's shape."""
     if stage.block in ALWAYS_ADDED:
         return 1 if same_shape else 2
+    if stage.block in APPENDED:
+        return 1
     if stage.block in ADDED_TO_INPUT and same_shape:
         return 1
     convolutions, expands = CONVOLUTIONS[stage.block]

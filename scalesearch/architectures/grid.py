@@ -45,6 +45,9 @@ class Grid:
     widths: list[Level[tuple[int, ...]]]
     resolutions: list[Level[int]]
 
+    def __post_init__(self) -> None:
+        _require_equal_blocks(self.baseline)
+
     @property
     def size(self) -> int:
         """How many networks the grid holds."""
@@ -72,6 +75,7 @@ class Grid:
 def grid_around(baseline: Architecture, budget: Budget) -> Grid:
     """The levels that a budget can reach: each axis from its smallest multiplier to the largest
     that alone spends the whole budget."""
+    _require_equal_blocks(baseline)
     rounding = budget.profile
     bounds = (_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
     (d_low, d_high), (w_low, w_high), (r_low, r_high) = bounds
@@ -93,6 +97,16 @@ def grid_around(baseline: Architecture, budget: Budget) -> Grid:
         width_levels(baseline, rounding, w_low, w_high),
         resolution_levels(baseline, rounding, r_low, r_high),
     )
+
+
+def _require_equal_blocks(baseline: Architecture) -> None:
+    """In a dense stage each block reads more than the one before, and so does what follows it."""
+    if any(stage.block == "dense" for stage in baseline.stages):
+        raise ArchitectureError(
+            "baseline: need stages of equal blocks to list the networks of one cost, got dense "
+            "ones, whose cost grows with each block before them; scale by multipliers (cost "
+            "--depth, --width, --resolution; family, mode exact), or take another baseline"
+        )
 
 
 def _bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from scalesearch.architectures.cost import cost
-from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.stages import PREACTIVATED, Architecture
 
 Optimizer: TypeAlias = Literal["sgd", "adamw", "rmsprop"]
 
@@ -63,10 +63,31 @@ def training_memory(
         raise ValueError(f"need an optimizer of {', '.join(STATES)}, got {optimizer!r}")
     spent = cost(architecture)
     weights = 4 * spent.params
-    kept = KEPT.get(architecture.activation, max(KEPT.values())) * spent.activations
+    kept = KEPT.get(architecture.activation, max(KEPT.values())) * (
+        spent.activations + _normed_anew(architecture)
+    )
     return TrainingMemory(
         weights=weights,
         gradients=weights,
         optimizer=STATES[optimizer] * weights,
         kept=round(kept * batch_size * value_bytes),
     )
+
+
+def _normed_anew(network: Architecture) -> int:
+    """Values that blocks with a norm of their input keep of it, more than what they count as
+    activations: a dense one reads, in a copy of its own, all that stands before it, and leaves to
+    the next what it appends."""
+    side = -(-network.resolution // network.stem_stride)
+    side = -(-side // network.stem_pool)
+    more = pixels = 0
+    for inputs, stage in network.transitions():
+        pixels = side * side
+        side = -(-side // stage.stride)
+        if stage.block == "dense":
+            read = sum(inputs + index * stage.width for index in range(stage.repeats))
+            more += (read - stage.repeats * stage.width) * pixels
+        elif stage.block == "transition":
+            more += inputs * pixels
+    last = network.stages[-1].block in PREACTIVATED
+    return more + last * network.last * side * side

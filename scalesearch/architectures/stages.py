@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 BLOCKS: dict[str, frozenset[str]] = {
     "mbconv": frozenset({"expansion", "squeeze"}),
@@ -12,8 +11,13 @@ BLOCKS: dict[str, frozenset[str]] = {
     "conv": frozenset(),
     "basic": frozenset(),
     "bottleneck": frozenset({"expansion"}),
+    "dense": frozenset({"expansion"}),
+    "transition": frozenset(),
 }
 """The kinds of block, with those fields of a stage that only some of them have a use for."""
+
+PREACTIVATED = ("dense", "transition")
+"""Blocks that normalise and activate what they read, not what they write."""
 
 ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
 
@@ -22,18 +26,20 @@ ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
 class Stage:
     """``repeats`` blocks of one kind; the first has the stride and changes the width.
 
-    ``width``: output channels. ``expansion``: inner channels as a multiple of the block's input;
-    in a ``bottleneck``, output channels as a multiple of the inner ones. Only a ``bneck`` takes
-    a fraction, to two decimals. ``squeeze``: the reduction of squeeze-and-excitation, relative to
-    the block's input channels, in a ``bneck`` to its inner ones (4: a quarter of them; 0: no
-    squeeze-and-excitation). ``activation``: another than the network's, if not empty.
+    ``width``: output channels; of a ``dense`` block those that it adds to its input.
+    ``expansion``: inner channels as a multiple of the block's input; in a ``bottleneck``, output
+    channels as a multiple of the inner ones, in a ``dense`` block inner ones as a multiple of those
+    it adds. Only a ``bneck`` takes a fraction, to two decimals. ``squeeze``: the reduction of
+    squeeze-and-excitation, relative to the block's input channels, in a ``bneck`` to its inner ones
+    (4: a quarter of them; 0: no squeeze-and-excitation). ``activation``: another than the
+    network's, if not empty.
 
     ``fixed_depth``: scaling leaves the repeats alone. It says how a network is scaled, not what
     it is, and is no part of its identity.
 
     Blocks: ``mbconv`` (MobileNetV2, EfficientNet), ``fused_mbconv`` (EfficientNetV2), ``bneck``
     (MobileNetV3), ``separable`` (MobileNetV1), ``conv`` (convolution, normalisation,
-    activation), ``basic`` and ``bottleneck`` (ResNet).
+    activation), ``basic`` and ``bottleneck`` (ResNet), ``dense`` and ``transition`` (DenseNet).
     """
 
     repeats: int
@@ -45,6 +51,10 @@ class Stage:
     block: str = "mbconv"
     activation: str = ""
     fixed_depth: bool = field(default=False, compare=False)
+
+    def channels(self, inputs: int) -> int:
+        """What one block makes of so many: a ``dense`` one appends its own."""
+        return inputs + self.width if self.block == "dense" else self.width
 
     def __post_init__(self) -> None:
         for name in ("repeats", "width", "stride", "kernel", "expansion"):
@@ -63,6 +73,11 @@ class Stage:
     def _require_what_the_block_uses(self) -> None:
         """Two descriptions of one network would have two fingerprints."""
         used = BLOCKS[self.block]
+        if self.block == "dense" and self.stride != 1:
+            raise ValueError(
+                "need stride=1 in a dense block, which appends to its input, got "
+                f"stride={self.stride}; stride in a transition"
+            )
         if self.squeeze and "squeeze" not in used:
             raise ValueError(
                 f"need squeeze=0 in a {self.block} block, which has no squeeze-and-excitation, "
@@ -140,7 +155,8 @@ class Architecture:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the stem, of each stage and of the head: what "width" scales."""
+        """Channels of the stem, of each stage (of its blocks' own, where they are dense) and of the
+        head: what "width" scales."""
         return (self.stem, *(stage.width for stage in self.stages), self.head)
 
     @property
@@ -151,7 +167,13 @@ class Architecture:
     @property
     def features(self) -> int:
         """Channels that the classifier reads."""
-        return self.head or self.stages[-1].width
+        return self.head or self.last
+
+    @property
+    def last(self) -> int:
+        """Channels of the last stage's output."""
+        *_, (before, stage) = self.transitions()
+        return _outputs(before, stage)
 
     @property
     def stride(self) -> int:
@@ -163,7 +185,15 @@ class Architecture:
 
     def transitions(self) -> Iterator[tuple[int, Stage]]:
         """Each stage with the channels that flow into its first block."""
-        return zip((before for before, _ in pairwise(self.widths[:-1])), self.stages, strict=True)
+        before = self.stem
+        for stage in self.stages:
+            yield before, stage
+            before = _outputs(before, stage)
+
+
+def _outputs(inputs: int, stage: Stage) -> int:
+    """Channels that a whole stage makes of so many."""
+    return inputs + stage.repeats * stage.width if stage.block == "dense" else stage.width
 
 
 def _require_activation(name: str) -> None:

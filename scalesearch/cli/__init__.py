@@ -15,6 +15,8 @@ import typer
 from scalesearch.cli.ablating import ablate
 from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
 from scalesearch.cli.auditing import audit, confirm
+from scalesearch.cli.benching import bench
+from scalesearch.cli.comparing import compare
 from scalesearch.cli.exporting import export
 from scalesearch.cli.importing import import_
 from scalesearch.cli.laws import laws
@@ -48,6 +50,8 @@ COMMANDS = (
     temperature,
     import_,
     export,
+    bench,
+    compare,
     cost,
     isocost,
     family,

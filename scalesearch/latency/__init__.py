@@ -1,5 +1,7 @@
 """How long networks take on this machine: measured, and fitted by a model that predicts others."""
 
+from scalesearch.latency.bench import Timed, benchmark
+from scalesearch.latency.benches import Bench, bench
 from scalesearch.latency.calibration import (
     Calibration,
     Timing,
@@ -12,8 +14,12 @@ from scalesearch.latency.calibration import (
 from scalesearch.latency.stopwatch import device_name, measure, measured_in_turn
 
 __all__ = [
+    "Bench",
     "Calibration",
+    "Timed",
     "Timing",
+    "bench",
+    "benchmark",
     "calibrate",
     "calibration_document",
     "device_name",

@@ -113,7 +113,7 @@ def calibrate(
         batch_size=batch_size,
         device=device_name(device),
         threads=threads,
-        correlation=_correlation(np.log(held_out), np.log(seconds)),
+        correlation=correlation(np.log(held_out), np.log(seconds)),
         median_error=float(np.median(np.abs(held_out / seconds - 1))),
     )
     rows = zip(networks, seconds.tolist(), held_out.tolist(), strict=True)
@@ -193,7 +193,7 @@ def _require_rising(seconds: NDArray[np.float64]) -> None:
         )
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     """Pearson's r; None where one of them does not vary."""
     if min(np.ptp(one), np.ptp(other)) < 1e-12:
         return None

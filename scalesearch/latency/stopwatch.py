@@ -51,8 +51,8 @@ def measured_in_turn(
     for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
         if value < 1:
             raise ArchitectureError(f"{name}: need at least 1, got {value}")
-    place = _device(device)
-    with _threads(threads), torch.inference_mode():
+    place = the_device(device)
+    with threads_set(threads), torch.inference_mode():
         ready = [_ready(architecture, batch_size, place) for architecture in architectures]
         for network, images_BCHW in ready:
             for _ in range(WARM_UP):
@@ -63,11 +63,12 @@ def measured_in_turn(
 
 def device_name(device: str) -> str:
     """The device as people know it: ``cpu``, or a GPU's own name behind ``cuda``."""
-    place = _device(device)
+    place = the_device(device)
     return f"cuda: {torch.cuda.get_device_name(place)}" if place.type == "cuda" else "cpu"
 
 
-def _device(name: str) -> torch.device:
+def the_device(name: str) -> torch.device:
+    """The device by its name. Raises ArchitectureError where it is not there."""
     try:
         place = torch.device(name)
     except RuntimeError as error:
@@ -99,21 +100,21 @@ def _ready(
 
 
 def _pass(network: Network, images_BCHW: Tensor, device: torch.device) -> float:
-    _wait(device)
+    wait(device)
     begun = time.perf_counter()
     network(images_BCHW)
-    _wait(device)
+    wait(device)
     return time.perf_counter() - begun
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
     """A GPU is handed its work and goes on by itself."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_set(count: int) -> Iterator[None]:
     """So many CPU threads; the caller's are put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

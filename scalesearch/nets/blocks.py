@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -193,6 +194,51 @@ def conv_block(inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> n
     return layers.activated_conv(inputs, stage.width, stage.kernel, stride=stage.stride)
 
 
+class Appended(nn.Module):
+    """Channels behind those that were there: a concatenation, as a module for whoever counts."""
+
+    def forward(self, x_BCHW: Tensor, new_BCHW: Tensor) -> Tensor:
+        return torch.cat((x_BCHW, new_BCHW), dim=1)
+
+
+class Dense(nn.Module):
+    """DenseNet's (arXiv:1608.06993, with bottlenecks): new channels from all before, appended.
+
+    Norm and activation, 1x1, norm and activation, a full convolution; nothing is added, nothing
+    dropped.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+        super().__init__()
+        inner = stage.width * int(stage.expansion)
+        self.before = layers.activated_norm(inputs)
+        self.reduce = layers.activated_conv(inputs, inner)
+        self.grow = layers.bare_conv(inner, stage.width, stage.kernel)
+        self.appended = Appended()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = self.appended(x_BCHW, self.grow(self.reduce(self.before(x_BCHW))))
+        return y_BCHW
+
+
+class Transition(nn.Module):
+    """Between dense stages: norm and activation, a convolution, an average over the stride.
+
+    Where the stride does not divide the size, the average at the edge is of the pixels there are.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+        super().__init__()
+        self.before = layers.activated_norm(inputs)
+        self.conv = layers.bare_conv(inputs, stage.width, stage.kernel)
+        stride = stage.stride
+        self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = self.pool(self.conv(self.before(x_BCHW)))
+        return y_BCHW
+
+
 BLOCKS: dict[str, Callable[[int, Stage, Layers, float], nn.Module]] = {
     "mbconv": MBConv,
     "fused_mbconv": FusedMBConv,
@@ -201,5 +247,7 @@ BLOCKS: dict[str, Callable[[int, Stage, Layers, float], nn.Module]] = {
     "conv": conv_block,
     "basic": Basic,
     "bottleneck": Bottleneck,
+    "dense": Dense,
+    "transition": Transition,
 }
 """Blocks by the name that ``Stage.block`` gives: (input channels, stage, layers, drop rate)."""

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -22,16 +22,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.utils.flop_counter import FlopCounterMode
 
 from scalesearch.architectures.cost import Cost
 from scalesearch.architectures.foreign import Foreign, Inspected, inspected_by, permitted
 from scalesearch.errors import ArchitectureError
 from scalesearch.files import user_cache
+from scalesearch.nets.counting import Passed, passed
 
 SIGNATURE = "(depth, width, resolution, num_classes)"
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 VERSION = 1
 """Of fingerprints and kept counts."""
 
@@ -147,29 +145,18 @@ def _counted(network: Foreign, module: nn.Module) -> Cost:
 def _forward(network: Foreign, module: nn.Module, device: str) -> tuple[int, int]:
     """Multiply-adds (half of what torch's counter counts) and outputs of convolutions and linear
     layers. The module is of no use afterwards."""
-    outputs: list[int] = []
-
-    def note(layer: nn.Module, inputs: Any, output: Tensor) -> None:
-        outputs.append(output.numel())
-
-    for layer in module.modules():
-        if isinstance(layer, _ConvNd | nn.Linear):
-            layer.register_forward_hook(note)
-        elif type(layer) in NORMS:  # free, and on the meta device most of a forward pass's time
-            layer.forward = nn.Identity().forward
-    shape = (1, network.in_channels, network.resolution, network.resolution)
-    counter = FlopCounterMode(display=False)
-    on_device = torch.device(device) if device == "meta" else nullcontext()
-    with torch.no_grad(), on_device, torch.random.fork_rng(devices=[]), counter:
-        image_BCHW = torch.zeros(shape)
-        logits_BK = _guarded(network, "its network", lambda: module.eval()(image_BCHW))
+    pixels, channels = network.resolution, network.in_channels
+    seen: Passed = _guarded(
+        network, "its network", lambda: passed(module, channels, pixels, device)
+    )
+    logits_BK = seen.output
     if not isinstance(logits_BK, Tensor) or logits_BK.shape != (1, network.num_classes):
         got = tuple(logits_BK.shape) if isinstance(logits_BK, Tensor) else type(logits_BK).__name__
         raise ArchitectureError(
             f"baseline {network.factory}: need logits of shape (1, {network.num_classes}) for one "
             f"image, got {got}"
         )
-    return counter.get_total_flops() // 2, sum(outputs)
+    return seen.macs, seen.activations
 
 
 def _factory(name: str) -> Callable[..., Any]:

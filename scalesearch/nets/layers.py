@@ -53,6 +53,14 @@ class Layers:
         layers.add_module("activation", self.activation())
         return layers
 
+    def bare_conv(self, inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
+        """A convolution at stride 1 without normalisation, which follows later or stood before."""
+        return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+
+    def activated_norm(self, channels: int) -> nn.Sequential:
+        """Normalisation and activation, of blocks that have them before their convolutions."""
+        return nn.Sequential(OrderedDict(norm=self.norm(channels), activation=self.activation()))
+
 
 class SamePaddedConv2d(nn.Conv2d):
     """A convolution with TensorFlow's SAME padding, of which an odd pixel is right and below

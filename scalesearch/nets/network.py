@@ -9,7 +9,7 @@ from typing import overload
 from torch import Tensor, nn
 
 from scalesearch.architectures.foreign import Foreign
-from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.architectures.stages import PREACTIVATED, Architecture, Stage
 from scalesearch.nets.blocks import BLOCKS
 from scalesearch.nets.foreign import made
 from scalesearch.nets.layers import ACTIVATIONS, DropConnect, Layers, Padding
@@ -40,7 +40,8 @@ class Options:
 class Network(nn.Module):
     """Stem, stages, head, global average pool, dropout and a linear classifier.
 
-    The head stands before the pool, or behind it where it is a linear layer, or nowhere.
+    The head stands before the pool, or behind it where it is a linear layer, or nowhere. Before it
+    stands a last norm where the last stage's blocks activate what they read.
     """
 
     def __init__(self, architecture: Architecture, options: Options) -> None:
@@ -64,12 +65,17 @@ class Network(nn.Module):
             else nn.Identity()
         )
         self.stages = nn.Sequential(*_stages(architecture, layers, options.drop_connect))
+        self.final = (
+            layers.activated_norm(architecture.last)
+            if architecture.stages[-1].block in PREACTIVATED
+            else nn.Identity()
+        )
         self.head = _head(architecture, layers)
         self.dropout = nn.Dropout(options.dropout)
         self.classifier = nn.Linear(architecture.features, architecture.num_classes)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        features_BCHW = self.stages(self.stem_pool(self.stem(images_BCHW)))
+        features_BCHW = self.final(self.stages(self.stem_pool(self.stem(images_BCHW))))
         if self.architecture.head_pooled:
             features_BC = self.head(features_BCHW.mean((2, 3)))
         else:
@@ -136,7 +142,7 @@ def build(
 
 
 def _head(architecture: Architecture, layers: Layers) -> nn.Module:
-    last, head = architecture.stages[-1].width, architecture.head
+    last, head = architecture.last, architecture.head
     if not head:
         return nn.Identity()
     if architecture.head_pooled:
@@ -161,6 +167,6 @@ def _stages(
 
 def _blocks(inputs: int, stage: Stage) -> Iterator[tuple[int, Stage]]:
     """Each block's input channels and what it is: only the first one strides."""
-    yield inputs, stage
-    for _ in range(stage.repeats - 1):
-        yield stage.width, replace(stage, stride=1)
+    for index in range(stage.repeats):
+        yield inputs, replace(stage, stride=1) if index else stage
+        inputs = stage.channels(inputs)

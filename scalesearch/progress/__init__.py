@@ -1,6 +1,7 @@
 """What a person sees while images come and networks are trained; all of it on standard error."""
 
 from scalesearch.progress.answers import answer_lines, power_lines
+from scalesearch.progress.benches import turns_shown
 from scalesearch.progress.conclusions import (
     conclusion,
     interrupted,
@@ -26,6 +27,7 @@ __all__ = [
     "search_shown",
     "seeds_conclusion",
     "status_lines",
+    "turns_shown",
     "watched",
     "weights_shown",
 ]

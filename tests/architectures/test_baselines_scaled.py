@@ -16,14 +16,19 @@ from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.grid import grid_around
 from scalesearch.architectures.isocost import AxisWarning, isocost
 from scalesearch.architectures.levels import depth_levels, width_levels
+from scalesearch.architectures.matched import nearest_on_budget
 from scalesearch.architectures.scale import with_parts
-from scalesearch.scaling import ROUNDINGS, Multipliers, Rounding
+from scalesearch.errors import ArchitectureError
+from scalesearch.scaling import ROUNDINGS, Multipliers, Rounding, Shares
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/baselines.json").read_text())
 OFFICIAL = ROUNDINGS["official"]
 LITE, V2, V3 = map(baseline, ("efficientnet_lite0", "mobilenet_v2", "mobilenet_v3_large"))
 
 each_baseline = pytest.mark.parametrize("name", BASELINES)
+each_of_equal_blocks = pytest.mark.parametrize(
+    "name", [name for name in BASELINES if not name.startswith("densenet")]
+)
 profiles = st.sampled_from(sorted(ROUNDINGS)).map(ROUNDINGS.__getitem__)
 multipliers = st.floats(0.25, 3)
 
@@ -116,7 +121,7 @@ def test_growth_does_not_shrink_an_image_that_is_above_the_cap():
     )
 
 
-@each_baseline
+@each_of_equal_blocks
 @pytest.mark.parametrize("measure", ["macs", "params", "activations"])
 def test_the_grid_counts_each_network_like_the_closed_form(name, measure):
     proxy = baseline(name, width=0.5, resolution=48, num_classes=10)
@@ -166,7 +171,7 @@ def test_every_width_of_a_baseline_is_a_level_of_its_own(name):
 ALMOST = {("efficientnet_lite0", "depth"): 0.97}
 
 
-@each_baseline
+@each_of_equal_blocks
 def test_each_axis_alone_can_double_the_cost_at_224_pixels(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error", AxisWarning)
@@ -179,12 +184,32 @@ def test_each_axis_alone_can_double_the_cost_at_224_pixels(name):
             assert share == pytest.approx(1)
 
 
-@each_baseline
+@each_of_equal_blocks
 def test_a_proxy_for_small_images_has_networks_of_equal_cost(name):
     proxy = baseline(name, width=0.25, resolution=32, stem_stride=1, num_classes=10)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AxisWarning)
         assert len(isocost(proxy, Budget(tolerance=0.05))) > 10
+
+
+def test_the_networks_of_one_cost_are_not_listed_where_blocks_read_all_before_them():
+    with pytest.raises(ArchitectureError, match=r"need stages of equal blocks .* got dense ones"):
+        isocost(baseline("densenet121"), Budget())
+    with pytest.raises(ArchitectureError, match="need stages of equal blocks"):
+        nearest_on_budget(baseline("densenet121"), Shares(0.2, 0.5, 0.3), Budget())
+
+
+def test_a_dense_stage_widens_by_its_growth_and_deepens_by_its_blocks():
+    large = scaled(baseline("densenet169"), Multipliers(2, 2, 1), OFFICIAL)
+    assert large.repeats == (12, 1, 24, 1, 64, 1, 64)
+    assert large.widths == (128, 64, 256, 64, 512, 64, 1280, 64, 0)
+    assert large.last == large.features == 1280 + 64 * 64
+    assert [inputs for inputs, _ in large.transitions()] == [
+        *(128, 128 + 12 * 64),
+        *(256, 256 + 24 * 64),
+        *(512, 512 + 64 * 64),
+        1280,
+    ]
 
 
 def test_the_catalogue_says_what_each_network_costs_and_keeps():

@@ -13,6 +13,7 @@ from scalesearch.architectures.effective_depth import effective_depth
 from scalesearch.architectures.stages import BLOCKS
 from scalesearch.errors import ArchitectureError
 from scalesearch.nets import build
+from scalesearch.nets.blocks import Appended
 from scalesearch.nets.layers import DropConnect
 from scalesearch.nets.squeeze import SqueezeExcitation
 from scalesearch.rounding import ROUNDINGS
@@ -36,6 +37,8 @@ def walked(architecture: Architecture) -> int:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.forward = lambda length: Length(int(length) + 1)
+        elif isinstance(module, Appended):
+            module.forward = Length.__add__
         elif isinstance(module, SqueezeExcitation | DropConnect) or not list(module.children()):
             module.forward = lambda length: length
     return int(network(Length(0)))
@@ -82,7 +85,9 @@ def variants(block: str) -> Iterator[Stage]:
     """Two blocks of a kind with all its options, that keep the shape of what comes in or not."""
     expansions = (1, 2) if "expansion" in BLOCKS[block] else (1,)
     squeezes = (0, 4) if "squeeze" in BLOCKS[block] else (0,)
-    for width, stride, expansion, squeeze in product((8, 16), (1, 2), expansions, squeezes):
+    for width, stride, expansion, squeeze in product(
+        (8, 16), (1,) if block == "dense" else (1, 2), expansions, squeezes
+    ):
         yield Stage(2, width, stride, 3, expansion, squeeze, block)
 
 

@@ -8,6 +8,7 @@ import difflib
 from typing import Any
 
 from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.densenet import DENSENETS
 from scalesearch.architectures.baselines.efficientnet import EFFICIENTNETS, efficientnet_b0
 from scalesearch.architectures.baselines.mobilenet import MOBILENETS
 from scalesearch.architectures.baselines.resnet import RESNETS
@@ -17,7 +18,7 @@ from scalesearch.errors import ArchitectureError
 __all__ = ["BASELINES", "Baseline", "baseline", "catalogue", "efficientnet_b0"]
 
 BASELINES: dict[str, Baseline] = {
-    known.name: known for known in (*EFFICIENTNETS, *MOBILENETS, *RESNETS)
+    known.name: known for known in (*EFFICIENTNETS, *MOBILENETS, *RESNETS, *DENSENETS)
 }
 """Each takes width, depth, resolution, stem_stride, in_channels and num_classes by keyword."""
 
