@@ -3,6 +3,7 @@
 from scalesearch.recipe.augmentation import Augmentation, Policy
 from scalesearch.recipe.progressive import Progressive
 from scalesearch.recipe.recipe import Optimizer, Precision, Recipe, Schedule
+from scalesearch.recipe.transfer import Transfer, Unfreeze
 
 __all__ = [
     "Augmentation",
@@ -12,4 +13,6 @@ __all__ = [
     "Progressive",
     "Recipe",
     "Schedule",
+    "Transfer",
+    "Unfreeze",
 ]

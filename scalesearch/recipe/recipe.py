@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from scalesearch.recipe.augmentation import Augmentation
 from scalesearch.recipe.checks import Check, refuse
 from scalesearch.recipe.progressive import Progressive
+from scalesearch.recipe.transfer import Transfer
 
 Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule: TypeAlias = Literal["cosine", "constant", "exponential", "step", "plateau"]
@@ -49,6 +50,9 @@ class Recipe:
     candidates see the same picture; else 1); ``evaluation_scale``: side of the validation images
     as a multiple of the network's resolution.
 
+    *Transfer.* ``transfer``: how training goes on from a trained network's weights (see
+    ``Transfer``); None where it does not.
+
     ``threads``: CPU threads of one run; sums are split by thread, so that another number changes
     the last bits.
     """
@@ -87,6 +91,7 @@ class Recipe:
     evaluation_scale: float = 1.0
     precision: Precision = "auto"
     threads: int = 1
+    transfer: Transfer | None = None
 
     def __post_init__(self) -> None:
         refuse(self, *self._checks())
@@ -130,4 +135,10 @@ class Recipe:
             Check("evaluation_zoom", zoom is None or 1 <= zoom <= 2, "1 to 2"),
             Check("evaluation_scale", 0.25 <= self.evaluation_scale <= 4, "0.25 to 4"),
             Check("threads", self.threads >= 1, "at least 1"),
+            Check(
+                "transfer",
+                self.transfer is None
+                or all(later.epoch <= self.epochs for later in self.transfer.unfreeze),
+                f"an unfreeze.epoch of at most epochs ({self.epochs})",
+            ),
         ]

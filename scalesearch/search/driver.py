@@ -37,6 +37,7 @@ from scalesearch.search.requirements import (
     require_devices,
     require_equal_lengths,
     require_fit,
+    require_from_the_beginning,
 )
 from scalesearch.search.schedule import Schedule
 from scalesearch.search.setting import Setting, rules
@@ -87,6 +88,7 @@ def search(
     """
     path = Path(results) if results is not None else Path("results") / experiment.name
     require_equal_lengths(experiment)
+    require_from_the_beginning(experiment)
     with (
         code_allowed(allow_code),
         opened(

@@ -35,7 +35,7 @@ from scalesearch.search.pace import Pace, paced
 from scalesearch.search.plan import Planned
 from scalesearch.search.proposals import LEARNING
 from scalesearch.search.rehearsal import Stage, rehearsed
-from scalesearch.search.requirements import require_equal_lengths
+from scalesearch.search.requirements import require_equal_lengths, require_from_the_beginning
 from scalesearch.search.source import Source
 
 Row: TypeAlias = dict[str, Any]
@@ -128,6 +128,7 @@ def forecast(
     where not. Raises what ``search`` raises where the experiment cannot be run.
     """
     require_equal_lengths(experiment)
+    require_from_the_beginning(experiment)
     own: dict[str, Any] = {"executor": executor, "workers": workers, "scheduler": scheduler}
     if executor in ("inline", "local"):
         own = {"executor": "inline"}

@@ -16,6 +16,15 @@ def require_equal_lengths(experiment: Experiment) -> None:
         )
 
 
+def require_from_the_beginning(experiment: Experiment) -> None:
+    """Refuse trained weights to start from: no candidate's shape is that of another network."""
+    if experiment.recipe.transfer is not None:
+        raise SearchError(
+            "recipe.transfer: need null in a search, whose candidates start from drawn weights; "
+            "`scalesearch train NETWORK.safetensors` goes on from trained ones"
+        )
+
+
 def require_fit(experiment: Experiment, data: dict[str, Any]) -> None:
     """Refuse a baseline for other images than these."""
     asked = experiment.baseline

@@ -2,7 +2,7 @@
 
 from scalesearch.streams import stream
 from scalesearch.training.answers import logits, trained
-from scalesearch.training.job import Epoch, Job, identity
+from scalesearch.training.job import Epoch, Job, Weights, identity
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train, train_together
 from scalesearch.training.preflight import fitting_micro_batch
 from scalesearch.training.schedules import full_rate, learning_rate
@@ -16,6 +16,7 @@ __all__ = [
     "OutOfMemory",
     "Sweep",
     "TrainingDiverged",
+    "Weights",
     "adapted",
     "fitting_micro_batch",
     "full_rate",

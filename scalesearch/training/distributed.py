@@ -213,6 +213,7 @@ def _norms(network: nn.Module) -> list[_BatchNorm]:
         module
         for module in network.modules()
         if isinstance(module, _BatchNorm)
+        and module.training  # a frozen one's statistics stay, to the last bit
         and module.running_mean is not None
         and module.momentum is not None  # a plain average of all batches: each keeps its own
     ]

@@ -43,12 +43,22 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """The file of a trained network that a job starts from, and the digest of what is in it (see
+    ``weights.digest``)."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Train a network up to the epoch ``stop`` (None: to the recipe's end).
 
     ``fingerprint``: the architecture's. ``start``: epochs that are already on record; they are
     not reported again, and trained again only where the checkpoint is lost. ``checkpoint``: the
-    file that is read if it exists and written after every epoch; None keeps nothing.
+    file that is read if it exists and written after every epoch; None keeps nothing. ``weights``:
+    what the network starts from, by the recipe's ``transfer``; None: drawn from the seed.
     The recipe's schedule spans all its epochs, wherever a job stops.
     """
 
@@ -59,6 +69,7 @@ class Job:
     start: int = 0
     stop: int | None = None
     checkpoint: Path | None = None
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.last <= self.recipe.epochs:
@@ -66,6 +77,9 @@ class Job:
                 f"need 0 <= start <= stop <= {self.recipe.epochs} epochs, "
                 f"got start={self.start}, stop={self.stop}"
             )
+        if (self.weights is None) != (self.recipe.transfer is None):
+            given = "a transfer without weights" if self.recipe.transfer else "no transfer"
+            raise ValueError(f"need weights to start from and recipe.transfer, got {given}")
 
     @property
     def last(self) -> int:
@@ -74,7 +88,13 @@ class Job:
 
 
 def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
-    """All that changes a run's numbers, by name; how far the run goes is not among it."""
+    """All that changes a run's numbers, by name; how far the run goes is not among it.
+
+    Nor is what a run without a transfer has not got, so that it is known as it always was.
+    """
+    recipe = asdict(job.recipe)
+    if job.recipe.transfer is None:
+        del recipe["transfer"]
     return {
         "version": VERSION,
         "architecture": job.fingerprint,
@@ -82,8 +102,9 @@ def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, 
         "mirrors": dataset.mirrors,
         "seed": job.seed,
         "device": torch.device(device).type,
-        **{f"recipe.{name}": value for name, value in asdict(job.recipe).items()},
+        **{f"recipe.{name}": value for name, value in recipe.items()},
         "recipe.precision": resolved(job.recipe.precision, device),
+        **({} if job.weights is None else {"weights": job.weights.digest}),
     }
 
 

@@ -1,38 +1,65 @@
 """How weights change: the optimiser of a recipe, its rate, and the norm of its gradients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from scalesearch.nets import Network
 from scalesearch.recipe import Recipe
 from scalesearch.training.rmsprop import RMSpropTF
 from scalesearch.training.schedules import full_rate
 
 __all__ = ["RMSpropTF", "clipped", "optimiser", "set_rate"]
 
+PART = "part_of_rate"
+"""In a group of the optimiser's that takes a part of the rate alone."""
+
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser of a network that is on its device.
 
     Weight decay acts on the weights of convolutions and of linear layers; biases and
-    normalisation (all the parameters of one axis) are spared. ``set_rate`` sets each step's rate.
+    normalisation (all the parameters of one axis) are spared. ``set_rate`` sets each step's rate,
+    of which a recipe's transfer may leave a part to all but the classifier.
     A CUDA graph can capture any step, the first one too: on CUDA the rate is a tensor, and all
     state exists from the start, with the values that a first step would give it.
     """
     parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = _groups(parameters, recipe)
     device = parameters[0].device
     graphed = device.type == "cuda"
     rate = torch.tensor(full_rate(recipe), device=device) if graphed else full_rate(recipe)
+    if recipe.transfer is not None and recipe.transfer.body_rate != 1:
+        groups = list(_slower_body(network, recipe, recipe.transfer.body_rate, rate))
     made = _made(groups, recipe, rate, graphed)
     if graphed:
         made.register_load_state_dict_post_hook(_rate_on_device)
     return made
+
+
+def _groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict[str, Any]]:
+    """These parameters by their weight decay."""
+    parameters = list(parameters)
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _slower_body(
+    network: nn.Module, recipe: Recipe, part: float, rate: float | Tensor
+) -> Iterator[dict[str, Any]]:
+    """The classifier's groups, then those of the rest, which take a part of each rate."""
+    if not isinstance(network, Network):
+        raise TypeError(f"need a network whose classifier is known, got {type(network).__name__}")
+    last = list(network.classifier.parameters())
+    known = set(map(id, last))
+    yield from _groups(last, recipe)
+    for group in _groups((p for p in network.parameters() if id(p) not in known), recipe):
+        own = rate.clone() * part if isinstance(rate, Tensor) else rate * part
+        yield {**group, "lr": own, PART: part}
 
 
 def _made(
@@ -70,10 +97,11 @@ def _started(
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of the next steps, in place where it is a tensor."""
     for group in optimizer.param_groups:
+        own = rate * group.get(PART, 1.0)
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(own)
         else:
-            group["lr"] = rate
+            group["lr"] = own
 
 
 def clipped(parameters: Iterable[Tensor], norm: float) -> Tensor:

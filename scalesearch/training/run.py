@@ -3,15 +3,13 @@
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.data import (
     Dataset,
     drawn,
@@ -34,6 +32,7 @@ from scalesearch.training.precision import cast, prepare, resolved, scaler
 from scalesearch.training.schedules import Patience, Plateau, learning_rate
 from scalesearch.training.start import initialised
 from scalesearch.training.step import Inputs, Step
+from scalesearch.training.transfer import freeze, frozen, training_macs
 from scalesearch.training.usage import peak_bytes, reset_peak, utilisation
 
 EVALUATION_BATCH = 256
@@ -45,7 +44,8 @@ class Run:
     """A job under way.
 
     ``generator``: its own on CUDA. ``best``: the weights to go back to, kept where the recipe has
-    patience. ``taking``: what takes the steps, and the side and strength that it is for.
+    patience. ``taking``: what takes the steps, and the side, the strength and the frozen parts that
+    it is for.
     """
 
     job: Job
@@ -63,7 +63,7 @@ class Run:
     plateau: Plateau = field(default_factory=Plateau)
     patience: Patience = field(default_factory=Patience)
     best: dict[str, Tensor] | None = None
-    taking: tuple[tuple[int, float], Callable[[Inputs], Tensor]] | None = None
+    taking: tuple[tuple[int, float, frozenset[str]], Callable[[Inputs], Tensor]] | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -98,7 +98,10 @@ class Run:
             resolution=resolution,
             peak_bytes=peak_bytes(self.device),
             utilisation=utilisation(
-                _macs(self.job.architecture, resolution), pace, self.device, self.precision
+                training_macs(self.job.architecture, resolution, frozen(self.job, index)),
+                pace,
+                self.device,
+                self.precision,
             ),
         )
 
@@ -167,8 +170,10 @@ class Run:
         own = part(order.T, self.processes).T
         batches = training_batches(self.dataset.train, own, draws, self.device)
         averaging = torch.zeros((), device=self.device)
-        take = self._taking(index)
         self.network.train()
+        if recipe.transfer is not None:
+            freeze(self.network, frozen(self.job, index))
+        take = self._taking(index)
         losses, rate = [], 0.0
         for number, (images, labels, drawn_B) in enumerate(batches):
             step = (index - 1) * steps + number
@@ -183,7 +188,7 @@ class Run:
 
     def _taking(self, index: int) -> Callable[[Inputs], Tensor]:
         """What takes an epoch's steps: what took the last one's, graph and all, where it can."""
-        key = self._resolution(index), self._strength(index)
+        key = self._resolution(index), self._strength(index), frozen(self.job, index)
         if self.taking is None or self.taking[0] != key:
             self.taking = None  # two graphs at once would take twice the memory
             self.taking = key, launched(self._step(index), self.device)
@@ -193,6 +198,9 @@ class Run:
         recipe, strength = self.job.recipe, self._strength(index)
         if isinstance(self.network, Network):
             self.network.regularise(strength)
+        if recipe.transfer is not None and self.processes.size > 1:
+            self.running = self.network  # gone before its successor: both would exchange gradients
+            self.running = wrapped(self.network, self.processes)  # of what moves now
         return Step(
             network=self.running,
             bare=self.network,
@@ -286,11 +294,6 @@ def evaluated(
             near.append(top_BN.sum())
             images += len(labels_B)
         return _total(losses) / images, _total(hits) / images, _total(near) / images
-
-
-@cache
-def _macs(network: Architecture | Foreign, resolution: int) -> float:
-    return float(cost(replace(network, resolution=resolution)).macs)
 
 
 def _total(parts: Sequence[Tensor]) -> float:

@@ -13,6 +13,7 @@ from scalesearch.nets import build, initialise, made
 from scalesearch.nets.strided import without_narrow_strides
 from scalesearch.streams import stream
 from scalesearch.training.job import Job
+from scalesearch.training.transfer import computing, require_like, start_of, take_over
 
 
 def require_fit(job: Job, dataset: Dataset) -> None:
@@ -61,22 +62,34 @@ def require_fixed(job: Job) -> None:
 
 
 def initialised(job: Job, device: torch.device) -> nn.Module:
-    """The job's network on the device, built without a draw from the global generator."""
+    """The job's network on the device, built without a draw from the global generator.
+
+    Where it starts from a file's weights, it computes as the file's network does. Raises
+    WeightsError where they cannot be taken over.
+    """
     recipe, seed = job.recipe, stream(job.seed, "initialisation", job.fingerprint)
     network: nn.Module
+    saved = None
+    if job.weights is not None:
+        saved = start_of(job.weights)
+        require_like(saved, job.architecture, str(job.weights.path))
     if isinstance(job.architecture, Foreign):
         network = _foreign(job, job.architecture, seed).to(device)
     else:
+        kept = {} if saved is None else computing(saved)
         with torch.device("meta"):
             network = build(
                 job.architecture,
                 dropout=recipe.dropout,
                 drop_connect=recipe.drop_connect,
                 norm_momentum=recipe.norm_momentum,
+                **kept,
             )
         network.to_empty(device=device)
         generator = torch.Generator().manual_seed(seed)
         initialise(network, generator, recipe.initialisation, recipe.residual)
+        if saved is not None and recipe.transfer is not None and job.weights is not None:
+            take_over(network, saved, recipe.transfer, str(job.weights.path))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return without_narrow_strides(network) if device.type == "cpu" else network
 

@@ -57,8 +57,10 @@ def _loss(job: Job, dataset: Dataset, factor: float, device: torch.device | str)
 
 
 def _short(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with its schedule drawn together, so that every run ends as a run does."""
+    """The recipe with its schedule drawn together, so that every run ends as a run does; what is
+    unfrozen later stays frozen."""
     warmup = recipe.warmup_epochs / recipe.epochs * EPOCHS
+    transfer = None if recipe.transfer is None else replace(recipe.transfer, unfreeze=())
     return replace(
         recipe,
         epochs=EPOCHS,
@@ -67,4 +69,5 @@ def _short(recipe: Recipe, factor: float) -> Recipe:
         learning_rate=recipe.learning_rate * factor,
         learning_rate_rule="fixed",
         patience=None,
+        transfer=transfer,
     )

@@ -1,5 +1,8 @@
 """A data set of two plain patterns and a network of two blocks: an epoch takes milliseconds."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +10,8 @@ from scalesearch.architectures import Architecture, Stage, fingerprint
 from scalesearch.data import Dataset, Split
 from scalesearch.recipe import Augmentation, Recipe
 from scalesearch.training import Job
+
+sys.path.append(str(Path(__file__).parent))
 
 
 def split(count: int, seed: int) -> Split:
