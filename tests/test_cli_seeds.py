@@ -276,12 +276,12 @@ def test_what_is_missing_of_a_finished_run_is_made_again_and_nothing_else(
     document = read(folder / "run.json")
     document["environment"]["commit"] = "0123456789ab"
     (folder / "run.json").write_text(json.dumps(document))
-    weights = (folder / "network.pt").stat().st_size
-    for name in ("network.pt", "figures/confusion.png"):
+    weights = (folder / "network.safetensors").stat().st_size
+    for name in ("network.safetensors", "figures/confusion.png"):
         (folder / name).unlink()
     code, _, err = run(*COMMAND[:-1], 5, "--out", folder)
     assert code == 0, err
-    assert (folder / "network.pt").stat().st_size == weights
+    assert (folder / "network.safetensors").stat().st_size == weights
     assert (folder / "figures" / "confusion.png").exists()
     again = read(folder / "run.json")
     assert again["environment"]["commit"] == "0123456789ab"  # where it was trained

@@ -13,12 +13,16 @@ from torch.nn import BatchNorm2d
 
 from scalesearch.architectures import baseline, cost
 from scalesearch.architectures.fingerprint import fingerprint, from_json
+from scalesearch.data import load_test
+from scalesearch.experiment import DataSpec
 from scalesearch.family import family_document, write_family
 from scalesearch.nets import build
 from scalesearch.presets import preset
 from scalesearch.progress import runs as progress
 from scalesearch.scaling import Coefficients
-from scalesearch.training import loop
+from scalesearch.training import logits, loop
+from scalesearch.training.metrics import metrics
+from scalesearch.weights import read_network
 
 SIZE = ("--width", 0.25, "--depth", 0.3, "--resolution", 12, "--stem-stride", 1)
 SMALL = ("--data", "digits", "--train-samples", 200, "--validation-samples", 60)
@@ -44,8 +48,8 @@ def read(folder, name="run.json"):
 def test_it_leaves_all_that_is_promised(finished):
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert names >= {
-        "run.json", "epochs.csv", "metrics.json", "confusion.csv", "network.pt", "checkpoint",
-        "figures/curves.png", "figures/confusion.png",
+        "run.json", "epochs.csv", "metrics.json", "confusion.csv", "network.safetensors",
+        "checkpoint", "figures/curves.png", "figures/confusion.png",
     }  # fmt: skip
     assert any(name.startswith("tensorboard/events") for name in names)
 
@@ -97,15 +101,32 @@ def test_metrics_epochs_and_confusion_agree(finished):
         assert row["images"] == matrix.loc[int(name)].sum()
 
 
-def test_the_weights_fit_the_network_and_are_the_trained_ones(finished):
-    run = read(finished)
-    network = build(from_json(run["architecture"]))
-    keys = network.load_state_dict(torch.load(finished / "network.pt", weights_only=True))
-    assert keys.missing_keys == keys.unexpected_keys == []
+def test_the_file_of_the_network_is_of_the_trained_one(finished):
+    run, saved = read(finished), read_network(finished / "network.safetensors")
+    network = saved.network
+    assert saved.architecture == from_json(run["architecture"])
+    assert saved.name == run["name"]
     steps = {int(n.num_batches_tracked) for n in network.modules() if isinstance(n, BatchNorm2d)}
     assert len(steps) == 1
     assert min(steps) > 0
     assert min(steps) % len(pd.read_csv(finished / "epochs.csv")) == 0
+
+
+@pytest.mark.parametrize("scale", [1, 1.5])
+def test_the_file_answers_test_images_as_the_trainer_did(scale, tmp_path, run):
+    """With nothing but what is in it: size, zoom, statistics and the names of classes."""
+    told = ("--set", f"evaluation_scale={scale}", "--set", "evaluation_zoom=1.3")
+    code, _, err = run(*COMMAND, *told, "--set", "ema=0.5", "--out", tmp_path / "r")
+    assert code == 0, err
+    saved = read_network(tmp_path / "r" / "network.safetensors")
+    prepared = saved.preparation
+    assert (prepared.pixels, prepared.stored, prepared.zoom) == (round(12 * scale), 8, 1.3)
+    assert prepared.class_names == tuple("0123456789")
+    images = load_test(DataSpec(source="digits"))
+    found = metrics(*logits(saved.network, images, prepared.view(), prepared.pixels, "cpu"))
+    matrix = pd.read_csv(tmp_path / "r" / "confusion.csv", index_col="truth")
+    assert (matrix.to_numpy() == found.confusion).all()
+    assert read(tmp_path / "r", "metrics.json")["test"]["top5"] == found.top5
 
 
 def test_the_same_command_trains_nothing_more_and_prints_one_document(finished, run, monkeypatch):

@@ -18,10 +18,13 @@ from scalesearch.cli.options import (
     Width,
     given,
 )
-from scalesearch.errors import ArchitectureError
+from scalesearch.errors import ArchitectureError, ExperimentError
 
 if TYPE_CHECKING:
     from scalesearch.architectures import Architecture, Foreign
+
+SAVED = ".safetensors"
+"""Files of trained networks, as a run leaves one."""
 
 # The parts of scalesearch are imported within the command: help has no use for torch.
 
@@ -32,7 +35,8 @@ def train(
         typer.Argument(
             metavar="ARCHITECTURE",
             help="A baseline, a YAML file of stages, module:factory, an experiment's file, "
-            "FAMILY.json:b2, or RESULTS/NAME:CANDIDATE (a fingerprint, or best).",
+            "FAMILY.json:b2, RESULTS/NAME:CANDIDATE (a fingerprint, or best), or a trained "
+            "network to go on from, NETWORK.safetensors.",
         ),
     ] = None,
     member: Annotated[
@@ -47,6 +51,32 @@ def train(
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="epochs=3, or data.pixels=64"),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="new|keep",
+            help="The last layer of a trained network: new for the data's classes (the default), "
+            "or kept, for the same ones.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARTS",
+            help="Of a trained network, what does not move: stem,stage1..3 or all-but-head, or a "
+            "number of stages.",
+        ),
+    ] = None,
+    unfreeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EPOCH:PARTS", help="What moves from an epoch on: '3:stage7,head 6:all'."
+        ),
+    ] = None,
+    body_rate: Annotated[
+        float | None,
+        typer.Option(help="Learning rate of all but the head, as a factor: 0.1."),
     ] = None,
     train_samples: Annotated[int | None, typer.Option(help="Images drawn to train on.")] = None,
     validation_samples: Annotated[
@@ -81,13 +111,16 @@ def train(
     from scalesearch.report.seeds import train_seeds
     from scalesearch.tables import print_json
 
-    document, baseline = _named(network, member)
+    document, baseline, weights = _named(network, member)
     size = given(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
     samples = given(train_samples=train_samples, validation_samples=validation_samples)
     _update(document, "baseline", size)
     _update(document, "data", {**given(source=data), **samples})
     document |= given(seed=seed, device=device)
     _set_recipe(document, recipe)
+    _set_transfer(
+        document, given(classifier=head, freeze=freeze, unfreeze=unfreeze, body_rate=body_rate)
+    )
     _override(document, overrides or [])
     experiment = experiment_from(document, "train")
     folder = out or Path("results") / f"{experiment.name}-{_plain(experiment.data.source)}"
@@ -98,7 +131,14 @@ def train(
     try:
         with run_shown(experiment.recipe.epochs, seeds) as (on_epoch, on_data):
             told = Told(on_epoch, on_data, log)
-            done = trained(experiment, folder, baseline=baseline, told=told, allow_code=allow_code)
+            done = trained(
+                experiment,
+                folder,
+                baseline=baseline,
+                weights=weights,
+                told=told,
+                allow_code=allow_code,
+            )
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise
@@ -109,8 +149,9 @@ def train(
 
 def _named(
     network: str | None, member: str | None
-) -> "tuple[dict[str, Any], Architecture | Foreign | None]":
-    """What is to be trained, as an experiment's document, and the baseline it was scaled from."""
+) -> "tuple[dict[str, Any], Architecture | Foreign | None, Path | None]":
+    """What is to be trained, as an experiment's document, the baseline it was scaled from, and the
+    file of the weights that it starts from."""
     from scalesearch.cli.sources import is_experiment
     from scalesearch.experiment import names_file
     from scalesearch.report.networks import held, holds
@@ -124,13 +165,26 @@ def _named(
     name = network or member or ""
     if member or holds(name):
         one = held(name)
-        return {"name": _plain(one.name), "baseline": _spelled_out(one.name, one.network)}, (
-            one.baseline
+        return (
+            {"name": _plain(one.name), "baseline": _spelled_out(one.name, one.network)},
+            one.baseline,
+            None,
         )
+    if Path(name).suffix == SAVED:
+        return _trained_before(Path(name)), None, Path(name)
     if is_experiment(name):
-        return dict(read_yaml(Path(name))), None
+        return dict(read_yaml(Path(name))), None, None
     short = Path(name).stem if names_file(name) else name
-    return {"name": _plain(short), "baseline": {"name": name}}, None
+    return {"name": _plain(short), "baseline": {"name": name}}, None, None
+
+
+def _trained_before(path: Path) -> dict[str, Any]:
+    """The document of an experiment whose network is the one in a file."""
+    from scalesearch.weights import read_network
+
+    saved = read_network(path)
+    name = path.stem if path.stem != "network" else saved.name or path.stem
+    return {"name": _plain(name), "baseline": _spelled_out(path.name, saved.architecture)}
 
 
 def _spelled_out(name: str, network: "Architecture | Foreign") -> dict[str, Any]:
@@ -164,6 +218,33 @@ def _recipe_name(document: dict[str, Any], recipe: str | None) -> str | None:
         return Path(recipe).stem
     given = document["recipe"]
     return given.get("preset") if isinstance(given, dict) else None
+
+
+def _set_transfer(document: dict[str, Any], options: dict[str, Any]) -> None:
+    """The options that say how training goes on from a trained network, into its recipe."""
+    if not options:
+        return
+    if "freeze" in options:
+        options["freeze"] = _parts(options["freeze"])
+    if "unfreeze" in options:
+        steps = [step for text in options["unfreeze"] for step in text.split()]
+        options["unfreeze"] = [_later(step) for step in steps]
+    recipe = document["recipe"]
+    if not isinstance(recipe, dict):  # which is refused as a whole
+        return
+    document["recipe"] = {**recipe, "transfer": {**(recipe.get("transfer") or {}), **options}}
+
+
+def _later(step: str) -> dict[str, Any]:
+    """``3:stage7,head`` as a recipe says it."""
+    epoch, colon, parts = step.partition(":")
+    if not colon or not epoch.isdecimal() or not parts:
+        raise ExperimentError(f"--unfreeze: need EPOCH:PARTS, such as 3:stage7,head, got {step!r}")
+    return {"epoch": int(epoch), "parts": _parts(parts)}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def _override(document: dict[str, Any], settings: list[str]) -> None:

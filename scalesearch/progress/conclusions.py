@@ -56,6 +56,8 @@ def interrupted(folder: "Path") -> str:
 
 def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:
     """What was trained, how good it is, and where files are; ``document`` is ``run.json``."""
+    from scalesearch.report.run_folder import NETWORKS
+
     cost, results = document["cost"], document["results"]
     epochs, asked = results["epochs"], document["recipe"]["epochs"]
     counted = f"{epochs} epoch{'s' if epochs > 1 else ''}"
@@ -70,7 +72,8 @@ def run_conclusion(document: "Mapping[str, Any]", folder: "Path") -> str:
         found = results[part]
         top1, top5, images = found["top1"], found["top5"], found["images"]
         lines.append(f"{part:<12}{top1:>8.4f}{top5:>8.4f}{images:>9,}")
-    lines.append(f"{folder}/   network.pt   metrics.json   epochs.csv   figures/curves.png")
+    network = next((name for name in NETWORKS if (folder / name).exists()), NETWORKS[0])
+    lines.append(f"{folder}/   {network}   metrics.json   epochs.csv   figures/curves.png")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """One network trained to the end of its recipe, and the folder that this leaves behind.
 
 ``run.json`` (what was asked, and what came of it), ``epochs.csv``, ``metrics.json``,
-``confusion.csv``, ``figures/``, ``network.pt`` and, for going on, ``checkpoint``.
+``confusion.csv``, ``figures/``, ``network.safetensors`` and, for going on, ``checkpoint``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +34,10 @@ from scalesearch.report.run_folder import (
     recorded_table,
     write_json,
 )
+from scalesearch.report.start import Start, going_on, require_transfer, start_at, write_trained
 from scalesearch.search.advance import chosen_device
 from scalesearch.training import Epoch, Job, train_together
-from scalesearch.training.answers import logits, trained, write_network
+from scalesearch.training.answers import logits, trained
 from scalesearch.training.distributed import Processes, led, processes, shared
 from scalesearch.training.metrics import Metrics, metrics
 from scalesearch.training.run import evaluation_batch
@@ -67,7 +68,8 @@ NOBODY = Told()
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What stays the same from the first epoch to the last."""
+    """What stays the same from the first epoch to the last. ``start``: the trained network that it
+    goes on from, if any."""
 
     experiment: Experiment
     folder: Path
@@ -75,6 +77,7 @@ class Run:
     dataset: Dataset
     device: str
     processes: Processes
+    start: Start | None = None
 
 
 def train_network(
@@ -82,6 +85,7 @@ def train_network(
     folder: str | Path,
     *,
     baseline: Architecture | Foreign | None = None,
+    weights: str | Path | None = None,
     told: Told = NOBODY,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
@@ -89,14 +93,18 @@ def train_network(
 
     Where the run was begun in the folder it goes on; where it has ended nothing is trained, and
     only what is missing of its files is made again. ``baseline``: what the recipe was set for (see
-    ``training.shape``); None: the network itself. Under torchrun the first of the processes tells
-    and writes; the others return None.
+    ``training.shape``); None: the network itself. ``weights``: a file of ``weights.write_network``,
+    from whose network, which is the experiment's too, training goes on by the recipe's
+    ``transfer``. Under torchrun the first of the processes tells and writes; the others return
+    None.
 
-    Raises ArchitectureError, DataError or SearchError for what cannot be trained or written as it
-    is asked for, and TrainingDiverged, which keeps the epochs before it.
+    Raises ArchitectureError, DataError, WeightsError or SearchError for what cannot be trained or
+    written as it is asked for, and TrainingDiverged, which keeps the epochs before it.
     """
     with code_allowed(allow_code), processes(chosen_device(experiment.device)) as group:
-        (document,) = ended([prepared(experiment, Path(folder), group, baseline, told)], told)
+        start = start_at(weights)
+        asked = going_on(experiment, start)
+        (document,) = ended([prepared(asked, Path(folder), group, baseline, told, start)], told)
         return document
 
 
@@ -106,6 +114,7 @@ def prepared(
     group: Processes,
     baseline: Architecture | Foreign | None = None,
     told: Told = NOBODY,
+    start: Start | None = None,
 ) -> Run:
     """The run of an experiment, its images at hand; nothing is written yet."""
     if experiment.recipe.learning_rate_rule == "tuned":
@@ -118,6 +127,8 @@ def prepared(
     dataset = load(experiment.data, experiment.seed, device=device, progress=on_data)
     channels, classes = dataset.channels, dataset.num_classes
     network = experiment.baseline.build(in_channels=channels, num_classes=classes)
+    if start is not None:
+        require_transfer(start, experiment.recipe, network, dataset)
     set_for = replace(baseline or network, in_channels=channels, num_classes=classes)
     recipe = adapted(experiment.recipe, network, set_for)
     if recipe.evaluation_zoom is None:
@@ -128,8 +139,9 @@ def prepared(
         seed=experiment.seed,
         fingerprint=fingerprint(network),
         checkpoint=folder / "checkpoint",
+        weights=None if start is None else start.weights,
     )
-    return Run(experiment, folder, job, dataset, device, group)
+    return Run(experiment, folder, job, dataset, device, group, start)
 
 
 def ended(runs: Sequence[Run], told: Told = NOBODY) -> list[dict[str, Any] | None]:
@@ -197,6 +209,7 @@ def _document(run: Run, results: dict[str, Any] | None) -> dict[str, Any]:
         "recipe": asdict(job.recipe),
         "architecture": to_json(job.architecture),
         "fingerprint": job.fingerprint,
+        "weights": None if run.start is None else run.start.document(),
         "cost": asdict(cost(job.architecture)),
         "data": {
             "source": run.experiment.data.source,
@@ -222,11 +235,11 @@ def _concluded(run: Run, on_data: OnData | None) -> dict[str, Any]:
     if has_ended(run.folder):
         return begun
     network = trained(run.job, run.dataset, run.device)
-    write_network(run.folder / "network.pt", network)
     test = load_test(run.experiment.data, device=run.device, progress=on_data)
     recipe, resolution = run.job.recipe, run.job.architecture.resolution
     seen = view(run.dataset, recipe, resolution)
     shown_at = round(resolution * recipe.evaluation_scale)
+    write_trained(run.folder, network, run.job, seen, run.dataset, run.experiment.name)
 
     def answered(split: Split) -> Metrics:
         size = evaluation_batch(recipe)

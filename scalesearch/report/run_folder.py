@@ -18,10 +18,12 @@ from scalesearch.training import Epoch
 SCHEMA = "scalesearch/run"
 VERSION = 1
 TOLD = (
-    "epochs.csv", "metrics.json", "confusion.csv", "network.pt", "figures/curves.png",
-    "figures/curves.svg", "figures/confusion.png", "figures/confusion.svg",
+    "epochs.csv", "metrics.json", "confusion.csv", "figures/curves.png", "figures/curves.svg",
+    "figures/confusion.png", "figures/confusion.svg",
 )  # fmt: skip
-"""What a run that has ended leaves, beside ``run.json``."""
+"""What a run that has ended leaves, beside ``run.json`` and one of ``NETWORKS``."""
+NETWORKS = ("network.safetensors", "network.pt")
+"""Where the weights of a run that has ended may be; the second is of earlier versions."""
 
 COLUMNS = {
     "epoch" if part.name == "index" else part.name: "int64" if part.type is int else "float64"
@@ -73,7 +75,8 @@ def require_same_settings(folder: Path, experiment: Experiment) -> None:
 def has_ended(folder: Path) -> bool:
     """Whether all is there that a run leaves."""
     ended = recorded_run(folder)["results"] is not None
-    return ended and all((folder / name).exists() for name in TOLD)
+    held = any((folder / name).exists() for name in NETWORKS)
+    return ended and held and all((folder / name).exists() for name in TOLD)
 
 
 def recorded_run(folder: Path) -> dict[str, Any]:
@@ -134,10 +137,17 @@ def _require_same(folder: Path, run: Mapping[str, Any]) -> None:
     for what, ours, theirs in (
         ("network", run["fingerprint"], begun["fingerprint"]),
         ("images", run["data"]["fingerprint"], begun["data"]["fingerprint"]),
+        ("weights to start from", _weights(run), _weights(begun)),
     ):
         if ours != theirs:
             unlike.append(f"{what}: {ours} here, {theirs} there")
     _refuse(folder, unlike)
+
+
+def _weights(run: Mapping[str, Any]) -> str | None:
+    """The digest of what a run starts from; None for one that starts from the beginning."""
+    weights = run.get("weights")  # unknown to earlier versions
+    return None if weights is None else str(weights["digest"])
 
 
 def _unlike(experiment: Experiment, folder: Path, begun: Mapping[str, Any]) -> list[str]:

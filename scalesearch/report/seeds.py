@@ -31,6 +31,7 @@ from scalesearch.report.run_folder import (
     write_json,
     written,
 )
+from scalesearch.report.start import going_on, start_at
 from scalesearch.search.advance import chosen_device
 from scalesearch.search.folder import locked
 from scalesearch.training.distributed import led, processes
@@ -52,6 +53,7 @@ def train_seeds(
     together: bool = False,
     recipe_name: str | None = None,
     baseline: Architecture | Foreign | None = None,
+    weights: str | Path | None = None,
     told: Told = NOBODY,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
@@ -60,7 +62,8 @@ def train_seeds(
     Seed K is trained in ``folder/seed-K`` as ``train_network`` would train it there: what is begun
     goes on, and what has ended stays as it is. ``together``: all at once, which is faster where one
     network does not fill the device (a GPU); else one after the other. ``recipe_name``: for the
-    record. Under torchrun the first of the processes writes; the others return None.
+    record. ``weights``: as in ``train_network``. Under torchrun the first of the processes writes;
+    the others return None.
 
     Raises as ``train_network`` does, before anything is trained where any seed's folder holds
     another run.
@@ -68,14 +71,16 @@ def train_seeds(
     if seeds < 1:
         raise SearchError(f"seeds: need at least 1, got {seeds}")
     path = Path(folder)
-    each = [replace(experiment, seed=experiment.seed + number) for number in range(seeds)]
     with (
         code_allowed(allow_code),
         processes(chosen_device(experiment.device)) as group,
         ExitStack() as held,
     ):
+        start = start_at(weights)
+        experiment = going_on(experiment, start)
+        each = [replace(experiment, seed=experiment.seed + number) for number in range(seeds)]
         # Lazily: seeds in turn have their images loaded when they begin.
-        rest = (prepared(one, _place(path, one.seed), group, baseline, told) for one in each)
+        rest = (prepared(one, _place(path, one.seed), group, baseline, told, start) for one in each)
         first = next(rest)  # what cannot be trained is refused before anything is written
         led(partial(held.enter_context, _claimed(path, experiment)), group)
         runs = chain([first], rest)
@@ -155,6 +160,7 @@ def _summary(
         "asked": {part: value for part, value in first["asked"].items() if part != "seed"},
         "recipe": first["recipe"],
         "fingerprint": first["fingerprint"],
+        "weights": first.get("weights"),  # unknown to earlier versions
         "cost": first["cost"],
         "data": {part: value for part, value in first["data"].items() if part != "fingerprint"},
         "environment": first["environment"],

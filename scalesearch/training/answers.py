@@ -1,8 +1,5 @@
 """A network that has been trained, and what it answers."""
 
-import io
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -50,13 +47,3 @@ def logits(
         answers = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
     logits_NK, labels_N = (torch.cat(parts) for parts in zip(*answers, strict=True))
     return logits_NK, labels_N
-
-
-def write_network(path: Path, network: nn.Module) -> None:
-    """Write the network's ``state_dict`` for ``torch.load``, on the CPU and whole or not at all."""
-    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    part = path.with_name(f".{path.name}.partial")
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)

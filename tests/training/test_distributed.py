@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scalesearch.architectures import baseline
 from scalesearch.errors import SearchError
+from scalesearch.nets import build, initialise
 from scalesearch.recipe import Recipe
 from scalesearch.training import distributed
 from scalesearch.training.distributed import ALONE, Processes
+from scalesearch.weights import read_network, write_network
 
 STEPS = 3
 BATCH = 16
@@ -119,6 +122,31 @@ def test_the_command_trains_with_two_processes_as_with_one(
     two, one = (pd.read_csv(tmp_path / name / "epochs.csv") for name in ("two", "one"))
     for column in ("train_loss", "loss", "accuracy", "top5"):
         assert list(two[column]) == pytest.approx(list(one[column]), rel=1e-4), column
+
+
+@pytest.mark.slow
+def test_two_processes_freeze_and_unfreeze_as_one(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]], free_port: Callable[[], int]
+) -> None:
+    before = build(baseline("efficientnet_b0", width=0.25, depth=0.3, stem_stride=1))
+    initialise(before, torch.Generator().manual_seed(0))
+    path = write_network(tmp_path / "before.safetensors", before)
+    command = [
+        "train", str(path), "--resolution", "12", "--data", "digits", "--train-samples", "200",
+        "--device", "cpu", "--set", "epochs=2", "--set", "batch_size=32", "--set", "ema=0.9",
+        "--freeze", "4", "--unfreeze", "2:stage1..2", "--body-rate", "0.5", "--out",
+    ]  # fmt: skip
+    together(2, free_port(), ["-m", "scalesearch", *command, str(tmp_path / "two")])
+    code, _, err = run(*command, tmp_path / "one", "--set", "micro_batch=16")
+    assert code == 0, err
+    two, one = (pd.read_csv(tmp_path / name / "epochs.csv") for name in ("two", "one"))
+    for column in ("train_loss", "loss", "accuracy", "top5"):
+        assert list(two[column]) == pytest.approx(list(one[column]), rel=1e-4), column
+    still = read_network(tmp_path / "two" / "network.safetensors").network.stages[2:4]
+    for tensor, was in zip(
+        still.state_dict().values(), before.stages[2:4].state_dict().values(), strict=True
+    ):
+        assert torch.equal(tensor, was)
 
 
 def test_without_torchrun_there_is_one_process() -> None:
