@@ -8,6 +8,8 @@ import pytest
 import torch
 import yaml
 
+from scalesearch.data import load
+from scalesearch.experiment import DataSpec
 from scalesearch.nets import build
 from scalesearch.progress import runs as progress
 from scalesearch.training import loop
@@ -69,6 +71,7 @@ def test_the_record_says_where_training_began_and_how_it_went_on(finished, pretr
             {"epoch": 2, "parts": ["stage7", "head"]}, {"epoch": 3, "parts": ["all"]}
         ],
         "body_rate": 0.1,
+        "statistics": "network",
     }  # fmt: skip
 
 
@@ -77,6 +80,17 @@ def test_the_network_is_for_the_new_images(finished):
     network = saved.architecture
     assert (network.in_channels, network.num_classes, network.resolution) == (1, 10, 10)
     assert saved.preparation.class_names == tuple("0123456789")
+
+
+def test_images_are_normalised_as_the_network_knows_them(finished, pretrained, tmp_path, run):
+    shown = read_network(finished / "network.safetensors").preparation
+    assert (*shown.mean, *shown.std) == pytest.approx((0.5, 0.2))
+    own = ("--set", "epochs=1", "--set", "transfer.statistics=data", "--out", tmp_path / "r")
+    code, _, err = run("train", pretrained, *SMALL[:-2], *own)
+    assert code == 0, err
+    shown = read_network(tmp_path / "r" / "network.safetensors").preparation
+    digits = load(DataSpec(source="digits", train_samples=200, validation_samples=60), 0)
+    assert (shown.mean, shown.std) == (digits.mean, digits.std)
 
 
 def test_the_same_command_trains_nothing_more(finished, pretrained, run, monkeypatch):

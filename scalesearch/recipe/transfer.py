@@ -44,13 +44,16 @@ class Transfer:
     batch norms, which normalise by these as in evaluation (what tf.keras' guide to transfer
     learning asks for; keras.io/guides/transfer_learning); within them nothing is dropped.
     ``unfreeze``: which of them move later, one epoch after the other. ``body_rate``: what the
-    learning rate is multiplied with for all but the classifier.
+    learning rate is multiplied with for all but the classifier. ``statistics``: by whose mean and
+    deviation images are normalised, the trained network's, where its file has them, or the new
+    images'; ``augmentation.normalisation: imagenet`` goes before both.
     """
 
     classifier: Literal["new", "keep"] = "new"
     freeze: tuple[str, ...] = ()
     unfreeze: tuple[Unfreeze, ...] = ()
     body_rate: float = 1.0
+    statistics: Literal["network", "data"] = "network"
 
     def __post_init__(self) -> None:
         epochs = [later.epoch for later in self.unfreeze]

@@ -34,7 +34,14 @@ from scalesearch.report.run_folder import (
     recorded_table,
     write_json,
 )
-from scalesearch.report.start import Start, going_on, require_transfer, start_at, write_trained
+from scalesearch.report.start import (
+    Start,
+    going_on,
+    normalised,
+    require_transfer,
+    start_at,
+    write_trained,
+)
 from scalesearch.search.advance import chosen_device
 from scalesearch.training import Epoch, Job, train_together
 from scalesearch.training.answers import logits, trained
@@ -68,8 +75,7 @@ NOBODY = Told()
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What stays the same from the first epoch to the last. ``start``: the trained network that it
-    goes on from, if any."""
+    """What stays the same from the first epoch to the last. ``start``: what it goes on from."""
 
     experiment: Experiment
     folder: Path
@@ -129,6 +135,7 @@ def prepared(
     network = experiment.baseline.build(in_channels=channels, num_classes=classes)
     if start is not None:
         require_transfer(start, experiment.recipe, network, dataset)
+        dataset = normalised(start, experiment.recipe, dataset)
     set_for = replace(baseline or network, in_channels=channels, num_classes=classes)
     recipe = adapted(experiment.recipe, network, set_for)
     if recipe.evaluation_zoom is None:

@@ -77,6 +77,25 @@ def require_transfer(
         raise SearchError("\n".join(f"recipe.transfer.{problem}" for problem in problems))
 
 
+def normalised(start: Start, recipe: Recipe, dataset: Dataset) -> Dataset:
+    """The images with the statistics that the recipe's transfer asks for.
+
+    Grey images take the mean over the network's channels, as they take the sum of its stem's
+    weights; for colours a grey network's statistics are repeated.
+    """
+    known = start.saved.preparation
+    if known is None or recipe.transfer is None or recipe.transfer.statistics == "data":
+        return dataset
+    mean, std = (_for_channels(each, dataset.channels) for each in (known.mean, known.std))
+    return replace(dataset, mean=mean, std=std)
+
+
+def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) == channels:
+        return values
+    return (sum(values) / len(values),) * channels
+
+
 def write_trained(
     folder: Path, network: "nn.Module", job: Job, seen: View, dataset: Dataset, name: str
 ) -> Path:

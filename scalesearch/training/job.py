@@ -104,7 +104,16 @@ def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, 
         "device": torch.device(device).type,
         **{f"recipe.{name}": value for name, value in recipe.items()},
         "recipe.precision": resolved(job.recipe.precision, device),
-        **({} if job.weights is None else {"weights": job.weights.digest}),
+        **({} if job.weights is None else _start(job.weights, dataset)),
+    }
+
+
+def _start(weights: Weights, dataset: Dataset) -> dict[str, Any]:
+    """What is taken over from a trained network: its weights and perhaps its statistics."""
+    return {
+        "weights": weights.digest,
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
     }
 
 

@@ -72,8 +72,9 @@ def write_network(
         raise ValueError(f"need the architecture of a {type(network).__name__}, got none")
     if preparation is not None:
         _require_for(preparation, architecture)
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    tensors = {  # copies: safetensors refuses tensors that share memory, as tied weights do
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
     }
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -190,7 +191,8 @@ def _network(
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     require_same_tensors(str(path), wanted, given, AGAIN)
-    network.to_empty(device="cpu")
+    if not isinstance(architecture, Foreign):
+        network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
     return network.eval()
 

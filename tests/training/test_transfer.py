@@ -323,6 +323,7 @@ def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
         identity(replace(asked, weights=Weights(path=pretrained, digest="other")), dataset, "cpu"),
         identity(going_on(job, pretrained, Transfer(freeze=("1",))), dataset, "cpu"),
         identity(going_on(job, pretrained, Transfer(body_rate=0.5)), dataset, "cpu"),
+        identity(asked, replace(dataset, mean=(0.5,) * 3), "cpu"),
     ]
     assert len({identity(asked, dataset, "cpu"), *others}) == 1 + len(others)
     elsewhere = replace(asked.weights, path=Path("elsewhere"))

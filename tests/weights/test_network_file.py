@@ -198,3 +198,32 @@ def test_code_named_by_a_file_runs_only_where_it_may(tmp_path, monkeypatch):
         load_network(path)
     with code_allowed():
         assert torch.equal(load_network(path)[2].weight, made(named, 0)[2].weight)
+
+
+def test_a_network_by_code_may_tie_weights_and_keep_tensors_that_are_not_saved(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "tied_nets.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Tied(nn.Module):\n"
+        "    def __init__(self, num_classes):\n"
+        "        super().__init__()\n"
+        "        self.one, self.two = nn.Linear(3, 3), nn.Linear(3, 3)\n"
+        "        self.two.weight = self.one.weight\n"
+        "        self.last = nn.Linear(3, num_classes)\n"
+        "        self.register_buffer('scale', torch.full((3,), 2.0), persistent=False)\n"
+        "    def forward(self, x):\n"
+        "        return self.last(self.two(self.one(x.mean((2, 3)) * self.scale)))\n"
+        "def tied(depth, width, resolution, num_classes):\n"
+        "    return Tied(num_classes)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    named = Foreign(factory="tied_nets:tied", num_classes=2)
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with code_allowed():
+        before = made(named, 0).eval()
+        path = write_network(tmp_path / "n.safetensors", before, architecture=named)
+        after = load_network(path)
+    assert after.two.weight is after.one.weight
+    assert torch.equal(after(images), before(images))
