@@ -65,7 +65,7 @@ def geometry(files: Sequence[EncodedImage], pixels: int | None) -> Geometry | No
     Grey only if all are grey. Where ``pixels`` is None: the smallest short side, so that nothing
     is enlarged.
     """
-    with _strict_pillow():
+    with _quiet_pillow():
         headers = list(_mapped(lambda row: _header(files[row]), range(len(files))))
     found = [header for header in headers if not isinstance(header, str)]
     if not found:
@@ -104,7 +104,7 @@ def squares(
         return None
 
     reasons: list[str | None] = []
-    with _strict_pillow():
+    with _quiet_pillow():
         for reason in _mapped(one, range(len(images))):
             reasons.append(reason)
             done = len(reasons)
@@ -126,13 +126,9 @@ def square(image: EncodedImage | Image.Image, geometry: Geometry) -> NDArray[np.
     try:
         if isinstance(image, Image.Image):  # the caller's own, which stays as it is
             _require_bounded(image)
-            upright = _converted(ImageOps.exif_transpose(image), geometry.mode)
+            pixels = _centre(ImageOps.exif_transpose(image), geometry)
         else:
-            upright = _decoded(image, geometry)
-        short = min(upright.size)
-        left, top = (upright.width - short) // 2, (upright.height - short) // 2
-        box = (left, top, left + short, top + short)
-        pixels = np.asarray(upright.resize((side, side), _FILTERS[geometry.interpolation], box=box))
+            pixels = _decoded(image, geometry)
     except Exception as error:  # decoders raise whatever broken bytes lead them to
         return _reason(image, error)
     return pixels.reshape(side, side, geometry.channels).transpose(2, 0, 1)
@@ -168,6 +164,10 @@ def _opened(file: EncodedImage) -> Iterator[Image.Image]:
 
 
 def _require_bounded(image: Image.Image) -> None:
+    """Refuse what would take too much memory, or has no white."""
+    pixels, most = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if most is not None and pixels > most:
+        raise _Unreadable(f"too many pixels to be decoded: {pixels:,}; need at most {most:,}")
     if image.mode in UNBOUNDED:
         raise _Unreadable(
             f"its values are of 32 bits ({image.mode}), of which nobody knows which is white; "
@@ -191,8 +191,8 @@ def _header(file: EncodedImage) -> tuple[str, int] | str:
         return _reason(file, error)
 
 
-def _decoded(file: EncodedImage, geometry: Geometry) -> Image.Image:
-    """The whole image, upright, in the mode asked for."""
+def _decoded(file: EncodedImage, geometry: Geometry) -> NDArray[np.uint8]:
+    """The central square of a file, upright; of a large one while no other thread has one."""
     side = geometry.pixels
     with _opened(file) as image:
         full = image.width * image.height
@@ -202,19 +202,28 @@ def _decoded(file: EncodedImage, geometry: Geometry) -> Image.Image:
         turn: AbstractContextManager[object] = _alone if held > LARGE else nullcontext()
         with turn:
             ImageOps.exif_transpose(image, in_place=True)
-            return _converted(image, geometry.mode)
+            return _centre(image, geometry)
+
+
+def _centre(upright: Image.Image, geometry: Geometry) -> NDArray[np.uint8]:
+    """The central square of a whole image, in the mode asked for."""
+    image, side = _converted(upright, geometry.mode), geometry.pixels
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    box = (left, top, left + short, top + short)
+    return np.asarray(image.resize((side, side), _FILTERS[geometry.interpolation], box=box))
 
 
 def _converted(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _reason(image: EncodedImage | Image.Image, error: Exception) -> str:
     if isinstance(error, _Unreadable):
         return str(error)
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+    if isinstance(error, Image.DecompressionBombError):  # of twice as many Pillow says so itself
         return f"too many pixels to be decoded: {error}"
     if not isinstance(error, UnidentifiedImageError) or isinstance(image, Image.Image):
         return f"{type(error).__name__}: {error}"
@@ -248,9 +257,9 @@ def _threads() -> int:
 
 
 @contextmanager
-def _strict_pillow() -> Iterator[None]:
-    """A suspected decompression bomb is an error; remarks on metadata are of no concern."""
+def _quiet_pillow() -> Iterator[None]:
+    """Remarks on metadata are of no concern, and an image of too many pixels is refused here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield

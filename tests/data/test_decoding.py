@@ -100,11 +100,23 @@ def png(width, height, depth, kind, compressed) -> io.BytesIO:
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
-def test_of_a_hundred_megapixels_nothing_is_decoded():
+@pytest.mark.parametrize("side", [10_000, 65_000])  # Pillow warns of the one, refuses the other
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # square, by itself
+def test_of_a_hundred_megapixels_nothing_is_decoded(side):
     """It would be a few kilobytes, and 400 megabytes in memory."""
-    reason = square(png(10_000, 10_000, 8, 2, b"never looked at"), COLOUR)
-    assert reason.startswith("too many pixels to be decoded: ")
-    assert "100000000 pixels" in reason
+    bomb = png(side, side, 8, 2, b"never looked at")
+    into = np.empty((1, 3, 8, 8), np.uint8)
+    for reason in (square(bomb, COLOUR), *squares([bomb], COLOUR, into)):
+        assert reason.startswith("too many pixels to be decoded: ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+        assert "pixels" not in square(bomb, COLOUR)
+
+
+def test_an_image_of_ones_own_may_not_be_larger_either(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 63)
+    reason = square(plain((1, 2, 3)), COLOUR)
+    assert reason == "too many pixels to be decoded: 64; need at most 63"
 
 
 def test_a_text_that_unpacks_to_gigabytes_is_refused_before_it_does():
@@ -138,19 +150,20 @@ def test_what_is_not_a_file_is_not_waited_for(tmp_path):
 def test_large_images_are_decoded_one_at_a_time(picture, monkeypatch):
     monkeypatch.setattr(decoding, "LARGE", 100)
     monkeypatch.setattr(decoding, "_threads", lambda: 4)
-    converted, busy, most = decoding._converted, threading.Semaphore(1), []
+    centre, busy, alone = decoding._centre, threading.Semaphore(1), []
 
-    def watching(image, mode):
-        most.append(busy.acquire(blocking=False))
+    def watching(image, geometry):
+        alone.append(busy.acquire(blocking=False))
         threading.Event().wait(0.01)
+        pixels = centre(image, geometry)
         busy.release()
-        return converted(image, mode)
+        return pixels
 
-    monkeypatch.setattr(decoding, "_converted", watching)
+    monkeypatch.setattr(decoding, "_centre", watching)
     files = [saved(picture(seed, (20, 20))) for seed in range(8)]
     into = np.empty((8, 3, 8, 8), np.uint8)
     assert squares(files, COLOUR, into) == [None] * 8
-    assert most == [True] * 8
+    assert alone == [True] * 8
 
 
 def test_a_batch_of_few_images_is_shared_by_the_threads(picture, monkeypatch):
