@@ -21,6 +21,9 @@ COMPARED = 64
 CALIBRATION = 512
 """Validation images, at most, from which the ranges of int8 are measured."""
 
+TOGETHER = 8
+"""Images whose extremes count as one when ranges are measured."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
@@ -48,9 +51,9 @@ class Pictures:
         return [images for images, _ in self.shown(self.dataset.validation, COMPARED)]
 
     def calibration(self) -> Iterator[Tensor]:
-        """The validation images from which ranges are measured."""
+        """The validation images from which ranges are measured, a few at a time."""
         for images, _ in self.shown(self.dataset.validation, CALIBRATION):
-            yield images
+            yield from torch.split(images, TOGETHER)
 
 
 def preparation_of(saved: Saved) -> Preparation:

@@ -18,7 +18,7 @@ WEIGHED = {ATEN.conv2d.default, ATEN.linear.default}
 CLIPPED = {ATEN.relu.default, ATEN.hardtanh.default}
 """Fused with what they follow, whose own output is never a tensor."""
 
-WHOLE = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim} | CLIPPED
+WHOLE = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim}
 
 
 def quantizer() -> Any:
@@ -30,12 +30,12 @@ def quantizer() -> Any:
     class Quantizer(base):  # type: ignore[misc]
         def annotate(self, model: GraphModule) -> GraphModule:
             for node in model.graph.nodes:
-                if node.target in WEIGHED | WHOLE:
+                if node.target in WEIGHED | WHOLE | CLIPPED:
                     inputs = {arg: activations for arg in node.args if isinstance(arg, Node)}
                     if node.target in WEIGHED:
                         inputs = {node.args[0]: activations, node.args[1]: weights}
                     node.meta["quantization_annotation"] = parts.QuantizationAnnotation(
-                        input_qspec_map=inputs,
+                        input_qspec_map={} if node.target in CLIPPED else inputs,
                         output_qspec=activations if _is_rounded(node) else None,
                         _annotated=True,
                     )

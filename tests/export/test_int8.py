@@ -6,12 +6,17 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from scalesearch.architectures import Architecture, Stage
 from scalesearch.errors import ExportError
 from scalesearch.export import int8
 from scalesearch.export.comparison import Variant, rightness, variants
+from scalesearch.export.folded import folded
 from scalesearch.export.int8 import write_int8
 from scalesearch.export.onnx_files import answers, float_model
+from scalesearch.export.programs import program
 from scalesearch.export.qat import Tuning, write_int8_qat
+from scalesearch.export.quantizer import quantizer
+from scalesearch.nets import build
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,25 @@ def test_training_with_rounded_numbers_goes_to_onnx_with_the_same_types(reader, 
     eager, rounded = rightness([*variants(reader, {})[:1], Variant("qat", answers(path))], digits)
     assert abs(eager.accuracy - rounded.accuracy) < 0.05
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_clipped_is_rounded_once_and_logits_never():
+    stage = Stage(block="basic", expansion=1, kernel=3, stride=1, width=8, repeats=1, squeeze=0)
+    one = Architecture(
+        stem=8, stages=(stage,), head=0, resolution=8, num_classes=3, activation="relu"
+    )
+    network = folded(build(one).eval())
+    graph = program(network, torch.zeros(2, 3, 8, 8), "n").module()
+    quantizer().annotate(graph)
+    told = {
+        node: node.meta["quantization_annotation"]
+        for node in graph.graph.nodes
+        if "quantization_annotation" in node.meta
+    }
+    rounded = [node.name for node, note in told.items() if note.output_qspec is not None]
+    # Each convolution and the sum is followed by a ReLU, but for the branch's last convolution.
+    assert rounded == ["relu", "relu_1", "conv2d_2", "relu_2", "mean"]
+    assert all(not note.input_qspec_map for node, note in told.items() if "relu" in node.name)
 
 
 @pytest.mark.parametrize(
