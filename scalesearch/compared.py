@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from scalesearch.architectures import Architecture, baseline, efficientnet_b0, fingerprint, scaled
+from scalesearch.architectures import Architecture, baseline, fingerprint
 from scalesearch.latency import Timed
 from scalesearch.nets import Entry
-from scalesearch.published import PRINTED, PUBLISHED, Printed
-from scalesearch.rounding import ROUNDINGS
+from scalesearch.published import PRINTED, Printed
+from scalesearch.weights.layouts.members import published_network
 
 DEFAULT = (
     *("resnet50", "resnet152", "densenet169", "mobilenet_v2"),
@@ -24,12 +24,7 @@ GIVEN = "given"
 
 def released(name: str) -> Architecture | None:
     """EfficientNet-B0 to B7 as released, by a name such as ``efficientnet_b3``; None for others."""
-    found = re.fullmatch(r"efficientnet[-_](b[0-7])", name)
-    if found is None:
-        return None
-    model = PUBLISHED[found[1]]
-    network = scaled(efficientnet_b0(), model.multipliers, ROUNDINGS["official"])
-    return replace(network, resolution=model.resolution)
+    return published_network(name) if re.fullmatch(r"efficientnet[-_]b[0-7]", name) else None
 
 
 def printed(entry: Entry) -> Printed | None:

@@ -73,7 +73,9 @@ def bench(
     if as_json:
         print_json(found.document())
         return
-    where = found.device if found.device != "cpu" else f"cpu, {threads} threads"
+    where = found.device
+    if where == "cpu":
+        where = f"cpu, {threads} thread{'s' if threads > 1 else ''}"
     print_table(found.rows(), title=f"{where}; ratios to {found.reference}, round by round")
     for check in found.checks:
         print(check.summary)
