@@ -46,7 +46,7 @@ class Conclusion:
     factor of the former. ``optimum``: the estimate, and ``surface`` what shape fits best; None
     where the candidates determine none, and the notes say why. ``answer``: the trained candidate
     nearest to the optimum, of those that no other one clearly beats; it is what is compared.
-    ``recommended``: the cheapest to run of those that cannot be told from the best, for the reason
+    ``recommended``: the cheapest to run of those about as good as the best, for the reason
     ``why``. ``same_network``: the alpha, beta and gamma that round to it at phi = 1; None where the
     baseline is not known. ``power``: which differences such a search can show; None without a
     measure of noise.
@@ -171,7 +171,8 @@ def _estimated(found: Conclusion, seen: _Seen, latencies: Mapping[str, float]) -
     )
     worse = {one.candidate for one in told if one.settled and one.difference > 0}
     left = [name for name in may_win if name not in worse]
-    recommended, why = _recommended(best, left, answer, seen.results, latencies)
+    alike = [seen.results[name] for name in best.flat_candidates if name in left]
+    recommended, why = _recommended(best, fits[best.degree], alike, answer, latencies)
     shape = surface(seen.table, epochs=found.epoch)
     return replace(
         found,
@@ -195,27 +196,34 @@ def _nearest(shares: Shares, names: list[str], results: Mapping[str, Result]) ->
 
 def _recommended(
     best: Optimum,
-    may_win: list[str],
+    fit: Polynomial,
+    alike: list[Result],
     answer: Result,
-    results: Mapping[str, Result],
     latencies: Mapping[str, float],
 ) -> tuple[Result, str]:
-    """The cheapest to run of the trained candidates that cannot be told from the best: neither by
-    where they are on the surface, nor by their own runs."""
-    alike = [results[name] for name in best.flat_candidates if name in may_win]
-    if not alike:
-        return (
-            answer,
-            "the nearest to the optimum, as none in the flat region was trained to the end",
-        )
-    if all(one.candidate in latencies for one in alike):
-        cheap, what = {one.candidate: latencies[one.candidate] for one in alike}, "lowest latency"
+    """The cheapest to run of those trained candidates that cannot be told from the best, neither by
+    where they are on the surface nor by their own runs.
+
+    The noisier a search, the more of them there are, so where shares matter at all the surface has
+    to put it within one standard error of the optimum, too: the customary rule for a cheaper model
+    (Breiman et al. 1984, section 3.4.3).
+    """
+    near, within = alike, "that cannot be told from the best"
+    if best.p_flat <= best.level:
+        within = "within one standard error of the best"
+        near = [
+            one for one in alike if apart_on(fit, best.shares, one.shares)[0] <= best.standard_error
+        ]
+    if not near:
+        return answer, "the nearest to the optimum, as none trained to the end is as good"
+    if all(one.candidate in latencies for one in near):
+        cheap, what = {one.candidate: latencies[one.candidate] for one in near}, "lowest latency"
     else:
-        cheap, what = {one.candidate: one.activations for one in alike}, "fewest activations"
-    chosen = min(alike, key=lambda one: (cheap[one.candidate], one.macs, one.candidate))
-    if len(alike) == 1:
-        return chosen, "the only one trained to the end that cannot be told from the best"
-    return chosen, f"the {what} of {len(alike)} that cannot be told from the best"
+        cheap, what = {one.candidate: one.activations for one in near}, "fewest activations"
+    chosen = min(near, key=lambda one: (cheap[one.candidate], one.macs, one.candidate))
+    if len(near) == 1:
+        return chosen, f"the only one trained to the end {within}"
+    return chosen, f"the {what} of {len(near)} {within}"
 
 
 def _shortfall(best: Optimum, recommended: Result, fit: Polynomial) -> tuple[str, ...]:
@@ -224,15 +232,13 @@ def _shortfall(best: Optimum, recommended: Result, fit: Polynomial) -> tuple[str
         one.low - NEAR <= getattr(recommended.shares, axis) <= one.high + NEAR
         for axis, one in best.share_intervals.items()
     )
-    if inside or best.p_flat > best.level:
-        return ()
     mean, error = apart_on(fit, best.shares, recommended.shares)
+    if inside or best.p_flat > best.level or mean <= best.standard_error:
+        return ()
     reach = float(stdtrit(fit.df, 1 - best.level / 2)) * error
-    cheap = recommended.candidate in best.flat_candidates
-    what = "it is hardly the best, but cheap" if cheap else "it is the nearest that was trained"
     return (
-        f"the recommended network is outside of the optimum's intervals: {what}, and behind by "
-        f"{100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
+        "the recommended network is outside of the optimum's intervals: it is the nearest that was "
+        f"trained, and behind by {100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
     )
 
 

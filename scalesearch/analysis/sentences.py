@@ -48,14 +48,16 @@ def _answer(found: "Conclusion", runs: str) -> str:
         )
     values = ", ".join(f"{name} {bounds(one)}" for name, one in optimum.intervals.items())
     count = len(optimum.flat_candidates)
-    alike = (
-        f"of {known} networks {count} cannot be told from the best, and the cheapest to run is"
-        if count > 1
-        else f"the network to take, of {known}, is"
-    )
+    if count > 1:
+        alike = (
+            f"of {known} networks {count} cannot be told from the best; take {network(best)}, "
+            f"{found.why}"
+        )
+    else:
+        alike = f"the network to take, of {known}, is {network(best)}"
     return (
         f"At {found.factor:g}x the cost {values} ({100 - 100 * found.level:g}% intervals from "
-        f"{runs}); {alike} {network(best)}"
+        f"{runs}); {alike}"
     )
 
 

@@ -45,15 +45,14 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
         assert f"note: {note}" in lines
 
 
-def test_a_recommended_network_that_is_hardly_the_best_is_told_how_far_it_may_be_behind(lattice):
-    one, bounds = lattice.recommended, lattice.optimum.share_intervals
-    assert one.shares.resolution < bounds["resolution"].low
-    (note,) = (note for note in lattice.notes if "outside of the optimum's intervals" in note)
-    mean, _ = lattice.surface.predict([one.shares.as_tuple()])
-    behind = float(note.split("behind by ")[1].split()[0])
-    assert behind == pytest.approx(100 * (lattice.optimum.accuracy - mean[0]), abs=1.0)
-    inside = concluded(RESULTS / "cifar10-rungs")
-    assert not any("outside of the optimum's" in note for note in inside.notes)
+@pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-optimal", "clothing-optimal"])
+def test_the_network_recommended_by_a_recorded_search_is_about_as_good_as_the_best(name):
+    found = concluded(RESULTS / name)
+    assert "outside of the optimum's intervals" not in " ".join(found.notes)
+    assert found.optimum.p_flat < found.level
+    mean, _ = found.surface.predict([found.recommended.shares.as_tuple()])
+    near = 2 * found.optimum.standard_error  # which kind of surface is asked makes a difference
+    assert found.optimum.accuracy - mean[0] < near
 
 
 def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
