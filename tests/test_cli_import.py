@@ -96,6 +96,14 @@ def test_a_network_described_by_a_file_of_stages_is_imported_too(run, tmp_path: 
     assert torch.equal(logits(read_network(out).network), logits(network))
 
 
+def test_the_classes_of_imagenet_are_known_by_its_name(run, tmp_path: Path) -> None:
+    torch.save(exported(build(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth")
+    out = tmp_path / "n.safetensors"
+    options = ("--as", "efficientnet_b0", "--classes", "imagenet", "--out", out)
+    assert run("import", tmp_path / "w.pth", *options)[::2] == (0, "")
+    assert read_network(out).preparation.class_names[0] == "tench"
+
+
 @pytest.mark.parametrize(
     ("network", "more", "told"),
     [
@@ -104,6 +112,7 @@ def test_a_network_described_by_a_file_of_stages_is_imported_too(run, tmp_path: 
         ("efficientnet_b0", ("--layout", "tv"), "layout 'tv': need one of torchvision, timm"),
         ("efficientnet_b9", (), "network 'efficientnet_b9': need efficientnet_b0"),
         ("efficientnet_b0", ("--classes", "none.txt"), "none.txt: need a text file of names"),
+        ("efficientnet_b0", ("--norm-eps", "0"), "norms: need norm_eps > 0, got norm_eps=0.0"),
     ],
 )
 def test_what_does_not_fit_is_told_and_nothing_written(

@@ -1,5 +1,6 @@
 """The command that makes a network file of ours of other people's weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,7 @@ def import_(
         float | None, typer.Option(min=0, help="Of the norms, where it is not the library's.")
     ] = None,
     classes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Names of the classes, one a line.")
+        Path | None, typer.Option(metavar="FILE", help="Their names, one a line; or imagenet.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,9 +74,14 @@ def _network(name: str) -> "str | Architecture":
     return name
 
 
-def _names(path: Path | None) -> list[str]:
+def _names(path: Path | None) -> Sequence[str]:
+    """Of a file, or of ImageNet's thousand classes where its name is given."""
     if path is None:
-        return []
+        return ()
+    if str(path) == "imagenet":
+        from scalesearch.weights.sources import imagenet_classes
+
+        return imagenet_classes()
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -121,7 +121,7 @@ def _options(
     norms = layout.norms(architecture)
     try:
         return Options(
-            norm_eps=eps or float(state.facts.get(f"{FACT}norm_eps", norms.eps)),
+            norm_eps=float(state.facts.get(f"{FACT}norm_eps", norms.eps)) if eps is None else eps,
             norm_momentum=float(state.facts.get(f"{FACT}norm_momentum", norms.momentum)),
             padding=layout.padding,
         )
