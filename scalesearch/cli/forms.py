@@ -203,11 +203,12 @@ def torchvision_config(wanted: Wanted) -> list[Written]:
     """A file for each network by which torchvision builds it."""
     from scalesearch.export.standalone import write_torchvision_script
 
-    return [
-        Written(path, "for torchvision, which --format torchvision writes weights for")
-        for one in exportables(wanted.source)
-        for path in write_torchvision_script(one, wanted.out)
-    ]
+    written = []
+    for one in exportables(wanted.source):
+        path, built = write_torchvision_script(one, wanted.out)
+        did = "torchvision built it: as many parameters" if built else "not built: no torchvision"
+        written.append(Written(path, f"{did}; --format torchvision writes its weights"))
+    return written
 
 
 def _equal(found: "Sequence[Agreement]") -> str:

@@ -1,5 +1,6 @@
 """Configurations for torchvision: it builds the same network, or is said not to be able to."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,15 @@ import torch
 
 from scalesearch.architectures import Architecture, Stage, baseline, cost, scaled
 from scalesearch.errors import ExportError
-from scalesearch.export.standalone import Exportable, torchvision_script, write_torchvision_script
+from scalesearch.export.standalone import (
+    Exportable,
+    files,
+    torchvision_script,
+    write_torchvision_script,
+)
 from scalesearch.nets import Options, build
 from scalesearch.scaling import ROUNDINGS, Multipliers
+from scalesearch.weights import exported
 
 B0 = baseline("efficientnet_b0", width=0.25, resolution=40, num_classes=7)
 ODD = Architecture(
@@ -46,9 +53,7 @@ def test_torchvision_builds_the_same_network_and_it_gives_the_same_logits(torchv
         for tensor in ours.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
                 tensor.copy_(torch.rand_like(tensor) + 0.5)
-    # Layers come in the same order there: what they are called is the layout's business.
-    values = ours.state_dict().values()
-    theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))
+    theirs.load_state_dict(exported(ours, "torchvision"))
     images = torch.rand(2, 3, network.resolution, network.resolution)
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), ours(images))
@@ -116,7 +121,7 @@ def test_everything_that_torchvision_cannot_be_is_named_at_once():
 
 def test_the_file_is_named_so_that_python_can_import_it(tmp_path):
     found = Exportable("my-b0.1", B0, Options())
-    (path,) = write_torchvision_script(found, tmp_path)
+    path, _ = write_torchvision_script(found, tmp_path)
     assert path.name == "my_b0_1_torchvision.py"
 
 
@@ -124,3 +129,24 @@ def test_multipliers_that_round_to_odd_channels_are_representable(torchvision):
     network = scaled(B0, Multipliers(width=1.3), ROUNDINGS["nearest"])
     theirs = built(torchvision_script("n", network, Options()))
     assert sum(p.numel() for p in theirs.parameters()) == cost(network).params
+
+
+def test_where_torchvision_imports_it_is_asked_to_build_the_network(
+    torchvision, tmp_path, monkeypatch
+):
+    found = Exportable("b0", B0, Options())
+    path, built = write_torchvision_script(found, tmp_path)
+    assert built
+    text = path.read_text().replace("(6, 3, 2", "(4, 3, 2")
+    monkeypatch.setattr(files, "torchvision_script", lambda *_: text)
+    with pytest.raises(
+        ExportError, match=r"need [\d,]+ parameters, got [\d,]+ from the torchvision"
+    ):
+        write_torchvision_script(found, tmp_path / "other")
+
+
+def test_without_torchvision_the_file_is_written_and_said_not_to_be_built(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    path, built = write_torchvision_script(Exportable("b0", B0, Options()), tmp_path)
+    assert path.is_file()
+    assert not built

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.errors import ExportError
 from scalesearch.export.standalone.script import script
 from scalesearch.export.standalone.torchvision_script import torchvision_script
@@ -73,11 +73,36 @@ def write_script(exported: Exportable, folder: Path) -> list[Path]:
     return written
 
 
-def write_torchvision_script(exported: Exportable, folder: Path) -> list[Path]:
-    """A Python file whose network torchvision builds. Raises ExportError where it cannot be."""
+def write_torchvision_script(exported: Exportable, folder: Path) -> tuple[Path, bool]:
+    """A Python file whose network torchvision builds, and whether it did here.
+
+    It is asked to where it can be imported. Raises ExportError where the network cannot be
+    torchvision's, or what it builds is another one.
+    """
     path = folder / f"{exported.module_name}_torchvision.py"
-    write_text(path, torchvision_script(exported.name, exported.described, exported.options))
-    return [path]
+    architecture = exported.described
+    text = torchvision_script(exported.name, architecture, exported.options)
+    made = _by_torchvision(text, path)
+    if made is not None:
+        found, wanted = sum(one.numel() for one in made.parameters()), cost(architecture).params
+        if found != wanted:
+            raise ExportError(
+                f"{exported.name}: need {wanted:,} parameters, got {found:,} from the torchvision "
+                "that is installed; export it as `python`"
+            )
+    write_text(path, text)
+    return path, made is not None
+
+
+def _by_torchvision(text: str, path: Path) -> nn.Module | None:
+    """The network without memory for its weights; None where torchvision cannot be imported."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError):  # the second: it is another torch's
+        return None
+    with torch.device("meta"):
+        network: nn.Module = _run(text, path)["network"]()
+    return network
 
 
 def _run(text: str, path: Path) -> dict[str, Any]:
