@@ -201,13 +201,22 @@ def python(wanted: Wanted) -> list[Written]:
 
 def torchvision_config(wanted: Wanted) -> list[Written]:
     """A file for each network by which torchvision builds it."""
-    from scalesearch.export.standalone import write_torchvision_script
+    return _for_library(wanted, "torchvision")
+
+
+def timm_config(wanted: Wanted) -> list[Written]:
+    """A file for each network by which timm builds it."""
+    return _for_library(wanted, "timm")
+
+
+def _for_library(wanted: Wanted, library: str) -> list[Written]:
+    from scalesearch.export.standalone import write_peer_script
 
     written = []
     for one in exportables(wanted.source):
-        path, built = write_torchvision_script(one, wanted.out)
-        did = "torchvision built it: as many parameters" if built else "not built: no torchvision"
-        written.append(Written(path, f"{did}; --format torchvision writes its weights"))
+        path, built = write_peer_script(one, wanted.out, library)
+        did = f"{library} built it: as many parameters" if built else f"not built: no {library}"
+        written.append(Written(path, f"{did}; --format {library} writes its weights"))
     return written
 
 

@@ -1,5 +1,7 @@
 """Standalone files written, run and compared with the network that they are of."""
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.errors import ExportError
 from scalesearch.export.standalone.script import script
+from scalesearch.export.standalone.timm_script import timm_script
 from scalesearch.export.standalone.torchvision_script import torchvision_script
 from scalesearch.files import write_text
 from scalesearch.nets import Network, Options, build
@@ -73,31 +76,38 @@ def write_script(exported: Exportable, folder: Path) -> list[Path]:
     return written
 
 
-def write_torchvision_script(exported: Exportable, folder: Path) -> tuple[Path, bool]:
-    """A Python file whose network torchvision builds, and whether it did here.
+def write_peer_script(exported: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
+    """A Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
 
-    It is asked to where it can be imported. Raises ExportError where the network cannot be
-    torchvision's, or what it builds is another one.
+    It is asked to where it can be imported. Raises ExportError where the network cannot be the
+    library's, or what it builds is another one.
     """
-    path = folder / f"{exported.module_name}_torchvision.py"
+    path = folder / f"{exported.module_name}_{library}.py"
     architecture = exported.described
-    text = torchvision_script(exported.name, architecture, exported.options)
-    made = _by_torchvision(text, path)
+    text = SCRIPTS[library](exported.name, architecture, exported.options)
+    made = _by_library(library, text, path)
     if made is not None:
         found, wanted = sum(one.numel() for one in made.parameters()), cost(architecture).params
         if found != wanted:
             raise ExportError(
-                f"{exported.name}: need {wanted:,} parameters, got {found:,} from the torchvision "
+                f"{exported.name}: need {wanted:,} parameters, got {found:,} from the {library} "
                 "that is installed; export it as `python`"
             )
     write_text(path, text)
     return path, made is not None
 
 
-def _by_torchvision(text: str, path: Path) -> nn.Module | None:
-    """The network without memory for its weights; None where torchvision cannot be imported."""
+SCRIPTS: dict[str, Callable[[str, Architecture, Options], str]] = {
+    "torchvision": torchvision_script,
+    "timm": timm_script,
+}
+"""Libraries that build networks like ours, and what writes files for them."""
+
+
+def _by_library(library: str, text: str, path: Path) -> nn.Module | None:
+    """The network without memory for its weights; None where the library cannot be imported."""
     try:
-        import torchvision  # noqa: F401
+        importlib.import_module(library)
     except (ImportError, RuntimeError):  # the second: it is another torch's
         return None
     with torch.device("meta"):
