@@ -16,7 +16,6 @@ def exportables(source: str) -> "list[Exportable]":
     """
     from scalesearch.export.standalone import Exportable
     from scalesearch.nets import Network, Options
-    from scalesearch.report.networks import Held, held, holds, members
     from scalesearch.weights import read_network
 
     path = Path(source)
@@ -24,6 +23,8 @@ def exportables(source: str) -> "list[Exportable]":
         saved = read_network(path)
         options = saved.network.options if isinstance(saved.network, Network) else Options()
         return [Exportable(plain(saved.name or path.stem), saved.architecture, options, saved)]
+    from scalesearch.report.networks import Held, held, holds, members
+
     if path.suffix == ".json":
         found = members(path)
     elif holds(source):

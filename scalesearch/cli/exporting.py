@@ -18,6 +18,7 @@ from scalesearch.cli.forms import (
     python,
     safetensors,
     timm,
+    timm_config,
     torchvision,
     torchvision_config,
 )
@@ -33,6 +34,7 @@ FORMATS: dict[str, Format] = {
     "timm": timm,
     "python": python,
     "torchvision-config": torchvision_config,
+    "timm-config": timm_config,
     "exported": exported,
     "onnx": onnx,
     "int8": int8,

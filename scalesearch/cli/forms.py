@@ -201,13 +201,23 @@ def python(wanted: Wanted) -> list[Written]:
 
 def torchvision_config(wanted: Wanted) -> list[Written]:
     """A file for each network by which torchvision builds it."""
-    from scalesearch.export.standalone import write_torchvision_script
+    return _for_library(wanted, "torchvision")
 
-    return [
-        Written(path, "for torchvision, which --format torchvision writes weights for")
-        for one in exportables(wanted.source)
-        for path in write_torchvision_script(one, wanted.out)
-    ]
+
+def timm_config(wanted: Wanted) -> list[Written]:
+    """A file for each network by which timm builds it."""
+    return _for_library(wanted, "timm")
+
+
+def _for_library(wanted: Wanted, library: str) -> list[Written]:
+    from scalesearch.export.standalone import write_peer_script
+
+    written = []
+    for one in exportables(wanted.source):
+        path, built = write_peer_script(one, wanted.out, library)
+        did = f"{library} built it: as many parameters" if built else f"not built: no {library}"
+        written.append(Written(path, f"{did}; --format {library} writes its weights"))
+    return written
 
 
 def _equal(found: "Sequence[Agreement]") -> str:

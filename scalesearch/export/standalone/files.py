@@ -1,5 +1,7 @@
 """Standalone files written, run and compared with the network that they are of."""
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.errors import ExportError
 from scalesearch.export.standalone.script import script
+from scalesearch.export.standalone.timm_script import timm_script
 from scalesearch.export.standalone.torchvision_script import torchvision_script
 from scalesearch.files import write_text
 from scalesearch.nets import Network, Options, build
@@ -73,11 +76,43 @@ def write_script(exported: Exportable, folder: Path) -> list[Path]:
     return written
 
 
-def write_torchvision_script(exported: Exportable, folder: Path) -> list[Path]:
-    """A Python file whose network torchvision builds. Raises ExportError where it cannot be."""
-    path = folder / f"{exported.module_name}_torchvision.py"
-    write_text(path, torchvision_script(exported.name, exported.described, exported.options))
-    return [path]
+def write_peer_script(exported: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
+    """A Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
+
+    It is asked to where it can be imported. Raises ExportError where the network cannot be the
+    library's, or what it builds is another one.
+    """
+    path = folder / f"{exported.module_name}_{library}.py"
+    architecture = exported.described
+    text = SCRIPTS[library](exported.name, architecture, exported.options)
+    made = _by_library(library, text, path)
+    if made is not None:
+        found, wanted = sum(one.numel() for one in made.parameters()), cost(architecture).params
+        if found != wanted:
+            raise ExportError(
+                f"{exported.name}: need {wanted:,} parameters, got {found:,} from the {library} "
+                "that is installed; export it as `python`"
+            )
+    write_text(path, text)
+    return path, made is not None
+
+
+SCRIPTS: dict[str, Callable[[str, Architecture, Options], str]] = {
+    "torchvision": torchvision_script,
+    "timm": timm_script,
+}
+"""Libraries that build networks like ours, and what writes files for them."""
+
+
+def _by_library(library: str, text: str, path: Path) -> nn.Module | None:
+    """The network without memory for its weights; None where the library cannot be imported."""
+    try:
+        importlib.import_module(library)
+    except (ImportError, RuntimeError):  # the second: it is another torch's
+        return None
+    with torch.device("meta"):
+        network: nn.Module = _run(text, path)["network"]()
+    return network
 
 
 def _run(text: str, path: Path) -> dict[str, Any]:

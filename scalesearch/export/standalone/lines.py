@@ -8,7 +8,7 @@ from torch import nn
 
 from scalesearch.architectures import Stage
 from scalesearch.errors import ExportError
-from scalesearch.export.standalone import parts
+from scalesearch.export.standalone import dense_parts, parts
 from scalesearch.nets import Network
 
 CLASSES = {
@@ -87,7 +87,7 @@ def _blocks(network: Network) -> Iterator[Block]:
                 drop=f"drop_connect * {index} / {architecture.blocks}" if index else "",
                 activation=CLASSES[stage.activation] if own else "",
             )
-            before, index = stage.width, index + 1
+            before, index = stage.channels(before), index + 1
 
 
 def _inverted(called: str, block: Block) -> Line:
@@ -119,8 +119,12 @@ def _plain(called: str, block: Block) -> Line:
     text = call(
         called, block.inputs, block.stage.width, **shape, drop=drop, activation=block.activation
     )
-    needs = (parts.DropConnect, parts.Shortened) if called == "basic" else ()
-    return Line(text, (*needs, getattr(parts, called)))
+    needs: dict[str, tuple[Any, ...]] = {
+        "basic": (parts.DropConnect, parts.Shortened),
+        "Transition": (dense_parts.norm,),
+    }
+    home = dense_parts if called == "Transition" else parts
+    return Line(text, (*needs.get(called, ()), getattr(home, called)))
 
 
 def _conv(block: Block) -> Line:
@@ -141,6 +145,19 @@ def _bottleneck(block: Block) -> Line:
     return Line(text, (parts.DropConnect, parts.Shortened, parts.bottleneck))
 
 
+def _dense(block: Block) -> Line:
+    inner = block.outputs_of("reduce.conv")
+    text = call(
+        "Dense",
+        block.inputs,
+        inner,
+        block.stage.width,
+        **block.shape,
+        activation=block.activation,
+    )
+    return Line(text, (dense_parts.norm, dense_parts.Dense))
+
+
 WRITERS: dict[str, Callable[[Block], Line]] = {
     "mbconv": lambda block: _inverted("MBConv", block),
     "fused_mbconv": lambda block: _inverted("FusedMBConv", block),
@@ -149,5 +166,7 @@ WRITERS: dict[str, Callable[[Block], Line]] = {
     "conv": _conv,
     "basic": lambda block: _plain("basic", block),
     "bottleneck": _bottleneck,
+    "dense": _dense,
+    "transition": lambda block: _plain("Transition", block),
 }
 """By the kind of a block, as stages name it."""

@@ -10,7 +10,8 @@ import torch
 
 from scalesearch.architectures import Architecture, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.export.standalone import parts
+from scalesearch.architectures.stages import PREACTIVATED
+from scalesearch.export.standalone import dense_parts, parts
 from scalesearch.export.standalone.lines import CLASSES, block_lines, call
 from scalesearch.nets import Options, build
 from scalesearch.weights import Preparation
@@ -68,6 +69,9 @@ _ORDER = (
     parts.Shortened,
     parts.basic,
     parts.bottleneck,
+    dense_parts.norm,
+    dense_parts.Dense,
+    dense_parts.Transition,
 )
 """In which parts stand in a file: what others use comes first."""
 
@@ -155,7 +159,8 @@ def _network(architecture: Architecture, options: Options, blocks: list[str]) ->
         if architecture.stem_pool > 1
         else "nn.Identity()"
     )
-    last, head = architecture.stages[-1].width, architecture.head
+    last, head = architecture.last, architecture.head
+    final = f"norm({last})" if architecture.stages[-1].block in PREACTIVATED else "nn.Identity()"
     if not head:
         made = "nn.Identity()"
     elif architecture.head_pooled:
@@ -181,13 +186,14 @@ def _network(architecture: Architecture, options: Options, blocks: list[str]) ->
             "        self.stages = nn.Sequential(",
             *(f"            {line}" for line in stages),
             "        )",
+            f"        self.final = {final}",
             f"        self.head = {made}",
             "        self.dropout = nn.Dropout(dropout)",
             f"        self.classifier = nn.Linear({architecture.features}, "
             f"{architecture.num_classes})",
             "",
             "    def forward(self, images: Tensor) -> Tensor:",
-            "        x = self.stages(self.stem_pool(self.stem(images)))",
+            "        x = self.final(self.stages(self.stem_pool(self.stem(images))))",
             f"        logits: Tensor = self.classifier(self.dropout({pooled}))",
             "        return logits",
         ]

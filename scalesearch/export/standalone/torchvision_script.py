@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from scalesearch.architectures import Architecture, Stage, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.errors import ExportError
+from scalesearch.export.standalone.refusals import by_stage, require_representable
 from scalesearch.export.standalone.script import required_name
 from scalesearch.nets import Options
 
@@ -24,11 +24,8 @@ def torchvision_script(name: str, architecture: Architecture, options: Options) 
     Raises ExportError that names everything that torchvision's EfficientNet cannot be.
     """
     required_name(name)
-    if reasons := tuple(unrepresentable(architecture, options)):
-        raise ExportError(
-            f"{name}: need a network that torchvision's EfficientNet can be, got one with "
-            f"{'; '.join(reasons)}; export it as `python`, which can be any network"
-        )
+    reasons = impossible_for_torchvision(architecture, options)
+    require_representable(name, "torchvision's EfficientNet", reasons)
     used = [kind for kind in CONFIGURATIONS if any(s.block == kind for s in architecture.stages)]
     exact = any(width % ROUNDED for width in architecture.widths[:-1])
     names = {kind: ("Exact" if exact else "") + CONFIGURATIONS[kind] for kind in used}
@@ -52,7 +49,7 @@ def torchvision_script(name: str, architecture: Architecture, options: Options) 
     return "\n\n\n".join(parts) + "\n"
 
 
-def unrepresentable(architecture: Architecture, options: Options) -> Iterator[str]:
+def impossible_for_torchvision(architecture: Architecture, options: Options) -> Iterator[str]:
     """What torchvision's EfficientNet cannot be, each with what it is there."""
     fixed = {
         f"images of {architecture.in_channels} channels (there 3)": architecture.in_channels == 3,
@@ -65,16 +62,10 @@ def unrepresentable(architecture: Architecture, options: Options) -> Iterator[st
         "TensorFlow's SAME padding (there half the kernel)": options.padding == "half",
     }
     yield from (told for told, holds in fixed.items() if not holds)
-    told: dict[str, list[int]] = {}
-    for number, stage in enumerate(architecture.stages, start=1):
-        for reason in _of_stage(stage):
-            told.setdefault(reason, []).append(number)
-    for reason, numbers in told.items():
-        stages = "stage" if len(numbers) == 1 else "stages"
-        yield f"in {stages} {', '.join(map(str, numbers))} {reason}"
+    yield from by_stage(architecture, _of_stage)
 
 
-def _of_stage(stage: Stage) -> Iterator[str]:
+def _of_stage(_: int, stage: Stage) -> Iterator[str]:
     if stage.block not in CONFIGURATIONS:
         yield f"{stage.block} blocks (there {' or '.join(CONFIGURATIONS)})"
         return

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scalesearch.errors import WeightsError
 from scalesearch.weights.layouts.keras_files import read_keras
+from scalesearch.weights.layouts.pickles import require_modest
 from scalesearch.weights.layouts.unwrapped import unwrapped
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -41,6 +42,15 @@ def read_state(path: str | Path) -> State:
     is damaged, would execute code, or is larger inside than outside.
     """
     path = Path(path)
+    state = _state(path)
+    # A tensor may be one number repeated: small in the file, and large where it is copied.
+    _require_its_own_size(
+        path, sum(one.numel() * one.element_size() for one in state.tensors.values())
+    )
+    return state
+
+
+def _state(path: Path) -> State:
     try:
         with path.open("rb") as file:
             first = file.read(16)
@@ -91,7 +101,10 @@ def _require_its_own_size(path: Path, inside: int) -> None:
 def _unpickled(path: Path) -> object:
     """What ``torch.save`` wrote, of which nothing but tensors and plain containers is allowed."""
     try:
+        require_modest(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         told = str(error).partition("\n")[0]
         raise WeightsError(
