@@ -1,5 +1,6 @@
 """The temperature of a network, from its answers to images that it was not trained on."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,12 @@ def _require_same(classifier: Classifier, dataset: Dataset) -> None:
         raise DataError(
             f"temperature: need images of {wanted[0]} channels stored at {wanted[1]} pixels, as "
             f"the network's, got {here[0]} channels at {here[1]}; give the data it was trained on"
+        )
+    if preparation.interpolation != "bilinear":  # which all sources of data are stored by
+        warnings.warn(
+            "temperature: fitted to images resized by bilinear, and the network's are resized by "
+            f"{preparation.interpolation} interpolation; expect a small difference",
+            stacklevel=3,
         )
     names = preparation.class_names
     if names and names != dataset.class_names:

@@ -57,13 +57,13 @@ def test_accuracy_does_not_depend_on_the_temperature(temperature, seed):
 
 
 def test_the_error_of_calibration_is_that_of_a_count_by_hand():
-    """Four images in two bins of ten: sure to 0.75 and right once of two, to 0.95 and right."""
-    chances = np.array([[0.75, 0.25], [0.25, 0.75], [0.95, 0.05], [0.05, 0.95]])
+    """Four images in two of ten bins: sure to 0.85 and right once of two, to 0.95 and right."""
+    chances = np.array([[0.85, 0.15], [0.15, 0.85], [0.95, 0.05], [0.05, 0.95]])
     logits, labels = np.log(chances).astype(np.float32), np.array([0, 0, 0, 1])
     found = reliability(logits, labels, bins=10)
     assert found.accuracy == 0.75
-    assert found.ece == pytest.approx((2 * abs(0.5 - 0.75) + 2 * abs(1 - 0.95)) / 4, abs=1e-6)
-    assert found.nll == pytest.approx(-np.log([0.75, 0.25, 0.95, 0.95]).mean(), abs=1e-6)
+    assert found.ece == pytest.approx((2 * abs(0.5 - 0.85) + 2 * abs(1 - 0.95)) / 4, abs=1e-6)
+    assert found.nll == pytest.approx(-np.log([0.85, 0.15, 0.95, 0.95]).mean(), abs=1e-6)
     assert (found.images, found.bins) == (4, 10)
 
 
@@ -132,6 +132,13 @@ def test_a_network_that_says_nothing_of_images_can_hold_no_temperature(digits, t
     bare = write_network(tmp_path / "bare.safetensors", saved.network)
     with pytest.raises(ExportError, match="need a preparation to hold a temperature"):
         with_temperature(bare, tmp_path / "new.safetensors", 2.0)
+
+
+def test_images_that_are_resized_otherwise_than_the_network_is_used_to_are_warned_of(digits):
+    preparation = replace(digits.preparation, interpolation="bicubic")
+    other = Classifier(read_network(digits.network).network, preparation, "cpu")
+    with pytest.warns(UserWarning, match="fitted to images resized by bilinear, and the network's"):
+        calibrated(other, digits.dataset, digits.test)
 
 
 @pytest.mark.parametrize(

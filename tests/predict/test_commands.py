@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -221,3 +222,28 @@ def test_images_of_other_classes_are_refused_and_nothing_is_written(digits, run,
     assert (code, told) == (2, "")
     assert "need the 10 classes of the network" in err
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_network_from_training_answers_as_its_run_says_and_is_calibrated_where_it_lies(
+    digits, run, source, tmp_path
+):
+    folder = tmp_path / "run"
+    size = ("--width", 0.25, "--depth", 0.3, "--resolution", 12, "--stem-stride", 1)
+    settings = ("--set", "epochs=2", "--set", "data.pixels=14", "--set", "evaluation_scale=1.2")
+    command = ("train", "efficientnet_b0", *size, "--data", source, "--device", "cpu", *settings)
+    code, _, err = run(*command, "--set", "batch_size=32", "--out", folder)
+    assert code == 0, err
+    network, table = folder / "network.safetensors", tmp_path / "out.csv"
+    code, _, err = run("predict", network, digits.folder / "test", "--csv", table, "--batch", 256)
+    assert code == 0, err
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    right = [row["class_1"] == Path(row["image"]).parent.name for row in rows]
+    found = json.loads((folder / "metrics.json").read_text())
+    assert sum(right) / len(right) == found["test"]["top1"]
+    code, told, err = run("temperature", network, "--device", "cpu", "--json")
+    assert code == 0, err
+    calibration = json.loads(told)
+    assert calibration["validation"][0]["accuracy"] == found["validation"]["top1"]
+    assert calibration["validation"][0]["images"] == found["validation"]["images"]
+    assert calibration["test"][0]["accuracy"] == found["test"]["top1"]
