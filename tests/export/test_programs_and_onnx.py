@@ -131,7 +131,7 @@ def test_answers_that_are_not_numbers_are_refused():
         require_equal("n", Agreement(4, float("nan"), 1.0), "random")
     with pytest.raises(ExportError, match="at least 50% of the images, got 40% of 10"):
         require_similar("n", Agreement(10, 0.1, 0.4))
-    with pytest.raises(ExportError, match="rounded program's answer on at least 90% .* got 80%"):
+    with pytest.raises(ExportError, match=r"rounded program's answer on at least 90% .* got 80%"):
         require_faithful("n", Agreement(10, 0.1, 0.8))
 
 
