@@ -19,6 +19,10 @@ LEAST_SAME = 0.5
 """The part of real images on which an int8 network has to give the same answer, at least. Rounding
 to eight bits costs a few in a hundred; what differs on half of them is broken."""
 
+LEAST_FAITHFUL = 0.9
+"""The part of real images on which a file has to give the answer of the rounded program that it was
+written from. Logits cannot be compared: a sum that is one float32 step away may round otherwise."""
+
 BATCHES = (1, 3)
 """Images in the random batches: one alone, and a number that no network was traced with."""
 
@@ -69,4 +73,14 @@ def require_similar(where: str, found: Agreement) -> None:
             f"{where}: need the float network's answer on at least {LEAST_SAME:.0%} of the "
             f"images, got {found.same:.0%} of {found.images}; nothing was written; calibrate on "
             "more images, or train with quantisation (--format int8-qat)"
+        )
+
+
+def require_faithful(where: str, found: Agreement) -> None:
+    """Raise ExportError where a file answers unlike the rounded program it was written from."""
+    if not found.same >= LEAST_FAITHFUL:
+        raise ExportError(
+            f"{where}: need the rounded program's answer on at least {LEAST_FAITHFUL:.0%} of the "
+            f"images, got {found.same:.0%} of {found.images}; nothing was written; export in "
+            "another format, and report this network"
         )

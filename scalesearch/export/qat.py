@@ -23,6 +23,7 @@ from scalesearch.export.agreement import (
     Agreement,
     agreement,
     random_batches,
+    require_faithful,
     require_similar,
 )
 from scalesearch.export.extras import extra, quiet
@@ -30,7 +31,7 @@ from scalesearch.export.folded import folded
 from scalesearch.export.onnx_files import answers, model
 from scalesearch.export.pictures import Pictures, torch_answers
 from scalesearch.export.programs import input_size, program
-from scalesearch.export.quantizer import FORM, quantizer
+from scalesearch.export.quantizer import ACTIVATIONS, FORM, quantizer
 from scalesearch.files import write_bytes
 from scalesearch.streams import stream
 from scalesearch.weights import Saved
@@ -41,10 +42,7 @@ CLIP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """How the rounded network is trained: Adam at ``rate``, falling to zero by a cosine.
-
-    Ranges follow the batches in the first half of the steps, then stand still.
-    """
+    """How the rounded network is trained: Adam at ``rate``, falling to zero by a cosine."""
 
     epochs: int = 2
     rate: float = 1e-4
@@ -63,9 +61,10 @@ class Tuning:
 class Tuned:
     """What came of quantisation-aware training.
 
-    ``file``: how ONNX Runtime's answers agree with those of the converted program in PyTorch, on
-    real images. ``network``: how they agree with the float network's. ``slowdown``: how many times
-    the float network's time the converted program takes in PyTorch's eager mode.
+    ``file``: how ONNX Runtime's answers, each operator computed as it stands in the file, agree
+    with those of the converted program in PyTorch, on real images. ``network``: how its answers
+    with fused operators, which sum whole numbers, agree with the float network's. ``slowdown``: how
+    many times the float network's time the converted program takes in PyTorch's eager mode.
     """
 
     file: Agreement
@@ -85,14 +84,14 @@ def write_int8_qat(
     plain = folded(saved.network)
     converted = quantised(saved, plain, pictures, tuning or Tuning())
     content = model(saved, converted, FORM).SerializeToString()
-    real, ran = pictures.compared(), answers(content)
-    own = partial(torch_answers, converted)
+    real, own = pictures.compared(), partial(torch_answers, saved.network)
+    as_written = answers(content, optimised=False)
     found = Tuned(
-        file=agreement(own, ran, real),
-        network=agreement(partial(torch_answers, saved.network), ran, real),
+        file=agreement(partial(torch_answers, converted), as_written, real),
+        network=agreement(own, answers(content), real),
         slowdown=_seconds(converted, real[0]) / _seconds(plain, real[0]),
     )
-    require_similar(str(path), found.file)
+    require_faithful(str(path), found.file)
     require_similar(str(path), found.network)
     write_bytes(path, content)
     return found
@@ -111,7 +110,9 @@ def quantised(saved: Saved, plain: nn.Module, pictures: Pictures, tuning: Tuning
     with quiet():
         graph = program(student, example, f"--format {FORM}").module()
         graph = prepare.prepare_qat_pt2e(graph, quantizer())
-        _train(graph, plain, pictures, tuning, pt2e.disable_observer)
+        _measure_ranges(graph, pictures, pt2e)
+        _train(graph, plain, pictures, tuning)
+        graph.apply(pt2e.disable_observer)
         converted: nn.Module = prepare.convert_pt2e(graph)
     for module in converted.modules():
         module.training = False  # torchao forbids eval(), which graphs do not heed
@@ -133,23 +134,39 @@ def _spelled_out(network: nn.Module) -> nn.Module:
     return network
 
 
-def _train(
-    graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning, freeze: Any
-) -> None:
+def _measure_ranges(graph: nn.Module, pictures: Pictures, pt2e: Any) -> None:
+    """Give activations the ranges that ``int8.write_int8`` would, and let them stand; those of the
+    weights go on following the weights."""
+    rounders = [
+        module
+        for module in graph.modules()
+        if isinstance(module, pt2e.FusedMovingAvgObsFakeQuantize) and module.dtype == ACTIVATIONS
+    ]
+    graph.apply(pt2e.disable_fake_quant)
+    for number, images in enumerate(pictures.calibration(), 1):
+        for rounder in rounders:
+            rounder.activation_post_process.averaging_constant = 1 / number  # the mean so far
+        with torch.no_grad():
+            graph(images)
+    for rounder in rounders:
+        rounder.disable_observer()
+    graph.apply(pt2e.enable_fake_quant)
+
+
+def _train(graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning) -> None:
     optimizer = torch.optim.Adam(graph.parameters(), tuning.rate)
     count = len(pictures.dataset.train)
     steps = tuning.epochs * len(epoch_order(count, tuning.batch_size, 0))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step, images in enumerate(_images(pictures, tuning)):
-        if step == -(-steps // 2):
-            graph.apply(freeze)
+    for images in _images(pictures, tuning):
         loss = _divergence(graph(images), torch_answers(teacher, images))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(graph.parameters(), CLIP)
         optimizer.step()
         schedule.step()
-    graph.apply(freeze)
+    with torch.no_grad():
+        graph(images)  # the weights' ranges follow the last step, too
 
 
 def _images(pictures: Pictures, tuning: Tuning) -> Iterator[Tensor]:

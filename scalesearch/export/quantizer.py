@@ -14,6 +14,7 @@ from scalesearch.export.extras import extra
 
 FORM = "int8-qat"
 ATEN = torch.ops.aten
+ACTIVATIONS, WEIGHTS = torch.uint8, torch.int8
 WEIGHED = {ATEN.conv2d.default, ATEN.linear.default}
 CLIPPED = {ATEN.relu.default, ATEN.hardtanh.default}
 """Fused with what they follow, whose own output is never a tensor."""
@@ -53,12 +54,12 @@ def _is_rounded(node: Node) -> bool:
 
 
 def _specs() -> tuple[Any, Any]:
-    """How activations and weights are rounded, and how their ranges follow the batches."""
+    """How activations and weights are rounded; the weights' ranges are their own, at every step."""
     pt2e = extra("torchao.quantization.pt2e", FORM)
     spec = extra("torchao.quantization.pt2e.quantizer", FORM).QuantizationSpec
     least = {"eps": 2**-12}  # of a scale, so that a channel of zeros has one
     activations = spec(
-        dtype=torch.uint8,
+        dtype=ACTIVATIONS,
         quant_min=0,
         quant_max=255,
         qscheme=torch.per_tensor_affine,
@@ -67,13 +68,13 @@ def _specs() -> tuple[Any, Any]:
         ),
     )
     weights = spec(
-        dtype=torch.int8,
+        dtype=WEIGHTS,
         quant_min=-127,
         quant_max=127,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
         observer_or_fake_quant_ctr=pt2e.FusedMovingAvgObsFakeQuantize.with_args(
-            observer=pt2e.MovingAveragePerChannelMinMaxObserver, **least
+            observer=pt2e.MovingAveragePerChannelMinMaxObserver, averaging_constant=1.0, **least
         ),
     )
     return activations, weights

@@ -12,7 +12,13 @@ from scalesearch.architectures import Architecture, Stage
 from scalesearch.errors import ExportError
 from scalesearch.experiment import DataSpec
 from scalesearch.export import programs
-from scalesearch.export.agreement import TOLERANCE, Agreement, require_equal, require_similar
+from scalesearch.export.agreement import (
+    TOLERANCE,
+    Agreement,
+    require_equal,
+    require_faithful,
+    require_similar,
+)
 from scalesearch.export.extras import extra
 from scalesearch.export.onnx_files import answers, read_onnx_metadata, write_onnx
 from scalesearch.export.pictures import pictures, torch_answers
@@ -125,6 +131,8 @@ def test_answers_that_are_not_numbers_are_refused():
         require_equal("n", Agreement(4, float("nan"), 1.0), "random")
     with pytest.raises(ExportError, match="at least 50% of the images, got 40% of 10"):
         require_similar("n", Agreement(10, 0.1, 0.4))
+    with pytest.raises(ExportError, match=r"rounded program's answer on at least 90% .* got 80%"):
+        require_faithful("n", Agreement(10, 0.1, 0.8))
 
 
 def test_what_is_no_onnx_model_is_refused():
