@@ -1,4 +1,4 @@
-"""Turns, plans and rows with a stopwatch of the test's own; real passes only to see that they run."""
+"""Turns, plans and rows with a stopwatch of the test's own; real passes to see that they run."""
 
 import importlib
 
