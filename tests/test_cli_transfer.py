@@ -8,9 +8,10 @@ import pytest
 import torch
 import yaml
 
+from scalesearch.architectures import Foreign, baseline
 from scalesearch.data import load
 from scalesearch.experiment import DataSpec
-from scalesearch.nets import build
+from scalesearch.nets import build, code_allowed, made
 from scalesearch.progress import runs as progress
 from scalesearch.training import loop
 from scalesearch.weights import Preparation, read_network, write_network
@@ -23,8 +24,6 @@ STAGED = ("--freeze", "all-but-head", "--unfreeze", "2:stage7,head 3:all", "--bo
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     """A network of colour images in four classes."""
-    from scalesearch.architectures import baseline
-
     network = build(
         baseline(
             "efficientnet_b0", width=0.25, depth=0.3, resolution=12, stem_stride=1, num_classes=4
@@ -202,6 +201,25 @@ def test_a_file_that_is_no_network_is_refused(tmp_path, run):
         code, _, err = run("train", path, *SMALL, "--out", tmp_path / "r")
         assert code == 2
         assert str(path) in err
+
+
+def test_a_network_that_code_makes_has_no_known_parts(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "code_net.py").write_text(
+        "from torch import nn\n"
+        "def cnn(depth, width, resolution, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * resolution**2, num_classes))\n"
+    )
+    named = Foreign(factory="code_net:cnn", resolution=8)
+    with code_allowed():
+        path = write_network(tmp_path / "code.safetensors", made(named, 0), architecture=named)
+    code, _, err = run("train", path, *SMALL)
+    assert code == 2
+    assert "--allow-code" in err
+    code, _, err = run("train", path, *SMALL, "--allow-code")
+    assert code == 2
+    assert "need a network as data" in err
 
 
 def test_a_search_starts_no_candidate_from_weights(tmp_path, run, monkeypatch):

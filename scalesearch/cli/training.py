@@ -111,7 +111,7 @@ def train(
     from scalesearch.report.seeds import train_seeds
     from scalesearch.tables import print_json
 
-    document, baseline, weights = _named(network, member)
+    document, baseline, weights = _named(network, member, allow_code)
     size = given(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
     samples = given(train_samples=train_samples, validation_samples=validation_samples)
     _update(document, "baseline", size)
@@ -148,7 +148,7 @@ def train(
 
 
 def _named(
-    network: str | None, member: str | None
+    network: str | None, member: str | None, allow_code: bool
 ) -> "tuple[dict[str, Any], Architecture | Foreign | None, Path | None]":
     """What is to be trained, as an experiment's document, the baseline it was scaled from, and the
     file of the weights that it starts from."""
@@ -171,18 +171,20 @@ def _named(
             None,
         )
     if Path(name).suffix == SAVED:
-        return _trained_before(Path(name)), None, Path(name)
+        return _trained_before(Path(name), allow_code), None, Path(name)
     if is_experiment(name):
         return dict(read_yaml(Path(name))), None, None
     short = Path(name).stem if names_file(name) else name
     return {"name": _plain(short), "baseline": {"name": name}}, None, None
 
 
-def _trained_before(path: Path) -> dict[str, Any]:
+def _trained_before(path: Path, allow_code: bool) -> dict[str, Any]:
     """The document of an experiment whose network is the one in a file."""
+    from scalesearch.cli.sources import code
     from scalesearch.weights import read_network
 
-    saved = read_network(path)
+    with code(allow_code):
+        saved = read_network(path)
     name = path.stem if path.stem != "network" else saved.name or path.stem
     return {"name": _plain(name), "baseline": _spelled_out(path.name, saved.architecture)}
 
