@@ -108,6 +108,10 @@ def temperature(
     out: Annotated[
         Path | None, typer.Option(help="The new file; NETWORK-calibrated.safetensors by default.")
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Draw how sure and how right it is: OUT.png and OUT.svg."),
+    ] = None,
     device: Device = "auto",
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -130,6 +134,8 @@ def temperature(
     found = calibrated(classifier, dataset, test)
     with code_allowed(allow_code):
         with_temperature(network, target, found.temperature)
+    if figure is not None:
+        _draw(found, figure)
     if as_json:
         print_json({"network": str(network), "out": str(target), **asdict(found)})
         return
@@ -178,6 +184,19 @@ def _rows(found: "Calibration") -> list[dict[str, Any]]:
         for part, pair in (("validation", found.validation), ("test", found.test))
         for value, each in zip((found.previous, found.temperature), pair, strict=True)
     ]
+
+
+def _draw(found: "Calibration", path: Path) -> None:
+    """Of the test images, before and after."""
+    from scalesearch.plots import write_figure
+    from scalesearch.plots.reliability import reliability_curves, reliability_figure
+
+    names = (f"temperature {value:.3g}" for value in (found.previous, found.temperature))
+    bins = (
+        [(one.images, one.confidence, one.accuracy) for one in part.curve] for part in found.test
+    )
+    drawn = reliability_figure(reliability_curves(dict(zip(names, bins, strict=True))))
+    write_figure(drawn, path.with_suffix("") if path.suffix in (".png", ".svg") else path)
 
 
 def _print_line(answer: "Prediction | Refused", top: int) -> None:

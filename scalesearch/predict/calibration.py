@@ -21,12 +21,22 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Bin:
+    """Images whose answers are about as sure: how many, their mean confidence, and the fraction of
+    them that was answered right."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reliability:
     """What probabilities are worth, over ``images`` images.
 
     ``nll``: mean negative logarithm of the true class's probability. ``ece``: mean distance of
     accuracy from confidence over ``bins`` equally wide bins of confidence, weighted by how many
-    images are in each; a fraction.
+    images are in each; a fraction. ``curve``: those bins that have images, by confidence.
     """
 
     images: int
@@ -34,6 +44,7 @@ class Reliability:
     nll: float
     ece: float
     bins: int
+    curve: tuple[Bin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +67,19 @@ def reliability(
     right_N = logits_NK.argmax(axis=1) == labels_N
     # Bins are open at their lower end, as in the paper: a confidence of 1/15 is in the first.
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_N, weights=right_N - confidence_N, minlength=bins)
+    curve = tuple(
+        Bin(int(here.sum()), float(confidence_N[here].mean()), float(right_N[here].mean()))
+        for here in (bin_N == number for number in range(bins))
+        if here.any()
+    )
+    gaps = (one.images * abs(one.accuracy - one.confidence) for one in curve)
     return Reliability(
         images=len(labels_N),
         accuracy=float(right_N.mean()),
         nll=float(_surprise(logits_NK, labels_N, 1 / temperature).mean()),
-        ece=float(np.abs(gaps).sum() / len(labels_N)),
+        ece=sum(gaps) / len(labels_N),
         bins=bins,
+        curve=curve,
     )
 
 

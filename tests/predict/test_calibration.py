@@ -65,6 +65,8 @@ def test_the_error_of_calibration_is_that_of_a_count_by_hand():
     assert found.ece == pytest.approx((2 * abs(0.5 - 0.85) + 2 * abs(1 - 0.95)) / 4, abs=1e-6)
     assert found.nll == pytest.approx(-np.log([0.85, 0.15, 0.95, 0.95]).mean(), abs=1e-6)
     assert (found.images, found.bins) == (4, 10)
+    assert [(one.images, one.accuracy) for one in found.curve] == [(2, 0.5), (2, 1.0)]
+    assert [one.confidence for one in found.curve] == pytest.approx([0.85, 0.95])
 
 
 def test_a_network_that_is_as_right_as_it_is_sure_has_hardly_an_error():

@@ -171,8 +171,11 @@ def test_a_network_is_calibrated_into_a_new_file_which_prediction_then_follows(
 ):
     out = tmp_path / "milder.safetensors"
     options = ("--data", source, "--out", out, "--device", "cpu")
-    code, told, err = run("temperature", digits.network, *options, "--json")
+    drawn = ("--figure", tmp_path / "sure.png")
+    code, told, err = run("temperature", digits.network, *options, *drawn, "--json")
     assert code == 0, err
+    with Image.open(tmp_path / "sure.png") as image:
+        assert image.width > 300
     found = json.loads(told)
     value = found["temperature"]
     assert read_network(out).preparation.temperature == value
