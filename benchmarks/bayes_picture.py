@@ -19,26 +19,29 @@ def drawn(rows: Sequence[Mapping[str, Any]]) -> Figure:
     columns = min(2, len(names))
     lines = -(-len(names) // columns)
     with style():
-        picture = figure(DOUBLE_COLUMN, 1.7 * lines + 0.75)
-        panels = picture.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+        picture = figure(DOUBLE_COLUMN, 1.75 * lines + 0.6)
+        panels = picture.subplots(lines, columns, squeeze=False).ravel()
         for name, axes in zip(names, panels, strict=False):
             plot_table([row for row in rows if row["table"] == name], axes)
         for axes in panels[len(names) :]:
             axes.set_visible(False)
-        for axes in panels[max(0, len(names) - columns) : len(names)]:
-            axes.set_xlabel("epochs to within 0.3 points of the best,\n% of those of all networks")
-            axes.tick_params(labelbottom=True)
-        picture.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        told = "epochs until within 0.3 points of the best, % of those of all networks"
+        picture.supxlabel(told, fontsize=7.5)
+        picture.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return picture
 
 
 def plot_table(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
     """One table's panel."""
     orders = list(dict.fromkeys(row["order"] for row in rows))
-    for kind in dict.fromkeys(row["accuracies"] for row in rows):
+    kinds = list(dict.fromkeys(row["accuracies"] for row in rows))
+    for kind in kinds:
         own = [row for row in rows if row["accuracies"] == kind]
         for row in own:
-            y, whole = orders.index(row["order"]) + APART[kind], row["epochs"] / 100
+            y, whole = (
+                orders.index(row["order"]) + APART[kind] * (len(kinds) > 1),
+                row["epochs"] / 100,
+            )
             middle = row["epochs_spent"] / whole
             colour = COLOURS[kind]
             spread = [row["epochs_10"] / whole, row["epochs_90"] / whole]

@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[1] / "results"
 TABLES = ("cifar10-lattice", "cifar10-optimal", "clothing-optimal", "paper-nominal-grid")
 """Searches in which every network has all seeds and epochs; those on record are taken."""
 SAMPLERS = ("tpe", "gp", "sobol", "random")
-OWN, SHUFFLED = "own order", "shuffled"
+OWN, RANDOM, SHUFFLED = "own order", "random", "shuffled"
 NEAR = 0.003
 LEVEL = 0.1
 DRAWS = 2000
@@ -196,7 +196,7 @@ def bounds(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
 def row(
     table: Mapping[str, Any], one: Mapping[str, Any], null: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A line of the CSV. ``null``: the searches in random order on the same kind of table."""
+    """A line of the CSV. ``null``: random search on the same kind of table."""
     spent, other = pd.DataFrame(one["searches"]), pd.DataFrame(null["searches"])
     told: dict[str, Any] = {
         **{name: table[name] for name in ("table", "networks", "seeds", "epochs", "near")},
@@ -221,10 +221,10 @@ def row(
 
 def rows(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All lines. ``near``: how many networks are near enough on record. ``*_spent``: means over
-    searches with 90% intervals; ``saved``: epochs, over random order."""
+    searches with 90% intervals; ``saved``: epochs, over random search."""
     found = []
     for table in tables:
-        null = {one["kind"]: one for one in table["results"] if one["order"] == SHUFFLED}
+        null = {one["kind"]: one for one in table["results"] if one["order"] == RANDOM}
         found += [row(table, one, null[one["kind"]]) for one in table["results"]]
     return found
 
