@@ -107,6 +107,8 @@ def read_network(path: str | Path) -> Saved:
     that the file really holds.
     """
     path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{path}: need a file, got a folder; name its network.safetensors")
     document, tensors = _content(path)
     if _digest({k: v for k, v in document.items() if k != "digest"}, tensors) != document["digest"]:
         raise WeightsError(f"{path}: need the content it was written with, got another; {AGAIN}")

@@ -97,6 +97,11 @@ def test_a_file_that_is_cut_off_is_refused(file, kept):
         load_network(file)
 
 
+def test_a_folder_is_told_from_a_file(file):
+    with pytest.raises(WeightsError, match="need a file, got a folder; name its network.safeten"):
+        load_network(file.parent)
+
+
 def test_a_header_that_claims_gigabytes_is_refused(file):
     file.write_bytes(struct.pack("<Q", 2**40) + file.read_bytes()[8:])
     with pytest.raises(WeightsError, match="not a whole network file"):
