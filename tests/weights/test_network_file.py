@@ -180,6 +180,9 @@ def test_a_preparation_of_other_channels_is_refused(tmp_path):
         ({"mean": (0.5, 0.5)}, "for 1 or 3 channels"),
         ({"mean": (0.5, float("nan"), 0.5)}, "need a finite mean"),
         ({"interpolation": "nearest"}, "need bilinear or bicubic"),
+        ({"zoom": 1e9}, "need a zoom that shows 1 to stored=32 pixels, got zoom=1"),
+        ({"zoom": 0.5}, "need a zoom that shows 1 to stored=32 pixels, got zoom=0.5"),
+        ({"zoom": 1e-9}, "need a zoom that shows 1 to stored=32 pixels, got zoom=1e-09"),
     ],
 )
 def test_a_preparation_refuses_by_name(change, rule):
