@@ -9,6 +9,9 @@ from scalesearch.recipe import Augmentation
 
 Interpolation = Literal["bilinear", "bicubic"]
 
+MOST_PIXELS = 1 << 13
+"""Per side, stored or shown: more than any classifier has, and 200 megabytes an image."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:

@@ -25,6 +25,9 @@ PREPARATION = Preparation(
 )
 
 
+BIAS = "classifier.bias"
+
+
 def network(**options):
     """A network whose every tensor has values of its own."""
     made = build(TINY, **options)
@@ -153,6 +156,13 @@ def test_missing_unexpected_and_misshapen_tensors_are_listed_by_name(file):
 def test_an_absurd_architecture_is_refused_before_memory_is_taken(file, change, rule):
     resealed(file, lambda document, tensors: document["architecture"].update(change))
     with pytest.raises(WeightsError, match=rule):
+        load_network(file)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
+def test_tensors_of_another_kind_of_number_are_refused(file, kind):
+    resealed(file, lambda _, tensors: tensors.update({BIAS: tensors[BIAS].to(kind)}))
+    with pytest.raises(WeightsError, match=f"{BIAS}: need numbers as .*float32 has, got {kind}"):
         load_network(file)
 
 
