@@ -51,7 +51,9 @@ def write_exported(path: str | Path, network: Network, layout: str) -> Path:
     try:
         write_bytes(path, save(tensors, facts))
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ExportError(
+            f"{path}: cannot be written: {error.strerror or error}; choose another place"
+        ) from error
     return path
 
 
