@@ -79,6 +79,15 @@ def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path)
         assert torch.equal(logits(back), logits(network))
 
 
+def test_an_import_does_not_write_over_what_it_reads(run, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"theirs")
+    code, _, err = run("import", path, "--as", "efficientnet_b0", "--out", path)
+    assert code == 2
+    assert "need another file than the one imported" in err
+    assert path.read_bytes() == b"theirs"
+
+
 def test_weights_of_a_network_that_a_library_cannot_build_are_not_written(run, tmp_path: Path):
     b0 = baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=4)
     without = replace(b0, stages=tuple(replace(stage, squeeze=0) for stage in b0.stages))
