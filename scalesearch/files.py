@@ -18,8 +18,12 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that no reader, and no crash, ever meets half of it."""
     torn = path.with_name(f".{path.name}.partial")
-    with torn.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
-    os.replace(torn, path)
+    try:
+        with torn.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
+        os.replace(torn, path)
+    except BaseException:  # a full disk needs the room again
+        torn.unlink(missing_ok=True)
+        raise

@@ -100,6 +100,7 @@ def test_the_committed_lines_and_records_are_those_of_the_committed_searches(scr
         )
 
 
+@pytest.mark.slow
 def test_what_was_searched_before_is_not_searched_again(script, tmp_path, monkeypatch, capsys):
     folder, out = tmp_path / "results" / "cifar10-lattice", tmp_path / "out"
     folder.mkdir(parents=True)

@@ -173,10 +173,13 @@ def int8_qat(wanted: Wanted) -> list[Written]:
     """The same, by training with rounded numbers."""
     from scalesearch.export.qat import Tuning, write_int8_qat
     from scalesearch.export.quantizer import FORM
+    from scalesearch.progress import counted
 
     path, images = wanted.path(".int8-qat.onnx"), wanted.required_pictures(FORM, "to train on")
     tuning = Tuning(epochs=wanted.epochs, seed=wanted.seed)
-    found = write_int8_qat(path, wanted.saved, images, tuning)
+    steps = tuning.steps(len(images.dataset.train))
+    with counted("steps of training with rounding", steps) as on_step:
+        found = write_int8_qat(path, wanted.saved, images, tuning, on_step)
     return [
         Written(
             path,

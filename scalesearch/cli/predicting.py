@@ -63,7 +63,7 @@ def predict(
         "name": classifier.name,
         "temperature": preparation.temperature,
     }
-    began, skipped = time.monotonic(), _Skipped(SKIPPED)
+    began, done, skipped = time.monotonic(), 0, _Skipped(SKIPPED)
     with ExitStack() as held:
         sinks: list[Callable[[Prediction | Refused], None]] = [skipped.add]
         if csv is not None:

@@ -12,8 +12,9 @@ from scalesearch.nets import DepthwiseConv2d
 def folded(network: nn.Module) -> nn.Module:
     """A copy for evaluation, its batch norms folded into the convolutions that they follow.
 
-    A norm that follows a convolution within an ``nn.Sequential``, as all of ours do, becomes an
-    identity; the convolution has a bias then. Dropout, which does nothing in evaluation, becomes an
+    A norm that follows a convolution within an ``nn.Sequential`` becomes an identity; the
+    convolution has a bias then. So do all of ours but DenseNet's, half of which come first and
+    stay. Dropout, which does nothing in evaluation, becomes an
     identity, too. The copy's logits are the network's but for rounding. It is not for training.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False)

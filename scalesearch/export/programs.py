@@ -19,6 +19,7 @@ from scalesearch.export.folded import folded
 from scalesearch.export.pictures import Pictures, torch_answers
 from scalesearch.files import write_bytes
 from scalesearch.weights import Saved
+from scalesearch.weights.preparation import MOST_PIXELS
 
 DOCUMENT = "scalesearch.json"
 """The name, within a .pt2 file, of what ``metadata`` says."""
@@ -98,10 +99,17 @@ def compared(where: str, saved: Saved, answers: Any, pictures: Pictures | None) 
 
 
 def input_size(saved: Saved) -> tuple[int, int]:
-    """Channels and side of the network's input."""
+    """Channels and side of the network's input. Raises ExportError for an absurd side, before
+    memory is taken for it."""
     architecture: Architecture | Foreign = saved.architecture
     prepared = saved.preparation
-    return architecture.in_channels, prepared.pixels if prepared else architecture.resolution
+    pixels = prepared.pixels if prepared else architecture.resolution
+    if pixels > MOST_PIXELS:
+        raise ExportError(
+            f"{saved.name or 'network'}: need an input of at most {MOST_PIXELS} pixels per side, "
+            f"got {pixels}; write its file with a preparation of fewer"
+        )
+    return architecture.in_channels, pixels
 
 
 def _opened(content: bytes) -> tuple[nn.Module, dict[str, Any]]:

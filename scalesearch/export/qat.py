@@ -7,12 +7,12 @@ answers' probabilities (arXiv:1503.02531), hence nothing new is learnt from the 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ from scalesearch.files import write_bytes
 from scalesearch.streams import stream
 from scalesearch.weights import Saved
 
+OnStep: TypeAlias = Callable[[int], None]
+
 CLIP = 1.0
 """The greatest norm of a step's gradient: without norms in the graph a step may be violent."""
 
@@ -56,6 +58,10 @@ class Tuning:
         if not self.rate > 0:
             raise ValueError(f"need rate > 0, got rate={self.rate}")
 
+    def steps(self, images: int) -> int:
+        """Steps in all, with so many images to train on."""
+        return self.epochs * len(epoch_order(images, self.batch_size, 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -73,16 +79,21 @@ class Tuned:
 
 
 def write_int8_qat(
-    path: Path, saved: Saved, pictures: Pictures, tuning: Tuning | None = None
+    path: Path,
+    saved: Saved,
+    pictures: Pictures,
+    tuning: Tuning | None = None,
+    on_step: OnStep | None = None,
 ) -> Tuned:
     """Train the network with quantisation and write it as ONNX, with the types of ``write_int8``,
     whole or not at all.
 
+    ``on_step``: called with how many steps are done, of ``tuning.steps``.
     Raises ExportError where the file does not answer as the trained network, or that not as the
     float one; see ``require_similar``.
     """
     plain = folded(saved.network)
-    converted = quantised(saved, plain, pictures, tuning or Tuning())
+    converted = quantised(saved, plain, pictures, tuning or Tuning(), on_step)
     content = model(saved, converted, FORM).SerializeToString()
     real, own = pictures.compared(), partial(torch_answers, saved.network)
     as_written = answers(content, optimised=False)
@@ -97,7 +108,13 @@ def write_int8_qat(
     return found
 
 
-def quantised(saved: Saved, plain: nn.Module, pictures: Pictures, tuning: Tuning) -> nn.Module:
+def quantised(
+    saved: Saved,
+    plain: nn.Module,
+    pictures: Pictures,
+    tuning: Tuning,
+    on_step: OnStep | None = None,
+) -> nn.Module:
     """The converted program of a folded network that was trained with quantisation.
 
     Eight-bit numbers are what it computes *with*; its arithmetic, in PyTorch, is float between
@@ -111,7 +128,9 @@ def quantised(saved: Saved, plain: nn.Module, pictures: Pictures, tuning: Tuning
         graph = program(student, example, f"--format {FORM}").module()
         graph = prepare.prepare_qat_pt2e(graph, quantizer())
         _measure_ranges(graph, pictures, pt2e)
-        _train(graph, plain, pictures, tuning)
+        for step in _steps(graph, plain, pictures, tuning):
+            if on_step is not None:
+                on_step(step)
         graph.apply(pt2e.disable_observer)
         converted: nn.Module = prepare.convert_pt2e(graph)
     for module in converted.modules():
@@ -153,18 +172,21 @@ def _measure_ranges(graph: nn.Module, pictures: Pictures, pt2e: Any) -> None:
     graph.apply(pt2e.enable_fake_quant)
 
 
-def _train(graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning) -> None:
+def _steps(
+    graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning
+) -> Iterator[int]:
+    """Train the graph, step by step; how many are done."""
     optimizer = torch.optim.Adam(graph.parameters(), tuning.rate)
-    count = len(pictures.dataset.train)
-    steps = tuning.epochs * len(epoch_order(count, tuning.batch_size, 0))
+    steps = tuning.steps(len(pictures.dataset.train))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for images in _images(pictures, tuning):
+    for number, images in enumerate(_images(pictures, tuning), 1):
         loss = _divergence(graph(images), torch_answers(teacher, images))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(graph.parameters(), CLIP)
         optimizer.step()
         schedule.step()
+        yield number
     with torch.no_grad():
         graph(images)  # the weights' ranges follow the last step, too
 

@@ -19,12 +19,10 @@ from scalesearch.predict.pictures import Picture, decodable, name_of
 from scalesearch.predict.prediction import Prediction, Refused, named, probabilities
 from scalesearch.training.device import chosen_device
 from scalesearch.weights import Preparation, read_network
+from scalesearch.weights.preparation import MOST_PIXELS
 
 BATCH = 64
 """Images decoded and shown at once, if nothing is said."""
-
-MOST_PIXELS = 1 << 13
-"""Per side, stored or shown: more than any classifier has, and 200 megabytes an image."""
 
 Item = TypeVar("Item")
 

@@ -193,10 +193,21 @@ def _network(
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     require_same_tensors(str(path), wanted, given, AGAIN)
+    for name, own in network.state_dict().items():
+        if _kind(tensors[name]) != _kind(own):
+            raise WeightsError(
+                f"{path}: {name}: need numbers as {own.dtype} has, got {tensors[name].dtype}; "
+                f"{AGAIN}"
+            )
     if not isinstance(architecture, Foreign):
         network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
     return network.eval()
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    """Whether its numbers are real ones or whole ones, which loading would make of each other."""
+    return tensor.is_floating_point(), tensor.is_complex() or tensor.dtype == torch.bool
 
 
 def _require_for(preparation: Preparation, architecture: Architecture | Foreign) -> None:

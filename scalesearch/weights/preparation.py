@@ -9,6 +9,9 @@ from scalesearch.recipe import Augmentation
 
 Interpolation = Literal["bilinear", "bicubic"]
 
+MOST_PIXELS = 1 << 13
+"""Per side, stored or shown: more than any classifier has, and 200 megabytes an image."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
@@ -48,6 +51,12 @@ class Preparation:
         for name, least in positive.items():
             if not 0 < least < math.inf:
                 raise ValueError(f"need {name} > 0, got {name}={getattr(self, name)}")
+        side = round(self.zoom * self.pixels)
+        window = round(self.stored * self.pixels / side) if side else 0
+        if not 1 <= window <= self.stored:
+            raise ValueError(
+                f"need a zoom that shows 1 to stored={self.stored} pixels, got zoom={self.zoom}"
+            )
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(f"need bilinear or bicubic, got {self.interpolation!r}")
 

@@ -96,7 +96,9 @@ def test_ranges_from_the_wrong_images_are_refused_and_leave_no_file(
 @pytest.mark.slow
 def test_training_with_rounded_numbers_goes_to_onnx_with_the_same_types(reader, digits, tmp_path):
     path = tmp_path / "reader.int8-qat.onnx"
-    found = write_int8_qat(path, reader, digits, Tuning(epochs=1, batch_size=64))
+    steps, tuning = [], Tuning(epochs=1, batch_size=64)
+    found = write_int8_qat(path, reader, digits, tuning, steps.append)
+    assert steps == [*range(1, tuning.steps(320) + 1)] == [1, 2, 3, 4, 5]
     same_types(path)
     assert found.file.same > 0.98  # of the program that was trained
     assert found.network.same > 0.85

@@ -135,6 +135,13 @@ def test_answers_that_are_not_numbers_are_refused():
         require_faithful("n", Agreement(10, 0.1, 0.8))
 
 
+def test_an_input_of_absurd_size_is_refused_before_it_takes_memory(reader, tmp_path):
+    absurd = dataclasses.replace(reader.preparation, pixels=10**6)
+    with pytest.raises(ExportError, match="at most 8192 pixels per side, got 1000000"):
+        write_program(tmp_path / "n.pt2", dataclasses.replace(reader, preparation=absurd))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_onnx_model_is_refused():
     with pytest.raises(ExportError, match="model: "):
         answers(b"nothing")

@@ -17,6 +17,7 @@ from scalesearch.family.document import family_document
 from scalesearch.nets import BLOCKS, Options, build
 from scalesearch.published import PAPER
 from scalesearch.weights import Preparation, read_network, write_network
+from scalesearch.weights.sources import imagenet_classes
 
 LARGER = ("resnet34", "resnet101", "resnet152", "densenet169", "densenet201")
 """Of the same blocks as smaller ones."""
@@ -156,6 +157,13 @@ def test_what_a_file_of_weights_calls_itself_never_becomes_code(tmp_path):
     assert namespace["CLASSES"] == evil.class_names
 
 
+def test_names_of_several_words_stay_whole_where_lines_break():
+    for kinds in (imagenet_classes(), ("two  blanks", "x" * 95 + "  y", "a\tb ", "\udc80 c")):
+        named = replace(PREPARATION, class_names=kinds)
+        text = script("small", SMALL, Options(), named)
+        assert run_in_process(text)["CLASSES"] == kinds
+
+
 def test_a_file_whose_network_differs_is_refused_and_not_written(saved, tmp_path, monkeypatch):
     from scalesearch.export.standalone import files
 
@@ -166,7 +174,7 @@ def test_a_file_whose_network_differs_is_refused_and_not_written(saved, tmp_path
     found = Exportable("small", saved.architecture, saved.network.options, saved)
     with pytest.raises(ExportError, match=r"its logits are up to .* from the network's"):
         write_script(found, tmp_path / "out")
-    assert not list(tmp_path.glob("out/*.py"))
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_network_that_code_makes_is_its_own_file(tmp_path):

@@ -58,7 +58,12 @@ def test_timms_configuration_says_the_network_and_its_images(on_hub, tmp_path):
     }
     on_hub("config.json", json.dumps(configuration).encode())
     on_hub("model.safetensors", save(tensors))
-    saved = from_pretrained("hf:me/mine", cache=tmp_path, told=lambda _: None)
+    told = []
+    saved = from_pretrained("hf:me/mine", cache=tmp_path, told=told.append)
+    assert [line.split()[:2] for line in told] == [
+        ["downloading", "config.json,"],
+        ["downloading", "model.safetensors,"],
+    ]
     assert same_weights(saved.network, network(b0))
     assert saved.network.options.padding == "same"
     assert saved.network.options.norm_eps == 1e-3

@@ -25,6 +25,9 @@ PREPARATION = Preparation(
 )
 
 
+BIAS = "classifier.bias"
+
+
 def network(**options):
     """A network whose every tensor has values of its own."""
     made = build(TINY, **options)
@@ -156,6 +159,13 @@ def test_an_absurd_architecture_is_refused_before_memory_is_taken(file, change, 
         load_network(file)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
+def test_tensors_of_another_kind_of_number_are_refused(file, kind):
+    resealed(file, lambda _, tensors: tensors.update({BIAS: tensors[BIAS].to(kind)}))
+    with pytest.raises(WeightsError, match=f"{BIAS}: need numbers as .*float32 has, got {kind}"):
+        load_network(file)
+
+
 def test_more_blocks_than_tensors_are_refused_before_they_are_built(file):
     def change(document, tensors):
         document["architecture"]["stages"][0]["repeats"] = 10**9
@@ -180,6 +190,9 @@ def test_a_preparation_of_other_channels_is_refused(tmp_path):
         ({"mean": (0.5, 0.5)}, "for 1 or 3 channels"),
         ({"mean": (0.5, float("nan"), 0.5)}, "need a finite mean"),
         ({"interpolation": "nearest"}, "need bilinear or bicubic"),
+        ({"zoom": 1e9}, "need a zoom that shows 1 to stored=32 pixels, got zoom=1"),
+        ({"zoom": 0.5}, "need a zoom that shows 1 to stored=32 pixels, got zoom=0.5"),
+        ({"zoom": 1e-9}, "need a zoom that shows 1 to stored=32 pixels, got zoom=1e-09"),
     ],
 )
 def test_a_preparation_refuses_by_name(change, rule):

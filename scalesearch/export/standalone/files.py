@@ -1,6 +1,7 @@
 """Standalone files written, run and compared with the network that they are of."""
 
 import importlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture, Foreign, cost
 from scalesearch.errors import ExportError
+from scalesearch.export.agreement import random_batches
+from scalesearch.export.programs import input_size
 from scalesearch.export.standalone.script import script
 from scalesearch.export.standalone.timm_script import timm_script
 from scalesearch.export.standalone.torchvision_script import torchvision_script
 from scalesearch.files import write_text
-from scalesearch.nets import Network, Options, build
+from scalesearch.nets import Options, build
 from scalesearch.weights import Saved, write_network
 
 TOLERANCE = 1e-5
@@ -69,9 +72,10 @@ def write_script(exported: Exportable, folder: Path) -> list[Path]:
         with torch.device("meta"):
             _require_same_tensors(exported, _run(text, path)["network"]())
     else:
-        write_network(weights, saved.network, preparation, name=saved.name, origin=saved.origin)
-        written.append(weights)
-        _require_same_logits(path, _run(text, path)["network"](str(weights)), saved.network)
+        with tempfile.TemporaryDirectory() as tried:  # nothing is left of what differs
+            held = _write_weights(Path(tried) / weights.name, saved)
+            _require_same_logits(path, _run(text, path)["network"](str(held)), saved)
+        written.append(_write_weights(weights, saved))
     write_text(path, text)
     return written
 
@@ -134,14 +138,16 @@ def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
+def _write_weights(path: Path, saved: Saved) -> Path:
+    return write_network(
+        path, saved.network, saved.preparation, name=saved.name, origin=saved.origin
+    )
+
+
 @torch.no_grad()
-def _require_same_logits(path: Path, made: nn.Module, network: nn.Module) -> None:
-    assert isinstance(network, Network)
-    architecture = network.architecture
-    pixels = architecture.resolution
-    generator = torch.Generator().manual_seed(0)
-    images_BCHW = torch.rand(2, architecture.in_channels, pixels, pixels, generator=generator)
-    ours: Tensor = network.eval()(images_BCHW)
+def _require_same_logits(path: Path, made: nn.Module, saved: Saved) -> None:
+    (images_BCHW,) = random_batches(*input_size(saved), [2])
+    ours: Tensor = saved.network.eval()(images_BCHW)
     theirs: Tensor = made.eval()(images_BCHW)
     if not torch.allclose(theirs, ours, rtol=0, atol=TOLERANCE * float(ours.abs().max() or 1)):
         apart = float((theirs - ours).abs().max())

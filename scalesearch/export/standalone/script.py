@@ -140,9 +140,15 @@ def _images(preparation: Preparation | None, architecture: Architecture) -> str:
 
 
 def _literal(name: str, texts: tuple[str, ...]) -> list[str]:
-    body = ", ".join(map(repr, texts)) + ","
-    wrapped = textwrap.wrap(body, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
-    return [f"{name} = (", *(f"    {line}" for line in wrapped), ")"]
+    """A tuple of texts as lines of Python, which break between the texts alone."""
+    lines = [""]
+    for text in texts:
+        longer = f"{lines[-1]} {text!r},".lstrip()
+        if lines[-1] and len(longer) > WIDTH - 4:
+            lines.append(f"{text!r},")
+        else:
+            lines[-1] = longer
+    return [f"{name} = (", *(f"    {line}" for line in lines), ")"]
 
 
 def _network(architecture: Architecture, options: Options, blocks: list[str]) -> str:

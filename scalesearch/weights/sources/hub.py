@@ -87,13 +87,7 @@ def from_hub(
         raise WeightsError(
             f"{place.named}: need at most {in_bytes(most)}, got a file of {in_bytes(known.size)}"
         )
-    cached = hub.try_to_load_from_cache(
-        place.repository, place.file, cache_dir=options["cache_dir"], revision=known.commit_hash
-    )
-    if not isinstance(cached, str):
-        size = in_bytes(known.size) if known.size else "of a size that the hub does not tell"
-        there = options["cache_dir"] or "the library's cache"
-        told(f"downloading {place.file}, {size}: from {url} to {there}")
+    _announce(hub, place, known, url, options, told)
     try:
         path = Path(hub.hf_hub_download(place.repository, place.file, endpoint=ENDPOINT, **options))
     except Exception as error:
@@ -118,6 +112,7 @@ def configuration(place: HubPlace, cache: Path | None, told: Told) -> TimmConfig
         known = hub.get_hf_file_metadata(url)
         if known.size is None or known.size > LARGEST_CONFIGURATION:
             return None
+        _announce(hub, there, known, url, options, told)
         path = Path(hub.hf_hub_download(there.repository, there.file, endpoint=ENDPOINT, **options))
     except Exception:  # there is none, or no network
         path = _cached(hub, there, options)
@@ -150,6 +145,19 @@ def timm_configuration(document: Mapping[str, Any], told: Told) -> TimmConfigura
             interpolation="bilinear" if shown.get("interpolation") == "bilinear" else "bicubic",
         ),
     )
+
+
+def _announce(
+    hub: Any, place: HubPlace, known: Any, url: str, options: Mapping[str, Any], told: Told
+) -> None:
+    """Say what is about to be downloaded; nothing where the cache has it."""
+    cached = hub.try_to_load_from_cache(
+        place.repository, place.file, cache_dir=options["cache_dir"], revision=known.commit_hash
+    )
+    if not isinstance(cached, str):
+        size = in_bytes(known.size) if known.size else "of a size that the hub does not tell"
+        there = options["cache_dir"] or "the library's cache"
+        told(f"downloading {place.file}, {size}: from {url} to {there}")
 
 
 def _options(place: HubPlace, cache: Path | None) -> dict[str, Any]:
