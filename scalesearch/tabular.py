@@ -4,6 +4,7 @@ The table is results/benchmarks/scaling_table.csv; scaling_table.md beside it is
 benchmarks/scaling_table.py makes both from the records under results/.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,13 +97,18 @@ def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
 
 
 def checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The table itself. Raises SearchError for the first row that breaks a rule."""
+    """The table itself. Raises SearchError for no row, and for the first that breaks a rule."""
+    if frame.empty:
+        raise SearchError(f"{where}: need at least one row, got none; make the table anew")
     fractions = frame[["accuracy", "top5"]].fillna(0.0)
-    filled = frame.drop(columns=list(MAY_BE_EMPTY)).notna().all(axis=1)
+    given = frame.drop(columns=list(MAY_BE_EMPTY))
+    filled = (given.notna() & given.ne("")).all(axis=1)
+    finite = frame.select_dtypes("float64").abs().ne(math.inf).all(axis=1)
     positive = frame[["macs", "params", "activations", "resolution", "seconds"]].gt(0).all(axis=1)
     rules = {
         f"one row for each {', '.join(KEY)}": ~frame.duplicated(KEY),
         "a value in every column but top5": filled,
+        "finite numbers": finite,
         "accuracies within 0 and 1": (fractions.ge(0) & fractions.le(1)).all(axis=1),
         "shares that sum to 1": frame[SHARES].sum(axis=1).sub(1).abs() < 1e-5,
         "1 <= epoch <= epochs": frame["epoch"].between(1, frame["epochs"]),

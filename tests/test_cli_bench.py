@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from scalesearch.cli import benching
+from scalesearch.errors import ArchitectureError
 from scalesearch.latency import benches
 from scalesearch.weights import write_network
 
@@ -56,6 +58,21 @@ def test_a_saved_network_is_timed_as_it_was_saved(run, tmp_path):
     code, out, _ = run("bench", path, "--reference", path, "--batch", 1, *QUICK, "--json")
     assert code == 0
     assert json.loads(out)["rows"][0]["network"] == str(path)
+
+
+def test_a_latency_model_is_calibrated_around_whatever_is_data(tmp_path, monkeypatch):
+    from scalesearch.architectures import Architecture, Stage
+    from scalesearch.nets import Entry, build
+    from scalesearch.nets.peers import Peer
+
+    network = Architecture(8, (Stage(1, 8),), 8, 8, num_classes=3)
+    path = write_network(tmp_path / "mine.safetensors", build(network))
+    assert benching._model(str(path)) == network
+    monkeypatch.setattr(benching, "entry", lambda text: Entry(text, Peer("timm", "x", 224)))
+    with pytest.raises(
+        ArchitectureError, match="need a network as data, got timm:x, which another"
+    ):
+        benching._model("timm:x")
 
 
 @pytest.mark.parametrize("batch", ["", "1,x", "0", "1,-2"])

@@ -174,7 +174,7 @@ def test_a_recipe_may_say_how_to_go_on_and_options_change_a_part(pretrained, tmp
         (("--freeze", "all"), "need a part that moves in the first epoch"),
         (("--freeze", "1", "--unfreeze", "stage1"), "--unfreeze: need EPOCH:PARTS"),
         (("--freeze", "1", "--unfreeze", "9:all"), "unfreeze.epoch of at most epochs (3)"),
-        (("--unfreeze", "2:all"), "unfreeze: need something that freeze names"),
+        (("--unfreeze", "2:all"), "freeze: need the parts that unfreeze lets go"),
         (("--body-rate", "3"), "body_rate: need a factor above 0, up to 1, got 3.0"),
         (("--width", "0.5"), "need the file's own network"),
     ],

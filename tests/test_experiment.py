@@ -161,6 +161,13 @@ def test_differences_name_keys_and_both_values():
     assert differences(one, one) == []
 
 
+def test_a_part_that_one_has_not_got_is_a_difference_either_way():
+    bare = experiment_from({"name": "x"})
+    more = experiment_from({"name": "x", "recipe": {"transfer": {"freeze": ["stem"]}}})
+    assert "recipe.transfer.freeze: None here, ['stem'] there" in differences(bare, more)
+    assert "recipe.transfer.freeze: ['stem'] here, None there" in differences(more, bare)
+
+
 @pytest.mark.parametrize(
     ("rungs", "epochs", "expected"),
     [

@@ -52,7 +52,7 @@ def test_what_is_frozen_shrinks_epoch_by_epoch():
         ({"body_rate": 2.0}, "body_rate: need a factor above 0, up to 1"),
         (
             {"unfreeze": (Unfreeze(epoch=2, parts=("all",)),)},
-            "unfreeze: need something that freeze names",
+            r"freeze: need the parts that unfreeze lets go, got \(\)",
         ),
         (
             {

@@ -109,6 +109,8 @@ def test_what_is_written_is_read_back(table, tmp_path):
         ("macs", 0, "costs and seconds above 0"),
         ("macs", "many", "not of its column's kind"),
         ("loss", None, "a value is not of its column's kind"),
+        ("loss", float("inf"), "finite numbers"),
+        ("commit", "", "a value in every column but top5"),
     ],
 )
 def test_a_table_that_breaks_a_rule_is_refused_by_name(table, tmp_path, column, value, message):
@@ -116,6 +118,11 @@ def test_a_table_that_breaks_a_rule_is_refused_by_name(table, tmp_path, column, 
     broken.loc[0, column] = value
     with pytest.raises(SearchError, match=rf"broken\.csv: .*{message}"):
         scaling_table(written(broken, tmp_path / "broken.csv"))
+
+
+def test_a_table_without_a_row_is_refused(table, tmp_path):
+    with pytest.raises(SearchError, match=r"none\.csv: need at least one row, got none"):
+        scaling_table(written(table.iloc[:0], tmp_path / "none.csv"))
 
 
 def test_a_table_without_a_column_or_without_a_file_is_refused(table, tmp_path):

@@ -8,7 +8,7 @@ import typer
 
 from scalesearch.cli.entries import KINDS, entries, entry
 from scalesearch.cli.options import AllowCode, AsJson
-from scalesearch.cli.sources import as_data, code, named
+from scalesearch.cli.sources import as_data, code
 from scalesearch.errors import ArchitectureError
 
 if TYPE_CHECKING:
@@ -95,7 +95,16 @@ def _sizes(text: str) -> list[int]:
 
 def _model(text: str | None) -> "LatencyModel | Architecture | None":
     from scalesearch.architectures.latency_model import read_latency_model
+    from scalesearch.nets.peers import Peer
 
     if text is None:
         return None
-    return read_latency_model(text) if text.endswith(".json") else as_data(named(text))
+    if text.endswith(".json"):
+        return read_latency_model(text)
+    network = entry(text).network
+    if isinstance(network, Peer):
+        raise ArchitectureError(
+            f"--check-model: need a network as data, got {text}, which another package makes; name "
+            "a baseline"
+        )
+    return as_data(network)

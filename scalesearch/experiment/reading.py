@@ -134,8 +134,8 @@ def differences(one: Experiment, other: Experiment) -> list[str]:
     ours, theirs = (dict(_flat(to_document(experiment))) for experiment in (one, other))
     return [
         f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
-        for key in ours
-        if ours[key] != theirs.get(key)
+        for key in ours | theirs  # a part that one has not got has keys in the other alone
+        if ours.get(key) != theirs.get(key)
     ]
 
 

@@ -87,6 +87,8 @@ def benchmark(
     for name, value in (*numbers.items(), *(("batch", size) for size in batch_sizes)):
         if value < 1:
             raise ArchitectureError(f"{name}: need at least 1, got {value}")
+    if not 0 < least_seconds < math.inf:
+        raise ArchitectureError(f"seconds: need a time above 0, got {least_seconds:g}")
     place = the_device(device)
     every = [reference, *(entry for entry in entries if entry != reference)]
     rows: list[Timed] = []

@@ -108,6 +108,8 @@ def bench(
             f"bench: need a machine that does nothing else, got {'; '.join(disturbed)}; wait until "
             "it is idle, or measure all the same with --anyway"
         )
+    if check is not None:
+        _require_predictable([reference, *entries])
     if isinstance(check, LatencyModel):
         _require_fitting(check, batch_sizes, device_name(device), threads)
         models = [check]
@@ -133,6 +135,15 @@ def bench(
         others=other_work(before, snapshot()),
         checks=tuple(checked_model(model, [reference, *entries], timed) for model in models),
     )
+
+
+def _require_predictable(entries: Sequence[Entry]) -> None:
+    """Before anything is timed, which takes a while."""
+    if not any(isinstance(entry.network, Architecture) for entry in entries):
+        raise ArchitectureError(
+            "--check-model: need networks as data to check a latency model, got "
+            f"{', '.join(entry.name for entry in entries)}, which code makes; name a baseline, too"
+        )
 
 
 def _require_fitting(

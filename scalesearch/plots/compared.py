@@ -15,6 +15,9 @@ from scalesearch.errors import ExportError
 from scalesearch.plots.labels import Label, placed
 from scalesearch.plots.style import ACCENT, BLUE, DOUBLE_COLUMN, FAINT, INK, figure, style
 
+GIVEN = "given"
+"""The source of an accuracy that no paper prints, as ``compared.comparison`` says it."""
+
 MEASURES = {"macs": "FLOPs (multiply-adds)", "params": "parameters"}
 FEW = 2.5
 """Powers of ten up to which there is room for 2 and 5 between them."""
@@ -33,10 +36,15 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Networks in the order of their multiply-adds. ``left_out``: the names of those whose accuracy
-    is not known."""
+    is not known. ``given``: whether some accuracy is no paper's."""
 
     networks: tuple[Known, ...]
     left_out: tuple[str, ...]
+    given: bool = False
+
+    @property
+    def ordinate(self) -> str:
+        return f"ImageNet top-1, as printed{' or given' if self.given else ''}"
 
     @property
     def families(self) -> tuple[tuple[Known, ...], ...]:
@@ -69,6 +77,7 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Compared:
     return Compared(
         networks=tuple(sorted(networks, key=lambda network: network.costs["macs"])),
         left_out=tuple(str(row["network"]) for row in rows if row["top1"] is None),
+        given=any(row["source"] == GIVEN for row in rows),
     )
 
 
@@ -79,7 +88,7 @@ def compared_figure(data: Compared) -> Figure:
         panels = drawn.subplots(1, len(MEASURES), sharey=True)
         for measure, axes in zip(MEASURES, panels, strict=True):
             _draw(data, measure, axes)
-        panels[0].set_ylabel("ImageNet top-1, as printed")
+        panels[0].set_ylabel(data.ordinate)
         panels[0].yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         drawn.draw_without_rendering()  # labels are placed where the layout has put the points

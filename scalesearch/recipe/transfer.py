@@ -61,7 +61,7 @@ class Transfer:
             self,
             Check("freeze", not unknown(self.freeze), f"some of {WORDS}"),
             Check("unfreeze", epochs == sorted(set(epochs)), "rising epochs"),
-            Check("unfreeze", bool(self.freeze) or not epochs, "something that freeze names"),
+            Check("freeze", bool(self.freeze) or not epochs, "the parts that unfreeze lets go"),
             Check("body_rate", 0 < self.body_rate <= 1, "a factor above 0, up to 1"),
         )
 

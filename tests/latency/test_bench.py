@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from scalesearch.architectures import Architecture, Stage
+from scalesearch.architectures import Architecture, Foreign, Stage
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.errors import ArchitectureError
 from scalesearch.latency import bench as whole
@@ -111,6 +111,8 @@ def test_the_memory_of_a_pass_is_what_lives_at_once_with_weights_and_images():
         ({"batch_sizes": (0,)}, "batch: need at least 1, got 0"),
         ({"threads": 0}, "threads: need at least 1, got 0"),
         ({"least_runs": 0}, "runs: need at least 1, got 0"),
+        ({"least_seconds": 0.0}, "seconds: need a time above 0, got 0"),
+        ({"least_seconds": float("nan")}, "seconds: need a time above 0, got nan"),
         ({"device": "cuda:99"}, "device: 'cuda:99' was asked for"),
     ],
 )
@@ -148,6 +150,13 @@ def test_a_latency_model_is_checked_against_what_was_timed(busy, turns):
     assert check.networks[0].predicted == MODEL.predicted(REFERENCE.network)
     assert check.correlation is None  # of two networks
     assert check.summary.startswith("latency model, 1 image: r -, median error ")
+
+
+def test_a_model_with_nothing_to_predict_is_refused_before_anything_is_timed(busy, turns):
+    code = Entry("reference", Foreign(factory="some.module:factory"))
+    with pytest.raises(ArchitectureError, match="need networks as data to check a latency model"):
+        whole([], reference=code, check=tiny(), anyway=True)
+    assert turns == []
 
 
 def test_a_model_of_another_batch_or_machine_is_refused_before_anything_is_timed(busy, turns):

@@ -5,13 +5,14 @@ from itertools import combinations
 import pytest
 from matplotlib.text import Annotation, Text
 
+from scalesearch.compared import GIVEN
 from scalesearch.errors import ExportError
 from scalesearch.plots.compared import compared, compared_figure
 from scalesearch.plots.style import style
 
 
 def row(name, top1, macs, params):
-    return {"network": name, "top1": top1, "macs": macs, "params": params}
+    return {"network": name, "top1": top1, "macs": macs, "params": params, "source": "a paper"}
 
 
 ROWS = [
@@ -48,6 +49,12 @@ def test_networks_of_one_family_are_joined():
 def test_without_any_accuracy_there_is_no_figure():
     with pytest.raises(ExportError, match="got none; name a published network"):
         compared([row("secret", None, 1, 1)])
+
+
+def test_the_figure_calls_only_printed_accuracies_printed():
+    assert compared(ROWS).ordinate == "ImageNet top-1, as printed"
+    mixed = [*ROWS, {**row("mine", 0.7, 1e9, 1e6), "source": GIVEN}]
+    assert compared(mixed).ordinate == "ImageNet top-1, as printed or given"
 
 
 def test_no_name_lies_over_another_one_or_over_a_point():
