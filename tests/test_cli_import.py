@@ -1,6 +1,7 @@
 """`scalesearch import` and the layouts of `scalesearch export`, from file to file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -62,7 +63,7 @@ def test_a_file_of_timm_becomes_a_network_file_and_goes_out_again(
     assert torch.equal(logits(back.network), logits(saved.network))
     code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
     assert code == 2
-    assert "padding same where it has half" in err
+    assert "TensorFlow's SAME padding (there half the kernel)" in err
 
 
 def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path) -> None:
@@ -76,6 +77,25 @@ def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path)
         back = imported(tmp_path / f"small.{layout}.safetensors", small).network
         assert back.options.norm_eps == network.options.norm_eps
         assert torch.equal(logits(back), logits(network))
+
+
+def test_an_import_does_not_write_over_what_it_reads(run, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"theirs")
+    code, _, err = run("import", path, "--as", "efficientnet_b0", "--out", path)
+    assert code == 2
+    assert "need another file than the one imported" in err
+    assert path.read_bytes() == b"theirs"
+
+
+def test_weights_of_a_network_that_a_library_cannot_build_are_not_written(run, tmp_path: Path):
+    b0 = baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=4)
+    without = replace(b0, stages=tuple(replace(stage, squeeze=0) for stage in b0.stages))
+    path = write_network(tmp_path / "n.safetensors", build(without), name="n")
+    code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
+    assert code == 2
+    assert "a squeeze of none in mbconv (there 4)" in err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_network_described_by_a_file_of_stages_is_imported_too(run, tmp_path: Path) -> None:

@@ -126,13 +126,16 @@ def timm(wanted: Wanted) -> list[Written]:
 
 
 def _in_layout(wanted: Wanted, layout: str) -> Written:
-    """One file, read back and compared bit by bit."""
+    """One file, read back and compared bit by bit, of a network that the library can build."""
+    from scalesearch.export.standalone import timm_script, torchvision_script
     from scalesearch.nets import Network
     from scalesearch.weights.layouts.exporting import reopened, write_exported
 
     network = wanted.saved.network
     if not isinstance(network, Network):
         raise ExportError(f"{wanted.source}: layout {layout}: need a network as data, got code")
+    script = torchvision_script if layout == "torchvision" else timm_script
+    script(wanted.name, network.architecture, network.options)  # refuses by name
     path = write_exported(wanted.path(f".{layout}.safetensors"), network, layout)
     reopened(path, network)
     norms = network.options

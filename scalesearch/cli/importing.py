@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.options import AsJson
-from scalesearch.errors import WeightsError
+from scalesearch.errors import ExportError, WeightsError
 
 if TYPE_CHECKING:
     from scalesearch.architectures import Architecture
@@ -40,6 +40,8 @@ def import_(
     from scalesearch.tables import print_json, print_table
     from scalesearch.weights import imported, write_network
 
+    if out.exists() and file.exists() and out.samefile(file):
+        raise ExportError(f"--out {out}: need another file than the one imported; name a new one")
     saved = imported(
         file,
         _network(network),

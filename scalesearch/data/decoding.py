@@ -38,6 +38,9 @@ GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 UNBOUNDED = frozenset({"I", "F"})
 """Modes of 32-bit numbers, whose full brightness the file does not tell."""
 
+BYTES_A_PIXEL = 8
+"""Four channels of 16 bits: what no image file needs more of."""
+
 CHUNK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
 MAX_THREADS = 8
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -158,6 +161,10 @@ def _opened(file: EncodedImage) -> Iterator[Image.Image]:
     """The file's header, of a format and a mode that are read."""
     if isinstance(file, Path) and not file.is_file():  # a pipe would keep its reader waiting
         raise _Unreadable("not a file" if file.exists() else "no such file")
+    if isinstance(file, Path) and Image.MAX_IMAGE_PIXELS is not None:
+        size, most = file.stat().st_size, BYTES_A_PIXEL * Image.MAX_IMAGE_PIXELS
+        if size > most:  # some formats are read whole before they say what they are
+            raise _Unreadable(f"a file of {size:,} bytes; need at most {most:,}")
     with Image.open(file, formats=_formats()) as image:
         _require_bounded(image)
         yield image

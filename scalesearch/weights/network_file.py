@@ -90,7 +90,9 @@ def write_network(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, save(tensors, {KEY: json.dumps(document)}))
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ExportError(
+            f"{path}: cannot be written: {error.strerror or error}; choose another place"
+        ) from error
     return path
 
 

@@ -119,6 +119,17 @@ def test_an_image_of_ones_own_may_not_be_larger_either(monkeypatch):
     assert reason == "too many pixels to be decoded: 64; need at most 63"
 
 
+@pytest.mark.parametrize("file", ["endless.webp", "endless.png"])
+def test_a_file_larger_than_any_image_is_refused_before_it_is_read(tmp_path, monkeypatch, file):
+    """Pillow reads a WebP whole before it knows how many pixels it has."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = tmp_path / file
+    path.write_bytes(b"RIFF\0\0\0\0WEBPVP8L")
+    with path.open("r+b") as sparse:
+        sparse.truncate(8001)
+    assert square(path, COLOUR) == "a file of 8,001 bytes; need at most 8,000"
+
+
 def test_a_text_that_unpacks_to_gigabytes_is_refused_before_it_does():
     text = zlib.compress(b"\0" * 80_000_000, 9)
     body = b"zTXt" + b"Comment\0\0" + text

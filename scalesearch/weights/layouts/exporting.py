@@ -51,7 +51,9 @@ def write_exported(path: str | Path, network: Network, layout: str) -> Path:
     try:
         write_bytes(path, save(tensors, facts))
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ExportError(
+            f"{path}: cannot be written: {error.strerror or error}; choose another place"
+        ) from error
     return path
 
 
@@ -65,6 +67,7 @@ def reopened(path: Path, network: Network) -> Network:
     for name in ("norm_eps", "norm_momentum", "padding"):
         differing += [name] if len({getattr(one, name) for one in options}) > 1 else []
     if differing:
+        path.unlink()
         raise ExportError(f"{path}: read back, it differs in {', '.join(differing[:8])}")
     return again
 
@@ -81,5 +84,7 @@ def obstacles(network: Network, layout: Layout) -> Iterator[str]:
     if layout.activations and architecture.activation not in layout.activations:
         yield f"the activation {architecture.activation}"
     for number, stage in enumerate(architecture.stages, start=1):
+        if stage.stride > 2:
+            yield f"a stride of {stage.stride} in stage {number} where it has 1 or 2"
         if stage.activation not in ("", architecture.activation):
             yield f"an activation of its own in stage {number}: {stage.activation}"

@@ -2,6 +2,7 @@
 large its tensors are."""
 
 import pickle
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -106,13 +107,18 @@ def _unpickled(path: Path) -> object:
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
-        told = str(error).partition("\n")[0]
         raise WeightsError(
-            f"{path}: need tensors and nothing that has to be executed ({told}); where you trust "
-            "it, load it where it was made and save network.state_dict()"
+            f"{path}: need tensors and nothing that has to be executed, got {_asked(str(error))}; "
+            "where you trust it, load it where it was made and save network.state_dict()"
         ) from error
     except Exception as error:  # whatever a damaged pickle or archive leads to
         told = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise WeightsError(
             f"{path}: not a whole file of torch.save ({told}); copy or download it again"
         ) from error
+
+
+def _asked(text: str) -> str:
+    """What a pickle asks for, without PyTorch's advice to let it have that."""
+    found = re.search(r"GLOBAL ([\w.]+)", text)
+    return found[1] if found else "what PyTorch does not open so"

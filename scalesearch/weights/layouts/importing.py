@@ -19,7 +19,7 @@ from scalesearch.weights.layouts.layout import Layout, pairs
 from scalesearch.weights.layouts.members import published_network
 from scalesearch.weights.layouts.table import KERAS, LAYOUTS, TIMM, TIMM_TF
 from scalesearch.weights.layouts.unwrapped import unwrapped
-from scalesearch.weights.network_file import Saved
+from scalesearch.weights.network_file import KEY, Saved
 from scalesearch.weights.preparation import Preparation
 
 FACT = "scalesearch."
@@ -99,6 +99,11 @@ def _layout(where: str, state: State, name: str | None, hints: str) -> Layout:
     ]
     if len(found) == 1:
         return found[0]
+    if not found and KEY in state.facts:
+        raise WeightsError(
+            f"{where}: need the tensors of another library, got a network file of ours; it needs "
+            "no import, use it as it is"
+        )
     if not found:
         some = ", ".join(list(state.tensors)[:4])
         raise WeightsError(

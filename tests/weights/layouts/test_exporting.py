@@ -20,6 +20,7 @@ from scalesearch.weights.layouts.exporting import reopened
 
 CLOSE = 1e-4
 SMALL = replace(baseline("efficientnet_b0", width=0.5, depth=0.6), num_classes=5, resolution=64)
+FAST = replace(SMALL, stages=(SMALL.stages[0], replace(SMALL.stages[1], stride=3)))
 
 Made = Callable[..., nn.Module]
 
@@ -107,6 +108,7 @@ def test_what_is_exported_shares_no_memory_with_the_network() -> None:
     [
         (SMALL, "timm-tf", "got padding half where it has same"),
         (replace(SMALL, stem_stride=1), "torchvision", "got a stem of stride 1"),
+        (FAST, "timm", "got a stride of 3 in stage 2 where it has 1 or 2"),
         (replace(SMALL, stem_pool=2), "timm", "got a pool behind the stem"),
         (replace(SMALL, activation="relu"), "torchvision", "got the activation relu"),
         (

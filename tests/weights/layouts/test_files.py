@@ -72,13 +72,21 @@ class Harmful:
         return Path.touch, (Path("executed"),)
 
 
-@pytest.mark.parametrize("thing", [Harmful(), nn.Linear(2, 2)], ids=["code", "module"])
+@pytest.mark.parametrize(
+    ("thing", "asked"),
+    [
+        (Harmful(), "pathlib.Path.touch|builtins.getattr|getattr"),
+        (nn.Linear(2, 2), "torch.nn.*Linear"),
+    ],
+    ids=["code", "module"],
+)
 def test_what_would_have_to_be_executed_is_refused_and_not_executed(
-    thing: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thing: object, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": TENSORS, "more": thing}, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match="need tensors and nothing that has to be executed"):
+    told = rf"need tensors and nothing that has to be executed, got ({asked}); where you trust it"
+    with pytest.raises(WeightsError, match=told):  # and no advice to let it be executed
         read_state(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps(thing))
     with pytest.raises(WeightsError):

@@ -9,8 +9,9 @@ from peer_networks import images, logits, stirred
 from torch import nn
 
 from scalesearch.errors import WeightsError
-from scalesearch.weights import imported
-from scalesearch.weights.layouts import LAYOUTS
+from scalesearch.nets import build
+from scalesearch.weights import imported, write_network
+from scalesearch.weights.layouts import LAYOUTS, published_network
 
 Made = Callable[..., nn.Module]
 
@@ -47,6 +48,12 @@ def test_tensors_of_no_layout_are_refused() -> None:
         imported({"weight": torch.zeros(3)}, "efficientnet_b0")
     with pytest.raises(WeightsError, match="layout 'tensorflow': need one of torchvision"):
         imported({"weight": torch.zeros(3)}, "efficientnet_b0", "tensorflow")
+
+
+def test_a_network_file_of_ours_needs_no_import(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "n.safetensors", build(published_network("efficientnet_b0")))
+    with pytest.raises(WeightsError, match="got a network file of ours; it needs no import"):
+        imported(path, "efficientnet_b0")
 
 
 def test_another_layouts_tensors_are_listed_and_the_layout_named(
