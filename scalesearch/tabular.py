@@ -102,8 +102,9 @@ def checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         raise SearchError(f"{where}: need at least one row, got none; make the table anew")
     fractions = frame[["accuracy", "top5"]].fillna(0.0)
     given = frame.drop(columns=list(MAY_BE_EMPTY))
-    filled = (given.notna() & (given != "")).all(axis=1)
-    finite = frame.select_dtypes("float64").abs().ne(math.inf).all(axis=1)
+    filled = (given.notna() & (given.astype(str) != "")).all(axis=1)
+    numbers = frame[[name for name, column in COLUMNS.items() if column.kind == "float64"]]
+    finite = numbers.abs().ne(math.inf).all(axis=1)
     positive = frame[["macs", "params", "activations", "resolution", "seconds"]].gt(0).all(axis=1)
     rules = {
         f"one row for each {', '.join(KEY)}": ~frame.duplicated(KEY),

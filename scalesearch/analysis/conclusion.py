@@ -21,7 +21,7 @@ from scalesearch.analysis.pairs import Accuracies, accuracies, may_still_win
 from scalesearch.analysis.polynomials import Polynomial
 from scalesearch.analysis.power import Power, power_of
 from scalesearch.analysis.same_network import same_network
-from scalesearch.analysis.selection import chance
+from scalesearch.analysis.selection import chance, nearest
 from scalesearch.analysis.sentences import sentence
 from scalesearch.analysis.surface import Surface, surface
 from scalesearch.analysis.twoway import Floats
@@ -157,7 +157,7 @@ def _estimated(found: Conclusion, seen: _Seen, latencies: Mapping[str, float]) -
         raise Undetermined(str(error)) from error
     best = of_observations(observed, found.factor, level=level, within=seen.within)
     may_win = [name for name, may in may_still_win(seen.accuracy, level).items() if may]
-    answer = _nearest(best.shares, may_win, seen.results)
+    answer = nearest(best.shares, may_win, seen.results)
     lucky = chance(
         observed, fits, fits[best.degree], answer.candidate, sorted(seen.accuracy), seen.within
     )
@@ -183,14 +183,6 @@ def _estimated(found: Conclusion, seen: _Seen, latencies: Mapping[str, float]) -
         why=why,
         comparisons=told,
         notes=(*best.notes, *_shortfall(best, recommended, fits[best.degree])),
-    )
-
-
-def _nearest(shares: Shares, names: list[str], results: Mapping[str, Result]) -> Result:
-    """Rounded, so that equal distances go to the smaller fingerprint on every machine."""
-    return min(
-        (results[name] for name in names),
-        key=lambda one: (round(one.shares.distance(shares), 9), one.candidate),
     )
 
 

@@ -6,12 +6,13 @@ in place of one of ten (for the highest mean: one of three). So the choice is re
 pure noise, and a lead is measured against the leads that it gives there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtr
 
+from scalesearch.analysis.answer import Result
 from scalesearch.analysis.mixture import terms
 from scalesearch.analysis.observations import Observations
 from scalesearch.analysis.optimum import tops
@@ -97,4 +98,15 @@ def chance(
         scale=scale,
         chosen=tuple(int(place) for place in chosen[mine]),
         coefficients=values[mine] @ fit.solver.T,
+    )
+
+
+def nearest(shares: Shares, names: list[str], results: Mapping[str, Result]) -> Result:
+    """The result nearest to these shares, of those of these names.
+
+    Rounded, so that equal distances go to the smaller fingerprint on every machine.
+    """
+    return min(
+        (results[name] for name in names),
+        key=lambda one: (round(one.shares.distance(shares), 9), one.candidate),
     )
