@@ -95,6 +95,14 @@ def test_networks_are_compared_as_a_table_a_csv_and_a_figure(run, tmp_path):
     assert "not drawn, as no accuracy is known: resnet18" in err
 
 
+def test_without_any_accuracy_there_is_a_table_and_no_figure(run, tmp_path):
+    code, out, err = run("compare", TINY, "--out", tmp_path)
+    assert code == 0
+    assert "no figure, as no accuracy is known; --top1" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.csv"]
+    assert "macs" in out
+
+
 def test_times_are_compared_where_they_are_asked_for(run, monkeypatch):
     from functools import partial
 

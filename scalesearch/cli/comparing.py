@@ -79,6 +79,9 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     from scalesearch.plots import write_figure
     from scalesearch.plots.compared import compared, compared_figure
 
+    if all(row["top1"] is None for row in rows):
+        print("no figure, as no accuracy is known; --top1 NETWORK=0.77 gives one", file=sys.stderr)
+        return
     data = compared(rows)
     write_figure(compared_figure(data), path)
     print(f"wrote {path}.png and .svg", file=sys.stderr)
