@@ -199,8 +199,10 @@ def apportioned(weights: Sequence[int], total: int) -> tuple[int, ...]:
     Every stage gets at least one block, also where the total is smaller than that.
     House-monotone: a larger total never takes one away. Ties go to the earlier stage.
     """
-    blocks = [1] * len(weights)
-    for _ in range(total - len(weights)):
+    # A multiple of the weights is itself handed out, so only what is beyond the last one is left.
+    whole = total // sum(weights)
+    blocks = [whole * weight for weight in weights] if whole else [1] * len(weights)
+    for _ in range(total - sum(blocks)):
         index = max(range(len(weights)), key=lambda i: weights[i] / (2 * blocks[i] + 1))
         blocks[index] += 1
     return tuple(blocks)

@@ -228,6 +228,16 @@ def test_one_block_more_in_total_goes_to_one_stage_and_comes_from_none(weights, 
     assert max(gained) in (0, 1)
 
 
+@given(counts, st.integers(0, 80))
+@example([1, 9], 4)
+def test_blocks_are_those_that_are_handed_out_one_by_one(weights, total):
+    blocks = [1] * len(weights)
+    for _ in range(total - len(weights)):
+        index = max(range(len(weights)), key=lambda i: weights[i] / (2 * blocks[i] + 1))
+        blocks[index] += 1
+    assert apportioned(weights, total) == tuple(blocks)
+
+
 @given(counts, st.integers(1, 5))
 def test_whole_multiples_of_the_weights_are_met_exactly(weights, times):
     assert apportioned(weights, times * sum(weights)) == tuple(times * one for one in weights)

@@ -1,6 +1,7 @@
 """A data set of two plain patterns and a network of two blocks: an epoch takes milliseconds."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from scalesearch.architectures import Architecture, Stage, fingerprint
 from scalesearch.data import Dataset, Split
 from scalesearch.recipe import Augmentation, Recipe
 from scalesearch.training import Job
+from scalesearch.weights import write_network
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -63,3 +65,12 @@ def job(architecture: Architecture) -> Job:
     return Job(
         architecture=architecture, recipe=recipe, seed=7, fingerprint=fingerprint(architecture)
     )
+
+
+@pytest.fixture
+def pretrained(architecture: Architecture, tmp_path: Path) -> Path:
+    """The file of a network with three classes of its own."""
+    from transfers import some_network
+
+    network = some_network(replace(architecture, num_classes=3))
+    return write_network(tmp_path / "before.safetensors", network)

@@ -1,4 +1,4 @@
-"""Training goes on from a trained network: what is taken over, what moves and what does not."""
+"""Training goes on from a trained network: what moves, what does not, and what it is for."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,181 +7,23 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 from trained_runs import EVERYTHING, assert_same_bits, epochs_of, numbers
+from transfers import EPOCHS, after, going_on, moved, part_of, some_network
 
 from scalesearch.architectures import Architecture, baseline, cost, fingerprint
 from scalesearch.data import Dataset, Split, load
 from scalesearch.data.dataset import statistics
-from scalesearch.errors import SearchError, WeightsError
+from scalesearch.errors import SearchError
 from scalesearch.experiment import DataSpec
-from scalesearch.nets import Network, build, initialise
+from scalesearch.nets import build
 from scalesearch.presets import preset
 from scalesearch.recipe import Augmentation, Recipe, Transfer, Unfreeze
 from scalesearch.recipe.transfer import part_names
-from scalesearch.training import Job, Weights, identity, swept, train, trained, transfer
+from scalesearch.training import Job, Weights, identity, swept, trained, transfer
 from scalesearch.training.optimisers import optimiser, set_rate
 from scalesearch.training.start import initialised
-from scalesearch.weights import Preparation, Saved, read_network, write_network
+from scalesearch.weights import write_network
 from scalesearch.weights.digest import digest
-
-EPOCHS = 4
-
-
-def some_network(architecture: Architecture, seed: int = 0, **options: Any) -> Network:
-    """Weights and statistics that no new network has."""
-    network = build(architecture, **options)
-    generator = torch.Generator().manual_seed(seed)
-    initialise(network, generator)
-    for tensor in network.state_dict().values():
-        if tensor.is_floating_point() and tensor.ndim == 1:
-            tensor.add_(torch.rand(tensor.shape, generator=generator) / 10)
-    return network.eval()
-
-
-@pytest.fixture
-def pretrained(architecture: Architecture, tmp_path: Path) -> Path:
-    """The file of a network with three classes of its own."""
-    network = some_network(replace(architecture, num_classes=3))
-    return write_network(tmp_path / "before.safetensors", network)
-
-
-def going_on(job: Job, path: Path, kept: Transfer | None = None, **changes: Any) -> Job:
-    known = Weights(path=path, digest=digest(read_network(path).network))
-    changes = {"epochs": EPOCHS, "transfer": kept or Transfer(), **changes}
-    recipe = replace(job.recipe, **changes)
-    return replace(job, recipe=recipe, weights=known)
-
-
-def tensors(network: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def after(job: Job, dataset: Dataset, epoch: int, folder: Path) -> dict[str, Tensor]:
-    """The run's own tensors after an epoch."""
-    until = replace(job, stop=epoch, checkpoint=folder / f"after-{epoch}")
-    if epoch == 0:
-        return tensors(initialised(job, torch.device("cpu")))
-    list(train(until, dataset, device="cpu"))
-    return tensors(trained(until, dataset, "cpu"))
-
-
-def moved(before: dict[str, Tensor], now: dict[str, Tensor]) -> set[str]:
-    """The parts that have a tensor whose bits changed."""
-    different = {name for name in now if not torch.equal(before[name], now[name])}
-    return {part_of(name) for name in different}
-
-
-def part_of(name: str) -> str:
-    first, second, *_ = name.split(".")
-    return f"stage{int(second) + 1}" if first == "stages" else first
-
-
-# What is taken over
-
-
-def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> None:
-    ours = initialised(going_on(job, pretrained), torch.device("cpu")).state_dict()
-    theirs = read_network(pretrained).network.state_dict()
-    for name in theirs:
-        if name.startswith("classifier"):
-            assert len(ours[name]) == 2
-        else:
-            assert torch.equal(ours[name], theirs[name]), name
-
-
-def test_a_new_classifier_is_drawn_from_the_seed(job: Job, pretrained: Path) -> None:
-    one, same, other = (
-        initialised(replace(going_on(job, pretrained), seed=seed), torch.device("cpu"))
-        for seed in (1, 1, 2)
-    )
-    assert torch.equal(one.classifier.weight, same.classifier.weight)
-    assert not torch.equal(one.classifier.weight, other.classifier.weight)
-
-
-def test_a_classifier_is_kept_where_that_is_asked_for(
-    job: Job, architecture: Architecture, tmp_path: Path
-) -> None:
-    network = some_network(architecture)
-    path = write_network(tmp_path / "same.safetensors", network)
-    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
-    assert moved(tensors(network), tensors(ours)) == set()
-
-
-def test_a_network_computes_as_it_did_where_its_weights_were_trained(
-    job: Job, architecture: Architecture, tmp_path: Path
-) -> None:
-    network = some_network(architecture, norm_eps=0.1, padding="same")
-    path = write_network(tmp_path / "tf.safetensors", network)
-    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
-    images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(ours.eval()(images), network(images))
-        assert not torch.allclose(some_network(architecture)(images), network(images), atol=1e-2)
-
-
-@pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
-def test_grey_images_are_answered_alike_after_a_change_of_channels(
-    theirs: int, ours: int, job: Job, architecture: Architecture, tmp_path: Path
-) -> None:
-    network = some_network(replace(architecture, in_channels=theirs))
-    path = write_network(tmp_path / "other.safetensors", network)
-    for_ours = replace(architecture, in_channels=ours)
-    asked = replace(going_on(job, path, Transfer(classifier="keep")), architecture=for_ours)
-    adapted = initialised(asked, torch.device("cpu")).eval()
-    grey = torch.rand(4, 1, 9, 9, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            adapted(grey.expand(-1, ours, -1, -1)), network(grey.expand(-1, theirs, -1, -1))
-        )
-
-
-def test_other_numbers_of_channels_are_refused() -> None:
-    with pytest.raises(WeightsError, match="need images of 3 channels, or of 1, got images of 4"):
-        transfer.stem_for(torch.zeros(8, 3, 3, 3), 4)
-
-
-def test_another_network_than_the_files_is_refused(
-    job: Job, architecture: Architecture, pretrained: Path
-) -> None:
-    wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
-    with pytest.raises(WeightsError, match="need the file's own network"):
-        initialised(wider, torch.device("cpu"))
-    larger = replace(architecture, resolution=20, stem_stride=2)
-    initialised(replace(wider, architecture=larger), torch.device("cpu"))
-
-
-def test_weights_that_changed_since_the_run_was_planned_are_refused(
-    job: Job, dataset: Dataset, architecture: Architecture, pretrained: Path
-) -> None:
-    planned = going_on(job, pretrained)
-    other = some_network(replace(architecture, num_classes=3), seed=1)
-    write_network(pretrained, other)
-    with pytest.raises(WeightsError, match="need the weights that the run was planned with"):
-        epochs_of(planned, dataset)
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("a", "c"), "got no b; new c"),
-        (("b", "a"), "got them in another order"),
-        (("a", "b", "c"), "got new c"),
-    ],
-)
-def test_a_classifier_for_other_classes_cannot_be_kept(
-    names: tuple[str, ...], message: str, architecture: Architecture
-) -> None:
-    shown = Preparation(pixels=9, stored=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
-    saved = Saved(network=build(architecture), architecture=architecture, preparation=shown)
-    with pytest.raises(WeightsError, match=message):
-        transfer.require_classes(saved, names, "before.safetensors")
-    transfer.require_classes(saved, ("a", "b"), "before.safetensors")
-    nameless = replace(saved, preparation=None)
-    transfer.require_classes(nameless, ("x", "y"), "before.safetensors")
-    with pytest.raises(WeightsError, match="got 3 classes instead of 2"):
-        transfer.require_classes(nameless, ("x", "y", "z"), "before.safetensors")
-
 
 # What moves
 

@@ -1,0 +1,121 @@
+"""Training goes on from a trained network: what is taken over, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from trained_runs import epochs_of
+from transfers import going_on, moved, some_network, tensors
+
+from scalesearch.architectures import Architecture
+from scalesearch.data import Dataset
+from scalesearch.errors import WeightsError
+from scalesearch.nets import build
+from scalesearch.recipe import Transfer
+from scalesearch.training import Job, transfer
+from scalesearch.training.start import initialised
+from scalesearch.weights import Preparation, Saved, read_network, write_network
+
+
+def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> None:
+    ours = initialised(going_on(job, pretrained), torch.device("cpu")).state_dict()
+    theirs = read_network(pretrained).network.state_dict()
+    for name in theirs:
+        if name.startswith("classifier"):
+            assert len(ours[name]) == 2
+        else:
+            assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_a_new_classifier_is_drawn_from_the_seed(job: Job, pretrained: Path) -> None:
+    one, same, other = (
+        initialised(replace(going_on(job, pretrained), seed=seed), torch.device("cpu"))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.classifier.weight, same.classifier.weight)
+    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_a_classifier_is_kept_where_that_is_asked_for(
+    job: Job, architecture: Architecture, tmp_path: Path
+) -> None:
+    network = some_network(architecture)
+    path = write_network(tmp_path / "same.safetensors", network)
+    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    assert moved(tensors(network), tensors(ours)) == set()
+
+
+def test_a_network_computes_as_it_did_where_its_weights_were_trained(
+    job: Job, architecture: Architecture, tmp_path: Path
+) -> None:
+    network = some_network(architecture, norm_eps=0.1, padding="same")
+    path = write_network(tmp_path / "tf.safetensors", network)
+    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(ours.eval()(images), network(images))
+        assert not torch.allclose(some_network(architecture)(images), network(images), atol=1e-2)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
+def test_grey_images_are_answered_alike_after_a_change_of_channels(
+    theirs: int, ours: int, job: Job, architecture: Architecture, tmp_path: Path
+) -> None:
+    network = some_network(replace(architecture, in_channels=theirs))
+    path = write_network(tmp_path / "other.safetensors", network)
+    for_ours = replace(architecture, in_channels=ours)
+    asked = replace(going_on(job, path, Transfer(classifier="keep")), architecture=for_ours)
+    adapted = initialised(asked, torch.device("cpu")).eval()
+    grey = torch.rand(4, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            adapted(grey.expand(-1, ours, -1, -1)), network(grey.expand(-1, theirs, -1, -1))
+        )
+
+
+def test_other_numbers_of_channels_are_refused() -> None:
+    with pytest.raises(WeightsError, match="need images of 3 channels, or of 1, got images of 4"):
+        transfer.stem_for(torch.zeros(8, 3, 3, 3), 4)
+
+
+def test_another_network_than_the_files_is_refused(
+    job: Job, architecture: Architecture, pretrained: Path
+) -> None:
+    wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
+    with pytest.raises(WeightsError, match="need the file's own network"):
+        initialised(wider, torch.device("cpu"))
+    larger = replace(architecture, resolution=20, stem_stride=2)
+    initialised(replace(wider, architecture=larger), torch.device("cpu"))
+
+
+def test_weights_that_changed_since_the_run_was_planned_are_refused(
+    job: Job, dataset: Dataset, architecture: Architecture, pretrained: Path
+) -> None:
+    planned = going_on(job, pretrained)
+    other = some_network(replace(architecture, num_classes=3), seed=1)
+    write_network(pretrained, other)
+    with pytest.raises(WeightsError, match="need the weights that the run was planned with"):
+        epochs_of(planned, dataset)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a", "c"), "got no b; new c"),
+        (("b", "a"), "got them in another order"),
+        (("a", "b", "c"), "got new c"),
+    ],
+)
+def test_a_classifier_for_other_classes_cannot_be_kept(
+    names: tuple[str, ...], message: str, architecture: Architecture
+) -> None:
+    shown = Preparation(pixels=9, stored=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
+    saved = Saved(network=build(architecture), architecture=architecture, preparation=shown)
+    with pytest.raises(WeightsError, match=message):
+        transfer.require_classes(saved, names, "before.safetensors")
+    transfer.require_classes(saved, ("a", "b"), "before.safetensors")
+    nameless = replace(saved, preparation=None)
+    transfer.require_classes(nameless, ("x", "y"), "before.safetensors")
+    with pytest.raises(WeightsError, match="got 3 classes instead of 2"):
+        transfer.require_classes(nameless, ("x", "y", "z"), "before.safetensors")

@@ -1,0 +1,61 @@
+"""Networks that training goes on from, and what moves in them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scalesearch.architectures import Architecture
+from scalesearch.data import Dataset
+from scalesearch.nets import Network, build, initialise
+from scalesearch.recipe import Transfer
+from scalesearch.training import Job, Weights, train, trained
+from scalesearch.training.start import initialised
+from scalesearch.weights import read_network
+from scalesearch.weights.digest import digest
+
+EPOCHS = 4
+
+
+def some_network(architecture: Architecture, seed: int = 0, **options: Any) -> Network:
+    """Weights and statistics that no new network has."""
+    network = build(architecture, **options)
+    generator = torch.Generator().manual_seed(seed)
+    initialise(network, generator)
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point() and tensor.ndim == 1:
+            tensor.add_(torch.rand(tensor.shape, generator=generator) / 10)
+    return network.eval()
+
+
+def going_on(job: Job, path: Path, kept: Transfer | None = None, **changes: Any) -> Job:
+    known = Weights(path=path, digest=digest(read_network(path).network))
+    changes = {"epochs": EPOCHS, "transfer": kept or Transfer(), **changes}
+    recipe = replace(job.recipe, **changes)
+    return replace(job, recipe=recipe, weights=known)
+
+
+def tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def after(job: Job, dataset: Dataset, epoch: int, folder: Path) -> dict[str, Tensor]:
+    """The run's own tensors after an epoch."""
+    until = replace(job, stop=epoch, checkpoint=folder / f"after-{epoch}")
+    if epoch == 0:
+        return tensors(initialised(job, torch.device("cpu")))
+    list(train(until, dataset, device="cpu"))
+    return tensors(trained(until, dataset, "cpu"))
+
+
+def moved(before: dict[str, Tensor], now: dict[str, Tensor]) -> set[str]:
+    """The parts that have a tensor whose bits changed."""
+    different = {name for name in now if not torch.equal(before[name], now[name])}
+    return {part_of(name) for name in different}
+
+
+def part_of(name: str) -> str:
+    first, second, *_ = name.split(".")
+    return f"stage{int(second) + 1}" if first == "stages" else first
