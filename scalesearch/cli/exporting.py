@@ -1,5 +1,6 @@
 """The command that writes a network in the forms that others read."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,8 @@ def export(
     epochs: Annotated[int, typer.Option(help="Of quantisation-aware training.", min=1)] = 2,
     seed: Annotated[int, typer.Option(help="Of which images are drawn.", min=0)] = 0,
     compare: Annotated[
-        bool, typer.Option(help="Time and test all forms side by side, on the CPU.")
+        bool,
+        typer.Option(help="Time and test all forms side by side, on the CPU, into comparison.csv."),
     ] = False,
     batch: Annotated[
         str, typer.Option(metavar="N,N", help="Images in a pass that is timed.")
@@ -94,13 +96,27 @@ def export(
         for name in chosen:
             rows += [_row(name, written) for written in FORMATS[name](wanted)]
         forms = _compared(wanted, rows, batches, threads, rounds) if compare else []
+        document = {"network": network, "files": rows, "comparison": forms}
+        if compare:
+            _write_comparison(out, {**document, "data": data, "threads": threads, "rounds": rounds})
     if as_json:
-        print_json({"network": network, "files": rows, "comparison": forms})
+        print_json(document)
         return
     print_table(rows)
     if forms:
         print()
         print_table(forms, title=f"CPU, {threads} thread(s), {rounds} rounds by turns")
+
+
+def _write_comparison(out: Path, document: dict[str, Any]) -> None:
+    """The table, and beside it all that it depends on."""
+    from scalesearch.environment import environment
+    from scalesearch.files import write_text
+    from scalesearch.tables import write_csv
+
+    write_csv(out / "comparison.csv", document["comparison"])
+    text = json.dumps({**document, "environment": environment("cpu")}, indent=2)
+    write_text(out / "comparison.json", text + "\n")
 
 
 def chosen_formats(text: str) -> list[str]:

@@ -16,10 +16,17 @@ def test_a_network_goes_to_several_forms_and_they_are_compared(run, digits_file,
     document = json.loads(told)
     assert [row["format"] for row in document["files"]] == ["safetensors", "onnx"]
     assert "64 real images" in document["files"][1]["says"]
-    assert {file.name for file in out.iterdir()} == {"reader.safetensors", "reader.onnx"}
+    written = {"reader.safetensors", "reader.onnx", "comparison.csv", "comparison.json"}
+    assert {file.name for file in out.iterdir()} == written
     forms = [(row["form"], row["batch"]) for row in document["comparison"]]
     assert forms == [(form, batch) for batch in (1, 4) for form in ("eager", "folded", "onnx")]
     assert all(0.6 < row["accuracy"] <= 1 for row in document["comparison"])
+    kept = json.loads((out / "comparison.json").read_text())
+    assert kept["comparison"] == document["comparison"]
+    assert (kept["data"], kept["rounds"], kept["environment"]["device"]) == ("digits", 2, "cpu")
+    lines = (out / "comparison.csv").read_text().splitlines()
+    assert lines[0].split(",") == list(document["comparison"][0])
+    assert len(lines) == 1 + len(forms)
 
 
 def test_without_images_the_table_says_that_only_noise_was_compared(run, digits_file, tmp_path):
