@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+import torch
 
 from scalesearch.cli import benching
 from scalesearch.errors import ArchitectureError
@@ -33,6 +34,7 @@ def test_networks_are_timed_at_each_batch_beside_the_reference(run, tmp_path):
     ]
     assert all(row["ratio"] == 1 and row["seconds"] > 0 for row in document["rows"])
     assert (document["device"], document["threads"]) == ("cpu", 1)
+    assert document["environment"]["packages"]["torch"] == torch.__version__
     with (tmp_path / "new" / "bench.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["seconds"]) for row in rows] == [r["seconds"] for r in document["rows"]]

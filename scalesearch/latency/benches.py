@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from scalesearch.architectures import Architecture
 from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.environment import environment
 from scalesearch.errors import ArchitectureError
 from scalesearch.latency.bench import (
     LEAST_RUNS,
@@ -73,7 +72,7 @@ class Bench:
             "version": VERSION,
             "device": self.device,
             "threads": self.threads,
-            "torch": torch.__version__,
+            "environment": environment(self.device),
             "reference": self.reference,
             "other_cores": None if self.others is None else round(self.others.used, 3),
             "warnings": list(self.warnings),
