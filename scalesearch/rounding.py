@@ -200,7 +200,7 @@ def apportioned(weights: Sequence[int], total: int) -> tuple[int, ...]:
     House-monotone: a larger total never takes one away. Ties go to the earlier stage.
     """
     # A multiple of the weights is itself handed out, so only what is beyond the last one is left.
-    whole = total // sum(weights)
+    whole = total // sum(weights) if weights else 0
     blocks = [whole * weight for weight in weights] if whole else [1] * len(weights)
     for _ in range(total - sum(blocks)):
         index = max(range(len(weights)), key=lambda i: weights[i] / (2 * blocks[i] + 1))

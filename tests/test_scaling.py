@@ -238,6 +238,10 @@ def test_blocks_are_those_that_are_handed_out_one_by_one(weights, total):
     assert apportioned(weights, total) == tuple(blocks)
 
 
+def test_where_no_stage_may_grow_there_is_nothing_to_hand_out():
+    assert apportioned([], 0) == ()
+
+
 @given(counts, st.integers(1, 5))
 def test_whole_multiples_of_the_weights_are_met_exactly(weights, times):
     assert apportioned(weights, times * sum(weights)) == tuple(times * one for one in weights)
