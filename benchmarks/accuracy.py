@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from scalesearch.architectures import Architecture, fingerprint
 from scalesearch.data import Dataset
-from scalesearch.nets import build, initialise
+from scalesearch.nets import build_model, initialise
 from scalesearch.recipe import Recipe
-from scalesearch.streams import stream
+from scalesearch.streams import stream_seed
 from scalesearch.training import train
 
 
@@ -93,8 +93,8 @@ def _plainly_trained(
 
 def _first_weights(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
     """What ours starts from, too."""
-    network = build(architecture)
-    own = stream(seed, "initialisation", fingerprint(architecture))
+    network = build_model(architecture)
+    own = stream_seed(seed, "initialisation", fingerprint(architecture))
     initialise(network, torch.Generator().manual_seed(own), recipe.initialisation)
     return network
 

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
 COLOURS = {"recorded": ACCENT, "resampled": "#0072b2"}
 APART = {"recorded": -0.16, "resampled": 0.16}
@@ -18,8 +18,8 @@ def drawn(rows: Sequence[Mapping[str, Any]]) -> Figure:
     names = list(dict.fromkeys(row["table"] for row in rows))
     columns = min(2, len(names))
     lines = -(-len(names) // columns)
-    with style():
-        picture = figure(DOUBLE_COLUMN, 1.75 * lines + 0.6)
+    with figure_style():
+        picture = new_figure(DOUBLE_COLUMN, 1.75 * lines + 0.6)
         panels = picture.subplots(lines, columns, squeeze=False).ravel()
         for name, axes in zip(names, panels, strict=False):
             plot_table([row for row in rows if row["table"] == name], axes)

@@ -31,14 +31,14 @@ import torch
 from bayes_picture import drawn
 from numpy.typing import NDArray
 
-from scalesearch.analysis.twoway import two_way
-from scalesearch.environment import environment
+from scalesearch.analysis.twoway import additive_model
+from scalesearch.environment import environment_info
 from scalesearch.experiment import Experiment, StopSpec, read_experiment
 from scalesearch.files import write_text
 from scalesearch.plots.style import write_figure
 from scalesearch.records import read_records
-from scalesearch.search.simulator import Ground, Replay, ground, replay_of, simulated
-from scalesearch.search.simulator.comparison import in_world
+from scalesearch.search.simulator import GroundTruth, ReplaySurface, make_ground_truth, replay_from_table, simulate_search
+from scalesearch.search.simulator.comparison import experiment_in_world
 
 ROOT = Path(__file__).parents[1] / "results"
 TABLES = ("cifar10-lattice", "cifar10-optimal", "clothing-optimal", "paper-nominal-grid")
@@ -59,27 +59,27 @@ class Table:
     """A search on record. ``digest``: of its records."""
 
     name: str
-    ground: Ground
+    ground: GroundTruth
     order: tuple[str, ...]
     digest: str
 
     @property
-    def replay(self) -> Replay:
+    def replay(self) -> ReplaySurface:
         """The accuracies on record."""
-        return cast(Replay, self.ground.surface)
+        return cast(ReplaySurface, self.ground.surface)
 
     @property
     def last(self) -> int:
         return self.ground.experiment.rungs[-1]
 
-    def means(self, replay: Replay) -> dict[str, float]:
+    def means(self, replay: ReplaySurface) -> dict[str, float]:
         """Accuracy at the last epoch, by network."""
         return {
             name: float(np.mean([own[seed][self.last - 1]["accuracy"] for seed in replay.seeds]))
             for name, own in replay.runs.items()
         }
 
-    def spent(self, order: list[str], replay: Replay) -> Spent:
+    def spent(self, order: list[str], replay: ReplaySurface) -> Spent:
         """What is trained until a network is near enough, in this order."""
         means = self.means(replay)
         goal = max(means.values()) - NEAR
@@ -93,7 +93,7 @@ def read_table(folder: Path) -> Table:
     """The networks of a search's folder that have all seeds and epochs, in the search's order."""
     experiment = read_experiment(folder / "experiment.yaml")
     records = read_records(folder / "records.csv")
-    whole = ground(_among_all(experiment, 1, "random"), replay_of(records, folder.name))
+    whole = make_ground_truth(_among_all(experiment, 1, "random"), replay_from_table(records, folder.name))
     order = tuple(name for name in records["candidate"].unique() if name in whole.points)
     digest = hashlib.sha256((folder / "records.csv").read_bytes()).hexdigest()[:16]
     return Table(folder.name, whole, order, digest)
@@ -117,7 +117,7 @@ def _among_all(experiment: Experiment, networks: int, sampler: str) -> Experimen
     return replace(experiment, search=spec)
 
 
-def resampled(table: Table, random: np.random.Generator) -> Replay:
+def resampled(table: Table, random: np.random.Generator) -> ReplaySurface:
     """The table with residuals drawn anew, as large as those on record, at the last epoch.
 
     Raises ValueError for a table of one seed, which has none.
@@ -126,7 +126,7 @@ def resampled(table: Table, random: np.random.Generator) -> Replay:
     values = {
         name: {s: run[last - 1]["accuracy"] for s, run in runs[name].items()} for name in runs
     }
-    fit = two_way(values)
+    fit = additive_model(values)
     if fit.variance is None:
         raise ValueError(f"{table.name}: need two seeds to draw residuals, got one")
     fitted = fit.row_effects[:, None] + fit.column_effects
@@ -144,25 +144,25 @@ def resampled(table: Table, random: np.random.Generator) -> Replay:
     return replace(table.replay, runs=other)
 
 
-def searched(table: Table, replay: Replay, sampler: str, world: int) -> Spent:
+def searched(table: Table, replay: ReplaySurface, sampler: str, world: int) -> Spent:
     """A sampler's search among the networks of a table, which ends when it is near enough."""
-    spec = in_world(_among_all(table.ground.experiment, len(replay.runs), sampler), world)
+    spec = experiment_in_world(_among_all(table.ground.experiment, len(replay.runs), sampler), world)
     goal = max(table.means(replay).values()) - NEAR + 1e-12  # the engine's means add up otherwise
     spec = replace(spec, search=replace(spec.search, stop=StopSpec(accuracy=goal)))
-    found = simulated(spec, replace(table.ground, surface=replay), workers=1, seed=world)
-    return table.spent([entry.candidate for entry in found.entries], replay)
+    found = simulate_search(spec, replace(table.ground, surface=replay), workers=1, seed=world)
+    return table.spent([entry.candidate for entry in found.trials], replay)
 
 
-def shuffled(table: Table, replay: Replay, world: int) -> Spent:
+def shuffled(table: Table, replay: ReplaySurface, world: int) -> Spent:
     order = list(table.order)
     np.random.default_rng([world, 1]).shuffle(order)
     return table.spent(order, replay)
 
 
-def settings(table: Table) -> dict[str, Callable[[Replay, int], Spent]]:
+def settings(table: Table) -> dict[str, Callable[[ReplaySurface, int], Spent]]:
     """Ways to choose the order, by name."""
 
-    def by(sampler: str) -> Callable[[Replay, int], Spent]:
+    def by(sampler: str) -> Callable[[ReplaySurface, int], Spent]:
         return lambda replay, world: searched(table, replay, sampler, world)
 
     return {
@@ -246,7 +246,7 @@ def document(table: Table, seeds: int, gp_seeds: int) -> dict[str, Any]:
         "epochs": sum(len(run) for run in runs),
         "near": sum(mean >= max(means.values()) - NEAR for mean in means.values()),
         "results": results,
-        "environment": environment("cpu"),
+        "environment": environment_info("cpu"),
     }
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset, Split
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.recipe import Precision, Recipe
 
 ENDLESS = 10_000
@@ -57,7 +57,7 @@ class Setting:
             validation=Split(images[:1], labels[:1]),
             class_names=tuple(str(label) for label in range(network.num_classes)),
             fingerprint="random",
-            mirrors=True,
+            allows_flip=True,
             mean=(0.5,) * network.in_channels,
             std=(0.25,) * network.in_channels,
         )
@@ -182,7 +182,7 @@ def _timm(setting: Setting) -> nn.Module:
 def _plain_network(setting: Setting, compiled: bool) -> nn.Module:
     """The tutorials' network with our weights, so that it must give what ours gives."""
     network = plain.EfficientNet(setting.architecture, setting.recipe.norm_momentum)
-    plain.copy_weights(build(setting.architecture), network)
+    plain.copy_weights(build_model(setting.architecture), network)
     network.to(setting.device)
     return torch.compile(network) if compiled else network  # type: ignore[return-value]
 

@@ -22,9 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scalesearch.architectures import Architecture, cost, efficientnet_b0
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.grid import grid_around
-from scalesearch.architectures.isocost import isocost
-from scalesearch.nets import build
+from scalesearch.architectures.grid import reachable_grid
+from scalesearch.architectures.isocost import iso_cost_set
+from scalesearch.nets import build_model
 
 NETWORKS = {
     "B0 at 224 px": efficientnet_b0(),
@@ -65,7 +65,7 @@ def closed_form(architecture: Architecture) -> Callable[[], int]:
 
 
 def by_fvcore(architecture: Architecture) -> Callable[[], int]:
-    network = build(architecture).eval()
+    network = build_model(architecture).eval()
     images_BCHW = images(architecture, "cpu")
 
     def count() -> int:
@@ -79,7 +79,7 @@ def by_fvcore(architecture: Architecture) -> Callable[[], int]:
 
 def by_torch(architecture: Architecture) -> Callable[[], int]:
     with torch.device("meta"):
-        network = build(architecture).eval()
+        network = build_model(architecture).eval()
     images_BCHW = images(architecture, "meta")
 
     def count() -> int:
@@ -106,8 +106,8 @@ def seconds(act: Callable[[], object], times: int = 1) -> float:
 def combinations_per_second(rounds: int) -> tuple[int, float]:
     """How many combinations of B0's iso-cost grid there are, and how many are judged a second."""
     baseline, budget = efficientnet_b0(), Budget()
-    size = grid_around(baseline, budget).size
-    laps = [seconds(lambda: isocost(baseline, budget)) for _ in range(rounds)]
+    size = reachable_grid(baseline, budget).size
+    laps = [seconds(lambda: iso_cost_set(baseline, budget)) for _ in range(rounds)]
     return size, size / statistics.median(laps)
 
 

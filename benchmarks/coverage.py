@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalesearch.analysis import Optimum, conclusion, optimum, settled, surface
-from scalesearch.analysis.mixture import AXES, lattice
-from scalesearch.environment import environment
+from scalesearch.analysis.mixture import AXES, simplex_lattice
+from scalesearch.environment import environment_info
 
 Floats = NDArray[np.float64]
 OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "coverage.json"
@@ -88,9 +88,9 @@ FLAT = Case(flat)
 
 def places(case: Case, random: np.random.Generator) -> Floats:
     """Shares of the candidates: the lattice and the references, each moved to a network nearby."""
-    shares = np.vstack([lattice((0, 1, 2), 4), REFERENCES])
+    shares = np.vstack([simplex_lattice((0, 1, 2), 4), REFERENCES])
     if case.candidates > len(shares):
-        shares = np.vstack([lattice((0, 1, 2), 6), REFERENCES])
+        shares = np.vstack([simplex_lattice((0, 1, 2), 6), REFERENCES])
     chosen = np.sort(random.permutation(len(shares))[: case.candidates])
     shares = shares[chosen]
     moved = np.clip(shares + random.normal(0, 0.03, shares.shape) * (shares % 1 > 0), 0, 1)
@@ -145,7 +145,7 @@ def whole(case: Case, random: np.random.Generator) -> pd.DataFrame:
 
 def truth(case: Case) -> Floats:
     """Where the surface is highest, on finer and finer grids."""
-    grid = lattice((0, 1, 2), 21)  # with the middle, from which one may move along an edge
+    grid = simplex_lattice((0, 1, 2), 21)  # with the middle, from which one may move along an edge
     best: Floats = grid[np.argmax(case.accuracy(grid))]
     for spread in (0.1, 0.01, 0.001):
         near = best + spread * (grid - 1 / 3) * 2
@@ -190,8 +190,8 @@ def coverage(case: Case, repeats: int, seed: int = 0) -> Coverage:
         )
         widths.append([one.width for one in bounds])
         region.append(in_region(found, best))
-        level.append(np.abs(found.flat - best).max(axis=1).min() < 0.042)  # within one step
-        parts.append(found.flat_part)
+        level.append(np.abs(found.equivalent_shares - best).max(axis=1).min() < 0.042)  # within one step
+        parts.append(found.equivalent_fraction)
         point = np.array([found.shares.as_tuple()])
         away.append(float(np.linalg.norm(point - best)))
         regret.append(float((case.accuracy(best[None]) - case.accuracy(point))[0]))
@@ -247,7 +247,7 @@ def rejections(repeats: int, seed: int = 0) -> dict[str, float]:
     found = [optimum(table, 2.0, level=LEVEL) for table in tables]
     tests = [surface(table).lack_of_fit["quadratic"].p for table in tables]
     told = [conclusion(table, 2.0, level=LEVEL).comparisons for table in tables]
-    stops = [settled(table, 2.0, gain=True).settled for table in tables]
+    stops = [settled(table, 2.0, use_expected_gain=True).is_converged for table in tables]
     return {
         "shares_matter": float(np.mean([one.p_flat < LEVEL for one in found])),
         "lack_of_fit": float(np.mean(np.array(tests) < LEVEL)),
@@ -280,7 +280,7 @@ def main() -> None:
         "median_width": float(np.median([[*one.width.values()] for one in found.values()])),
         "surfaces": {name: asdict(one) for name, one in found.items()},
         "flat": flat_found,
-        "environment": environment("cpu"),
+        "environment": environment_info("cpu"),
     }
     options.out.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document, indent=2) if options.json else f"{options.out}: {document['flat']}")

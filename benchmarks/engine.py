@@ -30,10 +30,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scalesearch.environment import environment
-from scalesearch.experiment import Experiment, experiment_from
+from scalesearch.environment import environment_info
+from scalesearch.experiment import Experiment, experiment_from_document
 from scalesearch.search.jobs import Job, Outcome
-from scalesearch.search.simulator import SURFACES, Ground, VirtualCrew, engine_of, ground
+from scalesearch.search.simulator import SURFACES, GroundTruth, SimulatedPool, make_tuner, make_ground_truth
 
 MOST_MILLISECONDS = 3.0
 BLOCKS = 10
@@ -55,7 +55,7 @@ class Measured:
     bytes_per_trial: float | None
 
 
-class Timed(VirtualCrew):
+class Timed(SimulatedPool):
     """A virtual crew whose own time is not the driver's."""
 
     own = 0.0
@@ -84,23 +84,23 @@ MODES: dict[str, dict[str, Any]] = {
 def main() -> None:
     options = _options()
     experiment = experiment_of(options.trials)
-    known = ground(experiment, SURFACES["interior"])
+    known = make_ground_truth(experiment, SURFACES["interior"])
     found = []
     for mode, changes in MODES.items():
         print(f"{mode}...", file=sys.stderr, flush=True)
         own = experiment_of(options.trials, **changes)
-        found.append(_profiled(options, mode, known.of(own), options.workers))
+        found.append(_profiled(options, mode, known.for_experiment(own), options.workers))
         print(f"{found[-1].milliseconds:.2f} ms a trial", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         print("SQLite...", file=sys.stderr, flush=True)
         own = experiment_of(min(options.sqlite_trials, options.trials), asynchronous=True)
         path = Path(folder) / "study.db"
-        found.append(measured("asynchronous", known.of(own), options.workers, path))
+        found.append(measured("asynchronous", known.for_experiment(own), options.workers, path))
     document = {
         "most_milliseconds": MOST_MILLISECONDS,
         "measurements": [asdict(one) for one in found],
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "environment": environment("cpu"),
+        "environment": environment_info("cpu"),
     }
     print_table(found, to_stderr=options.json)
     if options.json:
@@ -113,7 +113,7 @@ def main() -> None:
 
 def experiment_of(trials: int, **search: Any) -> Experiment:
     """A random search among the ten thousand networks that cost 2x B0 within a tenth."""
-    experiment = experiment_from(
+    experiment = experiment_from_document(
         {
             "name": "engine",
             "baseline": {"name": "efficientnet_b0"},
@@ -126,14 +126,14 @@ def experiment_of(trials: int, **search: Any) -> Experiment:
 
 
 def measured(
-    mode: str, known: Ground, workers: int, path: Path | None = None, *, memory: bool = False
+    mode: str, known: GroundTruth, workers: int, path: Path | None = None, *, memory: bool = False
 ) -> Measured:
     """One search, timed."""
     if memory:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-    engine = engine_of(known, workers, 0, storage=path, crew=Timed)
-    crew = engine.crew
+    engine = make_tuner(known, workers, 0, storage=path, pool_class=Timed)
+    crew = engine.pool
     assert isinstance(crew, Timed)
     began = time.process_time()
     laps = [(0, 0.0)]
@@ -142,16 +142,16 @@ def measured(
     laps.append((crew.outcomes, time.process_time() - began - crew.own))
     held = None
     if memory:
-        held = (tracemalloc.get_traced_memory()[0] - before) / len(engine.entries)
+        held = (tracemalloc.get_traced_memory()[0] - before) / len(engine.trials)
         tracemalloc.stop()
     blocks = tuple(_blocks(laps))
     return Measured(
         mode=mode,
         storage="SQLite" if path else "memory",
-        trials=len(engine.entries),
+        trials=len(engine.trials),
         workers=workers,
         outcomes=crew.outcomes,
-        milliseconds=1000 * laps[-1][1] / len(engine.entries),
+        milliseconds=1000 * laps[-1][1] / len(engine.trials),
         growth=sum(blocks[-3:]) / sum(blocks[:3]),
         blocks=blocks,
         bytes_per_trial=held,
@@ -170,7 +170,7 @@ def _blocks(laps: list[tuple[int, float]]) -> Iterator[float]:
         yield 1000 * (later - seconds) / max(1, m - n)
 
 
-def _profiled(options: argparse.Namespace, mode: str, known: Ground, workers: int) -> Measured:
+def _profiled(options: argparse.Namespace, mode: str, known: GroundTruth, workers: int) -> Measured:
     if not options.profile:
         timed = measured(mode, known, workers)
         held = measured(mode, known, workers, memory=True) if options.memory else timed

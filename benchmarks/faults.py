@@ -32,7 +32,7 @@ import pandas as pd  # noqa: E402
 from fault_stage import FINISHED, SEARCHES, Stage, document  # noqa: E402
 from fault_trainer import trained  # noqa: E402
 
-from scalesearch.environment import environment  # noqa: E402
+from scalesearch.environment import environment_info  # noqa: E402
 from scalesearch.records import KEY, read_records  # noqa: E402
 
 TIMED = ["seconds", "images_per_second", "tuning_seconds"]
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SEARCHES))
     parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/faults.json")
     asked = parser.parse_args()
-    found: dict[str, Any] = {"environment": environment("cpu")}
+    found: dict[str, Any] = {"environment": environment_info("cpu")}
     with tempfile.TemporaryDirectory() as name, Stage() as stage:
         folder = Path(name)
         if not asked.faults_only:

@@ -6,12 +6,12 @@ from itertools import islice
 import torch
 
 from scalesearch.architectures import Architecture, fingerprint
-from scalesearch.data import Dataset, drawn, epoch_order, prepared, training_batches, view
+from scalesearch.data import Dataset, epoch_draws, epoch_order, training_inputs, training_batches, input_transform
 from scalesearch.recipe import Recipe
 from scalesearch.training import Job, train, train_together
-from scalesearch.training.graphs import launched
-from scalesearch.training.run import begun
-from scalesearch.training.step import Inputs, Step
+from scalesearch.training.graphs import graphed_step
+from scalesearch.training.run import start_run
+from scalesearch.training.step import StepInputs, TrainingStep
 
 
 def job(architecture: Architecture, recipe: Recipe, seed: int = 0) -> Job:
@@ -40,25 +40,25 @@ def _images(job: Job, dataset: Dataset) -> int:
 def steps(job: Job, dataset: Dataset, device: torch.device, count: int) -> Callable[[], int]:
     """Each call takes ``count`` steps, augmentation included, on one resident batch."""
     recipe, resolution = job.recipe, job.architecture.resolution
-    run = begun(job, dataset, device)
+    run = start_run(job, dataset, device)
     run.network.train()
-    step = Step(
-        network=run.running,
-        bare=run.network,
+    step = TrainingStep(
+        network=run.wrapped_network,
+        unwrapped=run.network,
         optimizer=run.optimizer,
-        averages=run.averages,
+        ema=run.ema,
         scaler=run.scaler,
         recipe=recipe,
-        view=view(dataset, recipe, resolution),
+        transform=input_transform(dataset, recipe, resolution),
         resolution=resolution,
         strength=1.0,
         precision=run.precision,
     )
-    take = launched(step, device)
+    take = graphed_step(step, device)
     order = epoch_order(len(dataset.train), recipe.batch_size, 0)[:1]
-    draws = drawn(recipe.augmentation, len(dataset.train), 0)
+    draws = epoch_draws(recipe.augmentation, len(dataset.train), 0)
     images, labels, rows = next(training_batches(dataset.train, order, draws, device))
-    inputs = Inputs(images, labels, rows, torch.zeros((), device=device))
+    inputs = StepInputs(images, labels, rows, torch.zeros((), device=device))
 
     def turn() -> int:
         for _ in range(count):
@@ -89,16 +89,16 @@ def in_turn(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Call
 def batches(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int]:
     """Each call makes the batches of one epoch, ready for the network, its draws included."""
     resolution, recipe = job.architecture.resolution, job.recipe
-    seen, here = view(dataset, recipe, resolution), dataset.train.to(device)
+    seen, here = input_transform(dataset, recipe, resolution), dataset.train.to(device)
     epoch = 0
 
     def turn() -> int:
         nonlocal epoch
         epoch += 1
         order = epoch_order(len(here), recipe.batch_size, epoch)
-        draws = drawn(recipe.augmentation, len(here), epoch)
+        draws = epoch_draws(recipe.augmentation, len(here), epoch)
         for images, labels, rows in training_batches(here, order, draws, device):
-            prepared(images, labels, rows, seen, resolution)
+            training_inputs(images, labels, rows, seen, resolution)
         return order.numel()
 
     return turn

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
 TITLES = {
     "trainer": "Whole epochs",
@@ -21,8 +21,8 @@ def drawn(measurements: Sequence[dict[str, Any]]) -> Figure:
     """Bars at the medians, a dot for each round."""
     panels = [(group, list(own)) for group, own in groupby(measurements, key=_group)]
     rows = [len(own) + 1 for _, own in panels]
-    with style():
-        picture = figure(DOUBLE_COLUMN, 0.2 * sum(rows) + 0.3 * len(panels))
+    with figure_style():
+        picture = new_figure(DOUBLE_COLUMN, 0.2 * sum(rows) + 0.3 * len(panels))
         axes = picture.subplots(len(panels), 1, height_ratios=rows, squeeze=False)[:, 0]
         for (group, own), ax in zip(panels, axes, strict=True):
             for row, one in enumerate(own):

@@ -123,7 +123,7 @@ def composed(*parts: Callable[[Any], Any]) -> Transform:
 
 def training_transform(dataset: Images, crop: float) -> Transform:
     """Random crop from the padded image, flip where that keeps an image's meaning, normalise."""
-    flip = [random_horizontal_flip] if dataset.mirrors else []
+    flip = [random_horizontal_flip] if dataset.allows_flip else []
     padding = random_crop(round(crop * dataset.pixels))
     return composed(padding, *flip, to_tensor, normalise(dataset.mean, dataset.std))
 

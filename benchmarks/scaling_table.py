@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.twoway import two_way
+from scalesearch.analysis.twoway import additive_model
 from scalesearch.environment import read_environment
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
 from scalesearch.recipe import Recipe
 from scalesearch.records import read_records
-from scalesearch.tabular import COLUMNS, KEY, NAME, checked
+from scalesearch.tabular import COLUMNS, KEY, FILE_NAME, validate_table
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "results" / "benchmarks"
@@ -82,7 +82,7 @@ class Source:
         values: dict[str, dict[int, float]] = {}
         for _, row in table.iterrows():
             values.setdefault(row["candidate"], {})[row["seed"]] = row["accuracy"]
-        variance = two_way(values).variance if values else None
+        variance = additive_model(values).variance if values else None
         return None if variance is None else variance**0.5
 
     @property
@@ -154,7 +154,7 @@ def combined(found: Sequence[Source]) -> pd.DataFrame:
     table = pd.concat([source.rows for source in found], ignore_index=True)
     table = table.sort_values(["search", "trial", "seed", "epoch"], ignore_index=True)
     rounded = {name: one.decimals for name, one in COLUMNS.items() if one.decimals is not None}
-    return checked(table.round(rounded), "results")
+    return validate_table(table.round(rounded), "results")
 
 
 def repeated(table: pd.DataFrame) -> int:
@@ -197,7 +197,7 @@ def documents(root: Path = ROOT) -> dict[str, str]:
     """Both files, by name."""
     found = list(sources(tracked(root), root))
     table = combined(found)
-    return {NAME: table.to_csv(index=False), SHEET: sheet(found, table)}
+    return {FILE_NAME: table.to_csv(index=False), SHEET: sheet(found, table)}
 
 
 def main() -> int:

@@ -79,7 +79,7 @@ def loader(dataset: Dataset, recipe: Recipe, workers: int, device: torch.device)
         pin_memory=device.type == "cuda",
         device=device,
     )
-    flip = [plain.random_horizontal_flip] if dataset.mirrors else []
+    flip = [plain.random_horizontal_flip] if dataset.allows_flip else []
     padding = plain.random_crop(round(recipe.augmentation.crop * dataset.pixels))
     images.transform = plain.composed(padding, *flip, to_numpy)
     return made

@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from scalesearch.architectures import efficientnet_b0
-from scalesearch.data import load
-from scalesearch.environment import environment
+from scalesearch.data import load_dataset
+from scalesearch.environment import environment_info
 from scalesearch.experiment import DataSpec
 from scalesearch.plots.style import write_figure
 from scalesearch.presets import preset
@@ -93,7 +93,7 @@ def _accuracy(options: argparse.Namespace) -> dict[str, Any]:
     )
     pairs, fingerprints = [], []
     for seed in range(options.seeds):
-        dataset = load(spec, seed, device=options.device)
+        dataset = load_dataset(spec, seed, device=options.device)
         fingerprints.append(dataset.fingerprint)
         architecture = efficientnet_b0(
             width=options.width or 0.25,
@@ -182,7 +182,7 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
     return {
         "options": given,
         "recipe": dataclasses.asdict(recipe),
-        "environment": environment(_device_name(options.device)),
+        "environment": environment_info(_device_name(options.device)),
     }
 
 

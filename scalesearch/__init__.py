@@ -9,26 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalesearch.analysis import Answer, Conclusion, answer, conclusion
-    from scalesearch.architectures import Architecture, Cost, Foreign, Stage, baseline, cost, scaled
+    from scalesearch.analysis import Summary, Conclusion, summarize, conclusion
+    from scalesearch.architectures import Architecture, Cost, CustomModel, Stage, baseline, cost, scale
     from scalesearch.architectures.budget import Budget
     from scalesearch.architectures.fingerprint import fingerprint
-    from scalesearch.architectures.isocost import Candidate, isocost
+    from scalesearch.architectures.isocost import Candidate, iso_cost_set
     from scalesearch.architectures.latency_model import LatencyModel
     from scalesearch.experiment import Experiment, read_experiment
     from scalesearch.family import Member
-    from scalesearch.latency import calibrate
-    from scalesearch.nets import build, code_allowed
+    from scalesearch.latency import fit_latency
+    from scalesearch.nets import build_model, code_allowed
     from scalesearch.predict import Classifier
     from scalesearch.recipe import Recipe
     from scalesearch.records import read_records
-    from scalesearch.report import concluded, write_report, write_results
+    from scalesearch.report import conclusion_of_folder, write_report, write_results
     from scalesearch.rounding import Rounding
     from scalesearch.scaling import Coefficients, Multipliers, Shares
     from scalesearch.tabular import scaling_table
     from scalesearch.weights import from_pretrained
 
-_HOMES = {
+_MODULES = {
     "Answer": "analysis",
     "Architecture": "architectures",
     "Budget": "architectures.budget",
@@ -66,7 +66,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "Answer",
+    "Summary",
     "Architecture",
     "Budget",
     "Candidate",
@@ -75,7 +75,7 @@ __all__ = [
     "Conclusion",
     "Cost",
     "Experiment",
-    "Foreign",
+    "CustomModel",
     "LatencyModel",
     "Member",
     "Multipliers",
@@ -83,20 +83,20 @@ __all__ = [
     "Rounding",
     "Shares",
     "Stage",
-    "answer",
+    "summarize",
     "baseline",
-    "build",
-    "calibrate",
+    "build_model",
+    "fit_latency",
     "code_allowed",
-    "concluded",
+    "conclusion_of_folder",
     "conclusion",
     "cost",
     "fingerprint",
     "from_pretrained",
-    "isocost",
+    "iso_cost_set",
     "read_experiment",
     "read_records",
-    "scaled",
+    "scale",
     "scaling_table",
     "write_report",
     "write_results",
@@ -104,9 +104,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'scalesearch' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"scalesearch.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"scalesearch.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

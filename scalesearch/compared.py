@@ -7,58 +7,58 @@ from functools import cache
 from typing import Any
 
 from scalesearch.architectures import Architecture, baseline, fingerprint
-from scalesearch.latency import Timed
-from scalesearch.nets import Entry
-from scalesearch.published import PRINTED, Printed
+from scalesearch.latency import NetworkTiming
+from scalesearch.nets import NamedNetwork
+from scalesearch.published import PUBLISHED_ACCURACIES, PublishedAccuracy
 from scalesearch.weights.layouts.members import published_network
 
-DEFAULT = (
+DEFAULT_NETWORKS = (
     *("resnet50", "resnet152", "densenet169", "mobilenet_v2"),
     *("efficientnet_b0", "efficientnet_b1", "efficientnet_b7"),
 )
 """What is compared where nothing else is asked for."""
 
-GIVEN = "given"
+USER_SOURCE = "given"
 """The source of an accuracy that no paper prints."""
 
 
-def released(name: str) -> Architecture | None:
+def released_efficientnet(name: str) -> Architecture | None:
     """EfficientNet-B0 to B7 as released, by a name such as ``efficientnet_b3``; None for others."""
     return published_network(name) if re.fullmatch(r"efficientnet[-_]b[0-7]", name) else None
 
 
-def printed(entry: Entry) -> Printed | None:
+def published_accuracy(model: NamedNetwork) -> PublishedAccuracy | None:
     """What a paper prints of exactly this network, at its own resolution and for ImageNet's
     classes; None where it is another, or code's."""
-    if not isinstance(entry.network, Architecture):
+    if not isinstance(model.network, Architecture):
         return None
-    return _printed().get(fingerprint(entry.network))
+    return _accuracies_by_fingerprint().get(fingerprint(model.network))
 
 
-def comparison(
-    entries: Sequence[Entry],
+def comparison_rows(
+    models: Sequence[NamedNetwork],
     *,
     top1: Mapping[str, float] | None = None,
-    timed: Sequence[Timed] | None = None,
+    timings: Sequence[NetworkTiming] | None = None,
 ) -> list[dict[str, Any]]:
     """A flat row for each network: pixels, cost, accuracy with its source (None where unknown).
 
     ``top1``: accuracies by name that no paper prints. ``timed``: adds the seconds of a batch and
     their ratio to the reference, None for what was not timed.
     """
-    given = dict(top1 or {})
+    user_top1 = dict(top1 or {})
     rows = []
-    for entry in entries:
-        known = printed(entry)
-        accuracy, source = (known.top1, known.source) if known else (None, None)
-        if entry.name in given:
-            accuracy, source = given[entry.name], GIVEN
+    for model in models:
+        published = published_accuracy(model)
+        accuracy, source = (published.top1, published.source) if published else (None, None)
+        if model.name in user_top1:
+            accuracy, source = user_top1[model.name], USER_SOURCE
         rows.append(
             {
-                "network": entry.name,
-                "resolution": entry.resolution,
-                **asdict(entry.cost),
-                **({} if timed is None else _time(entry.name, timed)),
+                "network": model.name,
+                "resolution": model.resolution,
+                **asdict(model.cost),
+                **({} if timings is None else _timing_columns(model.name, timings)),
                 "top1": accuracy,
                 "source": source,
             }
@@ -66,17 +66,17 @@ def comparison(
     return rows
 
 
-def _time(name: str, timed: Sequence[Timed]) -> dict[str, Any]:
+def _timing_columns(name: str, timings: Sequence[NetworkTiming]) -> dict[str, Any]:
     """The eager time, or none."""
-    own = next((row for row in timed if row.name == name and row.mode == "eager"), None)
+    timing = next((row for row in timings if row.name == name and row.mode == "eager"), None)
     return {
-        "batch_size": own and own.batch_size,
-        "seconds": own and own.seconds,
-        "images_per_second": own and own.images_per_second,
-        "ratio": own and own.ratio,
+        "batch_size": timing and timing.batch_size,
+        "seconds": timing and timing.seconds,
+        "images_per_second": timing and timing.images_per_second,
+        "ratio": timing and timing.ratio,
     }
 
 
 @cache
-def _printed() -> dict[str, Printed]:
-    return {fingerprint(released(name) or baseline(name)): PRINTED[name] for name in PRINTED}
+def _accuracies_by_fingerprint() -> dict[str, PublishedAccuracy]:
+    return {fingerprint(released_efficientnet(name) or baseline(name)): PUBLISHED_ACCURACIES[name] for name in PUBLISHED_ACCURACIES}

@@ -6,9 +6,9 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from scalesearch.environment import environment
+from scalesearch.environment import environment_info
 
-NEEDED_FOR = {
+REQUIRED_PACKAGES = {
     "torch": "networks and training",
     "optuna": "samplers and the ledger of a search",
     "numpy": "the iso-cost set",
@@ -26,7 +26,7 @@ NEEDED_FOR = {
 }
 """Packages by the name under which pip installs them."""
 
-EXTRAS = {
+OPTIONAL_PACKAGES = {
     "kornia": "AutoAugment, RandAugment and TrivialAugment (scalesearch[augment])",
     "datasets": "data sets of the Hugging Face hub (scalesearch[huggingface])",
     "tensorboard": "scalesearch train --tensorboard (scalesearch[tensorboard])",
@@ -38,36 +38,36 @@ EXTRAS = {
 """What can be done without, and what it adds."""
 
 
-def diagnosis() -> dict[str, Any]:
+def installation_report() -> dict[str, Any]:
     """``environment`` with every package as a row; ``missing`` names what has to be installed.
 
     ``precision``: what a short measurement says of the number formats (None without torch).
     """
     packages = [
         {"package": name, "version": _version(name), "needed_for": purpose}
-        for name, purpose in NEEDED_FOR.items()
+        for name, purpose in REQUIRED_PACKAGES.items()
     ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        **environment(_device()),
-        "usable_cores": cores,
+        **environment_info(_device_text()),
+        "usable_cores": usable_cores,
         "packages": packages,
         "missing": [row["package"] for row in packages if row["version"] is None],
         "optional": [
             {"package": name, "version": _version(name), "needed_for": purpose}
-            for name, purpose in EXTRAS.items()
+            for name, purpose in OPTIONAL_PACKAGES.items()
         ],
-        "precision": _precision(),
+        "precision": _measured_precision(),
     }
 
 
-def _precision() -> dict[str, Any] | None:
+def _measured_precision() -> dict[str, Any] | None:
     try:
-        training = importlib.import_module("scalesearch.training.probe")
+        precision_bench = importlib.import_module("scalesearch.training.probe")
         torch = importlib.import_module("torch")
     except (ImportError, OSError):
         return None
-    return asdict(training.probe("cuda" if torch.cuda.is_available() else "cpu"))
+    return asdict(precision_bench.probe("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _version(package: str) -> str | None:
@@ -77,7 +77,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _device() -> str:
+def _device_text() -> str:
     """The accelerator that training would use, or why there is none."""
     try:
         torch = importlib.import_module("torch")  # by name: a broken torch is a finding, too

@@ -13,16 +13,16 @@ from scalesearch.errors import SearchError
 PACKAGES = ("scalesearch", "torch", "optuna", "numpy", "pandas", "scikit-learn", "fvcore")
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment_info(device: str) -> dict[str, Any]:
     """Facts about this machine and installation, as JSON values. No host name, no path."""
     return {
         "device": device,
-        "processor": _processor(),
+        "processor": _processor_name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "commit": commit(),
+        "packages": {name: _package_version(name) for name in PACKAGES},
+        "commit": git_commit(),
     }
 
 
@@ -32,47 +32,47 @@ def read_environment(path: Path) -> dict[str, Any]:
     Raises SearchError where the file is missing or torn.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SearchError(f"{path}: missing; it belongs to the records beside it") from None
     except (OSError, ValueError) as error:
         raise SearchError(f"{path}: not valid JSON: {error}") from error
-    if missing := {"data", "device", "commit"} - set(found):
+    if missing := {"data", "device", "commit"} - set(document):
         raise SearchError(f"{path}: need the keys {', '.join(sorted(missing))}, which are missing")
-    return found
+    return document
 
 
-def commit() -> str:
+def git_commit() -> str:
     """The commit of the source that runs, with ``+`` where files differ from it.
 
     Empty where scalesearch is not run from a git checkout.
     """
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
+    package_folder = Path(__file__).resolve().parent
+    if not (package_folder.parent / ".git").exists():
         return ""
-    revision = _git(here, "rev-parse", "--short=12", "HEAD")
-    changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".")
-    return f"{revision}+" if revision and changed else revision
+    revision = _run_git(package_folder, "rev-parse", "--short=12", "HEAD")
+    changes = _run_git(package_folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    return f"{revision}+" if revision and changes else revision
 
 
-def _git(where: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=where, capture_output=True, text=True, check=False, timeout=10
+        result = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""
 
 
-def _version(package: str) -> str | None:
+def _package_version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

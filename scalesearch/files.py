@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def user_cache() -> Path:
+def user_cache_folder() -> Path:
     """``$XDG_CACHE_HOME/scalesearch``, or ``~/.cache/scalesearch``, as it is now."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "scalesearch"
@@ -17,13 +17,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that no reader, and no crash, ever meets half of it."""
-    torn = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        with torn.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
-        os.replace(torn, path)
+        os.replace(partial, path)
     except BaseException:  # a full disk needs the room again
-        torn.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise

@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 
 
 @lru_cache(maxsize=64)
-def fvcore_macs(architecture: Architecture | Foreign) -> int:
+def fvcore_macs(architecture: Architecture | CustomModel) -> int:
     """Multiply-adds of one image: fvcore's ``conv`` and ``linear`` operators, nothing else.
 
     fvcore traces a forward pass on the CPU (its tracer cannot run on the meta device): 0.2 s for
     B0, 2 s and 1 GB for B7.
     """
-    from scalesearch.nets import build
+    from scalesearch.nets import build_model
 
     # No gradients: a trace that records them holds on to every activation, 4.5 GB for B7.
-    network = build(architecture).eval().requires_grad_(False)
-    side = architecture.resolution
-    image_BCHW = next(network.parameters()).new_zeros(1, architecture.in_channels, side, side)
+    network = build_model(architecture).eval().requires_grad_(False)
+    resolution = architecture.resolution
+    image_BCHW = next(network.parameters()).new_zeros(1, architecture.in_channels, resolution, resolution)
     with warnings.catch_warnings(), _one_thread():
         # fvcore rests on torch.jit, which newer versions of PyTorch call deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -41,9 +41,9 @@ def _one_thread() -> Iterator[None]:
     """On a busy machine several threads mostly wait for each other, at three times the CPU time."""
     import torch
 
-    threads = torch.get_num_threads()
+    previous_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(previous_threads)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Coefficients, Multipliers, Shares
 
-EFFICIENTNET = "Tan & Le, arXiv:1905.11946v5"
+EFFICIENTNET_CITATION = "Tan & Le, arXiv:1905.11946v5"
 """Where every number of this module is printed, unless it says otherwise."""
 
-PAPER = Coefficients(1.2, 1.1, 1.15)
+PAPER_COEFFICIENTS = Coefficients(1.2, 1.1, 1.15)
 """Section 4: from a "small grid search" at phi = 1, whose grid and proxy were not published."""
 
 PAPER_RESOLUTION = 224
@@ -41,7 +41,7 @@ class PublishedModel:
         return Multipliers(self.depth, self.width, self.resolution / PAPER_RESOLUTION)
 
 
-PUBLISHED: dict[str, PublishedModel] = {
+PUBLISHED_MODELS: dict[str, PublishedModel] = {
     model.name: model
     for model in (
         # Table 2 (top1 ... macs); width, depth, resolution, dropout from the released models
@@ -61,28 +61,28 @@ PUBLISHED: dict[str, PublishedModel] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class PublishedAccuracy:
     """ImageNet accuracy of one model and one crop, a fraction, and the paper that prints it."""
 
     top1: float
     source: str
 
 
-PRINTED: dict[str, Printed] = {
-    "resnet50": Printed(0.760, f"{EFFICIENTNET}, table 2"),
-    "resnet152": Printed(0.778, f"{EFFICIENTNET}, table 2"),
-    "densenet169": Printed(0.762, f"{EFFICIENTNET}, table 2"),
-    "mobilenet_v1": Printed(0.706, f"{EFFICIENTNET}, table 3"),
-    "mobilenet_v2": Printed(0.720, "Sandler et al., arXiv:1801.04381, table 4"),
+PUBLISHED_ACCURACIES: dict[str, PublishedAccuracy] = {
+    "resnet50": PublishedAccuracy(0.760, f"{EFFICIENTNET_CITATION}, table 2"),
+    "resnet152": PublishedAccuracy(0.778, f"{EFFICIENTNET_CITATION}, table 2"),
+    "densenet169": PublishedAccuracy(0.762, f"{EFFICIENTNET_CITATION}, table 2"),
+    "mobilenet_v1": PublishedAccuracy(0.706, f"{EFFICIENTNET_CITATION}, table 3"),
+    "mobilenet_v2": PublishedAccuracy(0.720, "Sandler et al., arXiv:1801.04381, table 4"),
 } | {
-    f"efficientnet_{model.name}": Printed(model.top1, f"{EFFICIENTNET}, table 2")
-    for model in PUBLISHED.values()
+    f"efficientnet_{model.name}": PublishedAccuracy(model.top1, f"{EFFICIENTNET_CITATION}, table 2")
+    for model in PUBLISHED_MODELS.values()
     if model.top1 is not None
 }
 """By the names that baselines have. Recipes differ: those of the older networks are older."""
 
 
-def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER) -> float:
+def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER_COEFFICIENTS) -> float:
     """The phi at which the coefficients ask for the compute (d * w^2 * r^2) of the multipliers.
 
     The paper states no phi for B1 to B7, and no single one gives a row: B1 is 0.52 in depth, 0 in
@@ -92,7 +92,7 @@ def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER) ->
 
 
 def implied_phis(
-    multipliers: Multipliers, coefficients: Coefficients = PAPER
+    multipliers: Multipliers, coefficients: Coefficients = PAPER_COEFFICIENTS
 ) -> tuple[float, float, float]:
     """The phi that each axis by itself implies: depth, width, resolution."""
     return (
@@ -103,7 +103,7 @@ def implied_phis(
 
 
 @dataclass(frozen=True, slots=True)
-class Ablation:
+class PublishedAblation:
     """A scaled network of the paper's comparisons.
 
     ``multipliers`` is None where the paper does not state them. ``macs`` as printed, ``top1`` a
@@ -116,30 +116,30 @@ class Ablation:
     top1: float
 
 
-TABLE_3: tuple[Ablation, ...] = (
-    Ablation("mobilenet_v1", Multipliers(), 0.6e9, 0.706),
-    Ablation("mobilenet_v1", Multipliers(width=2.0), 2.2e9, 0.742),
-    Ablation("mobilenet_v1", Multipliers(resolution=2.0), 2.2e9, 0.727),
-    Ablation("mobilenet_v1", Multipliers(1.4, 1.2, 1.3), 2.3e9, 0.756),
-    Ablation("mobilenet_v2", Multipliers(), 0.3e9, 0.720),
-    Ablation("mobilenet_v2", Multipliers(depth=4.0), 1.2e9, 0.768),
-    Ablation("mobilenet_v2", Multipliers(width=2.0), 1.1e9, 0.764),
-    Ablation("mobilenet_v2", Multipliers(resolution=2.0), 1.2e9, 0.748),
-    Ablation("mobilenet_v2", None, 1.3e9, 0.774),
-    Ablation("resnet50", Multipliers(), 4.1e9, 0.760),
-    Ablation("resnet50", Multipliers(depth=4.0), 16.2e9, 0.781),
-    Ablation("resnet50", Multipliers(width=2.0), 14.7e9, 0.777),
-    Ablation("resnet50", Multipliers(resolution=2.0), 16.4e9, 0.775),
-    Ablation("resnet50", None, 16.7e9, 0.788),
+TABLE_3: tuple[PublishedAblation, ...] = (
+    PublishedAblation("mobilenet_v1", Multipliers(), 0.6e9, 0.706),
+    PublishedAblation("mobilenet_v1", Multipliers(width=2.0), 2.2e9, 0.742),
+    PublishedAblation("mobilenet_v1", Multipliers(resolution=2.0), 2.2e9, 0.727),
+    PublishedAblation("mobilenet_v1", Multipliers(1.4, 1.2, 1.3), 2.3e9, 0.756),
+    PublishedAblation("mobilenet_v2", Multipliers(), 0.3e9, 0.720),
+    PublishedAblation("mobilenet_v2", Multipliers(depth=4.0), 1.2e9, 0.768),
+    PublishedAblation("mobilenet_v2", Multipliers(width=2.0), 1.1e9, 0.764),
+    PublishedAblation("mobilenet_v2", Multipliers(resolution=2.0), 1.2e9, 0.748),
+    PublishedAblation("mobilenet_v2", None, 1.3e9, 0.774),
+    PublishedAblation("resnet50", Multipliers(), 4.1e9, 0.760),
+    PublishedAblation("resnet50", Multipliers(depth=4.0), 16.2e9, 0.781),
+    PublishedAblation("resnet50", Multipliers(width=2.0), 14.7e9, 0.777),
+    PublishedAblation("resnet50", Multipliers(resolution=2.0), 16.4e9, 0.775),
+    PublishedAblation("resnet50", None, 16.7e9, 0.788),
 )
 """Scaling of older networks. Recounted, ResNet-50's depth and width MACs look exchanged."""
 
-TABLE_7: tuple[Ablation, ...] = (
-    Ablation("efficientnet_b0", Multipliers(), 0.4e9, 0.773),
-    Ablation("efficientnet_b0", Multipliers(depth=4.0), 1.8e9, 0.790),
-    Ablation("efficientnet_b0", Multipliers(width=2.0), 1.8e9, 0.789),
-    Ablation("efficientnet_b0", Multipliers(resolution=2.0), 1.9e9, 0.791),
-    Ablation("efficientnet_b0", Multipliers(1.4, 1.2, 1.3), 1.8e9, 0.811),
+TABLE_7: tuple[PublishedAblation, ...] = (
+    PublishedAblation("efficientnet_b0", Multipliers(), 0.4e9, 0.773),
+    PublishedAblation("efficientnet_b0", Multipliers(depth=4.0), 1.8e9, 0.790),
+    PublishedAblation("efficientnet_b0", Multipliers(width=2.0), 1.8e9, 0.789),
+    PublishedAblation("efficientnet_b0", Multipliers(resolution=2.0), 1.9e9, 0.791),
+    PublishedAblation("efficientnet_b0", Multipliers(1.4, 1.2, 1.3), 1.8e9, 0.811),
 )
 """Scaling of B0. Recounted, the compound row has 16 to 26% more compute than its rivals."""
 
@@ -166,7 +166,7 @@ FIGURE_8: dict[str, Shares] = {
     "width": Shares(0.0, 1.0, 0.0),
     "depth": Shares(1.0, 0.0, 0.0),
     "resolution": Shares(0.0, 0.0, 1.0),
-    "compound": PAPER.shares,
+    "compound": PAPER_COEFFICIENTS.shares,
 }
 """Four ways to scale B0, drawn up to 5 billion multiply-adds and 75 to 83%, no point printed.
 Section 6 says that compound scaling improves on the others by up to ``FIGURE_8_GAIN``."""
@@ -184,20 +184,20 @@ class Scheme:
     name: str
     shares: Shares
     citation: str
-    published: Coefficients | None = None
+    published_coefficients: Coefficients | None = None
 
     def coefficients(self, factor: float = 2.0) -> Coefficients:
         """Those that spend ``factor`` at phi = 1; at a factor of 2, the published ones as printed,
         though the paper's ask for 1.92."""
-        if self.published is not None and factor == 2:
-            return self.published
+        if self.published_coefficients is not None and factor == 2:
+            return self.published_coefficients
         return self.shares.coefficients(factor)
 
 
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
-        Scheme("paper", PAPER.shares, EFFICIENTNET, PAPER),
+        Scheme("paper", PAPER_COEFFICIENTS.shares, EFFICIENTNET_CITATION, PAPER_COEFFICIENTS),
         Scheme("uniform", Shares(1 / 3, 1 / 3, 1 / 3), "a third each; dwr in arXiv:2103.06877"),
         Scheme("depth", Shares(1.0, 0.0, 0.0), "depth alone, as ResNets grow; arXiv:1512.03385"),
         Scheme("width", Shares(0.0, 1.0, 0.0), "width alone, as MobileNets do; arXiv:1704.04861"),
@@ -220,14 +220,14 @@ class CoefficientGrid:
 
     def coefficients(self, factor: float = 2.0) -> Iterator[Coefficients]:
         """Those with |alpha * beta^2 * gamma^2 - factor| <= tolerance, alpha slowest."""
-        for alpha in self._spaced(self.alpha):
-            for beta in self._spaced(self.beta):
-                for gamma in self._spaced(self.gamma):
-                    asked = Coefficients(alpha, beta, gamma)
-                    if abs(asked.factor - factor) <= self.tolerance + 1e-9:
-                        yield asked
+        for alpha in self._values_in(self.alpha):
+            for beta in self._values_in(self.beta):
+                for gamma in self._values_in(self.gamma):
+                    candidate = Coefficients(alpha, beta, gamma)
+                    if abs(candidate.factor - factor) <= self.tolerance + 1e-9:
+                        yield candidate
 
-    def _spaced(self, bounds: tuple[float, float]) -> Iterator[float]:
+    def _values_in(self, bounds: tuple[float, float]) -> Iterator[float]:
         low, high = bounds
         for index in range(math.floor((high - low) / self.step + 1e-9) + 1):
             yield round(low + index * self.step, 10)

@@ -46,7 +46,7 @@ COLUMNS: dict[str, str] = {
     "device": "str",
     "commit": "str",  # of scalesearch, when the row was made
 }
-ADDED = (
+OPTIONAL_COLUMNS = (
     "cell",
     "stopped",
     "top5",
@@ -60,10 +60,10 @@ ADDED = (
 KEY = ["candidate", "seed", "epoch"]
 
 
-def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with exactly ``COLUMNS``, ordered by trial, seed and epoch."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    for name in (name for name in ADDED if COLUMNS[name] == "str"):
+    for name in (name for name in OPTIONAL_COLUMNS if COLUMNS[name] == "str"):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
     frame = frame.astype(COLUMNS)
     return frame.sort_values(["trial", "seed", "epoch"], ignore_index=True)
@@ -94,9 +94,9 @@ def read_records(path: str | Path) -> pd.DataFrame:
         raise SearchError(f"{path}: no such table; run the search first") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SearchError(f"{path}: not a CSV table: {error}") from error
-    if missing := [name for name in COLUMNS if name not in frame.columns and name not in ADDED]:
+    if missing := [name for name in COLUMNS if name not in frame.columns and name not in OPTIONAL_COLUMNS]:
         raise SearchError(f"{path}: need the columns {', '.join(missing)}, which are missing")
-    for name in ADDED:
+    for name in OPTIONAL_COLUMNS:
         if COLUMNS[name] == "str":
             frame[name] = frame[name] if name in frame.columns else ""
         else:

@@ -56,15 +56,15 @@ class Rounding:
             raise ValueError("need one rule for the head, got fixed_head and head_per_last")
 
     @property
-    def least_channels(self) -> int:
+    def min_channels(self) -> int:
         """The smallest multiple of the divisor that is not under the minimum."""
         return -(-self.minimum // self.divisor) * self.divisor
 
     def channels(self, exact: float) -> int:
         """Whole channels for an exact number of them (TensorFlow's ``round_filters``)."""
-        exact = _denoised(exact)
+        exact = _without_float_noise(exact)
         rounded = int(exact + self.divisor / 2) // self.divisor * self.divisor
-        rounded = max(self.least_channels, rounded)
+        rounded = max(self.min_channels, rounded)
         return rounded + self.divisor if rounded < self.floor * exact else rounded
 
     def head(self, exact: float, last: int) -> int:
@@ -75,9 +75,9 @@ class Rounding:
         """Whole blocks per stage when depth is multiplied; no stage loses its last block."""
         fixed = {index % len(counts) for index in self.fixed_stages}
         free = [count for index, count in enumerate(counts) if index not in fixed]
-        scaled = iter(self._free_repeats(free, depth))
+        scaled_counts = iter(self._scaled_repeats(free, depth))
         return tuple(
-            count if index in fixed else next(scaled) for index, count in enumerate(counts)
+            count if index in fixed else next(scaled_counts) for index, count in enumerate(counts)
         )
 
     def pixels(self, exact: float) -> int:
@@ -86,7 +86,7 @@ class Rounding:
         A cap below one multiple is kept to all the same.
         """
         step = self.resolution_multiple
-        rounded = max(step, math.floor(_denoised(exact) / step + 0.5) * step)
+        rounded = max(step, math.floor(_without_float_noise(exact) / step + 0.5) * step)
         if self.resolution_cap is None:
             return rounded
         return min(rounded, self.resolution_cap // step * step or self.resolution_cap)
@@ -107,20 +107,20 @@ class Rounding:
     def width_edges(self, widths: Sequence[float], high: float) -> set[float]:
         """Width multipliers up to ``high`` at which ``channels`` may change; constant between."""
         jumps = {
-            (channels, rung * self.divisor)
+            (channels, multiple * self.divisor)
             for channels in set(widths) - {0}  # a network without a head has 0 there
-            for rung in range(1, int(channels * high / self.divisor) + 3)
+            for multiple in range(1, int(channels * high / self.divisor) + 3)
         }
         halves = {(rounded - self.divisor / 2) / channels for channels, rounded in jumps}
         floors = {rounded / (self.floor * channels) for channels, rounded in jumps if self.floor}
         return halves | floors
 
-    def _free_repeats(self, counts: Sequence[int], depth: float) -> tuple[int, ...]:
+    def _scaled_repeats(self, counts: Sequence[int], depth: float) -> tuple[int, ...]:
         if self.depth == "even":
-            return apportioned(counts, round(_denoised(sum(counts) * depth)))
+            return apportioned_blocks(counts, round(_without_float_noise(sum(counts) * depth)))
         if self.depth == "ceil":
             return tuple(math.ceil(count * depth - FLOAT_NOISE) for count in counts)
-        return tuple(max(1, round(_denoised(count * depth))) for count in counts)
+        return tuple(max(1, round(_without_float_noise(count * depth))) for count in counts)
 
 
 ROUNDINGS: dict[str, Rounding] = {
@@ -162,12 +162,12 @@ def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
         raise ValueError(f"need a profile's name or a mapping of fields, got {spec!r}")
     parts = dict(spec)
     profile = parts.pop("profile", "official")
-    problems = [] if profile in ROUNDINGS else [f"profile: {_unknown(profile, ROUNDINGS)}"]
-    problems += [f"{name}: {_unknown(name, _KINDS)}" for name in parts if name not in _KINDS]
+    problems = [] if profile in ROUNDINGS else [f"profile: {_unknown_message(profile, ROUNDINGS)}"]
+    problems += [f"{name}: {_unknown_message(name, _FIELD_KINDS)}" for name in parts if name not in _FIELD_KINDS]
     problems += [
         f"{name}: need {kind}, got {parts[name]!r}"
-        for name, kind in _KINDS.items()
-        if name in parts and not _is_a(kind, parts[name])
+        for name, kind in _FIELD_KINDS.items()
+        if name in parts and not _has_kind(kind, parts[name])
     ]
     if problems:
         raise ValueError("\n".join(problems))
@@ -179,7 +179,7 @@ def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
 def rounding_spec(rounding: str | Rounding) -> str | dict[str, Any]:
     """The shortest spec that ``rounding_from`` reads as this rounding; plain values of JSON."""
     rounding = rounding_from(rounding)
-    changes = {name: _changes(profile, rounding) for name, profile in ROUNDINGS.items()}
+    changes = {name: _changed_fields(profile, rounding) for name, profile in ROUNDINGS.items()}
     nearest = min(changes, key=lambda name: len(changes[name]))
     return {"profile": nearest, **changes[nearest]} if changes[nearest] else nearest
 
@@ -193,22 +193,22 @@ def rounding_name(rounding: str | Rounding) -> str:
     return f"{spec['profile']} with {parts}"
 
 
-def apportioned(weights: Sequence[int], total: int) -> tuple[int, ...]:
+def apportioned_blocks(weights: Sequence[int], total: int) -> tuple[int, ...]:
     """Hand out ``total`` blocks over stages in proportion to ``weights`` (Webster's method).
 
     Every stage gets at least one block, also where the total is smaller than that.
     House-monotone: a larger total never takes one away. Ties go to the earlier stage.
     """
     # A multiple of the weights is itself handed out, so only what is beyond the last one is left.
-    whole = total // sum(weights) if weights else 0
-    blocks = [whole * weight for weight in weights] if whole else [1] * len(weights)
+    full_rounds = total // sum(weights) if weights else 0
+    blocks = [full_rounds * weight for weight in weights] if full_rounds else [1] * len(weights)
     for _ in range(total - sum(blocks)):
         index = max(range(len(weights)), key=lambda i: weights[i] / (2 * blocks[i] + 1))
         blocks[index] += 1
     return tuple(blocks)
 
 
-_KINDS = {
+_FIELD_KINDS = {
     "depth": "ceil, round or even",
     "divisor": "a whole number",
     "minimum": "a whole number",
@@ -223,12 +223,12 @@ _KINDS = {
 """What each field of a spec may hold, as a person is told."""
 
 
-def _is_a(kind: str, value: Any) -> bool:
+def _has_kind(kind: str, value: Any) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if kind == "true or false":
         return isinstance(value, bool)
     if kind == "a list of whole numbers":
-        return isinstance(value, list | tuple) and all(_is_a("a whole number", v) for v in value)
+        return isinstance(value, list | tuple) and all(_has_kind("a whole number", v) for v in value)
     if kind == "a number":
         return whole or isinstance(value, float)
     if kind == "ceil, round or even":
@@ -236,21 +236,21 @@ def _is_a(kind: str, value: Any) -> bool:
     return whole or (kind.endswith("null") and value is None)
 
 
-def _changes(profile: Rounding, rounding: Rounding) -> dict[str, Any]:
+def _changed_fields(profile: Rounding, rounding: Rounding) -> dict[str, Any]:
     wanted = dataclasses.asdict(rounding)
-    plain = {
+    plain_values = {
         key: list(value) if isinstance(value, tuple) else value for key, value in wanted.items()
     }
-    return {key: plain[key] for key in wanted if getattr(profile, key) != wanted[key]}
+    return {key: plain_values[key] for key in wanted if getattr(profile, key) != wanted[key]}
 
 
-def _unknown(word: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-    return f"unknown {word!r}, {hint}"
+def _unknown_message(name: object, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(choices), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(choices)}"
+    return f"unknown {name!r}, {hint}"
 
 
-def _denoised(value: float) -> float:
+def _without_float_noise(value: float) -> float:
     """The whole number that a float product missed by noise, or the value itself."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) < FLOAT_NOISE * max(1.0, abs(value)) else value

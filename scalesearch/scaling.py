@@ -9,7 +9,7 @@ become whole numbers is a matter of ``rounding``, whose names are public here to
 import math
 from dataclasses import dataclass
 
-from scalesearch.rounding import FLOAT_NOISE, ROUNDINGS, Rounding, apportioned
+from scalesearch.rounding import FLOAT_NOISE, ROUNDINGS, Rounding, apportioned_blocks
 
 __all__ = [
     "FLOAT_NOISE",
@@ -18,7 +18,7 @@ __all__ = [
     "Multipliers",
     "Rounding",
     "Shares",
-    "apportioned",
+    "apportioned_blocks",
 ]
 
 

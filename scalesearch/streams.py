@@ -16,7 +16,7 @@ import hashlib
 import json
 
 
-def stream(seed: int, *purpose: str | int) -> int:
+def stream_seed(seed: int, *purpose: str | int) -> int:
     """The 63-bit seed of the stream with this purpose; equal in every process and version."""
     name = json.dumps(["scalesearch", seed, *purpose], separators=(",", ":"))
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()

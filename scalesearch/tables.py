@@ -20,9 +20,9 @@ Row: TypeAlias = Mapping[str, Any]
 
 def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) -> list[Row]:
     """A row for each candidate, or for ``limit`` of them, evenly spaced from first to last."""
-    last = len(candidates) - 1
-    if limit is not None and limit <= last:
-        candidates = [candidates[round(i * last / max(1, limit - 1))] for i in range(limit)]
+    last_index = len(candidates) - 1
+    if limit is not None and limit <= last_index:
+        candidates = [candidates[round(i * last_index / max(1, limit - 1))] for i in range(limit)]
     return [
         {
             "candidate": candidate.fingerprint,
@@ -46,13 +46,13 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
     """The rows as a CSV file; None is an empty cell. Raises ExportError where it cannot be."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text.getvalue())
+        write_text(path, buffer.getvalue())
     except OSError as error:
         raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
     return path
@@ -71,18 +71,18 @@ def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "
         columns = [name for name, value in rows[0].items() if not isinstance(value, Mapping)]
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        numbers = any(_is_number(row.get(name)) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
+        is_numeric = any(_is_number(row.get(name)) for row in rows)
+        table.add_column(name, justify="right" if is_numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell(row.get(name)) for name in columns))
+        table.add_row(*(format_value(row.get(name)) for name in columns))
     console = Console(width=10_000, highlight=False, markup=False, emoji=False)
     console.width = max(console.measure(table).maximum, len(title))
-    with console.capture() as captured:
+    with console.capture() as capture:
         console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
+    print("\n".join(line.rstrip() for line in capture.get().strip("\n").split("\n")))
 
 
-def cell(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a person reads it: thousands apart, four digits of a fraction, - for None."""
     if value is None:
         return "-"

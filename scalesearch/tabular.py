@@ -12,13 +12,13 @@ import pandas as pd
 
 from scalesearch.errors import SearchError
 
-NAME = "scaling_table.csv"
-HOMES = (
-    Path(__file__).parent / NAME,  # as it is installed
-    Path(__file__).parents[1] / "results" / "benchmarks" / NAME,  # in a checkout
+FILE_NAME = "scaling_table.csv"
+TABLE_PATHS = (
+    Path(__file__).parent / FILE_NAME,  # as it is installed
+    Path(__file__).parents[1] / "results" / "benchmarks" / FILE_NAME,  # in a checkout
 )
 KEY = ["search", "candidate", "seed", "epoch"]
-SHARES = ["depth_share", "width_share", "resolution_share"]
+SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 
 class Column(NamedTuple):
@@ -67,7 +67,7 @@ COLUMNS: dict[str, Column] = {
     "device": Column("str", "`cpu` or `cuda`; the table of sources names the processor"),
     "commit": Column("str", "of this project, when the row was made; `+`: with changes"),
 }
-MAY_BE_EMPTY = ("top5",)
+OPTIONAL_COLUMNS = ("top5",)
 
 
 def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
@@ -76,33 +76,33 @@ def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
 
     Raises SearchError naming the file for one that is missing or breaks a rule of its columns.
     """
-    where = Path(path) if path is not None else next((p for p in HOMES if p.exists()), HOMES[0])
+    table_path = Path(path) if path is not None else next((candidate_path for candidate_path in TABLE_PATHS if candidate_path.exists()), TABLE_PATHS[0])
     try:
         # As text first: fingerprints may look like numbers.
-        frame = pd.read_csv(where, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(table_path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
-        raise SearchError(f"{where}: no such table; benchmarks/scaling_table.py makes it") from None
+        raise SearchError(f"{table_path}: no such table; benchmarks/scaling_table.py makes it") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SearchError(f"{where}: not a CSV table: {error}") from error
+        raise SearchError(f"{table_path}: not a CSV table: {error}") from error
     if list(frame.columns) != list(COLUMNS):
         differ = sorted(set(frame.columns) ^ set(COLUMNS)) or "the same in another order"
-        raise SearchError(f"{where}: need the columns of scalesearch.tabular.COLUMNS, got {differ}")
-    for name in MAY_BE_EMPTY:
+        raise SearchError(f"{table_path}: need the columns of scalesearch.tabular.COLUMNS, got {differ}")
+    for name in OPTIONAL_COLUMNS:
         frame[name] = frame[name].replace("", "nan")
     try:
         frame = frame.astype({name: column.kind for name, column in COLUMNS.items()})
     except (ValueError, TypeError) as error:
-        raise SearchError(f"{where}: a value is not of its column's kind: {error}") from error
-    return checked(frame, str(where))
+        raise SearchError(f"{table_path}: a value is not of its column's kind: {error}") from error
+    return validate_table(frame, str(table_path))
 
 
-def checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+def validate_table(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     """The table itself. Raises SearchError for no row, and for the first that breaks a rule."""
     if frame.empty:
-        raise SearchError(f"{where}: need at least one row, got none; make the table anew")
+        raise SearchError(f"{origin}: need at least one row, got none; make the table anew")
     fractions = frame[["accuracy", "top5"]].fillna(0.0)
-    given = frame.drop(columns=list(MAY_BE_EMPTY))
-    filled = (given.notna() & (given.astype(str) != "")).all(axis=1)
+    required = frame.drop(columns=list(OPTIONAL_COLUMNS))
+    filled = (required.notna() & (required.astype(str) != "")).all(axis=1)
     numbers = frame[[name for name, column in COLUMNS.items() if column.kind == "float64"]]
     finite = numbers.abs().ne(math.inf).all(axis=1)
     positive = frame[["macs", "params", "activations", "resolution", "seconds"]].gt(0).all(axis=1)
@@ -111,12 +111,12 @@ def checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         "a value in every column but top5": filled,
         "finite numbers": finite,
         "accuracies within 0 and 1": (fractions.ge(0) & fractions.le(1)).all(axis=1),
-        "shares that sum to 1": frame[SHARES].sum(axis=1).sub(1).abs() < 1e-5,
+        "shares that sum to 1": frame[SHARE_COLUMNS].sum(axis=1).sub(1).abs() < 1e-5,
         "1 <= epoch <= epochs": frame["epoch"].between(1, frame["epochs"]),
         "costs and seconds above 0": positive,
     }
-    for rule, held in rules.items():
-        if not held.all():
-            key = frame.loc[~held, KEY].iloc[0].to_dict()
-            raise SearchError(f"{where}: need {rule}, which does not hold for {key}")
+    for rule, holds in rules.items():
+        if not holds.all():
+            key = frame.loc[~holds, KEY].iloc[0].to_dict()
+            raise SearchError(f"{origin}: need {rule}, which does not hold for {key}")
     return frame

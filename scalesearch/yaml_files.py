@@ -44,12 +44,12 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
     try:
-        return yaml_value(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise ExperimentError(f"{path}: not valid YAML: {error}") from error
 
 
-def yaml_value(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """What a text says. Raises yaml.YAMLError where it is not YAML."""
     # A loader of our own, derived from SafeLoader: it constructs plain values only.
     return yaml.load(text, Loader=_StrictLoader)

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from scalesearch.architectures import Architecture, efficientnet_b0
-from scalesearch.data import Dataset, Split, evaluation_batches, view
-from scalesearch.nets import build, initialise
+from scalesearch.data import Dataset, Split, evaluation_batches, input_transform
+from scalesearch.nets import build_model, initialise
 from scalesearch.presets import preset
 from scalesearch.recipe import Augmentation, Recipe
 from scalesearch.training import learning_rate
@@ -54,7 +54,7 @@ def test_the_plain_network_answers_as_ours_with_the_same_weights_and_learns_the_
     module: Module, architecture: Architecture
 ) -> None:
     plain = module("plain")
-    ours = build(architecture, norm_momentum=0.1)
+    ours = build_model(architecture, norm_momentum=0.1)
     initialise(ours, torch.Generator().manual_seed(0))
     theirs = plain.EfficientNet(architecture, norm_momentum=0.1)
     plain.copy_weights(ours, theirs)
@@ -83,7 +83,7 @@ def test_the_plain_loop_shows_the_images_that_ours_validates_on(
     plain = module("plain")
     images = plain.PillowImages(dataset.validation, plain.evaluation_transform(dataset))
     theirs = torch.stack([image for image, _ in images])
-    shown = view(dataset, Recipe(), 16)
+    shown = input_transform(dataset, Recipe(), 16)
     mine, labels = next(
         evaluation_batches(dataset.validation, shown, batch_size=12, resolution=16, device="cpu")
     )

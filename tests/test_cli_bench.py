@@ -18,7 +18,7 @@ QUICK = ("--runs", 5, "--seconds", 0.01, "--anyway")
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
     """No test waits for the machine."""
-    monkeypatch.setattr(benches, "disturbances", lambda place: ())
+    monkeypatch.setattr(benches, "find_disturbances", lambda place: ())
 
 
 def test_networks_are_timed_at_each_batch_beside_the_reference(run, tmp_path):
@@ -41,7 +41,7 @@ def test_networks_are_timed_at_each_batch_beside_the_reference(run, tmp_path):
 
 
 def test_a_busy_machine_is_refused_with_what_it_does_and_the_way_out(run, monkeypatch):
-    monkeypatch.setattr(benches, "disturbances", lambda place: ("others use 1.9 of 2 cores",))
+    monkeypatch.setattr(benches, "find_disturbances", lambda place: ("others use 1.9 of 2 cores",))
     code, out, err = run("bench", TINY, "--reference", TINY)
     assert (code, out) == (2, "")
     assert "got others use 1.9 of 2 cores; wait until it is idle, or" in err
@@ -53,10 +53,10 @@ def test_a_busy_machine_is_refused_with_what_it_does_and_the_way_out(run, monkey
 
 def test_a_saved_network_is_timed_as_it_was_saved(run, tmp_path):
     from scalesearch.architectures import Architecture, Stage
-    from scalesearch.nets import build
+    from scalesearch.nets import build_model
 
     path = tmp_path / "mine.safetensors"
-    write_network(path, build(Architecture(8, (Stage(1, 8),), 8, 8, num_classes=3)))
+    write_network(path, build_model(Architecture(8, (Stage(1, 8),), 8, 8, num_classes=3)))
     code, out, _ = run("bench", path, "--reference", path, "--batch", 1, *QUICK, "--json")
     assert code == 0
     assert json.loads(out)["rows"][0]["network"] == str(path)
@@ -64,17 +64,17 @@ def test_a_saved_network_is_timed_as_it_was_saved(run, tmp_path):
 
 def test_a_latency_model_is_calibrated_around_whatever_is_data(tmp_path, monkeypatch):
     from scalesearch.architectures import Architecture, Stage
-    from scalesearch.nets import Entry, build
-    from scalesearch.nets.peers import Peer
+    from scalesearch.nets import NamedNetwork, build_model
+    from scalesearch.nets.peers import ExternalNetwork
 
     network = Architecture(8, (Stage(1, 8),), 8, 8, num_classes=3)
-    path = write_network(tmp_path / "mine.safetensors", build(network))
-    assert benching._model(str(path)) == network
-    monkeypatch.setattr(benching, "entry", lambda text: Entry(text, Peer("timm", "x", 224)))
+    path = write_network(tmp_path / "mine.safetensors", build_model(network))
+    assert benching._latency_model_or_baseline(str(path)) == network
+    monkeypatch.setattr(benching, "read_named_network", lambda text: NamedNetwork(text, ExternalNetwork("timm", "x", 224)))
     with pytest.raises(
         ArchitectureError, match="need a network as data, got timm:x, which another"
     ):
-        benching._model("timm:x")
+        benching._latency_model_or_baseline("timm:x")
 
 
 @pytest.mark.parametrize("batch", ["", "1,x", "0", "1,-2"])
@@ -110,8 +110,8 @@ def test_times_are_compared_where_they_are_asked_for(run, monkeypatch):
 
     import scalesearch.latency
 
-    quick = partial(scalesearch.latency.bench, least_runs=5, least_seconds=0.01)
-    monkeypatch.setattr(scalesearch.latency, "bench", quick)
+    quick = partial(scalesearch.latency.run_benchmark, target_runs=5, target_seconds=0.01)
+    monkeypatch.setattr(scalesearch.latency, "run_benchmark", quick)
     code, out, _ = run("compare", TINY, "--latency", "--anyway", "--json")
     assert code == 0
     document = json.loads(out)

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from scalesearch.architectures import baseline
-from scalesearch.nets import build
-from scalesearch.weights import exported, imported, read_network, write_network
+from scalesearch.nets import build_model
+from scalesearch.weights import to_layout, import_weights, read_network, write_network
 
 IMAGES = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -59,7 +59,7 @@ def test_a_file_of_timm_becomes_a_network_file_and_goes_out_again(
     assert (code, err) == (0, "")
     (row,) = json.loads(out)["files"]
     assert row["says"] == "equal when read back; norms: eps 0.001, momentum 0.1"
-    back = imported(row["file"], saved.architecture)
+    back = import_weights(row["file"], saved.architecture)
     assert torch.equal(logits(back.network), logits(saved.network))
     code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
     assert code == 2
@@ -69,12 +69,12 @@ def test_a_file_of_timm_becomes_a_network_file_and_goes_out_again(
 def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path) -> None:
     small = baseline("efficientnet_b0", width=0.25, depth=0.5, resolution=64, num_classes=4)
     torch.manual_seed(0)
-    network = drawn(build(small))
+    network = drawn(build_model(small))
     path = write_network(tmp_path / "small.safetensors", network, name="small")
     code, _, err = run("export", path, "--format", "torchvision,timm", "--out", tmp_path)
     assert (code, err) == (0, "")
     for layout in ("torchvision", "timm"):
-        back = imported(tmp_path / f"small.{layout}.safetensors", small).network
+        back = import_weights(tmp_path / f"small.{layout}.safetensors", small).network
         assert back.options.norm_eps == network.options.norm_eps
         assert torch.equal(logits(back), logits(network))
 
@@ -91,7 +91,7 @@ def test_an_import_does_not_write_over_what_it_reads(run, tmp_path: Path) -> Non
 def test_weights_of_a_network_that_a_library_cannot_build_are_not_written(run, tmp_path: Path):
     b0 = baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=4)
     without = replace(b0, stages=tuple(replace(stage, squeeze=0) for stage in b0.stages))
-    path = write_network(tmp_path / "n.safetensors", build(without), name="n")
+    path = write_network(tmp_path / "n.safetensors", build_model(without), name="n")
     code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
     assert code == 2
     assert "a squeeze of none in mbconv (there 4)" in err
@@ -108,8 +108,8 @@ def test_a_network_described_by_a_file_of_stages_is_imported_too(run, tmp_path: 
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(document))
     from scalesearch.experiment import named_baseline
 
-    network = drawn(build(named_baseline(str(tmp_path / "net.yaml"), num_classes=6)))
-    torch.save(exported(network, "torchvision"), tmp_path / "net.pth")
+    network = drawn(build_model(named_baseline(str(tmp_path / "net.yaml"), num_classes=6)))
+    torch.save(to_layout(network, "torchvision"), tmp_path / "net.pth")
     out = tmp_path / "net.safetensors"
     options = ("--as", tmp_path / "net.yaml", "--norm-eps", "0.001", "--out", out)
     assert run("import", tmp_path / "net.pth", *options)[::2] == (0, "")
@@ -117,7 +117,7 @@ def test_a_network_described_by_a_file_of_stages_is_imported_too(run, tmp_path: 
 
 
 def test_the_classes_of_imagenet_are_known_by_its_name(run, tmp_path: Path) -> None:
-    torch.save(exported(build(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth")
+    torch.save(to_layout(build_model(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth")
     out = tmp_path / "n.safetensors"
     options = ("--as", "efficientnet_b0", "--classes", "imagenet", "--out", out)
     assert run("import", tmp_path / "w.pth", *options)[::2] == (0, "")
@@ -138,7 +138,7 @@ def test_the_classes_of_imagenet_are_known_by_its_name(run, tmp_path: Path) -> N
 def test_what_does_not_fit_is_told_and_nothing_written(
     network: str, more: tuple[str, ...], told: str, run, tmp_path: Path
 ) -> None:
-    torch.save(exported(build(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth")
+    torch.save(to_layout(build_model(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth")
     out = tmp_path / "n.safetensors"
     code, printed, err = run("import", tmp_path / "w.pth", "--as", network, "--out", out, *more)
     assert (code, printed) == (2, "")

@@ -11,7 +11,7 @@ import pytest
 from scalesearch.cli.processes import ERROR_FILE
 from scalesearch.errors import SearchError
 from scalesearch.training import distributed
-from scalesearch.training.distributed import ALONE, Processes, led
+from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext, run_on_main_process
 
 COMMAND = (
     "train", "efficientnet_b0", "--width", "0.25", "--depth", "0.3", "--resolution", "12",
@@ -82,7 +82,7 @@ def test_a_bug_in_any_process_has_a_traceback(told, monkeypatch):
     from scalesearch.cli import main, training
 
     told(1)
-    monkeypatch.setattr(training, "_named", lambda *_: 1 / 0)
+    monkeypatch.setattr(training, "_experiment_document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(list(COMMAND))
 
@@ -130,14 +130,14 @@ def test_torchrun_reports_what_a_process_died_of(tmp_path):
 
 
 def test_alone_a_process_does_its_work_and_fails_by_itself():
-    assert led(lambda: 3, ALONE) == 3
+    assert run_on_main_process(lambda: 3, SINGLE_PROCESS) == 3
     with pytest.raises(ZeroDivisionError):
-        led(lambda: 1 / 0, ALONE)
+        run_on_main_process(lambda: 1 / 0, SINGLE_PROCESS)
 
 
 def test_others_do_nothing_and_end_where_the_first_has_failed(monkeypatch):
-    other, failures = Processes(1, 2), [0.0, 0.5]
-    monkeypatch.setattr(distributed, "mean_over", lambda value, processes: failures.pop(0))
-    assert led(lambda: pytest.fail("not its work"), other) is None
+    other, failures = DistributedContext(1, 2), [0.0, 0.5]
+    monkeypatch.setattr(distributed, "mean_across_processes", lambda value, processes: failures.pop(0))
+    assert run_on_main_process(lambda: pytest.fail("not its work"), other) is None
     with pytest.raises(SearchError, match="the first of the processes cannot go on"):
-        led(lambda: pytest.fail("not its work"), other)
+        run_on_main_process(lambda: pytest.fail("not its work"), other)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from scalesearch import tables
 from scalesearch.cli import main
-from scalesearch.cli.workers import crew, size
+from scalesearch.cli.workers import worker_options, parse_bytes
 from scalesearch.errors import SearchError
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.progress import searches
@@ -148,15 +148,15 @@ def test_status_lists_the_candidates_the_best_first(finished, run):
 @pytest.mark.slow
 def test_every_candidate_is_within_its_tolerance_by_fvcores_count(experiment):
     from scalesearch.experiment import read_experiment
-    from scalesearch.search import plan, space
+    from scalesearch.search import planned_trials, search_space
 
     asked = read_experiment(experiment)
-    baseline = asked.baseline.build(in_channels=1, num_classes=10)
-    where = space(baseline, asked.budget)
+    baseline = asked.baseline.build_architecture(in_channels=1, num_classes=10)
+    where = search_space(baseline, asked.budget)
     own = fvcore_macs(baseline)
     for candidate in where.candidates[::10]:
         assert abs(fvcore_macs(candidate.architecture) / own / 2 - 1) <= 0.04
-    for item in plan(asked.search, where):
+    for item in planned_trials(asked.search, where):
         assert abs(fvcore_macs(item.candidate.architecture) / own / 2 - 1) <= 0.04
 
 
@@ -317,13 +317,13 @@ def test_a_folder_without_a_search_is_refused_by_every_verb(tmp_path, run, comma
     [("4GiB", 4 * 2**30), ("500MB", 500 * 10**6), ("1.5g", 1500 * 10**6), ("4096", 4096)],
 )
 def test_sizes_are_read_as_they_are_written(text, count):
-    assert size(text) == count
+    assert parse_bytes(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "4iB", "-1GB", "0", "4 GiBs"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(SearchError, match="need a size such as 4GiB"):
-        size(text)
+        parse_bytes(text)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_what_is_no_size_is_refused(text):
 )
 def test_who_trains_follows_from_what_is_said_of_them(given, executor):
     options = dict.fromkeys(("executor", "workers", "scheduler", "devices", "memory"))
-    assert crew(**{**options, **given})["executor"] == executor
+    assert worker_options(**{**options, **given})["executor"] == executor
 
 
 @pytest.mark.parametrize(("option", "value"), [("--noise-from", "."), ("--measure-noise", "9")])

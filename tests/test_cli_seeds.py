@@ -14,7 +14,7 @@ from scalesearch.progress import display
 from scalesearch.progress import runs as progress
 from scalesearch.report import run as run_module
 from scalesearch.report.seeds import MixedSeedsWarning
-from scalesearch.search.folder import locked
+from scalesearch.search.folder import lock_folder
 from scalesearch.training import loop
 
 COMMAND = (
@@ -30,7 +30,7 @@ UNTIMED = ["seed", "epoch", "train_loss", "loss", "accuracy", "top5"]
 def nobody_commits():
     """Seeds of two commits are warned of, and somebody may commit while the tests run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "commit", lambda: "c0ffee")
+        patch.setattr(environment, "git_commit", lambda: "c0ffee")
         yield
 
 
@@ -52,7 +52,7 @@ def copied(finished, tmp_path):
 
 @pytest.fixture
 def nothing_is_trained(monkeypatch):
-    monkeypatch.setattr(loop, "_advanced", None)  # an epoch more would fail
+    monkeypatch.setattr(loop, "_train_next_epochs", None)  # an epoch more would fail
 
 
 def read(path):
@@ -174,13 +174,13 @@ def test_folders_that_single_runs_made_are_taken_as_they_are(finished, tmp_path,
     for seed in (4, 6):
         shutil.copytree(finished / f"seed-{seed}", tmp_path / "r" / f"seed-{seed}")
     (tmp_path / "r" / "log.txt").write_text("of a shell script")
-    before, advanced, trained = content(tmp_path / "r"), loop._advanced, []
+    before, advanced, trained = content(tmp_path / "r"), loop._train_next_epochs, []
 
     def watched(live, device):
         trained.extend(one.job.seed for one in live.values())
         return advanced(live, device)
 
-    monkeypatch.setattr(loop, "_advanced", watched)
+    monkeypatch.setattr(loop, "_train_next_epochs", watched)
     code, _, err = run(*COMMAND, "--seeds", 3, "--together", "--out", tmp_path / "r")
     assert code == 0, err
     assert trained == [5, 5]
@@ -236,7 +236,7 @@ def test_what_cannot_be_trained_leaves_no_folder(tmp_path, run):
 
 @pytest.mark.parametrize("where", [".", "seed-4"])
 def test_a_second_run_in_the_same_folder_is_told_of_the_first(copied, run, where):
-    with locked(copied / where, "run is training"):
+    with lock_folder(copied / where, "run is training"):
         code, _, err = run(*COMMAND, "--seeds", 3, "--out", copied)
     assert code == 2
     assert "another run is training in this folder" in err
@@ -254,11 +254,11 @@ def test_seeds_from_unlike_machines_are_summed_up_with_a_warning(copied, run):
 
 def run_seeds(folder):
     """The same seeds by the API, so that warnings are not caught."""
-    from scalesearch.experiment import experiment_from
+    from scalesearch.experiment import experiment_from_document
     from scalesearch.report.seeds import train_seeds
 
     asked = read(folder / "summary.json")["asked"]
-    return train_seeds(experiment_from({**asked, "seed": 4}), folder, seeds=3)
+    return train_seeds(experiment_from_document({**asked, "seed": 4}), folder, seeds=3)
 
 
 def test_no_seed_is_refused(finished):
@@ -289,7 +289,7 @@ def test_what_is_missing_of_a_finished_run_is_made_again_and_nothing_else(
 
 
 def test_a_finished_run_is_not_evaluated_again(finished, run, nothing_is_trained, monkeypatch):
-    monkeypatch.setattr(run_module, "load_test", None)
+    monkeypatch.setattr(run_module, "load_test_split", None)
     before = content(finished / "seed-5")
     code, out, _ = run(*COMMAND[:-1], 5, "--out", finished / "seed-5", "--json")
     assert code == 0
@@ -306,14 +306,14 @@ def test_a_table_that_is_no_run_s_is_named(copied, run):
 
 
 def test_a_person_is_told_while_images_come(tmp_path, run, monkeypatch):
-    monkeypatch.setattr(display, "SECONDS_UNTOLD", 0)
-    loaded = run_module.load
+    monkeypatch.setattr(display, "SHOW_AFTER_SECONDS", 0)
+    loaded = run_module.load_dataset
 
     def slow(*args, **options):
         options["progress"](1, 4)
         return loaded(*args, **options)
 
-    monkeypatch.setattr(run_module, "load", slow)
+    monkeypatch.setattr(run_module, "load_dataset", slow)
     code, _, err = run(*COMMAND, "--out", tmp_path / "r")
     assert code == 0
     assert err.startswith("getting images   25%\n")

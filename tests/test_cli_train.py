@@ -13,15 +13,15 @@ from torch.nn import BatchNorm2d
 
 from scalesearch.architectures import baseline, cost
 from scalesearch.architectures.fingerprint import fingerprint, from_json
-from scalesearch.data import load_test
+from scalesearch.data import load_test_split
 from scalesearch.experiment import DataSpec
 from scalesearch.family import family_document, write_family
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.presets import preset
 from scalesearch.progress import runs as progress
 from scalesearch.scaling import Coefficients
 from scalesearch.training import logits, loop
-from scalesearch.training.metrics import metrics
+from scalesearch.training.metrics import classification_metrics
 from scalesearch.weights import read_network
 
 SIZE = ("--width", 0.25, "--depth", 0.3, "--resolution", 12, "--stem-stride", 1)
@@ -83,7 +83,7 @@ def test_the_record_says_what_was_trained_on_what_and_where(finished):
     assert run["recipe"]["epochs"] == 2
     assert (run["data"]["train"], run["data"]["validation"]) == (200, 60)
     assert run["environment"]["packages"]["torch"] == torch.__version__
-    assert run["cost"]["params"] == sum(p.numel() for p in build(network).parameters())
+    assert run["cost"]["params"] == sum(p.numel() for p in build_model(network).parameters())
 
 
 def test_metrics_epochs_and_confusion_agree(finished):
@@ -120,10 +120,10 @@ def test_the_file_answers_test_images_as_the_trainer_did(scale, tmp_path, run):
     assert code == 0, err
     saved = read_network(tmp_path / "r" / "network.safetensors")
     prepared = saved.preparation
-    assert (prepared.pixels, prepared.stored, prepared.zoom) == (round(12 * scale), 8, 1.3)
+    assert (prepared.pixels, prepared.resize_pixels, prepared.zoom) == (round(12 * scale), 8, 1.3)
     assert prepared.class_names == tuple("0123456789")
-    images = load_test(DataSpec(source="digits"))
-    found = metrics(*logits(saved.network, images, prepared.view(), prepared.pixels, "cpu"))
+    images = load_test_split(DataSpec(source="digits"))
+    found = classification_metrics(*logits(saved.network, images, prepared.view(), prepared.pixels, "cpu"))
     matrix = pd.read_csv(tmp_path / "r" / "confusion.csv", index_col="truth")
     assert (matrix.to_numpy() == found.confusion).all()
     assert read(tmp_path / "r", "metrics.json")["test"]["top5"] == found.top5
@@ -131,7 +131,7 @@ def test_the_file_answers_test_images_as_the_trainer_did(scale, tmp_path, run):
 
 def test_the_same_command_trains_nothing_more_and_prints_one_document(finished, run, monkeypatch):
     before = (finished / "epochs.csv").read_bytes()
-    monkeypatch.setattr(loop, "_advanced", None)  # an epoch more would fail
+    monkeypatch.setattr(loop, "_train_next_epochs", None)  # an epoch more would fail
     code, out, _ = run(*COMMAND, "--out", finished, "--json")
     assert code == 0
     assert json.loads(out) == read(finished)

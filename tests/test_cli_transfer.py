@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from scalesearch.architectures import Foreign, baseline
-from scalesearch.data import load
+from scalesearch.architectures import CustomModel, baseline
+from scalesearch.data import load_dataset
 from scalesearch.experiment import DataSpec
-from scalesearch.nets import build, code_allowed, made
+from scalesearch.nets import build_model, code_allowed, build_custom_model
 from scalesearch.progress import runs as progress
 from scalesearch.training import loop
 from scalesearch.weights import Preparation, read_network, write_network
@@ -24,7 +24,7 @@ STAGED = ("--freeze", "all-but-head", "--unfreeze", "2:stage7,head 3:all", "--bo
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     """A network of colour images in four classes."""
-    network = build(
+    network = build_model(
         baseline(
             "efficientnet_b0", width=0.25, depth=0.3, resolution=12, stem_stride=1, num_classes=4
         )
@@ -35,7 +35,7 @@ def pretrained(tmp_path_factory):
                 torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)) / 4
             )
     shown = Preparation(
-        pixels=12, stored=12, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b", "c", "d")
+        pixels=12, resize_pixels=12, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b", "c", "d")
     )
     folder = tmp_path_factory.mktemp("before")
     return write_network(folder / "animals.safetensors", network, shown, name="animals")
@@ -88,12 +88,12 @@ def test_images_are_normalised_as_the_network_knows_them(finished, pretrained, t
     code, _, err = run("train", pretrained, *SMALL[:-2], *own)
     assert code == 0, err
     shown = read_network(tmp_path / "r" / "network.safetensors").preparation
-    digits = load(DataSpec(source="digits", train_samples=200, validation_samples=60), 0)
+    digits = load_dataset(DataSpec(source="digits", train_samples=200, validation_samples=60), 0)
     assert (shown.mean, shown.std) == (digits.mean, digits.std)
 
 
 def test_the_same_command_trains_nothing_more(finished, pretrained, run, monkeypatch):
-    monkeypatch.setattr(loop, "_advanced", None)  # an epoch more would fail
+    monkeypatch.setattr(loop, "_train_next_epochs", None)  # an epoch more would fail
     command = ("train", pretrained, *SMALL, *STAGED, "--resolution", 10, "--out", finished)
     code, out, _ = run(*command, "--json")
     assert code == 0
@@ -211,9 +211,9 @@ def test_a_network_that_code_makes_has_no_known_parts(tmp_path, run, monkeypatch
         "def cnn(depth, width, resolution, num_classes):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * resolution**2, num_classes))\n"
     )
-    named = Foreign(factory="code_net:cnn", resolution=8)
+    named = CustomModel(factory="code_net:cnn", resolution=8)
     with code_allowed():
-        path = write_network(tmp_path / "code.safetensors", made(named, 0), architecture=named)
+        path = write_network(tmp_path / "code.safetensors", build_custom_model(named, 0), architecture=named)
     code, _, err = run("train", path, *SMALL)
     assert code == 2
     assert "--allow-code" in err
@@ -240,7 +240,7 @@ def test_a_folder_of_an_earlier_version_has_ended_and_stays_as_it_is(tmp_path, r
     old = read(tmp_path / "r")
     del old["weights"], old["recipe"]["transfer"], old["asked"]["recipe"]["transfer"]
     (tmp_path / "r" / "run.json").write_text(json.dumps(old))
-    monkeypatch.setattr(loop, "_advanced", None)
+    monkeypatch.setattr(loop, "_train_next_epochs", None)
     code, out, err = run(*command)
     assert code == 0, err
     assert f"{tmp_path / 'r'}/   network.pt" in out

@@ -10,12 +10,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scalesearch.downloads import PIECE, Download, fetched, in_bytes
+from scalesearch.downloads import CHUNK_BYTES, Download, fetch_file, size_text
 from scalesearch.errors import DataError
 
 CONTENT = np.random.default_rng(0).bytes(600_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-asked = partial(fetched, refusal=DataError)
+asked = partial(fetch_file, error_type=DataError)
 
 
 @dataclass
@@ -102,7 +102,7 @@ def test_a_download_that_broke_off_goes_on_where_it_ended(get, server):
     ):
         get()
     assert get().read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={PIECE}-"]  # pieces are kept whole
+    assert server.asked == [None, f"bytes={CHUNK_BYTES}-"]  # pieces are kept whole
     assert len(list(get().parent.iterdir())) == 1
 
 
@@ -205,7 +205,7 @@ def test_the_rest_of_a_download_is_told_as_such(get, server):
         get()
     told = []
     get(told=told.append)
-    assert f"600.0 kB, the rest of it from byte {PIECE:,} on: from http" in told[0]
+    assert f"600.0 kB, the rest of it from byte {CHUNK_BYTES:,} on: from http" in told[0]
 
 
 def test_eight_digits_of_a_hash_tell_the_file_from_another(get, server, tmp_path):
@@ -256,4 +256,4 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(name):
 
 def test_sizes_are_told_in_units_of_their_own():
     sizes = (12, 3_400, 20_451_000, 1_200_000_000)
-    assert [in_bytes(size) for size in sizes] == ["12 bytes", "3.4 kB", "20.5 MB", "1.2 GB"]
+    assert [size_text(size) for size in sizes] == ["12 bytes", "3.4 kB", "20.5 MB", "1.2 GB"]

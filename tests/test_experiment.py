@@ -7,8 +7,8 @@ import pytest
 from scalesearch.errors import ExperimentError
 from scalesearch.experiment import (
     SearchSpec,
-    differences,
-    experiment_from,
+    experiment_differences,
+    experiment_from_document,
     read_experiment,
     read_experiments,
     to_document,
@@ -22,7 +22,7 @@ SHIPPED = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
 
 def refused(document):
     with pytest.raises(ExperimentError) as refusal:
-        experiment_from(document, "x.yaml")
+        experiment_from_document(document, "x.yaml")
     return str(refusal.value)
 
 
@@ -30,7 +30,7 @@ def refused(document):
 def test_every_shipped_experiment_loads_and_is_named_after_its_file(path):
     experiment = read_experiment(path)
     assert experiment.name.replace("-", "_") == path.stem
-    assert experiment.baseline.build().resolution > 1
+    assert experiment.baseline.build_architecture().resolution > 1
 
 
 def test_the_issue_of_the_quickstart_is_kept():
@@ -48,10 +48,10 @@ def test_a_written_experiment_is_read_back_the_same(tmp_path):
 
 
 def test_a_preset_is_a_start_that_can_be_changed():
-    recipe = experiment_from({"name": "x", "recipe": {"preset": "fast", "epochs": 9}}).recipe
+    recipe = experiment_from_document({"name": "x", "recipe": {"preset": "fast", "epochs": 9}}).recipe
     assert recipe.epochs == 9
     assert recipe.learning_rate == preset("fast").learning_rate
-    assert "preset" not in to_document(experiment_from({"name": "x"}))["recipe"]
+    assert "preset" not in to_document(experiment_from_document({"name": "x"}))["recipe"]
 
 
 def test_all_problems_are_reported_at_once_with_dotted_paths():
@@ -156,16 +156,16 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 
 
 def test_differences_name_keys_and_both_values():
-    one, other = (experiment_from({"name": "x", "seed": seed}) for seed in (0, 1))
-    assert differences(one, other) == ["seed: 0 here, 1 there"]
-    assert differences(one, one) == []
+    one, other = (experiment_from_document({"name": "x", "seed": seed}) for seed in (0, 1))
+    assert experiment_differences(one, other) == ["seed: 0 here, 1 there"]
+    assert experiment_differences(one, one) == []
 
 
 def test_a_part_that_one_has_not_got_is_a_difference_either_way():
-    bare = experiment_from({"name": "x"})
-    more = experiment_from({"name": "x", "recipe": {"transfer": {"freeze": ["stem"]}}})
-    assert "recipe.transfer.freeze: None here, ['stem'] there" in differences(bare, more)
-    assert "recipe.transfer.freeze: ['stem'] here, None there" in differences(more, bare)
+    bare = experiment_from_document({"name": "x"})
+    more = experiment_from_document({"name": "x", "recipe": {"transfer": {"freeze": ["stem"]}}})
+    assert "recipe.transfer.freeze: None here, ['stem'] there" in experiment_differences(bare, more)
+    assert "recipe.transfer.freeze: ['stem'] here, None there" in experiment_differences(more, bare)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_a_part_that_one_has_not_got_is_a_difference_either_way():
     ],
 )
 def test_rungs_end_where_they_say_or_at_the_end_of_the_recipe(rungs, epochs, expected):
-    assert SearchSpec(rungs=rungs).rungs_of(epochs) == expected
-    assert SearchSpec(rungs=rungs, pruner="none").rungs_of(epochs) == expected[-1:]
+    assert SearchSpec(rungs=rungs).rungs_for_epochs(epochs) == expected
+    assert SearchSpec(rungs=rungs, pruner="none").rungs_for_epochs(epochs) == expected[-1:]
 
 
 def test_several_factors_are_an_experiment_each_that_differs_in_name_and_factor(tmp_path):
@@ -189,7 +189,7 @@ def test_several_factors_are_an_experiment_each_that_differs_in_name_and_factor(
     path.write_text("name: x\nbudget: {factor: [2, 4.5]}\n")
     two, more = read_experiments(path)
     assert (two.name, more.name) == ("x-factor-2", "x-factor-4.5")
-    assert [line.partition(":")[0] for line in differences(two, more)] == ["name", "budget.factor"]
+    assert [line.partition(":")[0] for line in experiment_differences(two, more)] == ["name", "budget.factor"]
     with pytest.raises(ExperimentError, match=r"need one factor here, got \[2, 4.5\]"):
         read_experiment(path)
     assert read_experiments(path, ["budget.factor=2"]) == (

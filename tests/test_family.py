@@ -6,22 +6,22 @@ import warnings
 import pytest
 import yaml
 
-from scalesearch.architectures import cost, efficientnet_b0, scaled
-from scalesearch.architectures.budget import Budget, Limits
+from scalesearch.architectures import cost, efficientnet_b0, scale
+from scalesearch.architectures.budget import Budget, CostLimits
 from scalesearch.architectures.fingerprint import fingerprint, from_json
-from scalesearch.architectures.isocost import AxisWarning, isocost, nearest_candidate
+from scalesearch.architectures.isocost import StuckAxisWarning, iso_cost_set, nearest_candidate
 from scalesearch.errors import ArchitectureError, ExperimentError, ExportError
 from scalesearch.family import (
     family,
     family_document,
     nearest_on_budget,
     parse_phis,
-    read_source,
-    to_table,
+    read_family_source,
+    member_rows,
     write_family,
 )
 from scalesearch.fvcore_count import fvcore_macs
-from scalesearch.published import PAPER, SCHEMES
+from scalesearch.published import PAPER_COEFFICIENTS, SCHEMES
 from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers, Shares
 
 B0 = efficientnet_b0()
@@ -31,11 +31,11 @@ SMALL = efficientnet_b0(width=0.25, depth=0.5, resolution=16, stem_stride=1, num
 
 @pytest.fixture(scope="module")
 def document():
-    return family_document(PAPER, PROXY, phis=(0, 0.5, 1))
+    return family_document(PAPER_COEFFICIENTS, PROXY, phis=(0, 0.5, 1))
 
 
 def test_the_published_family_is_the_table():
-    members = family(PAPER, B0, mode="published")
+    members = family(PAPER_COEFFICIENTS, B0, mode="published")
     assert [member.name for member in members] == [f"b{i}" for i in range(8)]
     resolutions = [member.architecture.resolution for member in members]
     assert resolutions == [224, 240, 260, 300, 380, 456, 528, 600]
@@ -45,22 +45,22 @@ def test_the_published_family_is_the_table():
 
 
 def test_a_published_member_bears_the_phi_that_its_compute_implies():
-    phis = [member.phi for member in family(PAPER, B0, mode="published")]
+    phis = [member.phi for member in family(PAPER_COEFFICIENTS, B0, mode="published")]
     assert phis == pytest.approx([0, 0.36, 1.03, 1.97, 3.55, 4.83, 5.90, 6.88], abs=0.01)
 
 
 def test_an_exact_member_is_the_baseline_scaled_by_the_powers():
-    (member,) = family(PAPER, B0, mode="exact", phis=[3], rounding="nearest")
+    (member,) = family(PAPER_COEFFICIENTS, B0, mode="exact", phis=[3], rounding="nearest")
     asked = Multipliers(1.2**3, 1.1**3, 1.15**3)
     assert member.multipliers == asked
-    assert member.architecture == scaled(B0, asked, ROUNDINGS["nearest"])
+    assert member.architecture == scale(B0, asked, ROUNDINGS["nearest"])
     assert member.factor == cost(member.architecture).macs / cost(B0).macs
 
 
 @pytest.mark.parametrize("mode", ["exact", "matched", "published"])
 @pytest.mark.parametrize("baseline", [B0, PROXY, SMALL])
 def test_phi_zero_is_the_baseline(mode, baseline):
-    (member,) = family(PAPER, baseline, mode=mode, phis=[0])
+    (member,) = family(PAPER_COEFFICIENTS, baseline, mode=mode, phis=[0])
     assert member.architecture == baseline
     assert (member.name, member.phi, member.factor) == ("b0", 0, 1)
 
@@ -69,16 +69,16 @@ def test_phi_zero_is_the_baseline(mode, baseline):
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_matched_members_cost_what_they_say(baseline, rounding):
     phis = (-1, 1, 2, 4, 7)
-    for member in family(PAPER, baseline, phis=phis, rounding=rounding):
+    for member in family(PAPER_COEFFICIENTS, baseline, phis=phis, rounding=rounding):
         assert member.factor == pytest.approx(2**member.phi, rel=0.02)
         assert member.cost == cost(member.architecture)
 
 
 @pytest.mark.parametrize("phi", [3, 5, 7])
 def test_large_matched_members_keep_the_direction(phi):
-    (member,) = family(PAPER, B0, phis=[phi])
+    (member,) = family(PAPER_COEFFICIENTS, B0, phis=[phi])
     assert member.deviation < 0.01
-    assert member.deviation == member.multipliers.shares.distance(PAPER.shares)
+    assert member.deviation == member.multipliers.shares.distance(PAPER_COEFFICIENTS.shares)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_large_matched_members_keep_the_direction(phi):
 def test_the_nearest_network_is_that_of_the_whole_isocost_set(baseline, factor, rounding):
     budget = Budget(factor=factor, rounding=rounding)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)
-        candidates = isocost(baseline, budget)
+        warnings.simplefilter("ignore", StuckAxisWarning)
+        candidates = iso_cost_set(baseline, budget)
     chance = random.Random(0)
     for _ in range(25):
         low, high = sorted(chance.choice((0, 1, chance.random())) for _ in range(2))
@@ -100,31 +100,31 @@ def test_the_nearest_network_is_that_of_the_whole_isocost_set(baseline, factor, 
         )
         assert found.shares.distance(shares) == pytest.approx(nearest.shares.distance(shares))
         assert found.fingerprint == fingerprint(found.architecture)
-        assert budget.meets(found.factor)
+        assert budget.is_met_by(found.factor)
 
 
 def test_the_nearest_network_keeps_to_the_limits_of_its_budget():
     free = Budget(factor=4)
-    bound = Budget(factor=4, limits=Limits(params=2.1), max_resolution=44)
-    (loose, tight) = (nearest_on_budget(PROXY, PAPER.shares, budget) for budget in (free, bound))
+    bound = Budget(factor=4, limits=CostLimits(params=2.1), max_resolution=44)
+    (loose, tight) = (nearest_on_budget(PROXY, PAPER_COEFFICIENTS.shares, budget) for budget in (free, bound))
     assert loose.cost.params > 2.1 * cost(PROXY).params
     assert loose.architecture.resolution > 44
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)
-        candidates = isocost(PROXY, bound)
-    assert tight.fingerprint == nearest_candidate(candidates, PAPER.shares).fingerprint
+        warnings.simplefilter("ignore", StuckAxisWarning)
+        candidates = iso_cost_set(PROXY, bound)
+    assert tight.fingerprint == nearest_candidate(candidates, PAPER_COEFFICIENTS.shares).fingerprint
 
 
 def test_a_family_may_round_by_a_rule_of_its_own():
     rule = {"profile": "even", "divisor": 4}
-    document = family_document(PAPER, PROXY, phis=[1], rounding=rule)
+    document = family_document(PAPER_COEFFICIENTS, PROXY, phis=[1], rounding=rule)
     assert document["rounding"] == rule
     network = from_json(document["members"][0]["architecture"])
     assert any(width % 8 for width in network.widths)
 
 
 def test_a_factor_within_the_tolerance_of_one_is_the_baseline():
-    (member,) = family(PAPER, B0, phis=[0.02])
+    (member,) = family(PAPER_COEFFICIENTS, B0, phis=[0.02])
     assert member.architecture == B0
 
 
@@ -135,12 +135,12 @@ def test_coefficients_that_shrink_an_axis_are_followed():
 
 
 def test_members_between_whole_phis_say_so_in_their_name():
-    members = family(PAPER, B0, mode="exact", phis=[-1, 0.5, 2])
+    members = family(PAPER_COEFFICIENTS, B0, mode="exact", phis=[-1, 0.5, 2])
     assert [member.name for member in members] == ["b-1", "b0.5", "b2"]
 
 
 def test_dropout_grows_linearly_from_b0_to_b7_and_no_further():
-    members = family(PAPER, B0, mode="exact", phis=[-1, 0, 3.5, 7, 8])
+    members = family(PAPER_COEFFICIENTS, B0, mode="exact", phis=[-1, 0, 3.5, 7, 8])
     assert [member.dropout for member in members] == [0.2, 0.2, 0.35, 0.5, 0.5]
 
 
@@ -160,24 +160,24 @@ def test_dropout_grows_linearly_from_b0_to_b7_and_no_further():
 def test_what_cannot_be_had_is_refused_by_its_rule(asked, rule):
     asked = dict(asked)
     with pytest.raises(ArchitectureError, match=rule):
-        family(asked.pop("coefficients", PAPER), PROXY, **asked)
+        family(asked.pop("coefficients", PAPER_COEFFICIENTS), PROXY, **asked)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
 def test_fvcore_counts_what_we_count(number):
-    (member,) = family(PAPER, B0, mode="published", phis=[number])
+    (member,) = family(PAPER_COEFFICIENTS, B0, mode="published", phis=[number])
     assert fvcore_macs(member.architecture) == member.cost.macs
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [5, 6, 7])
 def test_fvcore_counts_what_we_count_in_the_large_ones(number):
-    (member,) = family(PAPER, B0, mode="published", phis=[number])
+    (member,) = family(PAPER_COEFFICIENTS, B0, mode="published", phis=[number])
     assert fvcore_macs(member.architecture) == member.cost.macs
 
 
 def test_rows_are_flat_and_show_both_counts():
-    (row,) = to_table(family(PAPER, PROXY, phis=[1]))
+    (row,) = member_rows(family(PAPER_COEFFICIENTS, PROXY, phis=[1]))
     assert list(row) == [
         "name",
         "phi",
@@ -222,8 +222,8 @@ def test_files_that_cannot_be_written_are_named(document, tmp_path):
 
 
 def test_a_source_is_the_paper_or_three_numbers():
-    assert read_source("published").mode == "published"
-    origin = read_source("1.3, 1.1,1.05")
+    assert read_family_source("published").mode == "published"
+    origin = read_family_source("1.3, 1.1,1.05")
     assert (origin.coefficients, origin.mode) == (Coefficients(1.3, 1.1, 1.05), "matched")
     assert origin.baseline == B0
 
@@ -241,7 +241,7 @@ def test_a_source_file_brings_its_own_baseline_and_budget(tmp_path):
     }
     found = {"alpha": 1.2, "beta": 1.1, "gamma": 1.0, "baseline": baseline}
     path.write_text(json.dumps({**found, "budget": {"factor": 3.0, "rounding": "nearest"}}))
-    origin = read_source(str(path))
+    origin = read_family_source(str(path))
     assert origin.baseline == PROXY
     assert origin.coefficients == Coefficients(1.2, 1.1, 1.0)
     assert (origin.factor, origin.rounding, origin.mode) == (3.0, ROUNDINGS["nearest"], "matched")
@@ -266,13 +266,13 @@ def test_a_bad_source_file_is_refused_by_its_rule(tmp_path, text, rule):
     path = tmp_path / "coefficients.json"
     path.write_text(text)
     with pytest.raises((ExperimentError, ArchitectureError), match=rule):
-        read_source(str(path))
+        read_family_source(str(path))
 
 
 @pytest.mark.parametrize("source", ["1.2,1.1", "1,2,x", "1.2,1.1,1.1,1", "0,1,1", "nowhere.json"])
 def test_a_source_that_is_none_of_the_three_is_refused(source):
     with pytest.raises(ExperimentError):
-        read_source(source)
+        read_family_source(source)
 
 
 def test_phis_are_a_range_or_a_list():
@@ -286,6 +286,6 @@ def test_phis_are_a_range_or_a_list():
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_known_scheme_is_a_source(scheme):
-    origin = read_source(scheme)
+    origin = read_family_source(scheme)
     assert origin.coefficients == SCHEMES[scheme].coefficients(2.0)
     assert origin.mode == "matched"

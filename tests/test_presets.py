@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scalesearch.presets import PRESETS, preset, preset_document
-from scalesearch.recipe import Augmentation, Progressive, Recipe
+from scalesearch.recipe import Augmentation, ProgressiveResizing, Recipe
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "fast": {
@@ -66,7 +66,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             erasing=0.25,
             normalisation="imagenet",
         ),
-        "progressive": Progressive(start=128 / 224, shape="linear"),
+        "progressive": ProgressiveResizing(start=128 / 224, shape="linear"),
     },
     "cifar-adam": {
         "epochs": 50,
@@ -115,7 +115,7 @@ def test_a_preset_names_only_what_a_recipe_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(PRESETS) - {"adamw-cosine"}))
 def test_images_grow_in_the_progressive_recipe_alone(name: str) -> None:
-    assert preset(name).progressive == Progressive()
+    assert preset(name).progressive == ProgressiveResizing()
 
 
 def test_the_progressive_recipe_grows_from_128_to_224_pixels() -> None:

@@ -2,11 +2,11 @@ import math
 
 import pytest
 
-from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.architectures import cost, efficientnet_b0, scale
 from scalesearch.published import (
     CLASSIC_GRID,
-    PAPER,
-    PUBLISHED,
+    PAPER_COEFFICIENTS,
+    PUBLISHED_MODELS,
     SCHEMES,
     TABLE_3,
     TABLE_7,
@@ -28,7 +28,7 @@ EXACT = {
 
 
 def network(name):
-    return scaled(efficientnet_b0(), PUBLISHED[name].multipliers, ROUNDINGS["official"])
+    return scale(efficientnet_b0(), PUBLISHED_MODELS[name].multipliers, ROUNDINGS["official"])
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -37,20 +37,20 @@ def test_the_rows_give_the_networks_that_others_counted(name):
     assert (spent.params, spent.macs, spent.activations) == EXACT[name]
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED_MODELS)
 def test_a_row_gives_exactly_its_resolution(name):
-    assert network(name).resolution == PUBLISHED[name].resolution
+    assert network(name).resolution == PUBLISHED_MODELS[name].resolution
 
 
-@pytest.mark.parametrize("name", [name for name, row in PUBLISHED.items() if row.macs])
+@pytest.mark.parametrize("name", [name for name, row in PUBLISHED_MODELS.items() if row.macs])
 def test_the_printed_costs_are_the_exact_ones_roughly(name):
     spent = cost(network(name))
-    assert spent.params == pytest.approx(PUBLISHED[name].params, rel=0.03)
-    assert spent.macs == pytest.approx(PUBLISHED[name].macs, rel=0.05)
+    assert spent.params == pytest.approx(PUBLISHED_MODELS[name].params, rel=0.03)
+    assert spent.macs == pytest.approx(PUBLISHED_MODELS[name].macs, rel=0.05)
 
 
 def test_models_released_later_have_no_accuracy_in_the_paper():
-    assert [name for name, row in PUBLISHED.items() if row.top1 is None] == ["b8", "l2"]
+    assert [name for name, row in PUBLISHED_MODELS.items() if row.top1 is None] == ["b8", "l2"]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_models_released_later_have_no_accuracy_in_the_paper():
     ],
 )
 def test_each_axis_of_a_published_model_implies_another_phi(name, phis):
-    assert implied_phis(PUBLISHED[name].multipliers) == pytest.approx(phis, abs=0.05)
-    assert min(phis) - 0.5 < implied_phi(PUBLISHED[name].multipliers) < max(phis)
+    assert implied_phis(PUBLISHED_MODELS[name].multipliers) == pytest.approx(phis, abs=0.05)
+    assert min(phis) - 0.5 < implied_phi(PUBLISHED_MODELS[name].multipliers) < max(phis)
 
 
 def test_the_implied_phi_of_what_coefficients_ask_for_is_phi():
-    assert implied_phi(PAPER.at(2.5)) == pytest.approx(2.5)
+    assert implied_phi(PAPER_COEFFICIENTS.at(2.5)) == pytest.approx(2.5)
     assert implied_phi(Multipliers()) == 0
-    assert math.isclose(PAPER.factor, 1.92, abs_tol=0.001)
+    assert math.isclose(PAPER_COEFFICIENTS.factor, 1.92, abs_tol=0.001)
 
 
 def test_the_comparisons_have_their_compound_row_ahead():
@@ -93,7 +93,7 @@ def test_every_scheme_spends_the_factor_that_is_asked():
 
 
 def test_the_papers_scheme_is_printed_and_the_fast_one_is_nearly_all_width():
-    assert SCHEMES["paper"].coefficients() == PAPER
+    assert SCHEMES["paper"].coefficients() == PAPER_COEFFICIENTS
     fast = SCHEMES["fast"].coefficients()
     assert (fast.alpha, fast.beta, fast.gamma) == pytest.approx((2**0.1, 2**0.4, 2**0.05))
 
@@ -101,7 +101,7 @@ def test_the_papers_scheme_is_printed_and_the_fast_one_is_nearly_all_width():
 def test_the_classic_grid_has_109_cells_and_the_papers_is_one():
     cells = list(CLASSIC_GRID.coefficients())
     assert len(cells) == len(set(cells)) == 109
-    assert PAPER in cells
+    assert PAPER_COEFFICIENTS in cells
     for cell in cells:
         assert abs(cell.factor - 2) <= 0.1 + 1e-9
         assert 1 <= cell.alpha <= 2
@@ -111,6 +111,6 @@ def test_the_classic_grid_has_109_cells_and_the_papers_is_one():
 @pytest.mark.parametrize("name", TINYNETS)
 def test_tinynets_cost_what_is_printed_of_them(name):
     tiny = TINYNETS[name]
-    spent = cost(scaled(efficientnet_b0(), tiny.multipliers, TINYNET_ROUNDING))
+    spent = cost(scale(efficientnet_b0(), tiny.multipliers, TINYNET_ROUNDING))
     assert spent.params == pytest.approx(tiny.params, abs=0.05e6)
     assert spent.macs == pytest.approx(tiny.macs, rel=0.02)

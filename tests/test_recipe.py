@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from scalesearch.presets import PRESETS, preset
-from scalesearch.recipe import Augmentation, Progressive, Recipe
+from scalesearch.recipe import Augmentation, ProgressiveResizing, Recipe
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -50,10 +50,10 @@ def test_all_problems_are_told_at_once():
 
 
 def test_regularisation_begins_as_small_as_the_images_unless_it_is_said():
-    assert Progressive(start=0.5).strength(1, 4) == 0.5
-    assert Progressive(start=0.5).strength(4, 4) == 1
-    assert Progressive(start=0.5, regularisation=0.2).strength(1, 4) == 0.2
-    assert Progressive().strength(1, 4) == 1
+    assert ProgressiveResizing(start=0.5).regularisation_strength(1, 4) == 0.5
+    assert ProgressiveResizing(start=0.5).regularisation_strength(4, 4) == 1
+    assert ProgressiveResizing(start=0.5, regularisation=0.2).regularisation_strength(1, 4) == 0.2
+    assert ProgressiveResizing().regularisation_strength(1, 4) == 1
 
 
 def test_single_images_cannot_be_mixed():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scalesearch.recipe import Recipe, Transfer, Unfreeze
-from scalesearch.recipe.transfer import part_names, parts
+from scalesearch.recipe import Recipe, Transfer, UnfreezeStep
+from scalesearch.recipe.transfer import part_names, parts_from_words
 
 
 def test_the_parts_of_a_network_have_names_from_the_image_on():
@@ -23,15 +23,15 @@ def test_the_parts_of_a_network_have_names_from_the_image_on():
     ],
 )
 def test_words_name_parts(words, named):
-    assert parts(words, 3) == named
+    assert parts_from_words(words, 3) == named
 
 
 def test_what_is_frozen_shrinks_epoch_by_epoch():
     transfer = Transfer(
         freeze=("all-but-head",),
-        unfreeze=(Unfreeze(epoch=3, parts=("stage2", "head")), Unfreeze(epoch=6, parts=("all",))),
+        unfreeze=(UnfreezeStep(epoch=3, parts=("stage2", "head")), UnfreezeStep(epoch=6, parts=("all",))),
     )
-    assert [sorted(transfer.frozen(epoch, 2)) for epoch in (1, 2, 3, 5, 6, 9)] == [
+    assert [sorted(transfer.frozen_parts(epoch, 2)) for epoch in (1, 2, 3, 5, 6, 9)] == [
         ["head", "stage1", "stage2", "stem"],
         ["head", "stage1", "stage2", "stem"],
         ["stage1", "stem"],
@@ -51,13 +51,13 @@ def test_what_is_frozen_shrinks_epoch_by_epoch():
         ({"body_rate": 0.0}, r"body_rate: need a factor above 0, up to 1, got 0\.0"),
         ({"body_rate": 2.0}, "body_rate: need a factor above 0, up to 1"),
         (
-            {"unfreeze": (Unfreeze(epoch=2, parts=("all",)),)},
+            {"unfreeze": (UnfreezeStep(epoch=2, parts=("all",)),)},
             r"freeze: need the parts that unfreeze lets go, got \(\)",
         ),
         (
             {
                 "freeze": ("1",),
-                "unfreeze": tuple(Unfreeze(epoch=at, parts=("1",)) for at in (3, 2)),
+                "unfreeze": tuple(UnfreezeStep(epoch=at, parts=("1",)) for at in (3, 2)),
             },
             "unfreeze: need rising epochs",
         ),
@@ -78,11 +78,11 @@ def test_a_transfer_that_means_nothing_is_refused(bad, message):
 )
 def test_an_unfreezing_needs_a_later_epoch_and_parts(bad, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        Unfreeze(**bad)
+        UnfreezeStep(**bad)
 
 
 def test_what_is_unfrozen_after_the_end_is_refused():
-    late = Transfer(freeze=("1",), unfreeze=(Unfreeze(epoch=4, parts=("all",)),))
+    late = Transfer(freeze=("1",), unfreeze=(UnfreezeStep(epoch=4, parts=("all",)),))
     with pytest.raises(ValueError, match=r"transfer: need an unfreeze.epoch of at most epochs"):
         Recipe(epochs=3, transfer=late)
     assert Recipe(epochs=4, transfer=late).transfer is late
@@ -97,12 +97,12 @@ def test_what_is_unfrozen_after_the_end_is_refused():
         ),
         (Transfer(freeze=("3",)), "freeze: need stages of the 2 there are, got 3"),
         (
-            Transfer(freeze=("2",), unfreeze=(Unfreeze(epoch=2, parts=("stage1..4",)),)),
+            Transfer(freeze=("2",), unfreeze=(UnfreezeStep(epoch=2, parts=("stage1..4",)),)),
             "unfreeze: need stages of the 2 there are, got stage1..4",
         ),
         (Transfer(freeze=("all",)), "freeze: need a part that moves in the first epoch, got all"),
         (
-            Transfer(freeze=("stem",), unfreeze=(Unfreeze(epoch=2, parts=("head",)),)),
+            Transfer(freeze=("stem",), unfreeze=(UnfreezeStep(epoch=2, parts=("head",)),)),
             "unfreeze: need a part that is still frozen then, got head at epoch 2",
         ),
     ],
@@ -112,5 +112,5 @@ def test_a_network_has_to_have_the_parts(transfer, problem):
 
 
 def test_a_transfer_that_fits_the_network_has_no_problems():
-    fitting = Transfer(freeze=("2",), unfreeze=(Unfreeze(epoch=2, parts=("stage2", "head")),))
+    fitting = Transfer(freeze=("2",), unfreeze=(UnfreezeStep(epoch=2, parts=("stage2", "head")),))
     assert list(fitting.problems(2)) == []

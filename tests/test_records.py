@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.records import COLUMNS, read_records, spent_seconds, table, write_records
+from scalesearch.records import COLUMNS, read_records, spent_seconds, records_frame, write_records
 
 
 def rows():
@@ -14,32 +14,32 @@ def rows():
 
 
 def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
-    written = table(rows())
+    written = records_frame(rows())
     write_records(tmp_path / "records.csv", written)
     pd.testing.assert_frame_equal(read_records(tmp_path / "records.csv"), written, check_exact=True)
 
 
 def test_rows_are_ordered_by_trial_seed_and_epoch():
-    assert table(rows())[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert records_frame(rows())[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
 
 
 def test_a_candidates_sweep_is_paid_for_once_however_many_epochs_it_served():
     of_one = [{**row, "seconds": 2.0, "tuning_seconds": 10.0} for row in rows()]
     of_other = [{**row, "candidate": "ff", "trial": 4, "tuning_seconds": 5.0} for row in of_one]
-    assert spent_seconds(table(of_one + of_other)) == 8 * 2.0 + 10.0 + 5.0
+    assert spent_seconds(records_frame(of_one + of_other)) == 8 * 2.0 + 10.0 + 5.0
     missing = [{**row, "tuning_seconds": float("nan")} for row in of_one]  # as of version 0.1
-    assert spent_seconds(table(missing)) == 8.0
-    assert spent_seconds(table([])) == 0.0
+    assert spent_seconds(records_frame(missing)) == 8.0
+    assert spent_seconds(records_frame([])) == 0.0
 
 
 def test_an_empty_commit_stays_empty(tmp_path):
-    write_records(tmp_path / "records.csv", table([{**row, "commit": ""} for row in rows()]))
+    write_records(tmp_path / "records.csv", records_frame([{**row, "commit": ""} for row in rows()]))
     assert set(read_records(tmp_path / "records.csv")["commit"]) == {""}
 
 
 def test_a_table_from_before_cells_and_stops_reads_them_as_empty(tmp_path):
     path = tmp_path / "records.csv"
-    old = table(rows()).drop(columns=["cell", "stopped", "top5"])
+    old = records_frame(rows()).drop(columns=["cell", "stopped", "top5"])
     old.to_csv(path, index=False)
     found = read_records(path)
     assert list(found.columns) == list(COLUMNS)
@@ -51,19 +51,19 @@ def test_a_table_from_before_cells_and_stops_reads_them_as_empty(tmp_path):
 
 def test_rows_without_a_cell_or_a_stop_have_empty_ones():
     bare = [{k: v for k, v in row.items() if k not in ("cell", "stopped")} for row in rows()]
-    assert set(table(bare)["cell"]) == set(table(bare)["stopped"]) == {""}
+    assert set(records_frame(bare)["cell"]) == set(records_frame(bare)["stopped"]) == {""}
 
 
 def test_a_cell_and_a_stop_are_read_back_as_they_are_however_they_look(tmp_path):
     texts = {"cell": "reference depth; lattice 4-0-0 of 4", "stopped": "nan"}
-    write_records(tmp_path / "records.csv", table([{**row, **texts} for row in rows()]))
+    write_records(tmp_path / "records.csv", records_frame([{**row, **texts} for row in rows()]))
     found = read_records(tmp_path / "records.csv")
     assert set(found["cell"]) == {texts["cell"]}
     assert set(found["stopped"]) == {"nan"}
 
 
 def test_an_empty_table_has_every_column(tmp_path):
-    write_records(tmp_path / "records.csv", table([]))
+    write_records(tmp_path / "records.csv", records_frame([]))
     assert list(read_records(tmp_path / "records.csv").columns) == list(COLUMNS)
 
 
@@ -77,7 +77,7 @@ def test_an_empty_table_has_every_column(tmp_path):
 )
 def test_a_broken_table_is_refused_with_the_file_and_the_rule(tmp_path, spoil, message):
     path = tmp_path / "records.csv"
-    spoil(table(rows())).to_csv(path, index=False)
+    spoil(records_frame(rows())).to_csv(path, index=False)
     with pytest.raises(SearchError, match=message) as refusal:
         read_records(path)
     assert str(path) in str(refusal.value)

@@ -12,7 +12,7 @@ from scalesearch.scaling import (
     Multipliers,
     Rounding,
     Shares,
-    apportioned,
+    apportioned_blocks,
 )
 
 bases = st.floats(0.5, 3)
@@ -217,12 +217,12 @@ def test_channels_are_constant_between_the_edges_of_width(rounding, channels, da
 
 @given(counts, st.integers(0, 80))
 def test_apportioned_blocks_sum_to_the_total_or_to_one_a_stage(weights, total):
-    assert sum(apportioned(weights, total)) == max(total, len(weights))
+    assert sum(apportioned_blocks(weights, total)) == max(total, len(weights))
 
 
 @given(counts, st.integers(0, 80))
 def test_one_block_more_in_total_goes_to_one_stage_and_comes_from_none(weights, total):
-    fewer, more = apportioned(weights, total), apportioned(weights, total + 1)
+    fewer, more = apportioned_blocks(weights, total), apportioned_blocks(weights, total + 1)
     gained = [after - before for before, after in zip(fewer, more, strict=True)]
     assert sorted(gained)[:-1] == [0] * (len(gained) - 1)
     assert max(gained) in (0, 1)
@@ -235,16 +235,16 @@ def test_blocks_are_those_that_are_handed_out_one_by_one(weights, total):
     for _ in range(total - len(weights)):
         index = max(range(len(weights)), key=lambda i: weights[i] / (2 * blocks[i] + 1))
         blocks[index] += 1
-    assert apportioned(weights, total) == tuple(blocks)
+    assert apportioned_blocks(weights, total) == tuple(blocks)
 
 
 def test_where_no_stage_may_grow_there_is_nothing_to_hand_out():
-    assert apportioned([], 0) == ()
+    assert apportioned_blocks([], 0) == ()
 
 
 @given(counts, st.integers(1, 5))
 def test_whole_multiples_of_the_weights_are_met_exactly(weights, times):
-    assert apportioned(weights, times * sum(weights)) == tuple(times * one for one in weights)
+    assert apportioned_blocks(weights, times * sum(weights)) == tuple(times * one for one in weights)
 
 
 @given(counts, st.integers(1, 80))
@@ -254,7 +254,7 @@ def test_quotas_are_rounded_to_the_nearest_wherever_that_sums_to_the_total(weigh
     nearest = tuple(round(quota) for quota in quotas)
     assume(sum(nearest) == total and min(nearest) >= 1)
     assume(all(abs(quota % 1 - 0.5) > 1e-9 for quota in quotas))
-    assert apportioned(weights, total) == nearest
+    assert apportioned_blocks(weights, total) == nearest
 
 
 # What is refused

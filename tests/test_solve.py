@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.architectures import cost, efficientnet_b0, scale
 from scalesearch.errors import ArchitectureError
-from scalesearch.published import PAPER, SCHEMES
+from scalesearch.published import PAPER_COEFFICIENTS, SCHEMES
 from scalesearch.rounding import ROUNDINGS, Rounding
 from scalesearch.scaling import Coefficients
-from scalesearch.solve import Target, direction, parse_target, quantity, rows, solve, solve_document
+from scalesearch.solve import Target, parse_coefficients, parse_target, format_count, solution_rows, solve, solve_document
 
 B0 = efficientnet_b0()
 MEASURES = ("macs", "params", "activations")
@@ -47,20 +47,20 @@ def test_stairs_touch_and_every_phi_within_one_costs_the_same(
     found = solve(B0, coefficients, target, profile)
     stairs = (found.smaller, found.nearest, found.larger)
     for below, above in pairwise(stairs):
-        assert above.first - below.last == pytest.approx(0, abs=3e-7)
+        assert above.phi_low - below.phi_high == pytest.approx(0, abs=3e-7)
     for stair in stairs:
         for part in (0.01, 0.5, 0.99):
-            phi = stair.first + (stair.last - stair.first) * part
-            if stair.last - stair.first > 1e-5:
-                network = scaled(B0, coefficients.at(phi), ROUNDINGS[profile])
+            phi = stair.phi_low + (stair.phi_high - stair.phi_low) * part
+            if stair.phi_high - stair.phi_low > 1e-5:
+                network = scale(B0, coefficients.at(phi), ROUNDINGS[profile])
                 assert getattr(cost(network), measure) == measured(stair, measure)
-        assert stair.architecture == scaled(B0, coefficients.at(stair.phi), ROUNDINGS[profile])
+        assert stair.architecture == scale(B0, coefficients.at(stair.phi), ROUNDINGS[profile])
         assert stair.multipliers == coefficients.at(stair.phi)
 
 
 def test_no_network_along_the_direction_is_passed_over():
-    met = {cost(scaled(B0, PAPER.at(i / 5000), ROUNDINGS["even"])).macs for i in range(2500, 5001)}
-    found = solve(B0, PAPER, Target("macs", 7e8), "even")
+    met = {cost(scale(B0, PAPER_COEFFICIENTS.at(i / 5000), ROUNDINGS["even"])).macs for i in range(2500, 5001)}
+    found = solve(B0, PAPER_COEFFICIENTS, Target("macs", 7e8), "even")
     ordered = sorted(met)
     at = ordered.index(found.nearest.cost.macs)
     assert ordered[at - 1] == found.smaller.cost.macs
@@ -69,49 +69,49 @@ def test_no_network_along_the_direction_is_passed_over():
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_baselines_own_cost_is_phi_zero(measure):
-    found = solve(B0, PAPER, Target(measure, getattr(cost(B0), measure)))
+    found = solve(B0, PAPER_COEFFICIENTS, Target(measure, getattr(cost(B0), measure)))
     assert found.nearest.phi == 0
     assert found.nearest.architecture == B0
     assert found.nearest.factor == 1
-    assert (found.deviation, found.meets) == (0, True)
+    assert (found.deviation, found.is_within_tolerance) == (0, True)
     assert found.smaller.phi < 0 < found.larger.phi
 
 
 def test_a_single_point_of_phi_may_be_a_network():
     halves = Coefficients(1.5, 1.5, 1.5)  # at phi = 1 channels round up, and stages not yet
-    at_one = scaled(B0, halves.at(1), ROUNDINGS["official"])
+    at_one = scale(B0, halves.at(1), ROUNDINGS["official"])
     found = solve(B0, halves, Target("activations", cost(at_one).activations))
     assert found.nearest.architecture == at_one
-    assert (found.nearest.first, found.nearest.phi, found.nearest.last) == (1, 1, 1)
+    assert (found.nearest.phi_low, found.nearest.phi, found.nearest.phi_high) == (1, 1, 1)
 
 
 def test_a_step_of_float_noise_is_no_network():
-    larger = solve(B0, PAPER, Target("macs", cost(B0).macs)).larger
-    assert larger.last - larger.first > 1e-3
+    larger = solve(B0, PAPER_COEFFICIENTS, Target("macs", cost(B0).macs)).larger
+    assert larger.phi_high - larger.phi_low > 1e-3
     assert larger.architecture.repeats == (2, 3, 3, 4, 4, 5, 2)
 
 
 def test_a_smaller_network_has_a_negative_fractional_phi():
-    found = solve(B0, PAPER, parse_target("macs=100M"))
+    found = solve(B0, PAPER_COEFFICIENTS, parse_target("macs=100M"))
     assert -3.2 < found.nearest.phi < -3
     assert abs(found.deviation) < 0.02
     assert found.nearest.architecture.resolution < 224
 
 
 def test_the_answer_is_a_json_document_with_a_sentence():
-    document = json.loads(json.dumps(solve_document(B0, PAPER, "macs=1.0G")))
+    document = json.loads(json.dumps(solve_document(B0, PAPER_COEFFICIENTS, "macs=1.0G")))
     assert document["meets"]
     assert document["message"] == "phi 1.035: 993.8M macs, -0.6% from 1G"
     assert document["target"] == {"measure": "macs", "value": 1e9}
     assert document["rounding"] == "official"
-    assert [row[""] for row in rows(document)] == ["smaller", "network", "larger"]
+    assert [row[""] for row in solution_rows(document)] == ["smaller", "network", "larger"]
     assert document["network"]["macs"] == 993797968
     low, high = document["network"]["phi_interval"]
     assert low < document["phi"] < high
 
 
 def test_a_target_between_two_stairs_is_answered_with_what_is_nearest():
-    document = solve_document(B0, PAPER, "params=10M")
+    document = solve_document(B0, PAPER_COEFFICIENTS, "params=10M")
     assert not document["meets"]
     assert document["message"] == (
         "no network along these coefficients has 10M params within 2%; the nearest is phi 1.215: "
@@ -120,7 +120,7 @@ def test_a_target_between_two_stairs_is_answered_with_what_is_nearest():
 
 
 def test_a_rounding_of_ones_own_is_followed_and_told():
-    document = solve_document(B0, PAPER, "macs=1G", Rounding(depth="even", divisor=2))
+    document = solve_document(B0, PAPER_COEFFICIENTS, "macs=1G", Rounding(depth="even", divisor=2))
     assert document["rounding"] == {"profile": "even", "divisor": 2}
     assert abs(document["deviation"]) < 0.006
 
@@ -130,8 +130,8 @@ def test_a_rounding_of_ones_own_is_followed_and_told():
     [
         (Coefficients(1, 1, 1.2), "params=10M", "the largest network .* 5.289M params, at phi 0;"),
         (Coefficients(1, 1, 1.2), "macs=5G", "the largest network .* macs, at phi 4.1"),
-        (PAPER, "macs=1K", "the smallest network looked at has 19.1K macs, at phi -48.99;"),
-        (PAPER, "params=1", "the smallest network looked at"),
+        (PAPER_COEFFICIENTS, "macs=1K", "the smallest network looked at has 19.1K macs, at phi -48.99;"),
+        (PAPER_COEFFICIENTS, "params=1", "the smallest network looked at"),
     ],
 )
 def test_a_target_beyond_the_direction_names_its_last_network(coefficients, target, message):
@@ -190,15 +190,15 @@ def test_a_target_that_cannot_be_read_is_refused_with_the_rule(text, message):
 
 def test_quantities_are_written_as_people_write_them():
     amounts = (7, 999.96, 27170, 5.289e6, 385814752, 1e9, 2.5e12, 9e15)
-    assert [quantity(amount) for amount in amounts] == [
+    assert [format_count(amount) for amount in amounts] == [
         *("7", "1K", "27.17K", "5.289M", "385.8M", "1G", "2.5T", "9P")
     ]
 
 
 def test_a_direction_is_a_scheme_or_three_numbers():
-    assert direction("paper") == PAPER
-    assert direction("1.2, 1.1,1.15") == PAPER
-    assert direction("fast") == SCHEMES["fast"].coefficients(2.0)
+    assert parse_coefficients("paper") == PAPER_COEFFICIENTS
+    assert parse_coefficients("1.2, 1.1,1.15") == PAPER_COEFFICIENTS
+    assert parse_coefficients("fast") == SCHEMES["fast"].coefficients(2.0)
     for bad in ("1.2,1.1", "papre", "1,2,-3"):
         with pytest.raises(ArchitectureError, match="ALPHA,BETA,GAMMA above 0, or one of paper"):
-            direction(bad)
+            parse_coefficients(bad)

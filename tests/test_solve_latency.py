@@ -6,14 +6,14 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from scalesearch.architectures import efficientnet_b0, scaled
+from scalesearch.architectures import efficientnet_b0, scale
 from scalesearch.architectures.latency_model import LatencyModel, latency_document
 from scalesearch.errors import ArchitectureError, ExperimentError
-from scalesearch.experiment import experiment_from, read_experiment, write_experiment
+from scalesearch.experiment import experiment_from_document, read_experiment, write_experiment
 from scalesearch.latency import calibration
-from scalesearch.published import PAPER
+from scalesearch.published import PAPER_COEFFICIENTS
 from scalesearch.rounding import ROUNDINGS
-from scalesearch.solve import Target, amount, rows, solve, solve_document
+from scalesearch.solve import Target, format_amount, solution_rows, solve, solve_document
 
 B0 = efficientnet_b0()
 MODEL = LatencyModel(
@@ -33,53 +33,53 @@ def model_file(tmp_path):
 
 def test_the_nearest_network_in_latency_is_found_among_all_along_the_direction():
     target = Target("latency", 0.05)
-    found = solve(B0, PAPER, target, "even", MODEL)
-    met = {MODEL.predicted(scaled(B0, PAPER.at(i / 500), ROUNDINGS["even"])) for i in range(900)}
+    found = solve(B0, PAPER_COEFFICIENTS, target, "even", MODEL)
+    met = {MODEL.predicted_seconds(scale(B0, PAPER_COEFFICIENTS.at(i / 500), ROUNDINGS["even"])) for i in range(900)}
     ordered = sorted(met)
-    at = ordered.index(found.nearest.spent)
-    assert found.nearest.spent == MODEL.predicted(found.nearest.architecture)
+    at = ordered.index(found.nearest.measured_cost)
+    assert found.nearest.measured_cost == MODEL.predicted_seconds(found.nearest.architecture)
     assert abs(ordered[at] - 0.05) <= min(abs(s - 0.05) for s in ordered) + 1e-12
-    assert ordered[at - 1] == found.smaller.spent
-    assert ordered[at + 1] == found.larger.spent
-    assert found.nearest.factor == found.nearest.spent / MODEL.predicted(B0)
+    assert ordered[at - 1] == found.smaller.measured_cost
+    assert ordered[at + 1] == found.larger.measured_cost
+    assert found.nearest.factor == found.nearest.measured_cost / MODEL.predicted_seconds(B0)
 
 
 def test_the_baselines_own_latency_is_phi_zero():
-    found = solve(B0, PAPER, Target("latency", MODEL.predicted(B0)), "official", MODEL)
+    found = solve(B0, PAPER_COEFFICIENTS, Target("latency", MODEL.predicted_seconds(B0)), "official", MODEL)
     assert (found.nearest.phi, found.nearest.architecture, found.deviation) == (0, B0, 0)
 
 
 def test_the_answer_tells_seconds_and_the_model():
-    document = json.loads(json.dumps(solve_document(B0, PAPER, "latency=50ms", "even", MODEL)))
+    document = json.loads(json.dumps(solve_document(B0, PAPER_COEFFICIENTS, "latency=50ms", "even", MODEL)))
     assert document["latency"] == asdict(MODEL)
     assert document["target"] == {"measure": "latency", "value": 0.05}
     assert document["network"]["seconds"] == pytest.approx(0.05, rel=0.02)
     assert "ms latency, " in document["message"]
     assert document["message"].endswith("from 50ms")
-    assert "seconds" in rows(document)[0]
-    other = solve_document(B0, PAPER, "macs=1G", "even", MODEL)
+    assert "seconds" in solution_rows(document)[0]
+    other = solve_document(B0, PAPER_COEFFICIENTS, "macs=1G", "even", MODEL)
     assert other["network"]["seconds"] > 0
-    assert "seconds" not in rows(solve_document(B0, PAPER, "macs=1G"))[0]
+    assert "seconds" not in solution_rows(solve_document(B0, PAPER_COEFFICIENTS, "macs=1G"))[0]
 
 
 def test_a_latency_below_the_overhead_cannot_be_had():
     with pytest.raises(ArchitectureError, match=r"the smallest network looked at has .*ms latency"):
-        solve(B0, PAPER, Target("latency", 0.001), "official", MODEL)
+        solve(B0, PAPER_COEFFICIENTS, Target("latency", 0.001), "official", MODEL)
 
 
 def test_a_target_of_latency_needs_a_model():
     with pytest.raises(
         ArchitectureError, match=r"--target 5ms latency: need .* --latency-model FILE\.json names"
     ):
-        solve(B0, PAPER, Target("latency", 0.005))
+        solve(B0, PAPER_COEFFICIENTS, Target("latency", 0.005))
 
 
 def test_times_are_written_as_people_write_them():
     seconds = (12, 1, 0.99999, 0.005, 0.0123456, 1e-3, 8e-4, 2e-7)
-    assert [amount(value, "latency") for value in seconds] == [
+    assert [format_amount(value, "latency") for value in seconds] == [
         *("12s", "1s", "1s", "5ms", "12.35ms", "1ms", "800us", "0.2us")
     ]
-    assert amount(1e9, "macs") == "1G"
+    assert format_amount(1e9, "macs") == "1G"
 
 
 # Experiments
@@ -114,7 +114,7 @@ def test_an_experiment_holds_a_latency_and_is_read_back_the_same(tmp_path, model
 )
 def test_a_latency_that_cannot_be_is_told_by_its_dotted_path(budget, message):
     with pytest.raises(ExperimentError) as refusal:
-        experiment_from({"name": "x", "budget": budget}, "x.yaml")
+        experiment_from_document({"name": "x", "budget": budget}, "x.yaml")
     assert message in str(refusal.value)
 
 
@@ -126,9 +126,9 @@ def test_calibrate_writes_what_solve_reads(run, tmp_path, monkeypatch):
 
     def times(networks, **options):
         asked.update(options)
-        return [MODEL.predicted(network) for network in networks]
+        return [MODEL.predicted_seconds(network) for network in networks]
 
-    monkeypatch.setattr(calibration, "measured_in_turn", times)
+    monkeypatch.setattr(calibration, "measure_latencies", times)
     path = tmp_path / "b0.json"
     options = ("--threads", 2, "--rounds", 3, "--out", path)
     code, out, err = run("calibrate", "efficientnet_b0", *options, "--json")

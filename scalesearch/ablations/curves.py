@@ -10,22 +10,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from scalesearch.ablations.rows import LEVEL, Row, final_accuracies
+from scalesearch.ablations.rows import SIGNIFICANCE_LEVEL, AblationRow, final_accuracies
 from scalesearch.ablations.spec import Ablation
-from scalesearch.analysis import behind
-from scalesearch.analysis.comparisons import holm
+from scalesearch.analysis import paired_difference
+from scalesearch.analysis.comparisons import holm_correction
 from scalesearch.analysis.pairs import Accuracies
-from scalesearch.analysis.twoway import TwoWay, two_way
+from scalesearch.analysis.twoway import AdditiveModel, additive_model
 from scalesearch.errors import SearchError
 
-GROWN = 1.01
+MIN_COST_RATIO = 1.01
 """Factor of cost from which on a network counts as dearer than another."""
-STEPS = 33
+COST_STEPS = 33
 """Costs, evenly spaced by their logarithm, at which two curves are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class SeriesGain:
     """From the cheapest network of a series to its dearest. ``gain``: in accuracy, with its 90%
     interval, None for a single seed. ``first``, ``last``: of the first and the last step, for each
     doubling of the realised cost."""
@@ -42,7 +42,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class CurveComparison:
     """How much higher one curve is than another at equal realised cost, by straight lines between
     their points over the logarithm of the cost, in the mean over the costs that both have.
 
@@ -63,55 +63,55 @@ class Overlap:
     seeds: int
 
 
-def gains(rows: Sequence[Row], records: Mapping[str, pd.DataFrame]) -> tuple[Gain, ...]:
+def series_gains(rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]) -> tuple[SeriesGain, ...]:
     """Of each series with at least two networks of different cost."""
-    found = []
-    for (baseline, series), points in _curves(rows).items():
-        if list(_slopes(points)):
-            found.append(_gain(baseline, series, points, final_accuracies(records[baseline])))
-    return tuple(found)
+    result = []
+    for (baseline, series), curve in _curves_by_series(rows).items():
+        if list(_gain_per_doubling(curve)):
+            result.append(_series_gain(baseline, series, curve, final_accuracies(records[baseline])))
+    return tuple(result)
 
 
-def overlaps(
-    ablation: Ablation, rows: Sequence[Row], records: Mapping[str, pd.DataFrame]
-) -> tuple[Overlap, ...]:
+def curve_comparisons(
+    ablation: Ablation, rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]
+) -> tuple[CurveComparison, ...]:
     """The series ``against`` over each other, where their costs overlap and the noise is known."""
-    curves = _curves(rows)
-    noises = {name: two_way(final_accuracies(table)) for name, table in records.items()}
-    found = [
-        overlap
-        for (baseline, series), points in curves.items()
-        if series != ablation.against and (leader := curves.get((baseline, str(ablation.against))))
-        if (overlap := _overlap(points, leader, noises[baseline])) is not None
+    curves = _curves_by_series(rows)
+    noise_by_baseline = {name: additive_model(final_accuracies(table)) for name, table in records.items()}
+    comparisons = [
+        comparison
+        for (baseline, series), curve in curves.items()
+        if series != ablation.against and (leading_curve := curves.get((baseline, str(ablation.against))))
+        if (comparison := _curve_comparison(curve, leading_curve, noise_by_baseline[baseline])) is not None
     ]
-    corrected = holm([overlap.p for overlap in found])
+    corrected_p = holm_correction([overlap.p for overlap in comparisons])
     return tuple(
-        replace(overlap, p_corrected=p) for overlap, p in zip(found, corrected, strict=True)
+        replace(overlap, p_corrected=p) for overlap, p in zip(comparisons, corrected_p, strict=True)
     )
 
 
-def _curves(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+def _curves_by_series(rows: Sequence[AblationRow]) -> dict[tuple[str, str], list[AblationRow]]:
     """Each series by rising cost, each network once."""
 
-    def key(row: Row) -> tuple[str, str]:
+    def key(row: AblationRow) -> tuple[str, str]:
         return row.baseline, row.series
 
     return {
-        which: sorted({row.candidate: row for row in points}.values(), key=lambda row: row.factor)
-        for which, points in ((k, list(g)) for k, g in groupby(rows, key))
+        series_key: sorted({row.candidate: row for row in curve}.values(), key=lambda row: row.factor)
+        for series_key, curve in ((k, list(g)) for k, g in groupby(rows, key))
     }
 
 
-def _gain(baseline: str, series: str, points: Sequence[Row], accuracy: Accuracies) -> Gain:
-    cheapest, dearest = points[0], points[-1]
+def _series_gain(baseline: str, series: str, curve: Sequence[AblationRow], accuracies: Accuracies) -> SeriesGain:
+    cheapest, dearest = curve[0], curve[-1]
     low = high = None
     try:
-        lead = behind(accuracy, dearest.candidate, cheapest.candidate, level=LEVEL)
-        low, high = lead.low, lead.high
+        difference = paired_difference(accuracies, dearest.candidate, cheapest.candidate, level=SIGNIFICANCE_LEVEL)
+        low, high = difference.low, difference.high
     except SearchError:  # a single seed
         pass
-    slopes = list(_slopes(points))
-    return Gain(
+    slopes = list(_gain_per_doubling(curve))
+    return SeriesGain(
         baseline=baseline,
         series=series,
         low_factor=cheapest.factor,
@@ -124,44 +124,44 @@ def _gain(baseline: str, series: str, points: Sequence[Row], accuracy: Accuracie
     )
 
 
-def _slopes(points: Sequence[Row]) -> Iterator[float]:
-    for one, other in pairwise(points):
-        if other.factor > one.factor * GROWN:
-            yield (other.accuracy - one.accuracy) / math.log2(other.factor / one.factor)
+def _gain_per_doubling(curve: Sequence[AblationRow]) -> Iterator[float]:
+    for cheaper, dearer in pairwise(curve):
+        if dearer.factor > cheaper.factor * MIN_COST_RATIO:
+            yield (dearer.accuracy - cheaper.accuracy) / math.log2(dearer.factor / cheaper.factor)
 
 
-def _overlap(points: Sequence[Row], leader: Sequence[Row], noise: TwoWay) -> Overlap | None:
-    low = max(points[0].factor, leader[0].factor)
-    high = min(points[-1].factor, leader[-1].factor)
-    if high <= low * GROWN or noise.variance is None:
+def _curve_comparison(own_curve: Sequence[AblationRow], leading_curve: Sequence[AblationRow], model: AdditiveModel) -> CurveComparison | None:
+    low = max(own_curve[0].factor, leading_curve[0].factor)
+    high = min(own_curve[-1].factor, leading_curve[-1].factor)
+    if high <= low * MIN_COST_RATIO or model.variance is None:
         return None
-    costs = np.linspace(np.log(low), np.log(high), STEPS)
+    costs = np.linspace(np.log(low), np.log(high), COST_STEPS)
     # The lead is a weighted sum of networks' accuracies; one that is on both curves cancels out.
-    weights = np.zeros(len(noise.rows))
-    for curve, sign in ((leader, 1.0), (points, -1.0)):
-        for row, weight in zip(curve, _weights(curve, costs), strict=True):
-            weights[noise.rows.index(row.candidate)] += sign * weight
-    lead = float(weights @ noise.row_effects)
-    counts = noise.filled.sum(axis=1)
-    error = float(np.sqrt(noise.variance * (weights**2 / counts).sum()))
-    reach = float(stdtrit(noise.df, 1 - LEVEL / 2)) * error
-    return Overlap(
-        baseline=points[0].baseline,
-        series=points[0].series,
-        against=leader[0].series,
+    weights = np.zeros(len(model.rows))
+    for each_curve, sign in ((leading_curve, 1.0), (own_curve, -1.0)):
+        for row, weight in zip(each_curve, _interpolation_weights(each_curve, costs), strict=True):
+            weights[model.rows.index(row.candidate)] += sign * weight
+    lead = float(weights @ model.row_effects)
+    counts = model.has_value.sum(axis=1)
+    standard_error = float(np.sqrt(model.variance * (weights**2 / counts).sum()))
+    half_width = float(stdtrit(model.df, 1 - SIGNIFICANCE_LEVEL / 2)) * standard_error
+    return CurveComparison(
+        baseline=own_curve[0].baseline,
+        series=own_curve[0].series,
+        against=leading_curve[0].series,
         low_factor=low,
         high_factor=high,
         lead=lead,
-        low=lead - reach,
-        high=lead + reach,
-        p=float(2 * stdtr(noise.df, -abs(lead) / error)) if error > 0 else float(lead == 0),
+        low=lead - half_width,
+        high=lead + half_width,
+        p=float(2 * stdtr(model.df, -abs(lead) / standard_error)) if standard_error > 0 else float(lead == 0),
         p_corrected=1.0,
         seeds=int(counts.max()),
     )
 
 
-def _weights(curve: Sequence[Row], costs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolation_weights(curve: Sequence[AblationRow], costs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each point's part in the mean of the curve over these costs (logarithms); they sum to one."""
-    own = np.log([row.factor for row in curve])
-    each = [np.interp(costs, own, unit).mean() for unit in np.eye(len(curve))]
-    return np.array(each)
+    log_costs = np.log([row.factor for row in curve])
+    weights = [np.interp(costs, log_costs, one_hot).mean() for one_hot in np.eye(len(curve))]
+    return np.array(weights)

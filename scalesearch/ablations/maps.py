@@ -7,150 +7,150 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.ablations.found import Ablated
-from scalesearch.ablations.rows import Row
+from scalesearch.ablations.found import AblationResult
+from scalesearch.ablations.rows import AblationRow
 from scalesearch.architectures import Architecture
 from scalesearch.errors import SearchError
 from scalesearch.plots import write_figure
-from scalesearch.plots.class_maps import ClassMaps, Panel, class_maps_figure
+from scalesearch.plots.class_maps import GradCamGrid, GradCamPanel, gradcam_figure
 from scalesearch.records import read_records
-from scalesearch.search.hold import removed
-from scalesearch.search.retrained import Retrained, retrained
-from scalesearch.training.maps import mapped, pictures
+from scalesearch.search.hold import remove_checkpoint
+from scalesearch.search.retrained import TrainedCandidate, retrain_candidates
+from scalesearch.training.maps import grad_cam_of_validation, validation_images
 
-FIGURE = "figure7"
+FIGURE_NAME = "figure7"
 """The paper's number for it."""
 
 
-def write_maps(found: Ablated) -> None:
+def write_gradcam(result: AblationResult) -> None:
     """Write ``maps.npz`` and ``figures/figure7`` for the first baseline, from its first seed.
 
     Where the file is there and of these networks and images, only the figure is drawn again; the
     networks' checkpoints are removed in the end. Raises what ``retrained`` raises, and SearchError
     where no network was trained to the end with that seed.
     """
-    path = found.folder / "maps.npz"
-    rows = _rows(found)
-    if not _is_of(path, found, rows):
-        _write(path, found, rows)
-    write_figure(class_maps_figure(read_maps(path)), found.folder / "figures" / FIGURE)
-    for checkpoint in (found.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
-        removed(checkpoint)
+    path = result.folder / "maps.npz"
+    rows = _gradcam_rows(result)
+    if not _is_current(path, result, rows):
+        _write_gradcam_file(path, result, rows)
+    write_figure(gradcam_figure(read_gradcam(path)), result.folder / "figures" / FIGURE_NAME)
+    for checkpoint in (result.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
+        remove_checkpoint(checkpoint)
 
 
-def last_stage(network: Architecture, least_pixels: int) -> int | None:
+def gradcam_stage(network: Architecture, least_pixels: int) -> int | None:
     """The last stage whose maps are at least so wide; None: so are those behind the last one, and
     the first where none is."""
-    sides = list(_sides(network))
+    sides = list(_stage_resolutions(network))
     if sides[-1] >= least_pixels:
         return None
     return max((stage for stage, side in enumerate(sides) if side >= least_pixels), default=0)
 
 
-def read_maps(path: Path) -> ClassMaps:
+def read_gradcam(path: Path) -> GradCamGrid:
     """What ``maps.npz`` holds. Raises SearchError where it is no such file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             content: dict[str, NDArray[Any]] = dict(file)
         names, classes = content["series"].tolist(), content["class_names"].tolist()
         labels = content["labels"]
-        return ClassMaps(
+        return GradCamGrid(
             images=content["images"],
-            truths=tuple(classes[label] for label in labels),
+            labels=tuple(classes[label] for label in labels),
             stage=int(content["stage"]) or None,
             panels=tuple(
-                Panel(
+                GradCamPanel(
                     series=name,
-                    maps=content[f"maps_{place}"],
-                    answers=tuple(classes[answer] for answer in content[f"answers_{place}"]),
-                    factor=float(content["factors"][place]),
+                    heatmaps=content[f"maps_{index}"],
+                    predictions=tuple(classes[prediction] for prediction in content[f"answers_{index}"]),
+                    factor=float(content["factors"][index]),
                 )
-                for place, name in enumerate(names)
+                for index, name in enumerate(names)
             ),
         )
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise SearchError(f"{path}: not a file of class maps: {error}; remove it") from error
 
 
-def _rows(found: Ablated) -> list[Row]:
+def _gradcam_rows(result: AblationResult) -> list[AblationRow]:
     """Each network of the first baseline once, but for those that have failed with the first
     seed."""
-    first, seed = next(iter(found.ablation.baselines)), found.ablation.seed
-    records = read_records(found.folder / first / "records.csv")
-    ended = records[(records["seed"] == seed) & (records["epoch"] == records["epoch"].max())]
-    trained = set(ended["candidate"])
-    own = [row for row in found.rows if row.baseline == first and row.candidate in trained]
-    if not own:
+    baseline, seed = next(iter(result.ablation.baselines)), result.ablation.seed
+    records = read_records(result.folder / baseline / "records.csv")
+    final_records = records[(records["seed"] == seed) & (records["epoch"] == records["epoch"].max())]
+    trained = set(final_records["candidate"])
+    baseline_rows = [row for row in result.rows if row.baseline == baseline and row.candidate in trained]
+    if not baseline_rows:
         raise SearchError(
-            f"{found.folder / first}: maps need a network that was trained to the end with seed "
-            f"{seed}, got none; `scalesearch retry {found.folder / first}` trains what failed again"
+            f"{result.folder / baseline}: maps need a network that was trained to the end with seed "
+            f"{seed}, got none; `scalesearch retry {result.folder / baseline}` trains what failed again"
         )
-    return list({row.candidate: row for row in reversed(own)}.values())[::-1]
+    return list({row.candidate: row for row in reversed(baseline_rows)}.values())[::-1]
 
 
-def _asked(found: Ablated) -> list[int]:
+def _gradcam_settings(result: AblationResult) -> list[int]:
     """What the maps are to be of, beside networks."""
-    maps = found.ablation.maps
-    assert maps is not None
-    return [maps.images, maps.least_pixels]
+    config = result.ablation.maps
+    assert config is not None
+    return [config.images, config.least_pixels]
 
 
-def _write(path: Path, found: Ablated, rows: list[Row]) -> None:
-    maps, ablation = found.ablation.maps, found.ablation
-    assert maps is not None
-    by_name = {row.candidate: row for row in rows}
+def _write_gradcam_file(path: Path, result: AblationResult, rows: list[AblationRow]) -> None:
+    config, ablation = result.ablation.maps, result.ablation
+    assert config is not None
+    row_by_candidate = {row.candidate: row for row in rows}
     content: dict[str, Any] = {}
-    for one in retrained(found.folder / rows[0].baseline, ablation.seed):
-        if one.candidate not in by_name:
+    for retrained_network in retrain_candidates(result.folder / rows[0].baseline, ablation.seed):
+        if retrained_network.candidate not in row_by_candidate:
             continue
         if not content:  # the first is the baseline, or as near to it as any
-            stage = last_stage(_as_data(one), maps.least_pixels)
-            chosen = _chosen(one, maps.images)
-            content = {**pictures(one.images, chosen), "stage": np.array(_number(stage))}
-        place = rows.index(by_name[one.candidate])
-        heat, answers = mapped(one.network, one.job, one.images, chosen, stage, one.device)
-        content[f"maps_{place}"], content[f"answers_{place}"] = heat, answers
-    content["asked"] = np.array(_asked(found))
+            stage = gradcam_stage(_architecture_of(retrained_network), config.least_pixels)
+            indices = _image_indices(retrained_network, config.images)
+            content = {**validation_images(retrained_network.images, indices), "stage": np.array(_stage_number(stage))}
+        index = rows.index(row_by_candidate[retrained_network.candidate])
+        heatmaps, predictions = grad_cam_of_validation(retrained_network.network, retrained_network.job, retrained_network.images, indices, stage, retrained_network.device)
+        content[f"maps_{index}"], content[f"answers_{index}"] = heatmaps, predictions
+    content["asked"] = np.array(_gradcam_settings(result))
     content["series"] = np.array([row.series for row in rows])
     content["candidates"] = np.array([row.candidate for row in rows])
     content["factors"] = np.array([row.factor for row in rows])
-    part = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(part, **content)
-    part.replace(path)
+    partial_path = path.with_name(f".{path.stem}.partial.npz")
+    np.savez_compressed(partial_path, **content)
+    partial_path.replace(path)
 
 
-def _as_data(one: Retrained) -> Architecture:
-    if not isinstance(one.job.architecture, Architecture):
+def _architecture_of(retrained_network: TrainedCandidate) -> Architecture:
+    if not isinstance(retrained_network.job.architecture, Architecture):
         raise SearchError("maps: need a baseline as data, got code; leave `maps` out")
-    return one.job.architecture
+    return retrained_network.job.architecture
 
 
-def _chosen(one: Retrained, count: int) -> list[int]:
+def _image_indices(retrained_network: TrainedCandidate, count: int) -> list[int]:
     """The first validation image of each class in turn: nobody picks them."""
-    labels = one.images.validation.labels.tolist()
-    firsts = {label: place for place, label in reversed(list(enumerate(labels)))}
+    labels = retrained_network.images.validation.labels.tolist()
+    firsts = {label: index for index, label in reversed(list(enumerate(labels)))}
     return sorted(firsts.values())[:count]
 
 
-def _number(stage: int | None) -> int:
+def _stage_number(stage: int | None) -> int:
     """A stage for people, from 1; 0 stands for the maps that are pooled."""
     return 0 if stage is None else stage + 1
 
 
-def _is_of(path: Path, found: Ablated, rows: list[Row]) -> bool:
+def _is_current(path: Path, result: AblationResult, rows: list[AblationRow]) -> bool:
     """Whether the file is there, whole, and of these networks and images."""
     try:
-        read_maps(path)
+        read_gradcam(path)
         with np.load(path, allow_pickle=False) as file:
-            asked = _asked(found)  # which files of before do not tell
-            same = file["asked"].tolist() == asked if "asked" in file else True
+            settings = _gradcam_settings(result)  # which files of before do not tell
+            is_same = file["asked"].tolist() == settings if "asked" in file else True
             names = [str(name) for name in file["candidates"]]
-        return same and names == [row.candidate for row in rows]
+        return is_same and names == [row.candidate for row in rows]
     except SearchError:
         return False
 
 
-def _sides(network: Architecture) -> Iterator[int]:
+def _stage_resolutions(network: Architecture) -> Iterator[int]:
     """Pixels per side behind each stage."""
     side = -(-network.resolution // network.stem_stride)
     side = -(-side // network.stem_pool)

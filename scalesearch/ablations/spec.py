@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Figure: TypeAlias = Literal["panels", "curves", "rows", "costs"]
+FigureKind: TypeAlias = Literal["panels", "curves", "rows", "costs"]
 """One panel for each series; all curves in one; rows of a table; against parameters and FLOPs."""
 
 AXES = ("depth", "width", "resolution")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class AblationSeries:
     """Networks that belong together: a curve of a figure, or (with a single one) a table's row.
 
     Either by multipliers of the baseline: ``depth``, ``width`` and ``resolution`` are each one
@@ -30,32 +30,32 @@ class Series:
     matched: bool = False
 
     def __post_init__(self) -> None:
-        problems = [*self._unnamed(), *(self._along() if self.along else self._by_multipliers())]
+        problems = [*self._name_problems(), *(self._direction_problems() if self.along else self._multiplier_problems())]
         if problems:
             raise ValueError("\n".join(problems))
 
-    def _unnamed(self) -> Iterator[str]:
+    def _name_problems(self) -> Iterator[str]:
         if not self.name.strip() or {";", "+"} & set(self.name):
             yield f"name: need a text without ';' and '+', got {self.name!r}"
 
-    def _by_multipliers(self) -> Iterator[str]:
+    def _multiplier_problems(self) -> Iterator[str]:
         if self.factors or self.matched:
             yield "along: need a direction for factors, such as paper, got none"
         lists = [value for axis in AXES if isinstance(value := getattr(self, axis), tuple)]
         if not all(lists) or len({len(values) for values in lists}) > 1:
             yield f"depth, width, resolution: need lists of one length, got {lists}"
-        yield from _positive({axis: getattr(self, axis) for axis in AXES})
+        yield from _positive_problems({axis: getattr(self, axis) for axis in AXES})
 
-    def _along(self) -> Iterator[str]:
+    def _direction_problems(self) -> Iterator[str]:
         if any(getattr(self, axis) != 1 for axis in AXES):
             yield f"along: need either a direction or multipliers, got {self.along!r} and both"
         if not self.factors:
             yield "factors: need at least one, such as [2, 4, 8]"
-        yield from _positive({"factors": self.factors})
+        yield from _positive_problems({"factors": self.factors})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maps:
+class GradCamConfig:
     """Where in the images the networks look: so many of them, the same for all networks.
 
     ``least_pixels``: the maps are taken behind the last block of the baseline whose maps are at
@@ -89,7 +89,7 @@ class Ablation:
     name: str
     title: str
     source: str
-    figure: Figure
+    figure: FigureKind
     size: str = "full"
     limits: str = ""
     baselines: dict[str, dict[str, Any]] = field(default_factory=lambda: {"efficientnet_b0": {}})
@@ -97,9 +97,9 @@ class Ablation:
     data: dict[str, Any] = field(default_factory=dict)
     budget: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
-    series: tuple[Series, ...] = ()
+    series: tuple[AblationSeries, ...] = ()
     against: str | None = None
-    maps: Maps | None = None
+    maps: GradCamConfig | None = None
     seeds: int = 3
     seed: int = 0
     device: str = "auto"
@@ -112,13 +112,13 @@ class Ablation:
             ("against", self.against in (None, *names), f"one of {', '.join(names)}", self.against),
         )
         problems = [
-            f"{name}: need {rule}, got {got!r}" for name, holds, rule, got in checks if not holds
+            f"{name}: need {rule}, got {got!r}" for name, is_valid, rule, got in checks if not is_valid
         ]
         if problems:
             raise ValueError("\n".join(problems))
 
 
-def _positive(values: dict[str, Any]) -> Iterator[str]:
+def _positive_problems(values: dict[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         for number in value if isinstance(value, tuple) else (value,):
             if not 0 < number < 1000:

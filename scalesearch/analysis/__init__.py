@@ -1,69 +1,69 @@
 """From the results table to the answer; numpy, scipy, pandas and scikit-learn only."""
 
-from scalesearch.analysis.agreement import Agreement, agreement, agreement_between
-from scalesearch.analysis.answer import Answer, Result, Stopped, answer, stopped, summary
+from scalesearch.analysis.agreement import EpochRankCorrelation, epoch_rank_correlation, table_rank_correlation
+from scalesearch.analysis.answer import Summary, CandidateResult, StoppedCandidate, summarize, stopped, candidate_results
 from scalesearch.analysis.comparisons import Comparison, comparisons
 from scalesearch.analysis.conclusion import Conclusion, conclusion
-from scalesearch.analysis.drift import Best, Drift, Gain, drift
-from scalesearch.analysis.exponents import StarShares, star_shares
+from scalesearch.analysis.drift import EpochOptimum, EpochDrift, AccuracyGain, epoch_drift
+from scalesearch.analysis.exponents import ExponentShares, exponent_shares
 from scalesearch.analysis.factors import FactorDrift, factor_drift
-from scalesearch.analysis.laws import HeldOut, Law, held_out, law, laws
-from scalesearch.analysis.levels import levelled
-from scalesearch.analysis.observations import Observations, observations
+from scalesearch.analysis.laws import HeldOutNetwork, ScalingLaw, held_out_network, fit_scaling_law, fit_scaling_laws
+from scalesearch.analysis.levels import imputed_accuracies
+from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
 from scalesearch.analysis.optimum import Interval, Optimum, optimum
-from scalesearch.analysis.pairs import Difference, Paired, behind, may_still_win, paired
-from scalesearch.analysis.power import Power, detectable, power_of, seeds_needed
-from scalesearch.analysis.ranks import RankAgreement, rank_agreement
-from scalesearch.analysis.settled import Settled, settled
-from scalesearch.analysis.surface import LackOfFit, Surface, surface
+from scalesearch.analysis.pairs import PairedDifference, PairedNoise, paired_difference, may_still_win, paired
+from scalesearch.analysis.power import StatisticalPower, detectable_difference, statistical_power, seeds_needed
+from scalesearch.analysis.ranks import RankCorrelation, rank_correlation
+from scalesearch.analysis.settled import Convergence, settled
+from scalesearch.analysis.surface import LackOfFitTest, ResponseModel, surface
 
 __all__ = [
-    "Agreement",
-    "Answer",
-    "Best",
+    "EpochRankCorrelation",
+    "Summary",
+    "EpochOptimum",
     "Comparison",
     "Conclusion",
-    "Difference",
-    "Drift",
+    "PairedDifference",
+    "EpochDrift",
     "FactorDrift",
-    "Gain",
-    "HeldOut",
+    "AccuracyGain",
+    "HeldOutNetwork",
     "Interval",
-    "LackOfFit",
-    "Law",
-    "Observations",
+    "LackOfFitTest",
+    "ScalingLaw",
+    "CandidateEstimates",
     "Optimum",
-    "Paired",
-    "Power",
-    "RankAgreement",
-    "Result",
-    "Settled",
-    "StarShares",
-    "Stopped",
-    "Surface",
-    "agreement",
-    "agreement_between",
-    "answer",
-    "behind",
+    "PairedNoise",
+    "StatisticalPower",
+    "RankCorrelation",
+    "CandidateResult",
+    "Convergence",
+    "ExponentShares",
+    "StoppedCandidate",
+    "ResponseModel",
+    "epoch_rank_correlation",
+    "table_rank_correlation",
+    "summarize",
+    "paired_difference",
     "comparisons",
     "conclusion",
-    "detectable",
-    "drift",
+    "detectable_difference",
+    "epoch_drift",
     "factor_drift",
-    "held_out",
-    "law",
-    "laws",
-    "levelled",
+    "held_out_network",
+    "fit_scaling_law",
+    "fit_scaling_laws",
+    "imputed_accuracies",
     "may_still_win",
-    "observations",
+    "candidate_estimates",
     "optimum",
     "paired",
-    "power_of",
-    "rank_agreement",
+    "statistical_power",
+    "rank_correlation",
     "seeds_needed",
     "settled",
-    "star_shares",
+    "exponent_shares",
     "stopped",
-    "summary",
+    "candidate_results",
     "surface",
 ]

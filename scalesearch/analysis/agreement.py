@@ -11,21 +11,21 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from scalesearch.analysis.answer import told
+from scalesearch.analysis.answer import has_reason
 from scalesearch.analysis.pairs import Accuracies, accuracies
-from scalesearch.analysis.ranks import FEWEST, RankAgreement, rank_agreement
+from scalesearch.analysis.ranks import MIN_CANDIDATES, RankCorrelation, rank_correlation
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 
-Verdict: TypeAlias = Literal["agrees", "not told apart", "differs", "noise", "not shown"]
-Kind: TypeAlias = Literal["spearman", "kendall", "across"]
+EpochVerdict: TypeAlias = Literal["agrees", "not told apart", "differs", "noise", "not shown"]
+CorrelationKind: TypeAlias = Literal["spearman", "kendall", "across"]
 THRESHOLD = 0.7
-MOST_EPOCHS = 9
+MAX_EPOCHS = 9
 """Of a longer table, so many epochs are compared, ever further apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class EpochRankCorrelation:
     """Of every two epochs, over the candidates that have both; ``level`` is the intervals'.
 
     ``pairs``: the earlier epoch first; each also with itself, which tells how it repeats itself
@@ -41,11 +41,11 @@ class Agreement:
     """
 
     epochs: tuple[int, ...]
-    pairs: tuple[RankAgreement, ...]
-    verdicts: dict[int, Verdict]
-    shortest: int | None
-    sure: bool
-    trained: int
+    pairs: tuple[RankCorrelation, ...]
+    verdicts: dict[int, EpochVerdict]
+    shortest_epoch: int | None
+    is_proven: bool
+    trained_candidates: int
     level: float
     threshold: float
     notes: tuple[str, ...]
@@ -56,68 +56,68 @@ class Agreement:
         return [pair.row for pair in self.pairs]
 
     @property
-    def ceiling(self) -> RankAgreement:
+    def noise_ceiling(self) -> RankCorrelation:
         """The last epoch with itself: its ``repeat`` is what noise lets any other come to."""
         return self.pairs[-1]
 
-    def matrix(self, kind: Kind = "spearman") -> Floats:
+    def matrix(self, kind: CorrelationKind = "spearman") -> Floats:
         """Values by epoch and epoch, nan where unknown; on the diagonal Spearman's rho of an epoch
         with itself over other seeds."""
-        found = np.full((len(self.epochs), len(self.epochs)), np.nan)
+        values = np.full((len(self.epochs), len(self.epochs)), np.nan)
         for pair in self.pairs:
-            one, other = (self.epochs.index(int(epoch)) for epoch in (pair.one, pair.other))
-            interval = pair.repeat if one == other else getattr(pair, kind)
+            row, column = (self.epochs.index(int(label)) for label in (pair.one, pair.other))
+            interval = pair.repeat if row == column else getattr(pair, kind)
             if interval is not None:
-                found[one, other] = found[other, one] = interval.value
-        return found
+                values[row, column] = values[column, row] = interval.value
+        return values
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """What it comes to, in a sentence."""
-        last, count = self.epochs[-1], self.ceiling.candidates
-        kinds = set(self.verdicts.values())
+        last, count = self.epochs[-1], self.noise_ceiling.candidates
+        verdict_kinds = set(self.verdicts.values())
         if not self.verdicts:
             return f"only epoch {last} is on record, so there is nothing shorter to compare"
-        if self.shortest is None and "noise" in kinds:
+        if self.shortest_epoch is None and "noise" in verdict_kinds:
             return (
                 f"the order after {last} epochs does not clearly repeat itself over other seeds: "
                 "there is no order that a shorter run could predict"
             )
-        if self.shortest is None and count >= FEWEST:
+        if self.shortest_epoch is None and count >= MIN_CANDIDATES:
             return f"the {count} candidates with epoch {last} are equal, and in no order"
-        if self.shortest is None:
+        if self.shortest_epoch is None:
             return f"{count} candidates with epoch {last} are too few to compare orders"
-        if self.shortest == last:
+        if self.shortest_epoch == last:
             return (
                 f"no epoch before the last ({last}) is shown to rank {count} candidates as it does"
             )
-        how = (
+        comparison = (
             f"ranks them as epoch {last} does (Spearman's rho at least {self.threshold:g})"
-            if self.sure
+            if self.is_proven
             else f"cannot be told from epoch {last} but for noise, which is no proof that it agrees"
         )
-        return f"of {count} candidates, epoch {self.shortest} {how}"
+        return f"of {count} candidates, epoch {self.shortest_epoch} {comparison}"
 
 
-def agreement(
+def epoch_rank_correlation(
     records: pd.DataFrame,
     *,
     epochs: Sequence[int] | None = None,
     level: float = 0.1,
     threshold: float = THRESHOLD,
-) -> Agreement:
+) -> EpochRankCorrelation:
     """The agreement between the epochs of a results table.
 
     ``epochs``: which, by default those of the table (``MOST_EPOCHS`` of them). Order of rows,
     repeated rows and further columns change nothing. Raises SearchError for an empty table, an
     epoch nobody has, and an accuracy that is not finite.
     """
-    chosen = _epochs(records, epochs)
+    chosen = _compared_epochs(records, epochs)
     values = {epoch: accuracies(records, epoch) for epoch in chosen}
     pairs = tuple(
-        rank_agreement(values[one], values[other], (one, other), level=level)
-        for place, other in enumerate(chosen)
-        for one in chosen[: place + 1]
+        rank_correlation(values[earlier], values[later], (earlier, later), level=level)
+        for index, later in enumerate(chosen)
+        for earlier in chosen[: index + 1]
     )
     last = chosen[-1]
     verdicts = {
@@ -125,29 +125,29 @@ def agreement(
         for pair in pairs
         if pair.other == last and pair.one != last
     }
-    shortest, sure = _shortest(verdicts, last, pairs[-1].spearman is None)
-    return Agreement(
+    shortest, sure = _shortest_epoch(verdicts, last, pairs[-1].spearman is None)
+    return EpochRankCorrelation(
         epochs=tuple(chosen),
         pairs=pairs,
         verdicts=verdicts,
-        shortest=shortest,
-        sure=sure,
-        trained=len(values[chosen[0]]),
+        shortest_epoch=shortest,
+        is_proven=sure,
+        trained_candidates=len(values[chosen[0]]),
         level=level,
         threshold=threshold,
         notes=_notes(records, pairs, len(values[chosen[0]])),
     )
 
 
-def agreement_between(
-    one: pd.DataFrame,
-    other: pd.DataFrame,
+def table_rank_correlation(
+    left: pd.DataFrame,
+    right: pd.DataFrame,
     names: tuple[str, str] = ("one", "other"),
     *,
     epochs: tuple[int | None, int | None] = (None, None),
-    by: Literal["candidate", "cell"] | None = None,
+    match_by: Literal["candidate", "cell"] | None = None,
     level: float = 0.1,
-) -> RankAgreement:
+) -> RankCorrelation:
     """The agreement of two tables, each at its last epoch or the one of ``epochs``: trained on
     fewer images, at another resolution, or with another learning rate.
 
@@ -155,20 +155,20 @@ def agreement_between(
     plan's cells, since networks at another resolution are others; by default the first where
     enough are common. Raises SearchError where too few are either way.
     """
-    kinds = (by,) if by else ("candidate", "cell")
+    kinds = (match_by,) if match_by else ("candidate", "cell")
     for kind in kinds:
         tables = [
-            _known_by(kind, table, epoch) for table, epoch in zip((one, other), epochs, strict=True)
+            _accuracies_by(kind, table, epoch) for table, epoch in zip((left, right), epochs, strict=True)
         ]
-        if len(set(tables[0]) & set(tables[1])) >= FEWEST or kind == by:
-            return rank_agreement(tables[0], tables[1], names, level=level)
+        if len(set(tables[0]) & set(tables[1])) >= MIN_CANDIDATES or kind == match_by:
+            return rank_correlation(tables[0], tables[1], names, level=level)
     raise SearchError(
-        f"{names[0]} and {names[1]}: need at least {FEWEST} candidates in common, by network or by "
+        f"{names[0]} and {names[1]}: need at least {MIN_CANDIDATES} candidates in common, by network or by "
         "cell, got fewer; compare searches of one plan"
     )
 
 
-def _known_by(kind: str, records: pd.DataFrame, epoch: int | None) -> Accuracies:
+def _accuracies_by(kind: str, records: pd.DataFrame, epoch: int | None) -> Accuracies:
     last = epoch or (int(records["epoch"].max()) if len(records) else 0)
     values = accuracies(records, last)
     if kind == "candidate":
@@ -184,23 +184,23 @@ def _known_by(kind: str, records: pd.DataFrame, epoch: int | None) -> Accuracies
     }
 
 
-def _epochs(records: pd.DataFrame, asked: Sequence[int] | None) -> list[int]:
-    known = sorted({int(epoch) for epoch in records["epoch"]})
-    if not known:
+def _compared_epochs(records: pd.DataFrame, requested: Sequence[int] | None) -> list[int]:
+    recorded = sorted({int(epoch) for epoch in records["epoch"]})
+    if not recorded:
         raise SearchError("records: need at least one finished epoch, got an empty table")
-    if asked is not None:
-        if missing := sorted(set(asked) - set(known)):
+    if requested is not None:
+        if missing := sorted(set(requested) - set(recorded)):
             raise SearchError(
-                f"records: nobody has epoch {', '.join(map(str, missing))}; there are {known}"
+                f"records: nobody has epoch {', '.join(map(str, missing))}; there are {recorded}"
             )
-        return sorted(set(asked))
-    if len(known) <= MOST_EPOCHS:
-        return known
-    places = np.geomspace(1, len(known), MOST_EPOCHS).round().astype(int) - 1
-    return [known[place] for place in sorted(set(places.tolist()))]
+        return sorted(set(requested))
+    if len(recorded) <= MAX_EPOCHS:
+        return recorded
+    indices = np.geomspace(1, len(recorded), MAX_EPOCHS).round().astype(int) - 1
+    return [recorded[index] for index in sorted(set(indices.tolist()))]
 
 
-def _verdict(pair: RankAgreement, threshold: float) -> Verdict:
+def _verdict(pair: RankCorrelation, threshold: float) -> EpochVerdict:
     if pair.spearman is None:
         return "not shown"
     if pair.repeat is not None and pair.repeat.low <= 0:
@@ -213,29 +213,29 @@ def _verdict(pair: RankAgreement, threshold: float) -> Verdict:
     return "not told apart" if alike else "not shown"
 
 
-def _shortest(verdicts: dict[int, Verdict], last: int, few: bool) -> tuple[int | None, bool]:
+def _shortest_epoch(verdicts: dict[int, EpochVerdict], last: int, too_few: bool) -> tuple[int | None, bool]:
     """The first epoch from which on all are good enough: proven, or else not told apart."""
     kinds = set(verdicts.values())
-    if not kinds or "noise" in kinds or few:
+    if not kinds or "noise" in kinds or too_few:
         return None, False
-    for good, sure in (({"agrees"}, True), ({"agrees", "not told apart"}, False)):
-        found = last
+    for accepted, proven in (({"agrees"}, True), ({"agrees", "not told apart"}, False)):
+        shortest = last
         for epoch in sorted(verdicts, reverse=True):
-            if verdicts[epoch] not in good:
+            if verdicts[epoch] not in accepted:
                 break
-            found = epoch
-        if found != last:
-            return found, sure
+            shortest = epoch
+        if shortest != last:
+            return shortest, proven
     return last, True
 
 
-def _notes(records: pd.DataFrame, pairs: Iterable[RankAgreement], trained: int) -> tuple[str, ...]:
+def _notes(records: pd.DataFrame, pairs: Iterable[RankCorrelation], trained: int) -> tuple[str, ...]:
     notes, last = [], list(pairs)[-1]
     if last.candidates < trained:
-        chosen = "stopped" in records and bool(told(records["stopped"]).any())
+        has_stopped = "stopped" in records and bool(has_reason(records["stopped"]).any())
         notes.append(
             f"{last.candidates} of {trained} candidates have the last epoch"
-            + ("; those that were let go on are alike, and harder to rank" if chosen else "")
+            + ("; those that were let go on are alike, and harder to rank" if has_stopped else "")
         )
     if last.seeds < 2:
         notes.append(

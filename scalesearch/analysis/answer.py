@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.pairs import Paired, accuracies, paired
+from scalesearch.analysis.pairs import PairedNoise, accuracies, paired
 from scalesearch.errors import SearchError
 from scalesearch.published import SCHEMES
 from scalesearch.records import KEY
@@ -13,7 +13,7 @@ from scalesearch.scaling import Coefficients, Multipliers, Shares
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CandidateResult:
     """One candidate: what it is, and its accuracy over seeds at the last epoch.
 
     ``accuracy``: mean over its ``seeds``, a fraction. ``standard_error``: of that mean, for
@@ -41,7 +41,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedCandidate:
     """A candidate that was stopped before the last epoch, and so is not compared.
 
     ``accuracy``: mean over its ``seeds`` at ``epoch``, the last it reached. ``reason``: in words.
@@ -57,7 +57,7 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Summary:
     """The best candidate by mean accuracy over seeds, and the references beside it.
 
     ``coefficients``: F^shares of the best, so that alpha * beta^2 * gamma^2 is the factor asked;
@@ -66,23 +66,23 @@ class Answer:
     """
 
     coefficients: Coefficients
-    best: Result
-    references: dict[str, Result]
+    best: CandidateResult
+    references: dict[str, CandidateResult]
     candidates: int
     epoch: int
-    stopped: tuple[Stopped, ...] = ()
+    stopped: tuple[StoppedCandidate, ...] = ()
 
 
-def answer(
+def summarize(
     records: pd.DataFrame, factor: float, *, epochs: int | None = None, seeds: int | None = None
-) -> Answer:
+) -> Summary:
     """The answer of a results table for a budget of ``factor``.
 
     ``epochs``, ``seeds``: as in ``summary``. Raises SearchError where no candidate has them.
     """
-    results = summary(records, epochs=epochs, seeds=seeds)
+    results = candidate_results(records, epochs=epochs, seeds=seeds)
     best, last = results[0], epochs or int(records["epoch"].max())
-    return Answer(
+    return Summary(
         coefficients=best.shares.coefficients(factor),
         best=best,
         references={
@@ -97,9 +97,9 @@ def answer(
     )
 
 
-def summary(
+def candidate_results(
     records: pd.DataFrame, *, epochs: int | None = None, seeds: int | None = None
-) -> list[Result]:
+) -> list[CandidateResult]:
     """Every candidate that has the last epoch with at least one seed, the best first.
 
     The best has the highest mean among those with the most seeds, since a mean over fewer is not to
@@ -107,31 +107,31 @@ def summary(
     fingerprints. ``epochs``: the last epoch, by default the last that any candidate has. ``seeds``:
     how many the best has to have. Raises SearchError where none has so many.
     """
-    last = _last(records, epochs)
+    last = _final_rows(records, epochs)
     accuracy = accuracies(last, int(last["epoch"].iloc[0])) if len(last) else {}
-    most = max(map(len, accuracy.values()), default=0)
-    if most < max(1, seeds or 1):
+    max_seeds = max(map(len, accuracy.values()), default=0)
+    if max_seeds < max(1, seeds or 1):
         raise SearchError("records: no candidate has finished all its seeds; resume the search")
     noise = paired(accuracy)
-    results = [_result(str(name), rows, noise) for name, rows in last.groupby("candidate")]
-    return sorted(results, key=lambda one: (-one.seeds, -one.accuracy, one.candidate))
+    results = [_candidate_result(str(name), rows, noise) for name, rows in last.groupby("candidate")]
+    return sorted(results, key=lambda result: (-result.seeds, -result.accuracy, result.candidate))
 
 
-def stopped(records: pd.DataFrame, *, epochs: int | None = None) -> tuple[Stopped, ...]:
+def stopped(records: pd.DataFrame, *, epochs: int | None = None) -> tuple[StoppedCandidate, ...]:
     """The candidates that were stopped before the last epoch: those that came furthest first.
 
     Those that are still to go on, and old tables, which do not tell, have none.
     """
     if "stopped" not in records:
         return ()
-    done = set(_last(records, epochs)["candidate"])
-    names = set(records.loc[told(records["stopped"]), "candidate"]) - done
-    rest = records[records["candidate"].isin(names)].drop_duplicates(KEY)
-    found = [_stopped(str(name), rows) for name, rows in rest.groupby("candidate")]
-    return tuple(sorted(found, key=lambda one: (-one.epoch, -one.accuracy, one.candidate)))
+    finished = set(_final_rows(records, epochs)["candidate"])
+    names = set(records.loc[has_reason(records["stopped"]), "candidate"]) - finished
+    unfinished_rows = records[records["candidate"].isin(names)].drop_duplicates(KEY)
+    candidates = [_stopped_candidate(str(name), rows) for name, rows in unfinished_rows.groupby("candidate")]
+    return tuple(sorted(candidates, key=lambda candidate: (-candidate.epoch, -candidate.accuracy, candidate.candidate)))
 
 
-def _last(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
+def _final_rows(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
     """The rows of the last epoch, in an order of their own."""
     if records.empty:
         raise SearchError("records: need at least one finished candidate, got an empty table")
@@ -139,47 +139,47 @@ def _last(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
     return rows.drop_duplicates(KEY).sort_values(KEY)
 
 
-def _as_reference(name: str, result: Result, factor: float) -> Result:
+def _as_reference(name: str, result: CandidateResult, factor: float) -> CandidateResult:
     """A candidate as what it stands for: a network may play several parts."""
     asked = SCHEMES[name].coefficients(factor)
     return replace(result, asked=asked, deviation=asked.shares.distance(result.shares))
 
 
-def _result(candidate: str, rows: pd.DataFrame, noise: Paired) -> Result:
-    first: dict[Any, Any] = rows.iloc[0].to_dict()
+def _candidate_result(candidate: str, rows: pd.DataFrame, noise: PairedNoise) -> CandidateResult:
+    row: dict[Any, Any] = rows.iloc[0].to_dict()
     accuracy = rows["accuracy"]
     error = noise.standard_error(len(accuracy))
     if error is None and len(accuracy) > 1:
         error = float(accuracy.std(ddof=1)) / len(accuracy) ** 0.5
-    return Result(
+    return CandidateResult(
         candidate=candidate,
-        role=first["role"],
-        shares=_shares(first),
-        multipliers=Multipliers(first["alpha"], first["beta"], first["gamma"]),
-        asked=Coefficients(first["asked_alpha"], first["asked_beta"], first["asked_gamma"]),
-        deviation=first["deviation"],
-        factor=first["factor"],
-        macs=first["macs"],
-        params=first["params"],
-        activations=first["activations"],
+        role=row["role"],
+        shares=_shares(row),
+        multipliers=Multipliers(row["alpha"], row["beta"], row["gamma"]),
+        asked=Coefficients(row["asked_alpha"], row["asked_beta"], row["asked_gamma"]),
+        deviation=row["deviation"],
+        factor=row["factor"],
+        macs=row["macs"],
+        params=row["params"],
+        activations=row["activations"],
         accuracy=float(accuracy.mean()),
         standard_error=error,
         seeds=len(accuracy),
-        stopped=_reason(rows),
+        stopped=_stop_reason(rows),
     )
 
 
-def _stopped(candidate: str, rows: pd.DataFrame) -> Stopped:
+def _stopped_candidate(candidate: str, rows: pd.DataFrame) -> StoppedCandidate:
     reached = rows[rows["epoch"] == rows["epoch"].max()].sort_values("seed")
-    first: dict[Any, Any] = reached.iloc[0].to_dict()
-    return Stopped(
+    row: dict[Any, Any] = reached.iloc[0].to_dict()
+    return StoppedCandidate(
         candidate=candidate,
-        role=first["role"],
-        shares=_shares(first),
-        epoch=int(first["epoch"]),
+        role=row["role"],
+        shares=_shares(row),
+        epoch=int(row["epoch"]),
         accuracy=float(reached["accuracy"].mean()),
         seeds=len(reached),
-        reason=_reason(rows),
+        reason=_stop_reason(rows),
     )
 
 
@@ -187,13 +187,13 @@ def _shares(row: dict[Any, Any]) -> Shares:
     return Shares(row["depth_share"], row["width_share"], row["resolution_share"])
 
 
-def _reason(rows: pd.DataFrame) -> str:
+def _stop_reason(rows: pd.DataFrame) -> str:
     """Why a candidate was stopped, wherever its rows tell; "" where none does."""
     if "stopped" not in rows:
         return ""
-    return max(map(str, rows.loc[told(rows["stopped"]), "stopped"]), default="")
+    return max(map(str, rows.loc[has_reason(rows["stopped"]), "stopped"]), default="")
 
 
-def told(reasons: pd.Series) -> pd.Series:
+def has_reason(reasons: pd.Series) -> pd.Series:
     """Where a reason stands; what is missing in an older table is no reason."""
     return reasons.notna() & (reasons != "")

@@ -10,25 +10,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from scalesearch.analysis.mixture import terms
-from scalesearch.analysis.pairs import Accuracies, behind, paired
-from scalesearch.analysis.polynomials import SCALED, Polynomial
+from scalesearch.analysis.mixture import polynomial_terms
+from scalesearch.analysis.pairs import Accuracies, paired_difference, paired
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit
 from scalesearch.analysis.power import seeds_needed
-from scalesearch.analysis.selection import Chance, p_of_lead
-from scalesearch.analysis.twoway import EXACT
+from scalesearch.analysis.selection import SelectionBias, p_value_of_lead
+from scalesearch.analysis.twoway import ROUNDING_ERROR
 from scalesearch.errors import SearchError
 from scalesearch.scaling import Shares
 
-MOST_FURTHER = 100
+MAX_FURTHER_SEEDS = 100
 """Further seeds, from which on they are not counted."""
-FAR = 0.1
+STAND_IN_DISTANCE = 0.1
 """Distance on the simplex, from which on a network is said to be another than was asked for."""
-UNEQUAL = 0.05
+UNEQUAL_COST_TOLERANCE = 0.05
 """Of the cost, from which on two networks are said to cost differently."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparisonSide:
     """A network on one side of a comparison. ``candidate``: "" where it was not trained to the end.
     ``factor``: its cost over the baseline's, None where there is no network. ``away``: distance on
     the simplex from the reference that it stands for."""
@@ -36,7 +36,7 @@ class Side:
     candidate: str
     shares: Shares
     factor: float | None
-    away: float = 0.0
+    distance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +70,28 @@ class Comparison:
     words: str
 
     @property
-    def stands_in(self) -> bool:
+    def is_stand_in(self) -> bool:
         """Whether the network is another than the reference's in all but name."""
-        return self.away > FAR
+        return self.away > STAND_IN_DISTANCE
 
 
-def holm(p: Sequence[float]) -> list[float]:
+def holm_correction(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for being several (Holm, Scand. J. Statist. 6, 1979)."""
-    order = sorted(range(len(p)), key=lambda index: p[index])
-    corrected, so_far = [0.0] * len(p), 0.0
-    for place, index in enumerate(order):
-        so_far = max(so_far, min(1.0, (len(p) - place) * p[index]))
-        corrected[index] = so_far
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, running_max = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        running_max = max(running_max, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = running_max
     return corrected
 
 
 def comparisons(
-    answer: Side,
-    others: Mapping[str, Side],
+    leader: ComparisonSide,
+    references: Mapping[str, ComparisonSide],
     accuracy: Accuracies,
-    fit: Polynomial | None,
+    fit: PolynomialFit | None,
     *,
-    chance: Chance | None = None,
+    bias: SelectionBias | None = None,
     level: float = 0.1,
 ) -> tuple[Comparison, ...]:
     """The answer against each of the others, corrected for their number.
@@ -99,53 +99,53 @@ def comparisons(
     ``accuracy``: of candidates trained to the end. ``fit``: the surface, for the others; these are
     left out where it does not tell. ``chance``: what choosing the answer by the same runs gives it.
     """
-    found = [
-        one
-        for name, other in others.items()
-        for blank in [_blank(name, answer, other, accuracy)]
+    uncorrected = [
+        comparison
+        for name, reference in references.items()
+        for empty in [_empty_comparison(name, leader, reference, accuracy)]
         if (
-            one := _itself(blank, answer)
-            or _by_runs(blank, answer, accuracy, chance, level)
-            or _by_surface(blank, answer, other, fit, chance, level)
+            comparison := _if_same_network(empty, leader)
+            or _from_runs(empty, leader, accuracy, bias, level)
+            or _from_surface(empty, leader, reference, fit, bias, level)
         )
     ]
     # Two references may be one network, which makes one comparison.
-    family = {one.candidate or one.reference: one.p for one in found}
-    family.pop(answer.candidate, None)
-    corrected = dict(zip(family, holm([*family.values()]), strict=True))
-    needs = _Needs(paired(accuracy).variance, len(accuracy), level, len(family))
+    p_by_network = {one.candidate or one.reference: one.p for one in uncorrected}
+    p_by_network.pop(leader.candidate, None)
+    corrected = dict(zip(p_by_network, holm_correction([*p_by_network.values()]), strict=True))
+    further_seeds = _FurtherSeeds(paired(accuracy).variance, len(accuracy), level, len(p_by_network))
     return tuple(
-        _worded(replace(one, p_corrected=p, settled=p < level), answer, needs)
-        for one in found
+        _with_words(replace(one, p_corrected=p, settled=p < level), leader, further_seeds)
+        for one in uncorrected
         for p in [corrected.get(one.candidate or one.reference, 1.0)]
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Needs:
+class _FurtherSeeds:
     """What further seeds depend on."""
 
     variance: float | None
     candidates: int
     level: float
-    family: int
+    tests: int
 
-    def further(self, difference: float, seeds: int) -> int | None:
+    def needed(self, difference: float, seeds: int) -> int | None:
         """Seeds beyond those there are, for a difference of this size."""
         if not self.variance:
             return None
         needed = seeds_needed(
-            difference, self.variance**0.5, self.candidates, level=self.level / self.family
+            difference, self.variance**0.5, self.candidates, level=self.level / self.tests
         )
-        return min(MOST_FURTHER, max(1, needed - seeds))
+        return min(MAX_FURTHER_SEEDS, max(1, needed - seeds))
 
 
-def _blank(name: str, answer: Side, other: Side, accuracy: Accuracies) -> Comparison:
+def _empty_comparison(name: str, leader: ComparisonSide, reference: ComparisonSide, accuracy: Accuracies) -> Comparison:
     """A comparison that found nothing."""
-    cost = other.factor / answer.factor if other.factor and answer.factor else None
+    cost = reference.factor / leader.factor if reference.factor and leader.factor else None
     return Comparison(
         reference=name,
-        candidate=other.candidate or None,
+        candidate=reference.candidate or None,
         by="runs",
         difference=0.0,
         low=0.0,
@@ -153,87 +153,87 @@ def _blank(name: str, answer: Side, other: Side, accuracy: Accuracies) -> Compar
         p=1.0,
         p_corrected=1.0,
         settled=False,
-        seeds=len(accuracy.get(other.candidate, ())),
+        seeds=len(accuracy.get(reference.candidate, ())),
         further_seeds=None,
         cost=cost,
-        away=other.away,
+        away=reference.distance,
         words="",
     )
 
 
-def _itself(blank: Comparison, answer: Side) -> Comparison | None:
-    return blank if blank.candidate == answer.candidate else None
+def _if_same_network(empty: Comparison, leader: ComparisonSide) -> Comparison | None:
+    return empty if empty.candidate == leader.candidate else None
 
 
-def _by_runs(
-    blank: Comparison, answer: Side, accuracy: Accuracies, chance: Chance | None, level: float
+def _from_runs(
+    empty: Comparison, leader: ComparisonSide, accuracy: Accuracies, bias: SelectionBias | None, level: float
 ) -> Comparison | None:
     """None where either was not trained to the end, or no two seeds tell the noise."""
-    if blank.candidate is None:
+    if empty.candidate is None:
         return None
     try:
-        found = behind(accuracy, answer.candidate, blank.candidate, level=level)
+        difference = paired_difference(accuracy, leader.candidate, empty.candidate, level=level)
     except SearchError:
         return None
-    p = found.p
-    if found.standard_error > EXACT:
-        lead = chance.lead_over(blank.candidate) if chance else 0.0
-        p = p_of_lead(found.mean / found.standard_error, found.df, lead)
-    return replace(blank, difference=found.mean, low=found.low, high=found.high, p=p)
+    p = difference.p
+    if difference.standard_error > ROUNDING_ERROR:
+        lead = bias.expected_lead(empty.candidate) if bias else 0.0
+        p = p_value_of_lead(difference.mean / difference.standard_error, difference.df, lead)
+    return replace(empty, difference=difference.mean, low=difference.low, high=difference.high, p=p)
 
 
-def _by_surface(
-    blank: Comparison,
-    answer: Side,
-    other: Side,
-    fit: Polynomial | None,
-    chance: Chance | None,
+def _from_surface(
+    empty: Comparison,
+    leader: ComparisonSide,
+    reference: ComparisonSide,
+    fit: PolynomialFit | None,
+    bias: SelectionBias | None,
     level: float,
 ) -> Comparison | None:
     """None without a surface, or where the other scales an axis that no candidate does."""
-    absent = [axis for axis in range(3) if fit and axis not in fit.axes]
-    if fit is None or any(other.shares.as_tuple()[axis] > SCALED for axis in absent):
+    unscaled_axes = [axis for axis in range(3) if fit and axis not in fit.axes]
+    if fit is None or any(reference.shares.as_tuple()[axis] > MIN_SCALED_SHARE for axis in unscaled_axes):
         return None
-    mean, error = apart_on(fit, answer.shares, other.shares)
-    reach = float(stdtrit(fit.df, 1 - level / 2)) * error
-    p = float(abs(mean) <= EXACT)
-    if error > EXACT:
-        lead = chance.lead_over_shares(other.shares) if chance else 0.0
-        p = p_of_lead(mean / error, fit.df, lead)
-    return replace(blank, by="surface", difference=mean, low=mean - reach, high=mean + reach, p=p)
+    mean, error = surface_difference(fit, leader.shares, reference.shares)
+    half_width = float(stdtrit(fit.df, 1 - level / 2)) * error
+    p = float(abs(mean) <= ROUNDING_ERROR)
+    if error > ROUNDING_ERROR:
+        lead = bias.expected_lead_at(reference.shares) if bias else 0.0
+        p = p_value_of_lead(mean / error, fit.df, lead)
+    return replace(empty, by="surface", difference=mean, low=mean - half_width, high=mean + half_width, p=p)
 
 
-def apart_on(fit: Polynomial, one: Shares, other: Shares) -> tuple[float, float]:
+def surface_difference(fit: PolynomialFit, left: Shares, right: Shares) -> tuple[float, float]:
     """How much higher the surface is at one place than at the other, and its standard error."""
-    known = terms(np.array([one.as_tuple(), other.as_tuple()]), fit.degree, fit.axes)
-    apart = known[0] - known[1]
-    error = float(np.sqrt(max(0.0, apart @ fit.covariance @ apart)))
-    return float(apart @ fit.coefficients), error
+    place_terms = polynomial_terms(np.array([left.as_tuple(), right.as_tuple()]), fit.degree, fit.axes)
+    contrast = place_terms[0] - place_terms[1]
+    error = float(np.sqrt(max(0.0, contrast @ fit.covariance @ contrast)))
+    return float(contrast @ fit.coefficients), error
 
 
-def _worded(one: Comparison, answer: Side, needs: _Needs) -> Comparison:
+def _with_words(comparison: Comparison, leader: ComparisonSide, further_seeds: _FurtherSeeds) -> Comparison:
     """With what it says, and the seeds that would settle it."""
-    far = f"{one.away:.2f} from it in shares" if one.stands_in else ""
-    if one.candidate == answer.candidate:
-        aside = f" ({far})" if far else ""
-        return replace(one, words=f"is the network of {one.reference} itself{aside}")
-    points, reach = 100 * abs(one.difference), 50 * (one.high - one.low)
-    ahead = one.difference >= 0
-    verb = ("beats" if ahead else "loses to") if one.settled else ("leads" if ahead else "trails")
-    unequal = one.cost is not None and abs(one.cost - 1) > UNEQUAL
-    asides = [f"its network is {far}"] if far else []
-    asides += [f"{one.cost:.2f} times its cost"] if unequal else []
-    name = f"{one.reference} ({', '.join(asides)})" if asides else one.reference
-    words = f"{verb} {name} by {points:.1f} +-{reach:.1f} points"
-    words += ", by the surface" if one.by == "surface" else ""
-    if one.settled:
-        return replace(one, words=words)
-    further = needs.further(one.difference, one.seeds) if one.by == "runs" else None
+    distance_text = f"{comparison.away:.2f} from it in shares" if comparison.is_stand_in else ""
+    if comparison.candidate == leader.candidate:
+        aside = f" ({distance_text})" if distance_text else ""
+        return replace(comparison, words=f"is the network of {comparison.reference} itself{aside}")
+    points, half_width = 100 * abs(comparison.difference), 50 * (comparison.high - comparison.low)
+    ahead = comparison.difference >= 0
+    verb = ("beats" if ahead else "loses to") if comparison.settled else ("leads" if ahead else "trails")
+    unequal = comparison.cost is not None and abs(comparison.cost - 1) > UNEQUAL_COST_TOLERANCE
+    asides = [f"its network is {distance_text}"] if distance_text else []
+    asides += [f"{comparison.cost:.2f} times its cost"] if unequal else []
+    name = f"{comparison.reference} ({', '.join(asides)})" if asides else comparison.reference
+    words = f"{verb} {name} by {points:.1f} +-{half_width:.1f} points"
+    words += ", by the surface" if comparison.by == "surface" else ""
+    if comparison.settled:
+        return replace(comparison, words=words)
+    more_seeds = further_seeds.needed(comparison.difference, comparison.seeds) if comparison.by == "runs" else None
     words += " (not significant"
-    if further is not None and further >= MOST_FURTHER:
-        words += f"; to show so little would take {MOST_FURTHER} further seeds or more"
-    elif further is not None:
+    if more_seeds is not None and more_seeds >= MAX_FURTHER_SEEDS:
+        words += f"; to show so little would take {MAX_FURTHER_SEEDS} further seeds or more"
+    elif more_seeds is not None:
         words += (
-            f"; {further} further seed{'s' if further > 1 else ''} would show it, if it is real"
+            f"; {more_seeds} further seed{'s' if more_seeds > 1 else ''} would show it, if it is real"
         )
-    return replace(one, words=f"{words})", further_seeds=further)
+    return replace(comparison, words=f"{words})", further_seeds=more_seeds)

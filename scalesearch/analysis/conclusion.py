@@ -11,29 +11,29 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from scalesearch.analysis.answer import Result, Stopped, stopped, summary
-from scalesearch.analysis.checked import checked
-from scalesearch.analysis.comparisons import Comparison, Side, apart_on, comparisons
+from scalesearch.analysis.answer import CandidateResult, StoppedCandidate, stopped, candidate_results
+from scalesearch.analysis.checked import validate_records
+from scalesearch.analysis.comparisons import Comparison, ComparisonSide, surface_difference, comparisons
 from scalesearch.analysis.mixture import AXES
-from scalesearch.analysis.observations import Observations, observations
-from scalesearch.analysis.optimum import Optimum, curved, of_observations
+from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
+from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits, optimum_of_estimates
 from scalesearch.analysis.pairs import Accuracies, accuracies, may_still_win
-from scalesearch.analysis.polynomials import Polynomial
-from scalesearch.analysis.power import Power, power_of
+from scalesearch.analysis.polynomials import PolynomialFit
+from scalesearch.analysis.power import StatisticalPower, statistical_power
 from scalesearch.analysis.same_network import same_network
-from scalesearch.analysis.selection import chance, nearest
-from scalesearch.analysis.sentences import sentence
-from scalesearch.analysis.surface import Surface, surface
+from scalesearch.analysis.selection import selection_bias, nearest_result
+from scalesearch.analysis.sentences import conclusion_sentence
+from scalesearch.analysis.surface import ResponseModel, surface
 from scalesearch.analysis.twoway import Floats
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.errors import SearchError
 from scalesearch.published import SCHEMES
 from scalesearch.rounding import Rounding
 from scalesearch.scaling import Shares
 
-UNEQUAL = 1.1
+UNEQUAL_COST_RATIO = 1.1
 """Dearest over cheapest candidate, from which on a search is no comparison at equal cost."""
-NEAR = 0.01
+INTERVAL_TOLERANCE = 0.01
 """How far from an interval, in shares, still counts as inside."""
 
 
@@ -59,33 +59,33 @@ class Conclusion:
     level: float
     candidates: int
     seeds: int
-    costs: tuple[float, float]
-    stopped: tuple[Stopped, ...] = ()
+    cost_range: tuple[float, float]
+    stopped: tuple[StoppedCandidate, ...] = ()
     optimum: Optimum | None = None
-    surface: Surface | None = None
-    answer: Result | None = None
-    recommended: Result | None = None
-    why: str = ""
-    same_network: dict[str, tuple[float, float]] | None = None
+    response_model: ResponseModel | None = None
+    nearest_to_optimum: CandidateResult | None = None
+    recommended: CandidateResult | None = None
+    reason: str = ""
+    equivalent_coefficients: dict[str, tuple[float, float]] | None = None
     comparisons: tuple[Comparison, ...] = ()
-    power: Power | None = None
+    power: StatisticalPower | None = None
     notes: tuple[str, ...] = ()
 
     @property
-    def unequal(self) -> bool:
+    def has_unequal_costs(self) -> bool:
         """Whether the candidates cost too differently to be compared at equal cost."""
-        return self.costs[1] > UNEQUAL * self.costs[0]
+        return self.cost_range[1] > UNEQUAL_COST_RATIO * self.cost_range[0]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Evidence:
     """A checked table, and what is made of it; ``results``, ``accuracy``: at the last epoch."""
 
     table: pd.DataFrame
-    results: dict[str, Result]
+    results: dict[str, CandidateResult]
     accuracy: Accuracies
-    observed: Observations
-    within: Floats | None
+    estimates: CandidateEstimates
+    feasible_shares: Floats | None
 
 
 def conclusion(
@@ -95,10 +95,10 @@ def conclusion(
     name: str = "",
     epochs: int | None = None,
     level: float = 0.1,
-    baseline: Architecture | Foreign | None = None,
+    baseline: Architecture | CustomModel | None = None,
     rounding: Rounding | None = None,
     latencies: Mapping[str, float] | None = None,
-    within: Floats | None = None,
+    feasible_shares: Floats | None = None,
 ) -> Conclusion:
     """What a results table says, for a budget of ``factor``.
 
@@ -110,18 +110,18 @@ def conclusion(
     two accuracies of one run. Candidates that are too few to tell the optimum are an answer, which
     says so.
     """
-    table = checked(records)
-    results = {one.candidate: one for one in summary(table, epochs=epochs)}
+    table = validate_records(records)
+    results = {result.candidate: result for result in candidate_results(table, epochs=epochs)}
     last = epochs or int(table["epoch"].max())
-    seen = _Seen(
+    evidence = _Evidence(
         table=table,
         results=results,
         accuracy=accuracies(table, last),
-        observed=observations(table, epochs=last),
-        within=within,
+        estimates=candidate_estimates(table, epochs=last),
+        feasible_shares=feasible_shares,
     )
     costs = [one.factor for one in results.values()]
-    found = Conclusion(
+    draft = Conclusion(
         name=name,
         sentence="",
         factor=factor,
@@ -129,70 +129,70 @@ def conclusion(
         level=level,
         candidates=len(results),
         seeds=max(one.seeds for one in results.values()),
-        costs=(min(costs), max(costs)),
+        cost_range=(min(costs), max(costs)),
         stopped=stopped(table, epochs=last),
     )
     try:
-        found = _estimated(found, seen, latencies or {})
-    except Undetermined as error:
-        found = replace(found, notes=(str(error), *_luckiest(seen)))
-    best = found.recommended
+        draft = _with_optimum(draft, evidence, latencies or {})
+    except UndeterminedOptimum as error:
+        draft = replace(draft, notes=(str(error), *_best_mean_note(evidence)))
+    best = draft.recommended
     if best is not None and isinstance(baseline, Architecture) and rounding is not None:
-        same = same_network(baseline, rounding, best.multipliers)
-        found = replace(found, same_network=same)
-    found = replace(found, power=_power(found, seen), notes=(*found.notes, *_notes(found)))
-    return replace(found, sentence=sentence(found))
+        equivalent = same_network(baseline, rounding, best.multipliers)
+        draft = replace(draft, same_network=equivalent)
+    draft = replace(draft, power=_power(draft, evidence), notes=(*draft.notes, *_notes(draft)))
+    return replace(draft, sentence=conclusion_sentence(draft))
 
 
-class Undetermined(SearchError):
+class UndeterminedOptimum(SearchError):
     """Candidates that do not determine where accuracy is highest."""
 
 
-def _estimated(found: Conclusion, seen: _Seen, latencies: Mapping[str, float]) -> Conclusion:
+def _with_optimum(draft: Conclusion, evidence: _Evidence, latencies: Mapping[str, float]) -> Conclusion:
     """With all that comes from the surface."""
-    observed, level = seen.observed, found.level
+    observed, level = evidence.estimates, draft.level
     try:
-        fits = curved(observed)
+        fits = curved_polynomial_fits(observed)
     except SearchError as error:
-        raise Undetermined(str(error)) from error
-    best = of_observations(observed, found.factor, level=level, within=seen.within)
-    may_win = [name for name, may in may_still_win(seen.accuracy, level).items() if may]
-    answer = nearest(best.shares, may_win, seen.results)
-    lucky = chance(
-        observed, fits, fits[best.degree], answer.candidate, sorted(seen.accuracy), seen.within
+        raise UndeterminedOptimum(str(error)) from error
+    best = optimum_of_estimates(observed, draft.factor, level=level, feasible_shares=evidence.feasible_shares)
+    may_win = [name for name, possible in may_still_win(evidence.accuracy, level).items() if possible]
+    nearest_candidate = nearest_result(best.shares, may_win, evidence.results)
+    bias = selection_bias(
+        observed, fits, fits[best.degree], nearest_candidate.candidate, sorted(evidence.accuracy), evidence.feasible_shares
     )
-    told = comparisons(
-        Side(answer.candidate, answer.shares, answer.factor),
-        _references(seen.table, seen.results),
-        seen.accuracy,
+    compared = comparisons(
+        ComparisonSide(nearest_candidate.candidate, nearest_candidate.shares, nearest_candidate.factor),
+        _references(evidence.table, evidence.results),
+        evidence.accuracy,
         fits[best.degree],
-        chance=lucky,
+        bias=bias,
         level=level,
     )
-    worse = {one.candidate for one in told if one.settled and one.difference > 0}
-    left = [name for name in may_win if name not in worse]
-    alike = [seen.results[name] for name in best.flat_candidates if name in left]
-    recommended, why = _recommended(best, fits[best.degree], alike, answer, latencies)
-    shape = surface(seen.table, epochs=found.epoch)
+    worse = {comparison.candidate for comparison in compared if comparison.settled and comparison.difference > 0}
+    not_worse = [name for name in may_win if name not in worse]
+    as_good = [evidence.results[name] for name in best.equivalent_candidates if name in not_worse]
+    recommended, why = _recommendation(best, fits[best.degree], as_good, nearest_candidate, latencies)
+    fitted_model = surface(evidence.table, epochs=draft.epoch)
     return replace(
-        found,
+        draft,
         optimum=best,
-        surface=shape,
-        answer=answer,
+        surface=fitted_model,
+        answer=nearest_candidate,
         recommended=recommended,
         why=why,
-        comparisons=told,
-        notes=(*best.notes, *_shortfall(best, recommended, fits[best.degree])),
+        comparisons=compared,
+        notes=(*best.notes, *_recommendation_notes(best, recommended, fits[best.degree])),
     )
 
 
-def _recommended(
+def _recommendation(
     best: Optimum,
-    fit: Polynomial,
-    alike: list[Result],
-    answer: Result,
+    fit: PolynomialFit,
+    as_good: list[CandidateResult],
+    nearest_candidate: CandidateResult,
     latencies: Mapping[str, float],
-) -> tuple[Result, str]:
+) -> tuple[CandidateResult, str]:
     """The cheapest to run of those trained candidates that cannot be told from the best, neither by
     where they are on the surface nor by their own runs.
 
@@ -200,99 +200,99 @@ def _recommended(
     to put it within one standard error of the optimum, too: the customary rule for a cheaper model
     (Breiman et al. 1984, section 3.4.3).
     """
-    near, within = alike, "that cannot be told from the best"
+    eligible, qualifier = as_good, "that cannot be told from the best"
     if best.p_flat <= best.level:
-        within = "within one standard error of the best"
-        near = [
-            one for one in alike if apart_on(fit, best.shares, one.shares)[0] <= best.standard_error
+        qualifier = "within one standard error of the best"
+        eligible = [
+            result for result in as_good if surface_difference(fit, best.shares, result.shares)[0] <= best.standard_error
         ]
-    if not near:
-        return answer, "the nearest to the optimum, as none trained to the end is as good"
-    if all(one.candidate in latencies for one in near):
-        cheap, what = {one.candidate: latencies[one.candidate] for one in near}, "lowest latency"
+    if not eligible:
+        return nearest_candidate, "the nearest to the optimum, as none trained to the end is as good"
+    if all(one.candidate in latencies for one in eligible):
+        price, criterion = {one.candidate: latencies[one.candidate] for one in eligible}, "lowest latency"
     else:
-        cheap, what = {one.candidate: one.activations for one in near}, "fewest activations"
-    chosen = min(near, key=lambda one: (cheap[one.candidate], one.macs, one.candidate))
-    if len(near) == 1:
-        return chosen, f"the only one trained to the end {within}"
-    return chosen, f"the {what} of {len(near)} {within}"
+        price, criterion = {one.candidate: one.activations for one in eligible}, "fewest activations"
+    chosen = min(eligible, key=lambda one: (price[one.candidate], one.macs, one.candidate))
+    if len(eligible) == 1:
+        return chosen, f"the only one trained to the end {qualifier}"
+    return chosen, f"the {criterion} of {len(eligible)} {qualifier}"
 
 
-def _shortfall(best: Optimum, recommended: Result, fit: Polynomial) -> tuple[str, ...]:
+def _recommendation_notes(best: Optimum, recommended: CandidateResult, fit: PolynomialFit) -> tuple[str, ...]:
     """What is known of a recommended network that is not where the optimum is thought to be."""
     inside = all(
-        one.low - NEAR <= getattr(recommended.shares, axis) <= one.high + NEAR
-        for axis, one in best.share_intervals.items()
+        interval.low - INTERVAL_TOLERANCE <= getattr(recommended.shares, axis) <= interval.high + INTERVAL_TOLERANCE
+        for axis, interval in best.share_intervals.items()
     )
-    mean, error = apart_on(fit, best.shares, recommended.shares)
+    mean, error = surface_difference(fit, best.shares, recommended.shares)
     if inside or best.p_flat > best.level or mean <= best.standard_error:
         return ()
-    reach = float(stdtrit(fit.df, 1 - best.level / 2)) * error
+    half_width = float(stdtrit(fit.df, 1 - best.level / 2)) * error
     return (
         "the recommended network is outside of the optimum's intervals: it is the nearest that was "
-        f"trained, and behind by {100 * mean:.1f} +-{100 * reach:.1f} points on the surface",
+        f"trained, and behind by {100 * mean:.1f} +-{100 * half_width:.1f} points on the surface",
     )
 
 
-def _references(table: pd.DataFrame, results: Mapping[str, Result]) -> dict[str, Side]:
+def _references(table: pd.DataFrame, results: Mapping[str, CandidateResult]) -> dict[str, ComparisonSide]:
     """Each known scheme: the network that stands for it, trained to the end or not, or its shares
     alone."""
     rows = table.drop_duplicates("candidate")
-    found = {}
+    sides = {}
     for name, scheme in SCHEMES.items():
-        plays = rows["role"].astype(str).str.split("+").map(lambda roles, one=name: one in roles)
-        named = rows[plays]
-        named = named[named["candidate"].isin(list(results))] if len(named) > 1 else named
-        if named.empty:
-            found[name] = Side("", scheme.shares, None)
+        has_role = rows["role"].astype(str).str.split("+").map(lambda roles, role=name: role in roles)
+        role_rows = rows[has_role]
+        role_rows = role_rows[role_rows["candidate"].isin(list(results))] if len(role_rows) > 1 else role_rows
+        if role_rows.empty:
+            sides[name] = ComparisonSide("", scheme.shares, None)
             continue
-        first = named.iloc[0]
-        shares = Shares(*(float(first[f"{axis}_share"]) for axis in AXES))
-        trained = str(first["candidate"]) if first["candidate"] in results else ""
-        found[name] = Side(trained, shares, float(first["factor"]), shares.distance(scheme.shares))
-    return found
+        row = role_rows.iloc[0]
+        shares = Shares(*(float(row[f"{axis}_share"]) for axis in AXES))
+        trained = str(row["candidate"]) if row["candidate"] in results else ""
+        sides[name] = ComparisonSide(trained, shares, float(row["factor"]), shares.distance(scheme.shares))
+    return sides
 
 
-def _power(found: Conclusion, seen: _Seen) -> Power | None:
+def _power(draft: Conclusion, evidence: _Evidence) -> StatisticalPower | None:
     """Of the candidates trained to the end, as if all had the most seeds."""
-    observed = seen.observed
+    observed = evidence.estimates
     if not observed.variance:
         return None
-    family = {one.candidate or one.reference for one in found.comparisons}
-    family -= {found.answer.candidate} if found.answer else set()
-    return power_of(
-        observed.shares[: observed.finished],
+    compared_networks = {comparison.candidate or comparison.reference for comparison in draft.comparisons}
+    compared_networks -= {draft.nearest_to_optimum.candidate} if draft.nearest_to_optimum else set()
+    return statistical_power(
+        observed.shares[: observed.finished_count],
         float(np.sqrt(observed.variance)),
-        found.seeds,
+        draft.seeds,
         basis=f"the runs themselves, {observed.df} degrees of freedom",
-        comparisons=len(family),
-        level=found.level,
+        comparisons=len(compared_networks),
+        level=draft.level,
     )
 
 
-def _luckiest(seen: _Seen) -> tuple[str, ...]:
+def _best_mean_note(evidence: _Evidence) -> tuple[str, ...]:
     """Without a surface, the highest mean, called what it is."""
-    best = next(iter(seen.results.values()))
+    best = next(iter(evidence.results.values()))
     return (
-        f"the highest mean of {len(seen.results)} is {best.accuracy:.4f}, of {best.candidate}; "
+        f"the highest mean of {len(evidence.results)} is {best.accuracy:.4f}, of {best.candidate}; "
         "the luckiest of several is flattered, so this is no answer",
     )
 
 
-def _notes(found: Conclusion) -> tuple[str, ...]:
-    notes, own = [], found.answer.candidate if found.answer else None
-    if found.unequal:
-        low, high = found.costs
+def _notes(draft: Conclusion) -> tuple[str, ...]:
+    notes, own_network = [], draft.nearest_to_optimum.candidate if draft.nearest_to_optimum else None
+    if draft.has_unequal_costs:
+        low, high = draft.cost_range
         notes.append(
             f"candidates cost from {low:.2f}x to {high:.2f}x, so the more accurate may only be the "
             "dearer ones: this is no search at equal cost"
         )
-    if any(one.candidate != own for one in found.comparisons):
+    if any(comparison.candidate != own_network for comparison in draft.comparisons):
         notes.append(
             "p-values allow for the answer's choice by the same runs and for the number of "
             "comparisons; the interval of a difference is of that one alone"
         )
-    untold = set(SCHEMES) - {one.reference for one in found.comparisons}
-    if untold and found.optimum is not None:
-        notes.append(f"nothing is known of {', '.join(sorted(untold))}: none was trained so")
+    missing = set(SCHEMES) - {one.reference for one in draft.comparisons}
+    if missing and draft.optimum is not None:
+        notes.append(f"nothing is known of {', '.join(sorted(missing))}: none was trained so")
     return tuple(notes)

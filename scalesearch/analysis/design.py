@@ -12,28 +12,28 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.analysis.mixture import lattice, terms
-from scalesearch.analysis.polynomials import SCALED
+from scalesearch.analysis.mixture import simplex_lattice, polynomial_terms
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 
-Places: TypeAlias = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 DEGREE = "quadratic"
-CHECKS = 1 / 5
+CHECK_FRACTION = 1 / 5
 """Part of the design that is check points: with a third, it is no better than a lattice."""
-REACH = 0.15
+MAX_DISTANCE = 0.15
 """A place of the simplex counts as one that can be had with a candidate so near."""
-STEPS = 16
+LATTICE_STEPS = 16
 RIDGE = 1e-7
 """Keeps candidates that do not determine the surface comparable."""
-PASSES = 30
-SAME = 1e-9
+MAX_PASSES = 30
+TOLERANCE = 1e-9
 """Relative differences below it are none, so that every machine chooses alike."""
 
 
-def design(shares_N3: Floats, count: int, *, given: Sequence[int] = ()) -> list[int]:
+def i_optimal_design(shares_N3: Floats, count: int, *, included: Sequence[int] = ()) -> list[int]:
     """``count`` places among the candidates: first those that determine the surface, in rising
     order, then the check points, the farthest first.
 
@@ -46,109 +46,109 @@ def design(shares_N3: Floats, count: int, *, given: Sequence[int] = ()) -> list[
         raise SearchError(f"the design: need at least 1 candidate, got {count}")
     if not np.isfinite(shares_N3).all():
         raise SearchError("the design: need finite shares for every candidate")
-    fixed = list(dict.fromkeys(given))
-    free = np.setdiff1d(np.arange(len(shares_N3)), fixed)
-    if count >= len(free):
-        return [int(place) for place in free]
-    checks = round(count * CHECKS)
-    axes = scaled_axes(shares_N3)
-    known = terms(shares_N3, DEGREE, axes)
-    moments = _moments(places(shares_N3, axes), axes)
-    chosen = _exchanged(known, moments, free, fixed, count - checks)
-    return sorted(chosen) + _farthest(shares_N3, free, [*fixed, *chosen], checks)
+    fixed = list(dict.fromkeys(included))
+    available = np.setdiff1d(np.arange(len(shares_N3)), fixed)
+    if count >= len(available):
+        return [int(index) for index in available]
+    check_count = round(count * CHECK_FRACTION)
+    axes = axes_of_shares(shares_N3)
+    candidate_terms = polynomial_terms(shares_N3, DEGREE, axes)
+    moments = _moment_matrix(reachable_lattice(shares_N3, axes), axes)
+    chosen = _fedorov_exchange(candidate_terms, moments, available, fixed, count - check_count)
+    return sorted(chosen) + _farthest_points(shares_N3, available, [*fixed, *chosen], check_count)
 
 
-def scaled_axes(shares_N3: Floats) -> tuple[int, ...]:
+def axes_of_shares(shares_N3: Floats) -> tuple[int, ...]:
     """The axes that candidates scale at all."""
-    return tuple(axis for axis in range(3) if shares_N3[:, axis].max() > SCALED)
+    return tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
 
 
-def places(shares_N3: Floats, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
+def reachable_lattice(shares_N3: Floats, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
     """The places of the simplex that candidates come near, evenly spaced; their own where these
     are few."""
     from scipy.spatial import KDTree
 
-    grid = lattice(axes, STEPS)
-    near = np.flatnonzero(np.asarray(KDTree(shares_N3).query(grid)[0]) <= REACH)
-    return grid[near] if len(near) > terms(grid[:1], DEGREE, axes).shape[1] else shares_N3
+    grid = simplex_lattice(axes, LATTICE_STEPS)
+    reachable = np.flatnonzero(np.asarray(KDTree(shares_N3).query(grid)[0]) <= MAX_DISTANCE)
+    return grid[reachable] if len(reachable) > polynomial_terms(grid[:1], DEGREE, axes).shape[1] else shares_N3
 
 
-def mean_variance(design_N3: Floats, places_M3: Floats | None = None) -> float:
+def mean_prediction_variance(design_N3: Floats, places_M3: Floats | None = None) -> float:
     """Of the prediction of a quadratic surface, in the mean over places (by default the simplex),
     in units of one candidate's variance; infinite where the candidates do not determine it."""
-    axes = scaled_axes(design_N3)
-    known = terms(design_N3, DEGREE, axes)
-    if np.linalg.matrix_rank(known, tol=1e-6) < known.shape[1]:
+    axes = axes_of_shares(design_N3)
+    design_terms = polynomial_terms(design_N3, DEGREE, axes)
+    if np.linalg.matrix_rank(design_terms, tol=1e-6) < design_terms.shape[1]:
         return float("inf")
-    moments = _moments(lattice(axes, STEPS) if places_M3 is None else places_M3, axes)
-    return float(np.trace(np.linalg.solve(known.T @ known, moments)))
+    moments = _moment_matrix(simplex_lattice(axes, LATTICE_STEPS) if places_M3 is None else places_M3, axes)
+    return float(np.trace(np.linalg.solve(design_terms.T @ design_terms, moments)))
 
 
-def _moments(places_M3: Floats, axes: tuple[int, ...]) -> Floats:
-    known = terms(places_M3, DEGREE, axes)
-    moments: Floats = known.T @ known / len(known)
+def _moment_matrix(places_M3: Floats, axes: tuple[int, ...]) -> Floats:
+    place_terms = polynomial_terms(places_M3, DEGREE, axes)
+    moments: Floats = place_terms.T @ place_terms / len(place_terms)
     return moments
 
 
-def _exchanged(
-    known_NP: Floats, moments: Floats, free: Places, fixed: list[int], count: int
+def _fedorov_exchange(
+    terms_NP: Floats, moments: Floats, available: Indices, fixed: list[int], count: int
 ) -> list[int]:
     """Fedorov's exchange: each place in turn is given up for the best other, until none is better.
 
     It begins from a design that grows by the best place at a time.
     """
-    pool = known_NP[free]
-    information = RIDGE * np.eye(known_NP.shape[1]) + known_NP[fixed].T @ known_NP[fixed]
-    taken = np.zeros(len(free), dtype=bool)
+    available_terms = terms_NP[available]
+    information = RIDGE * np.eye(terms_NP.shape[1]) + terms_NP[fixed].T @ terms_NP[fixed]
+    taken = np.zeros(len(available), dtype=bool)
     chosen: list[int] = []
     for _ in range(count):
-        best = _best(pool, information, moments, taken)[0]
+        best = _best_addition(available_terms, information, moments, taken)[0]
         chosen.append(best)
         taken[best] = True
-        information = information + np.outer(pool[best], pool[best])
-    for _ in range(PASSES):
-        moved = False
-        for turn, place in enumerate(chosen):
-            information = information - np.outer(pool[place], pool[place])
-            taken[place] = False
-            best, value = _best(pool, information, moments, taken)
-            own = _value(pool[[place]], information, moments)[0]
-            if value < own * (1 - SAME):
-                chosen[turn], moved = best, True
-            taken[chosen[turn]] = True
-            information = information + np.outer(pool[chosen[turn]], pool[chosen[turn]])
-        if not moved:
+        information = information + np.outer(available_terms[best], available_terms[best])
+    for _ in range(MAX_PASSES):
+        improved = False
+        for position, index in enumerate(chosen):
+            information = information - np.outer(available_terms[index], available_terms[index])
+            taken[index] = False
+            best, value = _best_addition(available_terms, information, moments, taken)
+            current = _variance_if_added(available_terms[[index]], information, moments)[0]
+            if value < current * (1 - TOLERANCE):
+                chosen[position], improved = best, True
+            taken[chosen[position]] = True
+            information = information + np.outer(available_terms[chosen[position]], available_terms[chosen[position]])
+        if not improved:
             break
-    return [int(free[place]) for place in chosen]
+    return [int(available[place]) for place in chosen]
 
 
-def _best(pool_FP: Floats, information: Floats, moments: Floats, taken: Mask) -> tuple[int, float]:
+def _best_addition(terms_FP: Floats, information: Floats, moments: Floats, taken: Mask) -> tuple[int, float]:
     """The place whose addition leaves the least mean variance, and that variance; of equal ones,
     the first."""
-    values = np.where(taken, np.inf, _value(pool_FP, information, moments))
+    values = np.where(taken, np.inf, _variance_if_added(terms_FP, information, moments))
     least = float(values.min())
-    return int(np.argmax(values <= least * (1 + SAME))), least
+    return int(np.argmax(values <= least * (1 + TOLERANCE))), least
 
 
-def _value(pool_FP: Floats, information: Floats, moments: Floats) -> Floats:
+def _variance_if_added(terms_FP: Floats, information: Floats, moments: Floats) -> Floats:
     """Mean variance with each of these added, by the formula of Sherman and Morrison."""
     inverse = np.linalg.inv(information)
-    spread = pool_FP @ inverse
+    spread = terms_FP @ inverse
     gain = np.einsum("fp,pq,fq->f", spread, moments, spread)
-    gain /= 1 + np.einsum("fp,fp->f", spread, pool_FP)
+    gain /= 1 + np.einsum("fp,fp->f", spread, terms_FP)
     values: Floats = float(np.trace(inverse @ moments)) - gain
     return values
 
 
-def _farthest(shares_N3: Floats, free: Places, chosen: list[int], count: int) -> list[int]:
+def _farthest_points(shares_N3: Floats, available: Indices, chosen: list[int], count: int) -> list[int]:
     """Places one after the other, each as far as can be from the nearest of those before it."""
-    away = np.full(len(free), np.inf)
-    for place in chosen:
-        away = np.minimum(away, np.linalg.norm(shares_N3[free] - shares_N3[place], axis=1))
-    found: list[int] = []
+    distances = np.full(len(available), np.inf)
+    for index in chosen:
+        distances = np.minimum(distances, np.linalg.norm(shares_N3[available] - shares_N3[index], axis=1))
+    points: list[int] = []
     for _ in range(count):
-        best = int(np.argmax(away >= away.max() * (1 - SAME)))
-        found.append(int(free[best]))
-        apart = np.linalg.norm(shares_N3[free] - shares_N3[free[best]], axis=1)
-        away = np.minimum(away, np.where(np.arange(len(free)) == best, -1.0, apart))
-    return found
+        best = int(np.argmax(distances >= distances.max() * (1 - TOLERANCE)))
+        points.append(int(available[best]))
+        distances_to_best = np.linalg.norm(shares_N3[available] - shares_N3[available[best]], axis=1)
+        distances = np.minimum(distances, np.where(np.arange(len(available)) == best, -1.0, distances_to_best))
+    return points

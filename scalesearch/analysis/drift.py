@@ -21,22 +21,22 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from scalesearch.analysis.answer import told
-from scalesearch.analysis.mixture import AXES, terms
-from scalesearch.analysis.observations import SHARES, observations
-from scalesearch.analysis.optimum import Interval, of_observations
+from scalesearch.analysis.answer import has_reason
+from scalesearch.analysis.mixture import AXES, polynomial_terms
+from scalesearch.analysis.observations import SHARES, candidate_estimates
+from scalesearch.analysis.optimum import Interval, optimum_of_estimates
 from scalesearch.analysis.pairs import accuracies
-from scalesearch.analysis.polynomials import SCALED, WORST_CONDITION
-from scalesearch.analysis.shapes import changed_shape, effects, explained
-from scalesearch.analysis.twoway import Floats, two_way
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, MAX_CONDITION
+from scalesearch.analysis.shapes import shape_change, axis_effects, p_value_of_differences
+from scalesearch.analysis.twoway import Floats, additive_model
 from scalesearch.errors import SearchError
 
-SPARE = 2
+SPARE_CANDIDATES = 2
 """Candidates beyond the terms of a surface before it is tested."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class AccuracyGain:
     """What ``candidates`` gained from the epoch ``early`` to ``last``, in the mean over seeds.
 
     ``mean``: gain of all. ``effects``: by axis, how much more a network gains that spends all on
@@ -49,12 +49,12 @@ class Gain:
     difference; for the last, the lesser p of its surfaces of both degrees.
     """
 
-    early: int
-    last: int
+    early_epoch: int
+    last_epoch: int
     candidates: int
     mean: Interval
-    effects: dict[str, Interval]
-    before: dict[str, Interval]
+    gain_effects: dict[str, Interval]
+    early_effects: dict[str, Interval]
     p: float
     p_shape: float
     steepness: float | None
@@ -65,23 +65,23 @@ class Gain:
     @property
     def row(self) -> dict[str, Any]:
         """All of it, flat: ``width``, ``width_low``, ``width_high`` and so on."""
-        row: dict[str, Any] = {"early": self.early, "last": self.last}
-        row |= {"candidates": self.candidates, **_flat("gain", self.mean)}
-        for axis, interval in self.effects.items():
-            row |= _flat(axis, interval)
-        for axis, interval in self.before.items():
-            row |= _flat(f"{axis}_before", interval)
+        row: dict[str, Any] = {"early": self.early_epoch, "last": self.last_epoch}
+        row |= {"candidates": self.candidates, **_interval_columns("gain", self.mean)}
+        for axis, interval in self.gain_effects.items():
+            row |= _interval_columns(axis, interval)
+        for axis, interval in self.early_effects.items():
+            row |= _interval_columns(f"{axis}_before", interval)
         names = ("p", "p_shape", "steepness", "p_first", "p_last", "degree")
         return row | {name: getattr(self, name) for name in names}
 
-    def drifts(self, level: float) -> bool:
+    def is_drift(self, level: float) -> bool:
         """Whether the best place moves: the shape changes, or differences vanish."""
         vanish = max(self.p, self.p_first) <= level < self.p_last
         return self.p_shape <= level or vanish
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class EpochOptimum:
     """The surface's optimum at an epoch: shares with intervals, by axis, of ``candidates``."""
 
     epoch: int
@@ -92,12 +92,12 @@ class Best:
     def row(self) -> dict[str, Any]:
         row: dict[str, Any] = {"epoch": self.epoch, "candidates": self.candidates}
         for axis, interval in self.shares.items():
-            row |= _flat(axis, interval)
+            row |= _interval_columns(axis, interval)
         return row
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class EpochDrift:
     """``gains``: from each earlier epoch to the last. ``bests``: the optimum epoch by epoch.
 
     ``drifts``: whether the best place moves from the first of the epochs to the last, at the
@@ -105,11 +105,11 @@ class Drift:
     epoch then favours beside the last, and ``slighted`` those that it slights.
     """
 
-    gains: tuple[Gain, ...]
-    bests: tuple[Best, ...]
-    drifts: bool | None
-    favoured: tuple[str, ...]
-    slighted: tuple[str, ...]
+    gains: tuple[AccuracyGain, ...]
+    optima: tuple[EpochOptimum, ...]
+    has_drift: bool | None
+    favoured_early: tuple[str, ...]
+    penalised_early: tuple[str, ...]
     level: float
     notes: tuple[str, ...]
 
@@ -119,25 +119,25 @@ class Drift:
         return [gain.row for gain in self.gains]
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """What it comes to, in a sentence."""
         if not self.gains:
             return "too few candidates have two epochs to say whether the best drifts"
         first = self.gains[0]
-        between = f"from epoch {first.early} to {first.last}"
-        if self.drifts:
-            parts = [f"{axis} is favoured early" for axis in self.favoured]
-            parts += [f"{axis} is slighted early" for axis in self.slighted]
-            what = ", ".join(parts) or "no one axis stands out"
+        between = f"from epoch {first.early_epoch} to {first.last_epoch}"
+        if self.has_drift:
+            parts = [f"{axis} is favoured early" for axis in self.favoured_early]
+            parts += [f"{axis} is slighted early" for axis in self.penalised_early]
+            axes_text = ", ".join(parts) or "no one axis stands out"
             if first.p_shape <= self.level:
-                return f"what is best drifts {between} (p {first.p_shape:.2g}): {what}"
+                return f"what is best drifts {between} (p {first.p_shape:.2g}): {axes_text}"
             return (
-                f"what seems best at epoch {first.early} is level at {first.last} (p {first.p:.2g} "
-                f"of such gains): {what}"
+                f"what seems best at epoch {first.early_epoch} is level at {first.last_epoch} (p {first.p:.2g} "
+                f"of such gains): {axes_text}"
             )
         if first.p <= self.level:
             return (
-                f"gains {between} depend on the shares (p {first.p:.2g}{_who(first)}); that what "
+                f"gains {between} depend on the shares (p {first.p:.2g}{_axes_text(first)}); that what "
                 f"is best drifts is not shown (p {first.p_shape:.2g})"
             )
         return (
@@ -146,13 +146,13 @@ class Drift:
         )
 
 
-def drift(
+def epoch_drift(
     records: pd.DataFrame,
     factor: float,
     *,
     epochs: Sequence[int] | None = None,
     level: float = 0.1,
-) -> Drift:
+) -> EpochDrift:
     """The drift of a results table of a budget of ``factor``.
 
     ``epochs``: which, the last among them; by default all of the table. ``drifts`` goes by the
@@ -160,29 +160,29 @@ def drift(
     and further columns change nothing. Raises SearchError for an empty table, and for shares or
     accuracies that are not finite.
     """
-    known = sorted({int(epoch) for epoch in records["epoch"]})
-    chosen = known if epochs is None else sorted(set(epochs) & set(known))
-    if not chosen:
+    recorded = sorted({int(epoch) for epoch in records["epoch"]})
+    compared = recorded if epochs is None else sorted(set(epochs) & set(recorded))
+    if not compared:
         raise SearchError("records: need at least one epoch that is on record, got none")
-    found = (gain(records, early, chosen[-1], level=level) for early in chosen[:-1])
-    gains = tuple(one for one in found if one is not None)
-    known_first = bool(gains) and gains[0].early == chosen[0]
-    drifts = gains[0].drifts(level) if known_first else None
-    later, before = (gains[0].effects, gains[0].before) if drifts else ({}, {})
-    return Drift(
+    possible_gains = (accuracy_gain(records, early, compared[-1], level=level) for early in compared[:-1])
+    gains = tuple(gain_or_none for gain_or_none in possible_gains if gain_or_none is not None)
+    includes_first = bool(gains) and gains[0].early_epoch == compared[0]
+    drifts = gains[0].is_drift(level) if includes_first else None
+    gain_effects, early_effects = (gains[0].gain_effects, gains[0].early_effects) if drifts else ({}, {})
+    return EpochDrift(
         gains=gains,
-        bests=tuple(_bests(records, factor, chosen, level)),
-        drifts=drifts,
-        favoured=tuple(a for a, one in later.items() if one.high < 0 < before[a].low),
-        slighted=tuple(a for a, one in later.items() if before[a].high < 0 < one.low),
+        optima=tuple(_optima_by_epoch(records, factor, compared, level)),
+        has_drift=drifts,
+        favoured_early=tuple(axis for axis, interval in gain_effects.items() if interval.high < 0 < early_effects[axis].low),
+        penalised_early=tuple(a for a, one in gain_effects.items() if early_effects[a].high < 0 < one.low),
         level=level,
-        notes=_notes(records, chosen),
+        notes=_notes(records, compared),
     )
 
 
-def gain(records: pd.DataFrame, early: int, last: int, *, level: float = 0.1) -> Gain | None:
+def accuracy_gain(records: pd.DataFrame, early_epoch: int, last_epoch: int, *, level: float = 0.1) -> AccuracyGain | None:
     """What candidates gained between two epochs; None where they are too few for a plane."""
-    before, after = accuracies(records, early), accuracies(records, last)
+    before, after = accuracies(records, early_epoch), accuracies(records, last_epoch)
     runs = {
         name: {seed: (before[name][seed], after[name][seed]) for seed in before[name]
                if seed in after[name]}
@@ -192,76 +192,76 @@ def gain(records: pd.DataFrame, early: int, last: int, *, level: float = 0.1) ->
     if not runs:
         return None
     tables = [
-        two_way(
-            {name: {seed: pair[at] for seed, pair in seeds.items()} for name, seeds in runs.items()}
+        additive_model(
+            {name: {seed: pair[index] for seed, pair in seeds.items()} for name, seeds in runs.items()}
         )
-        for at in (0, 1)
+        for index in (0, 1)
     ]
-    first = records.drop_duplicates("candidate").set_index("candidate")
-    shares = first.loc[list(runs), SHARES].to_numpy(dtype=np.float64)
+    candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
+    shares = candidate_rows.loc[list(runs), SHARES].to_numpy(dtype=np.float64)
     if not np.isfinite(shares).all():
         raise SearchError("records: need finite shares for every candidate, got some that are not")
     values_N2 = np.stack([table.row_effects for table in tables], axis=1)
-    return _gain(shares, values_N2, early, last, level)
+    return _gain_of_values(shares, values_N2, early_epoch, last_epoch, level)
 
 
-def _gain(shares_N3: Floats, values_N2: Floats, early: int, last: int, level: float) -> Gain | None:
-    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > SCALED)
+def _gain_of_values(shares_N3: Floats, values_N2: Floats, early_epoch: int, last_epoch: int, level: float) -> AccuracyGain | None:
+    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
     designs = {
         degree: design
         for degree in ("linear", "quadratic")
         if len(axes) > 1
-        and len(design := terms(shares_N3, degree, axes)) >= design.shape[1] + SPARE
-        and np.linalg.cond(design) < WORST_CONDITION
+        and len(design := polynomial_terms(shares_N3, degree, axes)) >= design.shape[1] + SPARE_CANDIDATES
+        and np.linalg.cond(design) < MAX_CONDITION
     }
     if "linear" not in designs:
         return None
     degree = list(designs)[-1]
-    steepness, p_shape = changed_shape(designs[degree], values_N2)
+    steepness, p_shape = shape_change(designs[degree], values_N2)
     gains = values_N2[:, 1] - values_N2[:, 0]
     names = [AXES[axis] for axis in axes]
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5
-    reach = float(stdtrit(len(gains) - 1, 1 - level / 2)) * error
+    half_width = float(stdtrit(len(gains) - 1, 1 - level / 2)) * error
     mean = float(gains.mean())
-    return Gain(
-        early=early,
-        last=last,
+    return AccuracyGain(
+        early_epoch=early_epoch,
+        last_epoch=last_epoch,
         candidates=len(gains),
-        mean=Interval(mean, mean - reach, mean + reach),
-        effects=effects(designs["linear"], gains, names, level),
-        before=effects(designs["linear"], values_N2[:, 0], names, level),
-        p=explained(designs["linear"], gains),
+        mean=Interval(mean, mean - half_width, mean + half_width),
+        gain_effects=axis_effects(designs["linear"], gains, names, level),
+        early_effects=axis_effects(designs["linear"], values_N2[:, 0], names, level),
+        p=p_value_of_differences(designs["linear"], gains),
         p_shape=p_shape,
         steepness=steepness,
-        p_first=explained(designs["linear"], values_N2[:, 0]),
-        p_last=min(explained(design, values_N2[:, 1]) for design in designs.values()),
+        p_first=p_value_of_differences(designs["linear"], values_N2[:, 0]),
+        p_last=min(p_value_of_differences(design, values_N2[:, 1]) for design in designs.values()),
         degree=degree,
     )
 
 
-def _who(first: Gain) -> str:
+def _axes_text(first: AccuracyGain) -> str:
     """The axes that clearly gain more or less than the others."""
-    more = [axis for axis, one in first.effects.items() if one.low > 0]
-    less = [axis for axis, one in first.effects.items() if one.high < 0]
+    more = [axis for axis, interval in first.gain_effects.items() if interval.low > 0]
+    less = [axis for axis, one in first.gain_effects.items() if one.high < 0]
     parts = [f"more on {' and '.join(more)}"] if more else []
     parts += [f"less on {' and '.join(less)}"] if less else []
     return "".join(f"; {part}" for part in parts)
 
 
-def _bests(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[Best]:
-    found = []
+def _optima_by_epoch(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[EpochOptimum]:
+    optima = []
     for epoch in epochs:
         try:
-            observed = observations(records, epochs=epoch, stopped=False)
-            best = of_observations(observed, factor, level=level)
+            estimates = candidate_estimates(records, epochs=epoch, include_stopped=False)
+            best = optimum_of_estimates(estimates, factor, level=level)
         except SearchError:  # too few for a surface
             continue
-        found.append(Best(epoch, len(observed.candidates), best.share_intervals))
-    return found
+        optima.append(EpochOptimum(epoch, len(estimates.candidates), best.share_intervals))
+    return optima
 
 
 def _notes(records: pd.DataFrame, epochs: Sequence[int]) -> tuple[str, ...]:
-    if "stopped" not in records or not told(records["stopped"]).any():
+    if "stopped" not in records or not has_reason(records["stopped"]).any():
         return ()
     last = set(records.loc[records["epoch"] == epochs[-1], "candidate"])
     if set(records["candidate"]) <= last:
@@ -272,5 +272,5 @@ def _notes(records: pd.DataFrame, epochs: Sequence[int]) -> tuple[str, ...]:
     )
 
 
-def _flat(name: str, interval: Interval) -> dict[str, float]:
+def _interval_columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

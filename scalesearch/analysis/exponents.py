@@ -23,19 +23,19 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.analysis.laws import Law
+from scalesearch.analysis.laws import ScalingLaw
 from scalesearch.analysis.mixture import AXES
-from scalesearch.analysis.optimum import GREEK, Interval
+from scalesearch.analysis.optimum import COEFFICIENT_OF_AXIS, Interval
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 from scalesearch.scaling import Coefficients, Shares
 
-STEPS = 60
-NOTHING = 1e-12
+BISECTION_STEPS = 60
+MIN_GAIN = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class StarShares:
+class ExponentShares:
     """The shares that a star's laws come to for a budget of ``factor``, if gains add up.
 
     ``share_intervals`` by axis, ``intervals`` by alpha, beta and gamma: of 1 - ``level``, from the
@@ -48,8 +48,8 @@ class StarShares:
     coefficients: Coefficients
     share_intervals: dict[str, Interval]
     intervals: dict[str, Interval]
-    marginal: dict[str, Interval]
-    undecided: float
+    gain_of_doubling: dict[str, Interval]
+    undecided_fraction: float
     level: float
 
     @property
@@ -58,15 +58,15 @@ class StarShares:
         return [
             {
                 "axis": axis,
-                **_flat("share", self.share_intervals[axis]),
-                **_flat(GREEK[axis], self.intervals[GREEK[axis]]),
-                **_flat("gain_of_doubling", self.marginal[axis]),
+                **_interval_columns("share", self.share_intervals[axis]),
+                **_interval_columns(COEFFICIENT_OF_AXIS[axis], self.intervals[COEFFICIENT_OF_AXIS[axis]]),
+                **_interval_columns("gain_of_doubling", self.gain_of_doubling[axis]),
             }
             for axis in AXES
         ]
 
 
-def star_shares(laws: Mapping[str, Law], factor: float) -> StarShares:
+def exponent_shares(laws: Mapping[str, ScalingLaw], factor: float) -> ExponentShares:
     """The shares for a budget of ``factor`` > 1 that the laws of the three axes come to.
 
     Raises SearchError where an axis has no law, or none of them gains with cost.
@@ -78,75 +78,75 @@ def star_shares(laws: Mapping[str, Law], factor: float) -> StarShares:
         )
     if not factor > 1:
         raise SearchError(f"exponents: need a factor above 1, got {factor}")
-    three = [laws[axis] for axis in AXES]
-    level = three[0].level
-    known_13 = np.array([[(law.scale.value, law.exponent.value) for law in three]])
-    drawn_B3 = np.stack([law.draws[:, 1:] for law in three], axis=1)
-    best, shares_B3 = (_allotted(many, float(np.log(factor))) for many in (known_13, drawn_B3))
-    if not np.isfinite(best).all():
+    axis_laws = [laws[axis] for axis in AXES]
+    level = axis_laws[0].level
+    estimate_132 = np.array([[(law.scale.value, law.exponent.value) for law in axis_laws]])
+    draws_B32 = np.stack([law.draws[:, 1:] for law in axis_laws], axis=1)
+    best_shares, shares_B3 = (_optimal_shares(laws_B32, float(np.log(factor))) for laws_B32 in (estimate_132, draws_B32))
+    if not np.isfinite(best_shares).all():
         raise SearchError(
             "exponents: need an axis along which accuracy rises with cost, got none that does"
         )
-    decided = shares_B3[np.isfinite(shares_B3).all(axis=1)]
-    found = {
-        axis: _interval(best[0, place], decided[:, place], level) for place, axis in enumerate(AXES)
+    decided_draws = shares_B3[np.isfinite(shares_B3).all(axis=1)]
+    share_intervals = {
+        axis: _quantile_interval(best_shares[0, index], decided_draws[:, index], level) for index, axis in enumerate(AXES)
     }
-    shares = Shares(*(float(share) for share in best[0]))
-    doubled = [1 - 2.0 ** -many[..., 1] for many in (known_13, drawn_B3)]
-    gains = [many[..., 0] * part for many, part in zip((known_13, drawn_B3), doubled, strict=True)]
-    return StarShares(
+    shares = Shares(*(float(share) for share in best_shares[0]))
+    gained_fraction = [1 - 2.0 ** -many[..., 1] for many in (estimate_132, draws_B32)]
+    gains = [many[..., 0] * gained for many, gained in zip((estimate_132, draws_B32), gained_fraction, strict=True)]
+    return ExponentShares(
         factor=factor,
         shares=shares,
         coefficients=shares.coefficients(factor),
-        share_intervals=found,
-        intervals={GREEK[axis]: _as_coefficient(axis, found[axis], factor) for axis in AXES},
-        marginal={
-            axis: _interval(gains[0][0, place], gains[1][:, place], level)
+        share_intervals=share_intervals,
+        intervals={COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor) for axis in AXES},
+        gain_of_doubling={
+            axis: _quantile_interval(gains[0][0, place], gains[1][:, place], level)
             for place, axis in enumerate(AXES)
         },
-        undecided=1 - len(decided) / len(shares_B3),
+        undecided_fraction=1 - len(decided_draws) / len(shares_B3),
         level=level,
     )
 
 
-def _allotted(laws_B32: Floats, budget: float) -> Floats:
+def _optimal_shares(laws_B32: Floats, budget: float) -> Floats:
     """Shares of log cost at which the next bit gains the same everywhere; nan where none gains.
 
     ``laws_B32``: scale and exponent of each axis.
     """
     scale, exponent = laws_B32[..., 0], laws_B32[..., 1]
-    first = scale * exponent  # what the first bit gains
-    gains = np.asarray(first > NOTHING)
-    steep = np.log(np.where(gains, first, 1.0))
+    initial_slope = scale * exponent  # what the first bit gains
+    gains = np.asarray(initial_slope > MIN_GAIN)
+    log_slope = np.log(np.where(gains, initial_slope, 1.0))
     # Between a price that buys everything there and one that buys nothing, by halves.
-    low = np.where(gains, steep - exponent * budget, np.inf).min(axis=1)
-    high = np.where(gains, steep, -np.inf).max(axis=1)
+    low = np.where(gains, log_slope - exponent * budget, np.inf).min(axis=1)
+    high = np.where(gains, log_slope, -np.inf).max(axis=1)
 
-    def spent(price_B: Floats) -> Floats:
-        wanted = np.maximum(steep - price_B[:, None], 0.0) / exponent
-        return np.where(gains, wanted, 0.0)
+    def spending(price_B: Floats) -> Floats:
+        log_cost = np.maximum(log_slope - price_B[:, None], 0.0) / exponent
+        return np.where(gains, log_cost, 0.0)
 
     any_gains = np.asarray(gains.any(axis=1))
     low, high = np.where(any_gains, low, 0.0), np.where(any_gains, high, 1.0)
-    for _ in range(STEPS):
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
-        much = spent(middle).sum(axis=1) > budget
-        low, high = np.where(much, middle, low), np.where(much, high, middle)
-    parts = spent(low)
-    total = parts.sum(axis=1, keepdims=True)
-    shares: Floats = np.where(any_gains[:, None], parts / np.where(total > 0, total, 1.0), np.nan)
+        overspent = spending(middle).sum(axis=1) > budget
+        low, high = np.where(overspent, middle, low), np.where(overspent, high, middle)
+    log_costs = spending(low)
+    total = log_costs.sum(axis=1, keepdims=True)
+    shares: Floats = np.where(any_gains[:, None], log_costs / np.where(total > 0, total, 1.0), np.nan)
     return shares
 
 
-def _interval(value: float, drawn: Floats, level: float) -> Interval:
-    low, high = np.quantile(drawn, [level / 2, 1 - level / 2])
+def _quantile_interval(value: float, draws: Floats, level: float) -> Interval:
+    low, high = np.quantile(draws, [level / 2, 1 - level / 2])
     return Interval(float(value), float(min(low, value)), float(max(high, value)))
 
 
-def _as_coefficient(axis: str, share: Interval, factor: float) -> Interval:
+def _coefficient_interval(axis: str, share: Interval, factor: float) -> Interval:
     power = 1.0 if axis == "depth" else 0.5
-    return Interval(*(factor ** (power * one) for one in (share.value, share.low, share.high)))
+    return Interval(*(factor ** (power * bound) for bound in (share.value, share.low, share.high)))
 
 
-def _flat(name: str, interval: Interval) -> dict[str, float]:
+def _interval_columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -13,28 +13,28 @@ import numpy as np
 import pandas as pd
 
 from scalesearch.analysis.mixture import AXES
-from scalesearch.analysis.observations import Observations, observations
-from scalesearch.analysis.optimum import Interval, Optimum, curved, of_observations, optima
-from scalesearch.analysis.twoway import EXACT, Floats
+from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
+from scalesearch.analysis.optimum import Interval, Optimum, curved_polynomial_fits, optimum_of_estimates, bootstrap_optima
+from scalesearch.analysis.twoway import ROUNDING_ERROR, Floats
 from scalesearch.errors import SearchError
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class OptimumDifference:
     """Of the best shares at the factor ``other`` from those at ``one``, by axis, with intervals.
 
     ``p``: of shares so far apart, or further, where the best are the same: how often the draws of
     the difference are as far from their middle, in their own measure.
     """
 
-    one: float
-    other: float
+    first_factor: float
+    second_factor: float
     shares: dict[str, Interval]
     p: float
 
     @property
     def row(self) -> dict[str, Any]:
-        return {"one": self.one, "other": self.other, **_flat(self.shares), "p": self.p}
+        return {"one": self.first_factor, "other": self.second_factor, **_share_columns(self.shares), "p": self.p}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class FactorDrift:
 
     optima: dict[float, Optimum]
     candidates: dict[float, int]
-    differences: tuple[Difference, ...]
-    drifts: bool | None
+    differences: tuple[OptimumDifference, ...]
+    has_drift: bool | None
     level: float
     notes: tuple[str, ...]
 
@@ -54,26 +54,26 @@ class FactorDrift:
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for each factor: shares, and alpha, beta, gamma of one doubling of cost."""
         rows = []
-        for factor, found in self.optima.items():
+        for factor, optimum in self.optima.items():
             row = {"factor": factor, "candidates": self.candidates[factor]}
-            doubling = found.shares.coefficients(2.0)
+            doubling = optimum.shares.coefficients(2.0)
             names = ("alpha", "beta", "gamma")
             rows.append(
                 {
                     **row,
-                    **_flat(found.share_intervals),
+                    **_share_columns(optimum.share_intervals),
                     **{f"{name}_of_doubling": getattr(doubling, name) for name in names},
                 }
             )
         return rows
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """What it comes to, in a sentence."""
-        if self.drifts is None:
+        if self.has_drift is None:
             return "fewer than two factors have candidates enough to compare what is best at each"
         factors = ", ".join(f"{factor:g}x" for factor in self.optima)
-        if not self.drifts:
+        if not self.has_drift:
             widest = max(
                 one.width for difference in self.differences for one in difference.shares.values()
             )
@@ -81,14 +81,14 @@ class FactorDrift:
                 f"no drift of the coefficients with phi is shown between {factors}; a difference "
                 f"is known to an interval of up to {widest:.2f} in shares"
             )
-        clear = min(self.differences, key=lambda one: one.p)
+        clearest = min(self.differences, key=lambda one: one.p)
         parts = [
             f"{axis} gets {interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
-            for axis, interval in clear.shares.items()
+            for axis, interval in clearest.shares.items()
         ]
         return (
-            f"the coefficients drift with phi: from {clear.one:g}x to {clear.other:g}x "
-            f"{', '.join(parts)} (p {clear.p:.2g})"
+            f"the coefficients drift with phi: from {clearest.first_factor:g}x to {clearest.second_factor:g}x "
+            f"{', '.join(parts)} (p {clearest.p:.2g})"
         )
 
 
@@ -100,66 +100,66 @@ def factor_drift(
     A table whose candidates do not determine a surface is left out, and a note says so. Raises
     SearchError for accuracies that are not finite.
     """
-    found: dict[float, Optimum] = {}
-    drawn: dict[float, Floats] = {}
+    optima_by_factor: dict[float, Optimum] = {}
+    draws: dict[float, Floats] = {}
     counts, notes = {}, []
-    for place, (factor, (records, epochs)) in enumerate(sorted(tables.items())):
+    for index, (factor, (records, epochs)) in enumerate(sorted(tables.items())):
         try:
-            observed = observations(records, epochs=epochs)
-            found[factor] = of_observations(observed, factor, level=level)
+            estimates = candidate_estimates(records, epochs=epochs)
+            optima_by_factor[factor] = optimum_of_estimates(estimates, factor, level=level)
         except SearchError as error:
             if len(records) and not np.isfinite(records["accuracy"]).all():
                 raise
             notes.append(f"{factor:g}x: {error}")
             continue
-        counts[factor] = len(observed.candidates)
-        drawn[factor] = _draws(observed, place)
-    pairs = list(combinations(found, 2))
-    differences = tuple(_difference(one, other, found, drawn, level) for one, other in pairs)
+        counts[factor] = len(estimates.candidates)
+        draws[factor] = _draws(estimates, index)
+    pairs = list(combinations(optima_by_factor, 2))
+    differences = tuple(_difference(first, second, optima_by_factor, draws, level) for first, second in pairs)
     return FactorDrift(
-        optima=found,
+        optima=optima_by_factor,
         candidates=counts,
         differences=differences,
-        drifts=any(one.p * len(pairs) <= level for one in differences) if differences else None,
+        has_drift=any(difference.p * len(pairs) <= level for difference in differences) if differences else None,
         level=level,
         notes=tuple(notes),
     )
 
 
-def _draws(observed: Observations, place: int) -> Floats:
+def _draws(estimates: CandidateEstimates, seed: int) -> Floats:
     """Optima of tables that might as well have come, in an order of this search's own: searches
     are independent, and their draws must not go together."""
-    fits = curved(observed)
-    fit = min(fits.values(), key=lambda one: one.error)
-    drawn = optima(observed, fits, fit)
-    return drawn[np.random.default_rng(place + 1).permutation(len(drawn))]
+    fits = curved_polynomial_fits(estimates)
+    fit = min(fits.values(), key=lambda candidate_fit: candidate_fit.error)
+    draws = bootstrap_optima(estimates, fits, fit)
+    return draws[np.random.default_rng(seed + 1).permutation(len(draws))]
 
 
 def _difference(
-    one: float,
-    other: float,
-    found: Mapping[float, Optimum],
-    drawn: Mapping[float, Floats],
+    first: float,
+    second: float,
+    optima_by_factor: Mapping[float, Optimum],
+    draws: Mapping[float, Floats],
     level: float,
-) -> Difference:
-    count = min(len(drawn[one]), len(drawn[other]))
-    apart_B3 = drawn[other][:count] - drawn[one][:count]
-    points = [np.array(found[factor].shares.as_tuple()) for factor in (one, other)]
+) -> OptimumDifference:
+    count = min(len(draws[first]), len(draws[second]))
+    differences_B3 = draws[second][:count] - draws[first][:count]
+    points = [np.array(optima_by_factor[factor].shares.as_tuple()) for factor in (first, second)]
     value = points[1] - points[0]
-    low, high = np.quantile(apart_B3, [level / 2, 1 - level / 2], axis=0)
+    low, high = np.quantile(differences_B3, [level / 2, 1 - level / 2], axis=0)
     shares = {
-        axis: Interval(float(v), float(min(a, v)), float(max(b, v)))
-        for axis, v, a, b in zip(AXES, value, low, high, strict=True)
+        axis: Interval(float(estimate), float(min(lower, estimate)), float(max(upper, estimate)))
+        for axis, estimate, lower, upper in zip(AXES, value, low, high, strict=True)
     }
-    away = (apart_B3 - value)[:, :2]  # the third share follows
-    metric = np.linalg.pinv(away.T @ away / count + EXACT * np.eye(2))
-    reach = float(value[:2] @ metric @ value[:2])
-    further = int((np.einsum("bi,ij,bj->b", away, metric, away) >= reach).sum())
-    return Difference(one, other, shares, (further + 1) / (count + 1))
+    deviations = (differences_B3 - value)[:, :2]  # the third share follows
+    metric = np.linalg.pinv(deviations.T @ deviations / count + ROUNDING_ERROR * np.eye(2))
+    squared_distance = float(value[:2] @ metric @ value[:2])
+    farther_count = int((np.einsum("bi,ij,bj->b", deviations, metric, deviations) >= squared_distance).sum())
+    return OptimumDifference(first, second, shares, (farther_count + 1) / (count + 1))
 
 
-def _flat(shares: Mapping[str, Interval]) -> dict[str, float]:
+def _share_columns(shares: Mapping[str, Interval]) -> dict[str, float]:
     row: dict[str, float] = {}
-    for axis, one in shares.items():
-        row |= {axis: one.value, f"{axis}_low": one.low, f"{axis}_high": one.high}
+    for axis, interval in shares.items():
+        row |= {axis: interval.value, f"{axis}_low": interval.low, f"{axis}_high": interval.high}
     return row

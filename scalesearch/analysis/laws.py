@@ -16,21 +16,21 @@ from scalesearch.analysis.mixture import AXES
 from scalesearch.analysis.observations import SHARES
 from scalesearch.analysis.optimum import Interval
 from scalesearch.analysis.pairs import accuracies
-from scalesearch.analysis.powers import PARAMETERS, errors_at, power_laws
-from scalesearch.analysis.twoway import Floats, two_way
+from scalesearch.analysis.powers import NUM_PARAMETERS, power_law_errors, fit_power_laws
+from scalesearch.analysis.twoway import Floats, additive_model
 from scalesearch.errors import SearchError
 
-FEWEST = PARAMETERS + 1
+MIN_COSTS = NUM_PARAMETERS + 1
 """Different costs: three determine a law, and nothing then tells how far networks stray from it."""
-REPEATS = 1000
-PURE = 0.9
+BOOTSTRAP_SAMPLES = 1000
+MIN_AXIS_SHARE = 0.9
 """Share of an axis from which on a network is said to lie along it."""
-SAME = 1e-3
+COST_TOLERANCE = 1e-3
 """Costs that differ by less, as a part of themselves, are one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class ScalingLaw:
     """Of one ``direction``. ``floor``, ``scale``, ``exponent``: with intervals of 1 - ``level``.
 
     ``factors``, ``accuracies``: what it was fitted to, by rising cost. ``noise``: variance of one
@@ -45,28 +45,28 @@ class Law:
     exponent: Interval
     factors: tuple[float, ...]
     accuracies: tuple[float, ...]
-    noise: float
+    noise_variance: float
     deviation: float
     level: float
     draws: Floats = field(repr=False, compare=False)
 
     @property
-    def rises(self) -> bool:
+    def is_rising(self) -> bool:
         return self.scale.value > 0
 
     def accuracy(self, factor: float) -> Interval:
         """Mean accuracy at so many times the baseline's cost, in the mean seed, with its band."""
-        return self._at(factor, 0.0)
+        return self._interval_at(factor, 0.0)
 
     def prediction(self, factor: float, seeds: int = 1) -> Interval:
         """Of one network there, trained with so many seeds: the band and its own chances."""
-        return self._at(factor, self.deviation + self.noise / seeds)
+        return self._interval_at(factor, self.deviation + self.noise_variance / seeds)
 
     def at_phi(self, phi: float, factor: float = 2.0) -> Interval:
         """Mean accuracy at ``factor`` ** ``phi`` times the baseline's cost."""
         return self.accuracy(factor**phi)
 
-    def rows(self, factors: Sequence[float]) -> list[dict[str, Any]]:
+    def curve_rows(self, factors: Sequence[float]) -> list[dict[str, Any]]:
         """The curve with its band, flat."""
         bands = [(factor, self.accuracy(factor)) for factor in factors]
         return [
@@ -85,23 +85,23 @@ class Law:
         """The law itself, flat."""
         row: dict[str, Any] = {"direction": self.direction, "networks": len(self.factors)}
         for name in ("floor", "scale", "exponent"):
-            one: Interval = getattr(self, name)
-            row |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
-        return row | {"deviation": self.deviation**0.5, "rises": self.rises}
+            interval: Interval = getattr(self, name)
+            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return row | {"deviation": self.deviation**0.5, "rises": self.is_rising}
 
-    def _at(self, factor: float, variance: float) -> Interval:
+    def _interval_at(self, factor: float, variance: float) -> Interval:
         if not factor > 0:
             raise SearchError(f"law of {self.direction}: need a cost above 0, got {factor}")
-        known = self.floor.value, self.scale.value, self.exponent.value
-        value = 1 - errors_at(np.array(known)[None], factor)[0]
-        drawn = 1 - errors_at(self.draws, factor)
+        parameters = self.floor.value, self.scale.value, self.exponent.value
+        value = 1 - power_law_errors(np.array(parameters)[None], factor)[0]
+        draws = 1 - power_law_errors(self.draws, factor)
         if variance > 0:
-            drawn = drawn + np.random.default_rng(1).normal(0, variance**0.5, len(drawn))
-        return _interval(float(value), drawn, self.level)
+            draws = draws + np.random.default_rng(1).normal(0, variance**0.5, len(draws))
+        return _quantile_interval(float(value), draws, self.level)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOutNetwork:
     """A network that was kept from the fit: ``predicted`` for it, what it came to, and whether
     that lies within. ``seeds``: behind ``observed``."""
 
@@ -112,7 +112,7 @@ class HeldOut:
     seeds: int
 
     @property
-    def inside(self) -> bool:
+    def is_inside(self) -> bool:
         return self.predicted.low <= self.observed <= self.predicted.high
 
     @property
@@ -125,12 +125,12 @@ class HeldOut:
             "predicted_high": self.predicted.high,
             "observed": self.observed,
             "seeds": self.seeds,
-            "inside": self.inside,
+            "inside": self.is_inside,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredNetworks:
     """Networks of a table at one epoch, by rising cost: names, ``factors``, mean ``accuracies`` in
     the mean seed, ``seeds`` behind each; ``noise`` of a run, None for a single seed."""
 
@@ -138,10 +138,10 @@ class Measured:
     factors: Floats
     accuracies: Floats
     seeds: Floats
-    noise: float | None
+    noise_variance: float | None
 
 
-def measured(records: pd.DataFrame, *, epochs: int | None = None) -> Measured:
+def measured_networks(records: pd.DataFrame, *, epochs: int | None = None) -> MeasuredNetworks:
     """What a table tells of its networks at the last epoch, or at ``epochs``.
 
     Raises SearchError for an empty table, and for costs or accuracies that are not finite.
@@ -150,141 +150,141 @@ def measured(records: pd.DataFrame, *, epochs: int | None = None) -> Measured:
     final = records[records["epoch"] == last]
     if final.empty:
         raise SearchError(f"records: need networks with epoch {last}, got none; run the search")
-    table = two_way(accuracies(final, last))
+    table = additive_model(accuracies(final, last))
     factors = final.drop_duplicates("candidate").set_index("candidate")["factor"]
     costs = factors.loc[list(table.rows)].to_numpy(dtype=np.float64)
     if not (np.isfinite(costs) & (costs > 0)).all():
         raise SearchError("records: need costs above 0 for all networks, got some that are not")
     order = np.lexsort((np.array(table.rows), costs))
-    return Measured(
-        names=tuple(table.rows[place] for place in order),
+    return MeasuredNetworks(
+        names=tuple(table.rows[index] for index in order),
         factors=costs[order],
         accuracies=table.row_effects[order],
-        seeds=table.filled.sum(axis=1)[order],
-        noise=table.variance,
+        seeds=table.has_value.sum(axis=1)[order],
+        noise_variance=table.variance,
     )
 
 
-def laws(
+def fit_scaling_laws(
     records: pd.DataFrame,
     directions: Mapping[str, Sequence[str]] | None = None,
     *,
     epochs: int | None = None,
     level: float = 0.1,
-) -> dict[str, Law]:
+) -> dict[str, ScalingLaw]:
     """The law of each direction that has enough networks.
 
     ``directions``: names of candidates by direction; by default those of ``directions_of``. Errors
     of a network that several directions share, as they do the baseline, are drawn once. Raises
     SearchError where no direction has enough.
     """
-    known = measured(records, epochs=epochs)
-    groups = directions_of(records) if directions is None else directions
-    random = np.random.default_rng(0)
-    chance_BN = random.normal(size=(REPEATS, len(known.names)))
-    found, reasons = {}, []
+    networks = measured_networks(records, epochs=epochs)
+    groups = networks_by_direction(records) if directions is None else directions
+    rng = np.random.default_rng(0)
+    normals_BN = rng.normal(size=(BOOTSTRAP_SAMPLES, len(networks.names)))
+    fitted, failures = {}, []
     for direction, names in groups.items():
-        places = [place for place, name in enumerate(known.names) if name in set(names)]
+        indices = [index for index, name in enumerate(networks.names) if name in set(names)]
         try:
-            found[direction] = _law(direction, known, places, chance_BN, level)
+            fitted[direction] = _fit_direction(direction, networks, indices, normals_BN, level)
         except SearchError as error:
-            reasons.append(str(error))
-    if not found:
+            failures.append(str(error))
+    if not fitted:
         raise SearchError(
-            "; ".join(reasons) or "records: need networks along a direction, got none"
+            "; ".join(failures) or "records: need networks along a direction, got none"
         )
-    return found
+    return fitted
 
 
-def law(
+def fit_scaling_law(
     records: pd.DataFrame,
     direction: str = "all",
     *,
     epochs: int | None = None,
     level: float = 0.1,
-) -> Law:
+) -> ScalingLaw:
     """One law for all networks of a table: the members of a family, or one arm of a star."""
     names = sorted({str(name) for name in records["candidate"]})
-    return laws(records, {direction: names}, epochs=epochs, level=level)[direction]
+    return fit_scaling_laws(records, {direction: names}, epochs=epochs, level=level)[direction]
 
 
-def held_out(
+def held_out_network(
     records: pd.DataFrame,
     factor: float,
     direction: str = "all",
     *,
     epochs: int | None = None,
     level: float = 0.1,
-) -> HeldOut:
+) -> HeldOutNetwork:
     """Whether the law of the networks that cost less than ``factor`` predicts the cheapest of the
     others. Raises SearchError where either are too few."""
-    known = measured(records, epochs=epochs)
-    larger = [place for place, cost in enumerate(known.factors) if cost >= factor * (1 - SAME)]
-    if not larger:
+    networks = measured_networks(records, epochs=epochs)
+    larger_indices = [index for index, cost in enumerate(networks.factors) if cost >= factor * (1 - COST_TOLERANCE)]
+    if not larger_indices:
         raise SearchError(
             f"law of {direction}: need a network of at least {factor:g}x to hold out, got at most "
-            f"{known.factors.max():g}x"
+            f"{networks.factors.max():g}x"
         )
-    smaller = records[records["candidate"].isin(known.names[: larger[0]])]
-    fitted, place = law(smaller, direction, epochs=epochs, level=level), larger[0]
-    seeds = int(known.seeds[place])
-    cost = float(known.factors[place])
-    accuracy = float(known.accuracies[place])
-    return HeldOut(direction, cost, fitted.prediction(cost, seeds), accuracy, seeds)
+    smaller = records[records["candidate"].isin(networks.names[: larger_indices[0]])]
+    fitted, place = fit_scaling_law(smaller, direction, epochs=epochs, level=level), larger_indices[0]
+    seeds = int(networks.seeds[place])
+    cost = float(networks.factors[place])
+    accuracy = float(networks.accuracies[place])
+    return HeldOutNetwork(direction, cost, fitted.prediction(cost, seeds), accuracy, seeds)
 
 
-def directions_of(records: pd.DataFrame) -> dict[str, list[str]]:
+def networks_by_direction(records: pd.DataFrame) -> dict[str, list[str]]:
     """The networks of a star by axis: those with ``PURE`` of their cost on it; and, as "compound",
     those that spend on all three. The baseline, which spends nothing, begins each of them."""
     rows = records.drop_duplicates("candidate")
-    base = [str(name) for name in rows.loc[(rows["factor"] - 1).abs() < SAME, "candidate"]]
-    rest = rows[~rows["candidate"].isin(base)]
-    found = {
-        axis: [str(name) for name in rest.loc[rest[column] >= PURE, "candidate"]]
+    baseline_names = [str(name) for name in rows.loc[(rows["factor"] - 1).abs() < COST_TOLERANCE, "candidate"]]
+    rest = rows[~rows["candidate"].isin(baseline_names)]
+    directions = {
+        axis: [str(name) for name in rest.loc[rest[column] >= MIN_AXIS_SHARE, "candidate"]]
         for axis, column in zip(AXES, SHARES, strict=True)
     }
-    mixed = (rest[SHARES] > 1 - PURE).all(axis=1)
-    found["compound"] = [str(name) for name in rest.loc[mixed, "candidate"]]
-    return {name: [*base, *names] for name, names in found.items() if names}
+    is_compound = (rest[SHARES] > 1 - MIN_AXIS_SHARE).all(axis=1)
+    directions["compound"] = [str(name) for name in rest.loc[is_compound, "candidate"]]
+    return {name: [*baseline_names, *names] for name, names in directions.items() if names}
 
 
-def _law(
-    direction: str, known: Measured, places: Sequence[int], chance_BN: Floats, level: float
-) -> Law:
-    factors, values = known.factors[places], 1 - known.accuracies[places]
-    costs = 1 + int((np.diff(factors) > SAME * factors[1:]).sum()) if len(places) else 0
-    if costs < FEWEST:
+def _fit_direction(
+    direction: str, networks: MeasuredNetworks, indices: Sequence[int], normals_BN: Floats, level: float
+) -> ScalingLaw:
+    factors, values = networks.factors[indices], 1 - networks.accuracies[indices]
+    distinct_costs = 1 + int((np.diff(factors) > COST_TOLERANCE * factors[1:]).sum()) if len(indices) else 0
+    if distinct_costs < MIN_COSTS:
         raise SearchError(
-            f"law of {direction}: need networks of at least {FEWEST} different costs, got {costs}"
+            f"law of {direction}: need networks of at least {MIN_COSTS} different costs, got {distinct_costs}"
         )
-    noise = (known.noise or 0.0) / known.seeds[places]
-    fitted = power_laws(factors, values[None])[0]
-    left = values - errors_at(fitted[None], factors)[0]
-    spare = len(places) - PARAMETERS
-    deviation = max(0.0, float(np.square(left).sum()) / spare - float(noise.mean()))
-    errors = chance_BN[:, places] * np.sqrt(noise + deviation)
+    noise = (networks.noise_variance or 0.0) / networks.seeds[indices]
+    fitted = fit_power_laws(factors, values[None])[0]
+    residuals = values - power_law_errors(fitted[None], factors)[0]
+    df = len(indices) - NUM_PARAMETERS
+    deviation = max(0.0, float(np.square(residuals).sum()) / df - float(noise.mean()))
+    errors = normals_BN[:, indices] * np.sqrt(noise + deviation)
     if deviation > 0:  # it is known from few networks, and itself uncertain
-        doubt = np.random.default_rng(2).chisquare(spare, (len(chance_BN), 1))
-        errors = errors * np.sqrt(spare / doubt)
-    drawn = values - left + errors
-    draws = power_laws(factors, drawn)
+        chi_squared = np.random.default_rng(2).chisquare(df, (len(normals_BN), 1))
+        errors = errors * np.sqrt(df / chi_squared)
+    resampled = values - residuals + errors
+    draws = fit_power_laws(factors, resampled)
     floor, scale, exponent = (
-        _interval(float(fitted[place]), draws[:, place], level) for place in range(PARAMETERS)
+        _quantile_interval(float(fitted[index]), draws[:, index], level) for index in range(NUM_PARAMETERS)
     )
-    return Law(
+    return ScalingLaw(
         direction,
         floor,
         scale,
         exponent,
         factors=tuple(map(float, factors)),
         accuracies=tuple(map(float, 1 - values)),
-        noise=known.noise or 0.0,
+        noise_variance=networks.noise_variance or 0.0,
         deviation=deviation,
         level=level,
         draws=draws,
     )
 
 
-def _interval(value: float, drawn: Floats, level: float) -> Interval:
-    low, high = np.quantile(drawn, [level / 2, 1 - level / 2])
+def _quantile_interval(value: float, draws: Floats, level: float) -> Interval:
+    low, high = np.quantile(draws, [level / 2, 1 - level / 2])
     return Interval(value, float(min(low, value)), float(max(high, value)))

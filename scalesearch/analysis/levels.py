@@ -5,13 +5,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from scalesearch.analysis.twoway import two_way
+from scalesearch.analysis.twoway import additive_model
 
-Curves: TypeAlias = Mapping[str, Mapping[int, float]]
+AccuracyCurves: TypeAlias = Mapping[str, Mapping[int, float]]
 """Candidate -> epoch -> mean accuracy over its seeds."""
 
 
-def levelled(values: Curves) -> dict[str, float]:
+def imputed_accuracies(values: AccuracyCurves) -> dict[str, float]:
     """What each candidate has, or would have had, at the last epoch that any has.
 
     Who has it keeps its own accuracy. Others get the prediction of accuracy = candidate + epoch,
@@ -23,16 +23,16 @@ def levelled(values: Curves) -> dict[str, float]:
     Give the epochs at which candidates were judged (rungs), not whole curves: those in between add
     nothing but time. Raises SearchError for a value that is not finite.
     """
-    table = two_way(values)
+    table = additive_model(values)
     if not table.rows:
         return {}
-    last = np.zeros(len(table.columns))
-    last[-1] = 1.0
-    known = np.isfinite(table.variance_of_difference(table.profiles, last))
+    last_column = np.zeros(len(table.columns))
+    last_column[-1] = 1.0
+    predictable = np.isfinite(table.variance_of_difference(table.profiles, last_column))
     predicted = table.row_effects + table.column_effects[-1]
     epoch = table.columns[-1]
     return {
         name: float(values[name].get(epoch, value))
-        for name, value, tied in zip(table.rows, predicted, known, strict=True)
-        if tied
+        for name, value, is_connected in zip(table.rows, predicted, predictable, strict=True)
+        if is_connected
     }

@@ -13,26 +13,26 @@ from scalesearch.analysis.twoway import Floats
 
 DEGREES = ("linear", "quadratic", "special cubic")
 AXES = ("depth", "width", "resolution")
-STEPS = 24
-FINEST = 1e-4
+LATTICE_STEPS = 24
+SHARE_TOLERANCE = 1e-4
 """How exactly the highest place is found, in shares."""
 
 
-def terms(shares_N3: Floats, degree: str, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
+def polynomial_terms(shares_N3: Floats, degree: str, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
     """The polynomial's terms at each place: parts, products of two, product of three.
 
     ``axes``: those that are scaled at all; the others' shares are nothing everywhere.
     """
     parts = [shares_N3[:, axis] for axis in axes]
     if degree != "linear":
-        parts += [shares_N3[:, one] * shares_N3[:, other] for one, other in combinations(axes, 2)]
+        parts += [shares_N3[:, first] * shares_N3[:, second] for first, second in combinations(axes, 2)]
     if degree == "special cubic" and len(axes) == 3:
         parts.append(shares_N3.prod(axis=1))
     return np.stack(parts, axis=1)
 
 
 @lru_cache(maxsize=32)
-def lattice(axes: tuple[int, ...] = (0, 1, 2), steps: int = STEPS) -> Floats:
+def simplex_lattice(axes: tuple[int, ...] = (0, 1, 2), steps: int = LATTICE_STEPS) -> Floats:
     """Evenly spaced places of the simplex over ``axes``, its corners among them; (N, 3)."""
     counts = np.array(
         [
@@ -47,27 +47,27 @@ def lattice(axes: tuple[int, ...] = (0, 1, 2), steps: int = STEPS) -> Floats:
     return shares
 
 
-def highest(
+def simplex_argmax(
     coefficients_BP: Floats,
     degree: str,
     axes: tuple[int, ...] = (0, 1, 2),
-    within_N3: Floats | None = None,
+    feasible_N3: Floats | None = None,
 ) -> Floats:
     """Where each of B polynomials is highest, (B, 3): on the whole simplex to ``FINEST``, or at
     the best of the given places."""
-    places = lattice(axes) if within_N3 is None else within_N3
-    best_B3: Floats = places[np.argmax(coefficients_BP @ terms(places, degree, axes).T, axis=1)]
-    if within_N3 is not None or degree == "linear":  # a plane is highest in a corner
+    places = simplex_lattice(axes) if feasible_N3 is None else feasible_N3
+    best_B3: Floats = places[np.argmax(coefficients_BP @ polynomial_terms(places, degree, axes).T, axis=1)]
+    if feasible_N3 is not None or degree == "linear":  # a plane is highest in a corner
         return best_B3
-    moves = _moves(axes)
-    step = 0.5 / STEPS
-    while step > FINEST / 2:
-        tried = np.clip(best_B3[:, None] + step * moves, 0.0, 1.0)
-        tried /= tried.sum(axis=2, keepdims=True)
-        flat = terms(tried.reshape(-1, 3), degree, axes).reshape(*tried.shape[:2], -1)
-        values = np.einsum("bkp,bp->bk", flat, coefficients_BP)
-        chosen = np.argmax(values, axis=1)
-        best_B3 = np.take_along_axis(tried, chosen[:, None, None], axis=1)[:, 0]
+    steps = _moves(axes)
+    step = 0.5 / LATTICE_STEPS
+    while step > SHARE_TOLERANCE / 2:
+        neighbours = np.clip(best_B3[:, None] + step * steps, 0.0, 1.0)
+        neighbours /= neighbours.sum(axis=2, keepdims=True)
+        neighbour_terms = polynomial_terms(neighbours.reshape(-1, 3), degree, axes).reshape(*neighbours.shape[:2], -1)
+        values = np.einsum("bkp,bp->bk", neighbour_terms, coefficients_BP)
+        best_move = np.argmax(values, axis=1)
+        best_B3 = np.take_along_axis(neighbours, best_move[:, None, None], axis=1)[:, 0]
         step /= 1.6  # less than half of it, so that a slanting ridge is not lost
     return best_B3
 
@@ -76,9 +76,9 @@ def highest(
 def _moves(axes: tuple[int, ...]) -> Floats:
     """To stay, and from one share to another, by one and by two steps."""
     moves = [np.zeros(3)]
-    for one, other in combinations(axes, 2):
-        for far in (-2.0, -1.0, 1.0, 2.0):
+    for gaining, losing in combinations(axes, 2):
+        for distance in (-2.0, -1.0, 1.0, 2.0):
             move = np.zeros(3)
-            move[one], move[other] = far, -far
+            move[gaining], move[losing] = distance, -distance
             moves.append(move)
     return np.array(moves)

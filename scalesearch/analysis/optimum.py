@@ -14,19 +14,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
-from scalesearch.analysis.mixture import AXES, DEGREES, highest, lattice, terms
-from scalesearch.analysis.observations import Observations, observations
-from scalesearch.analysis.polynomials import SCALED, Polynomial, missed, polynomials
-from scalesearch.analysis.twoway import EXACT, Floats
+from scalesearch.analysis.mixture import AXES, DEGREES, simplex_argmax, simplex_lattice, polynomial_terms
+from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit, leave_one_out_rmse, polynomial_fits
+from scalesearch.analysis.twoway import ROUNDING_ERROR, Floats
 from scalesearch.errors import SearchError
 from scalesearch.scaling import Coefficients, Shares
 
 Mask: TypeAlias = NDArray[np.bool_]
 
-REPEATS, LEAST_REPEATS = 1000, 200
-MOST_VALUES = 1_000_000
+MAX_RESAMPLES, MIN_RESAMPLES = 1000, 200
+MAX_VALUES = 1_000_000
 """Drawn at once; many candidates are bootstrapped less often, and hardly need it."""
-GREEK = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
+COEFFICIENT_OF_AXIS = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Optimum:
     accuracy: float
     standard_error: float
     share_intervals: dict[str, Interval]
-    intervals: dict[str, Interval]
+    coefficient_intervals: dict[str, Interval]
     region: tuple[tuple[float, float, float], ...]
-    flat: Floats
-    flat_part: float
-    flat_candidates: tuple[str, ...]
-    deserves: dict[str, float]
+    equivalent_shares: Floats
+    equivalent_fraction: float
+    equivalent_candidates: tuple[str, ...]
+    share_probability: dict[str, float]
     p_flat: float
     degree: str
     level: float
@@ -80,8 +80,8 @@ def optimum(
     *,
     level: float = 0.1,
     epochs: int | None = None,
-    stopped: bool = True,
-    within: Floats | None = None,
+    include_stopped: bool = True,
+    feasible_shares: Floats | None = None,
 ) -> Optimum:
     """The optimum of a results table for a budget of ``factor``.
 
@@ -89,166 +89,166 @@ def optimum(
     ``observations``. The same table gives the same answer. Raises SearchError where the candidates
     do not determine a quadratic surface with one to spare.
     """
-    observed = observations(records, epochs=epochs, stopped=stopped)
-    return of_observations(observed, factor, level=level, within=within)
+    estimates = candidate_estimates(records, epochs=epochs, include_stopped=include_stopped)
+    return optimum_of_estimates(estimates, factor, level=level, feasible_shares=feasible_shares)
 
 
-def of_observations(
-    observed: Observations, factor: float, *, level: float = 0.1, within: Floats | None = None
+def optimum_of_estimates(
+    estimates: CandidateEstimates, factor: float, *, level: float = 0.1, feasible_shares: Floats | None = None
 ) -> Optimum:
     """The same, of candidates with their values."""
-    fits = curved(observed)
-    fit = min(fits.values(), key=lambda one: one.error)
-    best_13 = highest(fit.coefficients[None], fit.degree, fit.axes, within)
+    fits = curved_polynomial_fits(estimates)
+    fit = min(fits.values(), key=lambda candidate_fit: candidate_fit.error)
+    best_13 = simplex_argmax(fit.coefficients[None], fit.degree, fit.axes, feasible_shares)
     mean, error = fit.predict(best_13)
-    drawn_B3 = optima(observed, fits, fit, within)
-    bounds = np.quantile(drawn_B3, [level / 2, 1 - level / 2], axis=0)
-    shares = {
+    draws_B3 = bootstrap_optima(estimates, fits, fit, feasible_shares)
+    bounds = np.quantile(draws_B3, [level / 2, 1 - level / 2], axis=0)
+    share_intervals = {
         axis: Interval(float(best), float(min(low, best)), float(max(high, best)))
         for axis, best, low, high in zip(AXES, best_13[0], *bounds, strict=True)
     }
-    places = lattice(fit.axes) if within is None else within
-    flat, p_flat = _alike(fit, best_13, places, observed.shares, level), _p_flat(observed, fit)
-    flat |= p_flat > level
-    alike = places[flat[: len(places)]]  # on a lattice the best may lie between all of these
-    known = Shares(*(float(share) for share in best_13[0]))
+    grid_N3 = simplex_lattice(fit.axes) if feasible_shares is None else feasible_shares
+    is_equivalent, p_flat = _is_equivalent(fit, best_13, grid_N3, estimates.shares, level), _p_value_of_flatness(estimates, fit)
+    is_equivalent |= p_flat > level
+    equivalent = grid_N3[is_equivalent[: len(grid_N3)]]  # on a lattice the best may lie between all of these
+    best_shares = Shares(*(float(share) for share in best_13[0]))
     return Optimum(
-        shares=known,
-        coefficients=known.coefficients(factor),
+        shares=best_shares,
+        coefficients=best_shares.coefficients(factor),
         accuracy=float(mean[0]),
         standard_error=float(error[0]),
-        share_intervals=shares,
-        intervals={GREEK[axis]: _as_coefficient(axis, shares[axis], factor) for axis in AXES},
-        region=_region(drawn_B3, best_13[0], level),
-        flat=alike if within is not None else np.vstack([best_13, alike]),
-        flat_part=float(flat[: len(places)].mean()),
-        flat_candidates=tuple(
+        share_intervals=share_intervals,
+        coefficient_intervals={COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor) for axis in AXES},
+        region=_confidence_region(draws_B3, best_13[0], level),
+        equivalent_shares=equivalent if feasible_shares is not None else np.vstack([best_13, equivalent]),
+        equivalent_fraction=float(is_equivalent[: len(grid_N3)].mean()),
+        equivalent_candidates=tuple(
             name
-            for name, alike in zip(observed.candidates, flat[len(places) :], strict=True)
-            if alike
+            for name, is_alike in zip(estimates.candidates, is_equivalent[len(grid_N3) :], strict=True)
+            if is_alike
         ),
-        deserves={
-            axis: float((drawn_B3[:, index] > SCALED).mean()) for index, axis in enumerate(AXES)
+        share_probability={
+            axis: float((draws_B3[:, index] > MIN_SCALED_SHARE).mean()) for index, axis in enumerate(AXES)
         },
         p_flat=p_flat,
         degree=fit.degree,
         level=level,
-        notes=_notes(observed, fit, p_flat > level),
+        notes=_notes(estimates, fit, p_flat > level),
     )
 
 
-def curved(observed: Observations) -> dict[str, Polynomial]:
+def curved_polynomial_fits(estimates: CandidateEstimates) -> dict[str, PolynomialFit]:
     """The polynomials that can be highest anywhere; refused where the candidates determine none."""
     fits = {
         degree: fit
-        for degree, fit in polynomials(observed).items()
+        for degree, fit in polynomial_fits(estimates).items()
         if degree != DEGREES[0] and np.isfinite(fit.error)
     }
     if not fits:
         raise SearchError(
             "the optimum: need candidates that determine a quadratic surface and one to spare (7 "
-            f"that spread over all three shares), got {observed.counted}; train more, or further "
+            f"that spread over all three shares), got {estimates.count_text}; train more, or further "
             "apart"
         )
     return fits
 
 
-def optima(
-    observed: Observations,
-    fits: dict[str, Polynomial],
-    fit: Polynomial,
-    within: Floats | None = None,
+def bootstrap_optima(
+    estimates: CandidateEstimates,
+    fits: dict[str, PolynomialFit],
+    fit: PolynomialFit,
+    feasible_shares: Floats | None = None,
 ) -> Floats:
     """Where the surface is highest in B tables that might as well have come; (B, 3)."""
-    random = np.random.default_rng(0)
-    count, scale = len(observed.values), np.sqrt(observed.noise + fit.deviation)
-    repeats = max(LEAST_REPEATS, min(REPEATS, MOST_VALUES // count))
+    rng = np.random.default_rng(0)
+    count, scale = len(estimates.values), np.sqrt(estimates.noise_variances + fit.deviation)
+    resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, MAX_VALUES // count))
     # Residuals are smaller than errors where a candidate pulls the surface to itself.
-    left = fit.residuals / np.sqrt(np.maximum(1 - fit.leverages, 0.05))
-    left = left / scale
-    left = left - left.mean()
-    left = left / max(float(np.sqrt(np.square(left).mean())), EXACT)
-    doubt = np.sqrt(fit.df / random.chisquare(fit.df, (repeats, 1)))
-    errors = left[random.integers(0, count, (repeats, count))] * scale * doubt
-    expected = terms(observed.shares, fit.degree, fit.axes) @ fit.coefficients
+    residuals = fit.residuals / np.sqrt(np.maximum(1 - fit.leverages, 0.05))
+    residuals = residuals / scale
+    residuals = residuals - residuals.mean()
+    residuals = residuals / max(float(np.sqrt(np.square(residuals).mean())), ROUNDING_ERROR)
+    scale_draws = np.sqrt(fit.df / rng.chisquare(fit.df, (resamples, 1)))
+    errors = residuals[rng.integers(0, count, (resamples, count))] * scale * scale_draws
+    expected = polynomial_terms(estimates.shares, fit.degree, fit.axes) @ fit.coefficients
     values = expected + errors
-    return tops(values, observed, fits, within)
+    return maximizing_shares(values, estimates, fits, feasible_shares)
 
 
-def tops(
+def maximizing_shares(
     values_BC: Floats,
-    observed: Observations,
-    fits: dict[str, Polynomial],
-    within: Floats | None = None,
+    estimates: CandidateEstimates,
+    fits: dict[str, PolynomialFit],
+    feasible_shares: Floats | None = None,
 ) -> Floats:
     """Where the polynomial of least error is highest, for each of B tables of C values; (B, 3)."""
-    solved, missing = {}, []
+    coefficients, errors = {}, []
     for degree, fit in fits.items():
-        solved[degree] = values_BC @ fit.solver.T
-        explained = solved[degree] @ terms(observed.shares, degree, fit.axes).T
-        missing.append(missed(values_BC - explained, fit.leverages, observed))
-    chosen = np.argmin(missing, axis=0)
-    found = np.empty((len(values_BC), 3))
+        coefficients[degree] = values_BC @ fit.solver.T
+        predicted = coefficients[degree] @ polynomial_terms(estimates.shares, degree, fit.axes).T
+        errors.append(leave_one_out_rmse(values_BC - predicted, fit.leverages, estimates))
+    best_degree = np.argmin(errors, axis=0)
+    maximizers = np.empty((len(values_BC), 3))
     for index, (degree, fit) in enumerate(fits.items()):
-        if (mine := chosen == index).any():
-            found[mine] = highest(solved[degree][mine], degree, fit.axes, within)
-    return found
+        if (is_chosen := best_degree == index).any():
+            maximizers[is_chosen] = simplex_argmax(coefficients[degree][is_chosen], degree, fit.axes, feasible_shares)
+    return maximizers
 
 
-def _alike(
-    fit: Polynomial, best_13: Floats, places_N3: Floats, candidates_C3: Floats, level: float
+def _is_equivalent(
+    fit: PolynomialFit, best_13: Floats, grid_N3: Floats, candidates_C3: Floats, level: float
 ) -> Mask:
     """Which places, and then which candidates, cannot be told from the best, each for itself."""
-    everywhere = np.vstack([places_N3, candidates_C3])
-    apart = terms(best_13, fit.degree, fit.axes) - terms(everywhere, fit.degree, fit.axes)
-    errors = np.sqrt(np.square(apart @ np.linalg.cholesky(fit.covariance)).sum(axis=1))
+    everywhere = np.vstack([grid_N3, candidates_C3])
+    contrast = polynomial_terms(best_13, fit.degree, fit.axes) - polynomial_terms(everywhere, fit.degree, fit.axes)
+    errors = np.sqrt(np.square(contrast @ np.linalg.cholesky(fit.covariance)).sum(axis=1))
     limit = float(stdtrit(fit.df, 1 - level))
-    alike: Mask = apart @ fit.coefficients <= limit * errors + EXACT
-    return alike
+    is_equivalent: Mask = contrast @ fit.coefficients <= limit * errors + ROUNDING_ERROR
+    return is_equivalent
 
 
-def _p_flat(observed: Observations, fit: Polynomial) -> float:
+def _p_value_of_flatness(estimates: CandidateEstimates, fit: PolynomialFit) -> float:
     """Of a surface against one accuracy for all: the F test with the fit's own errors."""
-    weights = 1 / (observed.noise + fit.deviation)
-    explained = terms(observed.shares, fit.degree, fit.axes) @ fit.coefficients
-    middle = float(weights @ explained / weights.sum())
-    freedom = len(fit.coefficients) - 1
-    statistic = float(weights @ np.square(explained - middle)) / freedom
-    return float(fdtrc(freedom, fit.df, statistic))
+    weights = 1 / (estimates.noise_variances + fit.deviation)
+    explained = polynomial_terms(estimates.shares, fit.degree, fit.axes) @ fit.coefficients
+    mean = float(weights @ explained / weights.sum())
+    df = len(fit.coefficients) - 1
+    statistic = float(weights @ np.square(explained - mean)) / df
+    return float(fdtrc(df, fit.df, statistic))
 
 
-def _as_coefficient(axis: str, share: Interval, factor: float) -> Interval:
+def _coefficient_interval(axis: str, share: Interval, factor: float) -> Interval:
     """F^share for depth, F^(share / 2) for width and resolution; a shrinking F turns the bounds."""
-    power = 1.0 if axis == "depth" else 0.5
-    low, high = sorted(factor ** (power * bound) for bound in (share.low, share.high))
-    return Interval(factor ** (power * share.value), low, high)
+    exponent = 1.0 if axis == "depth" else 0.5
+    low, high = sorted(factor ** (exponent * bound) for bound in (share.low, share.high))
+    return Interval(factor ** (exponent * share.value), low, high)
 
 
-def _region(drawn_B3: Floats, best: Floats, level: float) -> tuple[tuple[float, float, float], ...]:
+def _confidence_region(draws_B3: Floats, best: Floats, level: float) -> tuple[tuple[float, float, float], ...]:
     """The hull of those of the optima drawn that lie nearest to the best, in their own measure."""
     from scipy.spatial import ConvexHull, QhullError  # slow to import, and needed for this alone
 
-    away = (drawn_B3 - best)[:, :2]  # the third share follows
-    metric = np.linalg.pinv(np.cov(away, rowvar=False) + np.outer(away.mean(0), away.mean(0)))
-    distances = np.einsum("bi,ij,bj->b", away, metric, away)
-    inner = drawn_B3[distances <= np.quantile(distances, 1 - level) + 1e-12]
+    deviations = (draws_B3 - best)[:, :2]  # the third share follows
+    metric = np.linalg.pinv(np.cov(deviations, rowvar=False) + np.outer(deviations.mean(0), deviations.mean(0)))
+    distances = np.einsum("bi,ij,bj->b", deviations, metric, deviations)
+    inner = draws_B3[distances <= np.quantile(distances, 1 - level) + 1e-12]
     try:
         corners = inner[ConvexHull(inner[:, :2]).vertices]
     except QhullError:  # all on a line, or in a point
-        along = inner @ np.linalg.svd(inner - inner.mean(axis=0), full_matrices=False)[2][0]
-        corners = np.unique(inner[[int(along.argmin()), int(along.argmax())]], axis=0)
-    return tuple((float(depth), float(width), float(rest)) for depth, width, rest in corners)
+        projection = inner @ np.linalg.svd(inner - inner.mean(axis=0), full_matrices=False)[2][0]
+        corners = np.unique(inner[[int(projection.argmin()), int(projection.argmax())]], axis=0)
+    return tuple((float(depth), float(width), float(resolution)) for depth, width, resolution in corners)
 
 
-def _notes(observed: Observations, fit: Polynomial, undecided: bool) -> tuple[str, ...]:
+def _notes(estimates: CandidateEstimates, fit: PolynomialFit, undecided: bool) -> tuple[str, ...]:
     notes = []
-    if observed.variance is None:
+    if estimates.variance is None:
         notes.append(
             "one seed: noise is taken from what the surface leaves over, and cannot be told from "
             "what no smooth surface explains"
         )
-    if told := len(observed.candidates) - observed.finished:
-        notes.append(f"{told} candidates were stopped early and are predicted from there")
+    if stopped_count := len(estimates.candidates) - estimates.finished_count:
+        notes.append(f"{stopped_count} candidates were stopped early and are predicted from there")
     if missing := [axis for index, axis in enumerate(AXES) if index not in fit.axes]:
         notes.append(f"no candidate scales {' or '.join(missing)}")
     if undecided:

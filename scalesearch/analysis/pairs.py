@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaincinv, ndtr, stdtr, stdtrit
 
-from scalesearch.analysis.twoway import EXACT, Floats, TwoWay, two_way
+from scalesearch.analysis.twoway import ROUNDING_ERROR, Floats, AdditiveModel, additive_model
 from scalesearch.errors import SearchError
 
 Accuracies: TypeAlias = Mapping[str, Mapping[int, float]]
@@ -22,7 +22,7 @@ Accuracies: TypeAlias = Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedNoise:
     """The noise of accuracies after candidates and seeds.
 
     ``variance``: of one run, paired; None where no candidates share two seeds. ``df``: its degrees
@@ -38,7 +38,7 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """How much higher the leader's accuracy is than the other's.
 
     ``low``, ``high``: the interval of the level asked, two-sided. ``p``: two-sided, of no
@@ -56,21 +56,21 @@ class Difference:
 def accuracies(records: pd.DataFrame, epoch: int) -> dict[str, dict[int, float]]:
     """Candidate -> seed -> accuracy of a results table at an epoch."""
     rows = records[records["epoch"] == epoch]
-    found: dict[str, dict[int, float]] = {}
+    table: dict[str, dict[int, float]] = {}
     for name, seed, accuracy in zip(rows["candidate"], rows["seed"], rows["accuracy"], strict=True):
-        found.setdefault(str(name), {})[int(seed)] = float(accuracy)
-    return found
+        table.setdefault(str(name), {})[int(seed)] = float(accuracy)
+    return table
 
 
-def paired(values: Accuracies) -> Paired:
+def paired(values: Accuracies) -> PairedNoise:
     """The residual variance of the table of candidates and seeds."""
     if not any(values.values()):
-        return Paired(None, 0)
-    table = two_way(values)
-    return Paired(table.variance, table.df)
+        return PairedNoise(None, 0)
+    table = additive_model(values)
+    return PairedNoise(table.variance, table.df)
 
 
-def behind(values: Accuracies, leader: str, other: str, *, level: float = 0.1) -> Difference:
+def paired_difference(values: Accuracies, leader: str, other: str, *, level: float = 0.1) -> PairedDifference:
     """How far ``other`` is behind ``leader``, with the noise of the whole table.
 
     Seeds that only one of them has count as far as the rest of the table tells what the seed does.
@@ -80,7 +80,7 @@ def behind(values: Accuracies, leader: str, other: str, *, level: float = 0.1) -
     for name in (leader, other):
         if not values.get(name):
             raise SearchError(f"candidate {name}: need at least one run to compare, got none")
-    table = two_way(values)
+    table = additive_model(values)
     if table.variance is None:
         raise SearchError(
             f"{leader} and {other}: need two candidates with two seeds in common to know the "
@@ -89,20 +89,20 @@ def behind(values: Accuracies, leader: str, other: str, *, level: float = 0.1) -
         )
     first, second = table.rows.index(leader), table.rows.index(other)
     profiles = table.profiles
-    spread = table.variance_of_difference(profiles[[second]], profiles[first])[0]
-    if np.isinf(spread):
+    variance_factor = table.variance_of_difference(profiles[[second]], profiles[first])[0]
+    if np.isinf(variance_factor):
         raise SearchError(f"{leader} and {other}: no seeds connect them; train one on both")
     mean = float(table.row_effects[first] - table.row_effects[second])
-    error = float(np.sqrt(table.variance * spread)) if leader != other else 0.0
-    reach = float(stdtrit(table.df, 1 - level / 2)) * error
-    if error > EXACT:
+    error = float(np.sqrt(table.variance * variance_factor)) if leader != other else 0.0
+    half_width = float(stdtrit(table.df, 1 - level / 2)) * error
+    if error > ROUNDING_ERROR:
         p = float(2 * stdtr(table.df, -abs(mean) / error))
     else:
-        p = float(abs(mean) <= EXACT)
-    return Difference(mean, error, table.df, mean - reach, mean + reach, p)
+        p = float(abs(mean) <= ROUNDING_ERROR)
+    return PairedDifference(mean, error, table.df, mean - half_width, mean + half_width, p)
 
 
-def may_still_win(values: Accuracies, level: float = 0.1, *, looks: int = 1) -> dict[str, bool]:
+def may_still_win(values: Accuracies, level: float = 0.1, *, interim_tests: int = 1) -> dict[str, bool]:
     """Which candidates may still be the best: all but those that some other one clearly beats.
 
     The truly best is dropped with a probability of at most ``level``, however many candidates there
@@ -112,17 +112,17 @@ def may_still_win(values: Accuracies, level: float = 0.1, *, looks: int = 1) -> 
     each would come to more than twice the level. With one candidate or one seed, and where two
     share no seed, all may win.
     """
-    verdicts = dict.fromkeys(values, True)
+    may_win = dict.fromkeys(values, True)
     if sum(map(bool, values.values())) < 2:
-        return verdicts
-    table = two_way(values)
+        return may_win
+    table = additive_model(values)
     if table.variance is not None:
-        for name, beaten in zip(table.rows, _beaten(table, level / looks), strict=True):
-            verdicts[name] = not beaten
-    return verdicts
+        for name, beaten in zip(table.rows, _is_beaten(table, level / interim_tests), strict=True):
+            may_win[name] = not beaten
+    return may_win
 
 
-def _beaten(table: TwoWay, level: float) -> list[bool]:
+def _is_beaten(table: AdditiveModel, level: float) -> list[bool]:
     """Whether another row is above each row by more than chance explains.
 
     Rows with the same columns have the same precision, so of each such group the highest alone
@@ -130,31 +130,31 @@ def _beaten(table: TwoWay, level: float) -> list[bool]:
     """
     assert table.variance is not None
     profiles, effects = table.profiles, table.row_effects
-    kinds, kind = np.unique(profiles, axis=0, return_inverse=True)
-    kind = kind.reshape(-1)
-    own = np.square(kinds).sum(axis=1)
+    profile_kinds, kind_of_row = np.unique(profiles, axis=0, return_inverse=True)
+    kind_of_row = kind_of_row.reshape(-1)
+    squared_norms = np.square(profile_kinds).sum(axis=1)
     # All differences from one row share its noise; the lower this correlation, the more chances.
-    correlations = own / (own + own.max())
+    correlations = squared_norms / (squared_norms + squared_norms.max())
     limits = np.array(
         [
-            critical_value(-_fewer(1 - len(effects)), _fewer(table.df), level, _coarse(share))
+            dunnett_critical_value(-_round_down_count(1 - len(effects)), _round_down_count(table.df), level, _round_down_correlation(share))
             for share in correlations
         ]
     )
     beaten = np.zeros(len(effects), dtype=bool)
-    for group, profile in enumerate(kinds):
-        best = effects[kind == group].max()
+    for group, profile in enumerate(profile_kinds):
+        best = effects[kind_of_row == group].max()
         errors = np.sqrt(table.variance * table.variance_of_difference(profiles, profile))
-        beaten |= best - effects > limits[kind] * errors + EXACT
-    return [bool(one) for one in beaten]
+        beaten |= best - effects > limits[kind_of_row] * errors + ROUNDING_ERROR
+    return [bool(value) for value in beaten]
 
 
-def _coarse(correlation: float) -> float:
+def _round_down_correlation(correlation: float) -> float:
     """Rounded down to a twentieth, so that few critical values are ever computed."""
-    return min(int(correlation * 20 + EXACT) / 20, 0.95)
+    return min(int(correlation * 20 + ROUNDING_ERROR) / 20, 0.95)
 
 
-def _fewer(count: int) -> int:
+def _round_down_count(count: int) -> int:
     """Rounded down to two digits, for the same reason: with more candidates, or fewer degrees of
     freedom, nobody is dropped who was not."""
     unit: int = 10 ** max(0, len(str(abs(count))) - 2)
@@ -162,7 +162,7 @@ def _fewer(count: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def critical_value(others: int, df: int, level: float, correlation: float) -> float:
+def dunnett_critical_value(others: int, df: int, level: float, correlation: float) -> float:
     """Dunnett's one-sided value: the greatest of ``others`` t statistics of that common
     correlation exceeds it with probability ``level``."""
     common, common_weights = _normal_nodes()
@@ -170,8 +170,8 @@ def critical_value(others: int, df: int, level: float, correlation: float) -> fl
     weights = scale_weights[:, None] * common_weights
 
     def excess(limit: float) -> float:
-        reach = limit * scale[:, None] - correlation**0.5 * common
-        below = ndtr(reach / (1 - correlation) ** 0.5) ** others
+        bound = limit * scale[:, None] - correlation**0.5 * common
+        below = ndtr(bound / (1 - correlation) ** 0.5) ** others
         return float((weights * below).sum()) - (1 - level)
 
     low, high = -8.0, 8.0

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import nctdtr, stdtrit
 
-from scalesearch.analysis.mixture import AXES, highest, lattice, terms
-from scalesearch.analysis.polynomials import SCALED, WORST_CONDITION
+from scalesearch.analysis.mixture import AXES, simplex_argmax, simplex_lattice, polynomial_terms
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, MAX_CONDITION
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 
 LEVEL, POWER = 0.1, 0.8
-MOST_SEEDS = 1000
+MAX_SEEDS = 1000
 DIFFERENCES = (0.005, 0.01, 0.02)
 """Accuracies apart, for which the seeds are told that would show them."""
-HILL = 0.05
+HILL_HEIGHT = 0.05
 """How far the corners lie below the top of the surface whose intervals are foretold."""
-REPEATS = 400
+DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
+class StatisticalPower:
     """Accuracies are fractions; None stands for what cannot be known of this plan.
 
     ``noise``: standard deviation of a run after its candidate and its seed; ``basis``: in words,
@@ -51,7 +51,7 @@ class Power:
     needed: tuple[tuple[float, int], ...]
 
 
-def power_of(
+def statistical_power(
     shares_N3: Floats,
     noise: float,
     seeds: int,
@@ -60,7 +60,7 @@ def power_of(
     comparisons: int = 1,
     level: float = LEVEL,
     power: float = POWER,
-) -> Power:
+) -> StatisticalPower:
     """The power of candidates with these shares, each trained with so many seeds.
 
     Raises SearchError for a noise that is no number above 0, or no candidates.
@@ -70,20 +70,20 @@ def power_of(
         raise SearchError(f"the power: need a noise above 0, got {noise!r}")
     if not count or seeds < 1:
         raise SearchError(f"the power: need candidates and seeds, got {count} and {seeds}")
-    error, widths = _surface(shares_N3, noise / seeds**0.5, level)
-    several = max(1, comparisons)
-    return Power(
+    error, widths = _surface_precision(shares_N3, noise / seeds**0.5, level)
+    tests = max(1, comparisons)
+    return StatisticalPower(
         noise=noise,
         basis=basis,
         candidates=count,
         seeds=seeds,
         level=level,
         power=power,
-        two=detectable(noise, seeds, count, level=level, power=power),
+        two=detectable_difference(noise, seeds, count, level=level, power=power),
         comparisons=comparisons,
-        references=detectable(noise, seeds, count, level=level / several, power=power),
+        references=detectable_difference(noise, seeds, count, level=level / tests, power=power),
         surface=error,
-        hill=HILL,
+        hill=HILL_HEIGHT,
         widths=widths,
         needed=tuple(
             (difference, seeds_needed(difference, noise, count, level=level, power=power))
@@ -92,7 +92,7 @@ def power_of(
     )
 
 
-def detectable(
+def detectable_difference(
     noise: float, seeds: int, candidates: int, *, level: float = LEVEL, power: float = POWER
 ) -> float | None:
     """The least difference of two candidates' means that a two-sided t test finds so often.
@@ -125,44 +125,44 @@ def seeds_needed(
     """The fewest seeds with which two candidates so far apart are told apart so often; at most
     ``MOST_SEEDS``, which stands for any number beyond it."""
 
-    def lacking(seeds: int) -> bool:
-        seen = detectable(noise, seeds, candidates, level=level, power=power)
-        return seen is None or seen > abs(difference)
+    def is_insufficient(seeds: int) -> bool:
+        shown_difference = detectable_difference(noise, seeds, candidates, level=level, power=power)
+        return shown_difference is None or shown_difference > abs(difference)
 
     low, high = 1, 2
-    while high < MOST_SEEDS and lacking(high):
-        low, high = high, min(2 * high, MOST_SEEDS)
+    while high < MAX_SEEDS and is_insufficient(high):
+        low, high = high, min(2 * high, MAX_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if lacking(middle) else (low, middle)
+        low, high = (middle, high) if is_insufficient(middle) else (low, middle)
     return high
 
 
-def _surface(
+def _surface_precision(
     shares_N3: Floats, error: float, level: float
 ) -> tuple[float | None, dict[str, float]]:
     """Mean standard error of the quadratic surface, and the widths of its optimum's intervals."""
-    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > SCALED)
+    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
     if len(axes) < 2:
         return None, {}
-    design = terms(shares_N3, "quadratic", axes)
-    if len(design) <= design.shape[1] or np.linalg.cond(design) > WORST_CONDITION:
+    design = polynomial_terms(shares_N3, "quadratic", axes)
+    if len(design) <= design.shape[1] or np.linalg.cond(design) > MAX_CONDITION:
         return None, {}
     covariance = error**2 * np.linalg.inv(design.T @ design)
-    places = terms(lattice(axes), "quadratic", axes)
-    variances = np.einsum("np,pq,nq->n", places, covariance, places)
-    drawn = np.random.default_rng(0).multivariate_normal(hill(axes), covariance, REPEATS)
-    bounds = np.quantile(highest(drawn, "quadratic", axes), [level / 2, 1 - level / 2], axis=0)
+    lattice_terms = polynomial_terms(simplex_lattice(axes), "quadratic", axes)
+    variances = np.einsum("np,pq,nq->n", lattice_terms, covariance, lattice_terms)
+    draws = np.random.default_rng(0).multivariate_normal(hill_coefficients(axes), covariance, DRAWS)
+    bounds = np.quantile(simplex_argmax(draws, "quadratic", axes), [level / 2, 1 - level / 2], axis=0)
     widths = dict(zip(AXES, (float(width) for width in np.diff(bounds, axis=0)[0]), strict=True))
     return float(np.sqrt(variances.mean())), widths
 
 
-def hill(axes: tuple[int, ...] = (0, 1, 2), height: float = HILL) -> Floats:
+def hill_coefficients(axes: tuple[int, ...] = (0, 1, 2), height: float = HILL_HEIGHT) -> Floats:
     """The quadratic whose top, 0, is in the middle of the axes and whose corners are that low."""
-    places = lattice(axes)
+    grid = simplex_lattice(axes)
     middle = np.array([axis in axes for axis in range(3)]) / len(axes)
-    away = np.square(places - middle).sum(axis=1)
-    solved: Floats = np.linalg.lstsq(
-        terms(places, "quadratic", axes), -height * away / max(float(away.max()), 1e-12)
+    squared_distances = np.square(grid - middle).sum(axis=1)
+    coefficients: Floats = np.linalg.lstsq(
+        polynomial_terms(grid, "quadratic", axes), -height * squared_distances / max(float(squared_distances.max()), 1e-12)
     )[0]
-    return solved
+    return coefficients

@@ -9,10 +9,10 @@ import numpy as np
 from scalesearch.analysis.twoway import Floats
 
 EXPONENTS = np.geomspace(0.01, 4.0, 40)
-PARAMETERS = 3
+NUM_PARAMETERS = 3
 
 
-def errors_at(laws_B3: Floats, factors: Floats | float) -> Floats:
+def power_law_errors(laws_B3: Floats, factors: Floats | float) -> Floats:
     """What laws (floor, scale, exponent) come to: (B,) at one cost, (B, N) at several."""
     floor, scale, exponent = laws_B3.T
     if np.ndim(factors):
@@ -21,29 +21,29 @@ def errors_at(laws_B3: Floats, factors: Floats | float) -> Floats:
     return error
 
 
-def power_laws(factors_N: Floats, errors_BN: Floats) -> Floats:
+def fit_power_laws(factors_N: Floats, errors_BN: Floats) -> Floats:
     """Floor, scale and exponent of each row of errors at these costs by least squares, (B, 3)."""
-    tried = np.stack([_linear(factors_N, errors_BN, np.full(len(errors_BN), c)) for c in EXPONENTS])
-    best: Floats = tried[np.argmin(tried[:, :, 3], axis=0), np.arange(len(errors_BN))]
+    fits = np.stack([_fit_floor_and_scale(factors_N, errors_BN, np.full(len(errors_BN), c)) for c in EXPONENTS])
+    best: Floats = fits[np.argmin(fits[:, :, 3], axis=0), np.arange(len(errors_BN))]
     step = float(np.log(EXPONENTS[1] / EXPONENTS[0]))
     while step > 1e-4:
-        for turn in (-step, step):
-            moved = np.clip(best[:, 2] * np.exp(turn), EXPONENTS[0], EXPONENTS[-1])
-            other = _linear(factors_N, errors_BN, moved)
-            best = np.where((other[:, 3] < best[:, 3])[:, None], other, best)
+        for shift in (-step, step):
+            exponents = np.clip(best[:, 2] * np.exp(shift), EXPONENTS[0], EXPONENTS[-1])
+            refit = _fit_floor_and_scale(factors_N, errors_BN, exponents)
+            best = np.where((refit[:, 3] < best[:, 3])[:, None], refit, best)
         step /= 1.6
     return best[:, :3]
 
 
-def _linear(factors_N: Floats, errors_BN: Floats, exponent_B: Floats) -> Floats:
+def _fit_floor_and_scale(factors_N: Floats, errors_BN: Floats, exponent_B: Floats) -> Floats:
     """Floor and scale for given exponents, neither below 0; (B, 4) with the squares left over."""
     x = factors_N[None] ** -exponent_B[:, None]
     mean_x, mean_y = x.mean(axis=1), errors_BN.mean(axis=1)
     spread = np.square(x - mean_x[:, None]).sum(axis=1)
     slope = ((x - mean_x[:, None]) * errors_BN).sum(axis=1) / np.maximum(spread, 1e-30)
-    through = (x * errors_BN).sum(axis=1) / np.square(x).sum(axis=1)  # without a floor
-    scale = np.where(mean_y - slope * mean_x < 0, through, slope)
+    slope_without_floor = (x * errors_BN).sum(axis=1) / np.square(x).sum(axis=1)  # without a floor
+    scale = np.where(mean_y - slope * mean_x < 0, slope_without_floor, slope)
     scale = np.maximum(scale, 0.0)
     floor = np.maximum(mean_y - scale * mean_x, 0.0)
-    left = np.square(errors_BN - floor[:, None] - scale[:, None] * x).sum(axis=1)
-    return np.stack([floor, scale, exponent_B, left], axis=1)
+    squared_error = np.square(errors_BN - floor[:, None] - scale[:, None] * x).sum(axis=1)
+    return np.stack([floor, scale, exponent_B, squared_error], axis=1)

@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.analysis.observations import TINY, Observations
-from scalesearch.analysis.polynomials import missed
+from scalesearch.analysis.observations import MIN_VARIANCE, CandidateEstimates
+from scalesearch.analysis.polynomials import leave_one_out_rmse
 from scalesearch.analysis.twoway import Floats
 
-NAME = "gaussian process"
-FEWEST, MOST = 5, 500
+GAUSSIAN_PROCESS = "gaussian process"
+MIN_CANDIDATES, MAX_CANDIDATES = 5, 500
 """Candidates it can be fitted to: its time grows with the third power of their number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class GaussianProcessFit:
     """A fitted process. ``error``: as a polynomial's, from leaving each candidate out in turn with
     the length scale of all. ``deviation``: variance of candidates about it beyond their noise."""
 
     regressor: Any
-    middle: float
+    center: float
     scale: float
     deviation: float
     error: float
@@ -30,14 +30,14 @@ class Process:
         """Mean accuracy of networks at these shares, in the mean seed, and its standard error."""
         mean, error = self.regressor.predict(shares_N3, return_std=True)
         variance = np.maximum(np.square(error * self.scale) - self.deviation, 0.0)
-        return self.middle + self.scale * mean, np.sqrt(variance)
+        return self.center + self.scale * mean, np.sqrt(variance)
 
 
-def process(observed: Observations) -> Process | None:
+def gaussian_process(estimates: CandidateEstimates) -> GaussianProcessFit | None:
     """The fit, its length scale and deviation by greatest likelihood; None for too few or too many
     candidates, or none that differ."""
-    middle, scale = float(observed.values.mean()), float(observed.values.std())
-    if not FEWEST <= len(observed.values) <= MOST or scale < TINY:
+    center, scale = float(estimates.values.mean()), float(estimates.values.std())
+    if not MIN_CANDIDATES <= len(estimates.values) <= MAX_CANDIDATES or scale < MIN_VARIANCE:
         return None
     # Half a second to import, and the answer while a search runs does without it.
     from sklearn.exceptions import ConvergenceWarning
@@ -46,19 +46,19 @@ def process(observed: Observations) -> Process | None:
 
     kernel = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(0.5, (0.25, 10.0))
     kernel += WhiteKernel(0.05, (1e-6, 1.0))
-    noise = np.maximum(observed.noise / scale**2, 1e-9)
+    noise = np.maximum(estimates.noise_variances / scale**2, 1e-9)
     regressor = GaussianProcessRegressor(kernel, alpha=noise)
     with warnings.catch_warnings():  # a length scale at its bound is an answer, too
         warnings.simplefilter("ignore", ConvergenceWarning)
-        regressor.fit(observed.shares, (observed.values - middle) / scale)
-    inverse = np.linalg.inv(regressor.kernel_(observed.shares) + np.diag(noise))
+        regressor.fit(estimates.shares, (estimates.values - center) / scale)
+    inverse = np.linalg.inv(regressor.kernel_(estimates.shares) + np.diag(noise))
     # Left out, a candidate is missed by its residual over its own element of the inverse
     # (Rasmussen & Williams, eq. 5.12); as a residual with that leverage `missed` takes it.
-    left_out = (inverse @ regressor.y_train_) / np.diag(inverse) * scale
-    return Process(
+    loo_errors = (inverse @ regressor.y_train_) / np.diag(inverse) * scale
+    return GaussianProcessFit(
         regressor=regressor,
-        middle=middle,
+        center=center,
         scale=scale,
         deviation=float(regressor.kernel_.k2.noise_level) * scale**2,
-        error=float(missed(left_out, np.zeros(len(left_out)), observed)),
+        error=float(leave_one_out_rmse(loo_errors, np.zeros(len(loo_errors)), estimates)),
     )

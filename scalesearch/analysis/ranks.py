@@ -21,20 +21,20 @@ import numpy as np
 
 from scalesearch.analysis.optimum import Interval
 from scalesearch.analysis.pairs import Accuracies
-from scalesearch.analysis.twoway import EXACT, Floats, two_way
+from scalesearch.analysis.twoway import ROUNDING_ERROR, Floats, additive_model
 
-FEWEST = 5
+MIN_CANDIDATES = 5
 """Candidates; four are in the same order by chance once in 24 times."""
-REPEATS, MOST_VALUES = 1000, 100_000
-MOST_SPLITS, MOST_LISTED = 20, 10_000
-RELIABLE = 0.2
+MAX_RESAMPLES, MAX_VALUES = 1000, 100_000
+MAX_SPLITS, MAX_LISTED_SPLITS = 20, 10_000
+MIN_REPEATABILITY = 0.2
 """A ranking that repeats itself by less has no noise-free counterpart to tell of."""
 DIGITS = 12
 """Beyond which accuracies count as equal: least squares leave dust."""
 
 
 @dataclass(frozen=True, slots=True)
-class RankAgreement:
+class RankCorrelation:
     """Of the rankings ``one`` and ``other`` (epochs, or names of tables) of ``candidates``.
 
     ``seeds``: that all of these have in both. ``spearman``, ``kendall``: of the mean accuracies
@@ -71,122 +71,122 @@ class RankAgreement:
         return row
 
 
-def rank_agreement(
-    one: Accuracies,
-    other: Accuracies,
+def rank_correlation(
+    left: Accuracies,
+    right: Accuracies,
     names: tuple[int | str, int | str] = ("one", "other"),
     *,
     level: float = 0.1,
-) -> RankAgreement:
+) -> RankCorrelation:
     """The agreement of two tables of accuracies, by the runs (candidate, seed) that are in both.
 
     Intervals are of 1 - ``level``. The same tables give the same numbers. Raises SearchError for
     an accuracy that is not finite.
     """
     shared = {
-        name: sorted(set(one[name]) & set(other[name])) for name in sorted(set(one) & set(other))
+        name: sorted(set(left[name]) & set(right[name])) for name in sorted(set(left) & set(right))
     }
     shared = {name: seeds for name, seeds in shared.items() if seeds}
-    common = sorted(set.intersection(*map(set, shared.values()))) if shared else []
+    common_seeds = sorted(set.intersection(*map(set, shared.values()))) if shared else []
     count = len(shared)
-    if count < FEWEST:
-        return RankAgreement(*names, count, len(common))
-    first, second = (
-        two_way(
+    if count < MIN_CANDIDATES:
+        return RankCorrelation(*names, count, len(common_seeds))
+    left_table, right_table = (
+        additive_model(
             {name: {seed: table[name][seed] for seed in seeds} for name, seeds in shared.items()}
         )
-        for table in (one, other)
+        for table in (left, right)
     )
-    weights = _weights(count)
-    values = first.row_effects, second.row_effects, weights
-    return RankAgreement(
+    weights = _bootstrap_weights(count)
+    values = left_table.row_effects, right_table.row_effects, weights
+    return RankCorrelation(
         *names,
         count,
-        len(common),
-        spearman=_interval(spearman(*values), level, _least(count, level)[0]),
-        kendall=_interval(kendall(*values), level, _least(count, level)[1]),
-        **_split(one, other, list(shared), common, weights, level),
+        len(common_seeds),
+        spearman=_bootstrap_interval(spearman(*values), level, _low_if_identical(count, level)[0]),
+        kendall=_bootstrap_interval(kendall(*values), level, _low_if_identical(count, level)[1]),
+        **_split_seed_correlations(left, right, list(shared), common_seeds, weights, level),
     )
 
 
-def spearman(one_N: Floats, other_N: Floats, weights_BN: Floats) -> Floats:
+def spearman(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
     """Spearman's rho of each of B samples that hold candidate n ``weights[b, n]`` times; (B,).
 
     nan where all of a sample's candidates are equal.
     """
     total = weights_BN.sum(axis=1, keepdims=True)
-    ranks = [weights_BN @ (_signs(values) + 1) / 2 for values in (one_N, other_N)]
+    ranks = [weights_BN @ (_pair_signs(values) + 1) / 2 for values in (left_N, right_N)]
     x, y = (rank - (weights_BN * rank).sum(axis=1, keepdims=True) / total for rank in ranks)
-    return _ratio(
+    return _correlation(
         (weights_BN * x * y).sum(axis=1),
         (weights_BN * x * x).sum(axis=1) * (weights_BN * y * y).sum(axis=1),
     )
 
 
-def kendall(one_N: Floats, other_N: Floats, weights_BN: Floats) -> Floats:
+def kendall(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
     """Kendall's tau-b of such samples, which corrects for candidates that are equal; (B,)."""
-    x, y = _signs(one_N), _signs(other_N)
+    x, y = _pair_signs(left_N), _pair_signs(right_N)
 
     def pairs(signs: Floats) -> Floats:
-        found: Floats = ((weights_BN @ signs) * weights_BN).sum(axis=1)
-        return found
+        counts: Floats = ((weights_BN @ signs) * weights_BN).sum(axis=1)
+        return counts
 
-    return _ratio(pairs(x * y), pairs(x * x) * pairs(y * y))
+    return _correlation(pairs(x * y), pairs(x * x) * pairs(y * y))
 
 
-def _signs(values_N: Floats) -> Floats:
+def _pair_signs(values_N: Floats) -> Floats:
     """Of each pair, by column minus row: 1 where the column's is higher, 0 where they are equal."""
     values = values_N.round(DIGITS)
     signs: Floats = np.sign(values[None, :] - values[:, None])
     return signs
 
 
-def _ratio(covariance: Floats, variances: Floats) -> Floats:
-    known = variances > 1e-12
-    return np.where(known, covariance / np.sqrt(np.where(known, variances, 1.0)), np.nan)
+def _correlation(covariance: Floats, variances: Floats) -> Floats:
+    is_defined = variances > 1e-12
+    return np.where(is_defined, covariance / np.sqrt(np.where(is_defined, variances, 1.0)), np.nan)
 
 
-def _weights(count: int) -> Floats:
+def _bootstrap_weights(count: int) -> Floats:
     """How often each candidate is in each sample; the first sample is the data's own."""
-    random = np.random.default_rng(0)
-    repeats = max(200, min(REPEATS, MOST_VALUES // count))
-    drawn = random.multinomial(count, np.full(count, 1 / count), size=repeats)
-    return np.vstack([np.ones(count), drawn]).astype(np.float64)
+    rng = np.random.default_rng(0)
+    resamples = max(200, min(MAX_RESAMPLES, MAX_VALUES // count))
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return np.vstack([np.ones(count), draws]).astype(np.float64)
 
 
-def _interval(values_B: Floats, level: float, least: float | None = None) -> Interval | None:
+def _bootstrap_interval(values_B: Floats, level: float, max_low: float | None = None) -> Interval | None:
     """The first value, and the quantiles of the others; None where it is unknown.
 
     ``least``: the lower bound for rankings that are the same, whose samples are the same, too.
     """
-    value, drawn = float(values_B[0]), values_B[1:][np.isfinite(values_B[1:])]
-    if not np.isfinite(value) or not len(drawn):
+    value, draws = float(values_B[0]), values_B[1:][np.isfinite(values_B[1:])]
+    if not np.isfinite(value) or not len(draws):
         return None
-    low, high = (float(end) for end in np.quantile(drawn, [level / 2, 1 - level / 2]))
-    if least is not None and value > 1 - EXACT:
-        low = min(low, least)
+    low, high = (float(end) for end in np.quantile(draws, [level / 2, 1 - level / 2]))
+    if max_low is not None and value > 1 - ROUNDING_ERROR:
+        low = min(low, max_low)
     return Interval(value, min(low, value), max(high, value))
 
 
 @lru_cache(maxsize=256)
-def _least(count: int, level: float) -> tuple[float, float]:
+def _low_if_identical(count: int, level: float) -> tuple[float, float]:
     """Spearman's rho and Kendall's tau of normal variables of which so many come in the same order
     with probability ``level`` / 2: those with less would not be expected to."""
-    random = np.random.default_rng(0)
-    one, other = random.normal(size=(2, 4000, count))
-    one = np.sort(one, axis=1)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, 4000, count))
+    left = np.sort(left, axis=1)
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        both = middle * one + (1 - middle**2) ** 0.5 * other
-        same = float((np.diff(both, axis=1) > 0).all(axis=1).mean())
-        low, high = (middle, high) if same < level / 2 else (low, middle)
+        correlated = middle * left + (1 - middle**2) ** 0.5 * right
+        p_same_order = float((np.diff(correlated, axis=1) > 0).all(axis=1).mean())
+        low, high = (middle, high) if p_same_order < level / 2 else (low, middle)
     return float(np.arcsin(low / 2) * 6 / np.pi), float(np.arcsin(low) * 2 / np.pi)
 
 
-def _split(
-    one: Accuracies,
-    other: Accuracies,
+def _split_seed_correlations(
+    left: Accuracies,
+    right: Accuracies,
     candidates: Sequence[str],
     seeds: Sequence[int],
     weights: Floats,
@@ -197,37 +197,37 @@ def _split(
         return {}
     x, y = (
         np.array([[table[name][seed] for seed in seeds] for name in candidates])
-        for table in (one, other)
+        for table in (left, right)
     )
     across, repeat, own = [], [], []
-    for mine, rest in _parted(len(seeds)):
-        a, b = x[:, mine].mean(axis=1), x[:, rest].mean(axis=1)
-        c, d = y[:, mine].mean(axis=1), y[:, rest].mean(axis=1)
+    for half, other_half in _seed_splits(len(seeds)):
+        a, b = x[:, half].mean(axis=1), x[:, other_half].mean(axis=1)
+        c, d = y[:, half].mean(axis=1), y[:, other_half].mean(axis=1)
         across += [spearman(a, d, weights), spearman(b, c, weights)]
         repeat.append(spearman(c, d, weights))
         own.append(spearman(a, b, weights))
     means = [np.mean(values, axis=0) for values in (across, repeat, own)]
-    between, yours, own_repeat = (float(mean[0]) for mean in means)
-    reliable = np.isfinite(between) and min(yours, own_repeat) > RELIABLE
-    least, _ = _least(len(candidates), level)
+    across_mean, repeat_mean, own_repeat = (float(mean[0]) for mean in means)
+    reliable = np.isfinite(across_mean) and min(repeat_mean, own_repeat) > MIN_REPEATABILITY
+    max_low, _ = _low_if_identical(len(candidates), level)
     return {
-        "across": _interval(means[0], level, least),
-        "repeat": _interval(means[1], level, least),
-        "shortfall": _interval(means[1] - means[0], level),
-        "corrected": min(between / (yours * own_repeat) ** 0.5, 1.0) if reliable else None,
+        "across": _bootstrap_interval(means[0], level, max_low),
+        "repeat": _bootstrap_interval(means[1], level, max_low),
+        "shortfall": _bootstrap_interval(means[1] - means[0], level),
+        "corrected": min(across_mean / (repeat_mean * own_repeat) ** 0.5, 1.0) if reliable else None,
     }
 
 
-def _parted(count: int) -> Iterator[tuple[list[int], list[int]]]:
+def _seed_splits(count: int) -> Iterator[tuple[list[int], list[int]]]:
     """The ways to part so many seeds into halves, or a fixed choice of them where they are many."""
-    random = np.random.default_rng(0)
-    if comb(count, count // 2) > MOST_LISTED:
-        drawn = (random.permutation(count)[: count // 2] for _ in range(MOST_SPLITS))
-        ways = [tuple(sorted(way.tolist())) for way in drawn]
+    rng = np.random.default_rng(0)
+    if comb(count, count // 2) > MAX_LISTED_SPLITS:
+        draws = (rng.permutation(count)[: count // 2] for _ in range(MAX_SPLITS))
+        splits = [tuple(sorted(split.tolist())) for split in draws]
     else:
-        ways = list(combinations(range(count), count // 2))
-    if len(ways) > MOST_SPLITS:
-        chosen = random.permutation(len(ways))[:MOST_SPLITS]
-        ways = [ways[index] for index in sorted(chosen)]
-    for mine in ways:
-        yield list(mine), [seed for seed in range(count) if seed not in mine]
+        splits = list(combinations(range(count), count // 2))
+    if len(splits) > MAX_SPLITS:
+        chosen = rng.permutation(len(splits))[:MAX_SPLITS]
+        splits = [splits[index] for index in sorted(chosen)]
+    for half in splits:
+        yield list(half), [seed for seed in range(count) if seed not in half]

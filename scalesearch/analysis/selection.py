@@ -12,101 +12,101 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
-from scalesearch.analysis.answer import Result
-from scalesearch.analysis.mixture import terms
-from scalesearch.analysis.observations import Observations
-from scalesearch.analysis.optimum import tops
-from scalesearch.analysis.polynomials import Polynomial
+from scalesearch.analysis.answer import CandidateResult
+from scalesearch.analysis.mixture import polynomial_terms
+from scalesearch.analysis.observations import CandidateEstimates
+from scalesearch.analysis.optimum import maximizing_shares
+from scalesearch.analysis.polynomials import PolynomialFit
 from scalesearch.analysis.twoway import Floats
 from scalesearch.scaling import Shares
 
-REPEATS = 3000
-LEAST = 30
+NOISE_TABLES = 3000
+MIN_CHOICES = 30
 """Choices of one candidate before its leads are told from those of all."""
 
 
-def p_of_lead(statistic: float, df: float, lead: float) -> float:
+def p_value_of_lead(statistic: float, df: float, lead: float) -> float:
     """Two-sided, of a lead so far from nothing as ``statistic`` standard errors, or farther, where
     choosing alone gives ``lead``: Student's t moved by that, on both sides."""
-    far = abs(statistic)
-    return min(1.0, float(stdtr(df, lead - far) + stdtr(df, -lead - far)))
+    distance = abs(statistic)
+    return min(1.0, float(stdtr(df, lead - distance) + stdtr(df, -lead - distance)))
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class SelectionBias:
     """Tables of noise in which the answer was chosen: ``values`` (B, candidates) with their
     standard deviations ``scale``, the places ``chosen`` among the candidates, and the
     ``coefficients`` (B, terms) of the surface ``fit``."""
 
-    observed: Observations
-    fit: Polynomial
+    estimates: CandidateEstimates
+    fit: PolynomialFit
     values: Floats
     scale: Floats
-    chosen: tuple[int, ...]
+    chosen_indices: tuple[int, ...]
     coefficients: Floats
 
-    def lead_over(self, candidate: str) -> float:
+    def expected_lead(self, candidate: str) -> float:
         """The mean lead of who is chosen over this candidate's runs, in standard errors."""
-        place, chosen = self.observed.candidates.index(candidate), np.array(self.chosen)
-        here = np.flatnonzero(chosen != place)
-        if not len(here):
+        index, chosen_indices = self.estimates.candidates.index(candidate), np.array(self.chosen_indices)
+        rows = np.flatnonzero(chosen_indices != index)
+        if not len(rows):
             return 0.0
-        apart = self.values[here, chosen[here]] - self.values[here, place]
-        lead = apart / np.hypot(self.scale[chosen[here]], self.scale[place])
+        differences = self.values[rows, chosen_indices[rows]] - self.values[rows, index]
+        lead = differences / np.hypot(self.scale[chosen_indices[rows]], self.scale[index])
         return max(0.0, float(lead.mean()))
 
-    def lead_over_shares(self, shares: Shares) -> float:
+    def expected_lead_at(self, shares: Shares) -> float:
         """The same on the surface, over the place of these shares."""
-        places = np.vstack([self.observed.shares[list(self.chosen)], shares.as_tuple()])
-        known = terms(places, self.fit.degree, self.fit.axes)
-        apart = known[:-1] - known[-1]
-        errors = np.sqrt(np.einsum("bp,pq,bq->b", apart, self.fit.covariance, apart))
-        far = errors > 1e-3 * errors.max(initial=0.0)
-        if not far.any():
+        places = np.vstack([self.estimates.shares[list(self.chosen_indices)], shares.as_tuple()])
+        place_terms = polynomial_terms(places, self.fit.degree, self.fit.axes)
+        contrasts = place_terms[:-1] - place_terms[-1]
+        errors = np.sqrt(np.einsum("bp,pq,bq->b", contrasts, self.fit.covariance, contrasts))
+        is_apart = errors > 1e-3 * errors.max(initial=0.0)
+        if not is_apart.any():
             return 0.0
-        lead = (apart * self.coefficients).sum(axis=1)[far] / errors[far]
+        lead = (contrasts * self.coefficients).sum(axis=1)[is_apart] / errors[is_apart]
         return max(0.0, float(lead.mean()))
 
 
-def chance(
-    observed: Observations,
-    fits: dict[str, Polynomial],
-    fit: Polynomial,
-    answer: str,
+def selection_bias(
+    estimates: CandidateEstimates,
+    fits: dict[str, PolynomialFit],
+    fit: PolynomialFit,
+    chosen_candidate: str,
     eligible: Sequence[str],
-    within: Floats | None = None,
-) -> Chance:
+    feasible_shares: Floats | None = None,
+) -> SelectionBias:
     """What choosing gives where all candidates are equal, of the tables that choose ``answer``.
 
     ``fits``, ``fit``: as for the optimum. ``eligible``: candidates that may be chosen. An answer
     that chance hardly ever chooses is taken for any other.
     """
-    random = np.random.default_rng(0)
-    scale = np.sqrt(observed.noise + fit.deviation)
-    values = random.normal(size=(REPEATS, len(scale))) * scale
-    may = np.array([observed.candidates.index(name) for name in eligible])
-    best_B3 = tops(values, observed, fits, within)
-    apart = np.square(best_B3[:, None] - observed.shares[may]).sum(axis=2)
-    chosen = may[apart.argmin(axis=1)]
-    mine = chosen == observed.candidates.index(answer)
-    if mine.sum() < LEAST:
-        mine[:] = True
-    return Chance(
-        observed=observed,
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(estimates.noise_variances + fit.deviation)
+    values = rng.normal(size=(NOISE_TABLES, len(scale))) * scale
+    eligible_indices = np.array([estimates.candidates.index(name) for name in eligible])
+    best_B3 = maximizing_shares(values, estimates, fits, feasible_shares)
+    squared_distances = np.square(best_B3[:, None] - estimates.shares[eligible_indices]).sum(axis=2)
+    chosen_indices = eligible_indices[squared_distances.argmin(axis=1)]
+    is_same_choice = chosen_indices == estimates.candidates.index(chosen_candidate)
+    if is_same_choice.sum() < MIN_CHOICES:
+        is_same_choice[:] = True
+    return SelectionBias(
+        estimates=estimates,
         fit=fit,
-        values=values[mine],
+        values=values[is_same_choice],
         scale=scale,
-        chosen=tuple(int(place) for place in chosen[mine]),
-        coefficients=values[mine] @ fit.solver.T,
+        chosen_indices=tuple(int(index) for index in chosen_indices[is_same_choice]),
+        coefficients=values[is_same_choice] @ fit.solver.T,
     )
 
 
-def nearest(shares: Shares, names: list[str], results: Mapping[str, Result]) -> Result:
+def nearest_result(shares: Shares, names: list[str], results: Mapping[str, CandidateResult]) -> CandidateResult:
     """The result nearest to these shares, of those of these names.
 
     Rounded, so that equal distances go to the smaller fingerprint on every machine.
     """
     return min(
         (results[name] for name in names),
-        key=lambda one: (round(one.shares.distance(shares), 9), one.candidate),
+        key=lambda result: (round(result.shares.distance(shares), 9), result.candidate),
     )

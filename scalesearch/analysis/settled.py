@@ -6,26 +6,26 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from scalesearch.analysis.mixture import AXES, lattice, terms
-from scalesearch.analysis.observations import Observations, observations
-from scalesearch.analysis.optimum import Optimum, curved, of_observations
-from scalesearch.analysis.polynomials import SCALED, Polynomial
+from scalesearch.analysis.mixture import AXES, simplex_lattice, polynomial_terms
+from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
+from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits, optimum_of_estimates
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit
 from scalesearch.analysis.twoway import Floats
 from scalesearch.errors import SearchError
 
-FEWEST = 10
+MIN_CANDIDATES = 10
 """Candidates behind a quadratic surface of six terms before anything is called settled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Convergence:
     """``reason``: in words, whichever way. ``widths``: of the intervals of the three shares.
     ``expected_gain``: in accuracy, of the best place not seen over the best candidate seen.
     ``noise``: standard error of a candidate's mean. ``optimum``: what they come from. Nothing of
     these is known while candidates are too few.
     """
 
-    settled: bool
+    is_converged: bool
     reason: str
     widths: dict[str, float]
     expected_gain: float | None
@@ -33,19 +33,19 @@ class Settled:
     optimum: Optimum | None
 
     def __bool__(self) -> bool:
-        return self.settled
+        return self.is_converged
 
 
 def settled(
     records: pd.DataFrame,
     factor: float,
     *,
-    width: float | None = None,
-    gain: bool | None = None,
+    max_width: float | None = None,
+    use_expected_gain: bool | None = None,
     level: float = 0.1,
     epochs: int | None = None,
-    within: Floats | None = None,
-) -> Settled:
+    feasible_shares: Floats | None = None,
+) -> Convergence:
     """Whether the answer of a results table is settled, by one of the rules asked for.
 
     ``width``: the widest of the three shares' intervals (of 1 - ``level``) is narrower than this.
@@ -56,77 +56,77 @@ def settled(
     candidates.
     """
     try:
-        observed = observations(records, epochs=epochs)
-        fits = curved(observed)
+        estimates = candidate_estimates(records, epochs=epochs)
+        fits = curved_polynomial_fits(estimates)
     except SearchError as error:
-        return _open(str(error))
-    if len(observed.candidates) < FEWEST:
-        return _open(f"need at least {FEWEST} candidates, got {len(observed.candidates)}")
-    if untried := _untried(fits, within):
-        return _open(f"no candidate has tried to scale {' or '.join(untried)}")
-    found = of_observations(observed, factor, level=level, within=within)
-    fit = fits[found.degree]
-    noise = _noise(observed, fit)
-    expected = expected_gain(observed, fit, lattice(fit.axes) if within is None else within)
-    widths = {axis: interval.width for axis, interval in found.share_intervals.items()}
+        return _not_converged(str(error))
+    if len(estimates.candidates) < MIN_CANDIDATES:
+        return _not_converged(f"need at least {MIN_CANDIDATES} candidates, got {len(estimates.candidates)}")
+    if unscaled := _unscaled_axes(fits, feasible_shares):
+        return _not_converged(f"no candidate has tried to scale {' or '.join(unscaled)}")
+    optimum = optimum_of_estimates(estimates, factor, level=level, feasible_shares=feasible_shares)
+    fit = fits[optimum.degree]
+    noise = _standard_error(estimates, fit)
+    gain_left = expected_gain(estimates, fit, simplex_lattice(fit.axes) if feasible_shares is None else feasible_shares)
+    widths = {axis: interval.width for axis, interval in optimum.share_intervals.items()}
     widest = max(widths, key=lambda axis: widths[axis])
-    narrow = width is not None and widths[widest] < width
-    idle = bool(gain) and expected < noise
-    words = []
-    if width is not None:
-        comparison = "less" if narrow else "not less"
-        words.append(
-            f"the {widest} share is known to {widths[widest]:.2f}, {comparison} than {width:g}"
+    is_narrow = max_width is not None and widths[widest] < max_width
+    no_gain_left = bool(use_expected_gain) and gain_left < noise
+    reasons = []
+    if max_width is not None:
+        comparison = "less" if is_narrow else "not less"
+        reasons.append(
+            f"the {widest} share is known to {widths[widest]:.2f}, {comparison} than {max_width:g}"
         )
-    if gain:
-        comparison = "less" if idle else "not less"
-        words.append(
-            f"another candidate may be expected to gain {expected:.4f}, {comparison} than the "
+    if use_expected_gain:
+        comparison = "less" if no_gain_left else "not less"
+        reasons.append(
+            f"another candidate may be expected to gain {gain_left:.4f}, {comparison} than the "
             f"noise, {noise:.4f}"
         )
-    reason = "; ".join(words) or "no rule was asked for"
-    return Settled(narrow or idle, reason, widths, expected, noise, found)
+    reason = "; ".join(reasons) or "no rule was asked for"
+    return Convergence(is_narrow or no_gain_left, reason, widths, gain_left, noise, optimum)
 
 
-def expected_gain(observed: Observations, fit: Polynomial, places_N3: Floats) -> float:
+def expected_gain(estimates: CandidateEstimates, fit: PolynomialFit, places_N3: Floats) -> float:
     """Expected improvement of the best of these places over the best candidate seen, in accuracy.
 
     A network deviates from the surface (``fit.deviation``), the best one seen for the better, and
     a new one as chance will have it. With a single seed, deviation cannot be told from noise, and
     counts as noise.
     """
-    deviation = 0.0 if observed.variance is None else fit.deviation
-    known = terms(observed.shares, fit.degree, fit.axes)
-    credit = deviation / (deviation + observed.noise)
-    values = known @ fit.coefficients + credit * fit.residuals
+    deviation = 0.0 if estimates.variance is None else fit.deviation
+    candidate_terms = polynomial_terms(estimates.shares, fit.degree, fit.axes)
+    credit = deviation / (deviation + estimates.noise_variances)
+    values = candidate_terms @ fit.coefficients + credit * fit.residuals
     best = int(np.argmax(values))
-    places = terms(places_N3, fit.degree, fit.axes)
-    apart = places - known[best]
-    variance = np.einsum("np,pq,nq->n", apart, fit.covariance, apart)
+    place_terms = polynomial_terms(places_N3, fit.degree, fit.axes)
+    contrasts = place_terms - candidate_terms[best]
+    variance = np.einsum("np,pq,nq->n", contrasts, fit.covariance, contrasts)
     error = np.sqrt(np.maximum(variance, 0) + deviation * (2 - credit[best]))
     error = np.maximum(error, 1e-12)
-    lead = places @ fit.coefficients - values[best]
+    lead = place_terms @ fit.coefficients - values[best]
     standard = lead / error
     density = np.exp(-np.square(standard) / 2) / np.sqrt(2 * np.pi)
     return float((lead * ndtr(standard) + error * density).max())
 
 
-def _untried(fits: dict[str, Polynomial], within: Floats | None) -> list[str]:
+def _unscaled_axes(fits: dict[str, PolynomialFit], feasible_shares: Floats | None) -> list[str]:
     """Axes that can be scaled, as far as is known, and that no candidate scales."""
-    (tried, *_) = (fit.axes for fit in fits.values())
+    (scaled, *_) = (fit.axes for fit in fits.values())
     return [
         axis
         for index, axis in enumerate(AXES)
-        if index not in tried and (within is None or within[:, index].max() > SCALED)
+        if index not in scaled and (feasible_shares is None or feasible_shares[:, index].max() > MIN_SCALED_SHARE)
     ]
 
 
-def _noise(observed: Observations, fit: Polynomial) -> float:
+def _standard_error(estimates: CandidateEstimates, fit: PolynomialFit) -> float:
     """Standard error of the mean of a candidate with the most seeds."""
-    if observed.variance is None:
+    if estimates.variance is None:
         return float(np.sqrt(fit.deviation))
-    return float(np.sqrt(observed.variance / observed.seeds.max()))
+    return float(np.sqrt(estimates.variance / estimates.seeds.max()))
 
 
-def _open(reason: str) -> Settled:
-    return Settled(False, reason, {}, None, None, None)
+def _not_converged(reason: str) -> Convergence:
+    return Convergence(False, reason, {}, None, None, None)

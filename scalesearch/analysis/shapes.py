@@ -16,58 +16,58 @@ from scipy.special import fdtrc, stdtrit
 from scalesearch.analysis.optimum import Interval
 from scalesearch.analysis.twoway import Floats
 
-TINY = 1e-18
+MIN_SUM_OF_SQUARES = 1e-18
 
 
-def effects(
+def axis_effects(
     design_NP: Floats, values_N: Floats, names: Sequence[str], level: float
 ) -> dict[str, Interval]:
     """Of each part against the mean of the others (Cox's direction), with t intervals."""
     solver = np.linalg.pinv(design_NP)
-    left = values_N - design_NP @ (solver @ values_N)
-    spare = len(values_N) - design_NP.shape[1]
-    variance = float(left @ left) / spare
-    reach = float(stdtrit(spare, 1 - level / 2))
-    found = {}
-    for place, name in enumerate(names):
+    residuals = values_N - design_NP @ (solver @ values_N)
+    residual_df = len(values_N) - design_NP.shape[1]
+    variance = float(residuals @ residuals) / residual_df
+    t_limit = float(stdtrit(residual_df, 1 - level / 2))
+    intervals = {}
+    for index, name in enumerate(names):
         contrast = np.full(len(names), -1 / (len(names) - 1))
-        contrast[place] = 1.0
+        contrast[index] = 1.0
         row = contrast @ solver
         value, error = float(row @ values_N), float(np.sqrt(variance * (row @ row)))
-        found[name] = Interval(value, value - reach * error, value + reach * error)
-    return found
+        intervals[name] = Interval(value, value - t_limit * error, value + t_limit * error)
+    return intervals
 
 
-def explained(design_NP: Floats, values_N: Floats) -> float:
+def p_value_of_differences(design_NP: Floats, values_N: Floats) -> float:
     """p of the F test that the parts of a mixture differ at all."""
-    due, left = _parts(design_NP, values_N[:, None])
-    df, spare = design_NP.shape[1] - 1, len(values_N) - design_NP.shape[1]
-    return float(fdtrc(df, spare, due[0, 0] / df / max(left[0, 0] / spare, TINY)))
+    explained_squares, residual_squares = _sums_of_squares(design_NP, values_N[:, None])
+    df, residual_df = design_NP.shape[1] - 1, len(values_N) - design_NP.shape[1]
+    return float(fdtrc(df, residual_df, explained_squares[0, 0] / df / max(residual_squares[0, 0] / residual_df, MIN_SUM_OF_SQUARES)))
 
 
-def changed_shape(design_NP: Floats, values_N2: Floats) -> tuple[float | None, float]:
+def shape_change(design_NP: Floats, values_N2: Floats) -> tuple[float | None, float]:
     """The k of late - k * early that shares explain least, and p of its being explained at all.
 
     Without a positive k (the surface is turned about, or one of the two says nothing) the less
     explained of the two stands for it, with nothing taken off for having looked for a k.
     """
-    due, left = _parts(design_NP, values_N2)
-    left = left + TINY * np.eye(2)
-    df, spare = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
-    roots, vectors = eigh(due, left)
+    explained_squares, residual_squares = _sums_of_squares(design_NP, values_N2)
+    residual_squares = residual_squares + MIN_SUM_OF_SQUARES * np.eye(2)
+    df, residual_df = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
+    roots, vectors = eigh(explained_squares, residual_squares)
     least = max(0.0, float(roots[0]))  # a sum of squares, but for rounding
     early, late = vectors[:, 0]
     if early * late < 0:
         steepness = float(-early / late)
         if df < 2:  # a line is in proportion to any other that rises the same way
             return steepness, 1.0
-        return steepness, float(fdtrc(df - 1, spare, least / (df - 1) * spare))
-    least = min(due[at, at] / left[at, at] for at in (0, 1))
-    return None, float(fdtrc(df, spare, least / df * spare))
+        return steepness, float(fdtrc(df - 1, residual_df, least / (df - 1) * residual_df))
+    least = min(explained_squares[index, index] / residual_squares[index, index] for index in (0, 1))
+    return None, float(fdtrc(df, residual_df, least / df * residual_df))
 
 
-def _parts(design_NP: Floats, values_NK: Floats) -> tuple[Floats, Floats]:
+def _sums_of_squares(design_NP: Floats, values_NK: Floats) -> tuple[Floats, Floats]:
     """Sums of squares and products: what the parts explain beyond a mean, and what they leave."""
     fitted = design_NP @ np.linalg.pinv(design_NP) @ values_NK
-    left, due = values_NK - fitted, fitted - values_NK.mean(axis=0)
-    return due.T @ due, left.T @ left
+    residuals, deviations = values_NK - fitted, fitted - values_NK.mean(axis=0)
+    return deviations.T @ deviations, residuals.T @ residuals

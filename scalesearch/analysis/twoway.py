@@ -16,12 +16,12 @@ from scalesearch.errors import SearchError
 Floats: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = Mapping[str, Mapping[Any, float]]
 
-EXACT = 1e-9
+ROUNDING_ERROR = 1e-9
 """What is smaller counts as nothing: the arithmetic's own noise, of numbers near one."""
 
 
 @dataclass(frozen=True, slots=True)
-class TwoWay:
+class AdditiveModel:
     """The fit. ``rows``, ``columns``: names, sorted; the arrays follow them.
 
     ``filled``: where the table has a value, as ones and zeros. ``row_effects`` are on the scale of
@@ -32,7 +32,7 @@ class TwoWay:
 
     rows: tuple[str, ...]
     columns: tuple[Any, ...]
-    filled: Floats
+    has_value: Floats
     row_effects: Floats
     column_effects: Floats
     variance: float | None
@@ -47,48 +47,48 @@ class TwoWay:
         """
         contrasts = profiles - other
         spread = contrasts @ self.column_inverse
-        beyond = np.abs(spread @ self.column_normal - contrasts).max(axis=1)
-        own = np.square(profiles).sum(axis=1) + np.square(other).sum()
-        apart = own + np.einsum("ij,ij->i", spread, contrasts)
-        return np.where(beyond > 1e-6, np.inf, apart)
+        unexplained = np.abs(spread @ self.column_normal - contrasts).max(axis=1)
+        squared_norms = np.square(profiles).sum(axis=1) + np.square(other).sum()
+        variances = squared_norms + np.einsum("ij,ij->i", spread, contrasts)
+        return np.where(unexplained > 1e-6, np.inf, variances)
 
     @property
     def profiles(self) -> Floats:
         """For each row, 1/n in the columns where it has its n values, and 0 elsewhere."""
-        shares: Floats = self.filled / self.filled.sum(axis=1, keepdims=True)
+        shares: Floats = self.has_value / self.has_value.sum(axis=1, keepdims=True)
         return shares
 
 
-def two_way(values: Values) -> TwoWay:
+def additive_model(values: Values) -> AdditiveModel:
     """The additive model of ``values`` (row -> column -> value), by least squares.
 
     Rows without values are left out. Raises SearchError for a value that is not finite.
     """
     rows = tuple(sorted(name for name, cells in values.items() if cells))
     columns = tuple(sorted({column for name in rows for column in values[name]}))
-    place = {column: index for index, column in enumerate(columns)}
-    found, filled = np.zeros((2, len(rows), len(columns)))
+    column_index = {column: index for index, column in enumerate(columns)}
+    table, has_value = np.zeros((2, len(rows), len(columns)))
     for index, name in enumerate(rows):
         for column, value in values[name].items():
-            found[index, place[column]] = value
-            filled[index, place[column]] = 1.0
-    if not np.isfinite(found).all():
-        wrong = rows[int(np.argmin(np.isfinite(found).all(axis=1)))]
-        raise SearchError(f"candidate {wrong}: need finite values, got {dict(values[wrong])}")
-    counts = filled.sum(axis=1)
-    means = found.sum(axis=1) / counts
+            table[index, column_index[column]] = value
+            has_value[index, column_index[column]] = 1.0
+    if not np.isfinite(table).all():
+        invalid_row = rows[int(np.argmin(np.isfinite(table).all(axis=1)))]
+        raise SearchError(f"candidate {invalid_row}: need finite values, got {dict(values[invalid_row])}")
+    counts = has_value.sum(axis=1)
+    means = table.sum(axis=1) / counts
     # The rows swept out, what is left are equations for the columns alone, which are few.
-    normal = np.diag(filled.sum(axis=0)) - (filled.T / counts) @ filled
-    inverse = np.linalg.pinv(normal, rcond=EXACT, hermitian=True)
-    effects = inverse @ (found - filled * means[:, None]).sum(axis=0)
-    row_effects = means - (filled @ effects) / counts
-    residuals = filled * (found - row_effects[:, None] - effects)
+    normal = np.diag(has_value.sum(axis=0)) - (has_value.T / counts) @ has_value
+    inverse = np.linalg.pinv(normal, rcond=ROUNDING_ERROR, hermitian=True)
+    effects = inverse @ (table - has_value * means[:, None]).sum(axis=0)
+    row_effects = means - (has_value @ effects) / counts
+    residuals = has_value * (table - row_effects[:, None] - effects)
     rank = round(float(np.trace(normal @ inverse)))
     df = int(counts.sum()) - len(rows) - rank
-    return TwoWay(
+    return AdditiveModel(
         rows=rows,
         columns=columns,
-        filled=filled,
+        has_value=has_value,
         row_effects=row_effects,
         column_effects=effects,
         variance=float(np.square(residuals).sum()) / df if df > 0 else None,

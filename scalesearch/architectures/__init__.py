@@ -3,19 +3,19 @@
 from scalesearch.architectures.baselines import BASELINES, baseline, efficientnet_b0
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.architectures.foreign import Foreign
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.foreign import CustomModel
+from scalesearch.architectures.scale import scale
 from scalesearch.architectures.stages import Architecture, Stage
 
 __all__ = [
     "BASELINES",
     "Architecture",
     "Cost",
-    "Foreign",
+    "CustomModel",
     "Stage",
     "baseline",
     "cost",
     "efficientnet_b0",
     "fingerprint",
-    "scaled",
+    "scale",
 ]

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.latency_model import LatencyModel
-from scalesearch.architectures.measures import MEASURES, Measure, measured, required
+from scalesearch.architectures.measures import MEASURES, Measure, cost_in_measure, require_latency_model
 from scalesearch.architectures.stages import Architecture
 from scalesearch.rounding import Rounding, rounding_from, rounding_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class CostLimits:
     """What a network may cost beside its budget: at most this many times the baseline's.
 
     None leaves a measure free.
@@ -60,16 +60,16 @@ class Budget:
     mode: Literal["realised", "nominal"] = "realised"
     rounding: str | Rounding = "even"
     smallest: float = 1.0
-    limits: Limits = field(default_factory=Limits)
+    limits: CostLimits = field(default_factory=CostLimits)
     min_resolution: int | None = None
     max_resolution: int | None = None
     latency: LatencyModel | None = None
 
     def __post_init__(self) -> None:
-        least, most = self.pixels
+        min_pixels, max_pixels = self.resolution_bounds
         problems = [
             f"{name}: need {rule}, got {getattr(self, name)!r}"
-            for name, holds, rule in (
+            for name, is_valid, rule in (
                 (
                     "factor",
                     0 < self.factor < inf and self.factor != 1,
@@ -77,29 +77,29 @@ class Budget:
                 ),
                 ("tolerance", 0 < self.tolerance < 0.5, "0 < tolerance < 0.5"),
                 ("smallest", 0 < self.smallest <= 1, "0 < smallest <= 1"),
-                ("min_resolution", least >= 1, "at least 1 pixel"),
-                ("max_resolution", most >= max(1, least), "no fewer pixels than min_resolution"),
+                ("min_resolution", min_pixels >= 1, "at least 1 pixel"),
+                ("max_resolution", max_pixels >= max(1, min_pixels), "no fewer pixels than min_resolution"),
             )
-            if not holds
+            if not is_valid
         ]
         try:
             rounding_from(self.rounding)
         except ValueError as error:
             problems += [f"rounding: {problem}" for problem in str(error).splitlines()]
-        if self.mode == "nominal" and self.bounds:
+        if self.mode == "nominal" and self.bounds_text:
             problems.append(
-                f"mode: need realised, which counts networks, to keep to {self.bounds}; got nominal"
+                f"mode: need realised, which counts networks, to keep to {self.bounds_text}; got nominal"
             )
         if self.measure == "latency" or self.limits.latency is not None:
             try:
-                required(self.latency)
+                require_latency_model(self.latency)
             except ValueError as error:
                 problems.append(str(error))
         if problems:
             raise ValueError("\n".join(problems))
 
     @property
-    def profile(self) -> Rounding:
+    def rounding_profile(self) -> Rounding:
         return rounding_from(self.rounding)
 
     @property
@@ -108,30 +108,30 @@ class Budget:
         return rounding_name(self.rounding)
 
     @property
-    def limit(self) -> float:
+    def max_factor(self) -> float:
         """The highest factor within the tolerance."""
         return self.factor * (1 + self.tolerance)
 
     @property
-    def pixels(self) -> tuple[float, float]:
+    def resolution_bounds(self) -> tuple[float, float]:
         """Fewest and most pixels per side."""
-        least = 1 if self.min_resolution is None else self.min_resolution
-        return least, math.inf if self.max_resolution is None else self.max_resolution
+        min_pixels = 1 if self.min_resolution is None else self.min_resolution
+        return min_pixels, math.inf if self.max_resolution is None else self.max_resolution
 
     @property
-    def bounds(self) -> str:
+    def bounds_text(self) -> str:
         """Limits and bounds in words; empty where there are none."""
-        said = [f"{measure} at most {limit:g}x" for measure, limit in self.limits]
+        texts = [f"{measure} at most {limit:g}x" for measure, limit in self.limits]
         if self.min_resolution is not None:
-            said.append(f"at least {self.min_resolution} px")
+            texts.append(f"at least {self.min_resolution} px")
         if self.max_resolution is not None:
-            said.append(f"at most {self.max_resolution} px")
-        return ", ".join(said)
+            texts.append(f"at most {self.max_resolution} px")
+        return ", ".join(texts)
 
-    def spent(self, architecture: Architecture | Foreign) -> float:
+    def cost_of(self, architecture: Architecture | CustomModel) -> float:
         """What a network costs in the budget's measure."""
-        return measured(architecture, self.measure, self.latency)
+        return cost_in_measure(architecture, self.measure, self.latency)
 
-    def meets(self, factor: float) -> bool:
+    def is_met_by(self, factor: float) -> bool:
         """Whether a realised factor is within the tolerance."""
         return abs(factor / self.factor - 1) <= self.tolerance

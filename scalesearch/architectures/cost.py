@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from scalesearch.architectures.foreign import Foreign, inspected
-from scalesearch.architectures.stages import PREACTIVATED, Architecture, Stage
+from scalesearch.architectures.foreign import CustomModel, inspect_custom_model
+from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture, Stage
 
 Count: TypeAlias = Any
 """int, or an int64 array of as many networks as are counted at once."""
@@ -52,75 +52,75 @@ class BlockTerms(NamedTuple):
 # place of a bias, but for the two of a squeeze-and-excitation.
 
 
-def mbconv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def mbconv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """Expand 1x1, depthwise k x k (which strides), squeeze-and-excite, project 1x1."""
-    inner = before * stage.expansion
-    squeezed = before // stage.squeeze + (before < stage.squeeze) if stage.squeeze else 0
-    return _inverted(stage, before, inner, squeezed, after)
+    inner = inputs * stage.expansion
+    squeezed = inputs // stage.squeeze + (inputs < stage.squeeze) if stage.squeeze else 0
+    return _inverted_bottleneck(stage, inputs, inner, squeezed, outputs)
 
 
-def bneck(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def bneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """The same with inner and squeezed channels in multiples of eight."""
-    inner = expanded_eights(stage, before)
-    squeezed = eights(inner // stage.squeeze) if stage.squeeze else 0
-    return _inverted(stage, before, inner, squeezed, after)
+    inner = expanded_channels(stage, inputs)
+    squeezed = round_to_eights(inner // stage.squeeze) if stage.squeeze else 0
+    return _inverted_bottleneck(stage, inputs, inner, squeezed, outputs)
 
 
-def fused_mbconv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def fused_mbconv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """Expand k x k (which strides), squeeze-and-excite, project 1x1; without an expansion one
     convolution k x k, gated behind it."""
-    inner = before * stage.expansion if stage.expansion > 1 else after
-    spatial = stage.kernel * stage.kernel * before * inner
-    project, projected = (inner * after, after) if stage.expansion > 1 else (0, 0)
-    squeezed = before // stage.squeeze + (before < stage.squeeze) if stage.squeeze else 0
-    params, gate, gated = _gate(inner, squeezed)
+    inner = inputs * stage.expansion if stage.expansion > 1 else outputs
+    spatial = stage.kernel * stage.kernel * inputs * inner
+    project, projected = (inner * outputs, outputs) if stage.expansion > 1 else (0, 0)
+    squeezed = inputs // stage.squeeze + (inputs < stage.squeeze) if stage.squeeze else 0
+    params, gate, gated = _squeeze_excitation(inner, squeezed)
     params = params + spatial + 2 * inner + project + 2 * projected
     return BlockTerms(params, 0, spatial + project, gate, 0, inner + projected, gated)
 
 
-def separable(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def separable(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """Depthwise k x k (which strides), then 1x1, each with its activation."""
-    return _inverted(stage, before, before, 0, after)
+    return _inverted_bottleneck(stage, inputs, inputs, 0, outputs)
 
 
-def conv(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def conv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """One convolution k x k."""
-    weights = stage.kernel * stage.kernel * before * after
-    return BlockTerms(weights + 2 * after, 0, weights, 0, 0, after, 0)
+    weights = stage.kernel * stage.kernel * inputs * outputs
+    return BlockTerms(weights + 2 * outputs, 0, weights, 0, 0, outputs, 0)
 
 
-def basic(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def basic(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """Two convolutions k x k, the first of which strides; the shortcut 1x1 where shapes differ."""
-    weights = stage.kernel * stage.kernel * (before + after) * after
-    shortcut, shortened = _shortcut(before, after, stride)
-    weights, written = weights + shortcut, 2 * after + shortened
+    weights = stage.kernel * stage.kernel * (inputs + outputs) * outputs
+    shortcut, shortcut_outputs = _shortcut_convolution(inputs, outputs, stride)
+    weights, written = weights + shortcut, 2 * outputs + shortcut_outputs
     return BlockTerms(weights + 2 * written, 0, weights, 0, 0, written, 0)
 
 
-def bottleneck(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def bottleneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """Reduce 1x1, k x k (which strides: "v1.5"), expand 1x1; the shortcut 1x1 where shapes
     differ."""
-    inner = -(-after // stage.expansion)
-    reduce = before * inner
-    shortcut, shortened = _shortcut(before, after, stride)
-    weights = stage.kernel * stage.kernel * inner * inner + inner * after + shortcut
-    written = inner + after + shortened
+    inner = -(-outputs // stage.expansion)
+    reduce = inputs * inner
+    shortcut, shortcut_outputs = _shortcut_convolution(inputs, outputs, stride)
+    weights = stage.kernel * stage.kernel * inner * inner + inner * outputs + shortcut
+    written = inner + outputs + shortcut_outputs
     params = reduce + weights + 2 * (inner + written)
     return BlockTerms(params, reduce, weights, 0, inner, written, 0)
 
 
-def dense(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def dense(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """1x1 of all that stands before, then k x k to the ``after`` channels that it appends. The norm
     before the first convolution is of the input's channels; none is behind the last."""
-    inner = after * stage.expansion
-    weights = before * inner + stage.kernel * stage.kernel * inner * after
-    return BlockTerms(weights + 2 * (before + inner), 0, weights, 0, 0, inner + after, 0)
+    inner = outputs * stage.expansion
+    weights = inputs * inner + stage.kernel * stage.kernel * inner * outputs
+    return BlockTerms(weights + 2 * (inputs + inner), 0, weights, 0, 0, inner + outputs, 0)
 
 
-def transition(stage: Stage, before: Count, after: Count, stride: int) -> BlockTerms:
+def transition(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
     """One convolution k x k, whose output is pooled; the norm is of the input."""
-    weights = stage.kernel * stage.kernel * before * after
-    return BlockTerms(weights + 2 * before, weights, 0, 0, after, 0, 0)
+    weights = stage.kernel * stage.kernel * inputs * outputs
+    return BlockTerms(weights + 2 * inputs, weights, 0, 0, outputs, 0, 0)
 
 
 BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
@@ -132,34 +132,34 @@ BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
 }
 
 
-def eights(channels: Count) -> Count:
+def round_to_eights(channels: Count) -> Count:
     """The nearest multiple of eight, but at least eight and 90% (TensorFlow's
     ``make_divisible``)."""
     rounded = (channels + 4) // 8 * 8
     return rounded + 8 * ((10 * rounded < 9 * channels) | (rounded == 0))
 
 
-def expanded_eights(stage: Stage, before: Count) -> Count:
+def expanded_channels(stage: Stage, inputs: Count) -> Count:
     """Inner channels of a ``bneck``; an expansion of 1 keeps the input's."""
     if stage.expansion == 1:
-        return before
-    return eights(before * round(100 * stage.expansion) // 100)  # no float in whole numbers
+        return inputs
+    return round_to_eights(inputs * round(100 * stage.expansion) // 100)  # no float in whole numbers
 
 
-def _inverted(
-    stage: Stage, before: Count, inner: Count, squeezed: Count, after: Count
+def _inverted_bottleneck(
+    stage: Stage, inputs: Count, inner: Count, squeezed: Count, outputs: Count
 ) -> BlockTerms:
-    expand, expanded = (before * inner, inner) if stage.expansion > 1 else (0, 0)
+    expand, expanded = (inputs * inner, inner) if stage.expansion > 1 else (0, 0)
     spatial = stage.kernel * stage.kernel * inner
-    written = spatial + inner * after
-    params = expand + 2 * expanded + written + 2 * (inner + after)
+    written = spatial + inner * outputs
+    params = expand + 2 * expanded + written + 2 * (inner + outputs)
     if not stage.squeeze:
-        return BlockTerms(params, expand, written, 0, expanded, inner + after, 0)
-    gate_params, gate, gated = _gate(inner, squeezed)
-    return BlockTerms(params + gate_params, expand, written, gate, expanded, inner + after, gated)
+        return BlockTerms(params, expand, written, 0, expanded, inner + outputs, 0)
+    gate_params, gate, gated = _squeeze_excitation(inner, squeezed)
+    return BlockTerms(params + gate_params, expand, written, gate, expanded, inner + outputs, gated)
 
 
-def _gate(inner: Count, squeezed: Count) -> tuple[Count, Count, Count]:
+def _squeeze_excitation(inner: Count, squeezed: Count) -> tuple[Count, Count, Count]:
     """Parameters, multiply-adds and outputs of a squeeze-and-excitation."""
     if isinstance(squeezed, int) and not squeezed:
         return 0, 0, 0
@@ -167,18 +167,18 @@ def _gate(inner: Count, squeezed: Count) -> tuple[Count, Count, Count]:
     return weights + gated, weights, gated
 
 
-def _shortcut(before: Count, after: Count, stride: int) -> tuple[Count, Count]:
+def _shortcut_convolution(inputs: Count, outputs: Count, stride: int) -> tuple[Count, Count]:
     """Weights and channels of the convolution that fits a block's input to its output."""
-    needed = (before != after) | (stride > 1)
-    return before * after * needed, after * needed
+    needed = (inputs != outputs) | (stride > 1)
+    return inputs * outputs * needed, outputs * needed
 
 
-Part: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
+CostPart: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
 """Terms, the pixels they read and write, and the stage of whose later blocks this is one; None for
 what is there once."""
 
 
-def parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterator[Part]:
+def network_parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterator[CostPart]:
     """Stem, blocks and head of a network with these widths (``Architecture.widths``) and pixels
     per side, or of as many as the arrays hold."""
     stem, *stages, head = widths
@@ -188,51 +188,51 @@ def parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterat
     yield BlockTerms(weights + 2 * stem, 0, weights, 0, 0, stem, 0), pixels, pixels, None
     side = -(-side // network.stem_pool)
     pixels = side * side
-    before = stem
-    for stage, after in zip(network.stages, stages, strict=True):
+    inputs = stem
+    for stage, outputs in zip(network.stages, stages, strict=True):
         terms = BLOCK_TERMS[stage.block]
         side = -(-side // stage.stride)
         read, pixels = pixels, side * side
         if stage.block == "dense":  # no block costs what the one before it does
             for _ in range(stage.repeats):
-                yield terms(stage, before, after, 1), pixels, pixels, None
-                before = before + after
+                yield terms(stage, inputs, outputs, 1), pixels, pixels, None
+                inputs = inputs + outputs
             continue
-        yield terms(stage, before, after, stage.stride), read, pixels, None
-        yield terms(stage, after, after, 1), pixels, pixels, stage
-        before = after
-    yield _head_terms(network, before, head), pixels, pixels, None
+        yield terms(stage, inputs, outputs, stage.stride), read, pixels, None
+        yield terms(stage, outputs, outputs, 1), pixels, pixels, stage
+        inputs = outputs
+    yield _head_terms(network, inputs, head), pixels, pixels, None
 
 
 def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
     """The head, where there is one, and the classifier; before them the norm of what blocks that
     activate their inputs leave."""
-    normed = 2 * last * (network.stages[-1].block in PREACTIVATED)
+    norm_params = 2 * last * (network.stages[-1].block in PREACTIVATION_BLOCKS)
     classes = network.num_classes
     if not network.head:
-        return BlockTerms(normed + (last + 1) * classes, 0, 0, last * classes, 0, 0, classes)
+        return BlockTerms(norm_params + (last + 1) * classes, 0, 0, last * classes, 0, 0, classes)
     weights, classifier = last * head, head * classes
     if network.head_pooled:
-        params = normed + weights + head + classifier + classes
+        params = norm_params + weights + head + classifier + classes
         return BlockTerms(params, 0, 0, weights + classifier, 0, 0, head + classes)
-    params = normed + weights + 2 * head + classifier + classes
+    params = norm_params + weights + 2 * head + classifier + classes
     return BlockTerms(params, 0, weights, classifier, 0, head, classes)
 
 
-def cost(architecture: Architecture | Foreign) -> Cost:
+def cost(architecture: Architecture | CustomModel) -> Cost:
     """Multiply-adds, parameters and activations of one image at the architecture's resolution.
 
     A foreign network is made and counted, which raises ArchitectureError unless code may be run.
     """
-    if isinstance(architecture, Foreign):
-        return inspected(architecture).cost
+    if isinstance(architecture, CustomModel):
+        return inspect_custom_model(architecture).cost
     macs = params = activations = 0
-    for terms, read, written, stage in parts(
+    for terms, read, written, stage in network_parts(
         architecture, architecture.widths, architecture.resolution
     ):
-        times = 1 if stage is None else stage.repeats - 1
-        if times:
-            params += times * terms[0]
-            macs += times * (terms[1] * read + terms[2] * written + terms[3])
-            activations += times * (terms[4] * read + terms[5] * written + terms[6])
+        repetitions = 1 if stage is None else stage.repeats - 1
+        if repetitions:
+            params += repetitions * terms[0]
+            macs += repetitions * (terms[1] * read + terms[2] * written + terms[3])
+            activations += repetitions * (terms[4] * read + terms[5] * written + terms[6])
     return Cost(macs, params, activations)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class CustomModel:
     """What a callable ``module:factory`` is asked for: ``factory(depth, width, resolution,
     num_classes)`` gives the network.
 
@@ -37,7 +37,7 @@ class Foreign:
     num_classes: int = 1000
 
     def __post_init__(self) -> None:
-        if not names_factory(self.factory):
+        if not is_factory_name(self.factory):
             raise ValueError(f"need module:factory, such as nets.plain:cnn, got {self.factory!r}")
         for name in ("depth", "width"):
             if not 0 < getattr(self, name) < float("inf"):
@@ -48,29 +48,29 @@ class Foreign:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedModel:
     """What the network made is: its cost, and a name that follows from its content."""
 
     cost: "Cost"
     fingerprint: str
 
 
-Inspector: TypeAlias = Callable[[Foreign], Inspected]
+Inspector: TypeAlias = Callable[[CustomModel], InspectedModel]
 
 _inspector: ContextVar[Inspector | None] = ContextVar("inspector", default=None)
 
 
-def names_factory(name: str) -> bool:
+def is_factory_name(name: str) -> bool:
     """Whether a baseline's name has the form ``module:factory``."""
     return re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name) is not None
 
 
-def inspected(network: Foreign) -> Inspected:
+def inspect_custom_model(network: CustomModel) -> InspectedModel:
     """Run the code and look at the network. Raises ArchitectureError where that is not allowed."""
-    return permitted(network)(network)
+    return require_inspector(network)(network)
 
 
-def permitted(network: Foreign) -> Inspector:
+def require_inspector(network: CustomModel) -> Inspector:
     """The inspector in force. Raises ArchitectureError where none is: code may not be run."""
     inspector = _inspector.get()
     if inspector is None:
@@ -83,10 +83,10 @@ def permitted(network: Foreign) -> Inspector:
 
 
 @contextmanager
-def inspected_by(inspector: Inspector) -> Iterator[None]:
+def use_inspector(inspector: Inspector) -> Iterator[None]:
     """Within the block, foreign networks are made and looked at by ``inspector``."""
-    before = _inspector.set(inspector)
+    token = _inspector.set(inspector)
     try:
         yield
     finally:
-        _inspector.reset(before)
+        _inspector.reset(token)

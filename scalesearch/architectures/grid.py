@@ -14,25 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.cost import BlockTerms, parts
+from scalesearch.architectures.cost import BlockTerms, network_parts
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.levels import (
-    Level,
+    AxisLevel,
     depth_levels,
     resolution_levels,
     width_levels,
 )
-from scalesearch.architectures.measures import Counted, Measure, required
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.measures import CountedMeasure, Measure, require_latency_model
+from scalesearch.architectures.scale import scale
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import Multipliers, Rounding
 
-Counts: TypeAlias = NDArray[np.float64]
+CostArray: TypeAlias = NDArray[np.float64]
 """Whole numbers below 2**53: exact in float64, where matrix products are fast. Or seconds."""
 
 
-MOST = 10**9
+MAX_COMBINATIONS = 10**9
 """Combinations that are counted without asking whether anyone wants to wait for them."""
 
 
@@ -41,9 +41,9 @@ class Grid:
     """All levels of the three axes of one baseline."""
 
     baseline: Architecture
-    depths: list[Level[tuple[int, ...]]]
-    widths: list[Level[tuple[int, ...]]]
-    resolutions: list[Level[int]]
+    depths: list[AxisLevel[tuple[int, ...]]]
+    widths: list[AxisLevel[tuple[int, ...]]]
+    resolutions: list[AxisLevel[int]]
 
     def __post_init__(self) -> None:
         _require_equal_blocks(self.baseline)
@@ -53,42 +53,42 @@ class Grid:
         """How many networks the grid holds."""
         return len(self.depths) * len(self.widths) * len(self.resolutions)
 
-    def costs(self, measure: Measure, latency: LatencyModel | None = None) -> Iterator[Counts]:
+    def costs(self, measure: Measure, latency: LatencyModel | None = None) -> Iterator[CostArray]:
         """For each depth level the (width, resolution) matrix of what the networks cost.
 
         ``latency``: what predicts it, where that is the measure.
         """
         if measure == "latency":
-            yield from self._seconds(required(latency))
+            yield from self._seconds(require_latency_model(latency))
             return
-        once, again = _per_block(self.baseline, self.widths, self.resolutions, measure)
+        single_block_cost, extra_block_costs = _block_costs(self.baseline, self.widths, self.resolutions, measure)
         for depth in self.depths:
-            repeated = np.array(depth.setting, dtype=np.float64) - 1
-            yield once + np.tensordot(repeated, again, axes=1)
+            extra_blocks = np.array(depth.setting, dtype=np.float64) - 1
+            yield single_block_cost + np.tensordot(extra_blocks, extra_block_costs, axes=1)
 
-    def _seconds(self, latency: LatencyModel) -> Iterator[Counts]:
+    def _seconds(self, latency: LatencyModel) -> Iterator[CostArray]:
         counted = zip(self.depths, self.costs("macs"), self.costs("activations"), strict=True)
         for depth, macs, activations in counted:
             yield latency.seconds(macs, activations, sum(depth.setting))
 
 
-def grid_around(baseline: Architecture, budget: Budget) -> Grid:
+def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
     """The levels that a budget can reach: each axis from its smallest multiplier to the largest
     that alone spends the whole budget."""
     _require_equal_blocks(baseline)
-    rounding = budget.profile
-    bounds = (_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
+    rounding = budget.rounding_profile
+    bounds = (_axis_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
     (d_low, d_high), (w_low, w_high), (r_low, r_high) = bounds
     # Settings of each axis, roughly and at most, before any is listed.
-    roughly = (
-        baseline.blocks * d_high,
+    rough_sizes = (
+        baseline.num_blocks * d_high,
         sum(baseline.widths) * w_high / rounding.divisor,
         baseline.resolution * r_high / rounding.resolution_multiple,
     )
-    if math.prod(roughly) > MOST:
+    if math.prod(rough_sizes) > MAX_COMBINATIONS:
         raise ArchitectureError(
             f"budget: {budget.factor:g}x the {budget.measure} of this baseline leaves more than "
-            f"{MOST:,} combinations to count; take a smaller factor, or the one network along "
+            f"{MAX_COMBINATIONS:,} combinations to count; take a smaller factor, or the one network along "
             "given coefficients (family, mode matched)"
         )
     return Grid(
@@ -109,64 +109,64 @@ def _require_equal_blocks(baseline: Architecture) -> None:
         )
 
 
-def _bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, float]:
+def _axis_bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, float]:
     """Lowest and highest multiplier of one axis. An axis that is free in the budget's measure
     (resolution, for parameters) stays where it is."""
-    if not _spends(baseline, budget, axis):
+    if not _is_spent_on(baseline, budget, axis):
         return 1.0, 1.0
     if budget.factor < 1:
         return 0.0, 1.0 / budget.smallest
     others = {name: budget.smallest for name in ("depth", "width", "resolution") if name != axis}
-    affordable = budget.limit * budget.spent(baseline)
+    affordable = budget.max_factor * budget.cost_of(baseline)
     high = 1.0
-    ceiling = _ceiling(baseline, budget.profile) if axis == "resolution" else math.inf
+    ceiling = _resolution_ceiling(baseline, budget.rounding_profile) if axis == "resolution" else math.inf
     while (
         high < ceiling
-        and _measured(baseline, budget, Multipliers(**{**others, axis: high})) <= affordable
+        and _scaled_cost(baseline, budget, Multipliers(**{**others, axis: high})) <= affordable
     ):
         high *= 1.25
     return budget.smallest, high
 
 
-def _ceiling(baseline: Architecture, rounding: Rounding) -> float:
+def _resolution_ceiling(baseline: Architecture, rounding: Rounding) -> float:
     """The multiplier from which a capped resolution no longer grows."""
     cap = rounding.resolution_cap
     return math.inf if cap is None else max(1.0, cap / baseline.resolution)
 
 
-def _spends(baseline: Architecture, budget: Budget, axis: str) -> bool:
-    doubled = _measured(baseline, budget, Multipliers(**{axis: 2.0}))
-    return doubled > _measured(baseline, budget, Multipliers())
+def _is_spent_on(baseline: Architecture, budget: Budget, axis: str) -> bool:
+    doubled = _scaled_cost(baseline, budget, Multipliers(**{axis: 2.0}))
+    return doubled > _scaled_cost(baseline, budget, Multipliers())
 
 
-def _measured(baseline: Architecture, budget: Budget, multipliers: Multipliers) -> float:
-    return budget.spent(scaled(baseline, multipliers, budget.profile))
+def _scaled_cost(baseline: Architecture, budget: Budget, multipliers: Multipliers) -> float:
+    return budget.cost_of(scale(baseline, multipliers, budget.rounding_profile))
 
 
-def _per_block(
+def _block_costs(
     baseline: Architecture,
-    widths: list[Level[tuple[int, ...]]],
-    resolutions: list[Level[int]],
-    measure: Counted,
-) -> tuple[Counts, Counts]:
+    widths: list[AxisLevel[tuple[int, ...]]],
+    resolutions: list[AxisLevel[int]],
+    measure: CountedMeasure,
+) -> tuple[CostArray, CostArray]:
     """Cost of the network with one block a stage (width, resolution), and of one more block in
     each stage (stage, width, resolution)."""
     channels = np.array([level.setting for level in widths], dtype=np.int64).T
     sides = np.array([level.setting for level in resolutions], dtype=np.int64)
-    once = np.zeros((len(widths), len(resolutions)))
-    more = []
-    for terms, read, written, again in parts(baseline, tuple(channels), sides):
-        weighed = _weigh(terms, measure, read, written)
-        if again is None:
-            once += weighed
+    single_block_cost = np.zeros((len(widths), len(resolutions)))
+    extra_block_costs = []
+    for terms, read, written, repeated_stage in network_parts(baseline, tuple(channels), sides):
+        part_cost = _part_cost(terms, measure, read, written)
+        if repeated_stage is None:
+            single_block_cost += part_cost
         else:
-            more.append(weighed)
-    return once, np.stack(more)
+            extra_block_costs.append(part_cost)
+    return single_block_cost, np.stack(extra_block_costs)
 
 
-def _weigh(
-    terms: BlockTerms, measure: Counted, read: NDArray[np.int64], written: NDArray[np.int64]
-) -> Counts:
+def _part_cost(
+    terms: BlockTerms, measure: CountedMeasure, read: NDArray[np.int64], written: NDArray[np.int64]
+) -> CostArray:
     """One block's cost as (width, resolution), from its terms (width) and pixels (resolution)."""
     if measure == "params":
         columns = (0, 0, terms.params)

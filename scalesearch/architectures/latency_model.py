@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.architectures.cost import Count, cost
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 
 SCHEMA = "scalesearch/latency-model"
 VERSION = 1
 
-PRICES = ("seconds_per_mac", "seconds_per_activation", "seconds_per_block", "overhead_seconds")
+COEFFICIENT_FIELDS = ("seconds_per_mac", "seconds_per_activation", "seconds_per_block", "overhead_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class LatencyModel:
     def __post_init__(self) -> None:
         problems = [
             f"{name}: need seconds of at least 0, got {value!r}"
-            for name in PRICES
+            for name in COEFFICIENT_FIELDS
             if not _is_number(value := getattr(self, name)) or value < 0
         ]
         problems += [
@@ -70,18 +70,18 @@ class LatencyModel:
         if problems:
             raise ValueError("\n".join(problems))
 
-    def predicted(self, architecture: Architecture | Foreign) -> float:
+    def predicted_seconds(self, architecture: Architecture | CustomModel) -> float:
         """Seconds of one forward pass of the batch.
 
         Raises ArchitectureError for a network made by code, whose blocks are not known.
         """
-        if isinstance(architecture, Foreign):
+        if isinstance(architecture, CustomModel):
             raise ArchitectureError(
                 f"baseline {architecture.factory}: latency is predicted from a network's blocks, "
                 "which code does not tell; write its stages as YAML, or take another measure"
             )
-        spent = cost(architecture)
-        return float(self.seconds(spent.macs, spent.activations, architecture.blocks))
+        network_cost = cost(architecture)
+        return float(self.seconds(network_cost.macs, network_cost.activations, architecture.num_blocks))
 
     def seconds(self, macs: Count, activations: Count, blocks: int) -> Count:
         """Seconds from what one image costs: numbers, or arrays of as many networks.
@@ -115,21 +115,21 @@ def read_latency_model(path: str | Path) -> LatencyModel:
         ) from None
     except (OSError, ValueError) as error:
         raise ArchitectureError(f"{path}: cannot be read as JSON: {error}") from error
-    given = document.get("latency") if isinstance(document, dict) else None
-    if not isinstance(given, dict):
+    latency_fields = document.get("latency") if isinstance(document, dict) else None
+    if not isinstance(latency_fields, dict):
         raise ArchitectureError(
             f"{path}: need a document of schema {SCHEMA!r} with its `latency`, got none; "
             "`scalesearch calibrate NAME` makes one"
         )
-    known = {field.name for field in fields(LatencyModel)}
-    wrong = [f"{name}: unknown key" for name in sorted(set(given) - known)]
-    wrong += [f"{name}: this key is required" for name in PRICES if name not in given]
+    known_fields = {field.name for field in fields(LatencyModel)}
+    problems = [f"{name}: unknown key" for name in sorted(set(latency_fields) - known_fields)]
+    problems += [f"{name}: this key is required" for name in COEFFICIENT_FIELDS if name not in latency_fields]
     try:
-        if not wrong:
-            return LatencyModel(**given)
+        if not problems:
+            return LatencyModel(**latency_fields)
     except ValueError as error:
-        wrong = str(error).splitlines()
-    raise ArchitectureError("\n".join(f"{path}: latency.{problem}" for problem in wrong))
+        problems = str(error).splitlines()
+    raise ArchitectureError("\n".join(f"{path}: latency.{problem}" for problem in problems))
 
 
 def _is_number(value: object) -> bool:

@@ -3,29 +3,29 @@
 from typing import Literal, TypeAlias, get_args
 
 from scalesearch.architectures.cost import cost
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.stages import Architecture
 
-Counted: TypeAlias = Literal["macs", "params", "activations"]
+CountedMeasure: TypeAlias = Literal["macs", "params", "activations"]
 Measure: TypeAlias = Literal["macs", "params", "activations", "latency"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
-def measured(
-    architecture: Architecture | Foreign, measure: Measure, latency: LatencyModel | None = None
+def cost_in_measure(
+    architecture: Architecture | CustomModel, measure: Measure, latency: LatencyModel | None = None
 ) -> float:
     """What a network costs in a measure: a whole number, or predicted seconds.
 
     Raises ValueError for latency without a model, ArchitectureError for that of code's network.
     """
     if measure == "latency":
-        return required(latency).predicted(architecture)
+        return require_latency_model(latency).predicted_seconds(architecture)
     counted: int = getattr(cost(architecture), measure)
     return counted
 
 
-def required(latency: LatencyModel | None) -> LatencyModel:
+def require_latency_model(latency: LatencyModel | None) -> LatencyModel:
     """The model, which is there. Raises ValueError where it is not, with where to get one."""
     if latency is None:
         raise ValueError(

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from scalesearch.architectures.cost import cost
-from scalesearch.architectures.stages import PREACTIVATED, Architecture
+from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture
 
 Optimizer: TypeAlias = Literal["sgd", "adamw", "rmsprop"]
 
-KEPT: dict[str, float] = {"silu": 3.25, "relu6": 2.93, "relu": 2.0, "hard_swish": 2.5}
+VALUES_KEPT_PER_ACTIVATION: dict[str, float] = {"silu": 3.25, "relu6": 2.93, "relu": 2.0, "hard_swish": 2.5}
 """Values kept for the backward pass for each activation, by activation function. ReLU's backward
 pass reads its output, which the next layer keeps anyway; the others read their input too."""
 
-STATES: dict[str, int] = {"sgd": 1, "adamw": 2, "rmsprop": 2}
+OPTIMIZER_STATES: dict[str, int] = {"sgd": 1, "adamw": 2, "rmsprop": 2}
 """Values an optimiser keeps for each parameter: its momentum, and its mean square where it has one.
 """
 
@@ -38,11 +38,11 @@ class TrainingMemory:
     weights: int
     gradients: int
     optimizer: int
-    kept: int
+    saved_activations: int
 
     @property
     def total(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.kept
+        return self.weights + self.gradients + self.optimizer + self.saved_activations
 
 
 def training_memory(
@@ -59,35 +59,35 @@ def training_memory(
     """
     if batch_size < 1:
         raise ValueError(f"need batch_size >= 1, got batch_size={batch_size}")
-    if optimizer not in STATES:
-        raise ValueError(f"need an optimizer of {', '.join(STATES)}, got {optimizer!r}")
-    spent = cost(architecture)
-    weights = 4 * spent.params
-    kept = KEPT.get(architecture.activation, max(KEPT.values())) * (
-        spent.activations + _normed_anew(architecture)
+    if optimizer not in OPTIMIZER_STATES:
+        raise ValueError(f"need an optimizer of {', '.join(OPTIMIZER_STATES)}, got {optimizer!r}")
+    network_cost = cost(architecture)
+    weights = 4 * network_cost.params
+    values_per_image = VALUES_KEPT_PER_ACTIVATION.get(architecture.activation, max(VALUES_KEPT_PER_ACTIVATION.values())) * (
+        network_cost.activations + _preactivation_values(architecture)
     )
     return TrainingMemory(
         weights=weights,
         gradients=weights,
-        optimizer=STATES[optimizer] * weights,
-        kept=round(kept * batch_size * value_bytes),
+        optimizer=OPTIMIZER_STATES[optimizer] * weights,
+        saved_activations=round(values_per_image * batch_size * value_bytes),
     )
 
 
-def _normed_anew(network: Architecture) -> int:
+def _preactivation_values(network: Architecture) -> int:
     """Values that blocks with a norm of their input keep of it, more than what they count as
     activations: a dense one reads, in a copy of its own, all that stands before it, and leaves to
     the next what it appends."""
     side = -(-network.resolution // network.stem_stride)
     side = -(-side // network.stem_pool)
-    more = pixels = 0
+    extra_values = pixels = 0
     for inputs, stage in network.transitions():
         pixels = side * side
         side = -(-side // stage.stride)
         if stage.block == "dense":
             read = sum(inputs + index * stage.width for index in range(stage.repeats))
-            more += (read - stage.repeats * stage.width) * pixels
+            extra_values += (read - stage.repeats * stage.width) * pixels
         elif stage.block == "transition":
-            more += inputs * pixels
-    last = network.stages[-1].block in PREACTIVATED
-    return more + last * network.last * side * side
+            extra_values += inputs * pixels
+    last = network.stages[-1].block in PREACTIVATION_BLOCKS
+    return extra_values + last * network.last_channels * side * side

@@ -14,195 +14,195 @@ from typing import overload
 
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.levels import resolution_levels
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.scale import scale
 from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import Multipliers, Shares
 
-STEP = 0.1
+MESH_STEP = 0.1
 """Of the mesh: a tenth of what an axis takes alone, in its logarithm, whatever the factor."""
 
-FINE = 1000
+STEPS_PER_UNIT = 1000
 """Multipliers are solved for in thousandths: finer than a tolerance, and fit to be read."""
 
-REACH = 3
+MAX_FACTOR_EXPONENT = 3
 """An axis that does not spend the budget at ``factor ** REACH`` is taken not to spend it."""
 
-LARGEST = 8
+MAX_FACTOR = 8
 """Factor of a budget; the networks of a greater one take minutes to be made and counted."""
 
-AROUND = 1.4
+SEARCH_FACTOR = 1.4
 """How far from a direction's width and resolution networks are looked for, as a factor."""
 
-OFFSETS = 8
+MAX_PIXEL_OFFSET = 8
 """How far from a direction's resolution, in pixels, before the search along it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line(Sequence[Foreign]):
+class CostLine(Sequence[CustomModel]):
     """Networks of rising cost, each made when it is looked at; bisection looks at few."""
 
     settings: Sequence[float]
-    make: Callable[[float], Foreign]
+    make_network: Callable[[float], CustomModel]
 
     def __len__(self) -> int:
         return len(self.settings)
 
     @overload
-    def __getitem__(self, index: int) -> Foreign: ...
+    def __getitem__(self, index: int) -> CustomModel: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Foreign]: ...
-    def __getitem__(self, index: int | slice) -> Foreign | Sequence[Foreign]:
+    def __getitem__(self, index: slice) -> Sequence[CustomModel]: ...
+    def __getitem__(self, index: int | slice) -> CustomModel | Sequence[CustomModel]:
         if isinstance(index, slice):
-            return [self.make(setting) for setting in self.settings[index]]
-        return self.make(self.settings[index])
+            return [self.make_network(setting) for setting in self.settings[index]]
+        return self.make_network(self.settings[index])
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """Where the networks of a budget are looked for, around a foreign baseline."""
 
-    baseline: Foreign
+    baseline: CustomModel
     budget: Budget
 
-    def networks(self, step: float = STEP) -> Iterator[Foreign]:
+    def networks(self, step: float = MESH_STEP) -> Iterator[CustomModel]:
         """Distinct networks within the budget, and their neighbours just outside it.
 
         Of all multipliers that give one network, those in the middle stand for it. Raises
         ArchitectureError for a factor beyond ``LARGEST``.
         """
-        if not self.countable:
+        if not self.is_countable:
             raise ArchitectureError(
-                f"budget: need a factor between 1/{LARGEST} and {LARGEST} for a network made by "
+                f"budget: need a factor between 1/{MAX_FACTOR} and {MAX_FACTOR} for a network made by "
                 f"code, whose every candidate has to be made, got {self.budget.factor:g}; take the "
                 "one network along given coefficients (family, mode matched)"
             )
-        depths, widths, sides = (self._ends(axis) for axis in ("depth", "width", "resolution"))
-        width_levels = self._levels("width", *widths, step)
+        depths, widths, sides = (self._axis_ends(axis) for axis in ("depth", "width", "resolution"))
+        width_levels = self._axis_levels("width", *widths, step)
         seen: set[str] = set()
-        for depth in self._levels("depth", *depths, step):
-            solved = self.nearest(self._line("width", *widths, depth=depth))
-            mesh = (self._at(depth=depth, width=width) for width in width_levels)
-            least, most = sides
-            for wide in sorted((solved, *mesh), key=lambda network: network.width):
-                if (name := fingerprint(wide)) in seen:
+        for depth in self._axis_levels("depth", *depths, step):
+            on_budget = self.nearest(self._axis_line("width", *widths, depth=depth))
+            mesh = (self._scaled_by(depth=depth, width=width) for width in width_levels)
+            smallest_side, largest_side = sides
+            for candidate in sorted((on_budget, *mesh), key=lambda network: network.width):
+                if (name := fingerprint(candidate)) in seen:
                     continue
                 seen.add(name)
-                if met := self.admitted(self._sides(wide, least, most)):
-                    yield from met
-                    most = met[-1].resolution / self.baseline.resolution  # wider takes no more
+                if admitted := self.within_budget(self._resolution_line(candidate, smallest_side, largest_side)):
+                    yield from admitted
+                    largest_side = admitted[-1].resolution / self.baseline.resolution  # wider takes no more
 
-    def towards(self, shares: Shares) -> Iterator[Foreign]:
+    def networks_towards(self, shares: Shares) -> Iterator[CustomModel]:
         """Networks about the point where a direction meets the budget, and their neighbours.
 
         The direction's depth and width, at the resolutions of the budget; where there are none,
         its depth and the pixels nearest to its resolution, at the widths of the budget.
         """
-        along = shares.coefficients(self.budget.factor)
-        exponents = range(2 * FINE + 1)[:: 1 if self.grows else -1]
+        coefficients = shares.coefficients(self.budget.factor)
+        exponents = range(2 * STEPS_PER_UNIT + 1)[:: 1 if self.is_growth else -1]
         centre = self.nearest(
-            Line(exponents, lambda exponent: self._scaled(along.at(exponent / FINE)))
+            CostLine(exponents, lambda exponent: self._scale(coefficients.at(exponent / STEPS_PER_UNIT)))
         )
-        pixels = centre.resolution / self.baseline.resolution
-        met = self.admitted(self._sides(centre, pixels / AROUND, pixels * AROUND))
-        yield from met
-        for offset in range(OFFSETS):
-            if any(self.budget.meets(self.factor(network)) for network in met):
+        resolution_factor = centre.resolution / self.baseline.resolution
+        admitted = self.within_budget(self._resolution_line(centre, resolution_factor / SEARCH_FACTOR, resolution_factor * SEARCH_FACTOR))
+        yield from admitted
+        for offset in range(MAX_PIXEL_OFFSET):
+            if any(self.budget.is_met_by(self.factor(network)) for network in admitted):
                 return
             sides = sorted({centre.resolution - offset, centre.resolution + offset})
-            met = [self._widened(replace(centre, resolution=max(1, side))) for side in sides]
-            yield from met
+            admitted = [self._at_budget_width(replace(centre, resolution=max(1, side))) for side in sides]
+            yield from admitted
 
-    def _widened(self, network: Foreign) -> Foreign:
+    def _at_budget_width(self, network: CustomModel) -> CustomModel:
         """The network at the width near its own that meets the budget best."""
-        middle = network.width / self.baseline.width
-        steps = range(round(middle / AROUND * FINE), round(middle * AROUND * FINE) + 1)
+        width_factor = network.width / self.baseline.width
+        steps = range(round(width_factor / SEARCH_FACTOR * STEPS_PER_UNIT), round(width_factor * SEARCH_FACTOR * STEPS_PER_UNIT) + 1)
         return self.nearest(
-            Line(steps, lambda step: replace(network, width=self._at(width=step / FINE).width))
+            CostLine(steps, lambda step: replace(network, width=self._scaled_by(width=step / STEPS_PER_UNIT).width))
         )
 
     @property
-    def countable(self) -> bool:
+    def is_countable(self) -> bool:
         """Whether the whole mesh may be counted in reasonable time."""
-        return abs(math.log(self.budget.factor)) <= math.log(LARGEST)
+        return abs(math.log(self.budget.factor)) <= math.log(MAX_FACTOR)
 
     @property
-    def grows(self) -> bool:
+    def is_growth(self) -> bool:
         return self.budget.factor > 1
 
-    def factor(self, network: Foreign) -> float:
+    def factor(self, network: CustomModel) -> float:
         """A network's cost over the baseline's, in the budget's measure."""
-        return self.budget.spent(network) / self.budget.spent(self.baseline)
+        return self.budget.cost_of(network) / self.budget.cost_of(self.baseline)
 
-    def admitted(self, line: Line) -> Sequence[Foreign]:
+    def within_budget(self, line: CostLine) -> Sequence[CustomModel]:
         """The networks of a line within the budget, with the next smaller and larger ones."""
         lowest = self.budget.factor * (1 - self.budget.tolerance)
         first = bisect_left(line, lowest, key=self.factor)
-        last = bisect_right(line, self.budget.limit, lo=first, key=self.factor)
+        last = bisect_right(line, self.budget.max_factor, lo=first, key=self.factor)
         return line[max(0, first - 1) : last + 1]
 
-    def nearest(self, line: Line) -> Foreign:
+    def nearest(self, line: CostLine) -> CustomModel:
         """The network of a line whose cost is nearest to the budget, in the middle of those of
         equal cost."""
         above = bisect_left(line, self.budget.factor, key=self.factor)
-        around = map(self.factor, line[max(0, above - 1) : above + 1])
-        met = min(around, key=lambda factor: abs(factor - self.budget.factor))
-        first = bisect_left(line, met, key=self.factor)
-        return line[(first + bisect_right(line, met, lo=first, key=self.factor) - 1) // 2]
+        neighbour_factors = map(self.factor, line[max(0, above - 1) : above + 1])
+        nearest_factor = min(neighbour_factors, key=lambda factor: abs(factor - self.budget.factor))
+        first = bisect_left(line, nearest_factor, key=self.factor)
+        return line[(first + bisect_right(line, nearest_factor, lo=first, key=self.factor) - 1) // 2]
 
-    def _ends(self, axis: str) -> tuple[float, float]:
+    def _axis_ends(self, axis: str) -> tuple[float, float]:
         """Lowest and highest multiplier of an axis: the highest spends the budget alone (where the
         network is to shrink, the lowest). An axis that is free in the measure stays at 1."""
-        if self.factor(self._at(**{axis: 2.0})) == 1:
+        if self.factor(self._scaled_by(**{axis: 2.0})) == 1:
             return 1.0, 1.0
-        start = self.budget.smallest if self.grows else 1 / self.budget.smallest
+        start = self.budget.smallest if self.is_growth else 1 / self.budget.smallest
         others = dict.fromkeys({"depth", "width", "resolution"} - {axis}, start)
-        end, ratio = 1.0, 1.25 if self.grows else 0.8
-        furthest = REACH * abs(math.log(self.budget.factor))
-        while abs(math.log(end)) < furthest:
+        end, ratio = 1.0, 1.25 if self.is_growth else 0.8
+        max_log_end = MAX_FACTOR_EXPONENT * abs(math.log(self.budget.factor))
+        while abs(math.log(end)) < max_log_end:
             end *= ratio
-            if (self.factor(self._at(**{axis: end, **others})) > self.budget.limit) is self.grows:
+            if (self.factor(self._scaled_by(**{axis: end, **others})) > self.budget.max_factor) is self.is_growth:
                 break
         low, high = sorted((start, end))
         if axis == "resolution":
             return low, high
-        met = self.nearest(self._line(axis, low, high, **others))
-        end = getattr(met, axis) / getattr(self.baseline, axis)
+        nearest_network = self.nearest(self._axis_line(axis, low, high, **others))
+        end = getattr(nearest_network, axis) / getattr(self.baseline, axis)
         low, high = sorted((start, end))
         return low, high
 
-    def _levels(self, axis: str, low: float, high: float, step: float) -> list[float]:
+    def _axis_levels(self, axis: str, low: float, high: float, step: float) -> list[float]:
         """Multipliers of an axis, one for each distinct network among those of the mesh."""
-        alike: dict[str, list[float]] = {fingerprint(self.baseline): [1.0]}
-        for multiplier in _spaced(low, high, step):
-            alike.setdefault(fingerprint(self._at(**{axis: multiplier})), []).append(multiplier)
-        own, *others = alike.values()
-        middles = (round(math.sqrt(group[0] * group[-1]) * FINE) / FINE for group in others)
-        return sorted({own[0], *middles})
+        multipliers_by_fingerprint: dict[str, list[float]] = {fingerprint(self.baseline): [1.0]}
+        for multiplier in _geometric_steps(low, high, step):
+            multipliers_by_fingerprint.setdefault(fingerprint(self._scaled_by(**{axis: multiplier})), []).append(multiplier)
+        own_multipliers, *other_groups = multipliers_by_fingerprint.values()
+        middles = (round(math.sqrt(group[0] * group[-1]) * STEPS_PER_UNIT) / STEPS_PER_UNIT for group in other_groups)
+        return sorted({own_multipliers[0], *middles})
 
-    def _line(self, axis: str, low: float, high: float, **others: float) -> Line:
-        steps = range(math.ceil(low * FINE - 1e-6), math.floor(high * FINE + 1e-6) + 1)
-        return Line(steps, lambda step: self._at(**{**others, axis: step / FINE}))
+    def _axis_line(self, axis: str, low: float, high: float, **others: float) -> CostLine:
+        steps = range(math.ceil(low * STEPS_PER_UNIT - 1e-6), math.floor(high * STEPS_PER_UNIT + 1e-6) + 1)
+        return CostLine(steps, lambda step: self._scaled_by(**{**others, axis: step / STEPS_PER_UNIT}))
 
-    def _sides(self, network: Foreign, low: float, high: float) -> Line:
+    def _resolution_line(self, network: CustomModel, low: float, high: float) -> CostLine:
         """The network at every resolution between these multiples of the baseline's."""
-        least, most = self.budget.pixels
-        levels = resolution_levels(self.baseline, self.budget.profile, low, high)
-        pixels = [level.setting for level in levels if least <= level.setting <= most]
-        return Line(pixels, lambda side: replace(network, resolution=int(side)))
+        min_pixels, max_pixels = self.budget.resolution_bounds
+        levels = resolution_levels(self.baseline, self.budget.rounding_profile, low, high)
+        pixels = [level.setting for level in levels if min_pixels <= level.setting <= max_pixels]
+        return CostLine(pixels, lambda side: replace(network, resolution=int(side)))
 
-    def _at(self, **multipliers: float) -> Foreign:
-        return self._scaled(Multipliers(**multipliers))
+    def _scaled_by(self, **multipliers: float) -> CustomModel:
+        return self._scale(Multipliers(**multipliers))
 
-    def _scaled(self, by: Multipliers) -> Foreign:
-        return scaled(self.baseline, by, self.budget.profile)
+    def _scale(self, by: Multipliers) -> CustomModel:
+        return scale(self.baseline, by, self.budget.rounding_profile)
 
 
-def _spaced(low: float, high: float, step: float) -> list[float]:
+def _geometric_steps(low: float, high: float, step: float) -> list[float]:
     """From low to high in equal ratios, ends included, in thousandths."""
     if low == high:
         return [low]
     parts = max(1, round(1 / step))
     inner = (low * (high / low) ** (part / parts) for part in range(1, parts))
-    return [low, *(round(multiplier * FINE) / FINE for multiplier in inner), high]
+    return [low, *(round(multiplier * STEPS_PER_UNIT) / STEPS_PER_UNIT for multiplier in inner), high]

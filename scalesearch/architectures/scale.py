@@ -3,25 +3,25 @@
 from dataclasses import replace
 from typing import overload
 
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.scaling import Multipliers, Rounding
 
 
 @overload
-def scaled(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Architecture: ...
+def scale(baseline: Architecture, by: Multipliers, rounding: Rounding) -> Architecture: ...
 @overload
-def scaled(baseline: Foreign, by: Multipliers, rounding: Rounding) -> Foreign: ...
-def scaled(
-    baseline: Architecture | Foreign, by: Multipliers, rounding: Rounding
-) -> Architecture | Foreign:
+def scale(baseline: CustomModel, by: Multipliers, rounding: Rounding) -> CustomModel: ...
+def scale(
+    baseline: Architecture | CustomModel, by: Multipliers, rounding: Rounding
+) -> Architecture | CustomModel:
     """The baseline, deeper, wider and at a higher resolution (or less so), in whole numbers.
 
     Multipliers of one change nothing, also where the baseline's own numbers are not multiples of
     the rounding's divisor. What the baseline or the rounding keeps fixed does not scale. Of a
     foreign network only the pixels are rounded here; its code rounds depth and width.
     """
-    if isinstance(baseline, Foreign):
+    if isinstance(baseline, CustomModel):
         return replace(
             baseline,
             depth=round(baseline.depth * by.depth, 9),  # no float noise for the code's ceil
@@ -30,11 +30,11 @@ def scaled(
         )
     network = with_parts(
         baseline,
-        repeats=rules(baseline, rounding).repeats(baseline.repeats, by.depth),
+        repeats=rounding_with_fixed_stages(baseline, rounding).repeats(baseline.repeats, by.depth),
         widths=scaled_widths(baseline, by.width, rounding),
         resolution=_scaled_resolution(baseline.resolution, by.resolution, rounding),
     )
-    return replace(network, exact_widths=tuple(width * by.width for width in baseline.exact))
+    return replace(network, exact_widths=tuple(width * by.width for width in baseline.unrounded_widths))
 
 
 def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> t
     if width == 1:
         return baseline.widths
     bound = max if width > 1 else min
-    *exact, exact_head = baseline.exact
+    *exact, exact_head = baseline.unrounded_widths
     stem, *stages = (
         bound(own, rounding.channels(channels * width))
         for own, channels in zip(baseline.widths, exact, strict=False)
@@ -60,13 +60,13 @@ def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> t
     return (stem, *stages, head)
 
 
-def rules(baseline: Architecture, rounding: Rounding) -> Rounding:
+def rounding_with_fixed_stages(baseline: Architecture, rounding: Rounding) -> Rounding:
     """The rounding, with the stages whose depth the baseline itself keeps fixed."""
-    own = {index for index, stage in enumerate(baseline.stages) if stage.fixed_depth}
-    if not own:
+    baseline_fixed = {index for index, stage in enumerate(baseline.stages) if stage.fixed_depth}
+    if not baseline_fixed:
         return rounding
     count = len(baseline.stages)
-    fixed = own | {index % count for index in rounding.fixed_stages}
+    fixed = baseline_fixed | {index % count for index in rounding.fixed_stages}
     return replace(rounding, fixed_stages=tuple(sorted(fixed)))
 
 

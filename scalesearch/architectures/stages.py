@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-BLOCKS: dict[str, frozenset[str]] = {
+BLOCK_FIELDS: dict[str, frozenset[str]] = {
     "mbconv": frozenset({"expansion", "squeeze"}),
     "fused_mbconv": frozenset({"expansion", "squeeze"}),
     "bneck": frozenset({"expansion", "squeeze"}),
@@ -16,7 +16,7 @@ BLOCKS: dict[str, frozenset[str]] = {
 }
 """The kinds of block, with those fields of a stage that only some of them have a use for."""
 
-PREACTIVATED = ("dense", "transition")
+PREACTIVATION_BLOCKS = ("dense", "transition")
 """Blocks that normalise and activate what they read, not what they write."""
 
 ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
@@ -64,26 +64,26 @@ class Stage:
             raise ValueError(f"need an odd kernel, got kernel={self.kernel}")
         if self.squeeze < 0:
             raise ValueError(f"need squeeze >= 0, got squeeze={self.squeeze}")
-        if self.block not in BLOCKS:
-            raise ValueError(f"need a block of {', '.join(BLOCKS)}, got block={self.block!r}")
+        if self.block not in BLOCK_FIELDS:
+            raise ValueError(f"need a block of {', '.join(BLOCK_FIELDS)}, got block={self.block!r}")
         if self.activation:
             _require_activation(self.activation)
-        self._require_what_the_block_uses()
+        self._require_block_fields()
 
-    def _require_what_the_block_uses(self) -> None:
+    def _require_block_fields(self) -> None:
         """Two descriptions of one network would have two fingerprints."""
-        used = BLOCKS[self.block]
+        block_fields = BLOCK_FIELDS[self.block]
         if self.block == "dense" and self.stride != 1:
             raise ValueError(
                 "need stride=1 in a dense block, which appends to its input, got "
                 f"stride={self.stride}; stride in a transition"
             )
-        if self.squeeze and "squeeze" not in used:
+        if self.squeeze and "squeeze" not in block_fields:
             raise ValueError(
                 f"need squeeze=0 in a {self.block} block, which has no squeeze-and-excitation, "
                 f"got squeeze={self.squeeze}"
             )
-        if self.expansion != 1 and "expansion" not in used:
+        if self.expansion != 1 and "expansion" not in block_fields:
             raise ValueError(
                 f"need expansion=1 in a {self.block} block, got expansion={self.expansion}"
             )
@@ -149,7 +149,7 @@ class Architecture:
         return tuple(stage.repeats for stage in self.stages)
 
     @property
-    def blocks(self) -> int:
+    def num_blocks(self) -> int:
         """Blocks in total: what "depth" counts."""
         return sum(stage.repeats for stage in self.stages)
 
@@ -160,23 +160,23 @@ class Architecture:
         return (self.stem, *(stage.width for stage in self.stages), self.head)
 
     @property
-    def exact(self) -> tuple[float, ...]:
+    def unrounded_widths(self) -> tuple[float, ...]:
         """What ``widths`` were rounded from: what a width multiplier multiplies."""
         return self.exact_widths or self.widths
 
     @property
-    def features(self) -> int:
+    def num_features(self) -> int:
         """Channels that the classifier reads."""
-        return self.head or self.last
+        return self.head or self.last_channels
 
     @property
-    def last(self) -> int:
+    def last_channels(self) -> int:
         """Channels of the last stage's output."""
         *_, (before, stage) = self.transitions()
-        return _outputs(before, stage)
+        return _output_channels(before, stage)
 
     @property
-    def stride(self) -> int:
+    def total_stride(self) -> int:
         """Input pixels per pixel of the last feature map, per side."""
         total = self.stem_stride * self.stem_pool
         for stage in self.stages:
@@ -185,13 +185,13 @@ class Architecture:
 
     def transitions(self) -> Iterator[tuple[int, Stage]]:
         """Each stage with the channels that flow into its first block."""
-        before = self.stem
+        input_channels = self.stem
         for stage in self.stages:
-            yield before, stage
-            before = _outputs(before, stage)
+            yield input_channels, stage
+            input_channels = _output_channels(input_channels, stage)
 
 
-def _outputs(inputs: int, stage: Stage) -> int:
+def _output_channels(inputs: int, stage: Stage) -> int:
     """Channels that a whole stage makes of so many."""
     return inputs + stage.repeats * stage.width if stage.block == "dense" else stage.width
 

@@ -22,7 +22,7 @@ from scalesearch.cli.importing import import_
 from scalesearch.cli.laws import laws
 from scalesearch.cli.predicting import predict, temperature
 from scalesearch.cli.pretrained import pretrained
-from scalesearch.cli.processes import first_speaks
+from scalesearch.cli.processes import silence_other_ranks
 from scalesearch.cli.reporting import report
 from scalesearch.cli.searching import answer, doctor, resume, search, status
 from scalesearch.cli.simulation import simulate
@@ -77,7 +77,7 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command (of ``sys.argv`` by default) and exit."""
-    with warnings.catch_warnings(), first_speaks():
+    with warnings.catch_warnings(), silence_other_ranks():
         warnings.showwarning = _show_warning
         try:
             app(arguments, prog_name="scalesearch")

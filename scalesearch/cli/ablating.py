@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.options import AsJson, Overrides
-from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Workers, crew
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Workers, worker_options
 
 if TYPE_CHECKING:
     from scalesearch.ablations import Ablation
@@ -33,60 +33,60 @@ def ablate(
     as_json: AsJson = False,
 ) -> None:
     """The paper's comparisons on one's own images; the same command goes on where it stopped."""
-    from scalesearch.ablations import ablate as ablated
-    from scalesearch.ablations import ablation_document, ablations, read_ablation, table_rows
-    from scalesearch.progress import search_shown
+    from scalesearch.ablations import run_ablation as run_ablation_function
+    from scalesearch.ablations import ablation_document, ablation_names, read_ablation, table_rows
+    from scalesearch.progress import show_search
     from scalesearch.tables import print_json, print_table
 
     if name is None:
-        listed = [_row(read_ablation(one)) for one in ablations()]
+        rows = [_ablation_row(read_ablation(ablation_name)) for ablation_name in ablation_names()]
         if as_json:
-            print_json({"ablations": listed})
+            print_json({"ablations": rows})
         else:
-            print_table(listed)
+            print_table(rows)
         return
     ablation = read_ablation(name, size, overrides or ())
-    options = crew(executor, workers, scheduler, devices, memory)
+    options = worker_options(executor, workers, scheduler, devices, memory)
     if dry_run:
-        _foretell(ablation, as_json, options)
+        _print_dry_runs(ablation, as_json, options)
         return
     try:
-        found = ablated(ablation, results, shown=search_shown, **options)
+        result = run_ablation_function(ablation, results, show_progress=show_search, **options)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from there", file=sys.stderr)
         raise
     if as_json:
-        print_json(ablation_document(found))
+        print_json(ablation_document(result))
         return
-    print_table(table_rows(found.rows), title=f"{ablation.title} ({ablation.source})")
-    print("\n".join(found.sentences))
-    print(f"{found.folder}/   table.csv   ablation.json   figures/")
+    print_table(table_rows(result.rows), title=f"{ablation.title} ({ablation.source})")
+    print("\n".join(result.sentences))
+    print(f"{result.folder}/   table.csv   ablation.json   figures/")
 
 
-def _row(ablation: "Ablation") -> dict[str, Any]:
-    from scalesearch.ablations import points
+def _ablation_row(ablation: "Ablation") -> dict[str, Any]:
+    from scalesearch.ablations import ablation_points
 
-    networks = [point for name in ablation.baselines for point in points(ablation, name)]
+    point_list = [point for name in ablation.baselines for point in ablation_points(ablation, name)]
     return {
         "name": ablation.name,
         "title": ablation.title,
         "source": ablation.source,
-        "points": len(networks),
+        "points": len(point_list),
         "seeds": ablation.seeds,
     }
 
 
-def _foretell(ablation: "Ablation", as_json: bool, options: dict[str, Any]) -> None:
-    from scalesearch.ablations import experiments
-    from scalesearch.cli.runs import foretell
+def _print_dry_runs(ablation: "Ablation", as_json: bool, options: dict[str, Any]) -> None:
+    from scalesearch.ablations import ablation_experiments
+    from scalesearch.cli.runs import print_dry_run
     from scalesearch.search.forecast import forecast
     from scalesearch.tables import print_json
 
-    searches = experiments(ablation)
+    experiments_by_name = ablation_experiments(ablation)
     if as_json:
-        found = {name: forecast(one, **options).document for name, one in searches.items()}
-        print_json({"searches": found})
+        documents = {name: forecast(one, **options).document for name, one in experiments_by_name.items()}
+        print_json({"searches": documents})
         return
-    for name, experiment in searches.items():
+    for name, experiment in experiments_by_name.items():
         print(f"{name}:")
-        foretell(experiment, as_json=False, **options)
+        print_dry_run(experiment, as_json=False, **options)

@@ -20,14 +20,14 @@ from scalesearch.cli.options import (
     RoundingName,
     StemStride,
     Width,
-    given,
-    refused,
+    given_options,
+    argument_errors,
 )
-from scalesearch.cli.sources import as_data, baseline_and_budget, code, named
+from scalesearch.cli.sources import require_architecture, baseline_and_budget, code_allowed_if, read_baseline
 from scalesearch.errors import ArchitectureError
 
 if TYPE_CHECKING:
-    from scalesearch.family import Mode
+    from scalesearch.family import FamilyMode
 
 
 def cost(
@@ -45,8 +45,8 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Multiply-adds, parameters and activations of a baseline, or of it scaled."""
-    from scalesearch.architectures import cost as cost_of
-    from scalesearch.architectures import scaled
+    from scalesearch.architectures import cost as architecture_cost
+    from scalesearch.architectures import scale
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.scaling import ROUNDINGS, Multipliers
     from scalesearch.tables import print_json, print_table
@@ -54,23 +54,23 @@ def cost(
     profile = rounding or "official"
     if profile not in ROUNDINGS:
         raise ArchitectureError(f"--rounding: need one of {', '.join(ROUNDINGS)}, got {profile!r}")
-    options = given(
+    options = given_options(
         resolution=resolution,
         stem_stride=stem_stride,
         num_classes=num_classes,
         in_channels=in_channels,
     )
-    with refused("--depth, --width"):
-        by = Multipliers(**given(depth=depth, width=width))
-    network = scaled(named(name, **options), by, ROUNDINGS[profile])
-    with code(allow_code):
+    with argument_errors("--depth, --width"):
+        multipliers = Multipliers(**given_options(depth=depth, width=width))
+    network = scale(read_baseline(name, **options), multipliers, ROUNDINGS[profile])
+    with code_allowed_if(allow_code):
         row = {
             "name": name,
-            "depth": by.depth,
-            "width": by.width,
+            "depth": multipliers.depth,
+            "width": multipliers.width,
             "resolution": network.resolution,
             "rounding": profile,
-            **dataclasses.asdict(cost_of(network)),
+            **dataclasses.asdict(architecture_cost(network)),
             "fingerprint": fingerprint(network),
         }
     print_json(row) if as_json else print_table([row])
@@ -94,13 +94,13 @@ def isocost(
     as_json: AsJson = False,
 ) -> None:
     """Every distinct network whose realised cost meets a budget, ordered by shares."""
-    from scalesearch.architectures.isocost import isocost as candidates_of
+    from scalesearch.architectures.isocost import iso_cost_set as iso_cost_candidates
     from scalesearch.rounding import rounding_spec
     from scalesearch.tables import candidate_rows, print_json, print_table
 
     network, budget = baseline_and_budget(
         source,
-        given(
+        given_options(
             depth=depth,
             width=width,
             resolution=resolution,
@@ -108,11 +108,11 @@ def isocost(
             num_classes=num_classes,
             in_channels=in_channels,
         ),
-        given(factor=factor, tolerance=tolerance, rounding=rounding),
+        given_options(factor=factor, tolerance=tolerance, rounding=rounding),
     )
-    with code(allow_code):
-        candidates = candidates_of(network, budget)
-    shown = candidate_rows(candidates, limit or (None if as_json else 20))
+    with code_allowed_if(allow_code):
+        candidates = iso_cost_candidates(network, budget)
+    rows = candidate_rows(candidates, limit or (None if as_json else 20))
     document = {
         "measure": budget.measure,
         "factor": budget.factor,
@@ -121,12 +121,12 @@ def isocost(
         "count": len(candidates),
     }
     if as_json:
-        print_json({**document, "candidates": shown})
+        print_json({**document, "candidates": rows})
     else:
-        some = "" if len(shown) == len(candidates) else f"; {len(shown)} of them, evenly spaced"
+        rows_text = "" if len(rows) == len(candidates) else f"; {len(rows)} of them, evenly spaced"
         title = f"{len(candidates):,} networks cost {budget.factor:g}x +-{budget.tolerance:.1%}"
         print_table(
-            shown, title=f"{title} ({budget.measure}, rounding {budget.rounding_name}){some}"
+            rows, title=f"{title} ({budget.measure}, rounding {budget.rounding_name}){rows_text}"
         )
 
 
@@ -152,21 +152,21 @@ def family(
     as_json: AsJson = False,
 ) -> None:
     """The networks b0, b1, ... that coefficients stand for, counted by us and by fvcore."""
-    from scalesearch.family import family_document, parse_phis, read_source, write_family
+    from scalesearch.family import family_document, parse_phis, read_family_source, write_family
     from scalesearch.tables import print_json, print_table
 
     if resolution and not baseline:
         raise ArchitectureError("--resolution: is a baseline's; name one with --baseline")
-    own = named(baseline, **given(resolution=resolution)) if baseline else None
-    origin = read_source(source, own)
-    with code(allow_code):
+    baseline_network = read_baseline(baseline, **given_options(resolution=resolution)) if baseline else None
+    family_source = read_family_source(source, baseline_network)
+    with code_allowed_if(allow_code):
         document = family_document(
-            origin.coefficients,
-            origin.baseline,
-            mode=cast("Mode", mode or origin.mode),
+            family_source.coefficients,
+            family_source.baseline,
+            mode=cast("FamilyMode", mode or family_source.mode),
             phis=parse_phis(phi),
-            rounding=rounding or origin.rounding,
-            factor=origin.factor if factor is None else factor,
+            rounding=rounding or family_source.rounding,
+            factor=family_source.factor if factor is None else factor,
         )
     if out is not None:
         for suffix in ("json", "yaml"):
@@ -197,23 +197,23 @@ def solve(
     """The phi, and the network, that costs what is asked; with the next smaller and larger one."""
     from scalesearch.architectures import BASELINES
     from scalesearch.architectures.latency_model import read_latency_model
-    from scalesearch.family import read_source
-    from scalesearch.solve import direction, rows, solve_document
+    from scalesearch.family import read_family_source
+    from scalesearch.solve import parse_coefficients, solution_rows, solve_document
     from scalesearch.tables import print_json, print_table
 
     if source in BASELINES or Path(source).suffix in (".yaml", ".yml"):
-        network, profile = as_data(named(source)), None
-        along = direction(coefficients or "paper")
+        network, profile = require_architecture(read_baseline(source)), None
+        coefficients_direction = parse_coefficients(coefficients or "paper")
     else:
-        origin = read_source(source)
-        network, profile = as_data(origin.baseline), origin.rounding
-        along = direction(coefficients) if coefficients else origin.coefficients
+        family_source = read_family_source(source)
+        network, profile = require_architecture(family_source.baseline), family_source.rounding
+        coefficients_direction = parse_coefficients(coefficients) if coefficients else family_source.coefficients
     latency = read_latency_model(latency_model) if latency_model else None
-    with refused("--rounding"):
+    with argument_errors("--rounding"):
         document = solve_document(
-            network, along, target, rounding or profile or "official", latency
+            network, coefficients_direction, target, rounding or profile or "official", latency
         )
-    print_json(document) if as_json else print_table(rows(document), title=document["message"])
+    print_json(document) if as_json else print_table(solution_rows(document), title=document["message"])
 
 
 def explain(
@@ -226,12 +226,12 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """What the published family is made of, beside exact and matched ones, and why."""
-    from scalesearch.explain import explain as explanation
-    from scalesearch.family import read_source
+    from scalesearch.explain import explain as explanation_document
+    from scalesearch.family import read_family_source
     from scalesearch.tables import print_json, print_table
 
-    origin = read_source(source)
-    document = explanation(origin.coefficients, as_data(origin.baseline), factor=origin.factor)
+    family_source = read_family_source(source)
+    document = explanation_document(family_source.coefficients, require_architecture(family_source.baseline), factor=family_source.factor)
     if out is not None:
         from scalesearch.plots import write_figure
         from scalesearch.plots.explain import explain_figure
@@ -264,13 +264,13 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure networks around a baseline on this machine, and fit what predicts their latency."""
-    from scalesearch.latency import calibrate as calibration
-    from scalesearch.latency import calibration_document, write_calibration
+    from scalesearch.latency import fit_latency as fit_latency_function
+    from scalesearch.latency import latency_fit_document, write_latency_fit
     from scalesearch.tables import print_json, print_table
 
     network, _ = baseline_and_budget(
         source,
-        given(
+        given_options(
             depth=depth,
             width=width,
             resolution=resolution,
@@ -280,19 +280,19 @@ def calibrate(
         ),
         {},
     )
-    found = calibration(
-        as_data(network), batch_size=batch_size, device=device, threads=threads, rounds=rounds
+    latency_fit = fit_latency_function(
+        require_architecture(network), batch_size=batch_size, device=device, threads=threads, rounds=rounds
     )
-    document = calibration_document(found)
+    document = latency_fit_document(latency_fit)
     if out is not None:
-        print(f"wrote {write_calibration(out, document)}", file=sys.stderr)
-    print_json(document) if as_json else print_table(document["networks"], title=found.summary)
+        print(f"wrote {write_latency_fit(out, document)}", file=sys.stderr)
+    print_json(document) if as_json else print_table(document["networks"], title=latency_fit.summary)
 
 
 def baselines(as_json: AsJson = False) -> None:
     """The networks that scaling can start from, each with what it costs and what it keeps."""
-    from scalesearch.architectures.baselines import catalogue
+    from scalesearch.architectures.baselines import baseline_table
     from scalesearch.tables import print_json, print_table
 
-    rows = catalogue()
+    rows = baseline_table()
     print_json({"baselines": rows}) if as_json else print_table(rows)

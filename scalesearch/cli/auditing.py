@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.options import AllowCode, AsJson, Folder
-from scalesearch.cli.runs import trained
-from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
+from scalesearch.cli.runs import run_search_to_end
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, worker_options
 from scalesearch.errors import SearchError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from scalesearch.experiment import Experiment
-    from scalesearch.report.audit import Audit
+    from scalesearch.report.audit import ProxyCheck
 
-Level = Annotated[
+SignificanceLevel = Annotated[
     float, typer.Option(min=0.001, max=0.5, help="Intervals hold the truth but for so much.")
 ]
 
@@ -36,7 +36,7 @@ def audit(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Rank agreement that an epoch has to reach.")
     ] = 0.7,
-    level: Level = 0.1,
+    level: SignificanceLevel = 0.1,
     learning_rate: Annotated[
         bool,
         typer.Option("--learning-rate", help="Train the best again at half and double the rate."),
@@ -60,10 +60,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Whether short runs rank as long ones do, and how the best drifts with their length."""
-    from scalesearch.further import at_rates, by_rules
-    from scalesearch.report.audit import audit as audited
-    from scalesearch.report.audit import write_audit
-    from scalesearch.report.repeats import SENSITIVITY
+    from scalesearch.further import learning_rate_experiments, learning_rate_rule_experiments
+    from scalesearch.report.audit import proxy_check as run_audit
+    from scalesearch.report.audit import write_proxy_check
+    from scalesearch.report.repeats import SENSITIVITY_FOLDER
     from scalesearch.tables import print_json
 
     if top is not None and not (learning_rate or rules):
@@ -73,20 +73,20 @@ def audit(
         )
     if learning_rate or rules:
         top = top or 3
-        experiment, records = _search(folder)
-        asked = at_rates(experiment, records, top=top) if learning_rate else {}
-        asked |= by_rules(experiment, records, top=top) if rules else {}
-        options = crew(executor, workers, scheduler, devices, memory)
-        for name, again in asked.items():
-            print(f"{name}: {folder / SENSITIVITY / name}", file=sys.stderr)
-            where = folder / SENSITIVITY / name
-            trained(again, where, storage=storage, allow_code=allow_code, **options)
-    found = audited(folder, beside or (), level=level, threshold=threshold)
-    path = write_audit(folder, found)
+        experiment, records = _read_search(folder)
+        experiments = learning_rate_experiments(experiment, records, top=top) if learning_rate else {}
+        experiments |= learning_rate_rule_experiments(experiment, records, top=top) if rules else {}
+        options = worker_options(executor, workers, scheduler, devices, memory)
+        for name, experiment_again in experiments.items():
+            print(f"{name}: {folder / SENSITIVITY_FOLDER / name}", file=sys.stderr)
+            rerun_folder = folder / SENSITIVITY_FOLDER / name
+            run_search_to_end(experiment_again, rerun_folder, storage=storage, allow_code=allow_code, **options)
+    audit_result = run_audit(folder, beside or (), level=level, threshold=threshold)
+    path = write_proxy_check(folder, audit_result)
     if as_json:
-        print_json(found.document)
+        print_json(audit_result.document)
         return
-    _print(found)
+    _print_audit(audit_result)
     print(f"wrote {path}", file=sys.stderr)
 
 
@@ -97,7 +97,7 @@ def confirm(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Runs of each; by default as many as the search.")
     ] = None,
-    level: Level = 0.1,
+    level: SignificanceLevel = 0.1,
     executor: Executor = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -108,123 +108,123 @@ def confirm(
     as_json: AsJson = False,
 ) -> None:
     """Train a search's best and its references longer, with other seeds; see whether it holds."""
-    from scalesearch.cli.sources import code
-    from scalesearch.further import CONFIRMATION, confirmation
+    from scalesearch.cli.sources import code_allowed_if
+    from scalesearch.further import CONFIRMATION_FOLDER, confirmation_experiment
     from scalesearch.report import write_results
     from scalesearch.report.repeats import write_confirmation
     from scalesearch.tables import print_json, print_table
 
-    experiment, records = _search(folder)
-    again = confirmation(experiment, records, epochs, top=top, seeds=seeds)
-    options = crew(executor, workers, scheduler, devices, memory)
-    trained(again, folder / CONFIRMATION, storage=storage, allow_code=allow_code, **options)
+    experiment, records = _read_search(folder)
+    rerun = confirmation_experiment(experiment, records, epochs, top=top, seeds=seeds)
+    options = worker_options(executor, workers, scheduler, devices, memory)
+    run_search_to_end(rerun, folder / CONFIRMATION_FOLDER, storage=storage, allow_code=allow_code, **options)
     if experiment.search.sampler != "points":
-        with code(allow_code):
+        with code_allowed_if(allow_code):
             write_results(folder)  # the search's answer tells of it, too
-    found = write_confirmation(folder, level=level)
+    confirmation_result = write_confirmation(folder, level=level)
     if as_json:
-        print_json(found.document)
+        print_json(confirmation_result.document)
         return
-    print_table([_shown(row) for row in found.found.rows])
-    print(found.found.words)
+    print_table([_display_row(row) for row in confirmation_result.replication.rows])
+    print(confirmation_result.replication.sentence)
     print(f"wrote {folder / 'confirm.json'}", file=sys.stderr)
 
 
-def _search(folder: Path) -> "tuple[Experiment, DataFrame]":
+def _read_search(folder: Path) -> "tuple[Experiment, DataFrame]":
     """The experiment and the records of a folder."""
     from scalesearch.records import read_records
-    from scalesearch.search import experiment_in
+    from scalesearch.search import read_search_experiment
 
-    return experiment_in(folder), read_records(folder / "records.csv")
+    return read_search_experiment(folder), read_records(folder / "records.csv")
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _display_row(row: dict[str, Any]) -> dict[str, Any]:
     """A candidate of a repetition, as people read it."""
-    names = ("candidate", "cell", "before", "place_before", "accuracy", "standard_error", "place")
-    shown = {name: row[name] for name in names}
-    return shown | {**_told(row, "behind"), "may_win": "yes" if row["may_win"] else "no"}
+    columns = ("candidate", "cell", "before", "place_before", "accuracy", "standard_error", "place")
+    display = {name: row[name] for name in columns}
+    return display | {**_interval_texts(row, "behind"), "may_win": "yes" if row["may_win"] else "no"}
 
 
-def _print(found: "Audit") -> None:
+def _print_audit(audit: "ProxyCheck") -> None:
     from scalesearch.tables import print_table
 
-    print("\n".join(found.sentences))
-    for title, rows in _tables(found):
+    print("\n".join(audit.sentences))
+    for title, rows in _audit_tables(audit):
         if rows:
             print(f"\n{title}")  # a title of the table's own would be folded to its width
             print_table(rows)
 
 
-def _tables(found: "Audit") -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    ranks, moves = found.agreement, found.drift
-    last, axes = ranks.epochs[-1], ("depth", "width", "resolution")
-    names = [str(epoch) for epoch in ranks.epochs]
+def _audit_tables(audit: "ProxyCheck") -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    rank_table, drift = audit.rank_correlation, audit.drift
+    last_epoch, axes = rank_table.epochs[-1], ("depth", "width", "resolution")
+    epoch_names = [str(epoch) for epoch in rank_table.epochs]
     yield (
         "Spearman's rho between epochs; on the diagonal, of an epoch with itself over other seeds",
         [
-            {"epoch": epoch, **dict(zip(names, map(_known, row), strict=True))}
-            for epoch, row in zip(names, ranks.matrix(), strict=True)
+            {"epoch": epoch, **dict(zip(epoch_names, map(_rounded_or_none, row), strict=True))}
+            for epoch, row in zip(epoch_names, rank_table.matrix(), strict=True)
         ],
     )
     yield (
-        f"beside epoch {last}: over the same runs, and across seeds, where `repeat` is the ceiling",
+        f"beside epoch {last_epoch}: over the same runs, and across seeds, where `repeat` is the ceiling",
         [
             {
                 "epoch": row["one"],
                 "candidates": row["candidates"],
                 "seeds": row["seeds"],
-                **_told(row, "spearman", "kendall", "across", "repeat"),
-                "verdict": ranks.verdicts[row["one"]],
+                **_interval_texts(row, "spearman", "kendall", "across", "repeat"),
+                "verdict": rank_table.verdicts[row["one"]],
             }
-            for row in ranks.rows
-            if row["other"] == last and row["one"] != last
+            for row in rank_table.rows
+            if row["other"] == last_epoch and row["one"] != last_epoch
         ],
     )
     yield (
-        f"gain to epoch {last}, and how much more of it has who spends all on an axis",
+        f"gain to epoch {last_epoch}, and how much more of it has who spends all on an axis",
         [
             {
                 "from": row["early"],
                 "candidates": row["candidates"],
-                **_told(row, "gain", *axes),
+                **_interval_texts(row, "gain", *axes),
                 "p": row["p"],
                 "p_shape": row["p_shape"],
             }
-            for row in moves.rows
+            for row in drift.rows
         ],
     )
     yield (
         "shares where the surface is highest",
         [
-            {"epoch": row["epoch"], "candidates": row["candidates"], **_told(row, *axes)}
-            for row in (best.row for best in moves.bests)
+            {"epoch": row["epoch"], "candidates": row["candidates"], **_interval_texts(row, *axes)}
+            for row in (best.row for best in drift.optima)
         ],
     )
-    for one in found.sensitivity:
-        yield one.what, [_shown(row) for row in one.rows]
+    for sensitivity in audit.sensitivity:
+        yield sensitivity.description, [_display_row(row) for row in sensitivity.rows]
     yield (
         "beside other searches",
         [
             {
                 "search": row["other"],
                 "candidates": row["candidates"],
-                **_told(row, "spearman", "kendall", "across", "repeat"),
+                **_interval_texts(row, "spearman", "kendall", "across", "repeat"),
             }
-            for row in (pair.row for pair in found.beside)
+            for row in (pair.row for pair in audit.other_searches)
         ],
     )
 
 
-def _told(row: dict[str, Any], *names: str) -> dict[str, str | None]:
+def _interval_texts(row: dict[str, Any], *names: str) -> dict[str, str | None]:
     """Values with their intervals, as people read them."""
-    return {name: _interval(row, name) for name in names if name in row}
+    return {name: _interval_text(row, name) for name in names if name in row}
 
 
-def _interval(row: dict[str, Any], name: str) -> str | None:
+def _interval_text(row: dict[str, Any], name: str) -> str | None:
     if row[name] is None:
         return None
     return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
 
 
-def _known(value: float) -> float | None:
+def _rounded_or_none(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 3)

@@ -4,37 +4,37 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scalesearch.nets import Entry
+    from scalesearch.nets import NamedNetwork
 
-KINDS = (
+NETWORK_HELP = (
     "efficientnet_b0 ... b7, a baseline, a YAML file of stages, FAMILY.json:b2, FOLDER:best, "
     "NETWORK.safetensors, torchvision:NAME or timm:NAME"
 )
 
 
-def entry(text: str) -> "Entry":
+def read_named_network(text: str) -> "NamedNetwork":
     """The network that a text names, under that name. Code is run only within ``code``."""
-    from scalesearch.nets import Entry, Network
-    from scalesearch.nets.peers import names_peer, peer
+    from scalesearch.nets import NamedNetwork, Network
+    from scalesearch.nets.peers import is_external_name, external_network
 
-    if names_peer(text):
-        return Entry(text, peer(text))
+    if is_external_name(text):
+        return NamedNetwork(text, external_network(text))
     if text.endswith(".safetensors"):
         from scalesearch.weights import read_network
 
-        saved = read_network(text)
-        options = saved.network.options if isinstance(saved.network, Network) else None
-        return Entry(text, saved.architecture, options)
-    from scalesearch.report.networks import held, holds
+        saved_network = read_network(text)
+        options = saved_network.network.options if isinstance(saved_network.network, Network) else None
+        return NamedNetwork(text, saved_network.architecture, options)
+    from scalesearch.report.networks import network_from_reference, is_network_reference
 
-    if holds(text):
-        return Entry(text, held(text).network)
-    from scalesearch.cli.sources import named
-    from scalesearch.compared import released
+    if is_network_reference(text):
+        return NamedNetwork(text, network_from_reference(text).network)
+    from scalesearch.cli.sources import read_baseline
+    from scalesearch.compared import released_efficientnet
 
-    return Entry(text, released(text) or named(text))
+    return NamedNetwork(text, released_efficientnet(text) or read_baseline(text))
 
 
-def entries(texts: Sequence[str]) -> "list[Entry]":
+def read_named_networks(texts: Sequence[str]) -> "list[NamedNetwork]":
     """Each once, in their order."""
-    return [entry(text) for text in dict.fromkeys(texts)]
+    return [read_named_network(text) for text in dict.fromkeys(texts)]

@@ -4,44 +4,44 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesearch.cli.sources import named
+from scalesearch.cli.sources import read_baseline
 
 if TYPE_CHECKING:
     from scalesearch.export.standalone import Exportable
 
 
-def exportables(source: str) -> "list[Exportable]":
+def read_exportables(source: str) -> "list[Exportable]":
     """Of NETWORK: a .safetensors file, all members of FAMILY.json or one (FAMILY.json:b2), a
     search's network (FOLDER:best), or a baseline's name. Raises what their readers raise.
     """
     from scalesearch.export.standalone import Exportable
-    from scalesearch.nets import Network, Options
+    from scalesearch.nets import Network, NetworkOptions
     from scalesearch.weights import read_network
 
     path = Path(source)
     if path.suffix == ".safetensors":
-        saved = read_network(path)
-        options = saved.network.options if isinstance(saved.network, Network) else Options()
-        return [Exportable(plain(saved.name or path.stem), saved.architecture, options, saved)]
-    from scalesearch.report.networks import Held, held, holds, members
+        saved_network = read_network(path)
+        options = saved_network.network.options if isinstance(saved_network.network, Network) else NetworkOptions()
+        return [Exportable(to_file_name(saved_network.name or path.stem), saved_network.architecture, options, saved_network)]
+    from scalesearch.report.networks import ReferencedNetwork, network_from_reference, is_network_reference, family_networks
 
     if path.suffix == ".json":
-        found = members(path)
-    elif holds(source):
-        found = [held(source)]
+        networks = family_networks(path)
+    elif is_network_reference(source):
+        networks = [network_from_reference(source)]
     else:
-        network = named(source)
-        found = [Held(path.stem, network, network)]
+        network = read_baseline(source)
+        networks = [ReferencedNetwork(path.stem, network, network)]
     return [
         Exportable(
-            plain(one.name),
-            one.network,
-            Options(dropout=one.dropout, drop_connect=one.drop_connect),
+            to_file_name(network_entry.name),
+            network_entry.network,
+            NetworkOptions(dropout=network_entry.dropout, drop_connect=network_entry.drop_connect),
         )
-        for one in found
+        for network_entry in networks
     ]
 
 
-def plain(text: str) -> str:
+def to_file_name(text: str) -> str:
     """A text that can name a file."""
     return re.sub(r"[^\w.-]+", "-", text).strip(".-_") or "network"

@@ -9,42 +9,42 @@ from typing import Annotated, Any
 import typer
 
 from scalesearch.cli.forms import (
-    Format,
-    Wanted,
-    Written,
-    exported,
-    int8,
-    int8_qat,
-    onnx,
-    python,
-    safetensors,
-    timm,
-    timm_config,
-    torchvision,
-    torchvision_config,
+    ExportFormat,
+    ExportRequest,
+    ExportedFile,
+    export_torch_program,
+    export_int8,
+    export_int8_qat,
+    export_onnx,
+    export_python,
+    export_safetensors,
+    export_timm,
+    export_timm_config,
+    export_torchvision,
+    export_torchvision_config,
 )
 from scalesearch.cli.options import AllowCode, AsJson
-from scalesearch.cli.sources import code
+from scalesearch.cli.sources import code_allowed_if
 from scalesearch.errors import ExportError
 
 # The parts of scalesearch are imported within the functions: help has no use for torch.
 
-FORMATS: dict[str, Format] = {
-    "safetensors": safetensors,
-    "torchvision": torchvision,
-    "timm": timm,
-    "python": python,
-    "torchvision-config": torchvision_config,
-    "timm-config": timm_config,
-    "exported": exported,
-    "onnx": onnx,
-    "int8": int8,
-    "int8-qat": int8_qat,
+FORMATS: dict[str, ExportFormat] = {
+    "safetensors": export_safetensors,
+    "torchvision": export_torchvision,
+    "timm": export_timm,
+    "python": export_python,
+    "torchvision-config": export_torchvision_config,
+    "timm-config": export_timm_config,
+    "exported": export_torch_program,
+    "onnx": export_onnx,
+    "int8": export_int8,
+    "int8-qat": export_int8_qat,
 }
 """What ``--format`` names. Each writes its files whole or not at all, opens them again, and raises
 ExportError where it cannot."""
 
-GONE = {
+DEPRECATED_FORMATS = {
     "torchscript": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
     "torch.jit": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
 }
@@ -89,53 +89,53 @@ def export(
     """Write a network in forms that others read; each file is opened again and compared."""
     from scalesearch.tables import print_json, print_table
 
-    chosen, batches = chosen_formats(formats), _batches(batch)
-    wanted = Wanted(network, out, data, allow_code, train_samples, validation_samples, seed, epochs)
+    format_names, batch_sizes = parse_formats(formats), _parse_batch_sizes(batch)
+    request = ExportRequest(network, out, data, allow_code, train_samples, validation_samples, seed, epochs)
     rows: list[dict[str, Any]] = []
-    with code(allow_code), _writing(out):
-        for name in chosen:
-            rows += [_row(name, written) for written in FORMATS[name](wanted)]
-        forms = _compared(wanted, rows, batches, threads, rounds) if compare else []
-        document = {"network": network, "files": rows, "comparison": forms}
+    with code_allowed_if(allow_code), _output_folder(out):
+        for name in format_names:
+            rows += [_file_row(name, exported_file) for exported_file in FORMATS[name](request)]
+        comparison_rows = _comparison_rows(request, rows, batch_sizes, threads, rounds) if compare else []
+        document = {"network": network, "files": rows, "comparison": comparison_rows}
         if compare:
             _write_comparison(out, {**document, "data": data, "threads": threads, "rounds": rounds})
     if as_json:
         print_json(document)
         return
     print_table(rows)
-    if forms:
+    if comparison_rows:
         print()
-        print_table(forms, title=f"CPU, {threads} thread(s), {rounds} rounds by turns")
+        print_table(comparison_rows, title=f"CPU, {threads} thread(s), {rounds} rounds by turns")
 
 
 def _write_comparison(out: Path, document: dict[str, Any]) -> None:
     """The table, and beside it all that it depends on."""
-    from scalesearch.environment import environment
+    from scalesearch.environment import environment_info
     from scalesearch.files import write_text
     from scalesearch.tables import write_csv
 
     write_csv(out / "comparison.csv", document["comparison"])
-    text = json.dumps({**document, "environment": environment("cpu")}, indent=2)
+    text = json.dumps({**document, "environment": environment_info("cpu")}, indent=2)
     write_text(out / "comparison.json", text + "\n")
 
 
-def chosen_formats(text: str) -> list[str]:
+def parse_formats(text: str) -> list[str]:
     """The formats of a list, each once. Raises ExportError for one that there is not."""
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
-        if name in GONE:
-            raise ExportError(f"--format: {name}: {GONE[name]}")
+        if name in DEPRECATED_FORMATS:
+            raise ExportError(f"--format: {name}: {DEPRECATED_FORMATS[name]}")
         if name not in FORMATS:
-            from scalesearch.validation import hint
+            from scalesearch.validation import suggestion
 
-            raise ExportError(f"--format: no format {name!r}; {hint(name, FORMATS)}")
+            raise ExportError(f"--format: no format {name!r}; {suggestion(name, FORMATS)}")
     if not names:
         raise ExportError(f"--format: need one of {', '.join(FORMATS)}, got none")
     return names
 
 
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def _output_folder(out: Path) -> Iterator[None]:
     """The folder is there within; where it or a file in it cannot be written, ExportError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -144,37 +144,37 @@ def _writing(out: Path) -> Iterator[None]:
         raise ExportError(f"{out}: cannot be written: {error}; choose another --out") from error
 
 
-def _row(name: str, written: Written) -> dict[str, Any]:
+def _file_row(name: str, exported_file: ExportedFile) -> dict[str, Any]:
     return {
         "format": name,
-        "file": str(written.path),
-        "bytes": written.path.stat().st_size,
-        "says": written.says,
+        "file": str(exported_file.path),
+        "bytes": exported_file.path.stat().st_size,
+        "says": exported_file.message,
     }
 
 
-def _compared(
-    wanted: Wanted,
+def _comparison_rows(
+    request: ExportRequest,
     rows: Sequence[dict[str, Any]],
-    batches: Sequence[int],
+    batch_sizes: Sequence[int],
     threads: int,
     rounds: int,
 ) -> list[dict[str, Any]]:
     """A row for each form and batch."""
-    from scalesearch.export.comparison import comparison
+    from scalesearch.export.comparison import compare_exports
 
     files = {row["format"]: Path(row["file"]) for row in rows}
-    return comparison(
-        wanted.saved, files, wanted.pictures, batches=batches, threads=threads, rounds=rounds
+    return compare_exports(
+        request.saved_network, files, request.image_set, batch_sizes=batch_sizes, threads=threads, rounds=rounds
     )
 
 
-def _batches(text: str) -> list[int]:
+def _parse_batch_sizes(text: str) -> list[int]:
     """The numbers of a list, each at least 1. Raises ExportError for others."""
     try:
-        found = [int(number) for number in text.split(",")]
+        batch_sizes = [int(number) for number in text.split(",")]
     except ValueError:
-        found = []
-    if not found or min(found) < 1:
+        batch_sizes = []
+    if not batch_sizes or min(batch_sizes) < 1:
         raise ExportError(f"--batch: need whole numbers of at least 1, such as 1,8, got {text!r}")
-    return found
+    return batch_sizes

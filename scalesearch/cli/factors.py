@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.cli.runs import foretell, foretold, train_on, trained
+from scalesearch.cli.runs import print_dry_run, dry_run_with_noise, run_search_and_print, run_search_to_end
 
 if TYPE_CHECKING:
     from scalesearch.experiment import Experiment
-    from scalesearch.report.factors import Factors
+    from scalesearch.report.factors import FactorComparison
 
 
-def each_factor(
+def run_each_factor(
     experiments: "Sequence[Experiment]",
     results: Path | None,
     *,
@@ -23,41 +23,41 @@ def each_factor(
 ) -> None:
     """Search with each factor in a folder of its own, ``NAME/factor-2`` and so on, and print
     whether the coefficients drift with phi. ``options``: as ``search`` takes them."""
-    from scalesearch.experiment import FACTOR
-    from scalesearch.report.factors import write_factors
+    from scalesearch.experiment import FACTOR_INFIX
+    from scalesearch.report.factors import write_factor_comparison
     from scalesearch.tables import print_json
 
-    name = experiments[0].name.rpartition(FACTOR)[0]
-    whole = results or Path("results") / name
-    folders = {one.name: whole / one.name.removeprefix(f"{name}-") for one in experiments}
+    name = experiments[0].name.rpartition(FACTOR_INFIX)[0]
+    parent_folder = results or Path("results") / name
+    folders = {one.name: parent_folder / one.name.removeprefix(f"{name}-") for one in experiments}
     if dry_run and as_json:
-        found = [foretold(one, **options).document for one in experiments]
-        print_json({"name": name, "factors": found})
+        dry_runs = [dry_run_with_noise(one, **options).document for one in experiments]
+        print_json({"name": name, "factors": dry_runs})
         return
-    for one in experiments:
+    for experiment in experiments:
         if dry_run:
-            print(f"\n{one.budget.factor:g}x the baseline, into {folders[one.name]}")
-            foretell(one, as_json=False, **options)
+            print(f"\n{experiment.budget.factor:g}x the baseline, into {folders[experiment.name]}")
+            print_dry_run(experiment, as_json=False, **options)
         elif as_json:
-            trained(one, folders[one.name], **options)
+            run_search_to_end(experiment, folders[experiment.name], **options)
         else:
-            print(f"{one.budget.factor:g}x the baseline: {folders[one.name]}", file=sys.stderr)
-            train_on(one, folders[one.name], as_json=False, **options)
+            print(f"{experiment.budget.factor:g}x the baseline: {folders[experiment.name]}", file=sys.stderr)
+            run_search_and_print(experiment, folders[experiment.name], as_json=False, **options)
     if not dry_run:
-        together = write_factors(whole, list(folders.values()))
-        _print(together, list(folders.values()), as_json=as_json)
+        factor_summary = write_factor_comparison(parent_folder, list(folders.values()))
+        _print_factors(factor_summary, list(folders.values()), as_json=as_json)
 
 
-def _print(found: "Factors", folders: Sequence[Path], *, as_json: bool) -> None:
+def _print_factors(factor_summary: "FactorComparison", folders: Sequence[Path], *, as_json: bool) -> None:
     from scalesearch.tables import print_json, print_table
 
     if as_json:
-        answers = [
+        coefficient_documents = [
             json.loads((folder / "coefficients.json").read_text(encoding="utf-8"))
             for folder in folders
         ]
-        print_json({**found.document, "answers": answers})
+        print_json({**factor_summary.document, "answers": coefficient_documents})
         return
-    if found.rows:
-        print_table(found.rows, title="shares by factor")
-    print(found.words)
+    if factor_summary.rows:
+        print_table(factor_summary.rows, title="shares by factor")
+    print(factor_summary.text)

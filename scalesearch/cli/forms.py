@@ -6,19 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalesearch.cli.exportables import exportables, plain
+from scalesearch.cli.exportables import read_exportables, to_file_name
 from scalesearch.errors import ExportError
 
 if TYPE_CHECKING:
-    from scalesearch.export.agreement import Agreement
-    from scalesearch.export.pictures import Pictures
-    from scalesearch.weights import Saved
+    from scalesearch.export.agreement import Parity
+    from scalesearch.export.pictures import ImageSet
+    from scalesearch.weights import SavedNetwork
 
 # The parts of scalesearch are imported within the functions: help has no use for torch.
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportRequest:
     """What is to be exported. ``source``: NETWORK as it was written; ``out``: the folder for it;
     ``data``: images for the formats that measure or train with some, and of how many of them;
     ``allow_code``: of ``module:factory``; ``epochs``: of quantisation-aware training.
@@ -34,7 +34,7 @@ class Wanted:
     epochs: int = 2
 
     @cached_property
-    def saved(self) -> "Saved":
+    def saved_network(self) -> "SavedNetwork":
         """The network with its weights. Raises ExportError where NETWORK is no file of weights."""
         from scalesearch.weights import read_network
 
@@ -46,188 +46,188 @@ class Wanted:
         return read_network(Path(self.source))
 
     @cached_property
-    def pictures(self) -> "Pictures | None":
+    def image_set(self) -> "ImageSet | None":
         """The images of ``data`` as the network is shown them; None where there are none."""
         if self.data is None:
             return None
         from scalesearch.experiment import DataSpec
-        from scalesearch.export.pictures import pictures
-        from scalesearch.progress import images_shown
+        from scalesearch.export.pictures import load_image_set
+        from scalesearch.progress import show_images
 
         spec = DataSpec(
             source=self.data,
             train_samples=self.train_samples,
             validation_samples=self.validation_samples,
         )
-        with images_shown() as on_data:
-            return pictures(self.saved, spec, self.seed, on_data)
+        with show_images() as on_data:
+            return load_image_set(self.saved_network, spec, self.seed, on_data)
 
     @cached_property
-    def float_model(self) -> Any:
+    def float_onnx_model(self) -> Any:
         """The network as an ONNX model, for each format that begins with it."""
         from scalesearch.export.onnx_files import float_model
 
-        return float_model(self.saved)
+        return float_model(self.saved_network)
 
-    def required_pictures(self, form: str, why: str) -> "Pictures":
+    def require_image_set(self, format_name: str, purpose: str) -> "ImageSet":
         """The same, for a format that cannot do without. Raises ExportError where there are
         none."""
-        if self.pictures is None:
-            raise ExportError(f"--format {form}: need images {why}; give --data SOURCE")
-        return self.pictures
+        if self.image_set is None:
+            raise ExportError(f"--format {format_name}: need images {purpose}; give --data SOURCE")
+        return self.image_set
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        return plain(self.saved.name or Path(self.source).stem)
+        return to_file_name(self.saved_network.name or Path(self.source).stem)
 
-    def path(self, ending: str) -> Path:
+    def path(self, suffix: str) -> Path:
         """Where the file with such an ending goes."""
-        return self.out / f"{self.name}{ending}"
+        return self.out / f"{self.name}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ExportedFile:
     """A file that an export left, and what there is to say of it, in a few words."""
 
     path: Path
-    says: str = ""
+    message: str = ""
 
 
-Format: TypeAlias = Callable[[Wanted], Sequence[Written]]
+ExportFormat: TypeAlias = Callable[[ExportRequest], Sequence[ExportedFile]]
 
 
-def safetensors(wanted: Wanted) -> list[Written]:
+def export_safetensors(request: ExportRequest) -> list[ExportedFile]:
     """Our own format: one file that is the whole network."""
     from scalesearch.weights import read_network, write_network
 
-    saved, path = wanted.saved, wanted.path(".safetensors")
+    saved_network, path = request.saved_network, request.path(".safetensors")
     write_network(
         path,
-        saved.network,
-        saved.preparation,
-        architecture=saved.architecture,
-        name=saved.name,
-        origin=saved.origin,
+        saved_network.network,
+        saved_network.preparation,
+        architecture=saved_network.architecture,
+        name=saved_network.name,
+        origin=saved_network.origin,
     )
     read_network(path)
-    return [Written(path, "opened again")]
+    return [ExportedFile(path, "opened again")]
 
 
-def torchvision(wanted: Wanted) -> list[Written]:
+def export_torchvision(request: ExportRequest) -> list[ExportedFile]:
     """Tensors as torchvision's EfficientNet names them."""
-    return [_in_layout(wanted, "torchvision")]
+    return [_export_layout(request, "torchvision")]
 
 
-def timm(wanted: Wanted) -> list[Written]:
+def export_timm(request: ExportRequest) -> list[ExportedFile]:
     """Tensors as timm's EfficientNet names them; it has both ways to pad."""
-    options = getattr(wanted.saved.network, "options", None)
-    return [_in_layout(wanted, "timm-tf" if options and options.padding == "same" else "timm")]
+    options = getattr(request.saved_network.network, "options", None)
+    return [_export_layout(request, "timm-tf" if options and options.padding == "same" else "timm")]
 
 
-def _in_layout(wanted: Wanted, layout: str) -> Written:
+def _export_layout(request: ExportRequest, layout: str) -> ExportedFile:
     """One file, read back and compared bit by bit, of a network that the library can build."""
-    from scalesearch.export.standalone import timm_script, torchvision_script
+    from scalesearch.export.standalone import timm_script_text, torchvision_script_text
     from scalesearch.nets import Network
-    from scalesearch.weights.layouts.exporting import reopened, write_exported
+    from scalesearch.weights.layouts.exporting import verify_exported_weights, export_weights
 
-    network = wanted.saved.network
+    network = request.saved_network.network
     if not isinstance(network, Network):
-        raise ExportError(f"{wanted.source}: layout {layout}: need a network as data, got code")
-    script = torchvision_script if layout == "torchvision" else timm_script
-    script(wanted.name, network.architecture, network.options)  # refuses by name
-    path = write_exported(wanted.path(f".{layout}.safetensors"), network, layout)
-    reopened(path, network)
-    norms = network.options
-    says = f"equal when read back; norms: eps {norms.norm_eps:g}, momentum {norms.norm_momentum:g}"
-    return Written(path, says)
+        raise ExportError(f"{request.source}: layout {layout}: need a network as data, got code")
+    script_text_function = torchvision_script_text if layout == "torchvision" else timm_script_text
+    script_text_function(request.name, network.architecture, network.options)  # refuses by name
+    path = export_weights(request.path(f".{layout}.safetensors"), network, layout)
+    verify_exported_weights(path, network)
+    options = network.options
+    message = f"equal when read back; norms: eps {options.norm_eps:g}, momentum {options.norm_momentum:g}"
+    return ExportedFile(path, message)
 
 
-def exported(wanted: Wanted) -> list[Written]:
+def export_torch_program(request: ExportRequest) -> list[ExportedFile]:
     """A ``torch.export`` program."""
     from scalesearch.export.programs import write_program
 
-    path = wanted.path(".pt2")
-    return [Written(path, _equal(write_program(path, wanted.saved, wanted.pictures)))]
+    path = request.path(".pt2")
+    return [ExportedFile(path, _parity_text(write_program(path, request.saved_network, request.image_set)))]
 
 
-def onnx(wanted: Wanted) -> list[Written]:
+def export_onnx(request: ExportRequest) -> list[ExportedFile]:
     """ONNX with a dynamic batch."""
     from scalesearch.export.onnx_files import write_onnx
 
-    path = wanted.path(".onnx")
+    path = request.path(".onnx")
     return [
-        Written(
-            path, _equal(write_onnx(path, wanted.saved, wanted.pictures, made=wanted.float_model))
+        ExportedFile(
+            path, _parity_text(write_onnx(path, request.saved_network, request.image_set, built_model=request.float_onnx_model))
         )
     ]
 
 
-def int8(wanted: Wanted) -> list[Written]:
+def export_int8(request: ExportRequest) -> list[ExportedFile]:
     """ONNX in eight-bit numbers, by ranges measured on validation images."""
-    from scalesearch.export.int8 import FORM, write_int8
+    from scalesearch.export.int8 import INT8_FORMAT, write_int8
 
-    path, images = wanted.path(".int8.onnx"), wanted.required_pictures(FORM, "to calibrate on")
-    found = write_int8(path, wanted.saved, images, made=wanted.float_model)
-    return [Written(path, f"{found.same:.1%} of {found.images} images answered alike")]
+    path, image_set = request.path(".int8.onnx"), request.require_image_set(INT8_FORMAT, "to calibrate on")
+    parity = write_int8(path, request.saved_network, image_set, onnx_model=request.float_onnx_model)
+    return [ExportedFile(path, f"{parity.same_fraction:.1%} of {parity.images} images answered alike")]
 
 
-def int8_qat(wanted: Wanted) -> list[Written]:
+def export_int8_qat(request: ExportRequest) -> list[ExportedFile]:
     """The same, by training with rounded numbers."""
-    from scalesearch.export.qat import Tuning, write_int8_qat
-    from scalesearch.export.quantizer import FORM
-    from scalesearch.progress import counted
+    from scalesearch.export.qat import QatConfig, write_int8_qat
+    from scalesearch.export.quantizer import INT8_QAT_FORMAT
+    from scalesearch.progress import show_count
 
-    path, images = wanted.path(".int8-qat.onnx"), wanted.required_pictures(FORM, "to train on")
-    tuning = Tuning(epochs=wanted.epochs, seed=wanted.seed)
-    steps = tuning.steps(len(images.dataset.train))
-    with counted("steps of training with rounding", steps) as on_step:
-        found = write_int8_qat(path, wanted.saved, images, tuning, on_step)
+    path, image_set = request.path(".int8-qat.onnx"), request.require_image_set(INT8_QAT_FORMAT, "to train on")
+    qat_config = QatConfig(epochs=request.epochs, seed=request.seed)
+    steps = qat_config.steps(len(image_set.dataset.train))
+    with show_count("steps of training with rounding", steps) as on_step:
+        qat_result = write_int8_qat(path, request.saved_network, image_set, qat_config, on_step)
     return [
-        Written(
+        ExportedFile(
             path,
-            f"{found.network.same:.1%} of {found.network.images} images answered alike; meant for "
-            f"ONNX Runtime: in PyTorch's eager mode its program takes {found.slowdown:.1f}x as "
+            f"{qat_result.network_parity.same_fraction:.1%} of {qat_result.network_parity.images} images answered alike; meant for "
+            f"ONNX Runtime: in PyTorch's eager mode its program takes {qat_result.slowdown:.1f}x as "
             "long as the float network",
         )
     ]
 
 
-def python(wanted: Wanted) -> list[Written]:
+def export_python(request: ExportRequest) -> list[ExportedFile]:
     """One file for each network that needs torch alone; weights beside it, where there are any."""
     from scalesearch.export.standalone import write_script
 
-    written = []
-    for one in exportables(wanted.source):
-        script, *weights = write_script(one, wanted.out)
-        says = "run; the same logits" if weights else "run; the same tensors, no weights"
-        written += [Written(script, says), *(Written(path) for path in weights)]
-    return written
+    exported_files = []
+    for exportable in read_exportables(request.source):
+        script, *weights = write_script(exportable, request.out)
+        message = "run; the same logits" if weights else "run; the same tensors, no weights"
+        exported_files += [ExportedFile(script, message), *(ExportedFile(path) for path in weights)]
+    return exported_files
 
 
-def torchvision_config(wanted: Wanted) -> list[Written]:
+def export_torchvision_config(request: ExportRequest) -> list[ExportedFile]:
     """A file for each network by which torchvision builds it."""
-    return _for_library(wanted, "torchvision")
+    return _export_library_config(request, "torchvision")
 
 
-def timm_config(wanted: Wanted) -> list[Written]:
+def export_timm_config(request: ExportRequest) -> list[ExportedFile]:
     """A file for each network by which timm builds it."""
-    return _for_library(wanted, "timm")
+    return _export_library_config(request, "timm")
 
 
-def _for_library(wanted: Wanted, library: str) -> list[Written]:
-    from scalesearch.export.standalone import write_peer_script
+def _export_library_config(request: ExportRequest, library: str) -> list[ExportedFile]:
+    from scalesearch.export.standalone import write_library_script
 
-    written = []
-    for one in exportables(wanted.source):
-        path, built = write_peer_script(one, wanted.out, library)
-        did = f"{library} built it: as many parameters" if built else f"not built: no {library}"
-        written.append(Written(path, f"{did}; --format {library} writes its weights"))
-    return written
+    exported_files = []
+    for exportable in read_exportables(request.source):
+        path, was_built = write_library_script(exportable, request.out, library)
+        build_text = f"{library} built it: as many parameters" if was_built else f"not built: no {library}"
+        exported_files.append(ExportedFile(path, f"{build_text}; --format {library} writes its weights"))
+    return exported_files
 
 
-def _equal(found: "Sequence[Agreement]") -> str:
+def _parity_text(parities: "Sequence[Parity]") -> str:
     """How a file agrees with its network, in words."""
-    _, *real = found
-    told = f"logits within {max(one.difference for one in found):.1g} of PyTorch's on noise"
-    return told + (f" and {real[0].images} real images" if real else "; --data compares on images")
+    _, *real_images = parities
+    message = f"logits within {max(parity.difference for parity in parities):.1g} of PyTorch's on noise"
+    return message + (f" and {real_images[0].images} real images" if real_images else "; --data compares on images")

@@ -11,7 +11,7 @@ from scalesearch.errors import ExportError, WeightsError
 
 if TYPE_CHECKING:
     from scalesearch.architectures import Architecture
-    from scalesearch.weights import Saved
+    from scalesearch.weights import SavedNetwork
 
 
 def import_(
@@ -38,45 +38,45 @@ def import_(
 ) -> None:
     """Make a network file of weights of torchvision, timm, efficientnet_pytorch or Keras."""
     from scalesearch.tables import print_json, print_table
-    from scalesearch.weights import imported, write_network
+    from scalesearch.weights import import_weights, write_network
 
     if out.exists() and file.exists() and out.samefile(file):
         raise ExportError(f"--out {out}: need another file than the one imported; name a new one")
-    saved = imported(
+    saved_network = import_weights(
         file,
-        _network(network),
+        _network_or_name(network),
         layout,
         fit=True,
         norm_eps=norm_eps,
-        class_names=_names(classes),
+        class_names=_read_class_names(classes),
     )
-    name = saved.name or network.rpartition(":")[2]
-    path = write_network(out, saved.network, saved.preparation, name=name, origin=saved.origin)
-    row = _told(path, name, saved)
+    name = saved_network.name or network.rpartition(":")[2]
+    path = write_network(out, saved_network.network, saved_network.preparation, name=name, origin=saved_network.origin)
+    row = _network_row(path, name, saved_network)
     print_json(row) if as_json else print_table([row])
 
 
-def _network(name: str) -> "str | Architecture":
+def _network_or_name(name: str) -> "str | Architecture":
     """A published network's name as it is; else what it names."""
-    from scalesearch.cli.sources import as_data, named
+    from scalesearch.cli.sources import require_architecture, read_baseline
     from scalesearch.errors import ArchitectureError
     from scalesearch.weights.layouts import published_network
 
     if ":" in name:
-        from scalesearch.report.networks import held, holds  # with all that searches need
+        from scalesearch.report.networks import network_from_reference, is_network_reference  # with all that searches need
 
-        if holds(name):
-            return as_data(held(name).network)
+        if is_network_reference(name):
+            return require_architecture(network_from_reference(name).network)
     try:
         published_network(name)
     except ArchitectureError:
         if Path(name).suffix in (".yaml", ".yml"):
-            return as_data(named(name))
+            return require_architecture(read_baseline(name))
         raise
     return name
 
 
-def _names(path: Path | None) -> Sequence[str]:
+def _read_class_names(path: Path | None) -> Sequence[str]:
     """Of a file, or of ImageNet's thousand classes where its name is given."""
     if path is None:
         return ()
@@ -92,23 +92,23 @@ def _names(path: Path | None) -> Sequence[str]:
         ) from error
 
 
-def _told(path: Path, name: str, saved: "Saved") -> dict[str, Any]:
+def _network_row(path: Path, name: str, saved_network: "SavedNetwork") -> dict[str, Any]:
     from scalesearch.architectures import Architecture, cost
     from scalesearch.nets import Network
 
-    assert isinstance(saved.network, Network)
-    assert isinstance(saved.architecture, Architecture)
-    options, prepared = saved.network.options, saved.preparation
+    assert isinstance(saved_network.network, Network)
+    assert isinstance(saved_network.architecture, Architecture)
+    options, preparation = saved_network.network.options, saved_network.preparation
     return {
         "file": str(path),
         "network": name,
-        "origin": saved.origin,
-        "params": cost(saved.architecture).params,
-        "classes": saved.architecture.num_classes,
+        "origin": saved_network.origin,
+        "params": cost(saved_network.architecture).params,
+        "classes": saved_network.architecture.num_classes,
         "norm_eps": options.norm_eps,
         "padding": options.padding,
-        "pixels": saved.architecture.resolution,
-        "resized_to": prepared.stored if prepared else None,
-        "mean": list(prepared.mean) if prepared else None,
-        "std": list(prepared.std) if prepared else None,
+        "pixels": saved_network.architecture.resolution,
+        "resized_to": preparation.resize_pixels if preparation else None,
+        "mean": list(preparation.mean) if preparation else None,
+        "std": list(preparation.std) if preparation else None,
     }

@@ -25,23 +25,23 @@ def laws(
     as_json: AsJson = False,
 ) -> None:
     """How accuracy grows with cost along each direction, and what that predicts for larger phi."""
-    from scalesearch.report.laws import laws_of, write_laws
+    from scalesearch.report.laws import scaling_laws_of_folder, write_scaling_laws
     from scalesearch.tables import print_json, print_table
 
-    found = laws_of(folder, factor=factor, phis=_numbers(phi), hold_out=hold_out, level=level)
-    path = write_laws(folder, found)
+    scaling_laws = scaling_laws_of_folder(folder, factor=factor, phis=_parse_numbers(phi), hold_out=hold_out, level=level)
+    path = write_scaling_laws(folder, scaling_laws)
     if as_json:
-        print_json(found.document)
+        print_json(scaling_laws.document)
         return
-    print_table([law.row for law in found.laws.values()])
-    print_table(found.predictions)
-    if found.shares is not None:
-        print_table(found.shares.rows)
-    print("\n".join(found.sentences))
+    print_table([law.row for law in scaling_laws.laws.values()])
+    print_table(scaling_laws.predictions)
+    if scaling_laws.shares is not None:
+        print_table(scaling_laws.shares.rows)
+    print("\n".join(scaling_laws.sentences))
     print(f"wrote {path}", file=sys.stderr)
 
 
-def _numbers(text: str) -> list[float]:
+def _parse_numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

@@ -30,13 +30,13 @@ RoundingName = Annotated[
 ]
 
 
-def given(**options: Item | None) -> dict[str, Item]:
+def given_options(**options: Item | None) -> dict[str, Item]:
     """The options that were given; the others keep what the baseline has."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 @contextmanager
-def refused(where: str) -> Iterator[None]:
+def argument_errors(where: str) -> Iterator[None]:
     """A rule that a value given here breaks is the user's to mend."""
     try:
         yield

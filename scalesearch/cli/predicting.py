@@ -15,21 +15,21 @@ from scalesearch.errors import DataError
 
 if TYPE_CHECKING:
     from scalesearch.experiment import DataSpec
-    from scalesearch.predict import Calibration, Classifier, Prediction, Refused
+    from scalesearch.predict import ProbabilityCalibration, Classifier, Prediction, UnreadableImage
 
 # The parts of scalesearch are imported within the commands: help has no use for torch.
 
-Saved = Annotated[
+NetworkArgument = Annotated[
     Path, typer.Argument(metavar="NETWORK", help="A .safetensors file, as `train` writes it.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceArgument = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
-SKIPPED = 20
+MAX_NAMED_SKIPPED = 20
 """Images without an answer that are named on standard error; all of them are counted."""
 
 
 def predict(
-    network: Saved,
+    network: NetworkArgument,
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...|FOLDER", help="Files, and folders of them.")
     ],
@@ -38,7 +38,7 @@ def predict(
         Path | None, typer.Option(metavar="OUT", help="Write a row for each image to this file.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
-    device: Device = "auto",
+    device: DeviceArgument = "auto",
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -47,52 +47,52 @@ def predict(
     Images that cannot be read are skipped and named; the exit code is then 2, as it is where
     there is no image at all.
     """
-    from scalesearch.predict import Classifier, images_in
-    from scalesearch.predict.table import csv_file, json_document
-    from scalesearch.progress import counted
+    from scalesearch.predict import Classifier, image_paths
+    from scalesearch.predict.table import csv_prediction_writer, json_prediction_writer
+    from scalesearch.progress import show_count
 
     classifier = Classifier.read(network, device, allow_code=allow_code)
     preparation = classifier.preparation
     top = min(top, len(preparation.class_names) or top)
-    total = sum(1 for _ in images_in(images))
+    total = sum(1 for _ in image_paths(images))
     if not total:
-        places = ", ".join(map(str, images))
-        raise DataError(f"predict: need images, got none in {places}; give their folder or files")
-    head = {
+        path_texts = ", ".join(map(str, images))
+        raise DataError(f"predict: need images, got none in {path_texts}; give their folder or files")
+    header = {
         "network": str(network),
         "name": classifier.name,
         "temperature": preparation.temperature,
     }
-    began, done, skipped = time.monotonic(), 0, _Skipped(SKIPPED)
-    with ExitStack() as held:
-        sinks: list[Callable[[Prediction | Refused], None]] = [skipped.add]
+    started, image_count, skipped = time.monotonic(), 0, _SkippedImages(MAX_NAMED_SKIPPED)
+    with ExitStack() as stack:
+        sinks: list[Callable[[Prediction | UnreadableImage], None]] = [skipped.add]
         if csv is not None:
-            sinks.append(held.enter_context(csv_file(csv, top)))
+            sinks.append(stack.enter_context(csv_prediction_writer(csv, top)))
         if as_json:
-            sinks.append(held.enter_context(json_document(sys.stdout, head, top)))
+            sinks.append(stack.enter_context(json_prediction_writer(sys.stdout, header, top)))
         elif csv is None:
-            sinks.append(lambda answer: _print_line(answer, top))
+            sinks.append(lambda answer: _print_prediction(answer, top))
         if csv is not None or not sys.stdout.isatty():  # else the lines tell how far it is
-            tell = held.enter_context(counted("images", total))
+            on_image = stack.enter_context(show_count("images", total))
         else:
-            tell = None
-        answers = classifier.predict_batch(images_in(images), batch)
-        for done, answer in enumerate(answers, start=1):
+            on_image = None
+        predictions = classifier.predict_batch(image_paths(images), batch)
+        for image_count, prediction in enumerate(predictions, start=1):
             for sink in sinks:
-                sink(answer)
-            if tell is not None:
-                tell(done)
-    skipped.tell()
-    pace = done / (time.monotonic() - began)
-    where = "" if csv is None else f"   {csv}"
-    said = f"{done:,} images   {skipped.count:,} skipped   {pace:,.0f} img/s{where}"
-    print(said, file=sys.stderr)
+                sink(prediction)
+            if on_image is not None:
+                on_image(image_count)
+    skipped.print_skipped()
+    images_per_second = image_count / (time.monotonic() - started)
+    csv_text = "" if csv is None else f"   {csv}"
+    summary_line = f"{image_count:,} images   {skipped.count:,} skipped   {images_per_second:,.0f} img/s{csv_text}"
+    print(summary_line, file=sys.stderr)
     if skipped.count:
         raise typer.Exit(2)
 
 
 def temperature(
-    network: Saved,
+    network: NetworkArgument,
     data: Annotated[
         str | None,
         typer.Option(
@@ -112,42 +112,42 @@ def temperature(
         Path | None,
         typer.Option(metavar="OUT", help="Draw how sure and how right it is: OUT.png and OUT.svg."),
     ] = None,
-    device: Device = "auto",
+    device: DeviceArgument = "auto",
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate a network's probabilities: find what to divide its logits by, on validation
     images, and write a new file that says so."""
-    from scalesearch.data import load, load_test
+    from scalesearch.data import load_dataset, load_test_split
     from scalesearch.nets import code_allowed
-    from scalesearch.predict import Classifier, calibrated, with_temperature
-    from scalesearch.predict.measured import require_new
-    from scalesearch.progress import images_shown
+    from scalesearch.predict import Classifier, probability_calibration, write_calibrated_network
+    from scalesearch.predict.measured import require_new_path
+    from scalesearch.progress import show_images
     from scalesearch.tables import print_json, print_table
 
-    target = out or network.with_name(f"{network.stem}-calibrated{network.suffix}")
-    require_new(target)
+    out_path = out or network.with_name(f"{network.stem}-calibrated{network.suffix}")
+    require_new_path(out_path)
     classifier = Classifier.read(network, device, allow_code=allow_code)
-    spec, seed = _images_of(network, data, seed, validation_samples, classifier)
-    with images_shown() as on_data:
-        dataset, test = load(spec, seed, progress=on_data), load_test(spec, progress=on_data)
-    found = calibrated(classifier, dataset, test)
+    spec, seed = _images_for_calibration(network, data, seed, validation_samples, classifier)
+    with show_images() as on_data:
+        dataset, test = load_dataset(spec, seed, progress=on_data), load_test_split(spec, progress=on_data)
+    calibration = probability_calibration(classifier, dataset, test)
     with code_allowed(allow_code):
-        with_temperature(network, target, found.temperature)
+        write_calibrated_network(network, out_path, calibration.temperature)
     if figure is not None:
-        _draw(found, figure)
+        _write_reliability_figure(calibration, figure)
     if as_json:
-        print_json({"network": str(network), "out": str(target), **asdict(found)})
+        print_json({"network": str(network), "out": str(out_path), **asdict(calibration)})
         return
-    print_table(_rows(found))
-    bins = found.test[0].bins
+    print_table(_reliability_rows(calibration))
+    bins = calibration.test[0].bins
     print(
-        f"temperature {found.temperature:.4f}, fitted on the validation images; "
-        f"ece over {bins} bins of confidence   {target}"
+        f"temperature {calibration.temperature:.4f}, fitted on the validation images; "
+        f"ece over {bins} bins of confidence   {out_path}"
     )
 
 
-def _images_of(
+def _images_for_calibration(
     network: Path,
     data: str | None,
     seed: int,
@@ -157,80 +157,80 @@ def _images_of(
     """The images as they are stored for the network, and the seed that they are drawn with."""
     from scalesearch.experiment import DataSpec
 
-    pixels = classifier.preparation.stored
+    pixels = classifier.preparation.resize_pixels
     if data is not None:
         return DataSpec(source=data, validation_samples=validation_samples, pixels=pixels), seed
-    from scalesearch.report.run_folder import recorded_run
+    from scalesearch.report.run_folder import read_run
 
     if not (network.parent / "run.json").is_file():
         raise DataError(
             f"{network}: need images to calibrate on, got none, nor the folder of a run; give "
             "--data, and the --seed that the images to train on were drawn with"
         )
-    asked = recorded_run(network.parent)["asked"]
-    return replace(DataSpec(**asked["data"]), pixels=pixels), int(asked["seed"])
+    run_settings = read_run(network.parent)["asked"]
+    return replace(DataSpec(**run_settings["data"]), pixels=pixels), int(run_settings["seed"])
 
 
-def _rows(found: "Calibration") -> list[dict[str, Any]]:
+def _reliability_rows(calibration: "ProbabilityCalibration") -> list[dict[str, Any]]:
     """A row for each part of the images before and after."""
     return [
         {
-            "images": f"{part} ({each.images:,})",
+            "images": f"{part} ({reliability.images:,})",
             "temperature": value,
-            "accuracy": each.accuracy,
-            "nll": each.nll,
-            "ece": each.ece,
+            "accuracy": reliability.accuracy,
+            "nll": reliability.nll,
+            "ece": reliability.ece,
         }
-        for part, pair in (("validation", found.validation), ("test", found.test))
-        for value, each in zip((found.previous, found.temperature), pair, strict=True)
+        for part, pair in (("validation", calibration.validation), ("test", calibration.test))
+        for value, reliability in zip((calibration.previous, calibration.temperature), pair, strict=True)
     ]
 
 
-def _draw(found: "Calibration", path: Path) -> None:
+def _write_reliability_figure(calibration: "ProbabilityCalibration", path: Path) -> None:
     """Of the test images, before and after."""
     from scalesearch.plots import write_figure
     from scalesearch.plots.reliability import reliability_curves, reliability_figure
 
-    names = (f"temperature {value:.3g}" for value in (found.previous, found.temperature))
+    names = (f"temperature {value:.3g}" for value in (calibration.previous, calibration.temperature))
     bins = (
-        [(one.images, one.confidence, one.accuracy) for one in part.curve] for part in found.test
+        [(reliability_bin.images, reliability_bin.confidence, reliability_bin.accuracy) for reliability_bin in reliability.curve] for reliability in calibration.test
     )
-    drawn = reliability_figure(reliability_curves(dict(zip(names, bins, strict=True))))
-    write_figure(drawn, path.with_suffix("") if path.suffix in (".png", ".svg") else path)
+    figure = reliability_figure(reliability_curves(dict(zip(names, bins, strict=True))))
+    write_figure(figure, path.with_suffix("") if path.suffix in (".png", ".svg") else path)
 
 
-def _print_line(answer: "Prediction | Refused", top: int) -> None:
+def _print_prediction(prediction: "Prediction | UnreadableImage", top: int) -> None:
     """An image and its answers; one that has none is told of on standard error, at the end."""
-    from scalesearch.predict import Refused
-    from scalesearch.predict.table import safe
+    from scalesearch.predict import UnreadableImage
+    from scalesearch.predict.table import to_printable
 
-    if isinstance(answer, Refused):
+    if isinstance(prediction, UnreadableImage):
         return
-    guesses = (f"{safe(one.class_name)} {one.probability:.4f}" for one in answer.top(top))
-    print("   ".join([safe(answer.image), *guesses]))
+    class_texts = (f"{to_printable(class_probability.class_name)} {class_probability.probability:.4f}" for class_probability in prediction.top(top))
+    print("   ".join([to_printable(prediction.image), *class_texts]))
 
 
 @dataclass(slots=True)
-class _Skipped:
+class _SkippedImages:
     """Images without an answer: all are counted, the first ones named."""
 
-    most: int
+    max_named: int
     count: int = 0
-    first: "list[Refused]" = field(default_factory=list)
+    first_images: "list[UnreadableImage]" = field(default_factory=list)
 
-    def add(self, answer: "Prediction | Refused") -> None:
-        from scalesearch.predict import Refused
+    def add(self, prediction: "Prediction | UnreadableImage") -> None:
+        from scalesearch.predict import UnreadableImage
 
-        if isinstance(answer, Refused):
+        if isinstance(prediction, UnreadableImage):
             self.count += 1
-            if len(self.first) < self.most:
-                self.first.append(answer)
+            if len(self.first_images) < self.max_named:
+                self.first_images.append(prediction)
 
-    def tell(self) -> None:
-        from scalesearch.predict.table import safe
+    def print_skipped(self) -> None:
+        from scalesearch.predict.table import to_printable
 
-        for one in self.first:
-            print(f"skipped: {safe(one.image)}: {safe(one.reason)}", file=sys.stderr)
-        if self.count > len(self.first):
-            more = self.count - len(self.first)
-            print(f"skipped: {more:,} more; --csv lists them all", file=sys.stderr)
+        for image in self.first_images:
+            print(f"skipped: {to_printable(image.image)}: {to_printable(image.reason)}", file=sys.stderr)
+        if self.count > len(self.first_images):
+            unnamed_count = self.count - len(self.first_images)
+            print(f"skipped: {unnamed_count:,} more; --csv lists them all", file=sys.stderr)

@@ -33,27 +33,27 @@ def pretrained(
     as_json: AsJson = False,
 ) -> None:
     """Fetch published weights and make a network file of them, or list those known by name."""
-    from scalesearch.progress import weights_shown
+    from scalesearch.progress import show_weights_download
     from scalesearch.tables import print_json, print_table
     from scalesearch.weights import PRETRAINED, from_pretrained, write_network
 
     if source is None:
-        rows = [known.row() for known in PRETRAINED.values()]
-        told = [{key: row[key] for key in ("name", "pixels", "about")} for row in rows]
-        print_json({"pretrained": rows}) if as_json else print_table(told)
+        rows = [weights.row() for weights in PRETRAINED.values()]
+        display_rows = [{key: row[key] for key in ("name", "pixels", "about")} for row in rows]
+        print_json({"pretrained": rows}) if as_json else print_table(display_rows)
         return
     if out is None:
         raise WeightsError(f"{source}: need --out NAME.safetensors for the network, got none")
-    with weights_shown() as progress:
-        saved = from_pretrained(source, network, layout=layout, sha256=sha256, progress=progress)
-    name = saved.name or out.stem
-    path = write_network(out, saved.network, saved.preparation, name=name, origin=saved.origin)
+    with show_weights_download() as progress:
+        saved_network = from_pretrained(source, network, layout=layout, sha256=sha256, progress=progress)
+    name = saved_network.name or out.stem
+    path = write_network(out, saved_network.network, saved_network.preparation, name=name, origin=saved_network.origin)
     row: dict[str, Any] = {
         "file": str(path),
         "network": name,
-        "origin": saved.origin,
-        "params": sum(one.numel() for one in saved.network.parameters()),
-        "classes": saved.architecture.num_classes,
-        "pixels": saved.preparation.pixels if saved.preparation else None,
+        "origin": saved_network.origin,
+        "params": sum(parameter.numel() for parameter in saved_network.network.parameters()),
+        "classes": saved_network.architecture.num_classes,
+        "pixels": saved_network.preparation.pixels if saved_network.preparation else None,
     }
     print_json(row) if as_json else print_table([row])

@@ -13,7 +13,7 @@ ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 
 
 @contextmanager
-def first_speaks() -> Iterator[None]:
+def silence_other_ranks() -> Iterator[None]:
     """Within, only the first process writes to standard error; alone, a process is the first.
 
     What another one would have said when it ends with an error goes to torchrun, which names it in
@@ -22,13 +22,13 @@ def first_speaks() -> Iterator[None]:
     if _rank() == 0:
         yield
         return
-    said = io.StringIO()
+    stderr_text = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(stderr_text):
             yield
-    except SystemExit as end:
-        if end.code and (path := os.environ.get(ERROR_FILE)):
-            report = {"message": said.getvalue(), "timestamp": int(time.time())}
+    except SystemExit as system_exit:
+        if system_exit.code and (path := os.environ.get(ERROR_FILE)):
+            report = {"message": stderr_text.getvalue(), "timestamp": int(time.time())}
             Path(path).write_text(json.dumps(report), encoding="utf-8")
         raise
 
@@ -36,7 +36,7 @@ def first_speaks() -> Iterator[None]:
 def _rank() -> int:
     if "RANK" not in os.environ:
         return 0  # without loading torch
-    from scalesearch.training.distributed import TOLD_BY_TORCHRUN
+    from scalesearch.training.distributed import TORCHRUN_VARIABLES
 
-    started = all(name in os.environ for name in TOLD_BY_TORCHRUN)
-    return int(os.environ["RANK"]) if started else 0
+    is_started_by_torchrun = all(name in os.environ for name in TORCHRUN_VARIABLES)
+    return int(os.environ["RANK"]) if is_started_by_torchrun else 0

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.factors import each_factor
+from scalesearch.cli.factors import run_each_factor
 from scalesearch.cli.options import AllowCode, AsJson, Folder, Overrides
-from scalesearch.cli.runs import foretell, train_on
-from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
+from scalesearch.cli.runs import print_dry_run, run_search_and_print
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, worker_options
 from scalesearch.errors import SearchError
 
 # The parts of scalesearch are imported within the commands: help has no use for torch.
 
 
-MEASURED_SECONDS = 20.0
+NOISE_MEASUREMENT_SECONDS = 20.0
 """For which a dry run trains to know the noise, unless it is told."""
 
 
@@ -54,22 +54,22 @@ def search(
     from scalesearch.experiment import read_experiments
 
     experiments = read_experiments(file, overrides or ())
-    options = {**crew(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
+    options = {**worker_options(executor, workers, scheduler, devices, memory), "allow_code": allow_code}
     for option, value in (("--noise-from", noise_from), ("--measure-noise", measure_noise)):
         if value is not None and not dry_run:
             raise SearchError(f"{option}: need --dry-run, which tells what a search could show")
-    measure = MEASURED_SECONDS if measure_noise is None else measure_noise
+    measure_seconds = NOISE_MEASUREMENT_SECONDS if measure_noise is None else measure_noise
     if len(experiments) > 1:
-        foreseen = {"noise_from": noise_from, "measure": measure}
-        more = foreseen if dry_run else {"storage": storage, "replay": replay}
-        each_factor(experiments, results, as_json=as_json, dry_run=dry_run, **options, **more)
+        dry_run_options = {"noise_from": noise_from, "measure": measure_seconds}
+        extra_options = dry_run_options if dry_run else {"storage": storage, "replay": replay}
+        run_each_factor(experiments, results, as_json=as_json, dry_run=dry_run, **options, **extra_options)
         return
     (experiment,) = experiments
     folder = results or Path("results") / experiment.name
     if dry_run:
-        foretell(experiment, as_json=as_json, noise_from=noise_from, measure=measure, **options)
+        print_dry_run(experiment, as_json=as_json, noise_from=noise_from, measure=measure_seconds, **options)
     else:
-        train_on(experiment, folder, as_json=as_json, storage=storage, replay=replay, **options)
+        run_search_and_print(experiment, folder, as_json=as_json, storage=storage, replay=replay, **options)
 
 
 def resume(
@@ -92,15 +92,15 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with the search in a folder, with its own experiment.yaml; who trains is said anew."""
-    from scalesearch.search import experiment_in, storage_of
+    from scalesearch.search import read_search_experiment, read_storage_url
 
-    train_on(
-        experiment_in(folder, overrides or ()),
+    run_search_and_print(
+        read_search_experiment(folder, overrides or ()),
         folder,
         as_json=as_json,
-        storage=storage or storage_of(folder),
+        storage=storage or read_storage_url(folder),
         allow_code=allow_code,
-        **crew(executor, workers, scheduler, devices, memory),
+        **worker_options(executor, workers, scheduler, devices, memory),
     )
 
 
@@ -113,52 +113,52 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """How far a search is, and its candidates so far, the best first."""
-    from scalesearch.progress import interrupted, status_lines, watched
-    from scalesearch.report import status as status_of
+    from scalesearch.progress import interrupted_search_text, status_text, watch_search
+    from scalesearch.report import search_status as status_of
     from scalesearch.tables import print_json, print_table
 
     if watch:
-        watched(folder, interval)
-    now = status_of(folder)
+        watch_search(folder, interval)
+    search_status = status_of(folder)
     if as_json:
-        print_json(now.document)
+        print_json(search_status.document)
     else:
-        print(status_lines(now, folder))
-        for rows in (now.job_rows, now.rows):
+        print(status_text(search_status, folder))
+        for rows in (search_status.job_rows, search_status.rows):
             if rows:
                 print_table(rows)
-    if watch and now.standing.state == "interrupted":
-        raise SearchError(interrupted(folder))
+    if watch and search_status.driver.state == "interrupted":
+        raise SearchError(interrupted_search_text(folder))
 
 
 def answer(folder: Folder, as_json: AsJson = False) -> None:
     """What a search says: coefficients with intervals, what is flat, how it compares."""
-    from scalesearch.export import answer_document
-    from scalesearch.progress import answer_lines
-    from scalesearch.report import concluded
+    from scalesearch.export import conclusion_document
+    from scalesearch.progress import conclusion_text
+    from scalesearch.report import conclusion_of_folder
     from scalesearch.tables import print_json
 
-    found = concluded(folder)
+    search_conclusion = conclusion_of_folder(folder)
     if as_json:
-        print_json(answer_document(found))
+        print_json(conclusion_document(search_conclusion))
     else:
-        print(answer_lines(found))
+        print(conclusion_text(search_conclusion))
 
 
 def doctor(as_json: AsJson = False) -> None:
     """Versions, device, what is missing and what it is for, and which number format is faster."""
-    from scalesearch.doctor import diagnosis
+    from scalesearch.doctor import installation_report
     from scalesearch.tables import print_json, print_table
 
-    found = diagnosis()
+    diagnosis_document = installation_report()
     if as_json:
-        print_json(found)
+        print_json(diagnosis_document)
         return
-    print_table(found["packages"], title=f"Python {found['python']}, {found['system']}")
-    print(f"device   {found['device']}")
-    print(f"cores    {found['usable_cores']} usable of {found['cores']}, {found['processor']}")
-    print(f"missing  {', '.join(found['missing']) or 'nothing'}")
-    for extra in found["optional"]:
+    print_table(diagnosis_document["packages"], title=f"Python {diagnosis_document['python']}, {diagnosis_document['system']}")
+    print(f"device   {diagnosis_document['device']}")
+    print(f"cores    {diagnosis_document['usable_cores']} usable of {diagnosis_document['cores']}, {diagnosis_document['processor']}")
+    print(f"missing  {', '.join(diagnosis_document['missing']) or 'nothing'}")
+    for extra in diagnosis_document["optional"]:
         print(f"extra    {extra['package']} {extra['version'] or 'none'}: {extra['needed_for']}")
-    if found["precision"] is not None:
-        print(f"formats  {found['precision']['advice']}")
+    if diagnosis_document["precision"] is not None:
+        print(f"formats  {diagnosis_document['precision']['advice']}")

@@ -40,26 +40,26 @@ def simulate(
     With --table, searches among recorded runs, which stand in for training."""
     from scalesearch.errors import SearchError
     from scalesearch.experiment import read_experiment
-    from scalesearch.report.simulated import write_simulated
-    from scalesearch.search.simulator import compared, replay, settings_of, surfaces_of
+    from scalesearch.report.simulated import write_simulation_results
+    from scalesearch.search.simulator import compare_settings, load_replay, experiments_by_sampler, surfaces_from_names
     from scalesearch.tables import print_json, print_table
 
     if table and surface != "all":
         raise SearchError(f"--surface: need none beside --table, got {surface}; leave one out")
-    given = overrides or []
-    settings = settings_of(read_experiment(file, given), [n for n in samplers.split(",") if n])
+    base_overrides = overrides or []
+    settings = experiments_by_sampler(read_experiment(file, base_overrides), [sampler_name for sampler_name in samplers.split(",") if sampler_name])
     for changes in also or ():
-        settings[changes] = read_experiment(file, [*given, *changes.split()])
-    found = compared(
+        settings[changes] = read_experiment(file, [*base_overrides, *changes.split()])
+    comparisons = compare_settings(
         settings,
-        [replay(table)] if table else surfaces_of(surface),
+        [load_replay(table)] if table else surfaces_from_names(surface),
         workers=workers,
         seeds=seeds,
         on_progress=lambda surface, name: print(f"{surface}: {name}...", file=sys.stderr),
     )
-    rows = [one.row for one in found]
+    rows = [comparison.row for comparison in comparisons]
     if out is not None:
-        for path in write_simulated(rows, out, workers=workers, seeds=seeds):
+        for path in write_simulation_results(rows, out, workers=workers, seeds=seeds):
             print(f"wrote {path}", file=sys.stderr)
     if as_json:
         print_json({"workers": workers, "seeds": seeds, "rows": rows})

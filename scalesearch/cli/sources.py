@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.cli.options import refused
+from scalesearch.cli.options import argument_errors
 from scalesearch.errors import ArchitectureError
 
 if TYPE_CHECKING:
-    from scalesearch.architectures import Architecture, Foreign
+    from scalesearch.architectures import Architecture, CustomModel
     from scalesearch.architectures.budget import Budget
     from scalesearch.experiment import Experiment
 
 
 def baseline_and_budget(
-    source: str, options: dict[str, Any], limits: dict[str, Any]
-) -> "tuple[Architecture | Foreign, Budget]":
+    source: str, options: dict[str, Any], budget_options: dict[str, Any]
+) -> "tuple[Architecture | CustomModel, Budget]":
     """Of an experiment file, whose values the options override, or of a baseline."""
     from scalesearch.architectures.budget import Budget
 
@@ -25,12 +25,12 @@ def baseline_and_budget(
         from scalesearch.experiment import read_experiment
 
         overrides = [f"baseline.{name}={value}" for name, value in options.items()]
-        overrides += [f"budget.{name}={value}" for name, value in limits.items()]
+        overrides += [f"budget.{name}={value}" for name, value in budget_options.items()]
         experiment = read_experiment(source, overrides)
-        return _as_searched(experiment), experiment.budget
-    with refused("budget"):
-        budget = Budget(**limits)
-    return named(source, **options), budget
+        return _baseline_for_data(experiment), experiment.budget
+    with argument_errors("budget"):
+        budget = Budget(**budget_options)
+    return read_baseline(source, **options), budget
 
 
 def is_experiment(source: str) -> bool:
@@ -42,7 +42,7 @@ def is_experiment(source: str) -> bool:
     return not is_network_file(source)
 
 
-def named(name: str, **options: Any) -> "Architecture | Foreign":
+def read_baseline(name: str, **options: Any) -> "Architecture | CustomModel":
     """A baseline by its name, by the YAML file of its stages, or by the code that makes it."""
     from scalesearch.architectures import BASELINES, baseline
 
@@ -53,7 +53,7 @@ def named(name: str, **options: Any) -> "Architecture | Foreign":
     return named_baseline(name, **options)
 
 
-def as_data(network: "Architecture | Foreign") -> "Architecture":
+def require_architecture(network: "Architecture | CustomModel") -> "Architecture":
     """The network, which has to be data. Raises ArchitectureError where code makes it."""
     from scalesearch.architectures import Architecture
 
@@ -66,7 +66,7 @@ def as_data(network: "Architecture | Foreign") -> "Architecture":
 
 
 @contextmanager
-def code(allowed: bool) -> Iterator[None]:
+def code_allowed_if(allowed: bool) -> Iterator[None]:
     """Networks made by code may be made within, if that is allowed; torch is loaded only then."""
     if not allowed:
         yield
@@ -77,16 +77,16 @@ def code(allowed: bool) -> Iterator[None]:
         yield
 
 
-def _as_searched(experiment: "Experiment") -> "Architecture | Foreign":
+def _baseline_for_data(experiment: "Experiment") -> "Architecture | CustomModel":
     """The baseline that a search of the experiment starts from: its ends follow the data."""
-    from scalesearch.data import load
+    from scalesearch.data import load_dataset
     from scalesearch.errors import DataError
-    from scalesearch.progress import images_shown
+    from scalesearch.progress import show_images
 
     try:
-        with images_shown() as on_data:
-            data = load(experiment.data, experiment.seed, progress=on_data)
+        with show_images() as on_data:
+            dataset = load_dataset(experiment.data, experiment.seed, progress=on_data)
     except DataError as error:
         warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
-        return experiment.baseline.build()
-    return experiment.baseline.build(in_channels=data.channels, num_classes=data.num_classes)
+        return experiment.baseline.build_architecture()
+    return experiment.baseline.build_architecture(in_channels=dataset.channels, num_classes=dataset.num_classes)

@@ -16,14 +16,14 @@ from scalesearch.cli.options import (
     Resolution,
     StemStride,
     Width,
-    given,
+    given_options,
 )
 from scalesearch.errors import ArchitectureError, ExperimentError
 
 if TYPE_CHECKING:
-    from scalesearch.architectures import Architecture, Foreign
+    from scalesearch.architectures import Architecture, CustomModel
 
-SAVED = ".safetensors"
+NETWORK_SUFFIX = ".safetensors"
 """Files of trained networks, as a run leaves one."""
 
 # The parts of scalesearch are imported within the command: help has no use for torch.
@@ -105,56 +105,56 @@ def train(
 ) -> None:
     """Train a network to the end, with one seed or several; the same command goes on where it
     was stopped."""
-    from scalesearch.experiment import experiment_from
-    from scalesearch.progress import run_conclusion, run_shown, seeds_conclusion
-    from scalesearch.report.run import Told, train_network
+    from scalesearch.experiment import experiment_from_document
+    from scalesearch.progress import finished_run_text, show_run, finished_seeds_text
+    from scalesearch.report.run import RunCallbacks, train_model
     from scalesearch.report.seeds import train_seeds
     from scalesearch.tables import print_json
 
-    document, baseline, weights = _named(network, member, allow_code)
-    size = given(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
-    samples = given(train_samples=train_samples, validation_samples=validation_samples)
-    _update(document, "baseline", size)
-    _update(document, "data", {**given(source=data), **samples})
-    document |= given(seed=seed, device=device)
+    document, baseline, weights = _experiment_document(network, member, allow_code)
+    baseline_options = given_options(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
+    sample_options = given_options(train_samples=train_samples, validation_samples=validation_samples)
+    _update_section(document, "baseline", baseline_options)
+    _update_section(document, "data", {**given_options(source=data), **sample_options})
+    document |= given_options(seed=seed, device=device)
     _set_recipe(document, recipe)
     _set_transfer(
-        document, given(classifier=head, freeze=freeze, unfreeze=unfreeze, body_rate=body_rate)
+        document, given_options(classifier=head, freeze=freeze, unfreeze=unfreeze, body_rate=body_rate)
     )
-    _override(document, overrides or [])
-    experiment = experiment_from(document, "train")
-    folder = out or Path("results") / f"{experiment.name}-{_plain(experiment.data.source)}"
-    several = partial(
+    _apply_overrides(document, overrides or [])
+    experiment = experiment_from_document(document, "train")
+    folder = out or Path("results") / f"{experiment.name}-{_to_folder_name(experiment.data.source)}"
+    train_several = partial(
         train_seeds, seeds=seeds, together=together, recipe_name=_recipe_name(document, recipe)
     )
-    trained = train_network if seeds == 1 else several
+    train_function = train_model if seeds == 1 else train_several
     try:
-        with run_shown(experiment.recipe.epochs, seeds) as (on_epoch, on_data):
-            told = Told(on_epoch, on_data, log)
-            done = trained(
+        with show_run(experiment.recipe.epochs, seeds) as (on_epoch, on_data):
+            callbacks = RunCallbacks(on_epoch, on_data, log)
+            result = train_function(
                 experiment,
                 folder,
                 baseline=baseline,
                 weights=weights,
-                told=told,
+                told=callbacks,
                 allow_code=allow_code,
             )
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on from {folder}", file=sys.stderr)
         raise
-    conclusion = run_conclusion if seeds == 1 else seeds_conclusion
-    if done is not None:  # this is the first of the processes, or the only one
-        print_json(done) if as_json else print(conclusion(done, folder))
+    conclusion_text = finished_run_text if seeds == 1 else finished_seeds_text
+    if result is not None:  # this is the first of the processes, or the only one
+        print_json(result) if as_json else print(conclusion_text(result, folder))
 
 
-def _named(
+def _experiment_document(
     network: str | None, member: str | None, allow_code: bool
-) -> "tuple[dict[str, Any], Architecture | Foreign | None, Path | None]":
+) -> "tuple[dict[str, Any], Architecture | CustomModel | None, Path | None]":
     """What is to be trained, as an experiment's document, the baseline it was scaled from, and the
     file of the weights that it starts from."""
     from scalesearch.cli.sources import is_experiment
-    from scalesearch.experiment import names_file
-    from scalesearch.report.networks import held, holds
+    from scalesearch.experiment import is_yaml_name
+    from scalesearch.report.networks import network_from_reference, is_network_reference
     from scalesearch.yaml_files import read_yaml
 
     if (network is None) == (member is None):
@@ -163,37 +163,37 @@ def _named(
             "`scalesearch baselines` lists some"
         )
     name = network or member or ""
-    if member or holds(name):
-        one = held(name)
+    if member or is_network_reference(name):
+        network_entry = network_from_reference(name)
         return (
-            {"name": _plain(one.name), "baseline": _spelled_out(one.name, one.network)},
-            one.baseline,
+            {"name": _to_folder_name(network_entry.name), "baseline": _baseline_document(network_entry.name, network_entry.network)},
+            network_entry.baseline,
             None,
         )
-    if Path(name).suffix == SAVED:
-        return _trained_before(Path(name), allow_code), None, Path(name)
+    if Path(name).suffix == NETWORK_SUFFIX:
+        return _document_of_network_file(Path(name), allow_code), None, Path(name)
     if is_experiment(name):
         return dict(read_yaml(Path(name))), None, None
-    short = Path(name).stem if names_file(name) else name
-    return {"name": _plain(short), "baseline": {"name": name}}, None, None
+    network_name = Path(name).stem if is_yaml_name(name) else name
+    return {"name": _to_folder_name(network_name), "baseline": {"name": name}}, None, None
 
 
-def _trained_before(path: Path, allow_code: bool) -> dict[str, Any]:
+def _document_of_network_file(path: Path, allow_code: bool) -> dict[str, Any]:
     """The document of an experiment whose network is the one in a file."""
-    from scalesearch.cli.sources import code
+    from scalesearch.cli.sources import code_allowed_if
     from scalesearch.weights import read_network
 
-    with code(allow_code):
-        saved = read_network(path)
-    name = path.stem if path.stem != "network" else saved.name or path.stem
-    return {"name": _plain(name), "baseline": _spelled_out(path.name, saved.architecture)}
+    with code_allowed_if(allow_code):
+        saved_network = read_network(path)
+    name = path.stem if path.stem != "network" else saved_network.name or path.stem
+    return {"name": _to_folder_name(name), "baseline": _baseline_document(path.name, saved_network.architecture)}
 
 
-def _spelled_out(name: str, network: "Architecture | Foreign") -> dict[str, Any]:
+def _baseline_document(name: str, network: "Architecture | CustomModel") -> dict[str, Any]:
     """The ``baseline`` of an experiment that is this network, its ends left to the data."""
-    from scalesearch.architectures import Foreign
+    from scalesearch.architectures import CustomModel
 
-    if isinstance(network, Foreign):
+    if isinstance(network, CustomModel):
         return {
             "name": network.factory,
             "depth": network.depth,
@@ -207,19 +207,19 @@ def _set_recipe(document: dict[str, Any], recipe: str | None) -> None:
     """A preset's name or a file takes the place of what recipe there is; ``fast`` of none."""
     if recipe is None and "recipe" in document:
         return
-    from scalesearch.experiment import names_file
+    from scalesearch.experiment import is_yaml_name
     from scalesearch.yaml_files import read_yaml
 
     name = recipe or "fast"
-    document["recipe"] = read_yaml(Path(name)) if names_file(name) else {"preset": name}
+    document["recipe"] = read_yaml(Path(name)) if is_yaml_name(name) else {"preset": name}
 
 
 def _recipe_name(document: dict[str, Any], recipe: str | None) -> str | None:
     """The name of the recipe's file or preset; None for one that an experiment spells out."""
     if recipe is not None:
         return Path(recipe).stem
-    given = document["recipe"]
-    return given.get("preset") if isinstance(given, dict) else None
+    recipe_document = document["recipe"]
+    return recipe_document.get("preset") if isinstance(recipe_document, dict) else None
 
 
 def _set_transfer(document: dict[str, Any], options: dict[str, Any]) -> None:
@@ -227,42 +227,42 @@ def _set_transfer(document: dict[str, Any], options: dict[str, Any]) -> None:
     if not options:
         return
     if "freeze" in options:
-        options["freeze"] = _parts(options["freeze"])
+        options["freeze"] = _split_parts(options["freeze"])
     if "unfreeze" in options:
-        steps = [step for text in options["unfreeze"] for step in text.split()]
-        options["unfreeze"] = [_later(step) for step in steps]
+        unfreeze_steps = [step for text in options["unfreeze"] for step in text.split()]
+        options["unfreeze"] = [_unfreeze_step(step) for step in unfreeze_steps]
     recipe = document["recipe"]
     if not isinstance(recipe, dict):  # which is refused as a whole
         return
     document["recipe"] = {**recipe, "transfer": {**(recipe.get("transfer") or {}), **options}}
 
 
-def _later(step: str) -> dict[str, Any]:
+def _unfreeze_step(step: str) -> dict[str, Any]:
     """``3:stage7,head`` as a recipe says it."""
     epoch, colon, parts = step.partition(":")
     if not colon or not epoch.isdecimal() or not parts:
         raise ExperimentError(f"--unfreeze: need EPOCH:PARTS, such as 3:stage7,head, got {step!r}")
-    return {"epoch": int(epoch), "parts": _parts(parts)}
+    return {"epoch": int(epoch), "parts": _split_parts(parts)}
 
 
-def _parts(text: str) -> list[str]:
+def _split_parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
 
-def _override(document: dict[str, Any], settings: list[str]) -> None:
+def _apply_overrides(document: dict[str, Any], overrides: list[str]) -> None:
     """Keys as in an experiment's file; one of the recipe's may come without its ``recipe.``."""
-    from scalesearch.experiment import Experiment, override
+    from scalesearch.experiment import Experiment, apply_override
 
-    parts = {field.name for field in dataclasses.fields(Experiment)}
-    for setting in settings:
-        part = re.split(r"[.=]", setting, maxsplit=1)[0]
-        override(document, setting if part in parts else f"recipe.{setting}")
-
-
-def _update(document: dict[str, Any], part: str, options: dict[str, Any]) -> None:
-    document[part] = {**document.get(part, {}), **options}
+    section_names = {field.name for field in dataclasses.fields(Experiment)}
+    for override_text in overrides:
+        section = re.split(r"[.=]", override_text, maxsplit=1)[0]
+        apply_override(document, override_text if section in section_names else f"recipe.{override_text}")
 
 
-def _plain(text: str) -> str:
+def _update_section(document: dict[str, Any], section: str, options: dict[str, Any]) -> None:
+    document[section] = {**document.get(section, {}), **options}
+
+
+def _to_folder_name(text: str) -> str:
     """A text that can name a folder."""
     return re.sub(r"[^\w.-]+", "-", text.replace("/", "-")).strip(".-_") or "run"

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from scalesearch.cli.options import AllowCode, AsJson, Folder
-from scalesearch.cli.runs import train_on
-from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, crew
+from scalesearch.cli.runs import run_search_and_print
+from scalesearch.cli.workers import Devices, Executor, Memory, Scheduler, Storage, Workers, worker_options
 from scalesearch.errors import SearchError
 
 
@@ -28,13 +28,13 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Try candidates again that have failed, and go on with the search."""
-    from scalesearch.search import experiment_in, storage_of
-    from scalesearch.search import retry as open_again
+    from scalesearch.search import read_search_experiment, read_storage_url
+    from scalesearch.search import retry as retry_trials
 
-    options = crew(executor, workers, scheduler, devices, memory)
-    where: dict[str, Any] = {"storage": storage or storage_of(folder), "allow_code": allow_code}
-    open_again(folder, kind=kind, candidate=candidate, **where)
-    train_on(experiment_in(folder), folder, as_json=as_json, **options, **where)
+    options = worker_options(executor, workers, scheduler, devices, memory)
+    study_options: dict[str, Any] = {"storage": storage or read_storage_url(folder), "allow_code": allow_code}
+    retry_trials(folder, kind=kind, candidate=candidate, **study_options)
+    run_search_and_print(read_search_experiment(folder), folder, as_json=as_json, **options, **study_options)
 
 
 def invalidate(
@@ -49,10 +49,10 @@ def invalidate(
     as_json: AsJson = False,
 ) -> None:
     """Throw results away that turned out wrong; `resume` trains them again."""
-    from scalesearch.search import invalidate as throw_away
+    from scalesearch.search import invalidate as invalidate_records
     from scalesearch.tables import print_json, print_table
 
-    lost = throw_away(
+    removed_records = invalidate_records(
         folder,
         candidate,
         seed=seed,
@@ -60,11 +60,11 @@ def invalidate(
         storage=storage,
         allow_code=allow_code,
     )
-    told: Any = lost[["candidate", "seed", "epoch", "accuracy"]].to_dict("records")
+    rows: Any = removed_records[["candidate", "seed", "epoch", "accuracy"]].to_dict("records")
     if as_json:
-        print_json({"invalidated": told})
+        print_json({"invalidated": rows})
         return
-    print_table(told, title="thrown away")
+    print_table(rows, title="thrown away")
     print(f"kept in {folder}/invalidated.csv; `scalesearch resume {folder}` trains them again")
 
 
@@ -85,13 +85,13 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Ask more of a search: more candidates, more seeds, longer training; and go on with it."""
-    from scalesearch.search import extend as lengthen
-    from scalesearch.search import storage_of
+    from scalesearch.search import extend as extend_search
+    from scalesearch.search import read_storage_url
 
-    options = crew(executor, workers, scheduler, devices, memory)
-    where: dict[str, Any] = {"storage": storage or storage_of(folder), "allow_code": allow_code}
-    longer = lengthen(folder, trials=trials, seeds=seeds, rungs=epochs(rungs), **where)
-    train_on(longer.experiment, folder, as_json=as_json, **options, **where)
+    options = worker_options(executor, workers, scheduler, devices, memory)
+    study_options: dict[str, Any] = {"storage": storage or read_storage_url(folder), "allow_code": allow_code}
+    extension = extend_search(folder, trials=trials, seeds=seeds, rungs=parse_epochs(rungs), **study_options)
+    run_search_and_print(extension.experiment, folder, as_json=as_json, **options, **study_options)
 
 
 def dashboard(
@@ -100,20 +100,20 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Show a search in optuna-dashboard, on a copy that nothing done there leaves."""
-    from scalesearch.search import experiment_in, storage_of
-    from scalesearch.search.study.dashboard import dashboard as show
+    from scalesearch.search import read_search_experiment, read_storage_url
+    from scalesearch.search.study.dashboard import show_dashboard as run_dashboard
 
-    name = experiment_in(folder).name
-    show(
+    name = read_search_experiment(folder).name
+    run_dashboard(
         folder,
         port,
-        storage=storage or storage_of(folder),
+        storage=storage or read_storage_url(folder),
         name=name,
-        told=lambda address: print(f"{address}   (Ctrl-C ends it)", flush=True),
+        on_address=lambda address: print(f"{address}   (Ctrl-C ends it)", flush=True),
     )
 
 
-def epochs(text: str | None) -> list[int] | None:
+def parse_epochs(text: str | None) -> list[int] | None:
     """Of ``1,3,9``. Raises SearchError for anything else."""
     if text is None:
         return None

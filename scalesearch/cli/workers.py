@@ -39,7 +39,7 @@ UNITS = ("", "K", "M", "G", "T")
 """Each a thousand of the one before, or 1024."""
 
 
-def crew(
+def worker_options(
     executor: str | None,
     workers: int | None,
     scheduler: str | None,
@@ -47,24 +47,24 @@ def crew(
     memory: str | None,
 ) -> dict[str, Any]:
     """The options as ``search`` takes them. Raises SearchError for a size that is none."""
-    named = [name.strip() for name in (devices or "").split(",") if name.strip()] or None
+    device_names = [name.strip() for name in (devices or "").split(",") if name.strip()] or None
     # Only a worker process can be given a device or a limit.
-    own = (workers or 1) > 1 or named is not None or memory is not None
-    default = "dask" if scheduler else "local" if own else "inline"
+    needs_processes = (workers or 1) > 1 or device_names is not None or memory is not None
+    default_executor = "dask" if scheduler else "local" if needs_processes else "inline"
     return {
-        "executor": executor or default,
+        "executor": executor or default_executor,
         "workers": workers,
         "scheduler": scheduler,
-        "devices": named,
-        "memory": None if memory is None else size(memory),
+        "devices": device_names,
+        "memory": None if memory is None else parse_bytes(memory),
     }
 
 
-def size(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """Bytes of ``4GiB`` (1024^3 each), ``4GB`` (1000^3 each) or ``4294967296``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if not found or (found[3] and not found[2]) or not float(found[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if not match or (match[3] and not match[2]) or not float(match[1]):
         raise SearchError(f"--memory: need a size such as 4GiB or 500MB, got {text!r}")
-    power = UNITS.index(found[2].upper())
-    each: int = (1024 if found[3] else 1000) ** power
-    return round(float(found[1]) * each)
+    power = UNITS.index(match[2].upper())
+    unit_bytes: int = (1024 if match[3] else 1000) ** power
+    return round(float(match[1]) * unit_bytes)

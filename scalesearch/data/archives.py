@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scalesearch.data.decoding import Progress
-from scalesearch.downloads import Download, fetched
+from scalesearch.data.decoding import OnImageProgress
+from scalesearch.downloads import Download, fetch_file
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
-from scalesearch.files import user_cache
+from scalesearch.files import user_cache_folder
 
 
-def archives(
+def fetch_archives(
     spec: DataSpec,
     location: str,
     downloads: Sequence[Download],
     cache: Path | None,
-    progress: Progress | None,
+    progress: OnImageProgress | None,
 ) -> list[Path]:
     """The files of a data set: those in the folder ``location``, or if that is empty, downloaded.
 
@@ -23,12 +23,12 @@ def archives(
     """
     where = f"data.source {spec.source}"
     if location:
-        return [_own(where, Path(location).expanduser() / wanted.name) for wanted in downloads]
-    folder = (cache or user_cache()) / "downloads" / spec.source
-    return [fetched(where, wanted, folder, progress, refusal=DataError) for wanted in downloads]
+        return [_require_file(where, Path(location).expanduser() / download.name) for download in downloads]
+    folder = (cache or user_cache_folder()) / "downloads" / spec.source
+    return [fetch_file(where, wanted, folder, progress, error_type=DataError) for wanted in downloads]
 
 
-def broken(where: str, path: Path, rule: str, got: object) -> DataError:
+def broken_archive_error(where: str, path: Path, rule: str, got: object) -> DataError:
     """What to raise for an archive that is not what it should be."""
     return DataError(
         f"{where}: need {rule} in {path}, got {got}; remove the file and let it be downloaded "
@@ -36,7 +36,7 @@ def broken(where: str, path: Path, rule: str, got: object) -> DataError:
     )
 
 
-def _own(where: str, path: Path) -> Path:
+def _require_file(where: str, path: Path) -> Path:
     if path.is_file():
         return path
     raise DataError(

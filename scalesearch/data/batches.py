@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment import View, shown
+from scalesearch.data.augment import InputTransform, evaluation_inputs
 from scalesearch.data.dataset import Split
-from scalesearch.streams import stream
+from scalesearch.streams import stream_seed
 
 
 def epoch_order(count: int, batch_size: int, seed: int) -> Tensor:
@@ -16,31 +16,31 @@ def epoch_order(count: int, batch_size: int, seed: int) -> Tensor:
 
     What fills no batch is left out of the epoch, unless it is the only one.
     """
-    order = torch.from_numpy(np.random.default_rng(stream(seed, "order")).permutation(count))
+    order = torch.from_numpy(np.random.default_rng(stream_seed(seed, "order")).permutation(count))
     size = min(batch_size, count)
     return order[: count // size * size].view(-1, size)
 
 
 def training_batches(
-    split: Split, order: Tensor, drawn: Mapping[str, Tensor], device: torch.device | str
+    split: Split, order: Tensor, draws: Mapping[str, Tensor], device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
     """Stored images (uint8), labels and draws of each step, on the device.
 
     ``order``: (steps, B), from ``epoch_order``. ``drawn``: a row for each image of the split. Of
     resident images no step waits for the device: all that they are chosen by is there before.
     """
-    here = {kind: rows.to(device) for kind, rows in drawn.items()}
-    there = order.to(device)
-    batches = split.batches(there if split.resident else order, device)
-    for rows_B, (images, labels) in zip(there, batches, strict=True):
-        yield images, labels, {kind: rows[rows_B] for kind, rows in here.items()}
+    draws_on_device = {kind: rows.to(device) for kind, rows in draws.items()}
+    order_on_device = order.to(device)
+    batches = split.batches(order_on_device if split.is_resident else order, device)
+    for rows_B, (images, labels) in zip(order_on_device, batches, strict=True):
+        yield images, labels, {kind: rows[rows_B] for kind, rows in draws_on_device.items()}
 
 
 def evaluation_batches(
-    split: Split, view: View, *, batch_size: int, resolution: int, device: torch.device | str
+    split: Split, transform: InputTransform, *, batch_size: int, resolution: int, device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once in their order, float32 as a network is shown them, and their labels."""
-    order = torch.arange(len(split), device=device if split.resident else "cpu")
+    order = torch.arange(len(split), device=device if split.is_resident else "cpu")
     rows = torch.split(order, batch_size)
     for images, labels in split.batches(rows, device):
-        yield shown(images, view, resolution), labels
+        yield evaluation_inputs(images, transform, resolution), labels

@@ -22,28 +22,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesearch.data.decoding import Failures
-from scalesearch.data.streaming import MappedImages, mapped
+from scalesearch.data.streaming import MappedImages, map_images
 from scalesearch.errors import DataError
 
-VERSION = 2  # raise it when decoding changes what is stored
+STORE_VERSION = 2  # raise it when decoding changes what is stored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Store:
+class ImageStore:
     """Pixels for every file of a source, in its order; the rows of ``failures`` are void."""
 
     images: MappedImages
     failures: Failures
 
 
-def key(pixels: int | None, state: Iterable[bytes]) -> str:
+def store_key(pixels: int | None, state: Iterable[bytes]) -> str:
     """Thirty-two hexadecimal digits for this state of a source, stored at this size."""
-    digest = hashlib.sha256(f"{VERSION}\n{pixels}\n".encode())
-    digest.update(b"\n".join(state))
-    return digest.hexdigest()[:32]
+    hasher = hashlib.sha256(f"{STORE_VERSION}\n{pixels}\n".encode())
+    hasher.update(b"\n".join(state))
+    return hasher.hexdigest()[:32]
 
 
-def read_store(cache: Path, name: str) -> Store | None:
+def read_store(cache: Path, name: str) -> ImageStore | None:
     """The store of this name, or None where there is none that can be trusted."""
     pixels, description = _paths(cache, name)
     try:
@@ -51,7 +51,7 @@ def read_store(cache: Path, name: str) -> Store | None:
         with pixels.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != document["sha256"]:
                 return None
-        return Store(mapped(pixels), document["unreadable"])
+        return ImageStore(map_images(pixels), document["unreadable"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -62,7 +62,7 @@ def write_store(
     origin: Mapping[str, Any],
     shape: tuple[int, int, int, int],
     fill: Callable[[NDArray[np.uint8]], Failures],
-) -> Store:
+) -> ImageStore:
     """Let ``fill`` write pixels of this shape, and give the store its name when it is whole.
 
     ``origin``: what the description is to say of the source, JSON values.
@@ -72,17 +72,17 @@ def write_store(
     pixels, description = _paths(cache, name)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _replacing(pixels) as temporary:
+        with _replace_when_whole(pixels) as temporary:
             images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             failures = fill(images)
             images.flush()
             with temporary.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        with _replacing(description) as temporary:
-            facts = {"version": VERSION, "unreadable": failures, "sha256": sha256}
-            document = {**origin, **facts}
+        with _replace_when_whole(description) as temporary:
+            store_fields = {"version": STORE_VERSION, "unreadable": failures, "sha256": sha256}
+            document = {**origin, **store_fields}
             temporary.write_text(json.dumps(document), encoding="utf-8")
-        return Store(mapped(pixels), failures)
+        return ImageStore(map_images(pixels), failures)
     except OSError as error:
         raise DataError(
             f"cache {cache}: need a folder that can be written, got {error}; make room there, or "
@@ -95,7 +95,7 @@ def _paths(cache: Path, name: str) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replace_when_whole(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its name if the block succeeds."""
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)

@@ -14,7 +14,7 @@ from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
 Part = Literal["train", "validation", "test"]
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
@@ -38,31 +38,31 @@ class Collection:
     names: tuple[str, ...]
     parts: tuple[Part, ...]
     class_names: tuple[str, ...]
-    mirrors: bool
+    allows_flip: bool
 
-    def split(self, rows: Rows, *, resident: bool) -> Split:
+    def split(self, rows: RowIndices, *, resident: bool) -> Split:
         """The images and labels of these rows; on disk if they are there, unless ``resident``."""
         labels = torch.from_numpy(self.labels[rows])
         if not isinstance(self.images, MappedImages):
             return Split(torch.from_numpy(self.images[rows]), labels)
-        images = self.images.part(rows)
+        images = self.images.subset(rows)
         return Split(images.take(torch.arange(len(rows))) if resident else images, labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draw:
+class SplitRows:
     """Ascending rows of a collection, disjoint."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowIndices
+    validation: RowIndices
+    test: RowIndices
 
 
-Strata = tuple[Rows, ...]
+Strata = tuple[RowIndices, ...]
 """Rows of each class, in the order of the seeded ranking."""
 
 
-def draw(collection: Collection, spec: DataSpec, seed: int) -> Draw:
+def draw_splits(collection: Collection, spec: DataSpec, seed: int) -> SplitRows:
     """Stratified rows for training, validation and test.
 
     Test is the same for every seed, so that no seed trains on what another is tested on. From the
@@ -71,93 +71,93 @@ def draw(collection: Collection, spec: DataSpec, seed: int) -> Draw:
 
     Raises DataError where more samples are asked for than there are.
     """
-    rest, given_validation, test = (
-        _ranked(collection, _strata(collection, part), TEST_SEED)
+    remaining, given_validation, test = (
+        _rank_by_hash(collection, _rows_by_class(collection, part), TEST_SEED)
         for part in ("train", "validation", "test")
     )
-    if not _size(test):
-        test, rest = _front(rest, _fraction(TEST_FRACTION, rest))
-    rest, given_validation = (
-        _ranked(collection, strata, seed) for strata in (rest, given_validation)
+    if not _row_count(test):
+        test, remaining = _take_first(remaining, _fraction_count(TEST_FRACTION, remaining))
+    remaining, given_validation = (
+        _rank_by_hash(collection, strata, seed) for strata in (remaining, given_validation)
     )
-    validation, rest = _validation(collection, spec, rest, given_validation)
-    available = _size(rest)
-    wanted = available if spec.train_samples is None else spec.train_samples
-    if wanted > available:
+    validation, remaining = _split_validation(collection, spec, remaining, given_validation)
+    available = _row_count(remaining)
+    requested = available if spec.train_samples is None else spec.train_samples
+    if requested > available:
         raise DataError(
             f"{collection.where}: need train_samples of at most {available} (of "
-            f"{len(collection.labels)} images {_size(test)} are for test and {_size(validation)} "
-            f"for validation), got {wanted}; ask for fewer"
+            f"{len(collection.labels)} images {_row_count(test)} are for test and {_row_count(validation)} "
+            f"for validation), got {requested}; ask for fewer"
         )
-    return Draw(*map(_joined, (_back(rest, wanted), validation, test)))
+    return SplitRows(*map(_sorted_rows, (_take_last(remaining, requested), validation, test)))
 
 
-def _validation(
-    collection: Collection, spec: DataSpec, rest: Strata, given: Strata
+def _split_validation(
+    collection: Collection, spec: DataSpec, remaining: Strata, given_validation: Strata
 ) -> tuple[Strata, Strata]:
     """The strata to validate on, and those left to train on."""
-    wanted = spec.validation_samples
-    if _size(given):
-        most = _size(given)
-        why = "the source has no more validation images"
+    requested = spec.validation_samples
+    if _row_count(given_validation):
+        max_samples = _row_count(given_validation)
+        reason = "the source has no more validation images"
     else:
-        most = _size(rest) - len(rest)
-        why = "every class keeps an image to train on"
-    if wanted is not None and wanted > most:
+        max_samples = _row_count(remaining) - len(remaining)
+        reason = "every class keeps an image to train on"
+    if requested is not None and requested > max_samples:
         raise DataError(
-            f"{collection.where}: need validation_samples of at most {most} ({why}), got {wanted}; "
+            f"{collection.where}: need validation_samples of at most {max_samples} ({reason}), got {requested}; "
             "ask for fewer"
         )
-    if _size(given):
-        return (given if wanted is None else _back(given, wanted)), rest
-    return _front(rest, _fraction(VALIDATION_FRACTION, rest) if wanted is None else wanted)
+    if _row_count(given_validation):
+        return (given_validation if requested is None else _take_last(given_validation, requested)), remaining
+    return _take_first(remaining, _fraction_count(VALIDATION_FRACTION, remaining) if requested is None else requested)
 
 
-def _ranked(collection: Collection, strata: Strata, seed: int) -> Strata:
+def _rank_by_hash(collection: Collection, strata: Strata, seed: int) -> Strata:
     """Each class's rows in the order of a hash of seed and name.
 
     A hash, because it does not change with the version of a random generator, and because images
     that are added to a source leave the order of the others alone.
     """
-    ranks = (sorted(rows, key=lambda row: _rank(seed, collection.names[row])) for rows in strata)
+    ranks = (sorted(rows, key=lambda row: _rank_hash(seed, collection.names[row])) for rows in strata)
     return tuple(np.array(rows, dtype=np.int64) for rows in ranks)
 
 
-def _strata(collection: Collection, part: Part) -> Strata:
+def _rows_by_class(collection: Collection, part: Part) -> Strata:
     """Rows of one part by class."""
-    rows = [row for row, its_part in enumerate(collection.parts) if its_part == part]
+    rows = [row for row, row_part in enumerate(collection.parts) if row_part == part]
     strata: tuple[list[int], ...] = tuple([] for _ in collection.class_names)
     for row in rows:
         strata[collection.labels[row]].append(row)
     return tuple(np.array(stratum, dtype=np.int64) for stratum in strata)
 
 
-def _rank(seed: int, name: str) -> bytes:
+def _rank_hash(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
 
 
-def _front(strata: Strata, total: int) -> tuple[Strata, Strata]:
+def _take_first(strata: Strata, total: int) -> tuple[Strata, Strata]:
     """The first ``total`` rows, in proportion to what each class can spare, and the rest."""
     counts = _counts(strata)
-    quotas = apportioned(counts - 1, total)
-    taken = tuple(stratum[:quota] for stratum, quota in zip(strata, quotas, strict=True))
-    rest = tuple(stratum[quota:] for stratum, quota in zip(strata, quotas, strict=True))
-    return taken, rest
+    quotas = proportional_quotas(counts - 1, total)
+    first_rows = tuple(stratum[:quota] for stratum, quota in zip(strata, quotas, strict=True))
+    remaining = tuple(stratum[quota:] for stratum, quota in zip(strata, quotas, strict=True))
+    return first_rows, remaining
 
 
-def _back(strata: Strata, total: int) -> Strata:
+def _take_last(strata: Strata, total: int) -> Strata:
     """The last ``total`` rows in proportion to the classes, one of each where that can be."""
     counts = _counts(strata)
     least = np.minimum(counts, 1)
     if total < least.sum():
         least = np.zeros_like(counts)
-    quotas = least + apportioned(counts - least, total - int(least.sum()))
+    quotas = least + proportional_quotas(counts - least, total - int(least.sum()))
     return tuple(
         stratum[len(stratum) - quota :] for stratum, quota in zip(strata, quotas, strict=True)
     )
 
 
-def apportioned(counts: Rows, total: int) -> Rows:
+def proportional_quotas(counts: RowIndices, total: int) -> RowIndices:
     """Whole numbers in proportion to ``counts`` that sum to ``total`` and exceed none of them.
 
     Largest remainders (Hamilton's method), exact in whole numbers; ties go to the earlier class.
@@ -171,17 +171,17 @@ def apportioned(counts: Rows, total: int) -> Rows:
     return quotas
 
 
-def _fraction(fraction: float, strata: Strata) -> int:
-    return max(1, round(fraction * _size(strata)))
+def _fraction_count(fraction: float, strata: Strata) -> int:
+    return max(1, round(fraction * _row_count(strata)))
 
 
-def _counts(strata: Strata) -> Rows:
+def _counts(strata: Strata) -> RowIndices:
     return np.array([len(stratum) for stratum in strata], dtype=np.int64)
 
 
-def _size(strata: Strata) -> int:
+def _row_count(strata: Strata) -> int:
     return sum(len(stratum) for stratum in strata)
 
 
-def _joined(strata: Strata) -> Rows:
+def _sorted_rows(strata: Strata) -> RowIndices:
     return np.sort(np.concatenate(strata))

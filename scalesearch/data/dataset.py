@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from scalesearch.data.streaming import Images, MappedImages, in_chunks, prefetched, taken
+from scalesearch.data.streaming import Images, MappedImages, image_chunks, prefetch, take_images
 
-LEVELS = 256
+PIXEL_LEVELS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Split:
         return len(self.labels)
 
     @property
-    def resident(self) -> bool:
+    def is_resident(self) -> bool:
         return isinstance(self.images, Tensor)
 
     def to(self, device: torch.device | str) -> "Split":
@@ -60,26 +60,26 @@ class Split:
         where images on disk change meanwhile.
         """
         if isinstance(self.images, MappedImages):
-            yield from _streamed(self.images, self.labels, rows, torch.device(device))
+            yield from _stream_batches(self.images, self.labels, rows, torch.device(device))
             return
-        here = self.to(device)
-        for these in rows:
-            these = these.to(device)
-            yield taken(here.images, these), here.labels.index_select(0, these)
+        on_device = self.to(device)
+        for row_indices in rows:
+            row_indices = row_indices.to(device)
+            yield take_images(on_device.images, row_indices), on_device.labels.index_select(0, row_indices)
 
 
-def _streamed(
+def _stream_batches(
     images: MappedImages, labels: Tensor, rows: Iterable[Tensor], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     pinned = device.type == "cuda"  # or its copies would wait for the device
 
-    def read(these: Tensor) -> tuple[Tensor, Tensor]:
-        its_labels = labels.index_select(0, these.cpu())
-        return images.take(these, pinned=pinned), its_labels.pin_memory() if pinned else its_labels
+    def read(row_indices: Tensor) -> tuple[Tensor, Tensor]:
+        batch_labels = labels.index_select(0, row_indices.cpu())
+        return images.take(row_indices, pinned=pinned), batch_labels.pin_memory() if pinned else batch_labels
 
-    for parts in prefetched(read, rows):
-        its_images, its_labels = (part.to(device, non_blocking=pinned) for part in parts)
-        yield its_images, its_labels
+    for batch in prefetch(read, rows):
+        batch_images, its_labels = (tensor.to(device, non_blocking=pinned) for tensor in batch)
+        yield batch_images, its_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +96,7 @@ class Dataset:
     validation: Split
     class_names: tuple[str, ...]
     fingerprint: str
-    mirrors: bool
+    allows_flip: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -118,22 +118,22 @@ class Dataset:
         return len(self.class_names)
 
 
-def fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> str:
+def dataset_fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of shapes, class names, labels and pixels."""
     header = {
         "version": 1,
         "shapes": [list(split.images.shape) for split in splits],
         "class_names": list(class_names),
     }
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    hasher = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for split in splits:
-        digest.update(split.labels.numpy().astype("<i8").tobytes())
-        for images in in_chunks(split.images):
-            digest.update(images.contiguous().numpy().data)
-    return digest.hexdigest()[:16]
+        hasher.update(split.labels.numpy().astype("<i8").tobytes())
+        for images in image_chunks(split.images):
+            hasher.update(images.contiguous().numpy().data)
+    return hasher.hexdigest()[:16]
 
 
-def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images (N, C, H, W), as fractions.
 
     From whole numbers: exact, and the same for every number of threads. A channel without
@@ -141,10 +141,10 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     count = len(images) * images.shape[2] * images.shape[3]
     histogram = sum(
-        (_histogram(chunk) for chunk in in_chunks(images)),
-        start=torch.zeros(images.shape[1], LEVELS, dtype=torch.int64),
+        (_histogram(chunk) for chunk in image_chunks(images)),
+        start=torch.zeros(images.shape[1], PIXEL_LEVELS, dtype=torch.int64),
     )
-    level = torch.arange(LEVELS)
+    level = torch.arange(PIXEL_LEVELS)
     totals, squares = histogram @ level, histogram @ level.square()
     mean = totals.double() / count
     std = (squares.double() / count - mean.square()).clamp_min(0).sqrt()
@@ -155,5 +155,5 @@ def statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _histogram(images: Tensor) -> Tensor:
     """How often each channel has each level: (C, 256)."""
     return torch.stack(
-        [torch.bincount(channel.flatten(), minlength=LEVELS) for channel in images.unbind(1)]
+        [torch.bincount(channel.flatten(), minlength=PIXEL_LEVELS) for channel in images.unbind(1)]
     )

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.data.cache import Store, key, read_store, write_store
+from scalesearch.data.cache import ImageStore, store_key, read_store, write_store
 from scalesearch.data.collection import Collection, Part
-from scalesearch.data.decoding import EncodedImage, Failures, Progress, decode, geometry
-from scalesearch.data.listing import require_images
+from scalesearch.data.decoding import EncodedImage, Failures, OnImageProgress, decode, common_stored_format
+from scalesearch.data.listing import require_images_per_class
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
-from scalesearch.files import user_cache
+from scalesearch.files import user_cache_folder
 
-NAMED = 5  # corrupt files that a message names; it counts all of them
+MAX_NAMED_FILES = 5  # corrupt files that a message names; it counts all of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
+class EncodedImages:
     """The image files of a source, and a row for each of what is known without decoding them.
 
     ``paths``: what messages call the files. ``names``, ``parts``: see ``Collection``. ``state``:
@@ -39,8 +39,8 @@ class Encoded:
     origin: Mapping[str, Any]
 
 
-def decoded(
-    encoded: Encoded, spec: DataSpec, cache: Path | None, progress: Progress | None
+def decode_images(
+    encoded: EncodedImages, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
     """All images that can be read, squares in RGB, or grey where all of them are.
 
@@ -48,64 +48,64 @@ def decoded(
     stay in the cache. Raises DataError, or with ``skip_corrupt`` warns, where some are unreadable.
     """
     where, count = encoded.where, len(encoded.paths)
-    store = _store(encoded, spec, cache or user_cache(), progress)
+    store = _read_or_write_store(encoded, spec, cache or user_cache_folder(), progress)
     readable = [row for row, path in enumerate(encoded.paths) if path not in store.failures]
     if store.failures:
         warnings.warn(
             f"{where}: {len(store.failures)} of {count} images cannot be read and are "
-            f"left out: {_listed(store.failures)}",
+            f"left out: {_failure_list(store.failures)}",
             stacklevel=5,  # whoever called load
         )
     labels = np.array(encoded.labels, dtype=np.int64)[readable]
     parts = tuple(encoded.parts[row] for row in readable)
-    trained = [label for label, part in zip(labels.tolist(), parts, strict=True) if part == "train"]
-    require_images(where, encoded.class_names, trained)
+    train_labels = [label for label, part in zip(labels.tolist(), parts, strict=True) if part == "train"]
+    require_images_per_class(where, encoded.class_names, train_labels)
     return Collection(
         where=where,
-        images=store.images.part(np.array(readable)),
+        images=store.images.subset(np.array(readable)),
         labels=labels,
         names=tuple(encoded.names[row] for row in readable),
         parts=parts,
         class_names=encoded.class_names,
-        mirrors=True,
+        allows_flip=True,
     )
 
 
-def _store(encoded: Encoded, spec: DataSpec, cache: Path, progress: Progress | None) -> Store:
+def _read_or_write_store(encoded: EncodedImages, spec: DataSpec, cache: Path, progress: OnImageProgress | None) -> ImageStore:
     """The decoded files, from the cache or put there; without failures unless these are skipped."""
-    name = key(spec.pixels, encoded.state)
+    name = store_key(spec.pixels, encoded.state)
     store = read_store(cache, name)
     # A reading error may have been the network's: it is believed only where it may be skipped.
     if store is not None and (spec.skip_corrupt or not store.failures):
         return store
     where, paths = encoded.where, encoded.paths
-    shape = geometry(encoded.files, spec.pixels)
-    if shape is None:
+    stored_format = common_stored_format(encoded.files, spec.pixels)
+    if stored_format is None:
         raise DataError(
             f"{where}: need images, got {len(paths)} files of which none can be read, "
             f"{paths[0]} the first; check where they come from"
         )
 
     def fill(images: NDArray[np.uint8]) -> Failures:
-        failures = decode(encoded.files, paths, shape, images, progress)
+        failures = decode(encoded.files, paths, stored_format, images, progress)
         if failures and not spec.skip_corrupt:
             raise DataError(
                 f"{where}: need images that can be read, got {len(failures)} of "
-                f"{len(paths)} that cannot: {_listed(failures)}; mend or remove them, "
+                f"{len(paths)} that cannot: {_failure_list(failures)}; mend or remove them, "
                 "or set data.skip_corrupt: true"
             )
         return failures
 
-    known = {
+    description = {
         "class_names": encoded.class_names,
         "paths": list(paths),
         "labels": list(encoded.labels),
     }
-    full = (len(paths), shape.channels, shape.pixels, shape.pixels)
-    return write_store(cache, name, {**encoded.origin, **known}, full, fill)
+    array_shape = (len(paths), stored_format.channels, stored_format.pixels, stored_format.pixels)
+    return write_store(cache, name, {**encoded.origin, **description}, array_shape, fill)
 
 
-def _listed(failures: Failures) -> str:
-    named = [f"{path} ({reason})" for path, reason in list(failures.items())[:NAMED]]
-    more = f" and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+def _failure_list(failures: Failures) -> str:
+    named = [f"{path} ({reason})" for path, reason in list(failures.items())[:MAX_NAMED_FILES]]
+    more = f" and {len(failures) - MAX_NAMED_FILES} more" if len(failures) > MAX_NAMED_FILES else ""
     return ", ".join(named) + more

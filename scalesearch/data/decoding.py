@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-Progress = Callable[[int, int], None]
+OnImageProgress = Callable[[int, int], None]
 """Called with what is done and what there is: files decoded, or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
@@ -30,26 +30,26 @@ Failures = dict[str, str]
 T = TypeVar("T")
 R = TypeVar("R")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
+READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
 """What is read. Of Pillow's other formats some are decoded by other programs (EPS), which no file
 that is called an image should be able to start."""
 
-GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
-UNBOUNDED = frozenset({"I", "F"})
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
+UNBOUNDED_MODES = frozenset({"I", "F"})
 """Modes of 32-bit numbers, whose full brightness the file does not tell."""
 
-BYTES_A_PIXEL = 8
+MAX_BYTES_PER_PIXEL = 8
 """Four channels of 16 bits: what no image file needs more of."""
 
-CHUNK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
+FILES_PER_TASK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
 MAX_THREADS = 8
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-LARGE = 1 << 24  # pixels; such images are decoded one at a time, or threads would add up gigabytes
-_alone = threading.Lock()
+LARGE_IMAGE_PIXELS = 1 << 24  # pixels; such images are decoded one at a time, or threads would add up gigabytes
+_large_image_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class StoredFormat:
     """How all images of a folder are stored: ``pixels`` per side, grey or in colour, resized by
     ``interpolation`` (antialiased where they get smaller)."""
 
@@ -62,61 +62,61 @@ class Geometry:
         return len(self.mode)
 
 
-def geometry(files: Sequence[EncodedImage], pixels: int | None) -> Geometry | None:
+def common_stored_format(files: Sequence[EncodedImage], pixels: int | None) -> StoredFormat | None:
     """What the headers of the files ask for; None where not one of them can be read.
 
     Grey only if all are grey. Where ``pixels`` is None: the smallest short side, so that nothing
     is enlarged.
     """
-    with _quiet_pillow():
-        headers = list(_mapped(lambda row: _header(files[row]), range(len(files))))
-    found = [header for header in headers if not isinstance(header, str)]
-    if not found:
+    with _silence_pillow():
+        headers = list(_map_in_threads(lambda row: _read_header(files[row]), range(len(files))))
+    readable_headers = [header for header in headers if not isinstance(header, str)]
+    if not readable_headers:
         return None
-    mode: Mode = "L" if all(mode in GREY for mode, _ in found) else "RGB"
-    return Geometry(pixels or min(short_side for _, short_side in found), mode)
+    mode: Mode = "L" if all(mode in GREY_MODES for mode, _ in readable_headers) else "RGB"
+    return StoredFormat(pixels or min(short_side for _, short_side in readable_headers), mode)
 
 
 def decode(
     files: Sequence[EncodedImage],
     names: Sequence[str],
-    geometry: Geometry,
-    into: NDArray[np.uint8],
-    progress: Progress | None = None,
+    stored_format: StoredFormat,
+    output: NDArray[np.uint8],
+    progress: OnImageProgress | None = None,
 ) -> Failures:
     """Write each file's square to its row of ``into`` (N, C, H, W); say which could not be read."""
-    reasons = squares(files, geometry, into, progress)
-    named = zip(names, reasons, strict=True)
-    return {name: reason for name, reason in named if reason is not None}
+    reasons = decode_squares(files, stored_format, output, progress)
+    named_reasons = zip(names, reasons, strict=True)
+    return {name: reason for name, reason in named_reasons if reason is not None}
 
 
-def squares(
+def decode_squares(
     images: Sequence[EncodedImage | Image.Image],
-    geometry: Geometry,
-    into: NDArray[np.uint8],
-    progress: Progress | None = None,
+    stored_format: StoredFormat,
+    output: NDArray[np.uint8],
+    progress: OnImageProgress | None = None,
 ) -> list[str | None]:
     """Write each image's square to its row of ``into``; for each the reason why that failed, or
     None. A failed image's row is void. See ``square``."""
 
-    def one(row: int) -> str | None:
-        pixels = square(images[row], geometry)
+    def decode_row(row: int) -> str | None:
+        pixels = decode_square(images[row], stored_format)
         if isinstance(pixels, str):
             return pixels
-        into[row] = pixels
+        output[row] = pixels
         return None
 
     reasons: list[str | None] = []
-    with _quiet_pillow():
-        for reason in _mapped(one, range(len(images))):
+    with _silence_pillow():
+        for reason in _map_in_threads(decode_row, range(len(images))):
             reasons.append(reason)
             done = len(reasons)
-            if progress is not None and (done % CHUNK == 0 or done == len(images)):
+            if progress is not None and (done % FILES_PER_TASK == 0 or done == len(images)):
                 progress(done, len(images))
     return reasons
 
 
-def square(image: EncodedImage | Image.Image, geometry: Geometry) -> NDArray[np.uint8] | str:
+def decode_square(image: EncodedImage | Image.Image, stored_format: StoredFormat) -> NDArray[np.uint8] | str:
     """The central square (C, H, W), upright, or the reason why there is none.
 
     Upright: as the EXIF orientation says. Transparency is dropped, which leaves the colours that
@@ -125,46 +125,46 @@ def square(image: EncodedImage | Image.Image, geometry: Geometry) -> NDArray[np.
     ``PIL.Image.MAX_IMAGE_PIXELS`` (89 million) are refused, whatever the format: also of a JPEG,
     since a progressive one is held whole, however small it is asked for.
     """
-    side = geometry.pixels
+    side = stored_format.pixels
     try:
         if isinstance(image, Image.Image):  # the caller's own, which stays as it is
             _require_bounded(image)
-            pixels = _centre(ImageOps.exif_transpose(image), geometry)
+            pixels = _centre_square(ImageOps.exif_transpose(image), stored_format)
         else:
-            pixels = _decoded(image, geometry)
+            pixels = _decode_file(image, stored_format)
     except Exception as error:  # decoders raise whatever broken bytes lead them to
-        return _reason(image, error)
-    return pixels.reshape(side, side, geometry.channels).transpose(2, 0, 1)
+        return _failure_reason(image, error)
+    return pixels.reshape(side, side, stored_format.channels).transpose(2, 0, 1)
 
 
-def resized(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+def resized_images(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     """Grey or colour images (N, C, H, W) at another size, averaged where that is smaller."""
     count, channels = images.shape[:2]
 
-    def one(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        picture = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0).copy())
-        small = np.asarray(picture.resize((pixels, pixels), Image.Resampling.BILINEAR))
-        return small.reshape(pixels, pixels, channels).transpose(2, 0, 1)
+    def resize_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        pil_image = Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0).copy())
+        small_pixels = np.asarray(pil_image.resize((pixels, pixels), Image.Resampling.BILINEAR))
+        return small_pixels.reshape(pixels, pixels, channels).transpose(2, 0, 1)
 
     result = np.empty((count, channels, pixels, pixels), dtype=np.uint8)
-    for row, small in enumerate(_mapped(one, list(images))):
+    for row, small in enumerate(_map_in_threads(resize_image, list(images))):
         result[row] = small
     return result
 
 
-class _Unreadable(Exception):
+class _UnreadableFile(Exception):
     """A reason that needs no name of an exception before it."""
 
 
 @contextmanager
-def _opened(file: EncodedImage) -> Iterator[Image.Image]:
+def _open_image(file: EncodedImage) -> Iterator[Image.Image]:
     """The file's header, of a format and a mode that are read."""
     if isinstance(file, Path) and not file.is_file():  # a pipe would keep its reader waiting
-        raise _Unreadable("not a file" if file.exists() else "no such file")
+        raise _UnreadableFile("not a file" if file.exists() else "no such file")
     if isinstance(file, Path) and Image.MAX_IMAGE_PIXELS is not None:
-        size, most = file.stat().st_size, BYTES_A_PIXEL * Image.MAX_IMAGE_PIXELS
-        if size > most:  # some formats are read whole before they say what they are
-            raise _Unreadable(f"a file of {size:,} bytes; need at most {most:,}")
+        size, max_bytes = file.stat().st_size, MAX_BYTES_PER_PIXEL * Image.MAX_IMAGE_PIXELS
+        if size > max_bytes:  # some formats are read whole before they say what they are
+            raise _UnreadableFile(f"a file of {size:,} bytes; need at most {max_bytes:,}")
     with Image.open(file, formats=_formats()) as image:
         _require_bounded(image)
         yield image
@@ -172,11 +172,11 @@ def _opened(file: EncodedImage) -> Iterator[Image.Image]:
 
 def _require_bounded(image: Image.Image) -> None:
     """Refuse what would take too much memory, or has no white."""
-    pixels, most = image.width * image.height, Image.MAX_IMAGE_PIXELS
-    if most is not None and pixels > most:
-        raise _Unreadable(f"too many pixels to be decoded: {pixels:,}; need at most {most:,}")
-    if image.mode in UNBOUNDED:
-        raise _Unreadable(
+    pixels, max_pixels = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if max_pixels is not None and pixels > max_pixels:
+        raise _UnreadableFile(f"too many pixels to be decoded: {pixels:,}; need at most {max_pixels:,}")
+    if image.mode in UNBOUNDED_MODES:
+        raise _UnreadableFile(
             f"its values are of 32 bits ({image.mode}), of which nobody knows which is white; "
             "store 8 or 16 bits a channel"
         )
@@ -186,49 +186,49 @@ def _require_bounded(image: Image.Image) -> None:
 def _formats() -> tuple[str, ...]:
     """Those of ``FORMATS`` that this Pillow knows."""
     Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+    return tuple(name for name in READABLE_FORMATS if name in Image.OPEN)
 
 
-def _header(file: EncodedImage) -> tuple[str, int] | str:
+def _read_header(file: EncodedImage) -> tuple[str, int] | str:
     """Mode and short side, or the reason why there is none."""
     try:
-        with _opened(file) as image:
+        with _open_image(file) as image:
             return image.mode, min(image.size)
     except Exception as error:  # decoders raise whatever broken bytes lead them to
-        return _reason(file, error)
+        return _failure_reason(file, error)
 
 
-def _decoded(file: EncodedImage, geometry: Geometry) -> NDArray[np.uint8]:
+def _decode_file(file: EncodedImage, stored_format: StoredFormat) -> NDArray[np.uint8]:
     """The central square of a file, upright; of a large one while no other thread has one."""
-    side = geometry.pixels
-    with _opened(file) as image:
-        full = image.width * image.height
+    side = stored_format.pixels
+    with _open_image(file) as image:
+        full_pixels = image.width * image.height
         image.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
         progressive = "progressive" in image.info
-        held = full if progressive else image.width * image.height
-        turn: AbstractContextManager[object] = _alone if held > LARGE else nullcontext()
-        with turn:
+        decoded_pixels = full_pixels if progressive else image.width * image.height
+        lock: AbstractContextManager[object] = _large_image_lock if decoded_pixels > LARGE_IMAGE_PIXELS else nullcontext()
+        with lock:
             ImageOps.exif_transpose(image, in_place=True)
-            return _centre(image, geometry)
+            return _centre_square(image, stored_format)
 
 
-def _centre(upright: Image.Image, geometry: Geometry) -> NDArray[np.uint8]:
+def _centre_square(upright: Image.Image, stored_format: StoredFormat) -> NDArray[np.uint8]:
     """The central square of a whole image, in the mode asked for."""
-    image, side = _converted(upright, geometry.mode), geometry.pixels
+    image, side = _convert_mode(upright, stored_format.mode), stored_format.pixels
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     box = (left, top, left + short, top + short)
-    return np.asarray(image.resize((side, side), _FILTERS[geometry.interpolation], box=box))
+    return np.asarray(image.resize((side, side), _FILTERS[stored_format.interpolation], box=box))
 
 
-def _converted(image: Image.Image, mode: Mode) -> Image.Image:
+def _convert_mode(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode.startswith("I;16"):  # Pillow would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image if image.mode == mode else image.convert(mode)
 
 
-def _reason(image: EncodedImage | Image.Image, error: Exception) -> str:
-    if isinstance(error, _Unreadable):
+def _failure_reason(image: EncodedImage | Image.Image, error: Exception) -> str:
+    if isinstance(error, _UnreadableFile):
         return str(error)
     if isinstance(error, Image.DecompressionBombError):  # of twice as many Pillow says so itself
         return f"too many pixels to be decoded: {error}"
@@ -238,14 +238,14 @@ def _reason(image: EncodedImage | Image.Image, error: Exception) -> str:
         head = content.read(24)
     if not head:
         return "an empty file"
-    return f"not an image: it begins with {head!r}; {', '.join(FORMATS)} are read"
+    return f"not an image: it begins with {head!r}; {', '.join(READABLE_FORMATS)} are read"
 
 
-def _mapped(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def _map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """``map`` over a pool of threads, in chunks and in order."""
-    threads = _threads()
-    size = min(CHUNK, max(1, len(items) // threads))  # a batch of few images keeps all busy, too
-    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    threads = _thread_count()
+    chunk_size = min(FILES_PER_TASK, max(1, len(items) // threads))  # a batch of few images keeps all busy, too
+    chunks = [items[start : start + chunk_size] for start in range(0, len(items), chunk_size)]
     with ThreadPoolExecutor(threads) as pool:
         try:
             for results in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
@@ -254,7 +254,7 @@ def _mapped(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             pool.shutdown(cancel_futures=True)
 
 
-def _threads() -> int:
+def _thread_count() -> int:
     """Processors that this process may use, within reason."""
     try:
         usable = len(os.sched_getaffinity(0))
@@ -264,7 +264,7 @@ def _threads() -> int:
 
 
 @contextmanager
-def _quiet_pillow() -> Iterator[None]:
+def _silence_pillow() -> Iterator[None]:
     """Remarks on metadata are of no concern, and an image of too many pixels is refused here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from scalesearch.data.collection import Collection, Part
-from scalesearch.data.decoding import Progress, resized
+from scalesearch.data.decoding import OnImageProgress, resized_images
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
-BRIGHTEST = 16  # the original counts of ink per 4 x 4 cell
+MAX_INK = 16  # the original counts of ink per 4 x 4 cell
 
 
 def read_digits(
-    location: str, spec: DataSpec, cache: Path | None, progress: Progress | None
+    location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
     """Ten classes, one grey channel, at ``spec.pixels`` (8 where that is None); nothing cached."""
     from sklearn.datasets import load_digits  # a second to import, and only needed here
@@ -24,9 +24,9 @@ def read_digits(
             f"write digits, or imagefolder:{location}"
         )
     digits = load_digits()
-    grey = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)
+    grey = np.rint(digits.images * (255 / MAX_INK)).astype(np.uint8)
     stored = grey[:, np.newaxis]
-    images = stored if spec.pixels is None else resized(stored, spec.pixels)
+    images = stored if spec.pixels is None else resized_images(stored, spec.pixels)
     if progress is not None:
         progress(len(images), len(images))
     train: Part = "train"
@@ -37,5 +37,5 @@ def read_digits(
         names=tuple(f"{row:04d}" for row in range(len(images))),
         parts=(train,) * len(images),
         class_names=tuple(str(name) for name in digits.target_names),
-        mirrors=False,
+        allows_flip=False,
     )

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from scalesearch.data.collection import Collection, Part
-from scalesearch.data.decoded import Encoded, decoded
-from scalesearch.data.decoding import EncodedImage, Progress
-from scalesearch.data.listing import FOLDERS
+from scalesearch.data.decoded import EncodedImages, decode_images
+from scalesearch.data.decoding import EncodedImage, OnImageProgress
+from scalesearch.data.listing import PART_FOLDERS
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
-SPLITS: dict[str, Part] = {**FOLDERS, "valid": "validation"}
-LABELS = ("label", "labels", "fine_label")
+SPLIT_PARTS: dict[str, Part] = {**PART_FOLDERS, "valid": "validation"}
+LABEL_COLUMNS = ("label", "labels", "fine_label")
 """Which column of classes is meant where there are several, the first that is there."""
 
 
 def read_huggingface(
-    location: str, spec: DataSpec, cache: Path | None, progress: Progress | None
+    location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
     """``hf:NAME`` or ``hf:NAME:CONFIGURATION``; a folder with such a data set has a name, too.
 
@@ -32,14 +32,14 @@ def read_huggingface(
     where = f"data.source {spec.source}"
     if not location:
         raise DataError(f"{where}: need a data set's name, got none; write hf:NAME")
-    splits = _splits(where, location, cache)
-    image, label = _columns(where, splits["train"].features)
-    labels = {part: _labels(where, split, part, label) for part, split in splits.items()}
+    splits = _load_splits(where, location, cache)
+    image, label = _find_columns(where, splits["train"].features)
+    labels = {part: _split_labels(where, split, part, label) for part, split in splits.items()}
     labels = {part: its for part, its in labels.items() if its}
     rows = [(part, row) for part, its in labels.items() for row in range(len(its))]
-    encoded = Encoded(
+    encoded = EncodedImages(
         where=where,
-        files=_Files([splits[part] for part in labels], image),
+        files=_LazyImages([splits[part] for part in labels], image),
         paths=[f"{part}[{row}]" for part, row in rows],
         names=[f"{row:07d}" for _, row in rows],
         parts=[part for part, _ in rows],
@@ -48,10 +48,10 @@ def read_huggingface(
         state=[b"hf", image.encode(), *(splits[part]._fingerprint.encode() for part in labels)],
         origin={"huggingface": location},
     )
-    return decoded(encoded, spec, cache, progress)
+    return decode_images(encoded, spec, cache, progress)
 
 
-def _splits(where: str, location: str, cache: Path | None) -> dict[Part, "Dataset"]:
+def _load_splits(where: str, location: str, cache: Path | None) -> dict[Part, "Dataset"]:
     """The parts that the data set provides."""
     try:
         from datasets import DatasetDict, load_dataset
@@ -62,7 +62,7 @@ def _splits(where: str, location: str, cache: Path | None) -> dict[Part, "Datase
         ) from error
     name, _, configuration = location.partition(":")
     try:
-        found = load_dataset(
+        loaded = load_dataset(
             str(Path(name).expanduser()) if name.startswith("~") else name,
             configuration or None,
             cache_dir=None if cache is None else str(cache / "huggingface"),
@@ -72,44 +72,44 @@ def _splits(where: str, location: str, cache: Path | None) -> dict[Part, "Datase
             f"{where}: need a data set that can be loaded, got {type(error).__name__}: {error}; "
             "check the name and the network; without one it has to be in the library's cache"
         ) from error
-    assert isinstance(found, DatasetDict)  # as no single split was asked for
-    splits = {part: found[split] for split, part in SPLITS.items() if split in found}
+    assert isinstance(loaded, DatasetDict)  # as no single split was asked for
+    splits = {part: loaded[split] for split, part in SPLIT_PARTS.items() if split in loaded}
     if "train" not in splits:
-        raise DataError(f"{where}: need a split named train, got {', '.join(map(str, found))}")
+        raise DataError(f"{where}: need a split named train, got {', '.join(map(str, loaded))}")
     return splits
 
 
-def _columns(where: str, features: "Features") -> tuple[str, str]:
+def _find_columns(where: str, features: "Features") -> tuple[str, str]:
     """The names of the columns of images and of classes."""
     from datasets import ClassLabel, Image
 
     images = [name for name, kind in features.items() if isinstance(kind, Image)]
     classes = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
-    meant = [name for name in LABELS if name in classes] or (classes if len(classes) == 1 else [])
-    if len(images) == 1 and meant:
-        return images[0], meant[0]
+    label_columns = [name for name in LABEL_COLUMNS if name in classes] or (classes if len(classes) == 1 else [])
+    if len(images) == 1 and label_columns:
+        return images[0], label_columns[0]
     columns = ", ".join(f"{name} ({type(kind).__name__})" for name, kind in features.items())
     raise DataError(
         f"{where}: need one column of type Image and one of type ClassLabel (of several, one named "
-        f"{' or '.join(LABELS)}), got {columns}; export it as an imagefolder instead"
+        f"{' or '.join(LABEL_COLUMNS)}), got {columns}; export it as an imagefolder instead"
     )
 
 
-def _labels(where: str, split: "Dataset", part: Part, column: str) -> Sequence[int]:
+def _split_labels(where: str, split: "Dataset", part: Part, column: str) -> Sequence[int]:
     """The labels of a split; none at all where it keeps some secret, as tests of contests do."""
     labels: list[int | None] = split[column][:]
-    known = [label for label in labels if label is not None and label >= 0]
-    if len(known) == len(labels):
-        return known
+    valid_labels = [label for label in labels if label is not None and label >= 0]
+    if len(valid_labels) == len(labels):
+        return valid_labels
     if part == "train":
         raise DataError(
-            f"{where}: need a label for each image to train on, got {len(labels) - len(known)} "
+            f"{where}: need a label for each image to train on, got {len(labels) - len(valid_labels)} "
             "without; choose another data set"
         )
     return []
 
 
-class _Files(Sequence[EncodedImage]):
+class _LazyImages(Sequence[EncodedImage]):
     """The encoded images of splits, one after another, fetched when they are asked for."""
 
     def __init__(self, splits: Sequence["Dataset"], column: str) -> None:
@@ -131,7 +131,7 @@ class _Files(Sequence[EncodedImage]):
     def __getitem__(self, row: slice) -> Sequence[EncodedImage]: ...
     def __getitem__(self, row: int | slice) -> EncodedImage | Sequence[EncodedImage]:
         if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
+            return [self[index] for index in range(*row.indices(len(self)))]
         image: Mapping[str, Any] = self.rows[row][self.column] or {}
         if image.get("bytes") is None and image.get("path"):
             return Path(image["path"])

@@ -9,38 +9,38 @@ from pathlib import Path
 import torch
 
 from scalesearch.data.cifar import CIFAR10, CIFAR100, read_cifar
-from scalesearch.data.collection import TEST_SEED, Collection, draw
-from scalesearch.data.dataset import Dataset, Split, fingerprint, statistics
-from scalesearch.data.decoding import Progress
+from scalesearch.data.collection import TEST_SEED, Collection, draw_splits
+from scalesearch.data.dataset import Dataset, Split, dataset_fingerprint, channel_statistics
+from scalesearch.data.decoding import OnImageProgress
 from scalesearch.data.digits import read_digits
 from scalesearch.data.huggingface import read_huggingface
-from scalesearch.data.idx import FASHION_MNIST, MNIST, read_idx_set
+from scalesearch.data.idx import FASHION_MNIST, MNIST, read_idx_dataset
 from scalesearch.data.imagefolder import read_imagefolder
-from scalesearch.data.streaming import fits
+from scalesearch.data.streaming import fits_in_memory
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
-Source = Callable[[str, DataSpec, Path | None, Progress | None], Collection]
+SourceReader = Callable[[str, DataSpec, Path | None, OnImageProgress | None], Collection]
 """(what follows the colon, spec, cache, progress) -> all images."""
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, SourceReader] = {
     "digits": read_digits,
     "imagefolder": read_imagefolder,
     "cifar10": partial(read_cifar, CIFAR10),
     "cifar100": partial(read_cifar, CIFAR100),
-    "mnist": partial(read_idx_set, MNIST),
-    "fashion_mnist": partial(read_idx_set, FASHION_MNIST),
+    "mnist": partial(read_idx_dataset, MNIST),
+    "fashion_mnist": partial(read_idx_dataset, FASHION_MNIST),
     "hf": read_huggingface,
 }
 
 
-def load(
+def load_dataset(
     spec: DataSpec,
     seed: int,
     cache: Path | None = None,
     *,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: OnImageProgress | None = None,
 ) -> Dataset:
     """The images to train and to validate on, drawn with ``seed``; the same on every machine.
 
@@ -50,51 +50,51 @@ def load(
     files are decoded.
     Raises DataError for images that cannot be had as asked.
     """
-    collection = _collection(spec, cache, progress)
-    rows = draw(collection, spec, seed)
-    resident = _resident(spec, collection, len(rows.train) + len(rows.validation), device)
+    collection = _read_collection(spec, cache, progress)
+    rows = draw_splits(collection, spec, seed)
+    resident = _is_resident(spec, collection, len(rows.train) + len(rows.validation), device)
     train, validation = (
         collection.split(part, resident=resident) for part in (rows.train, rows.validation)
     )
-    mean, std = statistics(train.images)
+    mean, std = channel_statistics(train.images)
     return Dataset(
         train=train,
         validation=validation,
         class_names=collection.class_names,
-        fingerprint=fingerprint((train, validation), collection.class_names),
-        mirrors=collection.mirrors,
+        fingerprint=dataset_fingerprint((train, validation), collection.class_names),
+        allows_flip=collection.allows_flip,
         mean=mean,
         std=std,
     )
 
 
-def load_test(
+def load_test_split(
     spec: DataSpec,
     cache: Path | None = None,
     *,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: OnImageProgress | None = None,
 ) -> Split:
     """The test images: never among those of ``load``, whatever its seed.
 
     A fifth of the images where the source has no test images of its own; neither seed nor number
     of training and validation samples changes which.
     """
-    collection = _collection(spec, cache, progress)
-    rows = draw(collection, spec, TEST_SEED).test
-    return collection.split(rows, resident=_resident(spec, collection, len(rows), device))
+    collection = _read_collection(spec, cache, progress)
+    rows = draw_splits(collection, spec, TEST_SEED).test
+    return collection.split(rows, resident=_is_resident(spec, collection, len(rows), device))
 
 
-def _resident(
+def _is_resident(
     spec: DataSpec, collection: Collection, count: int, device: torch.device | str
 ) -> bool:
     """Whether so many images of the collection are to be in memory."""
     if spec.resident is not None:
         return spec.resident
-    return fits(count * math.prod(collection.images.shape[1:]), device)
+    return fits_in_memory(count * math.prod(collection.images.shape[1:]), device)
 
 
-def _collection(spec: DataSpec, cache: Path | None, progress: Progress | None) -> Collection:
+def _read_collection(spec: DataSpec, cache: Path | None, progress: OnImageProgress | None) -> Collection:
     name, _, location = spec.source.partition(":")
     if name not in SOURCES:
         close = get_close_matches(name, SOURCES, n=1)

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from scalesearch.errors import DataError
 
-CHUNK = 256  # images looked at together where all of a split are
-AHEAD = 2  # batches read before they are asked for: one slow read is covered by the other
+CHUNK_IMAGES = 256  # images looked at together where all of a split are
+PREFETCHED_BATCHES = 2  # batches read before they are asked for: one slow read is covered by the other
 
-Stamp: TypeAlias = tuple[int, int, int, int]
+FileStamp: TypeAlias = tuple[int, int, int, int]
 """Inode, size, and times of modification and of change."""
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class MappedImages:
     path: Path
     stored: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    stamp: Stamp
+    stamp: FileStamp
 
     @property
     def shape(self) -> torch.Size:
@@ -54,7 +54,7 @@ class MappedImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def part(self, rows: NDArray[np.int64]) -> "MappedImages":
+    def subset(self, rows: NDArray[np.int64]) -> "MappedImages":
         """These rows of the images, still on disk."""
         return MappedImages(self.path, self.stored, self.rows[rows], self.stamp)
 
@@ -63,19 +63,19 @@ class MappedImages:
 
         Raises DataError where the file has changed since it was mapped.
         """
-        places = self.rows[rows.cpu().numpy()]
+        stored_rows = self.rows[rows.cpu().numpy()]
         images = torch.empty(
-            (len(places), *self.stored.shape[1:]), dtype=torch.uint8, pin_memory=pinned
+            (len(stored_rows), *self.stored.shape[1:]), dtype=torch.uint8, pin_memory=pinned
         )
         self._require_unchanged()  # reading past the end of a shortened file would kill the process
         # Places are known to be in range, and "clip" is the mode that writes straight into `out`.
-        np.take(self.stored, places, axis=0, out=images.numpy(), mode="clip")
+        np.take(self.stored, stored_rows, axis=0, out=images.numpy(), mode="clip")
         self._require_unchanged()
         return images
 
     def _require_unchanged(self) -> None:
-        now = _stamp(self.path)
-        if now is not None and now[0] == self.stamp[0] and now != self.stamp:
+        current_stamp = _file_stamp(self.path)
+        if current_stamp is not None and current_stamp[0] == self.stamp[0] and current_stamp != self.stamp:
             raise DataError(
                 f"cache {self.path}: need a file that stays as it is while a run reads it, got one "
                 "that was changed; start again, and the images are decoded anew"
@@ -86,25 +86,25 @@ Images: TypeAlias = Tensor | MappedImages
 """uint8 (N, C, H, W), in memory or on disk."""
 
 
-def mapped(path: Path) -> MappedImages:
+def map_images(path: Path) -> MappedImages:
     """All images of an ``.npy`` file. Raises OSError or ValueError where it is none."""
-    stamp = _stamp(path)
+    stamp = _file_stamp(path)
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     if stamp is None or stored.dtype != np.uint8 or stored.ndim != 4:
         raise ValueError(f"need uint8 images (N, C, H, W), got {stored.dtype} {stored.shape}")
     return MappedImages(path, stored, np.arange(len(stored)), stamp)
 
 
-def in_chunks(images: Images) -> Iterator[Tensor]:
+def image_chunks(images: Images) -> Iterator[Tensor]:
     """All images in their order, a few hundred at a time, in memory."""
     if isinstance(images, Tensor):
-        yield from torch.split(images, CHUNK)
+        yield from torch.split(images, CHUNK_IMAGES)
         return
-    for rows in torch.split(torch.arange(len(images)), CHUNK):
+    for rows in torch.split(torch.arange(len(images)), CHUNK_IMAGES):
         yield images.take(rows)
 
 
-def taken(images: Images, rows: Tensor) -> Tensor:
+def take_images(images: Images, rows: Tensor) -> Tensor:
     """These rows of the images, in memory, and where they are resident on their device."""
     if isinstance(images, MappedImages):
         return images.take(rows)
@@ -112,38 +112,38 @@ def taken(images: Images, rows: Tensor) -> Tensor:
     return images.index_select(0, rows.to(images.device))
 
 
-def prefetched(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """``map``, worked out by one thread that keeps a few results ahead of the caller.
 
     What ``function`` raises reaches the caller in its turn. The thread ends with the generator.
     """
     with ThreadPoolExecutor(1, "prefetch") as pool:
-        ahead: deque[Future[R]] = deque()
+        pending: deque[Future[R]] = deque()
         try:
             for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+                pending.append(pool.submit(function, item))
+                if len(pending) > PREFETCHED_BATCHES:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def fits(nbytes: int, device: torch.device | str = "cpu") -> bool:
+def fits_in_memory(nbytes: int, device: torch.device | str = "cpu") -> bool:
     """Whether so many bytes are less than half of what is free, in memory and on the device."""
-    return all(nbytes < free / 2 for free in _free(torch.device(device)))
+    return all(nbytes < free / 2 for free in _free_bytes(torch.device(device)))
 
 
-def _free(device: torch.device) -> Iterator[int]:
+def _free_bytes(device: torch.device) -> Iterator[int]:
     """Bytes that may still be used, by each limit that this machine tells of."""
-    yield from _free_by_system()
-    yield from _free_by_container()
+    yield from _system_free_bytes()
+    yield from _container_free_bytes()
     if device.type == "cuda":
         yield torch.cuda.mem_get_info(device)[0]
 
 
-def _free_by_system() -> Iterator[int]:
+def _system_free_bytes() -> Iterator[int]:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
@@ -152,18 +152,18 @@ def _free_by_system() -> Iterator[int]:
             yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def _free_by_container(group: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+def _container_free_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
     """What a container's limit leaves; its cached files give way and do not count as used."""
     try:
-        limit = int((group / "memory.max").read_text())  # "max" where there is none
-        used = int((group / "memory.current").read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        limit = int((cgroup / "memory.max").read_text())  # "max" where there is none
+        used = int((cgroup / "memory.current").read_text())
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         yield limit - used + int(stat["inactive_file"])
     except (OSError, ValueError, KeyError):
         return
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _file_stamp(path: Path) -> FileStamp | None:
     try:
         status = path.stat()
     except OSError:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.architectures import BASELINES, Architecture, Foreign, baseline
+from scalesearch.architectures import BASELINES, Architecture, CustomModel, baseline
 from scalesearch.architectures.baselines import Baseline
-from scalesearch.architectures.foreign import names_factory
+from scalesearch.architectures.foreign import is_factory_name
 from scalesearch.errors import ArchitectureError
-from scalesearch.experiment.refusals import refuse
-from scalesearch.validation import checked, hint
+from scalesearch.experiment.refusals import raise_problems
+from scalesearch.validation import validate_document, suggestion
 from scalesearch.yaml_files import read_yaml
 
 
@@ -44,43 +44,43 @@ class BaselineSpec:
         if self.network is not None:
             if self.name in BASELINES:
                 problems.append(f"name: need a name of its own for a network, got {self.name!r}")
-        elif self.name not in BASELINES and not names_factory(self.name):
-            problems.append(f"name: unknown baseline {self.name!r}; {hint(self.name, BASELINES)}")
-        refuse(problems)
+        elif self.name not in BASELINES and not is_factory_name(self.name):
+            problems.append(f"name: unknown baseline {self.name!r}; {suggestion(self.name, BASELINES)}")
+        raise_problems(problems)
 
-    def build(self, **known: int) -> Architecture | Foreign:
+    def build_architecture(self, **data_options: int) -> Architecture | CustomModel:
         """The network. ``known`` (``in_channels``, ``num_classes``) fills what the file left open.
 
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """
         options = {
             option: value
-            for option, value in {**known, **_given(self)}.items()
+            for option, value in {**data_options, **_given_options(self)}.items()
             if option not in ("name", "network")
         }
         if self.network is not None:
-            return own_baseline(self.name, self.network, **options)
+            return baseline_from_architecture(self.name, self.network, **options)
         return named_baseline(self.name, **options)
 
 
-def named_baseline(name: str, **options: Any) -> Architecture | Foreign:
+def named_baseline(name: str, **options: Any) -> Architecture | CustomModel:
     """A baseline by its name, by the YAML file of its stages, or by the code that makes it.
 
     Raises ArchitectureError or ExperimentError for a name, a file or an option that is refused.
     """
-    if names_file(name):
-        return own_baseline(name, network_from(read_yaml(Path(name)), name), **options)
-    if names_factory(name):
+    if is_yaml_name(name):
+        return baseline_from_architecture(name, architecture_from_document(read_yaml(Path(name)), name), **options)
+    if is_factory_name(name):
         if "stem_stride" in options:
             raise ArchitectureError(f"baseline {name}: stem_stride is for its code to decide")
         try:
-            return Foreign(factory=name, **options)
+            return CustomModel(factory=name, **options)
         except ValueError as error:
             raise ArchitectureError(f"baseline {name}: {error}") from error
     return baseline(name, **options)
 
 
-def own_baseline(name: str, network: Architecture, **options: Any) -> Architecture:
+def baseline_from_architecture(name: str, network: Architecture, **options: Any) -> Architecture:
     """A network of one's own, made small as any baseline is."""
     try:
         return Baseline(name, "own", "", network)(**options)
@@ -88,9 +88,9 @@ def own_baseline(name: str, network: Architecture, **options: Any) -> Architectu
         raise ArchitectureError(f"baseline {name}: {error}") from error
 
 
-def network_from(document: Any, where: str) -> Architecture:
+def architecture_from_document(document: Any, origin: str) -> Architecture:
     """The network whose fields, and whose stages' fields, a mapping spells out."""
-    return checked(Architecture, document, where, [])
+    return validate_document(Architecture, document, origin, [])
 
 
 def is_network_file(path: str | Path) -> bool:
@@ -99,11 +99,11 @@ def is_network_file(path: str | Path) -> bool:
     return isinstance(document, Mapping) and "stages" in document
 
 
-def names_file(name: str) -> bool:
+def is_yaml_name(name: str) -> bool:
     """Whether a baseline's name is that of a YAML file."""
     return Path(name).suffix in (".yaml", ".yml")
 
 
-def _given(spec: BaselineSpec) -> dict[str, Any]:
+def _given_options(spec: BaselineSpec) -> dict[str, Any]:
     options = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
     return {name: value for name, value in options.items() if value is not None}

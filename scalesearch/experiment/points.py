@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from scalesearch.experiment.refusals import refuse
+from scalesearch.experiment.refusals import raise_problems
 
-Triple = tuple[float, float, float]
+AxisTriple = tuple[float, float, float]
 SEARCHED = "searched"
 SEPARATOR = "; "
 """Between names in the column ``cell`` of the records."""
@@ -28,42 +28,42 @@ class PointSpec:
     width: float = 1.0
     resolution: float = 1.0
     factor: float | None = None
-    shares: Triple | None = None
+    shares: AxisTriple | None = None
     candidate: str | None = None
     role: str = SEARCHED
 
     def __post_init__(self) -> None:
-        own = self.multipliers
-        matched = self.factor is not None or self.shares is not None
-        kinds = [own != (1.0, 1.0, 1.0), matched, self.candidate is not None]
+        multipliers = self.multipliers
+        is_matched = self.factor is not None or self.shares is not None
+        kinds_given = [multipliers != (1.0, 1.0, 1.0), is_matched, self.candidate is not None]
         checks = [
             ("name", bool(self.name) and SEPARATOR not in self.name, "a name without '; '"),
             ("role", bool(self.role) and "+" not in self.role, "a name without '+'"),
-            ("multipliers", all(0 < one < math.inf for one in own), "numbers above 0"),
+            ("multipliers", all(0 < multiplier < math.inf for multiplier in multipliers), "numbers above 0"),
             (
                 "multipliers",
-                all(one >= 1 for one in own) or all(one <= 1 for one in own),
+                all(one >= 1 for one in multipliers) or all(one <= 1 for one in multipliers),
                 "all at least 1 or all at most 1, or they have no shares",
             ),
             ("factor", self.factor is None or 0 < self.factor != 1, "a factor above 0, and not 1"),
-            ("shares", not matched or None not in (self.factor, self.shares), "factor and shares"),
-            ("shares", _are_shares(self.shares), "three shares from 0 to 1 that sum to 1"),
+            ("shares", not is_matched or None not in (self.factor, self.shares), "factor and shares"),
+            ("shares", _is_shares(self.shares), "three shares from 0 to 1 that sum to 1"),
             ("candidate", self.candidate != "", "how a fingerprint begins"),
-            ("name", sum(kinds) <= 1, "multipliers, factor with shares, or candidate: one of them"),
+            ("name", sum(kinds_given) <= 1, "multipliers, factor with shares, or candidate: one of them"),
         ]
-        refuse(
+        raise_problems(
             f"{field}: need {rule}, got {getattr(self, field)!r}"
             for field, holds, rule in checks
             if not holds
         )
 
     @property
-    def multipliers(self) -> Triple:
+    def multipliers(self) -> AxisTriple:
         """Of depth, width and resolution, as asked for."""
         return self.depth, self.width, self.resolution
 
 
-def _are_shares(shares: Triple | None) -> bool:
+def _is_shares(shares: AxisTriple | None) -> bool:
     return shares is None or (
         all(0 <= share <= 1 for share in shares) and math.isclose(sum(shares), 1, abs_tol=1e-6)
     )

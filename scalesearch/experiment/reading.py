@@ -11,15 +11,15 @@ from typing import Any
 import yaml
 
 from scalesearch.errors import ExperimentError
-from scalesearch.experiment.baselines import names_file, network_from
+from scalesearch.experiment.baselines import is_yaml_name, architecture_from_document
 from scalesearch.experiment.specs import Experiment
 from scalesearch.files import write_text
 from scalesearch.presets import PRESETS, preset_document
 from scalesearch.rounding import rounding_from
-from scalesearch.validation import checked, hint
-from scalesearch.yaml_files import read_yaml, yaml_value
+from scalesearch.validation import validate_document, suggestion
+from scalesearch.yaml_files import read_yaml, parse_yaml
 
-FACTOR = "-factor-"
+FACTOR_INFIX = "-factor-"
 """Between the name of a file's experiment and the factor, where it has several."""
 
 
@@ -28,13 +28,13 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 
     Raises ExperimentError with every problem found, one a line.
     """
-    document = _document(path, overrides)
+    document = _read_document(path, overrides)
     if (factors := _factors(document)) is not None:
         raise ExperimentError(
             f"{path}: budget.factor: need one factor here, got {factors}; choose one by --set "
             "budget.factor=2 (`scalesearch search` runs a search for each)"
         )
-    return experiment_from(document, str(path))
+    return experiment_from_document(document, str(path))
 
 
 def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, ...]:
@@ -44,28 +44,28 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
     ExperimentError as ``read_experiment`` does, for a list without two factors that differ, and for
     one beside points.
     """
-    document = _document(path, overrides)
+    document = _read_document(path, overrides)
     factors = _factors(document)
     if factors is None:
-        return (experiment_from(document, str(path)),)
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in factors)
-    if not numbers or len(set(factors)) < max(2, len(factors)):
+        return (experiment_from_document(document, str(path)),)
+    are_numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in factors)
+    if not are_numbers or len(set(factors)) < max(2, len(factors)):
         raise ExperimentError(
             f"{path}: budget.factor: need a number, or two and more that differ, got {factors}"
         )
-    whole = {**document, "budget": {**document["budget"], "factor": factors[0]}}
-    first = experiment_from(whole, str(path))
-    if first.search.sampler == "points":
+    single_factor_document = {**document, "budget": {**document["budget"], "factor": factors[0]}}
+    first_experiment = experiment_from_document(single_factor_document, str(path))
+    if first_experiment.search.sampler == "points":
         raise ExperimentError(
             f"{path}: budget.factor: need one number for points, got {factors}; a point may have a "
             "factor of its own"
         )
     return tuple(
-        experiment_from(
+        experiment_from_document(
             {
-                **whole,
-                "name": f"{first.name}{FACTOR}{factor:g}",
-                "budget": {**whole["budget"], "factor": factor},
+                **single_factor_document,
+                "name": f"{first_experiment.name}{FACTOR_INFIX}{factor:g}",
+                "budget": {**single_factor_document["budget"], "factor": factor},
             },
             str(path),
         )
@@ -73,13 +73,13 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
     )
 
 
-def _document(path: str | Path, overrides: Sequence[str]) -> Any:
+def _read_document(path: str | Path, overrides: Sequence[str]) -> Any:
     """What a file says, with the overrides."""
     document = read_yaml(Path(path))
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
     for setting in overrides:
-        override(document, setting)
+        apply_override(document, setting)
     return document
 
 
@@ -90,18 +90,18 @@ def _factors(document: Any) -> list[Any] | None:
     return factor if isinstance(factor, list) else None
 
 
-def experiment_from(document: Any, where: str = "experiment") -> Experiment:
+def experiment_from_document(document: Any, origin: str = "experiment") -> Experiment:
     """The experiment a mapping describes; ``where`` names its origin in messages."""
     problems: list[str] = []
     if isinstance(document, Mapping):
         document = _with_network(_with_preset(document, problems))
         document = _with_rounding(document, problems)
-    return checked(Experiment, document, where, problems)
+    return validate_document(Experiment, document, origin, problems)
 
 
 def to_document(experiment: Experiment) -> dict[str, Any]:
     """The resolved experiment as plain values, every default spelled out."""
-    plain: dict[str, Any] = _plain(dataclasses.asdict(experiment))
+    plain: dict[str, Any] = _to_plain_values(dataclasses.asdict(experiment))
     return plain
 
 
@@ -110,13 +110,13 @@ def write_experiment(path: Path, experiment: Experiment) -> None:
     write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
 
 
-def override(document: Any, setting: str) -> None:
+def apply_override(document: Any, setting: str) -> None:
     """Set a value inside a document, as ``dotted.key=value`` says it. Raises ExperimentError."""
-    key, equals, text = setting.partition("=")
+    key, equals, value_text = setting.partition("=")
     if not equals or not key:
         raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
     try:
-        value = yaml_value(text)
+        value = parse_yaml(value_text)
     except yaml.YAMLError as error:
         raise ExperimentError(f"--set {setting}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
@@ -129,9 +129,9 @@ def override(document: Any, setting: str) -> None:
     document[leaf] = value
 
 
-def differences(one: Experiment, other: Experiment) -> list[str]:
+def experiment_differences(first: Experiment, second: Experiment) -> list[str]:
     """Dotted keys in which two experiments differ, with both values."""
-    ours, theirs = (dict(_flat(to_document(experiment))) for experiment in (one, other))
+    ours, theirs = (dict(_flat_items(to_document(experiment))) for experiment in (first, second))
     return [
         f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
         for key in ours | theirs  # a part that one has not got has keys in the other alone
@@ -144,21 +144,21 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
     recipe = document.get("recipe")
     if not isinstance(recipe, Mapping) or "preset" not in recipe:
         return dict(document)
-    preset, rest = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
+    preset, recipe_changes = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
     if isinstance(preset, str) and preset in PRESETS:
-        return {**document, "recipe": _merged(preset_document(preset), rest)}
-    problems.append(f"recipe.preset: unknown {preset!r}; {hint(preset, PRESETS)}")
-    return {**document, "recipe": rest}
+        return {**document, "recipe": _merged(preset_document(preset), recipe_changes)}
+    problems.append(f"recipe.preset: unknown {preset!r}; {suggestion(preset, PRESETS)}")
+    return {**document, "recipe": recipe_changes}
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Both mappings; where both hold a key, ``over`` changes it, or a part of it."""
-    both = {
-        key: _merged(under[key], value)
-        for key, value in over.items()
-        if isinstance(value, Mapping) and isinstance(under.get(key), Mapping)
+    merged_parts = {
+        key: _merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
     }
-    return {**under, **over, **both}
+    return {**base, **changes, **merged_parts}
 
 
 def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -171,8 +171,8 @@ def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, A
     except ValueError as error:
         problems.extend(f"budget.rounding.{part}" for part in str(error).splitlines())
         rounding = {}
-    rest = {key: value for key, value in budget.items() if key != "rounding"}
-    return {**document, "budget": {**rest, **rounding}}
+    budget_rest = {key: value for key, value in budget.items() if key != "rounding"}
+    return {**document, "budget": {**budget_rest, **rounding}}
 
 
 def _with_network(document: dict[str, Any]) -> dict[str, Any]:
@@ -181,21 +181,21 @@ def _with_network(document: dict[str, Any]) -> dict[str, Any]:
     spec = document.get("baseline")
     if not isinstance(spec, Mapping) or spec.get("network") is not None:
         return document
-    if not names_file(str(spec.get("name", ""))):
+    if not is_yaml_name(str(spec.get("name", ""))):
         return document
-    network = network_from(read_yaml(Path(spec["name"])), spec["name"])
+    network = architecture_from_document(read_yaml(Path(spec["name"])), spec["name"])
     return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
 
 
-def _plain(value: Any) -> Any:
+def _to_plain_values(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
+        return {key: _to_plain_values(part) for key, part in value.items()}
+    return [_to_plain_values(part) for part in value] if isinstance(value, tuple | list) else value
 
 
-def _flat(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _flat_items(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in document.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{key}.")
+            yield from _flat_items(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value

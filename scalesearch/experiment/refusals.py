@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 
-def refuse(problems: Iterable[str]) -> None:
+def raise_problems(problems: Iterable[str]) -> None:
     """Raise ValueError with one line for each problem, if there is any."""
-    if found := list(problems):
-        raise ValueError("\n".join(found))
+    if lines := list(problems):
+        raise ValueError("\n".join(lines))

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from scalesearch.experiment.points import PointSpec
-from scalesearch.experiment.refusals import refuse
+from scalesearch.experiment.refusals import raise_problems
 
 Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper", "fast"]
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
-PLANNED = ("lattice", "cartesian", "optimal", "points")
+PLANNED_SAMPLERS = ("lattice", "cartesian", "optimal", "points")
 LATTICE_STEP = 6
 """28 candidates. On simulated surfaces (results/benchmarks) the 15 of step 4 miss the best of all
 candidates by more than 0.3 points on half of them, these on none, for 4% of an exhaustive grid's
@@ -17,7 +17,7 @@ epochs."""
 OPTIMAL_TRIALS = 12
 """Ten that determine a surface of six terms and two check points; with the references together as
 many as a lattice of step 4 and its references, for a lower mean variance of the surface."""
-COHORT = 5
+DEFAULT_ROUND_SIZE = 5
 """Proposals made at once, unless the experiment says otherwise."""
 
 
@@ -39,7 +39,7 @@ class StopSpec:
     noise: bool = False
 
     def __post_init__(self) -> None:
-        refuse(
+        raise_problems(
             f"{name}: need a number above 0, got {value!r}"
             for name in ("epochs", "device_hours", "hours", "accuracy", "interval")
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf
@@ -47,7 +47,7 @@ class StopSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
+class FailureLimit:
     """What a class of failures may cost.
 
     ``retries``: how often a job is tried again before its candidate fails. ``candidates``: how
@@ -62,7 +62,7 @@ class Tolerance:
         problems = [] if self.retries >= 0 else [f"retries: need at least 0, got {self.retries}"]
         if self.candidates is not None and self.candidates < 0:
             problems.append(f"candidates: need at least 0, got {self.candidates}")
-        refuse(problems)
+        raise_problems(problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +72,15 @@ class FailureSpec:
     ``timeout``: a job that takes longer than ``job_seconds``.
     """
 
-    out_of_memory: Tolerance = field(default_factory=Tolerance)
-    diverged: Tolerance = field(default_factory=Tolerance)
-    worker_lost: Tolerance = field(default_factory=lambda: Tolerance(retries=3, candidates=3))
-    timeout: Tolerance = field(default_factory=lambda: Tolerance(retries=1, candidates=3))
+    out_of_memory: FailureLimit = field(default_factory=FailureLimit)
+    diverged: FailureLimit = field(default_factory=FailureLimit)
+    worker_lost: FailureLimit = field(default_factory=lambda: FailureLimit(retries=3, candidates=3))
+    timeout: FailureLimit = field(default_factory=lambda: FailureLimit(retries=1, candidates=3))
     job_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.job_seconds is not None and not 0 < self.job_seconds < math.inf:
-            refuse([f"job_seconds: need a number above 0, got {self.job_seconds!r}"])
+            raise_problems([f"job_seconds: need a number above 0, got {self.job_seconds!r}"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class SearchSpec:
     points: tuple[PointSpec, ...] = ()
     step: float | None = None
     trials: int | None = None
-    cohort: int = COHORT
+    cohort: int = DEFAULT_ROUND_SIZE
     against: Literal["macs", "params", "activations"] | None = None
     seeds: int = 3
     together: bool = False
@@ -136,12 +136,12 @@ class SearchSpec:
     product_tolerance: float = 0.1
 
     def __post_init__(self) -> None:
-        whole = self.step is None or (self.step >= 1 and self.step % 1 == 0)
+        is_whole_step = self.step is None or (self.step >= 1 and self.step % 1 == 0)
         rungs = self.rungs or ()
-        pareto = self.sampler == "nsga2"
+        is_multi_objective = self.sampler == "nsga2"
         checks = [
             ("step", self.step is None or 0 < self.step < math.inf, "a step above 0"),
-            ("step", self.sampler != "lattice" or whole, "a whole number (of parts) for a lattice"),
+            ("step", self.sampler != "lattice" or is_whole_step, "a whole number (of parts) for a lattice"),
             ("trials", self.trials is None or self.trials >= 1, "at least 1"),
             ("cohort", self.cohort >= 1, "at least 1"),
             ("seeds", self.seeds >= 1, "at least 1"),
@@ -153,14 +153,14 @@ class SearchSpec:
             ("eta", self.eta >= 2, "at least 2"),
             ("race", self.race is None or self.race >= 2, "at least 2 seeds, or null"),
             ("product_tolerance", self.product_tolerance > 0, "a tolerance above 0"),
-            ("against", (self.against is not None) == pareto, "a cost for nsga2, and null else"),
+            ("against", (self.against is not None) == is_multi_objective, "a cost for nsga2, and null else"),
             (
                 "pruner",
-                not pareto or self.pruner == "none",
+                not is_multi_objective or self.pruner == "none",
                 "none for nsga2, as pruning knows one objective only",
             ),
-            ("race", not pareto or self.race is None, "null for nsga2, which has no one winner"),
-            *self._of_points(),
+            ("race", not is_multi_objective or self.race is None, "null for nsga2, which has no one winner"),
+            *self._point_checks(),
         ]
         checks += [
             (
@@ -170,35 +170,35 @@ class SearchSpec:
             )
             for name in ("alpha", "beta", "gamma")
         ]
-        refuse(
+        raise_problems(
             f"{name}: need {rule}, got {getattr(self, name)!r}"
             for name, holds, rule in checks
             if not holds
         )
 
-    def _of_points(self) -> list[tuple[str, bool, str]]:
+    def _point_checks(self) -> list[tuple[str, bool, str]]:
         """What holds where networks are listed: (field, whether, rule)."""
-        listed = self.sampler == "points"
+        is_listed = self.sampler == "points"
         names = {point.name for point in self.points}
         return [
-            ("points", bool(self.points) == listed, "some for the sampler points, and none else"),
+            ("points", bool(self.points) == is_listed, "some for the sampler points, and none else"),
             ("points", len(names) == len(self.points), "names that differ"),
-            ("references", not (listed and self.references), "[] for points, which list all"),
-            ("pruner", not listed or self.pruner == "none", "none for points"),
-            ("race", not listed or self.race is None, "null for points"),
+            ("references", not (is_listed and self.references), "[] for points, which list all"),
+            ("pruner", not is_listed or self.pruner == "none", "none for points"),
+            ("race", not is_listed or self.race is None, "null for points"),
         ]
 
     @property
-    def asks(self) -> int | None:
+    def proposal_count(self) -> int | None:
         """How many proposals a sampler makes; None for a grid, which knows its own size."""
-        return None if self.sampler in PLANNED else self.trials or 15
+        return None if self.sampler in PLANNED_SAMPLERS else self.trials or 15
 
-    def rungs_of(self, epochs: int) -> tuple[int, ...]:
+    def rungs_for_epochs(self, epochs: int) -> tuple[int, ...]:
         """The epochs at which candidates are compared, of a recipe of ``epochs``; they are trained
         to the last of these."""
         if self.rungs is None:
-            early = {max(1, round(epochs / self.eta**power)) for power in (1, 2)}
-            rungs = (*sorted(early - {epochs}), epochs)
+            early_rungs = {max(1, round(epochs / self.eta**power)) for power in (1, 2)}
+            rungs = (*sorted(early_rungs - {epochs}), epochs)
         else:
             rungs = tuple(sorted({min(rung, epochs) for rung in self.rungs})) or (epochs,)
         return rungs[-1:] if self.pruner == "none" else rungs

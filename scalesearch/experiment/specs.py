@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from scalesearch.architectures.budget import Budget
 from scalesearch.experiment.baselines import BaselineSpec
-from scalesearch.experiment.refusals import refuse
+from scalesearch.experiment.refusals import raise_problems
 from scalesearch.experiment.search import SearchSpec
 from scalesearch.recipe import Recipe
 
@@ -33,7 +33,7 @@ class DataSpec:
     resident: bool | None = None
 
     def __post_init__(self) -> None:
-        refuse(
+        raise_problems(
             f"{name}: need at least 1, got {value}"
             for name in ("train_samples", "validation_samples", "pixels")
             if (value := getattr(self, name)) is not None and value < 1
@@ -54,14 +54,14 @@ class Experiment:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        plain = self.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        is_plain_name = self.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
         problems = [
             f"name: need letters, digits, '-', '_' or '.', as it names a folder, got {self.name!r}"
         ]
-        problems = problems if not plain or self.name.startswith(".") else []
+        problems = problems if not is_plain_name or self.name.startswith(".") else []
         if self.seed < 0:
             problems.append(f"seed: need at least 0, got {self.seed}")
-        refuse(problems)
+        raise_problems(problems)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -71,4 +71,4 @@ class Experiment:
     @property
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which candidates are compared; the last is where training ends."""
-        return self.search.rungs_of(self.recipe.epochs)
+        return self.search.rungs_for_epochs(self.recipe.epochs)

@@ -4,32 +4,32 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from scalesearch.architectures import Architecture, cost, efficientnet_b0, scaled
+from scalesearch.architectures import Architecture, cost, efficientnet_b0, scale
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.architectures.levels import depth_levels
-from scalesearch.explain.words import words
-from scalesearch.family.members import Member, Mode, family
-from scalesearch.published import PAPER, PUBLISHED, implied_phi
+from scalesearch.explain.words import explanation_sentences
+from scalesearch.family.members import Member, FamilyMode, family
+from scalesearch.published import PAPER_COEFFICIENTS, PUBLISHED_MODELS, implied_phi
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Coefficients, Multipliers
 
 SCHEMA = "scalesearch/explanation"
 VERSION = 1
 
-OFFICIAL = ROUNDINGS["official"]
-NUMBERED = tuple(name for name in PUBLISHED if name in {f"b{number}" for number in range(8)})
-DEEPEST = 2.0
+OFFICIAL_ROUNDING = ROUNDINGS["official"]
+NUMBERED_MODELS = tuple(name for name in PUBLISHED_MODELS if name in {f"b{number}" for number in range(8)})
+MAX_ALPHA = 2.0
 """Alphas up to this are sorted into the depths that they give."""
 
-REACH = 1.5
+MAX_RESOLUTION_FACTOR = 1.5
 """Resolutions up to this multiple of a network's own are counted."""
 
-CLIFF = 1.1
+CLIFF_RATIO = 1.1
 """One pixel more that costs at least this many times as much is a cliff."""
 
 
 def explain(
-    coefficients: Coefficients = PAPER,
+    coefficients: Coefficients = PAPER_COEFFICIENTS,
     baseline: Architecture | None = None,
     *,
     factor: float = 2.0,
@@ -51,38 +51,38 @@ def explain(
         "version": VERSION,
         "coefficients": asdict(coefficients),
         "nominal_factor": coefficients.factor,
-        "realised_factor": _realised(baseline, coefficients.at(1.0)),
+        "realised_factor": _realised_factor(baseline, coefficients.at(1.0)),
         "baseline": to_json(baseline),
-        "families": _families(coefficients, baseline, factor, whole_phis),
-        "rounding": [_moved(baseline, name) for name in NUMBERED[1:]],
+        "families": _family_rows(coefficients, baseline, factor, whole_phis),
+        "rounding": [_rounding_effects(baseline, name) for name in NUMBERED_MODELS[1:]],
         "twins": list(_twins(baseline, coefficients)),
-        "depths": _depths(baseline),
-        "resolutions": [_resolutions(name, network) for name, network in _inputs(baseline)],
+        "depths": _depth_intervals(baseline),
+        "resolutions": [_cost_by_resolution(name, network) for name, network in _resolution_variants(baseline)],
         "mistakes": _mistakes(baseline),
     }
-    return {**document, "words": words(document)}
+    return {**document, "words": explanation_sentences(document)}
 
 
-def _families(
+def _family_rows(
     coefficients: Coefficients, baseline: Architecture, factor: float, phis: range
 ) -> dict[str, list[dict[str, Any]]]:
-    published = family(PAPER, baseline, mode="published", phis=range(8))
-    modes: tuple[Mode, ...] = ("exact", "matched")
+    published = family(PAPER_COEFFICIENTS, baseline, mode="published", phis=range(8))
+    modes: tuple[FamilyMode, ...] = ("exact", "matched")
     others = {
         mode: family(coefficients, baseline, mode=mode, phis=phis, factor=factor) for mode in modes
     }
-    families: dict[Mode, tuple[Member, ...]] = {"published": published, **others}
+    families: dict[FamilyMode, tuple[Member, ...]] = {"published": published, **others}
     return {
-        mode: [_row(member, mode, coefficients, factor) for member in members]
+        mode: [_member_row(member, mode, coefficients, factor) for member in members]
         for mode, members in families.items()
     }
 
 
-def _realised(baseline: Architecture, by: Multipliers) -> float:
-    return cost(scaled(baseline, by, OFFICIAL)).macs / cost(baseline).macs
+def _realised_factor(baseline: Architecture, multipliers: Multipliers) -> float:
+    return cost(scale(baseline, multipliers, OFFICIAL_ROUNDING)).macs / cost(baseline).macs
 
 
-def _row(member: Member, mode: Mode, coefficients: Coefficients, factor: float) -> dict[str, Any]:
+def _member_row(member: Member, mode: FamilyMode, coefficients: Coefficients, factor: float) -> dict[str, Any]:
     """A member; what a matched one was asked for is its cost alone, factor^phi."""
     network = member.architecture
     assert isinstance(network, Architecture)  # as is every member of such a baseline's family
@@ -93,71 +93,71 @@ def _row(member: Member, mode: Mode, coefficients: Coefficients, factor: float) 
         "depth": member.multipliers.depth,
         "width": member.multipliers.width,
         "resolution": network.resolution,
-        "implied_phi": _implied(member.multipliers, coefficients),
+        "implied_phi": _implied_phi_by_axis(member.multipliers, coefficients),
         "nominal_factor": nominal,
         "realised_factor": member.factor,
         "excess": member.factor / nominal - 1,
         "macs": member.cost.macs,
         "params": member.cost.params,
-        "blocks": network.blocks,
+        "blocks": network.num_blocks,
         "repeats": list(network.repeats),
         "widths": list(network.widths),
     }
 
 
-def _implied(by: Multipliers, coefficients: Coefficients) -> dict[str, float | None]:
+def _implied_phi_by_axis(multipliers: Multipliers, coefficients: Coefficients) -> dict[str, float | None]:
     """The phi of each axis by itself; None where the coefficients leave the axis alone."""
     axes = {"depth": coefficients.alpha, "width": coefficients.beta}
     axes["resolution"] = coefficients.gamma
     return {
         axis: None
         if base == 1
-        else implied_phi(Multipliers(depth=getattr(by, axis)), Coefficients(base, 1.0, 1.0))
+        else implied_phi(Multipliers(depth=getattr(multipliers, axis)), Coefficients(base, 1.0, 1.0))
         for axis, base in axes.items()
     }
 
 
-def _moved(baseline: Architecture, name: str) -> dict[str, Any]:
+def _rounding_effects(baseline: Architecture, name: str) -> dict[str, Any]:
     """What the multipliers of a published member ask for, and what rounding makes of it."""
-    by = PUBLISHED[name].multipliers
-    network = scaled(baseline, by, OFFICIAL)
+    multipliers = PUBLISHED_MODELS[name].multipliers
+    network = scale(baseline, multipliers, OFFICIAL_ROUNDING)
     names = ("stem", *(f"stage {i + 1}" for i in range(len(baseline.stages))), "head")
     widths = zip(names, baseline.widths, network.widths, strict=True)
     parts = [
-        {"part": part, "asked_channels": own * by.width, "channels": channels}
-        for part, own, channels in widths
+        {"part": part, "asked_channels": baseline_width * multipliers.width, "channels": channels}
+        for part, baseline_width, channels in widths
     ]
     for part, stage, count in zip(parts[1:-1], baseline.stages, network.repeats, strict=True):
-        part |= {"asked_blocks": stage.repeats * by.depth, "blocks": count}
+        part |= {"asked_blocks": stage.repeats * multipliers.depth, "blocks": count}
     return {
         "name": name,
-        "asked_depth": by.depth,
-        "depth": network.blocks / baseline.blocks,
+        "asked_depth": multipliers.depth,
+        "depth": network.num_blocks / baseline.num_blocks,
         "parts": parts,
     }
 
 
 def _twins(baseline: Architecture, coefficients: Coefficients) -> Iterator[dict[str, Any]]:
     """Each published member beside the network of the whole phi nearest to it."""
-    for name in NUMBERED[1:]:
-        by = PUBLISHED[name].multipliers
-        phi = round(implied_phi(by, coefficients))
+    for name in NUMBERED_MODELS[1:]:
+        multipliers = PUBLISHED_MODELS[name].multipliers
+        phi = round(implied_phi(multipliers, coefficients))
         if phi < 1:
             continue
-        one, other = (scaled(baseline, to, OFFICIAL) for to in (by, coefficients.at(phi)))
-        settings = zip(_settings(one), _settings(other), strict=True)
+        published, exact = (scale(baseline, each_multipliers, OFFICIAL_ROUNDING) for each_multipliers in (multipliers, coefficients.at(phi)))
+        sizes = zip(_part_sizes(published), _part_sizes(exact), strict=True)
         yield {
             "name": name,
             "phi": phi,
             "differences": [
-                {"part": part, "published": here, "exact": there}
-                for (part, here), (_, there) in settings
-                if here != there
+                {"part": part, "published": published_size, "exact": exact_size}
+                for (part, published_size), (_, exact_size) in sizes
+                if published_size != exact_size
             ],
         }
 
 
-def _settings(network: Architecture) -> Iterator[tuple[str, int]]:
+def _part_sizes(network: Architecture) -> Iterator[tuple[str, int]]:
     yield "resolution", network.resolution
     yield "stem width", network.stem
     for index, stage in enumerate(network.stages, start=1):
@@ -166,7 +166,7 @@ def _settings(network: Architecture) -> Iterator[tuple[str, int]]:
     yield "head width", network.head
 
 
-def _depths(baseline: Architecture) -> list[dict[str, Any]]:
+def _depth_intervals(baseline: Architecture) -> list[dict[str, Any]]:
     return [
         {
             "above": level.low,
@@ -175,12 +175,12 @@ def _depths(baseline: Architecture) -> list[dict[str, Any]]:
             "blocks": sum(level.setting),
             "depth": level.multiplier,
         }
-        for level in depth_levels(baseline, OFFICIAL, 1.0, 2 * DEEPEST)
-        if level.low < DEEPEST
+        for level in depth_levels(baseline, OFFICIAL_ROUNDING, 1.0, 2 * MAX_ALPHA)
+        if level.low < MAX_ALPHA
     ]
 
 
-def _inputs(baseline: Architecture) -> Iterator[tuple[str, Architecture]]:
+def _resolution_variants(baseline: Architecture) -> Iterator[tuple[str, Architecture]]:
     """The baseline, and two ways to use it on images of 32 pixels."""
     yield f"{baseline.resolution} px", baseline
     small = replace(baseline, resolution=32)
@@ -190,42 +190,42 @@ def _inputs(baseline: Architecture) -> Iterator[tuple[str, Architecture]]:
         yield "32 px, stem stride 1", replace(small, stem_stride=1)
 
 
-def _resolutions(name: str, network: Architecture) -> dict[str, Any]:
-    own = network.resolution
-    sizes = range(own, round(own * REACH) + 1)
+def _cost_by_resolution(name: str, network: Architecture) -> dict[str, Any]:
+    resolution = network.resolution
+    sizes = range(resolution, round(resolution * MAX_RESOLUTION_FACTOR) + 1)
     macs = [cost(replace(network, resolution=size)).macs for size in sizes]
     steps = zip(sizes[1:], macs, macs[1:], strict=False)
     return {
         "name": name,
-        "resolution": own,
-        "stride": network.stride,
+        "resolution": resolution,
+        "stride": network.total_stride,
         "pixels": list(sizes),
-        "factors": [spent / macs[0] for spent in macs],
+        "factors": [network_macs / macs[0] for network_macs in macs],
         "cliffs": [
             {"pixels": size, "times": after / before}
             for size, before, after in steps
-            if after >= CLIFF * before
+            if after >= CLIFF_RATIO * before
         ],
     }
 
 
 def _mistakes(baseline: Architecture) -> list[dict[str, Any]]:
-    asked = PUBLISHED["b1"].depth
-    truncated = [max(1, int(count * asked)) for count in baseline.repeats]
-    ceiled = list(OFFICIAL.repeats(baseline.repeats, asked))
+    depth_multiplier = PUBLISHED_MODELS["b1"].depth
+    truncated = [max(1, int(count * depth_multiplier)) for count in baseline.repeats]
+    rounded_up = list(OFFICIAL_ROUNDING.repeats(baseline.repeats, depth_multiplier))
     return [
         {
             "mistake": "int() instead of ceil for the blocks of a stage",
-            "asked": asked,
+            "asked": depth_multiplier,
             "int_repeats": truncated,
-            "ceil_repeats": ceiled,
+            "ceil_repeats": rounded_up,
             "unchanged": truncated == list(baseline.repeats),
         },
         {
             "mistake": "B1 is 1.5 times as deep",
-            "asked": asked,
-            "blocks": sum(ceiled),
-            "own_blocks": baseline.blocks,
-            "realised": sum(ceiled) / baseline.blocks,
+            "asked": depth_multiplier,
+            "blocks": sum(rounded_up),
+            "own_blocks": baseline.num_blocks,
+            "realised": sum(rounded_up) / baseline.num_blocks,
         },
     ]

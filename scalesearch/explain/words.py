@@ -3,34 +3,34 @@
 from collections.abc import Iterator
 from typing import Any
 
-Facts = dict[str, Any]
+JsonObject = dict[str, Any]
 
-NAMES = {"head width": "the head's width"}
+PART_NAMES = {"head width": "the head's width"}
 
 
-def words(facts: Facts) -> list[str]:
+def explanation_sentences(explanation: JsonObject) -> list[str]:
     """One sentence or two for each thing that the document shows."""
     return [
-        *_factor(facts),
-        *_families(facts["families"]),
-        *_twins(facts["twins"]),
-        *_axes(facts["families"]["published"]),
-        *_depths(facts["depths"]),
-        *_moved(facts["rounding"]),
-        *_cliffs(facts["resolutions"]),
-        *_mistakes(facts["mistakes"]),
+        *_factor_sentence(explanation),
+        *_family_sentences(explanation["families"]),
+        *_twin_sentences(explanation["twins"]),
+        *_axis_sentences(explanation["families"]["published"]),
+        *_depth_sentence(explanation["depths"]),
+        *_rounding_sentences(explanation["rounding"]),
+        *_cliff_sentences(explanation["resolutions"]),
+        *_mistake_sentences(explanation["mistakes"]),
     ]
 
 
-def _factor(facts: Facts) -> Iterator[str]:
-    triple = ", ".join(f"{value:.4g}" for value in facts["coefficients"].values())
+def _factor_sentence(explanation: JsonObject) -> Iterator[str]:
+    triple = ", ".join(f"{value:.4g}" for value in explanation["coefficients"].values())
     yield (
-        f"The coefficients ({triple}) ask for {facts['nominal_factor']:.2f}x the baseline's cost "
-        f"and, rounded to a whole network, realise {facts['realised_factor']:.2f}x."
+        f"The coefficients ({triple}) ask for {explanation['nominal_factor']:.2f}x the baseline's cost "
+        f"and, rounded to a whole network, realise {explanation['realised_factor']:.2f}x."
     )
 
 
-def _families(families: dict[str, list[Facts]]) -> Iterator[str]:
+def _family_sentences(families: dict[str, list[JsonObject]]) -> Iterator[str]:
     for mode, rows in families.items():
         excesses = [row["excess"] for row in rows if row["nominal_factor"] != 1]
         if excesses:
@@ -40,20 +40,20 @@ def _families(families: dict[str, list[Facts]]) -> Iterator[str]:
             )
 
 
-def _twins(twins: list[Facts]) -> Iterator[str]:
+def _twin_sentences(twins: list[JsonObject]) -> Iterator[str]:
     for twin in twins:
         differences = twin["differences"]
         if len(differences) > 2:
             continue  # not the same network in any useful sense
-        said = [
-            f"{NAMES.get(d['part'], d['part'])} ({d['published']}, not {d['exact']})"
-            for d in differences
+        exceptions = [
+            f"{PART_NAMES.get(difference['part'], difference['part'])} ({difference['published']}, not {difference['exact']})"
+            for difference in differences
         ]
-        but = f" except for {' and '.join(said)}" if said else ""
-        yield f"{twin['name'].upper()} is phi = {twin['phi']}{but}."
+        exception_text = f" except for {' and '.join(exceptions)}" if exceptions else ""
+        yield f"{twin['name'].upper()} is phi = {twin['phi']}{exception_text}."
 
 
-def _axes(published: list[Facts]) -> Iterator[str]:
+def _axis_sentences(published: list[JsonObject]) -> Iterator[str]:
     """The members at the ends, whose axes disagree the most in phi."""
     for row in (published[1], published[-1]):
         implied = [
@@ -62,18 +62,18 @@ def _axes(published: list[Facts]) -> Iterator[str]:
         yield f"{row['name'].upper()} has no single phi: it is {', '.join(implied)}."
 
 
-def _depths(depths: list[Facts]) -> Iterator[str]:
-    first = next((level for level in depths if level["above"] >= 1), None)
-    if first:
+def _depth_sentence(depths: list[JsonObject]) -> Iterator[str]:
+    interval = next((level for level in depths if level["above"] >= 1), None)
+    if interval:
         yield (
-            f"Every alpha in ({first['above']:.4g}, {first['up_to']:.4g}] is one depth: "
-            f"{first['blocks']} blocks, {first['depth']:.2f}x. Up to 2 there are "
+            f"Every alpha in ({interval['above']:.4g}, {interval['up_to']:.4g}] is one depth: "
+            f"{interval['blocks']} blocks, {interval['depth']:.2f}x. Up to 2 there are "
             f"{sum(level['above'] >= 1 for level in depths)} depths in all."
         )
 
 
-def _moved(members: list[Facts]) -> Iterator[str]:
-    member = max(members, key=lambda each: each["depth"] / each["asked_depth"])
+def _rounding_sentences(members: list[JsonObject]) -> Iterator[str]:
+    member = max(members, key=lambda candidate_member: candidate_member["depth"] / candidate_member["asked_depth"])
     yield (
         f"Rounding moves depth the most in {member['name'].upper()}: {member['asked_depth']:g} "
         f"asked, {member['depth']:.2f} realised."
@@ -84,14 +84,14 @@ def _moved(members: list[Facts]) -> Iterator[str]:
         for part in member["parts"]
         if part["asked_channels"]
     ]
-    off, name, part = max(moves, key=lambda move: abs(move[0]))
+    relative_shift, name, part = max(moves, key=lambda move: abs(move[0]))
     yield (
         f"It moves width the most in {name.upper()}, {part['part']}: {part['asked_channels']:.4g} "
-        f"channels asked, {part['channels']} realised ({off:+.0%})."
+        f"channels asked, {part['channels']} realised ({relative_shift:+.0%})."
     )
 
 
-def _cliffs(resolutions: list[Facts]) -> Iterator[str]:
+def _cliff_sentences(resolutions: list[JsonObject]) -> Iterator[str]:
     for curve in resolutions:
         if not curve["cliffs"]:
             yield f"At {curve['name']} one pixel more never costs 10% more."
@@ -104,7 +104,7 @@ def _cliffs(resolutions: list[Facts]) -> Iterator[str]:
         )
 
 
-def _mistakes(mistakes: list[Facts]) -> Iterator[str]:
+def _mistake_sentences(mistakes: list[JsonObject]) -> Iterator[str]:
     truncation, depth = mistakes
     if truncation["unchanged"]:
         yield (

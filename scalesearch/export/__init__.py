@@ -1,12 +1,12 @@
 """Results in forms that work elsewhere."""
 
-from scalesearch.export.answer import answer_document, write_answer
-from scalesearch.export.coefficients import Exported, coefficients_document, write_coefficients
+from scalesearch.export.answer import conclusion_document, write_conclusion
+from scalesearch.export.coefficients import ExportedCoefficients, coefficients_document, write_coefficients
 
 __all__ = [
-    "Exported",
-    "answer_document",
+    "ExportedCoefficients",
+    "conclusion_document",
     "coefficients_document",
-    "write_answer",
+    "write_conclusion",
     "write_coefficients",
 ]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scalesearch.analysis import Comparison, Conclusion, Optimum, Result, Stopped, Surface
+from scalesearch.analysis import Comparison, Conclusion, Optimum, CandidateResult, StoppedCandidate, ResponseModel
 from scalesearch.analysis.mixture import AXES
 from scalesearch.files import write_text
 
@@ -13,94 +13,94 @@ SCHEMA = "scalesearch/answer"
 VERSION = 1
 
 
-def answer_document(found: Conclusion) -> dict[str, Any]:
+def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
     """A conclusion as JSON values; what is not known is null, and the notes say why."""
     return {
         "schema": SCHEMA,
         "version": VERSION,
-        "name": found.name,
-        "sentence": found.sentence,
-        "factor": found.factor,
-        "epoch": found.epoch,
-        "level": found.level,
-        "candidates": found.candidates,
-        "seeds": found.seeds,
-        "costs": list(found.costs),
-        **_optimum(found.optimum),
-        "answer": None if found.answer is None else _result(found.answer),
+        "name": conclusion.name,
+        "sentence": conclusion.sentence,
+        "factor": conclusion.factor,
+        "epoch": conclusion.epoch,
+        "level": conclusion.level,
+        "candidates": conclusion.candidates,
+        "seeds": conclusion.seeds,
+        "costs": list(conclusion.cost_range),
+        **_optimum_document(conclusion.optimum),
+        "answer": None if conclusion.nearest_to_optimum is None else _result_document(conclusion.nearest_to_optimum),
         "recommended": (
-            None if found.recommended is None else {**_result(found.recommended), "why": found.why}
+            None if conclusion.recommended is None else {**_result_document(conclusion.recommended), "why": conclusion.reason}
         ),
-        "same_network": {name: list(ends) for name, ends in (found.same_network or {}).items()},
-        "surface": None if found.surface is None else _surface(found.surface),
-        "comparisons": [_comparison(one) for one in found.comparisons],
-        "power": None if found.power is None else asdict(found.power),
-        "stopped": [_stopped(one) for one in found.stopped],
-        "notes": list(found.notes),
+        "same_network": {name: list(bounds) for name, bounds in (conclusion.equivalent_coefficients or {}).items()},
+        "surface": None if conclusion.response_model is None else _surface_document(conclusion.response_model),
+        "comparisons": [_comparison_document(item) for item in conclusion.comparisons],
+        "power": None if conclusion.power is None else asdict(conclusion.power),
+        "stopped": [_stopped_document(one) for one in conclusion.stopped],
+        "notes": list(conclusion.notes),
     }
 
 
-def write_answer(path: Path, document: dict[str, Any]) -> None:
+def write_conclusion(path: Path, document: dict[str, Any]) -> None:
     """Write the document, whole or not at all."""
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def _optimum(found: Optimum | None) -> dict[str, Any]:
+def _optimum_document(optimum: Optimum | None) -> dict[str, Any]:
     keys = ("estimate", "shares", "accuracy", "region", "flat", "deserves")
-    if found is None:
+    if optimum is None:
         return dict.fromkeys(keys)
-    accuracy = {"value": found.accuracy, "standard_error": found.standard_error}
-    flat = {
-        "part": found.flat_part,
-        "p": found.p_flat,
-        "candidates": list(found.flat_candidates),
+    accuracy = {"value": optimum.accuracy, "standard_error": optimum.standard_error}
+    flat_region = {
+        "part": optimum.equivalent_fraction,
+        "p": optimum.p_flat,
+        "candidates": list(optimum.equivalent_candidates),
     }
     return {
-        "estimate": {name: asdict(one) for name, one in found.intervals.items()},
-        "shares": {axis: asdict(found.share_intervals[axis]) for axis in AXES},
+        "estimate": {name: asdict(interval) for name, interval in optimum.coefficient_intervals.items()},
+        "shares": {axis: asdict(optimum.share_intervals[axis]) for axis in AXES},
         "accuracy": accuracy,
-        "region": [list(corner) for corner in found.region],
-        "flat": flat,
-        "deserves": found.deserves,
+        "region": [list(corner) for corner in optimum.region],
+        "flat": flat_region,
+        "deserves": optimum.share_probability,
     }
 
 
-def _result(one: Result) -> dict[str, Any]:
-    effective = one.multipliers
+def _result_document(result: CandidateResult) -> dict[str, Any]:
+    multipliers = result.multipliers
     return {
-        "candidate": one.candidate,
-        "role": one.role,
-        "shares": asdict(one.shares),
+        "candidate": result.candidate,
+        "role": result.role,
+        "shares": asdict(result.shares),
         "effective": {
-            "alpha": effective.depth,
-            "beta": effective.width,
-            "gamma": effective.resolution,
+            "alpha": multipliers.depth,
+            "beta": multipliers.width,
+            "gamma": multipliers.resolution,
         },
-        "realised_factor": one.factor,
-        "macs": one.macs,
-        "params": one.params,
-        "activations": one.activations,
-        "accuracy": one.accuracy,
-        "standard_error": one.standard_error,
-        "trained_seeds": one.seeds,
+        "realised_factor": result.factor,
+        "macs": result.macs,
+        "params": result.params,
+        "activations": result.activations,
+        "accuracy": result.accuracy,
+        "standard_error": result.standard_error,
+        "trained_seeds": result.seeds,
     }
 
 
-def _surface(found: Surface) -> dict[str, Any]:
+def _surface_document(surface: ResponseModel) -> dict[str, Any]:
     return {
-        "kind": found.kind,
+        "kind": surface.kind,
         # A kind that a candidate alone holds up has no error of its own.
         "errors": {
-            kind: None if error == float("inf") else error for kind, error in found.errors.items()
+            kind: None if error == float("inf") else error for kind, error in surface.errors.items()
         },
-        "lack_of_fit": {degree: asdict(test) for degree, test in found.lack_of_fit.items()},
+        "lack_of_fit": {degree: asdict(test) for degree, test in surface.lack_of_fit.items()},
     }
 
 
-def _comparison(one: Comparison) -> dict[str, Any]:
-    values = asdict(one)
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    values = asdict(comparison)
     return {"with": values.pop("reference"), **values}
 
 
-def _stopped(one: Stopped) -> dict[str, Any]:
-    return asdict(one)
+def _stopped_document(stopped: StoppedCandidate) -> dict[str, Any]:
+    return asdict(stopped)

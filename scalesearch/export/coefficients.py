@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.analysis.answer import Answer, Result
+from scalesearch.analysis.answer import Summary, CandidateResult
 from scalesearch.analysis.optimum import Optimum
 from scalesearch.architectures import cost
 from scalesearch.experiment import Experiment, to_document
@@ -18,21 +18,21 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedCoefficients:
     """``by``: whose coefficients these are. ``fitted``: the optimum whose intervals stand beside
     them, None without a surface."""
 
     coefficients: Coefficients
-    by: str
-    fitted: Optimum | None
+    chosen_by: str
+    optimum: Optimum | None
 
 
 def coefficients_document(
-    found: Answer,
+    summary: Summary,
     experiment: Experiment,
     environment: dict[str, Any],
     failures: Sequence[Mapping[str, Any]] = (),
-    exported: Exported | None = None,
+    exported: ExportedCoefficients | None = None,
 ) -> dict[str, Any]:
     """The answer as JSON values.
 
@@ -44,46 +44,46 @@ def coefficients_document(
     ``environment``: as ``environment.json`` holds it, with the facts about the data.
     ``failures``: candidates that could not be trained, as ``failures.json`` holds them.
     """
-    resolved = to_document(experiment)
+    experiment_document = to_document(experiment)
     data = environment["data"]
-    shape = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
-    baseline = experiment.baseline.build(**shape)
+    input_and_output = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
+    baseline = experiment.baseline.build_architecture(**input_and_output)
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "name": experiment.name,
-        "alpha": found.coefficients.alpha,
-        "beta": found.coefficients.beta,
-        "gamma": found.coefficients.gamma,
-        "by": "highest mean" if exported is None else exported.by,
-        "intervals": _intervals(exported.fitted) if exported and exported.fitted else None,
+        "alpha": summary.coefficients.alpha,
+        "beta": summary.coefficients.beta,
+        "gamma": summary.coefficients.gamma,
+        "by": "highest mean" if exported is None else exported.chosen_by,
+        "intervals": _interval_document(exported.optimum) if exported and exported.optimum else None,
         "factor": experiment.budget.factor,
-        **_result(found.best),
-        "references": {name: _result(result) for name, result in found.references.items()},
-        "candidates": found.candidates,
+        **_result_document(summary.best),
+        "references": {name: _result_document(result) for name, result in summary.references.items()},
+        "candidates": summary.candidates,
         "failures": list(failures),
-        "epoch": found.epoch,
+        "epoch": summary.epoch,
         "seeds": list(experiment.seeds),
-        "budget": resolved["budget"],
-        "rounding": asdict(experiment.budget.profile),
+        "budget": experiment_document["budget"],
+        "rounding": asdict(experiment.budget.rounding_profile),
         "baseline": {
-            **resolved["baseline"],
-            **shape,
+            **experiment_document["baseline"],
+            **input_and_output,
             "resolution": baseline.resolution,
             "stem_stride": getattr(baseline, "stem_stride", None),  # code has none to tell
         },
         "baseline_cost": asdict(cost(baseline)),
-        "data": {**resolved["data"], **data},
-        "recipe": resolved["recipe"],
+        "data": {**experiment_document["data"], **data},
+        "recipe": experiment_document["recipe"],
         "environment": {key: value for key, value in environment.items() if key != "data"},
         "commit": environment["commit"],
     }
 
 
-def _intervals(fitted: Optimum) -> dict[str, Any]:
+def _interval_document(optimum: Optimum) -> dict[str, Any]:
     """Bounds of each coefficient, and how often they hold the true one."""
-    bounds = {name: [one.low, one.high] for name, one in fitted.intervals.items()}
-    return {"confidence": 1 - fitted.level, **bounds}
+    bounds = {name: [interval.low, interval.high] for name, interval in optimum.coefficient_intervals.items()}
+    return {"confidence": 1 - optimum.level, **bounds}
 
 
 def write_coefficients(path: Path, document: dict[str, Any]) -> None:
@@ -91,18 +91,18 @@ def write_coefficients(path: Path, document: dict[str, Any]) -> None:
     write_text(path, json.dumps(document, indent=2) + "\n")
 
 
-def _result(result: Result) -> dict[str, Any]:
-    effective, asked = result.multipliers, result.asked
+def _result_document(result: CandidateResult) -> dict[str, Any]:
+    multipliers, nominal = result.multipliers, result.asked
     return {
         "candidate": result.candidate,
         "role": result.role,
         "shares": asdict(result.shares),
         "effective": {
-            "alpha": effective.depth,
-            "beta": effective.width,
-            "gamma": effective.resolution,
+            "alpha": multipliers.depth,
+            "beta": multipliers.width,
+            "gamma": multipliers.resolution,
         },
-        "nominal": asdict(asked),
+        "nominal": asdict(nominal),
         "deviation": result.deviation,
         "realised_factor": result.factor,
         "macs": result.macs,

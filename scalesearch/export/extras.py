@@ -9,7 +9,7 @@ from typing import Any
 
 from scalesearch.errors import ExportError
 
-TALKATIVE = (
+NOISY_LOGGERS = (
     "torchao",
     "torch.utils._pytree",
     "torch.export",
@@ -20,22 +20,22 @@ TALKATIVE = (
 """Loggers that report at every import or export what nobody here can mend."""
 
 
-def extra(module: str, form: str) -> Any:
+def import_extra(module: str, format_name: str) -> Any:
     """A module of the extra ``export``. Raises ExportError, naming ``form``, where it is not."""
     try:
-        with quiet():
+        with silence_exporters():
             return importlib.import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
         raise ExportError(
-            f"--format {form}: need {library}, got {error}; pip install 'scalesearch[export]'"
+            f"--format {format_name}: need {library}, got {error}; pip install 'scalesearch[export]'"
         ) from error
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_exporters() -> Iterator[None]:
     """Within, exporters do not report what concerns their own code alone."""
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

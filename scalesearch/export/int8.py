@@ -9,17 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from scalesearch.export.agreement import Agreement, agreement, require_similar
-from scalesearch.export.extras import extra, quiet
-from scalesearch.export.onnx_files import INPUT, answers, float_model
-from scalesearch.export.pictures import Pictures, torch_answers
+from scalesearch.export.agreement import Parity, parity, require_similar_predictions
+from scalesearch.export.extras import import_extra, silence_exporters
+from scalesearch.export.onnx_files import INPUT_NAME, onnx_logits_function, float_model
+from scalesearch.export.pictures import ImageSet, torch_logits
 from scalesearch.files import write_bytes
-from scalesearch.weights import Saved
+from scalesearch.weights import SavedNetwork
 
-FORM = "int8"
+INT8_FORMAT = "int8"
 
 
-def write_int8(path: Path, saved: Saved, pictures: Pictures, *, made: Any = None) -> Agreement:
+def write_int8(path: Path, saved_network: SavedNetwork, image_set: ImageSet, *, onnx_model: Any = None) -> Parity:
     """Write the network as an ONNX file of eight-bit numbers, whole or not at all.
 
     Static: the range of each activation is measured on validation images, as the mean of the
@@ -33,15 +33,15 @@ def write_int8(path: Path, saved: Saved, pictures: Pictures, *, made: Any = None
     Returns how its answers agree with the network's on real images; raises ExportError, leaving no
     file, where too few do. ``made``: its ``float_model``, where it is already there.
     """
-    quantization = extra("onnxruntime.quantization", FORM)
-    whole = copy.deepcopy(made or float_model(saved))
-    quantization.quant_utils.add_pre_process_metadata(whole)  # folded and shaped as it would be
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        written = Path(folder) / "int8.onnx"
+    quantization = import_extra("onnxruntime.quantization", INT8_FORMAT)
+    float_onnx = copy.deepcopy(onnx_model or float_model(saved_network))
+    quantization.quant_utils.add_pre_process_metadata(float_onnx)  # folded and shaped as it would be
+    with tempfile.TemporaryDirectory() as folder, silence_exporters():
+        int8_path = Path(folder) / "int8.onnx"
         quantization.quantize_static(
-            whole,
-            str(written),
-            _reader(pictures.calibration()),
+            float_onnx,
+            str(int8_path),
+            _calibration_reader(image_set.calibration_batches()),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -51,20 +51,20 @@ def write_int8(path: Path, saved: Saved, pictures: Pictures, *, made: Any = None
                 "OpTypesToExcludeOutputQuantization": ["Gemm"],
             },
         )
-        content = written.read_bytes()
-    own = partial(torch_answers, saved.network)
-    found = agreement(own, answers(content), pictures.compared())
-    require_similar(str(path), found)
+        content = int8_path.read_bytes()
+    reference_logits = partial(torch_logits, saved_network.network)
+    parity_result = parity(reference_logits, onnx_logits_function(content), image_set.parity_batches())
+    require_similar_predictions(str(path), parity_result)
     write_bytes(path, content)
-    return found
+    return parity_result
 
 
-def _reader(batches: Iterator[Tensor]) -> Any:
+def _calibration_reader(batches: Iterator[Tensor]) -> Any:
     """The batches in the form in which ONNX Runtime asks for them."""
 
-    class Reader(extra("onnxruntime.quantization", FORM).CalibrationDataReader):  # type: ignore[misc]
+    class CalibrationReader(import_extra("onnxruntime.quantization", INT8_FORMAT).CalibrationDataReader):  # type: ignore[misc]
         def get_next(self) -> dict[str, Any] | None:
             images = next(batches, None)
-            return None if images is None else {INPUT: images.numpy()}
+            return None if images is None else {INPUT_NAME: images.numpy()}
 
-    return Reader()
+    return CalibrationReader()

@@ -10,22 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.errors import ExportError
-from scalesearch.export.agreement import Agreement, agreement, random_batches, require_equal
-from scalesearch.export.extras import quiet
-from scalesearch.export.folded import folded
-from scalesearch.export.pictures import Pictures, torch_answers
+from scalesearch.export.agreement import Parity, parity, random_batches, require_close_logits
+from scalesearch.export.extras import silence_exporters
+from scalesearch.export.folded import fold_batch_norms
+from scalesearch.export.pictures import ImageSet, torch_logits
 from scalesearch.files import write_bytes
-from scalesearch.weights import Saved
-from scalesearch.weights.preparation import MOST_PIXELS
+from scalesearch.weights import SavedNetwork
+from scalesearch.weights.preparation import MAX_PIXELS
 
-DOCUMENT = "scalesearch.json"
+METADATA_FILE = "scalesearch.json"
 """The name, within a .pt2 file, of what ``metadata`` says."""
 
 
-def program(network: nn.Module, images_BCHW: Tensor, where: str) -> torch.export.ExportedProgram:
+def export_program(network: nn.Module, images_BCHW: Tensor, where: str) -> torch.export.ExportedProgram:
     """The graph of a network in evaluation mode, for batches of any size.
 
     ``images_BCHW``: an example of at least two images. Raises ExportError for a network of foreign
@@ -33,7 +33,7 @@ def program(network: nn.Module, images_BCHW: Tensor, where: str) -> torch.export
     """
     batch = torch.export.Dim("batch")
     try:
-        with quiet():
+        with silence_exporters():
             return torch.export.export(network, (images_BCHW,), dynamic_shapes=({0: batch},))
     except Exception as error:  # of many kinds, by what the network's code does
         raise ExportError(
@@ -42,78 +42,78 @@ def program(network: nn.Module, images_BCHW: Tensor, where: str) -> torch.export
         ) from error
 
 
-def metadata(saved: Saved) -> dict[str, Any]:
+def network_metadata(saved_network: SavedNetwork) -> dict[str, Any]:
     """What a file says of its network beside the weights, as JSON values."""
-    preparation = saved.preparation
+    preparation = saved_network.preparation
     return {
-        "name": saved.name,
-        "origin": saved.origin,
-        "architecture": to_json(saved.architecture),
+        "name": saved_network.name,
+        "origin": saved_network.origin,
+        "architecture": to_json(saved_network.architecture),
         "class_names": [] if preparation is None else list(preparation.class_names),
         "preparation": None if preparation is None else asdict(preparation),
     }
 
 
-def write_program(path: Path, saved: Saved, pictures: Pictures | None = None) -> list[Agreement]:
+def write_program(path: Path, saved_network: SavedNetwork, image_set: ImageSet | None = None) -> list[Parity]:
     """Write the network, its norms folded, as a ``torch.export`` program, whole or not at all.
 
     The file is what ``torch.load``'s successor reads: ``torch.export.load(path).module()``. It is
     opened again before it gets its name, and compared with the network: returned for random images
     and, where there are ``pictures``, for real ones. Raises ExportError where they differ.
     """
-    channels, pixels = input_size(saved)
-    example = random_batches(channels, pixels, [2])[0]
-    made = program(folded(saved.network), example, str(path))
+    channels, pixels = input_size(saved_network)
+    example_BCHW = random_batches(channels, pixels, [2])[0]
+    exported_program = export_program(fold_batch_norms(saved_network.network), example_BCHW, str(path))
     buffer = io.BytesIO()
-    with quiet():
-        torch.export.save(made, buffer, extra_files={DOCUMENT: json.dumps(metadata(saved))})
+    with silence_exporters():
+        torch.export.save(exported_program, buffer, extra_files={METADATA_FILE: json.dumps(network_metadata(saved_network))})
     content = buffer.getvalue()
-    opened, _ = _opened(content)
-    found = compared(str(path), saved, partial(torch_answers, opened), pictures)
+    loaded_network, _ = _load_program(content)
+    parities = check_parity(str(path), saved_network, partial(torch_logits, loaded_network), image_set)
     write_bytes(path, content)
-    return found
+    return parities
 
 
 def read_program(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A program's network and its ``metadata``. Read files of people you trust, as of any graph."""
     try:
-        return _opened(path.read_bytes())
+        return _load_program(path.read_bytes())
     except Exception as error:  # of many kinds, by what is damaged
         raise ExportError(f"{path}: not a whole torch.export program ({error})") from error
 
 
-def compared(where: str, saved: Saved, answers: Any, pictures: Pictures | None) -> list[Agreement]:
+def check_parity(where: str, saved_network: SavedNetwork, exported_logits: Any, image_set: ImageSet | None) -> list[Parity]:
     """Agreement with the network on random images and, where there are some, on real ones.
 
     Raises ExportError where logits differ.
     """
-    own = partial(torch_answers, saved.network)
-    kinds = {"random": random_batches(*input_size(saved))}
-    if pictures is not None:
-        kinds["real"] = pictures.compared()
-    found = []
-    for kind, batches in kinds.items():
-        found.append(agreement(own, answers, batches))
-        require_equal(where, found[-1], kind)
-    return found
+    reference_logits = partial(torch_logits, saved_network.network)
+    batches_by_kind = {"random": random_batches(*input_size(saved_network))}
+    if image_set is not None:
+        batches_by_kind["real"] = image_set.parity_batches()
+    parities = []
+    for kind, batches in batches_by_kind.items():
+        parities.append(parity(reference_logits, exported_logits, batches))
+        require_close_logits(where, parities[-1], kind)
+    return parities
 
 
-def input_size(saved: Saved) -> tuple[int, int]:
+def input_size(saved_network: SavedNetwork) -> tuple[int, int]:
     """Channels and side of the network's input. Raises ExportError for an absurd side, before
     memory is taken for it."""
-    architecture: Architecture | Foreign = saved.architecture
-    prepared = saved.preparation
-    pixels = prepared.pixels if prepared else architecture.resolution
-    if pixels > MOST_PIXELS:
+    architecture: Architecture | CustomModel = saved_network.architecture
+    preparation = saved_network.preparation
+    pixels = preparation.pixels if preparation else architecture.resolution
+    if pixels > MAX_PIXELS:
         raise ExportError(
-            f"{saved.name or 'network'}: need an input of at most {MOST_PIXELS} pixels per side, "
+            f"{saved_network.name or 'network'}: need an input of at most {MAX_PIXELS} pixels per side, "
             f"got {pixels}; write its file with a preparation of fewer"
         )
     return architecture.in_channels, pixels
 
 
-def _opened(content: bytes) -> tuple[nn.Module, dict[str, Any]]:
-    files = {DOCUMENT: ""}
-    with quiet():
-        network = torch.export.load(io.BytesIO(content), extra_files=files).module()
-    return network, json.loads(files[DOCUMENT])
+def _load_program(content: bytes) -> tuple[nn.Module, dict[str, Any]]:
+    extra_files = {METADATA_FILE: ""}
+    with silence_exporters():
+        network = torch.export.load(io.BytesIO(content), extra_files=extra_files).module()
+    return network, json.loads(extra_files[METADATA_FILE])

@@ -18,36 +18,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalesearch.data import drawn, epoch_order, prepared, training_batches
+from scalesearch.data import epoch_draws, epoch_order, training_inputs, training_batches
 from scalesearch.export.agreement import (
-    Agreement,
-    agreement,
+    Parity,
+    parity,
     random_batches,
-    require_faithful,
-    require_similar,
+    require_faithful_predictions,
+    require_similar_predictions,
 )
-from scalesearch.export.extras import extra, quiet
-from scalesearch.export.folded import folded
-from scalesearch.export.onnx_files import answers, model
-from scalesearch.export.pictures import Pictures, torch_answers
-from scalesearch.export.programs import input_size, program
-from scalesearch.export.quantizer import ACTIVATIONS, FORM, quantizer
+from scalesearch.export.extras import import_extra, silence_exporters
+from scalesearch.export.folded import fold_batch_norms
+from scalesearch.export.onnx_files import onnx_logits_function, onnx_model
+from scalesearch.export.pictures import ImageSet, torch_logits
+from scalesearch.export.programs import input_size, export_program
+from scalesearch.export.quantizer import ACTIVATION_DTYPE, INT8_QAT_FORMAT, onnx_runtime_quantizer
 from scalesearch.files import write_bytes
-from scalesearch.streams import stream
-from scalesearch.weights import Saved
+from scalesearch.streams import stream_seed
+from scalesearch.weights import SavedNetwork
 
 OnStep: TypeAlias = Callable[[int], None]
 
-CLIP = 1.0
+MAX_GRADIENT_NORM = 1.0
 """The greatest norm of a step's gradient: without norms in the graph a step may be violent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuning:
+class QatConfig:
     """How the rounded network is trained: Adam at ``rate``, falling to zero by a cosine."""
 
     epochs: int = 2
-    rate: float = 1e-4
+    learning_rate: float = 1e-4
     batch_size: int = 32
     seed: int = 0
 
@@ -55,8 +55,8 @@ class Tuning:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"need {name} >= 1, got {name}={getattr(self, name)}")
-        if not self.rate > 0:
-            raise ValueError(f"need rate > 0, got rate={self.rate}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"need rate > 0, got rate={self.learning_rate}")
 
     def steps(self, images: int) -> int:
         """Steps in all, with so many images to train on."""
@@ -64,7 +64,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class QatResult:
     """What came of quantisation-aware training.
 
     ``file``: how ONNX Runtime's answers, each operator computed as it stands in the file, agree
@@ -73,18 +73,18 @@ class Tuned:
     many times the float network's time the converted program takes in PyTorch's eager mode.
     """
 
-    file: Agreement
-    network: Agreement
+    file_parity: Parity
+    network_parity: Parity
     slowdown: float
 
 
 def write_int8_qat(
     path: Path,
-    saved: Saved,
-    pictures: Pictures,
-    tuning: Tuning | None = None,
+    saved_network: SavedNetwork,
+    image_set: ImageSet,
+    qat_config: QatConfig | None = None,
     on_step: OnStep | None = None,
-) -> Tuned:
+) -> QatResult:
     """Train the network with quantisation and write it as ONNX, with the types of ``write_int8``,
     whole or not at all.
 
@@ -92,27 +92,27 @@ def write_int8_qat(
     Raises ExportError where the file does not answer as the trained network, or that not as the
     float one; see ``require_similar``.
     """
-    plain = folded(saved.network)
-    converted = quantised(saved, plain, pictures, tuning or Tuning(), on_step)
-    content = model(saved, converted, FORM).SerializeToString()
-    real, own = pictures.compared(), partial(torch_answers, saved.network)
-    as_written = answers(content, optimised=False)
-    found = Tuned(
-        file=agreement(partial(torch_answers, converted), as_written, real),
-        network=agreement(own, answers(content), real),
-        slowdown=_seconds(converted, real[0]) / _seconds(plain, real[0]),
+    folded_network = fold_batch_norms(saved_network.network)
+    converted = train_quantized(saved_network, folded_network, image_set, qat_config or QatConfig(), on_step)
+    content = onnx_model(saved_network, converted, INT8_QAT_FORMAT).SerializeToString()
+    real_images, reference_logits = image_set.parity_batches(), partial(torch_logits, saved_network.network)
+    unfused_logits = onnx_logits_function(content, optimized=False)
+    qat_result = QatResult(
+        file_parity=parity(partial(torch_logits, converted), unfused_logits, real_images),
+        network_parity=parity(reference_logits, onnx_logits_function(content), real_images),
+        slowdown=_median_pass_seconds(converted, real_images[0]) / _median_pass_seconds(folded_network, real_images[0]),
     )
-    require_faithful(str(path), found.file)
-    require_similar(str(path), found.network)
+    require_faithful_predictions(str(path), qat_result.file_parity)
+    require_similar_predictions(str(path), qat_result.network_parity)
     write_bytes(path, content)
-    return found
+    return qat_result
 
 
-def quantised(
-    saved: Saved,
-    plain: nn.Module,
-    pictures: Pictures,
-    tuning: Tuning,
+def train_quantized(
+    saved_network: SavedNetwork,
+    folded_network: nn.Module,
+    image_set: ImageSet,
+    qat_config: QatConfig,
     on_step: OnStep | None = None,
 ) -> nn.Module:
     """The converted program of a folded network that was trained with quantisation.
@@ -120,104 +120,104 @@ def quantised(
     Eight-bit numbers are what it computes *with*; its arithmetic, in PyTorch, is float between
     roundings, and slow.
     """
-    pt2e = extra("torchao.quantization.pt2e", FORM)
-    prepare = extra("torchao.quantization.pt2e.quantize_pt2e", FORM)
-    example = random_batches(*input_size(saved), [2])[0]
-    student = _spelled_out(folded(plain)).requires_grad_(True)
-    with quiet():
-        graph = program(student, example, f"--format {FORM}").module()
-        graph = prepare.prepare_qat_pt2e(graph, quantizer())
-        _measure_ranges(graph, pictures, pt2e)
-        for step in _steps(graph, plain, pictures, tuning):
+    pt2e = import_extra("torchao.quantization.pt2e", INT8_QAT_FORMAT)
+    quantize_pt2e = import_extra("torchao.quantization.pt2e.quantize_pt2e", INT8_QAT_FORMAT)
+    example_BCHW = random_batches(*input_size(saved_network), [2])[0]
+    student = _replace_silu(fold_batch_norms(folded_network)).requires_grad_(True)
+    with silence_exporters():
+        graph = export_program(student, example_BCHW, f"--format {INT8_QAT_FORMAT}").module()
+        graph = quantize_pt2e.prepare_qat_pt2e(graph, onnx_runtime_quantizer())
+        _calibrate_ranges(graph, image_set, pt2e)
+        for step in _train_steps(graph, folded_network, image_set, qat_config):
             if on_step is not None:
                 on_step(step)
         graph.apply(pt2e.disable_observer)
-        converted: nn.Module = prepare.convert_pt2e(graph)
+        converted: nn.Module = quantize_pt2e.convert_pt2e(graph)
     for module in converted.modules():
         module.training = False  # torchao forbids eval(), which graphs do not heed
     return converted.requires_grad_(False)
 
 
-class SpelledOutSiLU(nn.Module):
+class ProductSiLU(nn.Module):
     """SiLU as the product that ONNX makes of it, so that both of its parts are rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)
 
 
-def _spelled_out(network: nn.Module) -> nn.Module:
+def _replace_silu(network: nn.Module) -> nn.Module:
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.SiLU):
-                setattr(parent, name, SpelledOutSiLU())
+                setattr(parent, name, ProductSiLU())
     return network
 
 
-def _measure_ranges(graph: nn.Module, pictures: Pictures, pt2e: Any) -> None:
+def _calibrate_ranges(graph: nn.Module, image_set: ImageSet, pt2e: Any) -> None:
     """Give activations the ranges that ``int8.write_int8`` would, and let them stand; those of the
     weights go on following the weights."""
-    rounders = [
+    fake_quantizers = [
         module
         for module in graph.modules()
-        if isinstance(module, pt2e.FusedMovingAvgObsFakeQuantize) and module.dtype == ACTIVATIONS
+        if isinstance(module, pt2e.FusedMovingAvgObsFakeQuantize) and module.dtype == ACTIVATION_DTYPE
     ]
     graph.apply(pt2e.disable_fake_quant)
-    for number, images in enumerate(pictures.calibration(), 1):
-        for rounder in rounders:
-            rounder.activation_post_process.averaging_constant = 1 / number  # the mean so far
+    for number, images in enumerate(image_set.calibration_batches(), 1):
+        for fake_quantizer in fake_quantizers:
+            fake_quantizer.activation_post_process.averaging_constant = 1 / number  # the mean so far
         with torch.no_grad():
             graph(images)
-    for rounder in rounders:
-        rounder.disable_observer()
+    for fake_quantizer in fake_quantizers:
+        fake_quantizer.disable_observer()
     graph.apply(pt2e.enable_fake_quant)
 
 
-def _steps(
-    graph: nn.Module, teacher: nn.Module, pictures: Pictures, tuning: Tuning
+def _train_steps(
+    graph: nn.Module, teacher: nn.Module, image_set: ImageSet, qat_config: QatConfig
 ) -> Iterator[int]:
     """Train the graph, step by step; how many are done."""
-    optimizer = torch.optim.Adam(graph.parameters(), tuning.rate)
-    steps = tuning.steps(len(pictures.dataset.train))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for number, images in enumerate(_images(pictures, tuning), 1):
-        loss = _divergence(graph(images), torch_answers(teacher, images))
+    optimizer = torch.optim.Adam(graph.parameters(), qat_config.learning_rate)
+    steps = qat_config.steps(len(image_set.dataset.train))
+    lr_scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step, images in enumerate(_training_images(image_set, qat_config), 1):
+        loss = _distillation_loss(graph(images), torch_logits(teacher, images))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(graph.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(graph.parameters(), MAX_GRADIENT_NORM)
         optimizer.step()
-        schedule.step()
-        yield number
+        lr_scheduler.step()
+        yield step
     with torch.no_grad():
         graph(images)  # the weights' ranges follow the last step, too
 
 
-def _images(pictures: Pictures, tuning: Tuning) -> Iterator[Tensor]:
+def _training_images(image_set: ImageSet, qat_config: QatConfig) -> Iterator[Tensor]:
     """Training images of all epochs, cropped and mirrored as they customarily are."""
-    view = replace(pictures.view, mirrors=pictures.dataset.mirrors)
-    train = pictures.dataset.train
-    for epoch in range(tuning.epochs):
-        seed = stream(tuning.seed, "qat", epoch)
-        draws = drawn(view.augmentation, len(train), seed)
-        order = epoch_order(len(train), tuning.batch_size, seed)
-        for images, labels, rows in training_batches(train, order, draws, "cpu"):
-            yield prepared(images, labels, rows, view, pictures.resolution)[0]
+    view = replace(image_set.view, mirrors=image_set.dataset.allows_flip)
+    train_split = image_set.dataset.train
+    for epoch in range(qat_config.epochs):
+        seed = stream_seed(qat_config.seed, "qat", epoch)
+        augmentation_draws = epoch_draws(view.augmentation, len(train_split), seed)
+        order = epoch_order(len(train_split), qat_config.batch_size, seed)
+        for images, labels, draw_rows in training_batches(train_split, order, augmentation_draws, "cpu"):
+            yield training_inputs(images, labels, draw_rows, view, image_set.resolution)[0]
 
 
-def _divergence(logits_BK: Tensor, wanted_BK: Tensor) -> Tensor:
+def _distillation_loss(logits_BK: Tensor, teacher_logits_BK: Tensor) -> Tensor:
     return F.kl_div(
         F.log_softmax(logits_BK, 1),
-        F.log_softmax(wanted_BK.clone(), 1),  # inference tensors cannot be kept for backward
+        F.log_softmax(teacher_logits_BK.clone(), 1),  # inference tensors cannot be kept for backward
         reduction="batchmean",
         log_target=True,
     )
 
 
-def _seconds(network: nn.Module, images_BCHW: Tensor, passes: int = 3) -> float:
+def _median_pass_seconds(network: nn.Module, images_BCHW: Tensor, passes: int = 3) -> float:
     """The median of a few passes, after one that does not count."""
-    torch_answers(network, images_BCHW)
-    taken = []
+    torch_logits(network, images_BCHW)
+    seconds = []
     for _ in range(passes):
-        begun = time.perf_counter()
-        torch_answers(network, images_BCHW)
-        taken.append(time.perf_counter() - begun)
-    return median(taken)
+        started = time.perf_counter()
+        torch_logits(network, images_BCHW)
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)

@@ -10,34 +10,34 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from scalesearch.export.extras import extra
+from scalesearch.export.extras import import_extra
 
-FORM = "int8-qat"
+INT8_QAT_FORMAT = "int8-qat"
 ATEN = torch.ops.aten
-ACTIVATIONS, WEIGHTS = torch.uint8, torch.int8
-WEIGHED = {ATEN.conv2d.default, ATEN.linear.default}
-CLIPPED = {ATEN.relu.default, ATEN.hardtanh.default}
+ACTIVATION_DTYPE, WEIGHT_DTYPE = torch.uint8, torch.int8
+WEIGHTED_OPS = {ATEN.conv2d.default, ATEN.linear.default}
+CLIPPING_OPS = {ATEN.relu.default, ATEN.hardtanh.default}
 """Fused with what they follow, whose own output is never a tensor."""
 
-WHOLE = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim}
+INTEGER_OPS = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim}
 
 
-def quantizer() -> Any:
+def onnx_runtime_quantizer() -> Any:
     """A torchao quantizer with the types of ``int8.write_int8``."""
-    parts = extra("torchao.quantization.pt2e.quantizer", FORM)
-    base: Any = parts.Quantizer
-    activations, weights = _specs()
+    quantizer_module = import_extra("torchao.quantization.pt2e.quantizer", INT8_QAT_FORMAT)
+    base: Any = quantizer_module.Quantizer
+    activations, weights = _quantization_specs()
 
-    class Quantizer(base):  # type: ignore[misc]
+    class OnnxRuntimeQuantizer(base):  # type: ignore[misc]
         def annotate(self, model: GraphModule) -> GraphModule:
             for node in model.graph.nodes:
-                if node.target in WEIGHED | WHOLE | CLIPPED:
+                if node.target in WEIGHTED_OPS | INTEGER_OPS | CLIPPING_OPS:
                     inputs = {arg: activations for arg in node.args if isinstance(arg, Node)}
-                    if node.target in WEIGHED:
+                    if node.target in WEIGHTED_OPS:
                         inputs = {node.args[0]: activations, node.args[1]: weights}
-                    node.meta["quantization_annotation"] = parts.QuantizationAnnotation(
-                        input_qspec_map={} if node.target in CLIPPED else inputs,
-                        output_qspec=activations if _is_rounded(node) else None,
+                    node.meta["quantization_annotation"] = quantizer_module.QuantizationAnnotation(
+                        input_qspec_map={} if node.target in CLIPPING_OPS else inputs,
+                        output_qspec=activations if _is_output_quantized(node) else None,
                         _annotated=True,
                     )
             return model
@@ -45,36 +45,36 @@ def quantizer() -> Any:
         def validate(self, model: GraphModule) -> None:
             """Every annotation fits its node by the way it is made."""
 
-    return Quantizer()
+    return OnnxRuntimeQuantizer()
 
 
-def _is_rounded(node: Node) -> bool:
+def _is_output_quantized(node: Node) -> bool:
     """Whether a node's output is: not that of the classifier, nor one that is clipped first."""
-    return not any(user.op == "output" or user.target in CLIPPED for user in node.users)
+    return not any(user.op == "output" or user.target in CLIPPING_OPS for user in node.users)
 
 
-def _specs() -> tuple[Any, Any]:
+def _quantization_specs() -> tuple[Any, Any]:
     """How activations and weights are rounded; the weights' ranges are their own, at every step."""
-    pt2e = extra("torchao.quantization.pt2e", FORM)
-    spec = extra("torchao.quantization.pt2e.quantizer", FORM).QuantizationSpec
-    least = {"eps": 2**-12}  # of a scale, so that a channel of zeros has one
+    pt2e = import_extra("torchao.quantization.pt2e", INT8_QAT_FORMAT)
+    spec = import_extra("torchao.quantization.pt2e.quantizer", INT8_QAT_FORMAT).QuantizationSpec
+    eps_options = {"eps": 2**-12}  # of a scale, so that a channel of zeros has one
     activations = spec(
-        dtype=ACTIVATIONS,
+        dtype=ACTIVATION_DTYPE,
         quant_min=0,
         quant_max=255,
         qscheme=torch.per_tensor_affine,
         observer_or_fake_quant_ctr=pt2e.FusedMovingAvgObsFakeQuantize.with_args(
-            observer=pt2e.MovingAverageMinMaxObserver, **least
+            observer=pt2e.MovingAverageMinMaxObserver, **eps_options
         ),
     )
     weights = spec(
-        dtype=WEIGHTS,
+        dtype=WEIGHT_DTYPE,
         quant_min=-127,
         quant_max=127,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
         observer_or_fake_quant_ctr=pt2e.FusedMovingAvgObsFakeQuantize.with_args(
-            observer=pt2e.MovingAveragePerChannelMinMaxObserver, averaging_constant=1.0, **least
+            observer=pt2e.MovingAveragePerChannelMinMaxObserver, averaging_constant=1.0, **eps_options
         ),
     )
     return activations, weights

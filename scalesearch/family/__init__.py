@@ -1,20 +1,20 @@
 """Coefficients -> the scaled family of networks, as members, a table, JSON and YAML."""
 
 from scalesearch.architectures.matched import nearest_on_budget
-from scalesearch.family.document import family_document, to_table, write_family
-from scalesearch.family.members import MODES, Member, Mode, family
-from scalesearch.family.source import Source, parse_phis, read_source
+from scalesearch.family.document import family_document, member_rows, write_family
+from scalesearch.family.members import FAMILY_MODES, Member, FamilyMode, family
+from scalesearch.family.source import FamilySource, parse_phis, read_family_source
 
 __all__ = [
-    "MODES",
+    "FAMILY_MODES",
     "Member",
-    "Mode",
-    "Source",
+    "FamilyMode",
+    "FamilySource",
     "family",
     "family_document",
     "nearest_on_budget",
     "parse_phis",
-    "read_source",
-    "to_table",
+    "read_family_source",
+    "member_rows",
     "write_family",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from scalesearch.architectures.fingerprint import fingerprint, to_json
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ExportError
-from scalesearch.family.members import Member, Mode, family, rounding_of
+from scalesearch.family.members import Member, FamilyMode, family, mode_rounding
 from scalesearch.files import write_text
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.rounding import Rounding, rounding_spec
@@ -19,10 +19,10 @@ from scalesearch.scaling import Coefficients
 
 SCHEMA = "scalesearch/family"
 VERSION = 1
-CHECKED = 10**11
+MAX_FVCORE_MACS = 10**11
 
 
-def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
+def member_rows(members: Iterable[Member]) -> list[dict[str, Any]]:
     """One flat row for each member; ``depth`` and ``width`` are multipliers, ``resolution`` pixels.
 
     ``fvcore_macs`` is counted on the built network, a second or two for B7; None above
@@ -43,7 +43,7 @@ def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
             "factor": member.factor,
             "deviation": member.deviation,
             "fvcore_macs": (
-                fvcore_macs(member.architecture) if member.cost.macs <= CHECKED else None
+                fvcore_macs(member.architecture) if member.cost.macs <= MAX_FVCORE_MACS else None
             ),
         }
         for member in members
@@ -52,9 +52,9 @@ def to_table(members: Iterable[Member]) -> list[dict[str, Any]]:
 
 def family_document(
     coefficients: Coefficients,
-    baseline: Architecture | Foreign,
+    baseline: Architecture | CustomModel,
     *,
-    mode: Mode = "matched",
+    mode: FamilyMode = "matched",
     phis: Iterable[float] = range(8),
     rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
@@ -75,7 +75,7 @@ def family_document(
         },
         "factor": factor if mode == "matched" else coefficients.factor,
         "mode": mode,
-        "rounding": rounding_spec(rounding_of(mode, rounding)),
+        "rounding": rounding_spec(mode_rounding(mode, rounding)),
         "baseline": to_json(baseline),
         "members": [
             {
@@ -83,7 +83,7 @@ def family_document(
                 "fingerprint": fingerprint(member.architecture),
                 "architecture": to_json(member.architecture),
             }
-            for row, member in zip(to_table(members), members, strict=True)
+            for row, member in zip(member_rows(members), members, strict=True)
         ],
     }
 

@@ -7,25 +7,25 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.cost import Cost, cost
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.architectures.matched import nearest_on_budget
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.scale import scale
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
-from scalesearch.published import DROP_CONNECT, PAPER, PUBLISHED, implied_phi
+from scalesearch.published import DROP_CONNECT, PAPER_COEFFICIENTS, PUBLISHED_MODELS, implied_phi
 from scalesearch.rounding import Rounding, rounding_from
 from scalesearch.scaling import Coefficients, Multipliers
 
-Mode: TypeAlias = Literal["published", "exact", "matched"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-ROUNDING_OF_MODE: dict[Mode, str] = {
+FamilyMode: TypeAlias = Literal["published", "exact", "matched"]
+FAMILY_MODES: tuple[FamilyMode, ...] = get_args(FamilyMode)
+DEFAULT_ROUNDINGS: dict[FamilyMode, str] = {
     "published": "official",
     "exact": "official",
     "matched": "even",
 }
 """The rounding profile of a mode where none is asked for."""
 
-TOLERANCE = 0.02
+COST_TOLERANCE = 0.02
 """How far, relatively, a matched member's realised cost may be from F^phi."""
 
 
@@ -41,7 +41,7 @@ class Member:
     name: str
     phi: float
     multipliers: Multipliers
-    architecture: Architecture | Foreign
+    architecture: Architecture | CustomModel
     cost: Cost
     dropout: float
     drop_connect: float
@@ -51,9 +51,9 @@ class Member:
 
 def family(
     coefficients: Coefficients,
-    baseline: Architecture | Foreign,
+    baseline: Architecture | CustomModel,
     *,
-    mode: Mode = "matched",
+    mode: FamilyMode = "matched",
     phis: Iterable[float] = range(8),
     rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
@@ -71,10 +71,10 @@ def family(
     ``ROUNDING_OF_MODE``. Raises ArchitectureError for
     what cannot be had.
     """
-    profile = rounding_of(mode, rounding)
-    if mode == "published" and coefficients != PAPER:
+    profile = mode_rounding(mode, rounding)
+    if mode == "published" and coefficients != PAPER_COEFFICIENTS:
         raise ArchitectureError(
-            f"mode published: the paper's table belongs to its own coefficients {PAPER}, got "
+            f"mode published: the paper's table belongs to its own coefficients {PAPER_COEFFICIENTS}, got "
             f"{coefficients}; use mode exact or matched"
         )
     if mode == "matched" and not (coefficients.factor > 1 and factor > 1):
@@ -82,107 +82,107 @@ def family(
             "mode matched: need alpha * beta^2 * gamma^2 > 1 and a factor > 1, got "
             f"{coefficients.factor:.4g} and {factor:g}; a smaller network is a negative phi"
         )
-    members: dict[Mode, Callable[[float], Member]] = {
-        "published": lambda number: _published(baseline, number, profile),
-        "exact": lambda phi: _exact(baseline, coefficients, phi, profile),
-        "matched": lambda phi: _matched(baseline, coefficients, phi, profile, factor),
+    member_of_mode: dict[FamilyMode, Callable[[float], Member]] = {
+        "published": lambda number: _published_member(baseline, number, profile),
+        "exact": lambda phi: _exact_member(baseline, coefficients, phi, profile),
+        "matched": lambda phi: _matched_member(baseline, coefficients, phi, profile, factor),
     }
-    return tuple(members[mode](phi) for phi in phis)
+    return tuple(member_of_mode[mode](phi) for phi in phis)
 
 
-def rounding_of(mode: str, asked: str | Mapping[str, Any] | Rounding | None) -> Rounding:
+def mode_rounding(mode: str, rounding: str | Mapping[str, Any] | Rounding | None) -> Rounding:
     """The rounding asked for, or the mode's own. Raises ArchitectureError for one unknown."""
-    if mode not in ROUNDING_OF_MODE:
-        raise ArchitectureError(f"mode: need one of {', '.join(MODES)}, got {mode!r}")
+    if mode not in DEFAULT_ROUNDINGS:
+        raise ArchitectureError(f"mode: need one of {', '.join(FAMILY_MODES)}, got {mode!r}")
     try:
-        return rounding_from(ROUNDING_OF_MODE[mode] if asked is None else asked)
+        return rounding_from(DEFAULT_ROUNDINGS[mode] if rounding is None else rounding)
     except ValueError as error:
         raise ArchitectureError(f"rounding: {error}") from error
 
 
-def _published(baseline: Architecture | Foreign, number: float, rounding: Rounding) -> Member:
+def _published_member(baseline: Architecture | CustomModel, number: float, rounding: Rounding) -> Member:
     name = f"b{number:g}"
-    if name not in PUBLISHED:
-        known = ", ".join(model.removeprefix("b") for model in PUBLISHED if model[0] == "b")
+    if name not in PUBLISHED_MODELS:
+        numbers = ", ".join(model.removeprefix("b") for model in PUBLISHED_MODELS if model[0] == "b")
         raise ArchitectureError(
-            f"mode published: need a model's number of {known} as phi, got {number:g}"
+            f"mode published: need a model's number of {numbers} as phi, got {number:g}"
         )
-    model = PUBLISHED[name]
-    network = scaled(baseline, model.multipliers, rounding)
+    model = PUBLISHED_MODELS[name]
+    network = scale(baseline, model.multipliers, rounding)
     phi = implied_phi(model.multipliers)
-    return _member(name, phi, model.multipliers, network, baseline, model.dropout)
+    return _to_member(name, phi, model.multipliers, network, baseline, model.dropout)
 
 
-def _exact(
-    baseline: Architecture | Foreign, coefficients: Coefficients, phi: float, rounding: Rounding
+def _exact_member(
+    baseline: Architecture | CustomModel, coefficients: Coefficients, phi: float, rounding: Rounding
 ) -> Member:
     try:
-        asked = coefficients.at(_finite(phi))
-        network = scaled(baseline, asked, rounding)
+        multipliers = coefficients.at(_validate_phi(phi))
+        network = scale(baseline, multipliers, rounding)
     except (ValueError, OverflowError) as error:
         raise ArchitectureError(
             f"phi {phi:g}: {coefficients} lead to no network: {error}; take a smaller phi"
         ) from error
-    return _member(_name(phi), phi, asked, network, baseline, _dropout(phi))
+    return _to_member(_member_name(phi), phi, multipliers, network, baseline, _dropout_at(phi))
 
 
-def _matched(
-    baseline: Architecture | Foreign,
+def _matched_member(
+    baseline: Architecture | CustomModel,
     coefficients: Coefficients,
     phi: float,
     rounding: Rounding,
     factor: float,
 ) -> Member:
-    wanted = factor ** _finite(phi)
-    if abs(wanted - 1) <= TOLERANCE:
-        return _member(_name(phi), phi, Multipliers(), baseline, baseline, _dropout(phi))
-    budget = Budget(factor=wanted, tolerance=TOLERANCE, rounding=rounding)
+    cost_factor = factor ** _validate_phi(phi)
+    if abs(cost_factor - 1) <= COST_TOLERANCE:
+        return _to_member(_member_name(phi), phi, Multipliers(), baseline, baseline, _dropout_at(phi))
+    budget = Budget(factor=cost_factor, tolerance=COST_TOLERANCE, rounding=rounding)
     nearest = nearest_on_budget(baseline, coefficients.shares, budget)
-    return _member(
-        _name(phi),
+    return _to_member(
+        _member_name(phi),
         phi,
         nearest.multipliers,
         nearest.architecture,
         baseline,
-        _dropout(phi),
+        _dropout_at(phi),
         deviation=nearest.shares.distance(coefficients.shares),
     )
 
 
-def _member(
+def _to_member(
     name: str,
     phi: float,
     multipliers: Multipliers,
-    network: Architecture | Foreign,
-    baseline: Architecture | Foreign,
+    network: Architecture | CustomModel,
+    baseline: Architecture | CustomModel,
     dropout: float,
     *,
     deviation: float = 0.0,
 ) -> Member:
-    spent = cost(network)
+    network_cost = cost(network)
     return Member(
         name=name,
         phi=float(phi),
         multipliers=multipliers,
         architecture=network,
-        cost=spent,
+        cost=network_cost,
         dropout=dropout,
         drop_connect=DROP_CONNECT,
-        factor=spent.macs / cost(baseline).macs,
+        factor=network_cost.macs / cost(baseline).macs,
         deviation=deviation,
     )
 
 
-def _name(phi: float) -> str:
+def _member_name(phi: float) -> str:
     return f"b{phi:g}"
 
 
-def _dropout(phi: float) -> float:
+def _dropout_at(phi: float) -> float:
     """0.2 at phi = 0, 0.5 at phi = 7, linear between, and constant beyond the paper's range."""
     return round(0.2 + 0.3 * min(max(phi / 7, 0.0), 1.0), 6)
 
 
-def _finite(phi: float) -> float:
+def _validate_phi(phi: float) -> float:
     if not math.isfinite(phi) or abs(phi) > 20:
         raise ArchitectureError(f"phi: need a number between -20 and 20, got {phi}")
     return phi

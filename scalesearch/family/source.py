@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.errors import ExperimentError
-from scalesearch.experiment import named_baseline, network_from, own_baseline
-from scalesearch.family.members import Mode
-from scalesearch.published import PAPER, SCHEMES
+from scalesearch.experiment import named_baseline, architecture_from_document, baseline_from_architecture
+from scalesearch.family.members import FamilyMode
+from scalesearch.published import PAPER_COEFFICIENTS, SCHEMES
 from scalesearch.rounding import Rounding, rounding_from
 from scalesearch.scaling import Coefficients
 
-MULTIPLIERS = ("width", "depth")
-COUNTS = ("resolution", "stem_stride", "in_channels", "num_classes")
+MULTIPLIER_KEYS = ("width", "depth")
+COUNT_KEYS = ("resolution", "stem_stride", "in_channels", "num_classes")
 """What a file may say about its baseline."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FamilySource:
     """Coefficients, the baseline they were found on, and how one would usually scale it by them."""
 
     coefficients: Coefficients
-    baseline: Architecture | Foreign
+    baseline: Architecture | CustomModel
     factor: float = 2.0
     rounding: Rounding | None = None
-    mode: Mode = "matched"
+    mode: FamilyMode = "matched"
 
 
-def read_source(source: str, on: Architecture | Foreign | None = None) -> Source:
+def read_family_source(source: str, baseline: Architecture | CustomModel | None = None) -> FamilySource:
     """``published``, a scheme (``published.SCHEMES``), ``ALPHA,BETA,GAMMA``, or the path of a
     ``coefficients.json``.
 
@@ -40,29 +40,29 @@ def read_source(source: str, on: Architecture | Foreign | None = None) -> Source
     ExperimentError that names the source and the rule it breaks.
     """
     if source == "published":
-        return Source(PAPER, on or named_baseline("efficientnet_b0"), mode="published")
+        return FamilySource(PAPER_COEFFICIENTS, baseline or named_baseline("efficientnet_b0"), mode="published")
     if source in SCHEMES:
-        return Source(SCHEMES[source].coefficients(), on or named_baseline("efficientnet_b0"))
+        return FamilySource(SCHEMES[source].coefficients(), baseline or named_baseline("efficientnet_b0"))
     if re.fullmatch(r"[-+.\deE\s]*,[-+.\deE\s,]*", source):
-        return Source(_three_numbers(source), on or named_baseline("efficientnet_b0"))
+        return FamilySource(_parse_coefficients(source), baseline or named_baseline("efficientnet_b0"))
     document = _read_json(Path(source))
-    where = f"{source}: "
+    location = f"{source}: "
     budget = document.get("budget")
     budget = budget if isinstance(budget, Mapping) else {}
-    return Source(
-        _coefficients(document, where),
-        on or _baseline(document.get("baseline", {}), where),
-        factor=_number(budget, "factor", f"{where}budget.") if "factor" in budget else 2.0,
-        rounding=_rounding(budget.get("rounding"), where),
+    return FamilySource(
+        _to_coefficients(document, location),
+        baseline or _to_baseline(document.get("baseline", {}), location),
+        factor=_read_number(budget, "factor", f"{location}budget.") if "factor" in budget else 2.0,
+        rounding=_to_rounding(budget.get("rounding"), location),
     )
 
 
 def parse_phis(text: str) -> tuple[float, ...]:
     """``0..7`` in steps of one, or a list such as ``0,0.5,1``."""
-    first, dots, last = text.partition("..")
+    start, dots, stop = text.partition("..")
     try:
         if dots:
-            phis = tuple(float(phi) for phi in range(int(first), int(last) + 1))
+            phis = tuple(float(phi) for phi in range(int(start), int(stop) + 1))
         else:
             phis = tuple(float(phi) for phi in text.split(","))
     except ValueError:
@@ -72,7 +72,7 @@ def parse_phis(text: str) -> tuple[float, ...]:
     return phis
 
 
-def _three_numbers(text: str) -> Coefficients:
+def _parse_coefficients(text: str) -> Coefficients:
     try:
         alpha, beta, gamma = (float(number) for number in text.split(","))
         return Coefficients(alpha, beta, gamma)
@@ -101,44 +101,44 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _coefficients(document: Mapping[str, Any], where: str) -> Coefficients:
-    alpha, beta, gamma = (_number(document, name, where) for name in ("alpha", "beta", "gamma"))
+def _to_coefficients(document: Mapping[str, Any], location: str) -> Coefficients:
+    alpha, beta, gamma = (_read_number(document, name, location) for name in ("alpha", "beta", "gamma"))
     try:
         return Coefficients(alpha, beta, gamma)
     except ValueError as error:
-        raise ExperimentError(f"{where}{error}") from error
+        raise ExperimentError(f"{location}{error}") from error
 
 
-def _baseline(spec: Any, where: str) -> Architecture | Foreign:
+def _to_baseline(spec: Any, location: str) -> Architecture | CustomModel:
     if not isinstance(spec, Mapping):
-        raise ExperimentError(f"{where}baseline: need an object such as {{'width': 0.25}}")
-    known = {"name", "network", *MULTIPLIERS, *COUNTS}
-    if unknown := sorted(set(spec) - known):
+        raise ExperimentError(f"{location}baseline: need an object such as {{'width': 0.25}}")
+    known_keys = {"name", "network", *MULTIPLIER_KEYS, *COUNT_KEYS}
+    if unknown_keys := sorted(set(spec) - known_keys):
         raise ExperimentError(
-            f"{where}baseline: unknown key {', '.join(unknown)}; known are "
-            f"{', '.join(sorted(known))}"
+            f"{location}baseline: unknown key {', '.join(unknown_keys)}; known are "
+            f"{', '.join(sorted(known_keys))}"
         )
-    given = {name: value for name, value in spec.items() if value is not None}
-    name, network = given.pop("name", "efficientnet_b0"), given.pop("network", None)
-    for option in given:
-        value = _number(spec, option, f"{where}baseline.")
-        if value <= 0 or (option in COUNTS and value != int(value)):
-            kind = "whole number" if option in COUNTS else "number"
-            raise ExperimentError(f"{where}baseline.{option}: need a {kind} above 0, got {value!r}")
+    options = {name: value for name, value in spec.items() if value is not None}
+    name, network = options.pop("name", "efficientnet_b0"), options.pop("network", None)
+    for option in options:
+        value = _read_number(spec, option, f"{location}baseline.")
+        if value <= 0 or (option in COUNT_KEYS and value != int(value)):
+            kind = "whole number" if option in COUNT_KEYS else "number"
+            raise ExperimentError(f"{location}baseline.{option}: need a {kind} above 0, got {value!r}")
     if network is not None:
-        return own_baseline(str(name), network_from(network, f"{where}baseline.network"), **given)
-    return named_baseline(str(name), **given)
+        return baseline_from_architecture(str(name), architecture_from_document(network, f"{location}baseline.network"), **options)
+    return named_baseline(str(name), **options)
 
 
-def _rounding(spec: Any, where: str) -> Rounding | None:
+def _to_rounding(spec: Any, location: str) -> Rounding | None:
     try:
         return None if spec is None else rounding_from(spec)
     except ValueError as error:
-        raise ExperimentError(f"{where}budget.rounding: {error}") from error
+        raise ExperimentError(f"{location}budget.rounding: {error}") from error
 
 
-def _number(document: Mapping[str, Any], name: str, where: str) -> float:
+def _read_number(document: Mapping[str, Any], name: str, location: str) -> float:
     value = document.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ExperimentError(f"{where}{name}: need a number, got {value!r}")
+        raise ExperimentError(f"{location}{name}: need a number, got {value!r}")
     return value

@@ -1,31 +1,31 @@
 """How long networks take on this machine: measured, and fitted by a model that predicts others."""
 
-from scalesearch.latency.bench import Timed, benchmark
-from scalesearch.latency.benches import Bench, bench
+from scalesearch.latency.bench import NetworkTiming, time_networks
+from scalesearch.latency.benches import Benchmark, run_benchmark
 from scalesearch.latency.calibration import (
-    Calibration,
-    Timing,
-    calibrate,
-    calibration_document,
-    networks_around,
-    prices,
-    write_calibration,
+    LatencyFit,
+    HeldOutPrediction,
+    fit_latency,
+    latency_fit_document,
+    scaled_networks,
+    fit_prices,
+    write_latency_fit,
 )
-from scalesearch.latency.stopwatch import device_name, measure, measured_in_turn
+from scalesearch.latency.stopwatch import device_name, measure_latency, measure_latencies
 
 __all__ = [
-    "Bench",
-    "Calibration",
-    "Timed",
-    "Timing",
-    "bench",
-    "benchmark",
-    "calibrate",
-    "calibration_document",
+    "Benchmark",
+    "LatencyFit",
+    "NetworkTiming",
+    "HeldOutPrediction",
+    "run_benchmark",
+    "time_networks",
+    "fit_latency",
+    "latency_fit_document",
     "device_name",
-    "measure",
-    "measured_in_turn",
-    "networks_around",
-    "prices",
-    "write_calibration",
+    "measure_latency",
+    "measure_latencies",
+    "scaled_networks",
+    "fit_prices",
+    "write_latency_fit",
 ]

@@ -16,24 +16,24 @@ from typing import TypeAlias
 import torch
 
 from scalesearch.errors import ArchitectureError
-from scalesearch.latency.passes import Mode, Pass, Unfit, passes
-from scalesearch.latency.stopwatch import the_device, threads_set, wait
-from scalesearch.nets import Entry
+from scalesearch.latency.passes import TimingMode, PreparedPass, SkippedPass, prepare_passes
+from scalesearch.latency.stopwatch import find_device, use_threads, synchronize
+from scalesearch.nets import NamedNetwork
 
-LEAST_RUNS = 100
-LEAST_SECONDS = 1.0
+TARGET_RUNS = 100
+TARGET_SECONDS = 1.0
 """A network is measured so often, or for so long, whichever comes first."""
 
-FEWEST = 5
+MIN_RUNS = 5
 """Passes of even the slowest network."""
 
-ROUNDS = 20
+MAX_ROUNDS = 20
 """Into so many its passes are divided, at most."""
 
-SLOW = 0.2
+SLOW_SECONDS = 0.2
 """Seconds of a pass that caches found cold do not matter to."""
 
-TELLING = 10
+MIN_RUNS_FOR_P90 = 10
 """Passes from which on a ninth decile says something."""
 
 OnTurn: TypeAlias = Callable[[str, int, int], None]
@@ -41,7 +41,7 @@ OnTurn: TypeAlias = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class NetworkTiming:
     """What a network takes for a batch.
 
     ``mode``: ``graph`` replays a CUDA graph, which leaves out what launching costs. ``runs``:
@@ -53,7 +53,7 @@ class Timed:
 
     name: str
     batch_size: int
-    mode: Mode
+    mode: TimingMode
     runs: int = 0
     seconds: float | None = None
     p90_seconds: float | None = None
@@ -66,111 +66,111 @@ class Timed:
         return None if self.seconds is None else self.batch_size / self.seconds
 
 
-def benchmark(
-    entries: Sequence[Entry],
+def time_networks(
+    named_networks: Sequence[NamedNetwork],
     *,
-    reference: Entry,
+    reference: NamedNetwork,
     batch_sizes: Sequence[int] = (1,),
     device: str = "cpu",
     threads: int = 1,
-    least_runs: int = LEAST_RUNS,
-    least_seconds: float = LEAST_SECONDS,
-    on_turn: OnTurn = lambda what, done, of: None,
-) -> tuple[Timed, ...]:
+    target_runs: int = TARGET_RUNS,
+    target_seconds: float = TARGET_SECONDS,
+    on_turn: OnTurn = lambda what, done, total: None,
+) -> tuple[NetworkTiming, ...]:
     """Time each network at each batch size, the reference first, in float32 and channels_last.
 
     On a GPU each is also timed as a CUDA graph. Each is measured ``least_runs`` times or for
     ``least_seconds``, whichever comes first, but at least ``FEWEST`` times.
     Raises ArchitectureError for a device that is not there, and for a number out of range.
     """
-    numbers = {"threads": threads, "runs": least_runs}
-    for name, value in (*numbers.items(), *(("batch", size) for size in batch_sizes)):
+    counts = {"threads": threads, "runs": target_runs}
+    for name, value in (*counts.items(), *(("batch", size) for size in batch_sizes)):
         if value < 1:
             raise ArchitectureError(f"{name}: need at least 1, got {value}")
-    if not 0 < least_seconds < math.inf:
-        raise ArchitectureError(f"seconds: need a time above 0, got {least_seconds:g}")
-    place = the_device(device)
-    every = [reference, *(entry for entry in entries if entry != reference)]
-    rows: list[Timed] = []
-    with threads_set(threads), torch.inference_mode():
+    if not 0 < target_seconds < math.inf:
+        raise ArchitectureError(f"seconds: need a time above 0, got {target_seconds:g}")
+    torch_device = find_device(device)
+    all_networks = [reference, *(entry for entry in named_networks if entry != reference)]
+    rows: list[NetworkTiming] = []
+    with use_threads(threads), torch.inference_mode():
         for size in batch_sizes:
-            ready: list[Pass | Unfit] = []
-            for entry in every:
-                on_turn(f"batch {size}: {entry.name} is warmed up", 0, 1)
-                ready += passes(entry, size, place)
-            fit = [one for one in ready if isinstance(one, Pass)]
-            plan = _plan([one.seconds for one in fit], least_runs, least_seconds)
-            measured = _in_turn(fit, plan, place, size, on_turn)
-            rows += _rows(ready, measured, size)
-            del ready, fit
-            if place.type == "cuda":
+            prepared: list[PreparedPass | SkippedPass] = []
+            for named_network in all_networks:
+                on_turn(f"batch {size}: {named_network.name} is warmed up", 0, 1)
+                prepared += prepare_passes(named_network, size, torch_device)
+            runnable = [prepared_pass for prepared_pass in prepared if isinstance(prepared_pass, PreparedPass)]
+            plan = _plan_rounds([one.seconds for one in runnable], target_runs, target_seconds)
+            measured = _time_in_turn(runnable, plan, torch_device, size, on_turn)
+            rows += _timing_rows(prepared, measured, size)
+            del prepared, runnable
+            if torch_device.type == "cuda":
                 torch.cuda.empty_cache()
     return tuple(rows)
 
 
-def _plan(seconds: Sequence[float], least_runs: int, least_seconds: float) -> tuple[int, list[int]]:
+def _plan_rounds(seconds: Sequence[float], target_runs: int, target_seconds: float) -> tuple[int, list[int]]:
     """How many rounds, and how many passes of each network in each of them: the slowest decides
     the rounds."""
-    wanted = [
-        max(FEWEST, min(least_runs, math.ceil(least_seconds / max(one, 1e-9)))) for one in seconds
+    run_counts = [
+        max(MIN_RUNS, min(target_runs, math.ceil(target_seconds / max(value, 1e-9)))) for value in seconds
     ]
-    rounds = min([ROUNDS, *wanted])
-    return rounds, [math.ceil(one / rounds) for one in wanted]
+    rounds = min([MAX_ROUNDS, *run_counts])
+    return rounds, [math.ceil(one / rounds) for one in run_counts]
 
 
-def _in_turn(
-    ready: Sequence[Pass],
+def _time_in_turn(
+    runnable: Sequence[PreparedPass],
     plan: tuple[int, list[int]],
-    place: torch.device,
+    torch_device: torch.device,
     size: int,
     on_turn: OnTurn,
 ) -> list[list[list[float]]]:
     """Seconds by network, round and pass."""
     rounds, counts = plan
-    found: list[list[list[float]]] = [[] for _ in ready]
+    seconds: list[list[list[float]]] = [[] for _ in runnable]
     for index in range(rounds):
-        for own, (one, count) in zip(found, zip(ready, counts, strict=True), strict=True):
-            if one.seconds < SLOW:
-                one.run()
-            own.append([_timed(one.run, place) for _ in range(count)])
+        for network_seconds, (runnable_pass, count) in zip(seconds, zip(runnable, counts, strict=True), strict=True):
+            if runnable_pass.seconds < SLOW_SECONDS:
+                runnable_pass.run()
+            network_seconds.append([_time_run(runnable_pass.run, torch_device) for _ in range(count)])
         on_turn(f"batch {size}", index + 1, rounds)
-    return found
+    return seconds
 
 
-def _timed(run: Callable[[], object], place: torch.device) -> float:
-    wait(place)
-    begun = time.perf_counter()
+def _time_run(run: Callable[[], object], torch_device: torch.device) -> float:
+    synchronize(torch_device)
+    started = time.perf_counter()
     run()
-    wait(place)
-    return time.perf_counter() - begun
+    synchronize(torch_device)
+    return time.perf_counter() - started
 
 
-def _rows(
-    ready: Sequence[Pass | Unfit], measured: Sequence[list[list[float]]], size: int
-) -> Iterator[Timed]:
+def _timing_rows(
+    prepared: Sequence[PreparedPass | SkippedPass], measured: Sequence[list[list[float]]], size: int
+) -> Iterator[NetworkTiming]:
     """Of every network, the reference first."""
     turns = iter(measured)
-    reference: dict[Mode, list[list[float]]] = {}
-    for one in ready:
-        if isinstance(one, Unfit):
-            yield Timed(one.name, size, one.mode, note=one.note)
+    reference: dict[TimingMode, list[list[float]]] = {}
+    for prepared_pass in prepared:
+        if isinstance(prepared_pass, SkippedPass):
+            yield NetworkTiming(prepared_pass.name, size, prepared_pass.mode, note=prepared_pass.note)
             continue
         rounds = next(turns)
-        if one.name == ready[0].name:
-            reference.setdefault(one.mode, rounds)
-        every = [seconds for turn in rounds for seconds in turn]
-        beside = reference.get(one.mode)
-        yield Timed(
-            name=one.name,
+        if prepared_pass.name == prepared[0].name:
+            reference.setdefault(prepared_pass.mode, rounds)
+        all_seconds = [seconds for turn in rounds for seconds in turn]
+        reference_rounds = reference.get(prepared_pass.mode)
+        yield NetworkTiming(
+            name=prepared_pass.name,
             batch_size=size,
-            mode=one.mode,
-            runs=len(every),
-            seconds=median(every),
-            p90_seconds=quantiles(every, n=10)[-1] if len(every) >= TELLING else None,
+            mode=prepared_pass.mode,
+            runs=len(all_seconds),
+            seconds=median(all_seconds),
+            p90_seconds=quantiles(all_seconds, n=10)[-1] if len(all_seconds) >= MIN_RUNS_FOR_P90 else None,
             ratio=None
-            if beside is None
+            if reference_rounds is None
             else median(
-                median(own) / median(other) for own, other in zip(rounds, beside, strict=True)
+                median(turn_seconds) / median(reference_seconds) for turn_seconds, reference_seconds in zip(rounds, reference_rounds, strict=True)
             ),
-            peak_bytes=one.peak_bytes,
+            peak_bytes=prepared_pass.peak_bytes,
         )

@@ -8,16 +8,16 @@ import numpy as np
 from scalesearch.architectures import Architecture
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.errors import ArchitectureError
-from scalesearch.latency.bench import Timed
-from scalesearch.latency.calibration import correlation
-from scalesearch.nets import Entry
+from scalesearch.latency.bench import NetworkTiming
+from scalesearch.latency.calibration import pearson_correlation
+from scalesearch.nets import NamedNetwork
 
-FEWEST = 3
+MIN_NETWORKS_FOR_CORRELATION = 3
 """Networks that a correlation is told of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
+class LatencyPrediction:
     """A network's measured seconds for a batch, and the model's."""
 
     name: str
@@ -37,35 +37,35 @@ class ModelCheck:
     """
 
     batch_size: int
-    networks: tuple[Predicted, ...]
+    networks: tuple[LatencyPrediction, ...]
     correlation: float | None
     median_error: float
 
     @property
     def summary(self) -> str:
-        r = "-" if self.correlation is None else f"{self.correlation:.3f}"
-        images = "1 image" if self.batch_size == 1 else f"{self.batch_size} images"
+        correlation_text = "-" if self.correlation is None else f"{self.correlation:.3f}"
+        images_text = "1 image" if self.batch_size == 1 else f"{self.batch_size} images"
         return (
-            f"latency model, {images}: r {r}, median error {self.median_error:.1%} over "
+            f"latency model, {images_text}: r {correlation_text}, median error {self.median_error:.1%} over "
             f"{len(self.networks)} networks"
         )
 
 
-def checked_model(
-    model: LatencyModel, entries: Sequence[Entry], timed: Sequence[Timed]
+def check_latency_model(
+    model: LatencyModel, named_networks: Sequence[NamedNetwork], timings: Sequence[NetworkTiming]
 ) -> ModelCheck:
     """The model's predictions of what was measured eagerly at its batch size.
 
     Networks that code or another package makes have no blocks to predict from, and are left out.
     Raises ArchitectureError where nothing is left.
     """
-    known = {
-        entry.name: entry.network for entry in entries if isinstance(entry.network, Architecture)
+    architectures = {
+        named_network.name: named_network.network for named_network in named_networks if isinstance(named_network.network, Architecture)
     }
     networks = tuple(
-        Predicted(row.name, row.seconds, model.predicted(known[row.name]))
-        for row in timed
-        if row.name in known
+        LatencyPrediction(row.name, row.seconds, model.predicted_seconds(architectures[row.name]))
+        for row in timings
+        if row.name in architectures
         and row.mode == "eager"
         and row.batch_size == model.batch_size
         and row.seconds is not None
@@ -75,15 +75,15 @@ def checked_model(
             f"latency model: need networks as data, measured at its batch of {model.batch_size}, "
             f"got none; add {model.batch_size} to --batch"
         )
-    r = None
-    if len(networks) >= FEWEST:
-        told, seen = (np.log([getattr(n, name) for n in networks]) for name in _COLUMNS)
-        r = correlation(told, seen)
+    correlation_value = None
+    if len(networks) >= MIN_NETWORKS_FOR_CORRELATION:
+        predicted_logs, measured_logs = (np.log([getattr(prediction, name) for prediction in networks]) for name in _SECONDS_FIELDS)
+        correlation_value = pearson_correlation(predicted_logs, measured_logs)
     error = float(np.median([abs(network.error) for network in networks]))
-    return ModelCheck(model.batch_size, networks, r, error)
+    return ModelCheck(model.batch_size, networks, correlation_value, error)
 
 
-def require_same_place(model: LatencyModel, device: str, threads: int) -> None:
+def require_same_device(model: LatencyModel, device: str, threads: int) -> None:
     """Raise ArchitectureError where a model is of another device, or of other threads."""
     if model.device != device or (device == "cpu" and model.threads != threads):
         raise ArchitectureError(
@@ -92,4 +92,4 @@ def require_same_place(model: LatencyModel, device: str, threads: int) -> None:
         )
 
 
-_COLUMNS = ("predicted", "seconds")
+_SECONDS_FIELDS = ("predicted", "seconds")

@@ -10,66 +10,66 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from scalesearch.latency.stopwatch import wait
-from scalesearch.nets import Entry
+from scalesearch.latency.stopwatch import synchronize
+from scalesearch.nets import NamedNetwork
 
-WARM_UP = 10
+WARM_UP_PASSES = 10
 """Passes before the first that counts, or as many as end within ``WARM_SECONDS``: they allocate
 memory, choose algorithms and wake the processor."""
-WARM_SECONDS = 1.0
+WARM_UP_SECONDS = 1.0
 
-FULL = "out of memory"
+OUT_OF_MEMORY = "out of memory"
 
-Mode: TypeAlias = Literal["eager", "graph"]
+TimingMode: TypeAlias = Literal["eager", "graph"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class PreparedPass:
     """``run``: one forward pass of the batch. ``seconds``: what one took last, roughly.
     ``peak_bytes``: see ``bench.Timed``."""
 
     name: str
-    mode: Mode
+    mode: TimingMode
     run: Callable[[], object]
     seconds: float
     peak_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class SkippedPass:
     """A network that cannot be run so; ``note`` says why."""
 
     name: str
-    mode: Mode
+    mode: TimingMode
     note: str
 
 
-def passes(entry: Entry, batch_size: int, device: torch.device) -> Iterator[Pass | Unfit]:
+def prepare_passes(named_network: NamedNetwork, batch_size: int, device: torch.device) -> Iterator[PreparedPass | SkippedPass]:
     """The network as it is run, warmed up; on a GPU also as a CUDA graph."""
-    cuda = device.type == "cuda"
-    before = torch.cuda.memory_allocated(device) if cuda else 0
+    is_cuda = device.type == "cuda"
+    bytes_before = torch.cuda.memory_allocated(device) if is_cuda else 0
     try:
-        network, images_BCHW = _placed(entry, batch_size, device)
+        network, images_BCHW = _network_on_device(named_network, batch_size, device)
 
         def run() -> Tensor:
             return network(images_BCHW)  # type: ignore[no-any-return]
 
-        if cuda:
+        if is_cuda:
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = _warmed(run, device)
-        peak = (
-            torch.cuda.max_memory_allocated(device) - before
-            if cuda
+        seconds = _warm_up(run, device)
+        peak_bytes = (
+            torch.cuda.max_memory_allocated(device) - bytes_before
+            if is_cuda
             else cpu_peak_bytes(network, images_BCHW)
         )
     except torch.OutOfMemoryError:
-        yield Unfit(entry.name, "eager", FULL)
-        if cuda:
-            yield Unfit(entry.name, "graph", FULL)
+        yield SkippedPass(named_network.name, "eager", OUT_OF_MEMORY)
+        if is_cuda:
+            yield SkippedPass(named_network.name, "graph", OUT_OF_MEMORY)
         return
-    yield Pass(entry.name, "eager", run, seconds, peak)
-    if cuda:
-        yield _graphed(entry.name, run, device, before)
+    yield PreparedPass(named_network.name, "eager", run, seconds, peak_bytes)
+    if is_cuda:
+        yield _capture_cuda_graph(named_network.name, run, device, bytes_before)
 
 
 def cpu_peak_bytes(network: nn.Module, images_BCHW: Tensor) -> int | None:
@@ -84,52 +84,52 @@ def cpu_peak_bytes(network: nn.Module, images_BCHW: Tensor) -> int | None:
     kineto = getattr(profiler.profiler, "kineto_results", None)
     if kineto is None:
         return None
-    steps = [event for event in kineto.events() if event.name() == "[memory]"]
-    steps.sort(key=lambda event: event.start_ns())
-    peak = max(accumulate(event.nbytes() for event in steps), default=0)
+    memory_events = [event for event in kineto.events() if event.name() == "[memory]"]
+    memory_events.sort(key=lambda event: event.start_ns())
+    peak = max(accumulate(event.nbytes() for event in memory_events), default=0)
     tensors = [*network.parameters(), *network.buffers(), images_BCHW]
     return int(peak + sum(tensor.nbytes for tensor in tensors))
 
 
-def _placed(entry: Entry, batch_size: int, device: torch.device) -> tuple[nn.Module, Tensor]:
+def _network_on_device(named_network: NamedNetwork, batch_size: int, device: torch.device) -> tuple[nn.Module, Tensor]:
     """The network and its images (B, C, R, R), both in channels_last order."""
-    network = entry.made().to(device=device)
+    network = named_network.build().to(device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    shape = (batch_size, entry.in_channels, entry.resolution, entry.resolution)
+    shape = (batch_size, named_network.in_channels, named_network.resolution, named_network.resolution)
     images_BCHW = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return network, images_BCHW.to(device, memory_format=torch.channels_last)
 
 
-def _warmed(run: Callable[[], object], device: torch.device) -> float:
+def _warm_up(run: Callable[[], object], device: torch.device) -> float:
     """Seconds of the last pass of the warm-up."""
-    since = time.perf_counter()
-    for _ in range(WARM_UP):
-        begun = time.perf_counter()
+    warm_up_started = time.perf_counter()
+    for _ in range(WARM_UP_PASSES):
+        started = time.perf_counter()
         run()
-        wait(device)
+        synchronize(device)
         ended = time.perf_counter()
-        if ended - since > WARM_SECONDS:
+        if ended - warm_up_started > WARM_UP_SECONDS:
             break
-    return ended - begun
+    return ended - started
 
 
-def _graphed(
-    name: str, run: Callable[[], object], device: torch.device, before: int
-) -> Pass | Unfit:
+def _capture_cuda_graph(
+    name: str, run: Callable[[], object], device: torch.device, bytes_before: int
+) -> PreparedPass | SkippedPass:
     """The same pass recorded once and replayed: every launch at once."""
     torch.cuda.reset_peak_memory_stats(device)
     try:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), torch.cuda.graph(graph):
-            kept = run()
-        seconds = _warmed(graph.replay, device)
+            captured_output = run()
+        seconds = _warm_up(graph.replay, device)
     except torch.OutOfMemoryError:
-        return Unfit(name, "graph", FULL)
+        return SkippedPass(name, "graph", OUT_OF_MEMORY)
     except RuntimeError as error:  # what synchronises cannot be recorded
-        return Unfit(name, "graph", f"no graph: {str(error).splitlines()[0]}")
-    peak = torch.cuda.max_memory_allocated(device) - before
+        return SkippedPass(name, "graph", f"no graph: {str(error).splitlines()[0]}")
+    peak_bytes = torch.cuda.max_memory_allocated(device) - bytes_before
 
-    def replay(holding: object = kept) -> None:
+    def replay(output: object = captured_output) -> None:
         graph.replay()
 
-    return Pass(name, "graph", replay, seconds, peak)
+    return PreparedPass(name, "graph", replay, seconds, peak_bytes)

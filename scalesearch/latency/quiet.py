@@ -11,28 +11,28 @@ from pathlib import Path
 import torch
 
 PROC = Path("/proc")
-SAMPLE = 0.5
+SAMPLE_SECONDS = 0.5
 """Seconds that a machine is watched."""
 
-BUSY = 0.1
+BUSY_FRACTION = 0.1
 """Part of all cores that other work may take."""
 
-LISTED = 3
+MAX_LISTED = 3
 """Processes that a complaint names."""
 
-TICKS = 100
+DEFAULT_TICKS = 100
 """Per second, in /proc, wherever Linux does not say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CpuSnapshot:
     """At a time, in seconds: core-seconds that were worked and that there were, by all and by this
     process, and by process id what it is called and has worked."""
 
-    at: float
-    busy: float
-    total: float
-    own: float
+    time: float
+    busy_seconds: float
+    total_seconds: float
+    own_seconds: float
     cores: int
     processes: dict[int, tuple[str, float]]
 
@@ -41,120 +41,120 @@ class Snapshot:
 class OtherWork:
     """``used``: cores' worth of work by others, of ``cores``. ``by``: processes and their part."""
 
-    used: float
+    cores_used: float
     cores: int
-    by: tuple[tuple[str, int, float], ...] = ()
+    processes: tuple[tuple[str, int, float], ...] = ()
 
     @property
-    def disturbs(self) -> bool:
-        return self.used > BUSY * self.cores
+    def is_disturbing(self) -> bool:
+        return self.cores_used > BUSY_FRACTION * self.cores
 
     def __str__(self) -> str:
-        names = ", ".join(f"{name} ({pid}) {used:.2f}" for name, pid, used in self.by[:LISTED])
-        seen = f": {names}" if names else ""
-        return f"others use {self.used:.1f} of {self.cores} cores{seen}"
+        names = ", ".join(f"{name} ({pid}) {process_cores:.2f}" for name, pid, process_cores in self.processes[:MAX_LISTED])
+        processes_text = f": {names}" if names else ""
+        return f"others use {self.cores_used:.1f} of {self.cores} cores{processes_text}"
 
 
-def snapshot(proc: Path = PROC) -> Snapshot | None:
+def cpu_snapshot(proc: Path = PROC) -> CpuSnapshot | None:
     """What has been worked until now; None on a system without Linux's /proc."""
     try:
         lines = (proc / "stat").read_text().splitlines()
-        columns = [float(value) / _ticks() for value in lines[0].split()[1:9]]
-        processes = dict(_processes(proc))
+        columns = [float(value) / _ticks_per_second() for value in lines[0].split()[1:9]]
+        processes = dict(_read_processes(proc))
     except (OSError, ValueError, IndexError):
         return None
     idle = columns[3] + columns[4]  # nothing to do, and waiting for a disk
     cores = sum(line[:3] == "cpu" and line[3:4].isdigit() for line in lines)
     total = sum(columns)
-    return Snapshot(
+    return CpuSnapshot(
         time.monotonic(), total - idle, total, time.process_time(), max(cores, 1), processes
     )
 
 
-def other_work(before: Snapshot | None, after: Snapshot | None) -> OtherWork | None:
+def other_work(before: CpuSnapshot | None, after: CpuSnapshot | None) -> OtherWork | None:
     """What others did between two snapshots; None where nobody can tell."""
-    if before is None or after is None or after.total <= before.total:
+    if before is None or after is None or after.total_seconds <= before.total_seconds:
         return None
     cores = after.cores
-    seconds = (after.total - before.total) / cores
-    used = max(0.0, (after.busy - before.busy) - (after.own - before.own)) / seconds
-    by = [
-        (name, pid, (worked - before.processes.get(pid, ("", 0.0))[1]) / seconds)
-        for pid, (name, worked) in after.processes.items()
+    seconds = (after.total_seconds - before.total_seconds) / cores
+    cores_used = max(0.0, (after.busy_seconds - before.busy_seconds) - (after.own_seconds - before.own_seconds)) / seconds
+    processes = [
+        (name, pid, (worked_seconds - before.processes.get(pid, ("", 0.0))[1]) / seconds)
+        for pid, (name, worked_seconds) in after.processes.items()
         if pid != os.getpid()
     ]
-    by.sort(key=lambda one: -one[2])
-    return OtherWork(used, cores, tuple(one for one in by if one[2] >= 0.05))
+    processes.sort(key=lambda one: -one[2])
+    return OtherWork(cores_used, cores, tuple(process for process in processes if process[2] >= 0.05))
 
 
-def disturbances(device: torch.device, seconds: float = SAMPLE) -> tuple[str, ...]:
+def find_disturbances(device: torch.device, seconds: float = SAMPLE_SECONDS) -> tuple[str, ...]:
     """What else the machine does, a sentence each; none where it is quiet, or cannot tell."""
-    before = snapshot()
+    snapshot_before = cpu_snapshot()
     time.sleep(seconds)
-    work = other_work(before, snapshot())
-    found = [str(work)] if work is not None and work.disturbs else []
-    if work is None:
-        found += _by_load()
+    others = other_work(snapshot_before, cpu_snapshot())
+    texts = [str(others)] if others is not None and others.is_disturbing else []
+    if others is None:
+        texts += _load_disturbances()
     if device.type == "cuda":
-        found += _on_gpu(device)
-    return tuple(found)
+        texts += _query_gpu_disturbances(device)
+    return tuple(texts)
 
 
-def gpu_disturbances(table: str, processes: str, uuid: str, own: int) -> list[str]:
+def gpu_disturbances(table: str, processes: str, uuid: str, own_pid: int) -> list[str]:
     """From two tables of nvidia-smi: ``uuid, utilization.gpu`` and ``gpu_uuid, pid, name``."""
-    found = []
-    for name, used, *_ in _rows(table):
-        if name.removeprefix("GPU-") == uuid and used.isdigit() and int(used) > 100 * BUSY:
-            found.append(f"the GPU is {used}% busy")
-    others = [
+    texts = []
+    for name, utilization, *_ in _csv_rows(table):
+        if name.removeprefix("GPU-") == uuid and utilization.isdigit() and int(utilization) > 100 * BUSY_FRACTION:
+            texts.append(f"the GPU is {utilization}% busy")
+    other_processes = [
         f"{Path(name).name} ({pid})"
-        for gpu, pid, name, *_ in _rows(processes)
-        if gpu.removeprefix("GPU-") == uuid and pid != str(own)
+        for gpu, pid, name, *_ in _csv_rows(processes)
+        if gpu.removeprefix("GPU-") == uuid and pid != str(own_pid)
     ]
-    if others:
-        found.append(f"others are on the GPU: {', '.join(others)}")
-    return found
+    if other_processes:
+        texts.append(f"others are on the GPU: {', '.join(other_processes)}")
+    return texts
 
 
-def _processes(proc: Path) -> Iterator[tuple[int, tuple[str, float]]]:
+def _read_processes(proc: Path) -> Iterator[tuple[int, tuple[str, float]]]:
     for folder in proc.iterdir():
         if folder.name.isdigit():
             with suppress(OSError, ValueError, IndexError):  # it may have ended by now
-                head, _, tail = (folder / "stat").read_text().rpartition(")")
-                fields = tail.split()
-                worked = (int(fields[11]) + int(fields[12])) / _ticks()  # in its own code, for it
-                yield int(folder.name), (head.partition("(")[2], worked)
+                before_name_end, _, after_name = (folder / "stat").read_text().rpartition(")")
+                fields = after_name.split()
+                worked_seconds = (int(fields[11]) + int(fields[12])) / _ticks_per_second()  # in its own code, for it
+                yield int(folder.name), (before_name_end.partition("(")[2], worked_seconds)
 
 
-def _ticks() -> float:
+def _ticks_per_second() -> float:
     try:
         return float(os.sysconf("SC_CLK_TCK"))
     except (AttributeError, ValueError, OSError):
-        return TICKS
+        return DEFAULT_TICKS
 
 
-def _by_load() -> list[str]:
+def _load_disturbances() -> list[str]:
     """Of the last minute, this process's own work among it; better than nothing."""
     cores = os.cpu_count() or 1
     try:
         load = os.getloadavg()[0]
     except (AttributeError, OSError):
         return []
-    if load <= BUSY * cores:
+    if load <= BUSY_FRACTION * cores:
         return []
     return [f"the load average of the last minute is {load:.1f}, of {cores} cores"]
 
 
-def _on_gpu(device: torch.device) -> list[str]:
+def _query_gpu_disturbances(device: torch.device) -> list[str]:
     uuid = str(torch.cuda.get_device_properties(device).uuid)
-    table = _smi("--query-gpu=uuid,utilization.gpu")
-    processes = _smi("--query-compute-apps=gpu_uuid,pid,process_name")
+    table = _query_nvidia_smi("--query-gpu=uuid,utilization.gpu")
+    processes = _query_nvidia_smi("--query-compute-apps=gpu_uuid,pid,process_name")
     if table is None or processes is None:
         return ["nvidia-smi does not tell whether others use the GPU"]
     return gpu_disturbances(table, processes, uuid, os.getpid())
 
 
-def _smi(query: str) -> str | None:
+def _query_nvidia_smi(query: str) -> str | None:
     command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
         return subprocess.run(
@@ -164,7 +164,7 @@ def _smi(query: str) -> str | None:
         return None
 
 
-def _rows(table: str) -> Iterator[Sequence[str]]:
+def _csv_rows(table: str) -> Iterator[Sequence[str]]:
     for line in table.splitlines():
         if line.strip():
             yield [value.strip() for value in line.split(",")]

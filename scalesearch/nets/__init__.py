@@ -2,19 +2,19 @@
 
 from scalesearch.nets.blocks import BLOCKS
 from scalesearch.nets.depthwise import DepthwiseConv2d
-from scalesearch.nets.entries import Entry
-from scalesearch.nets.foreign import code_allowed, made
+from scalesearch.nets.entries import NamedNetwork
+from scalesearch.nets.foreign import code_allowed, build_custom_model
 from scalesearch.nets.initialisation import initialise
-from scalesearch.nets.network import Network, Options, build
+from scalesearch.nets.network import Network, NetworkOptions, build_model
 
 __all__ = [
     "BLOCKS",
     "DepthwiseConv2d",
-    "Entry",
+    "NamedNetwork",
     "Network",
-    "Options",
-    "build",
+    "NetworkOptions",
+    "build_model",
     "code_allowed",
     "initialise",
-    "made",
+    "build_custom_model",
 ]

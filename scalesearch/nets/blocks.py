@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalesearch.architectures.cost import eights, expanded_eights
+from scalesearch.architectures.cost import round_to_eights, expanded_channels
 from scalesearch.architectures.stages import Stage
-from scalesearch.nets.layers import DropConnect, Layers
+from scalesearch.nets.layers import DropConnect, LayerFactory
 from scalesearch.nets.squeeze import SqueezeExcitation
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """What blocks with a branch of one shape share: the input is added to it.
 
     ``drop_rate`` applies only where something is added.
@@ -35,21 +35,21 @@ class Residual(nn.Module):
     @property
     def last_norm(self) -> nn.Module | None:
         """The branch's last norm, which weighs what is added; None where nothing is."""
-        return self.end().get_submodule("norm") if self.residual else None
+        return self.last_conv().get_submodule("norm") if self.residual else None
 
-    def end(self) -> nn.Module:
+    def last_conv(self) -> nn.Module:
         """The branch's last convolution with its norm."""
         raise NotImplementedError
 
 
-class MBConv(Residual):
+class MBConv(ResidualBlock):
     """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation.
 
     Expand 1x1, depthwise, squeeze-and-excitation, project 1x1 without activation; no expansion
     where its factor is 1.
     """
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__(inputs, stage, drop_rate)
         inner = self.inner_channels(inputs, stage)
         self.expand = layers.activated_conv(inputs, inner) if stage.expansion > 1 else nn.Identity()
@@ -68,14 +68,14 @@ class MBConv(Residual):
         return inputs * int(stage.expansion)
 
     @staticmethod
-    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: Layers) -> nn.Module:
+    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: LayerFactory) -> nn.Module:
         return SqueezeExcitation(inner, max(1, inputs // stage.squeeze), layers.activation())
 
     def branch(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = self.project(self.squeeze(self.depthwise(self.expand(x_BCHW))))
         return y_BCHW
 
-    def end(self) -> nn.Module:
+    def last_conv(self) -> nn.Module:
         return self.project
 
 
@@ -85,21 +85,21 @@ class Bneck(MBConv):
 
     @staticmethod
     def inner_channels(inputs: int, stage: Stage) -> int:
-        return int(expanded_eights(stage, inputs))
+        return int(expanded_channels(stage, inputs))
 
     @staticmethod
-    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: Layers) -> nn.Module:
-        squeezed = eights(inner // stage.squeeze)
+    def squeeze_excitation(inputs: int, inner: int, stage: Stage, layers: LayerFactory) -> nn.Module:
+        squeezed = round_to_eights(inner // stage.squeeze)
         return SqueezeExcitation(inner, squeezed, nn.ReLU(), gate=F.hardsigmoid)
 
 
-class FusedMBConv(Residual):
+class FusedMBConv(ResidualBlock):
     """EfficientNetV2's (arXiv:2104.00298): one full convolution expands and strides, 1x1 projects.
 
     Where the expansion is 1, the activated full convolution is all. The optional gate follows it.
     """
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__(inputs, stage, drop_rate)
         inner = inputs * int(stage.expansion) if stage.expansion > 1 else stage.width
         self.expand = layers.activated_conv(inputs, inner, stage.kernel, stride=stage.stride)
@@ -114,14 +114,14 @@ class FusedMBConv(Residual):
         y_BCHW: Tensor = self.project(self.squeeze(self.expand(x_BCHW)))
         return y_BCHW
 
-    def end(self) -> nn.Module:
+    def last_conv(self) -> nn.Module:
         return self.expand if isinstance(self.project, nn.Identity) else self.project
 
 
-class Separable(nn.Module):
+class SeparableConv(nn.Module):
     """Depthwise separable convolution (arXiv:1704.04861), both parts activated, nothing added."""
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
         self.depthwise = layers.activated_conv(
             inputs, inputs, stage.kernel, stride=stage.stride, groups=inputs
@@ -133,25 +133,25 @@ class Separable(nn.Module):
         return y_BCHW
 
 
-class Shortened(nn.Module):
+class ShortcutBlock(nn.Module):
     """What ResNet's blocks share (arXiv:1512.03385): the activated sum of branch and shortcut.
 
     The shortcut is the input, or a 1x1 convolution of it where stride or channels differ. Every
     block has a shortcut, so that any of them may drop its branch.
     """
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
-        fits = stage.stride == 1 and inputs == stage.width
+        same_shape = stage.stride == 1 and inputs == stage.width
         self.shortcut = (
-            nn.Identity() if fits else layers.conv(inputs, stage.width, stride=stage.stride)
+            nn.Identity() if same_shape else layers.conv(inputs, stage.width, stride=stage.stride)
         )
         self.branch = self.convolutions(inputs, stage, layers)
         self.drop_connect = DropConnect(drop_rate)
         self.activation = layers.activation()
 
     @staticmethod
-    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+    def convolutions(inputs: int, stage: Stage, layers: LayerFactory) -> nn.Sequential:
         raise NotImplementedError
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -165,22 +165,22 @@ class Shortened(nn.Module):
         return self.branch[-1].get_submodule("norm")
 
 
-class Basic(Shortened):
+class BasicBlock(ShortcutBlock):
     """Two full convolutions, the first of which strides."""
 
     @staticmethod
-    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+    def convolutions(inputs: int, stage: Stage, layers: LayerFactory) -> nn.Sequential:
         return nn.Sequential(
             layers.activated_conv(inputs, stage.width, stage.kernel, stride=stage.stride),
             layers.conv(stage.width, stage.width, stage.kernel),
         )
 
 
-class Bottleneck(Shortened):
+class BottleneckBlock(ShortcutBlock):
     """Reduce 1x1, a full convolution, which strides ("v1.5"), expand 1x1."""
 
     @staticmethod
-    def convolutions(inputs: int, stage: Stage, layers: Layers) -> nn.Sequential:
+    def convolutions(inputs: int, stage: Stage, layers: LayerFactory) -> nn.Sequential:
         inner = -(-stage.width // int(stage.expansion))
         return nn.Sequential(
             layers.activated_conv(inputs, inner),
@@ -189,48 +189,48 @@ class Bottleneck(Shortened):
         )
 
 
-def conv_block(inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> nn.Module:
+def conv_block(inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> nn.Module:
     """One activated convolution; nothing is added and nothing dropped."""
     return layers.activated_conv(inputs, stage.width, stage.kernel, stride=stage.stride)
 
 
-class Appended(nn.Module):
+class Concatenate(nn.Module):
     """Channels behind those that were there: a concatenation, as a module for whoever counts."""
 
     def forward(self, x_BCHW: Tensor, new_BCHW: Tensor) -> Tensor:
         return torch.cat((x_BCHW, new_BCHW), dim=1)
 
 
-class Dense(nn.Module):
+class DenseLayer(nn.Module):
     """DenseNet's (arXiv:1608.06993, with bottlenecks): new channels from all before, appended.
 
     Norm and activation, 1x1, norm and activation, a full convolution; nothing is added, nothing
     dropped.
     """
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
         inner = stage.width * int(stage.expansion)
         self.before = layers.activated_norm(inputs)
         self.reduce = layers.activated_conv(inputs, inner)
-        self.grow = layers.bare_conv(inner, stage.width, stage.kernel)
-        self.appended = Appended()
+        self.grow = layers.conv_without_norm(inner, stage.width, stage.kernel)
+        self.appended = Concatenate()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = self.appended(x_BCHW, self.grow(self.reduce(self.before(x_BCHW))))
         return y_BCHW
 
 
-class Transition(nn.Module):
+class TransitionLayer(nn.Module):
     """Between dense stages: norm and activation, a convolution, an average over the stride.
 
     Where the stride does not divide the size, the average at the edge is of the pixels there are.
     """
 
-    def __init__(self, inputs: int, stage: Stage, layers: Layers, drop_rate: float) -> None:
+    def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
         self.before = layers.activated_norm(inputs)
-        self.conv = layers.bare_conv(inputs, stage.width, stage.kernel)
+        self.conv = layers.conv_without_norm(inputs, stage.width, stage.kernel)
         stride = stage.stride
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
 
@@ -239,15 +239,15 @@ class Transition(nn.Module):
         return y_BCHW
 
 
-BLOCKS: dict[str, Callable[[int, Stage, Layers, float], nn.Module]] = {
+BLOCKS: dict[str, Callable[[int, Stage, LayerFactory, float], nn.Module]] = {
     "mbconv": MBConv,
     "fused_mbconv": FusedMBConv,
     "bneck": Bneck,
-    "separable": Separable,
+    "separable": SeparableConv,
     "conv": conv_block,
-    "basic": Basic,
-    "bottleneck": Bottleneck,
-    "dense": Dense,
-    "transition": Transition,
+    "basic": BasicBlock,
+    "bottleneck": BottleneckBlock,
+    "dense": DenseLayer,
+    "transition": TransitionLayer,
 }
 """Blocks by the name that ``Stage.block`` gives: (input channels, stage, layers, drop rate)."""

@@ -13,7 +13,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class ForwardCount:
     """``output``: what the network made of an image. ``macs``: half of what torch's counter counts;
     ``activations``: outputs of convolutions and linear layers."""
 
@@ -22,23 +22,23 @@ class Passed:
     activations: int
 
 
-def passed(module: nn.Module, channels: int, pixels: int, device: str) -> Passed:
+def count_forward(module: nn.Module, channels: int, pixels: int, device: str) -> ForwardCount:
     """One black image through a network on ``meta``, where shapes suffice, or on ``cpu``.
 
     The module is of no use afterwards. Whatever its code raises comes through.
     """
     outputs: list[int] = []
 
-    def note(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+    def record_output_size(layer: nn.Module, inputs: Any, output: Tensor) -> None:
         outputs.append(output.numel())
 
     for layer in module.modules():
         if isinstance(layer, _ConvNd | nn.Linear):
-            layer.register_forward_hook(note)
+            layer.register_forward_hook(record_output_size)
         elif type(layer) in NORMS:  # free, and on the meta device most of a forward pass's time
             layer.forward = nn.Identity().forward
     counter = FlopCounterMode(display=False)
-    on_device = torch.device(device) if device == "meta" else nullcontext()
-    with torch.no_grad(), on_device, torch.random.fork_rng(devices=[]), counter:
+    device_context = torch.device(device) if device == "meta" else nullcontext()
+    with torch.no_grad(), device_context, torch.random.fork_rng(devices=[]), counter:
         output = module.eval()(torch.zeros(1, channels, pixels, pixels))
-    return Passed(output, counter.get_total_flops() // 2, sum(outputs))
+    return ForwardCount(output, counter.get_total_flops() // 2, sum(outputs))

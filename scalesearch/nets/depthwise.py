@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from scalesearch.nets.modes import trains_on_cpu
+from scalesearch.nets.modes import is_training_on_cpu
 
-WIDEST = 3
+MAX_FAST_COLUMNS = 3
 """Columns of a kernel up to which oneDNN computes the weights' gradient with vector code."""
 
 
@@ -25,7 +25,7 @@ class DepthwiseConv2d(nn.Conv2d):
     ``exact``: compute in the weights' precision and return the input's, also under autocast.
     """
 
-    exact = False
+    keeps_full_precision = False
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(
@@ -39,19 +39,19 @@ class DepthwiseConv2d(nn.Conv2d):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if self.exact and torch.is_autocast_enabled(x_BCHW.device.type):
+        if self.keeps_full_precision and torch.is_autocast_enabled(x_BCHW.device.type):
             with torch.autocast(x_BCHW.device.type, enabled=False):
-                return self._convolved(x_BCHW.to(self.weight.dtype)).to(x_BCHW.dtype)
-        return self._convolved(x_BCHW)
+                return self._convolve(x_BCHW.to(self.weight.dtype)).to(x_BCHW.dtype)
+        return self._convolve(x_BCHW)
 
-    def _convolved(self, x_BCHW: Tensor) -> Tensor:
-        if not trains_on_cpu(self, x_BCHW):
+    def _convolve(self, x_BCHW: Tensor) -> Tensor:
+        if not is_training_on_cpu(self, x_BCHW):
             return super().forward(x_BCHW)
-        y_BCHW: Tensor = _Depthwise.apply(x_BCHW, self.weight, self.stride[0])  # type: ignore[no-untyped-call]
+        y_BCHW: Tensor = _DepthwiseFunction.apply(x_BCHW, self.weight, self.stride[0])  # type: ignore[no-untyped-call]
         return y_BCHW
 
 
-class _Depthwise(torch.autograd.Function):
+class _DepthwiseFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_BCHW: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x_BCHW, weight)
@@ -69,10 +69,10 @@ class _Depthwise(torch.autograd.Function):
         wide_grad, wide_x = grad_BCHW.to(weight.dtype), x_BCHW.to(weight.dtype)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            exact = ctx.stride > 1 and x_BCHW.dtype == torch.bfloat16
-            grad, x = (wide_grad, wide_x) if exact else (grad_BCHW, x_BCHW)
+            needs_full_precision = ctx.stride > 1 and x_BCHW.dtype == torch.bfloat16
+            grad, x = (wide_grad, wide_x) if needs_full_precision else (grad_BCHW, x_BCHW)
             padding = weight.shape[2] // 2
-            grad_x, _, _ = _backward(
+            grad_x, _, _ = _convolution_backward(
                 grad, x, weight.to(x.dtype), ctx.stride, (padding, padding), (True, False, False)
             )
             grad_x = grad_x.to(x_BCHW.dtype)
@@ -90,20 +90,20 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
     if stride == 1 and (unseen := columns // 2 - (pixels - 1)) > 0:
         inner = weight[:, :, unseen:-unseen, unseen:-unseen]
         return F.pad(weight_gradient(grad_BCHW, x_BCHW, inner, stride), (unseen,) * 4)
-    if columns <= WIDEST <= pixels:
-        return _weights_of(grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride)
+    if columns <= MAX_FAST_COLUMNS <= pixels:
+        return _partial_weight_gradient(grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride)
     # Rows are padded here, too, where the map is lower than the kernel: that case is slow as well.
     above, outside = (0, rows // 2) if pixels >= rows else (rows // 2, 0)
-    parts = []
-    for first in range(0, columns, WIDEST):
-        narrow = min(WIDEST, columns - first)
-        left, right = columns // 2 - first, narrow + first - 1 - columns // 2
-        window = _padded(x_BCHW, left, right, above)
-        parts.append(_weights_of(grad_BCHW, window, narrow, outside, 0, weight, stride))
-    return torch.cat(parts, dim=3)
+    gradients = []
+    for first in range(0, columns, MAX_FAST_COLUMNS):
+        part_columns = min(MAX_FAST_COLUMNS, columns - first)
+        left, right = columns // 2 - first, part_columns + first - 1 - columns // 2
+        window = _pad(x_BCHW, left, right, above)
+        gradients.append(_partial_weight_gradient(grad_BCHW, window, part_columns, outside, 0, weight, stride))
+    return torch.cat(gradients, dim=3)
 
 
-def _padded(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
+def _pad(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
     """The map with so many columns and rows of zeros about it; less than none cuts columns off.
 
     ``F.pad`` writes everything twice, zeros first.
@@ -127,7 +127,7 @@ def _padded(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
     return window
 
 
-def _weights_of(
+def _partial_weight_gradient(
     grad_BCHW: Tensor,
     x_BCHW: Tensor,
     columns: int,
@@ -136,20 +136,20 @@ def _weights_of(
     weight: Tensor,
     stride: int,
 ) -> Tensor:
-    shaped = weight.new_empty(len(weight), 1, weight.shape[2], columns)  # only its shape is read
-    _, gradient, _ = _backward(
-        grad_BCHW, x_BCHW, shaped, stride, (row_padding, column_padding), (False, True, False)
+    shape_only_weight = weight.new_empty(len(weight), 1, weight.shape[2], columns)  # only its shape is read
+    _, gradient, _ = _convolution_backward(
+        grad_BCHW, x_BCHW, shape_only_weight, stride, (row_padding, column_padding), (False, True, False)
     )
     return gradient
 
 
-def _backward(
+def _convolution_backward(
     grad_BCHW: Tensor,
     x_BCHW: Tensor,
     weight: Tensor,
     stride: int,
     padding: tuple[int, int],
-    wanted: tuple[bool, bool, bool],
+    output_mask: tuple[bool, bool, bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
         grad_BCHW,
@@ -162,6 +162,6 @@ def _backward(
         False,
         (0, 0),
         len(weight),
-        wanted,
+        output_mask,
     )
     return gradients

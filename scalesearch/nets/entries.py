@@ -5,20 +5,20 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from scalesearch.architectures import Architecture, Cost, Foreign, cost
-from scalesearch.nets.foreign import made
+from scalesearch.architectures import Architecture, Cost, CustomModel, cost
+from scalesearch.nets.foreign import build_custom_model
 from scalesearch.nets.initialisation import initialise
-from scalesearch.nets.network import Options, build
-from scalesearch.nets.peers import Peer, made_by_peer, peer_cost
+from scalesearch.nets.network import NetworkOptions, build_model
+from scalesearch.nets.peers import ExternalNetwork, build_external_network, external_cost
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NamedNetwork:
     """``options``: what a file says that the architecture does not; None for what is usual."""
 
     name: str
-    network: Architecture | Foreign | Peer
-    options: Options | None = None
+    network: Architecture | CustomModel | ExternalNetwork
+    options: NetworkOptions | None = None
 
     @property
     def resolution(self) -> int:
@@ -34,17 +34,17 @@ class Entry:
 
         A foreign network is made and counted, which raises ArchitectureError unless code may run.
         """
-        return peer_cost(self.network) if isinstance(self.network, Peer) else cost(self.network)
+        return external_cost(self.network) if isinstance(self.network, ExternalNetwork) else cost(self.network)
 
-    def made(self) -> nn.Module:
+    def build(self) -> nn.Module:
         """The network on the CPU, in evaluation mode, with weights that nobody has trained: of a
         signal that stays clear of denormal numbers, which are slow."""
-        if isinstance(self.network, Peer):
-            return made_by_peer(self.network).eval()
-        if isinstance(self.network, Foreign):
-            return made(self.network, seed=0).eval()
+        if isinstance(self.network, ExternalNetwork):
+            return build_external_network(self.network).eval()
+        if isinstance(self.network, CustomModel):
+            return build_custom_model(self.network, seed=0).eval()
         with torch.device("meta"):
-            network = build(self.network, **asdict(self.options or Options()))
+            network = build_model(self.network, **asdict(self.options or NetworkOptions()))
         network.to_empty(device="cpu")
         initialise(network, torch.Generator().manual_seed(0))
         return network.eval()

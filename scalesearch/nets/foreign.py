@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from scalesearch.architectures.cost import Cost
-from scalesearch.architectures.foreign import Foreign, Inspected, inspected_by, permitted
+from scalesearch.architectures.foreign import CustomModel, InspectedModel, use_inspector, require_inspector
 from scalesearch.errors import ArchitectureError
-from scalesearch.files import user_cache
-from scalesearch.nets.counting import Passed, passed
+from scalesearch.files import user_cache_folder
+from scalesearch.nets.counting import ForwardCount, count_forward
 
 SIGNATURE = "(depth, width, resolution, num_classes)"
-VERSION = 1
+FINGERPRINT_VERSION = 1
 """Of fingerprints and kept counts."""
 
 
@@ -46,34 +46,34 @@ def code_allowed(allowed: bool = True) -> Iterator[None]:
         return
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    with inspected_by(_inspected):
+    with use_inspector(_inspect):
         yield
 
 
-def made(network: Foreign, seed: int | None = None) -> nn.Module:
+def build_custom_model(network: CustomModel, seed: int | None = None) -> nn.Module:
     """The network, with the weights that its code gives it under a seed (None: any weights).
 
     The caller's random stream is left as it was. Raises ArchitectureError, naming the factory,
     where code may not be run or does not give a network.
     """
-    permitted(network)
+    require_inspector(network)
     factory = _factory(network.factory)
-    asked = asdict(network)
-    del asked["factory"]
-    takes = inspect.signature(factory).parameters
-    if "in_channels" not in takes:
-        del asked["in_channels"]
+    arguments = asdict(network)
+    del arguments["factory"]
+    parameters = inspect.signature(factory).parameters
+    if "in_channels" not in parameters:
+        del arguments["in_channels"]
     try:
-        inspect.signature(factory).bind(**asked)
+        inspect.signature(factory).bind(**arguments)
     except TypeError as error:
         raise ArchitectureError(
             f"baseline {network.factory}: need a callable of {SIGNATURE}, by these names, and of "
-            f"in_channels if it likes, got ({', '.join(takes)}): {error}"
+            f"in_channels if it likes, got ({', '.join(parameters)}): {error}"
         ) from error
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
-        module = _guarded(network, "the factory", lambda: factory(**asked))
+        module = _run_custom_code(network, "the factory", lambda: factory(**arguments))
     if not isinstance(module, nn.Module):
         raise ArchitectureError(
             f"baseline {network.factory}: need a torch.nn.Module from the factory, got {module!r}"
@@ -82,29 +82,29 @@ def made(network: Foreign, seed: int | None = None) -> nn.Module:
 
 
 @cache
-def _inspected(network: Foreign) -> Inspected:
+def _inspect(network: CustomModel) -> InspectedModel:
     try:
         with torch.device("meta"):
-            module = made(network)
+            module = build_custom_model(network)
     except ArchitectureError:  # code that reads a tensor's values, or is at fault anywhere
-        module = made(network).to("meta")
-    name = _fingerprint(network, module)
-    kept = user_cache() / "counts" / f"{name}-{_sources(network, module)}.json"
+        module = build_custom_model(network).to("meta")
+    fingerprint = _fingerprint(network, module)
+    cache_path = user_cache_folder() / "counts" / f"{fingerprint}-{_source_hash(network, module)}.json"
     with suppress(OSError, ValueError, TypeError):
-        return Inspected(Cost(**json.loads(kept.read_text(encoding="utf-8"))), name)
-    cost = _counted(network, module)
+        return InspectedModel(Cost(**json.loads(cache_path.read_text(encoding="utf-8"))), fingerprint)
+    cost = _count_cost(network, module)
     with suppress(OSError):  # a cache that cannot be written costs time, not the answer
-        _keep(kept, json.dumps(asdict(cost)))
-    return Inspected(cost, name)
+        _write_whole_file(cache_path, json.dumps(asdict(cost)))
+    return InspectedModel(cost, fingerprint)
 
 
-def _fingerprint(network: Foreign, module: nn.Module) -> str:
+def _fingerprint(network: CustomModel, module: nn.Module) -> str:
     """Sixteen hexadecimal digits for the factory, the pixels, every parameter's and buffer's name
     and shape, and every layer as it prints itself (strides and kernels, which shapes do not tell).
     """
     tensors = [*module.named_parameters(), *module.named_buffers()]
     document = [
-        VERSION,
+        FINGERPRINT_VERSION,
         network.factory,
         network.resolution,
         network.in_channels,
@@ -114,49 +114,49 @@ def _fingerprint(network: Foreign, module: nn.Module) -> str:
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
 
-def _sources(network: Foreign, module: nn.Module) -> str:
+def _source_hash(network: CustomModel, module: nn.Module) -> str:
     """A hash of the files that the network's classes and its factory are written in."""
     names = {type(part).__module__ for part in module.modules()}
     names.add(network.factory.partition(":")[0])
     files = {getattr(sys.modules[name], "__file__", None) for name in names if name in sys.modules}
-    digest = hashlib.sha256(torch.__version__.encode())
+    hasher = hashlib.sha256(torch.__version__.encode())
     for file in sorted(filter(None, files)):
-        digest.update(_content(file))
-    return digest.hexdigest()[:16]
+        hasher.update(_file_hash(file))
+    return hasher.hexdigest()[:16]
 
 
 @cache
-def _content(file: str) -> bytes:
+def _file_hash(file: str) -> bytes:
     """As it is when it is first asked for: Python reads a module once, too."""
     return hashlib.sha256(Path(file).read_bytes()).digest()
 
 
-def _counted(network: Foreign, module: nn.Module) -> Cost:
+def _count_cost(network: CustomModel, module: nn.Module) -> Cost:
     """One image through the network on the meta device, which computes shapes alone; where the
     code needs values, on the CPU."""
     try:
-        macs, activations = _forward(network, module, "meta")
+        macs, activations = _count_checked_forward(network, module, "meta")
     except ArchitectureError:
-        macs, activations = _forward(network, made(network), "cpu")
+        macs, activations = _count_checked_forward(network, build_custom_model(network), "cpu")
     params = sum(parameter.numel() for parameter in module.parameters())
     return Cost(macs, params, activations)
 
 
-def _forward(network: Foreign, module: nn.Module, device: str) -> tuple[int, int]:
+def _count_checked_forward(network: CustomModel, module: nn.Module, device: str) -> tuple[int, int]:
     """Multiply-adds (half of what torch's counter counts) and outputs of convolutions and linear
     layers. The module is of no use afterwards."""
     pixels, channels = network.resolution, network.in_channels
-    seen: Passed = _guarded(
-        network, "its network", lambda: passed(module, channels, pixels, device)
+    count: ForwardCount = _run_custom_code(
+        network, "its network", lambda: count_forward(module, channels, pixels, device)
     )
-    logits_BK = seen.output
+    logits_BK = count.output
     if not isinstance(logits_BK, Tensor) or logits_BK.shape != (1, network.num_classes):
-        got = tuple(logits_BK.shape) if isinstance(logits_BK, Tensor) else type(logits_BK).__name__
+        actual = tuple(logits_BK.shape) if isinstance(logits_BK, Tensor) else type(logits_BK).__name__
         raise ArchitectureError(
             f"baseline {network.factory}: need logits of shape (1, {network.num_classes}) for one "
-            f"image, got {got}"
+            f"image, got {actual}"
         )
-    return seen.macs, seen.activations
+    return count.macs, count.activations
 
 
 def _factory(name: str) -> Callable[..., Any]:
@@ -173,22 +173,22 @@ def _factory(name: str) -> Callable[..., Any]:
     return factory  # type: ignore[no-any-return]
 
 
-def _guarded(network: Foreign, what: str, run: Callable[[], Any]) -> Any:
+def _run_custom_code(network: CustomModel, what: str, run: Callable[[], Any]) -> Any:
     """An error in the user's code is the user's to mend; it is the cause of ours."""
     try:
         return run()
     except Exception as error:
-        asked = ", ".join(f"{k}={v}" for k, v in asdict(network).items() if k != "factory")
+        arguments = ", ".join(f"{k}={v}" for k, v in asdict(network).items() if k != "factory")
         raise ArchitectureError(
             f"baseline {network.factory}: {what} raised {type(error).__name__}: {error} (asked for "
-            f"{asked})"
+            f"{arguments})"
         ) from error
 
 
-def _keep(path: Path, text: str) -> None:
+def _write_whole_file(path: Path, text: str) -> None:
     """Whole or not at all, also where several processes count the same network."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(name, path)
+    os.replace(temporary, path)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from scalesearch.nets.blocks import Residual, Shortened
+from scalesearch.nets.blocks import ResidualBlock, ShortcutBlock
 
 
 @torch.no_grad()
@@ -46,10 +46,10 @@ def initialise(
                 fan_out = pixels * module.out_channels // module.groups
                 fan_in = pixels * module.in_channels // module.groups
                 deviation = math.sqrt(2 / fan_out if tf else 1 / (3 * fan_in))
-                _fill(module, _room(module.weight).normal_(0, deviation, generator=generator))
+                _fill(module, _empty_weight(module.weight).normal_(0, deviation, generator=generator))
             case nn.Linear():
                 bound = 1 / math.sqrt(module.out_features if tf else module.in_features)
-                _fill(module, _room(module.weight).uniform_(-bound, bound, generator=generator))
+                _fill(module, _empty_weight(module.weight).uniform_(-bound, bound, generator=generator))
             case nn.BatchNorm2d():
                 module.reset_parameters()
             case _ if list(module.parameters(recurse=False)):
@@ -62,11 +62,11 @@ def initialise(
 
 def _last_norms(network: nn.Module) -> list[nn.Module]:
     """The norm at the end of each residual branch."""
-    blocks = (module for module in network.modules() if isinstance(module, Residual | Shortened))
+    blocks = (module for module in network.modules() if isinstance(module, ResidualBlock | ShortcutBlock))
     return [block.last_norm for block in blocks if block.last_norm]
 
 
-def _room(weight: Tensor) -> Tensor:
+def _empty_weight(weight: Tensor) -> Tensor:
     """Room for a weight's values on the CPU, in row-major order whatever its own layout."""
     return torch.empty(weight.shape, dtype=torch.float32, device="cpu")
 

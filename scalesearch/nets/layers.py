@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from scalesearch.nets.depthwise import DepthwiseConv2d
 
-Padding = Literal["half", "same"]
+PaddingMode = Literal["half", "same"]
 """Of convolutions: half the kernel on every side, as in PyTorch, or TensorFlow's SAME, which at a
 stride pads as little as it can, and more on the right and at the bottom."""
 
@@ -23,12 +23,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class LayerFactory:
     """What all blocks of one network share: its normalisation, its activation and its padding."""
 
     norm: Callable[[int], nn.Module]
     activation: Callable[[], nn.Module]
-    padding: Padding = "half"
+    padding: PaddingMode = "half"
 
     def conv(
         self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
@@ -53,7 +53,7 @@ class Layers:
         layers.add_module("activation", self.activation())
         return layers
 
-    def bare_conv(self, inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
+    def conv_without_norm(self, inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
         """A convolution at stride 1 without normalisation, which follows later or stood before."""
         return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
 
@@ -71,11 +71,11 @@ class SamePaddedConv2d(nn.Conv2d):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
-        sides: list[int] = []
+        padding: list[int] = []
         for pixels in reversed(x_BCHW.shape[2:]):  # F.pad begins with the last axis
             missing = max((-(-pixels // stride) - 1) * stride + kernel - pixels, 0)
-            sides += [missing // 2, missing - missing // 2]
-        return super().forward(F.pad(x_BCHW, sides))
+            padding += [missing // 2, missing - missing // 2]
+        return super().forward(F.pad(x_BCHW, padding))
 
 
 class DropConnect(nn.Module):
@@ -94,10 +94,10 @@ class DropConnect(nn.Module):
         self.rate = rate
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        keep = 1 - self.rate * self.strength
-        if not self.training or keep == 1:
+        keep_probability = 1 - self.rate * self.strength
+        if not self.training or keep_probability == 1:
             return x_BCHW
-        return x_BCHW * x_BCHW.new_empty(len(x_BCHW), 1, 1, 1).bernoulli_(keep).div_(keep)
+        return x_BCHW * x_BCHW.new_empty(len(x_BCHW), 1, 1, 1).bernoulli_(keep_probability).div_(keep_probability)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-def trains_on_cpu(layer: nn.Module, x_BCHW: Tensor) -> bool:
+def is_training_on_cpu(layer: nn.Module, x_BCHW: Tensor) -> bool:
     """Whether gradients will be asked for, on a CPU, of a layer that nobody is tracing.
 
     Tools that trace a network (export, fvcore) have to see ordinary convolutions.

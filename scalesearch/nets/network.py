@@ -8,22 +8,22 @@ from typing import overload
 
 from torch import Tensor, nn
 
-from scalesearch.architectures.foreign import Foreign
-from scalesearch.architectures.stages import PREACTIVATED, Architecture, Stage
+from scalesearch.architectures.foreign import CustomModel
+from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture, Stage
 from scalesearch.nets.blocks import BLOCKS
-from scalesearch.nets.foreign import made
-from scalesearch.nets.layers import ACTIVATIONS, DropConnect, Layers, Padding
+from scalesearch.nets.foreign import build_custom_model
+from scalesearch.nets.layers import ACTIVATIONS, DropConnect, LayerFactory, PaddingMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class NetworkOptions:
     """What a network does that its architecture does not say; see ``build``."""
 
     dropout: float = 0.0
     drop_connect: float = 0.0
     norm_eps: float = 1e-3
     norm_momentum: float = 0.01
-    padding: Padding = "half"
+    padding: PaddingMode = "half"
 
     def __post_init__(self) -> None:
         for name in ("dropout", "drop_connect"):
@@ -44,11 +44,11 @@ class Network(nn.Module):
     stands a last norm where the last stage's blocks activate what they read.
     """
 
-    def __init__(self, architecture: Architecture, options: Options) -> None:
+    def __init__(self, architecture: Architecture, options: NetworkOptions) -> None:
         super().__init__()
         self.architecture = architecture
         self.options = options
-        layers = Layers(
+        layers = LayerFactory(
             norm=partial(nn.BatchNorm2d, eps=options.norm_eps, momentum=options.norm_momentum),
             activation=ACTIVATIONS[architecture.activation],
             padding=options.padding,
@@ -64,15 +64,15 @@ class Network(nn.Module):
             if architecture.stem_pool > 1
             else nn.Identity()
         )
-        self.stages = nn.Sequential(*_stages(architecture, layers, options.drop_connect))
+        self.stages = nn.Sequential(*_build_stages(architecture, layers, options.drop_connect))
         self.final = (
-            layers.activated_norm(architecture.last)
-            if architecture.stages[-1].block in PREACTIVATED
+            layers.activated_norm(architecture.last_channels)
+            if architecture.stages[-1].block in PREACTIVATION_BLOCKS
             else nn.Identity()
         )
-        self.head = _head(architecture, layers)
+        self.head = _build_head(architecture, layers)
         self.dropout = nn.Dropout(options.dropout)
-        self.classifier = nn.Linear(architecture.features, architecture.num_classes)
+        self.classifier = nn.Linear(architecture.num_features, architecture.num_classes)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         features_BCHW = self.final(self.stages(self.stem_pool(self.stem(images_BCHW))))
@@ -83,7 +83,7 @@ class Network(nn.Module):
         logits_BK: Tensor = self.classifier(self.dropout(features_BC))
         return logits_BK
 
-    def regularise(self, strength: float) -> None:
+    def set_regularisation_strength(self, strength: float) -> None:
         """Let this part of dropout and drop-connect act from now on."""
         self.dropout.p = self.options.dropout * strength
         for module in self.modules():
@@ -91,7 +91,7 @@ class Network(nn.Module):
                 module.strength = strength
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether a training pass draws random numbers."""
         return self.dropout.p > 0 or any(
             isinstance(module, DropConnect) and module.rate * module.strength > 0
@@ -100,25 +100,25 @@ class Network(nn.Module):
 
 
 @overload
-def build(
+def build_model(
     architecture: Architecture,
     *,
     dropout: float = ...,
     drop_connect: float = ...,
     norm_eps: float = ...,
     norm_momentum: float = ...,
-    padding: Padding = ...,
+    padding: PaddingMode = ...,
 ) -> Network: ...
 @overload
-def build(architecture: Foreign) -> nn.Module: ...
-def build(
-    architecture: Architecture | Foreign,
+def build_model(architecture: CustomModel) -> nn.Module: ...
+def build_model(
+    architecture: Architecture | CustomModel,
     *,
     dropout: float = 0.0,
     drop_connect: float = 0.0,
     norm_eps: float = 1e-3,
     norm_momentum: float = 0.01,
-    padding: Padding = "half",
+    padding: PaddingMode = "half",
 ) -> nn.Module:
     """The network that an architecture describes, with PyTorch's default weights.
 
@@ -129,9 +129,9 @@ def build(
     built under ``torch.device("meta")`` it costs no memory and draws no random numbers.
     A foreign network is as its code makes it, where that may be run, and takes no options.
     """
-    if isinstance(architecture, Foreign):
-        return made(architecture)
-    options = Options(
+    if isinstance(architecture, CustomModel):
+        return build_custom_model(architecture)
+    options = NetworkOptions(
         dropout=dropout,
         drop_connect=drop_connect,
         norm_eps=norm_eps,
@@ -141,8 +141,8 @@ def build(
     return Network(architecture, options)
 
 
-def _head(architecture: Architecture, layers: Layers) -> nn.Module:
-    last, head = architecture.last, architecture.head
+def _build_head(architecture: Architecture, layers: LayerFactory) -> nn.Module:
+    last, head = architecture.last_channels, architecture.head
     if not head:
         return nn.Identity()
     if architecture.head_pooled:
@@ -151,21 +151,21 @@ def _head(architecture: Architecture, layers: Layers) -> nn.Module:
     return layers.activated_conv(last, head)
 
 
-def _stages(
-    architecture: Architecture, layers: Layers, drop_connect: float
+def _build_stages(
+    architecture: Architecture, layers: LayerFactory, drop_connect: float
 ) -> Iterator[nn.Sequential]:
     index = 0
     for inputs, stage in architecture.transitions():
         blocks = []
-        own = replace(layers, activation=ACTIVATIONS[stage.activation or architecture.activation])
-        for block_inputs, block in _blocks(inputs, stage):
-            drop_rate = drop_connect * index / architecture.blocks
-            blocks.append(BLOCKS[stage.block](block_inputs, block, own, drop_rate))
+        stage_layers = replace(layers, activation=ACTIVATIONS[stage.activation or architecture.activation])
+        for block_inputs, block in _block_specs(inputs, stage):
+            drop_rate = drop_connect * index / architecture.num_blocks
+            blocks.append(BLOCKS[stage.block](block_inputs, block, stage_layers, drop_rate))
             index += 1
         yield nn.Sequential(*blocks)
 
 
-def _blocks(inputs: int, stage: Stage) -> Iterator[tuple[int, Stage]]:
+def _block_specs(inputs: int, stage: Stage) -> Iterator[tuple[int, Stage]]:
     """Each block's input channels and what it is: only the first one strides."""
     for index in range(stage.repeats):
         yield inputs, replace(stage, stride=1) if index else stage

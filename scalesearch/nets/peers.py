@@ -11,13 +11,13 @@ from torch import nn
 
 from scalesearch.architectures.cost import Cost
 from scalesearch.errors import ArchitectureError
-from scalesearch.nets.counting import passed
+from scalesearch.nets.counting import count_forward
 
-PACKAGES = ("torchvision", "timm")
+EXTERNAL_PACKAGES = ("torchvision", "timm")
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class ExternalNetwork:
     """A network of another package, at the resolution that the package evaluates it at."""
 
     package: str
@@ -26,62 +26,62 @@ class Peer:
     in_channels: int = 3
 
 
-def names_peer(text: str) -> bool:
+def is_external_name(text: str) -> bool:
     """Whether a text has the form ``torchvision:NAME`` or ``timm:NAME``."""
-    return text.partition(":")[0] in PACKAGES and ":" in text
+    return text.partition(":")[0] in EXTERNAL_PACKAGES and ":" in text
 
 
-def peer(text: str) -> Peer:
+def external_network(text: str) -> ExternalNetwork:
     """The network that ``torchvision:NAME`` or ``timm:NAME`` names; no weights are fetched.
 
     Raises ArchitectureError where the package cannot be imported or has no such network.
     """
     package, _, name = text.partition(":")
-    module = _package(package, text)
+    module = _import_package(package, text)
     if package == "timm":
-        known: Any = module.list_models()
-        if name in known:
-            channels, _, side = module.get_pretrained_cfg(name).input_size
-            return Peer(package, name, side, channels)
+        names: Any = module.list_models()
+        if name in names:
+            channels, _, resolution = module.get_pretrained_cfg(name).input_size
+            return ExternalNetwork(package, name, resolution, channels)
     else:
-        known = module.models.list_models(module=module.models)
-        if name in known:
-            return Peer(package, name, _torchvisions_side(module, name))
-    from scalesearch.validation import hint
+        names = module.models.list_models(module=module.models)
+        if name in names:
+            return ExternalNetwork(package, name, _torchvision_resolution(module, name))
+    from scalesearch.validation import suggestion
 
-    raise ArchitectureError(f"{text}: {package} has no such network; {hint(name, known)}")
+    raise ArchitectureError(f"{text}: {package} has no such network; {suggestion(name, names)}")
 
 
-def made_by_peer(network: Peer) -> nn.Module:
+def build_external_network(network: ExternalNetwork) -> nn.Module:
     """The network, with the weights that its package begins with."""
-    return _model(network.package, network.name)
+    return _create_model(network.package, network.name)
 
 
 @cache
-def peer_cost(network: Peer) -> Cost:
+def external_cost(network: ExternalNetwork) -> Cost:
     """Counted: what torch's counter tells of one image, and the outputs of convolutions and linear
     layers. Equal to the closed form for a network that both know."""
     try:
         with torch.device("meta"):
-            module = made_by_peer(network)
+            module = build_external_network(network)
     except (NotImplementedError, RuntimeError):  # code that reads a tensor's values
-        module = made_by_peer(network).to("meta")
+        module = build_external_network(network).to("meta")
     params = sum(parameter.numel() for parameter in module.parameters())
     try:
-        seen = passed(module, network.in_channels, network.resolution, "meta")
+        count = count_forward(module, network.in_channels, network.resolution, "meta")
     except (NotImplementedError, RuntimeError):
-        seen = passed(made_by_peer(network), network.in_channels, network.resolution, "cpu")
-    return Cost(seen.macs, params, seen.activations)
+        count = count_forward(build_external_network(network), network.in_channels, network.resolution, "cpu")
+    return Cost(count.macs, params, count.activations)
 
 
-def _model(package: str, name: str) -> nn.Module:
-    module = _package(package, f"{package}:{name}")
+def _create_model(package: str, name: str) -> nn.Module:
+    module = _import_package(package, f"{package}:{name}")
     if package == "timm":
         return module.create_model(name, pretrained=False)  # type: ignore[no-any-return]
     return module.models.get_model(name, weights=None)  # type: ignore[no-any-return]
 
 
-def _package(name: str, where: str) -> ModuleType:
+def _import_package(name: str, where: str) -> ModuleType:
     """Raises ArchitectureError where it is missing, or was built for another torch."""
     try:
         return importlib.import_module(name)
@@ -93,7 +93,7 @@ def _package(name: str, where: str) -> ModuleType:
         ) from error
 
 
-def _torchvisions_side(module: ModuleType, name: str) -> int:
+def _torchvision_resolution(module: ModuleType, name: str) -> int:
     """Pixels that the package's own weights are evaluated at; 224 where it has none."""
     weights = list(module.models.get_model_weights(name))
     preset = weights[-1].transforms if weights else None

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from scalesearch.nets.modes import trains_on_cpu
+from scalesearch.nets.modes import is_training_on_cpu
 
 Derivative: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(gradient of the output, input, output) -> gradient of the input."""
@@ -40,11 +40,11 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """The map (B, C, H, W) weighed, in training on a CPU by a pass of our own."""
-        known = type(self.activation) in DERIVATIVES and self.gate in DERIVATIVES
-        if not (known and trains_on_cpu(self, x_BCHW)):
+        has_derivatives = type(self.activation) in DERIVATIVES and self.gate in DERIVATIVES
+        if not (has_derivatives and is_training_on_cpu(self, x_BCHW)):
             return x_BCHW * self.gates(x_BCHW.mean((2, 3), keepdim=True))
         with torch.autocast("cpu", enabled=False):
-            y_BCHW: Tensor = _Scaled.apply(  # type: ignore[no-untyped-call]
+            y_BCHW: Tensor = _SqueezeExcitationFunction.apply(  # type: ignore[no-untyped-call]
                 x_BCHW,
                 self.reduce.weight,
                 self.reduce.bias,
@@ -60,7 +60,7 @@ class SqueezeExcitation(nn.Module):
         return gates_BC11
 
 
-class _Scaled(torch.autograd.Function):
+class _SqueezeExcitationFunction(torch.autograd.Function):
     """x * gates(mean of x), whose input gradient is written in one sweep.
 
     Autograd would write the gradient through the product and the gradient through the mean as two

@@ -11,17 +11,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-BLOCK = 8
+ONEDNN_BLOCK = 8
 
 
-def without_narrow_strides(network: nn.Module) -> nn.Module:
+def replace_narrow_strides(network: nn.Module) -> nn.Module:
     """The network, its strided 1x1 convolutions of few channels replaced by what is equivalent.
 
     Parameters and their names stay.
     """
     for layer in network.modules():
         if type(layer) is nn.Conv2d and _is_narrow(layer):
-            layer.register_forward_pre_hook(partial(_thinned, strides=layer.stride))
+            layer.register_forward_pre_hook(partial(_subsample, strides=layer.stride))
             layer.stride = (1, 1)
     return network
 
@@ -31,11 +31,11 @@ def _is_narrow(layer: nn.Conv2d) -> bool:
         layer.kernel_size == (1, 1)
         and max(layer.stride) > 1
         and layer.padding in ((0, 0), "valid")
-        and layer.in_channels // layer.groups < BLOCK
+        and layer.in_channels // layer.groups < ONEDNN_BLOCK
     )
 
 
-def _thinned(
+def _subsample(
     layer: nn.Module, inputs: tuple[Any, ...], strides: tuple[int, ...]
 ) -> tuple[Tensor, ...]:
     (x_BCHW,) = inputs

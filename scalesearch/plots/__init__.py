@@ -2,17 +2,17 @@
 
 from scalesearch.plots.contact_sheet import contact_sheet
 from scalesearch.plots.simplex import SimplexData, plot_simplex, simplex, simplex_figure
-from scalesearch.plots.style import COLUMN, DOUBLE_COLUMN, figure, style, write_figure
+from scalesearch.plots.style import COLUMN, DOUBLE_COLUMN, new_figure, figure_style, write_figure
 
 __all__ = [
     "COLUMN",
     "DOUBLE_COLUMN",
     "SimplexData",
     "contact_sheet",
-    "figure",
+    "new_figure",
     "plot_simplex",
     "simplex",
     "simplex_figure",
-    "style",
+    "figure_style",
     "write_figure",
 ]

@@ -10,30 +10,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, ROLE_COLOURS, figure, style
-from scalesearch.plots.triangle import MARKERS
+from scalesearch.plots.style import ACCENT, COLUMN, DOUBLE_COLUMN, ROLE_COLOURS, new_figure, figure_style
+from scalesearch.plots.triangle import REFERENCE_MARKERS
 
-AXIS_OF = {
+AXIS_LABELS = {
     "factor": "realised cost / baseline's",
     "macs": "FLOPs (multiply-adds)",
     "params": "parameters",
 }
-OTHERS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
-OTHER_MARKS = ("v", "p", "s", "D", "^")
+OTHER_COLOURS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
+OTHER_MARKERS = ("v", "p", "s", "D", "^")
 """Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
 
-WIDE = 8
+WIDE_COST_RATIO = 8
 """Greatest over least cost from which on 1, 2 and 5 times powers of ten are marks enough."""
-LETTERS = 14
+LETTERS_PER_INCH = 14
 """Of a title, in an inch."""
-LETTER = 0.055
+MIN_LABEL_DISTANCE = 0.055
 """Least distance of two labels, as a fraction of the height of a figure of one column."""
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
 """As many digits as the ticks need."""
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class AblationCurve:
     """A series on a baseline, by rising ``x``. ``low``, ``high`` are as ``y`` for a single seed.
 
     ``names``: what each point is told apart by; ``leads``: whether others are compared with it.
@@ -45,84 +45,84 @@ class Curve:
     low: tuple[float, ...]
     high: tuple[float, ...]
     names: tuple[str, ...]
-    leads: bool = False
+    is_reference: bool = False
 
 
-def curves(table: pd.DataFrame, x: str = "factor", against: str | None = None) -> tuple[Curve, ...]:
+def ablation_curves(table: pd.DataFrame, x: str = "factor", against: str | None = None) -> tuple[AblationCurve, ...]:
     """From an ablation's table, for one baseline. ``x``: ``factor``, ``macs`` or ``params``.
 
     A network that is twice in a series is one point. Raises SearchError for an empty table.
     """
     if table.empty:
         raise SearchError("ablation: need a network to draw, got none; train first")
-    found = []
+    series_curves = []
     for series, rows in table.groupby("series", sort=False):
         points = rows.drop_duplicates("candidate").sort_values([x, "accuracy"], kind="stable")
-        own = points["accuracy"]
+        accuracy = points["accuracy"]
         names = [
             name.removeprefix(f"{series} ").removesuffix("x") if name != series else ""
             for name in points["point"]
         ]
-        found.append(
-            Curve(
+        series_curves.append(
+            AblationCurve(
                 series=str(series),
                 x=tuple(points[x].astype(float)),
-                y=tuple(own),
-                low=tuple(points["low"].astype(float).fillna(own)),
-                high=tuple(points["high"].astype(float).fillna(own)),
+                y=tuple(accuracy),
+                low=tuple(points["low"].astype(float).fillna(accuracy)),
+                high=tuple(points["high"].astype(float).fillna(accuracy)),
                 names=tuple(names),
-                leads=series == against,
+                is_reference=series == against,
             )
         )
-    return tuple(found)
+    return tuple(series_curves)
 
 
-def spread(places: Sequence[float], least: float) -> list[float]:
+def spread_labels(positions: Sequence[float], min_distance: float) -> list[float]:
     """Places of labels, moved apart until neighbours are ``least`` from each other, and no farther
     from their own than that asks for; in the order given."""
-    order = sorted(range(len(places)), key=lambda index: places[index])
+    order = sorted(range(len(positions)), key=lambda index: positions[index])
     groups: list[list[int]] = []
     for index in order:
         groups.append([index])
-        while len(groups) > 1 and _first(groups[-1], places, least) < least + _last(
-            groups[-2], places, least
+        while len(groups) > 1 and _lowest_position(groups[-1], positions, min_distance) < min_distance + _highest_position(
+            groups[-2], positions, min_distance
         ):
             groups[-2:] = [groups[-2] + groups[-1]]
-    moved = [0.0] * len(places)
+    moved = [0.0] * len(positions)
     for group in groups:
         for rank, index in enumerate(group):
-            moved[index] = _first(group, places, least) + rank * least
+            moved[index] = _lowest_position(group, positions, min_distance) + rank * min_distance
     return moved
 
 
-def _first(group: Sequence[int], places: Sequence[float], least: float) -> float:
+def _lowest_position(group: Sequence[int], positions: Sequence[float], min_distance: float) -> float:
     """Where the lowest of labels that touch each other stands, so that their middle is theirs."""
-    return sum(places[index] for index in group) / len(group) - least * (len(group) - 1) / 2
+    return sum(positions[index] for index in group) / len(group) - min_distance * (len(group) - 1) / 2
 
 
-def _last(group: Sequence[int], places: Sequence[float], least: float) -> float:
-    return _first(group, places, least) + least * (len(group) - 1)
+def _highest_position(group: Sequence[int], positions: Sequence[float], min_distance: float) -> float:
+    return _lowest_position(group, positions, min_distance) + min_distance * (len(group) - 1)
 
 
-def curves_figure(data: Sequence[Curve], title: str) -> Figure:
+def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
     """All curves over the realised cost, each with its 90% band and its name at its end."""
-    with style():
-        drawn = figure(COLUMN, 2.7)
-        axes = drawn.add_subplot()
-        plot_curves(data, axes)
-        axes.set_xlabel(AXIS_OF["factor"])
+    with figure_style():
+        fig = new_figure(COLUMN, 2.7)
+        axes = fig.add_subplot()
+        plot_ablation_curves(data, axes)
+        axes.set_xlabel(AXIS_LABELS["factor"])
         axes.set_ylabel("validation accuracy")
-        entitle(drawn, title)
-    return drawn
+        add_title(fig, title)
+    return fig
 
 
-def panels_figure(data: Sequence[Curve], title: str) -> Figure:
+def ablation_panels_figure(data: Sequence[AblationCurve], title: str) -> Figure:
     """A panel for each curve, its points named, on one scale of accuracy."""
-    with style():
-        drawn = figure(DOUBLE_COLUMN, 2.5)
-        panels = drawn.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, 2.5)
+        panels = fig.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
         for axes, curve in zip(panels, data, strict=True):
-            plot_curves([curve], axes, named=False)
+            plot_ablation_curves([curve], axes, with_names=False)
             for x, y, name in zip(curve.x, curve.high, curve.names, strict=True):
                 axes.annotate(
                     name,
@@ -132,42 +132,42 @@ def panels_figure(data: Sequence[Curve], title: str) -> Figure:
                     ha="center",
                     fontsize=6.5,
                 )
-            axes.set_xlabel(AXIS_OF["factor"])
+            axes.set_xlabel(AXIS_LABELS["factor"])
             axes.set_title(f"{curve.series} (points: its multiplier)")
         panels[0].set_ylabel("validation accuracy")
-        entitle(drawn, title)
-    return drawn
+        add_title(fig, title)
+    return fig
 
 
-def costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure:
+def ablation_costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure:
     """Accuracy against parameters and against FLOPs, on one scale of accuracy."""
-    with style():
-        drawn = figure(DOUBLE_COLUMN, 2.7)
-        panels = drawn.subplots(1, 2, sharey=True)
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, 2.7)
+        panels = fig.subplots(1, 2, sharey=True)
         for axes, x in zip(panels, ("params", "macs"), strict=True):
-            plot_curves(curves(table, x, against), axes, base=10)
-            axes.set_xlabel(AXIS_OF[x])
+            plot_ablation_curves(ablation_curves(table, x, against), axes, base=10)
+            axes.set_xlabel(AXIS_LABELS[x])
         panels[0].set_ylabel("validation accuracy")
-        entitle(drawn, title)
-    return drawn
+        add_title(fig, title)
+    return fig
 
 
-def plot_curves(data: Sequence[Curve], axes: Axes, *, named: bool = True, base: int = 2) -> None:
+def plot_ablation_curves(data: Sequence[AblationCurve], axes: Axes, *, with_names: bool = True, base: int = 2) -> None:
     """Lines with points and bands over a logarithmic cost."""
-    others = 0
-    looks = []
+    other_count = 0
+    line_styles = []
     for curve in data:
-        looks.append(_look(curve, others))
-        others += curve.series not in MARKERS and not curve.leads
-    for curve, (colour, mark) in zip(data, looks, strict=True):
+        line_styles.append(_line_style(curve, other_count))
+        other_count += curve.series not in REFERENCE_MARKERS and not curve.is_reference
+    for curve, (colour, mark) in zip(data, line_styles, strict=True):
         axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(curve.x, curve.y, color=colour, marker=mark, markersize=3.5, zorder=3)
-    _scale(axes, base)
-    if named:
-        _name(data, [colour for colour, _ in looks], axes)
+    _scale_cost_axis(axes, base)
+    if with_names:
+        _label_curves(data, [colour for colour, _ in line_styles], axes)
 
 
-def counted(value: float) -> str:
+def count_with_unit(value: float) -> str:
     """A count with its unit: 2.5M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
@@ -175,56 +175,56 @@ def counted(value: float) -> str:
     return f"{value:g}"
 
 
-def entitle(drawn: Figure, title: str) -> None:
+def add_title(fig: Figure, title: str) -> None:
     """A title over the whole figure, in as many lines as it needs."""
-    letters = int(drawn.get_figwidth() * LETTERS)
-    drawn.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
+    letters = int(fig.get_figwidth() * LETTERS_PER_INCH)
+    fig.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
 
 
-def _scale(axes: Axes, base: int) -> None:
+def _scale_cost_axis(axes: Axes, base: int) -> None:
     axes.set_xscale("log", base=base)
     if base == 2:
         axes.xaxis.set_major_locator(LogLocator(2))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     else:
         low, high = axes.get_xlim()
-        wide = high / low > WIDE
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if wide else MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: counted(value)))
+        is_wide = high / low > WIDE_COST_RATIO
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if is_wide else MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_with_unit(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PERCENT)
     axes.grid(linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)
 
 
-def _look(curve: Curve, others: int) -> tuple[str, str]:
-    if curve.leads:
+def _line_style(curve: AblationCurve, other_count: int) -> tuple[str, str]:
+    if curve.is_reference:
         return ACCENT, "o"
-    if curve.series in MARKERS:
-        return ROLE_COLOURS[curve.series], MARKERS[curve.series]
-    return OTHERS[others % len(OTHERS)], OTHER_MARKS[others % len(OTHER_MARKS)]
+    if curve.series in REFERENCE_MARKERS:
+        return ROLE_COLOURS[curve.series], REFERENCE_MARKERS[curve.series]
+    return OTHER_COLOURS[other_count % len(OTHER_COLOURS)], OTHER_MARKERS[other_count % len(OTHER_MARKERS)]
 
 
-def _name(data: Sequence[Curve], colours: Sequence[str], axes: Axes) -> None:
+def _label_curves(data: Sequence[AblationCurve], colours: Sequence[str], axes: Axes) -> None:
     """Each curve's name beside its last point, apart from the others."""
     low, high = axes.get_ylim()
-    places = spread([curve.y[-1] for curve in data], LETTER * (high - low))
+    positions = spread_labels([curve.y[-1] for curve in data], MIN_LABEL_DISTANCE * (high - low))
     longest = max(curve.x[-1] for curve in data)
-    for curve, place, colour in zip(data, places, colours, strict=True):
+    for curve, position, colour in zip(data, positions, colours, strict=True):
         axes.annotate(
             curve.series,
-            (longest, place),
+            (longest, position),
             xytext=(7, 0),
             textcoords="offset points",
             va="center",
             color=colour,
-            fontweight="bold" if curve.leads else "normal",
+            fontweight="bold" if curve.is_reference else "normal",
             annotation_clip=False,
         )
         if curve.x[-1] < longest:
             axes.plot(
                 [curve.x[-1], longest],
-                [curve.y[-1], place],
+                [curve.y[-1], position],
                 color=colour,
                 linewidth=0.5,
                 linestyle=":",

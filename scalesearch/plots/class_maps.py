@@ -8,80 +8,80 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scalesearch.plots.style import DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
-HEAT = "inferno"
+HEAT_COLOUR_MAP = "inferno"
 """Dark to bright at an even pace for all kinds of colour vision; told from a grey picture."""
 TITLE, CAPTION = 0.5, 0.16  # inches
-WEIGHTS = (0.299, 0.587, 0.114)
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue in a grey picture (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Panel:
+class GradCamPanel:
     """One network's maps (N, h, w) of the truth, and what it takes each image for. ``factor``: its
     cost over the baseline's."""
 
     series: str
-    maps: NDArray[np.float32]
-    answers: tuple[str, ...]
+    heatmaps: NDArray[np.float32]
+    predictions: tuple[str, ...]
     factor: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClassMaps:
+class GradCamGrid:
     """``images``: uint8 (N, C, H, W); ``truths``: the class of each. ``stage``: behind which one
     (from 1) the maps are, None for those that are pooled."""
 
     images: NDArray[np.uint8]
-    truths: tuple[str, ...]
-    panels: tuple[Panel, ...]
+    labels: tuple[str, ...]
+    panels: tuple[GradCamPanel, ...]
     stage: int | None = None
 
 
-def heat(class_map: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def normalized_heatmap(heatmap: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """The part of a map that speaks for the class, from 0 to 1 at its highest; all 0 where nothing
     does."""
-    positive = np.maximum(np.asarray(class_map, dtype=np.float64), 0)
+    positive = np.maximum(np.asarray(heatmap, dtype=np.float64), 0)
     highest = positive.max()
-    scaled: NDArray[np.float64] = positive / highest if highest > 0 else positive
-    return scaled
+    normalized: NDArray[np.float64] = positive / highest if highest > 0 else positive
+    return normalized
 
 
-def grey(image_CHW: NDArray[np.uint8]) -> NDArray[np.float64]:
+def to_grayscale(image_CHW: NDArray[np.uint8]) -> NDArray[np.float64]:
     """An image of 1 or 3 channels in shades of grey, from 0 to 1."""
-    weights = np.array(WEIGHTS if len(image_CHW) == 3 else (1.0,))
-    mixed: NDArray[np.float64] = np.tensordot(weights, image_CHW, axes=1) / 255
-    return mixed
+    weights = np.array(GRAY_WEIGHTS if len(image_CHW) == 3 else (1.0,))
+    gray: NDArray[np.float64] = np.tensordot(weights, image_CHW, axes=1) / 255
+    return gray
 
 
-def class_maps_figure(data: ClassMaps) -> Figure:
+def gradcam_figure(data: GradCamGrid) -> Figure:
     """A row for each image: as it is, and with each network's heat over it in grey."""
-    columns, rows = 1 + len(data.panels), len(data.truths)
+    columns, rows = 1 + len(data.panels), len(data.labels)
     side = DOUBLE_COLUMN / columns
-    with style():
-        drawn = figure(DOUBLE_COLUMN, TITLE + rows * (side + CAPTION))
-        panels = drawn.subplots(rows, columns, squeeze=False)
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, TITLE + rows * (side + CAPTION))
+        panels = fig.subplots(rows, columns, squeeze=False)
         for axes in panels.ravel():
             axes.set_axis_off()
-        for row, truth in enumerate(data.truths):
+        for row, label in enumerate(data.labels):
             _plot_image(data.images[row], panels[row, 0])
-            _caption(panels[row, 0], truth, INK)
+            _caption(panels[row, 0], label, INK)
             for panel, axes in zip(data.panels, panels[row, 1:], strict=True):
-                _plot_heat(data.images[row], panel.maps[row], axes)
-                right = panel.answers[row] == truth
-                mark = "\N{CHECK MARK}" if right else "\N{MULTIPLICATION X}"
-                _caption(axes, f"{mark} {panel.answers[row]}", INK if right else FAINT)
+                _plot_heat(data.images[row], panel.heatmaps[row], axes)
+                is_correct = panel.predictions[row] == label
+                mark = "\N{CHECK MARK}" if is_correct else "\N{MULTIPLICATION X}"
+                _caption(axes, f"{mark} {panel.predictions[row]}", INK if is_correct else FAINT)
         panels[0, 0].set_title("image", loc="center")
         for panel, axes in zip(data.panels, panels[0, 1:], strict=True):
             axes.set_title(f"{panel.series}\n{panel.factor:.2f}x", loc="center", fontsize=7.5)
-        drawn.suptitle(_title(data), x=0.01, ha="left", fontsize=8.5)
-    return drawn
+        fig.suptitle(_title(data), x=0.01, ha="left", fontsize=8.5)
+    return fig
 
 
-def _title(data: ClassMaps) -> str:
-    where = "CAM" if data.stage is None else f"Grad-CAM behind stage {data.stage}"
-    return f"Where the true class is seen ({where}), and what the image is taken for"
+def _title(data: GradCamGrid) -> str:
+    method = "CAM" if data.stage is None else f"Grad-CAM behind stage {data.stage}"
+    return f"Where the true class is seen ({method}), and what the image is taken for"
 
 
 def _plot_image(image_CHW: NDArray[np.uint8], axes: Axes) -> None:
@@ -91,13 +91,13 @@ def _plot_image(image_CHW: NDArray[np.uint8], axes: Axes) -> None:
         axes.imshow(image_CHW[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
-def _plot_heat(image_CHW: NDArray[np.uint8], class_map: NDArray[np.float32], axes: Axes) -> None:
+def _plot_heat(image_CHW: NDArray[np.uint8], heatmap: NDArray[np.float32], axes: Axes) -> None:
     side = image_CHW.shape[-1]
     extent = (0.0, float(side), float(side), 0.0)
-    axes.imshow(grey(image_CHW), cmap="gray", vmin=0, vmax=1, extent=extent)
+    axes.imshow(to_grayscale(image_CHW), cmap="gray", vmin=0, vmax=1, extent=extent)
     axes.imshow(
-        heat(class_map),
-        cmap=HEAT,
+        normalized_heatmap(heatmap),
+        cmap=HEAT_COLOUR_MAP,
         vmin=0,
         vmax=1,
         alpha=0.6,
@@ -106,11 +106,11 @@ def _plot_heat(image_CHW: NDArray[np.uint8], class_map: NDArray[np.float32], axe
     )
 
 
-def _caption(axes: Axes, words: str, colour: str) -> None:
+def _caption(axes: Axes, text: str, colour: str) -> None:
     axes.text(
         0.5,
         -0.03,
-        words,
+        text,
         transform=axes.transAxes,
         ha="center",
         va="top",

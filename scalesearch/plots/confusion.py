@@ -11,17 +11,17 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from scalesearch.plots.style import COLOUR_MAP, figure, style
+from scalesearch.plots.style import COLOUR_MAP, new_figure, figure_style
 
-NUMBERED = 12
+MAX_CLASSES_WITH_NUMBERS = 12
 """Up to so many classes each cell says its percentage."""
-NAMED = 40
+MAX_CLASSES_WITH_NAMES = 40
 """Up to so many classes each row and column has its name; beyond, every tenth has its number."""
-LONGEST_NAME = 18
+MAX_NAME_LENGTH = 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Confusion:
+class ConfusionMatrix:
     """``shares`` (K, K): of the images of a class (row), the fraction taken for another (column).
 
     A class without images is a row of nan.
@@ -31,17 +31,17 @@ class Confusion:
     class_names: tuple[str, ...]
 
 
-def confusion(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> Confusion:
+def confusion_matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str]) -> ConfusionMatrix:
     """From a matrix of counts whose rows are the truth. Raises ValueError for another shape."""
     matrix, classes = np.asarray(counts, dtype=np.float64), len(class_names)
     if matrix.shape != (classes, classes):
         raise ValueError(f"need {classes} by {classes} counts, got {matrix.shape}")
     images = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, images, out=np.full_like(matrix, np.nan), where=images > 0)
-    return Confusion(shares, tuple(class_names))
+    return ConfusionMatrix(shares, tuple(class_names))
 
 
-def plot_confusion(data: Confusion, axes: Axes) -> AxesImage:
+def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
     """Draw the matrix, and return the image that a scale of its colours is made for."""
     # By square roots: most classes lose a few percent to each of a few others, which is the news.
     scale = PowerNorm(0.5, vmin=0, vmax=1)
@@ -49,38 +49,38 @@ def plot_confusion(data: Confusion, axes: Axes) -> AxesImage:
     axes.set_xlabel("taken for")
     axes.set_ylabel("truth")
     classes = len(data.class_names)
-    axes.tick_params(length=0 if classes <= NAMED else 2)
+    axes.tick_params(length=0 if classes <= MAX_CLASSES_WITH_NAMES else 2)
     axes.spines[:].set_visible(False)
-    if classes <= NAMED:
-        names = [_shortened(name) for name in data.class_names]
+    if classes <= MAX_CLASSES_WITH_NAMES:
+        names = [_short_name(name) for name in data.class_names]
         axes.set_xticks(range(classes), names, rotation=90)
         axes.set_yticks(range(classes), names)
     else:
-        axes.set_xticks(range(0, classes, _step(classes)))
-        axes.set_yticks(range(0, classes, _step(classes)))
+        axes.set_xticks(range(0, classes, _tick_step(classes)))
+        axes.set_yticks(range(0, classes, _tick_step(classes)))
         axes.set_xlabel("taken for (number of the class)")
-    if classes <= NUMBERED:
-        _number(data, axes)
+    if classes <= MAX_CLASSES_WITH_NUMBERS:
+        _write_percentages(data, axes)
     return image
 
 
-def confusion_figure(data: Confusion) -> Figure:
+def confusion_figure(data: ConfusionMatrix) -> Figure:
     """The matrix with a scale of its colours, as large as its names need."""
     classes = len(data.class_names)
-    side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= NAMED else 5.0
-    with style():
-        drawn = figure(side + 0.8, side)
-        drawn.set_layout_engine("compressed")  # as an image of fixed aspect needs it
-        axes = drawn.add_subplot()
+    side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= MAX_CLASSES_WITH_NAMES else 5.0
+    with figure_style():
+        fig = new_figure(side + 0.8, side)
+        fig.set_layout_engine("compressed")  # as an image of fixed aspect needs it
+        axes = fig.add_subplot()
         image = plot_confusion(data, axes)
-        bar = drawn.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1, decimals=0))
-        bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
-        bar.outline.set_visible(False)
-        bar.set_label("of the class's images")
-    return drawn
+        colour_bar = fig.colorbar(image, ax=axes, shrink=0.6, format=PercentFormatter(1, decimals=0))
+        colour_bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
+        colour_bar.outline.set_visible(False)
+        colour_bar.set_label("of the class's images")
+    return fig
 
 
-def _number(data: Confusion, axes: Axes) -> None:
+def _write_percentages(data: ConfusionMatrix, axes: Axes) -> None:
     for (row, column), share in np.ndenumerate(data.shares):
         if share > 0.005:  # what rounds to 0% says nothing
             colour = "black" if share > 0.3 else "white"  # against the colour map's middle
@@ -89,11 +89,11 @@ def _number(data: Confusion, axes: Axes) -> None:
             )
 
 
-def _step(classes: int) -> int:
+def _tick_step(classes: int) -> int:
     """Classes between two ticks: 10, 20, 50, 100, ... such that at most eleven are marked."""
     steps: Iterator[int] = (factor * 10**power for power in range(1, 9) for factor in (1, 2, 5))
     return next(step for step in steps if classes <= 11 * step)
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _short_name(name: str) -> str:
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
-ALL_MARKED = 30  # up to so many epochs each is a dot
+MAX_MARKED_EPOCHS = 30  # up to so many epochs each is a dot
 
 
 @dataclass(frozen=True, slots=True)
-class Curves:
+class TrainingCurves:
     """Values at each epoch; ``top5`` is None where there are five classes or fewer, or no record.
 
     ``best``: the epoch of the greatest validation accuracy, the first of equals.
@@ -26,7 +26,7 @@ class Curves:
     loss: tuple[float, ...]
     accuracy: tuple[float, ...]
     top5: tuple[float, ...] | None
-    best: int
+    best_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class SeedCurves:
     for one seed.
     """
 
-    each: tuple[Curves, ...]
-    mean: Curves
+    per_seed: tuple[TrainingCurves, ...]
+    mean: TrainingCurves
     sd: float | None
 
 
-def curves(table: pd.DataFrame) -> Curves:
+def training_curves(table: pd.DataFrame) -> TrainingCurves:
     """From a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy`` and perhaps ``top5``.
 
     Raises SearchError for a table without rows.
@@ -50,14 +50,14 @@ def curves(table: pd.DataFrame) -> Curves:
     if table.empty:
         raise SearchError("curves: need an epoch to draw, got none; train first")
     top5 = table["top5"] if "top5" in table else pd.Series(dtype="float64")
-    told = len(top5.dropna()) == len(table) and not (top5 == 1).all()
-    return Curves(
+    has_top5 = len(top5.dropna()) == len(table) and not (top5 == 1).all()
+    return TrainingCurves(
         epochs=tuple(table["epoch"].astype(int)),
         train_loss=tuple(table["train_loss"]),
         loss=tuple(table["loss"]),
         accuracy=tuple(table["accuracy"]),
-        top5=tuple(top5) if told else None,
-        best=int(table["epoch"].iloc[int(table["accuracy"].to_numpy().argmax())]),
+        top5=tuple(top5) if has_top5 else None,
+        best_epoch=int(table["epoch"].iloc[int(table["accuracy"].to_numpy().argmax())]),
     )
 
 
@@ -66,81 +66,81 @@ def seed_curves(table: pd.DataFrame) -> SeedCurves:
 
     Raises SearchError for a table without rows.
     """
-    each = tuple(curves(part) for _, part in table.groupby("seed"))
+    each = tuple(training_curves(part) for _, part in table.groupby("seed"))
     by_epoch = table.drop(columns="seed").groupby("epoch")
     shared = by_epoch.size() == len(each)
     mean = by_epoch.mean()[shared].reset_index()
     sd = by_epoch["accuracy"].std()[shared].iloc[-1:] if len(each) > 1 else ()
-    return SeedCurves(each, curves(mean), next(iter(sd), None))
+    return SeedCurves(each, training_curves(mean), next(iter(sd), None))
 
 
-def plot_losses(data: Curves, axes: Axes) -> None:
+def plot_loss_curves(data: TrainingCurves, axes: Axes) -> None:
     """Cross-entropy of training (with all its noise) and of validation."""
-    _line(axes, data, data.train_loss, FAINT, "training")
-    _line(axes, data, data.loss, INK, "validation")
+    _plot_line(axes, data, data.train_loss, FAINT, "training")
+    _plot_line(axes, data, data.loss, INK, "validation")
     axes.set_title("loss")
-    _finish(axes, data)
+    _finish_axes(axes, data)
 
 
-def plot_accuracies(data: Curves, axes: Axes) -> None:
+def plot_accuracy_curves(data: TrainingCurves, axes: Axes) -> None:
     """Fractions of the validation images, with the best epoch marked."""
     if data.top5 is not None:
-        _line(axes, data, data.top5, FAINT, "top-5")
-    _line(axes, data, data.accuracy, INK, "top-1")
-    best = data.accuracy[data.epochs.index(data.best)]
-    label = f"best: {best:.1%} at epoch {data.best}"
-    axes.plot([data.best], [best], "o", color=ACCENT, markersize=4.5, label=label, zorder=3)
+        _plot_line(axes, data, data.top5, FAINT, "top-5")
+    _plot_line(axes, data, data.accuracy, INK, "top-1")
+    best = data.accuracy[data.epochs.index(data.best_epoch)]
+    label = f"best: {best:.1%} at epoch {data.best_epoch}"
+    axes.plot([data.best_epoch], [best], "o", color=ACCENT, markersize=4.5, label=label, zorder=3)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_title("validation accuracy")
-    _finish(axes, data)
+    _finish_axes(axes, data)
 
 
-def curves_figure(data: Curves, width: float = DOUBLE_COLUMN) -> Figure:
+def training_curves_figure(data: TrainingCurves, width: float = DOUBLE_COLUMN) -> Figure:
     """Both, side by side."""
-    with style():
-        drawn = figure(width, width * 0.4)
-        losses, accuracies = drawn.subplots(1, 2)
-        plot_losses(data, losses)
-        plot_accuracies(data, accuracies)
-    return drawn
+    with figure_style():
+        fig = new_figure(width, width * 0.4)
+        losses, accuracies = fig.subplots(1, 2)
+        plot_loss_curves(data, losses)
+        plot_accuracy_curves(data, accuracies)
+    return fig
 
 
-def seeds_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
+def seed_curves_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
     """Losses and accuracies, side by side: each seed a thin line, their mean a thick one."""
-    mean, count = data.mean, len(data.each)
+    mean, count = data.mean, len(data.per_seed)
     last = f"{mean.accuracy[-1]:.1%}" + ("" if data.sd is None else f" (sd {data.sd:.1%})")
-    with style():
-        drawn = figure(width, width * 0.4)
-        losses, accuracies = drawn.subplots(1, 2)
-        _lines(losses, data, "train_loss", FAINT, "training")
-        _lines(losses, data, "loss", INK, "validation")
+    with figure_style():
+        fig = new_figure(width, width * 0.4)
+        losses, accuracies = fig.subplots(1, 2)
+        _plot_seed_lines(losses, data, "train_loss", FAINT, "training")
+        _plot_seed_lines(losses, data, "loss", INK, "validation")
         losses.set_title(f"loss, {count} seeds and their mean")
         if mean.top5 is not None:
-            _lines(accuracies, data, "top5", FAINT, "top-5")
+            _plot_seed_lines(accuracies, data, "top5", FAINT, "top-5")
         label = f"top-1: {last} after epoch {mean.epochs[-1]}"
-        _lines(accuracies, data, "accuracy", INK, label)
+        _plot_seed_lines(accuracies, data, "accuracy", INK, label)
         accuracies.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         accuracies.set_title("validation accuracy")
         for axes in (losses, accuracies):
-            _finish(axes, max(data.each, key=lambda one: len(one.epochs)))
-    return drawn
+            _finish_axes(axes, max(data.per_seed, key=lambda seed_curve: len(seed_curve.epochs)))
+    return fig
 
 
-def _lines(axes: Axes, data: SeedCurves, name: str, colour: str, label: str) -> None:
+def _plot_seed_lines(axes: Axes, data: SeedCurves, name: str, colour: str, label: str) -> None:
     thin: dict[str, Any] = {"color": colour, "linewidth": 0.5, "markersize": 3, "alpha": 0.7}
     thick: dict[str, Any] = {"color": colour, "linewidth": 1.8, "markersize": 9, "label": label}
-    for one, form in [*((one, thin) for one in data.each), (data.mean, thick)]:
-        values = getattr(one, name)
+    for curve, line_style in [*((one, thin) for one in data.per_seed), (data.mean, thick)]:
+        values = getattr(curve, name)
         if values is not None:
-            axes.plot(one.epochs, values, marker="." if len(one.epochs) == 1 else "", **form)
+            axes.plot(curve.epochs, values, marker="." if len(curve.epochs) == 1 else "", **line_style)
 
 
-def _line(axes: Axes, data: Curves, values: tuple[float, ...], colour: str, label: str) -> None:
-    marker = "." if len(data.epochs) <= ALL_MARKED else ""
+def _plot_line(axes: Axes, data: TrainingCurves, values: tuple[float, ...], colour: str, label: str) -> None:
+    marker = "." if len(data.epochs) <= MAX_MARKED_EPOCHS else ""
     axes.plot(data.epochs, values, color=colour, marker=marker, markersize=4, label=label)
 
 
-def _finish(axes: Axes, data: Curves) -> None:
+def _finish_axes(axes: Axes, data: TrainingCurves) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if len(data.epochs) == 1:

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
-WITHIN = 0.3
+TARGET_REGRET = 0.3
 """Points within which a search is to come."""
 COLOURS = (ACCENT, "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class RegretBar:
     """A setting on a surface: mean and 90% quantile of the regret, in points, and beside them the
     mean of what the fitted surface picks and of random search at equal cost, where there are any.
     """
@@ -37,21 +37,21 @@ class Regrets:
 
     surfaces: tuple[str, ...]
     shares: dict[str, float]
-    bars: tuple[Bar, ...]
+    bars: tuple[RegretBar, ...]
 
 
 def regrets(rows: Sequence[Mapping[str, Any]]) -> Regrets:
     """From the rows of ``scalesearch simulate``. Raises SearchError where there are none."""
     if not rows:
         raise SearchError("regrets: need a surface and a setting to draw, got none")
-    of_setting: dict[str, list[float]] = {}
+    shares_by_setting: dict[str, list[float]] = {}
     for row in rows:
-        of_setting.setdefault(row["setting"], []).append(row["share"])
+        shares_by_setting.setdefault(row["setting"], []).append(row["share"])
     return Regrets(
         surfaces=tuple(dict.fromkeys(row["surface"] for row in rows)),
-        shares={name: sum(found) / len(found) for name, found in of_setting.items()},
+        shares={name: sum(epoch_shares) / len(epoch_shares) for name, epoch_shares in shares_by_setting.items()},
         bars=tuple(
-            Bar(
+            RegretBar(
                 row["surface"],
                 row["setting"],
                 100 * row["regret"],
@@ -67,10 +67,10 @@ def regrets(rows: Sequence[Mapping[str, Any]]) -> Regrets:
 def regret_figure(data: Regrets, width: float = DOUBLE_COLUMN) -> Figure:
     """The whole figure in the house style."""
     rows = len(data.surfaces) * (len(data.shares) + 1)
-    with style():
-        drawn = figure(width, 0.13 * rows + 1.1)
-        plot_regrets(data, drawn.add_subplot())
-    return drawn
+    with figure_style():
+        fig = new_figure(width, 0.13 * rows + 1.1)
+        plot_regrets(data, fig.add_subplot())
+    return fig
 
 
 def plot_regrets(data: Regrets, axes: Axes) -> None:
@@ -78,16 +78,16 @@ def plot_regrets(data: Regrets, axes: Axes) -> None:
     up to the 90% quantile."""
     settings = list(data.shares)
     band = len(settings) + 1
-    looks = dict(zip(settings, _colours(len(settings)), strict=True))
+    colour_of = dict(zip(settings, _colours(len(settings)), strict=True))
     for bar in data.bars:
         y = band * data.surfaces.index(bar.surface) + settings.index(bar.setting)
-        axes.plot([bar.mean, bar.quantile], [y, y], color=looks[bar.setting], linewidth=1)
-        axes.plot(bar.mean, y, "o", color=looks[bar.setting], markersize=4)
+        axes.plot([bar.mean, bar.quantile], [y, y], color=colour_of[bar.setting], linewidth=1)
+        axes.plot(bar.mean, y, "o", color=colour_of[bar.setting], markersize=4)
         if bar.surface_pick is not None:
             axes.plot(bar.surface_pick, y, "|", color=INK, markersize=7)
         if bar.random is not None:
             axes.plot(bar.random, y, "x", color=FAINT, markersize=4)
-    axes.axvline(WITHIN, color=INK, linewidth=0.6, linestyle=":")
+    axes.axvline(TARGET_REGRET, color=INK, linewidth=0.6, linestyle=":")
     middle = (len(settings) - 1) / 2
     axes.set_yticks([band * i + middle for i in range(len(data.surfaces))], data.surfaces)
     axes.tick_params(axis="y", length=0)
@@ -95,7 +95,7 @@ def plot_regrets(data: Regrets, axes: Axes) -> None:
     axes.set_xlim(left=-0.01)
     axes.set_xlabel("below the best candidate's true accuracy, points")
     for name, share in data.shares.items():
-        axes.plot([], [], "o-", color=looks[name], markersize=4, label=_label(name, share))
+        axes.plot([], [], "o-", color=colour_of[name], markersize=4, label=_label(name, share))
     axes.plot([], [], "|", color=INK, markersize=7, label="pick of the fitted surface")
     axes.plot([], [], "x", color=FAINT, markersize=4, label="random search, equal epochs")
     axes.set_title("Regret of simulated searches: mean, and up to the 90% quantile")

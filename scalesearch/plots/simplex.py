@@ -12,25 +12,25 @@ from matplotlib.transforms import ScaledTranslation
 from matplotlib.tri import TriAnalyzer, Triangulation
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import COLOUR_MAP, COLUMN, figure, style
+from scalesearch.plots.style import COLOUR_MAP, COLUMN, new_figure, figure_style
 from scalesearch.plots.triangle import (
     AXES,
-    BEST,
-    MARKERS,
-    STOPPED,
+    BEST_MARKER,
+    REFERENCE_MARKERS,
+    STOPPED_MARKER,
     cartesian,
     draw_frame,
-    handle,
-    looks,
-    place_of,
-    spoken,
+    legend_handle,
+    marker_style,
+    legend_order,
+    references_text,
 )
 
 SEARCHED = "searched"
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SimplexPoint:
     """A candidate at the last epoch. ``accuracy``: mean over ``seeds`` runs; ``standard_error``:
     of that mean, None for a single run. ``references``: the parts it plays beside being searched.
     """
@@ -48,23 +48,23 @@ class SimplexData:
     """``points`` were trained to ``epoch``, the best first; ``stopped`` are the shares of those
     that were not, and so are not compared."""
 
-    points: tuple[Point, ...]
+    points: tuple[SimplexPoint, ...]
     stopped: tuple[tuple[float, float, float], ...]
     epoch: int
 
     @property
-    def best(self) -> Point:
+    def best(self) -> SimplexPoint:
         """The point of highest mean accuracy; ties go to the smaller fingerprint."""
         return self.points[0]
 
     @property
     def standard_error(self) -> float | None:
         """The typical standard error of a point: the root of the mean square; None if unknown."""
-        known = [p.standard_error for p in self.points if p.standard_error is not None]
-        return float(np.sqrt(np.mean(np.square(known)))) if known else None
+        errors = [p.standard_error for p in self.points if p.standard_error is not None]
+        return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
 
     @property
-    def seeds(self) -> str:
+    def seeds_text(self) -> str:
         """``3 seeds``, or ``2-3 seeds`` where some candidates have fewer runs."""
         least, most = (bound(p.seeds for p in self.points) for bound in (min, max))
         span = str(most) if least == most else f"{least}-{most}"
@@ -89,10 +89,10 @@ def simplex(records: pd.DataFrame, *, epoch: int | None = None) -> SimplexData:
 
 def simplex_figure(data: SimplexData, width: float = COLUMN) -> Figure:
     """The whole figure in the house style, ``width`` inches wide."""
-    with style():
-        drawn = figure(width, 0.62 * width + 1.35)
-        plot_simplex(data, drawn.add_subplot())
-    return drawn
+    with figure_style():
+        fig = new_figure(width, 0.62 * width + 1.35)
+        plot_simplex(data, fig.add_subplot())
+    return fig
 
 
 def plot_simplex(data: SimplexData, axes: Axes) -> None:
@@ -105,27 +105,27 @@ def plot_simplex(data: SimplexData, axes: Axes) -> None:
     colours = _draw_surface(data, axes)
     _draw_points(data, axes, colours)
     _draw_legend(data, axes)
-    bar = axes.figure.colorbar(colours, cax=axes.inset_axes((1.1, 0.1, 0.04, 0.85)))
-    bar.set_label("accuracy")
-    bar.outline.set_visible(False)
+    colour_bar = axes.figure.colorbar(colours, cax=axes.inset_axes((1.1, 0.1, 0.04, 0.85)))
+    colour_bar.set_label("accuracy")
+    colour_bar.outline.set_visible(False)
     axes.set_title(_caption(data), pad=23)
 
 
-def surface(data: SimplexData) -> Triangulation | None:
+def point_triangulation(data: SimplexData) -> Triangulation | None:
     """Triangles between the points, the slivers along the hull left out; None without an area."""
-    places = cartesian([point.shares for point in data.points])
-    if len(places) < 3 or np.linalg.matrix_rank(places - places.mean(axis=0), tol=1e-6) < 2:
+    positions = cartesian([point.shares for point in data.points])
+    if len(positions) < 3 or np.linalg.matrix_rank(positions - positions.mean(axis=0), tol=1e-6) < 2:
         return None
-    triangles = Triangulation(places[:, 0], places[:, 1])
+    triangles = Triangulation(positions[:, 0], positions[:, 1])
     triangles.set_mask(TriAnalyzer(triangles).get_flat_tri_mask(0.02))
     return triangles
 
 
-def _point(candidate: str, rows: pd.DataFrame) -> Point:
+def _point(candidate: str, rows: pd.DataFrame) -> SimplexPoint:
     runs = len(rows)
     roles = {role for roles in rows["role"] for role in str(roles).split("+")} - {SEARCHED}
-    order = [*MARKERS, *sorted(roles - set(MARKERS))]
-    return Point(
+    order = [*REFERENCE_MARKERS, *sorted(roles - set(REFERENCE_MARKERS))]
+    return SimplexPoint(
         candidate=candidate,
         shares=_shares(rows),
         accuracy=float(rows["accuracy"].mean()),
@@ -143,7 +143,7 @@ def _shares(rows: pd.DataFrame) -> tuple[float, float, float]:
 def _caption(data: SimplexData) -> str:
     error = data.standard_error
     spread = "no standard error" if error is None else f"standard error ±{error:.3f}"
-    return f"mean of {data.seeds}, epoch {data.epoch}\n{spread}"
+    return f"mean of {data.seeds_text}, epoch {data.epoch}\n{spread}"
 
 
 def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
@@ -152,7 +152,7 @@ def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
     if high - low < 1e-6:  # equal everywhere: one colour, and a bar that still has an extent
         low, high = low - 0.005, high + 0.005
     colours = ScalarMappable(Normalize(low, high), COLOUR_MAP)
-    triangles = surface(data)
+    triangles = point_triangulation(data)
     if triangles is not None:
         axes.tricontourf(
             triangles,
@@ -166,31 +166,31 @@ def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
 
 
 def _draw_points(data: SimplexData, axes: Axes, colours: ScalarMappable) -> None:
-    places = cartesian([point.shares for point in data.points])
+    positions = cartesian([point.shares for point in data.points])
     shades = colours.to_rgba(np.array([point.accuracy for point in data.points]))
-    for point, (x, y), colour in zip(data.points, places, shades, strict=True):
-        axes.plot(x, y, **looks(point.references), color=colour, zorder=5, clip_on=False)
-    axes.plot(*cartesian(data.stopped).T, **STOPPED, zorder=4, clip_on=False)
-    axes.plot(*places[0], **BEST, zorder=6, clip_on=False)
+    for point, (x, y), colour in zip(data.points, positions, shades, strict=True):
+        axes.plot(x, y, **marker_style(point.references), color=colour, zorder=5, clip_on=False)
+    axes.plot(*cartesian(data.stopped).T, **STOPPED_MARKER, zorder=4, clip_on=False)
+    axes.plot(*positions[0], **BEST_MARKER, zorder=6, clip_on=False)
 
 
 def _draw_legend(data: SimplexData, axes: Axes) -> None:
-    kinds = sorted({point.references for point in data.points if point.references}, key=place_of)
+    reference_sets = sorted({point.references for point in data.points if point.references}, key=legend_order)
     best = f"best, {data.best.accuracy:.3f}"
-    handles = [handle(best, {**BEST, "markersize": 8})]
+    handles = [legend_handle(best, {**BEST_MARKER, "markersize": 8})]
     if any(not point.references for point in data.points):
-        handles.append(handle("searched", looks(())))
-    handles += [handle(spoken(names), looks(names)) for names in kinds]
+        handles.append(legend_handle("searched", marker_style(())))
+    handles += [legend_handle(references_text(names), marker_style(names)) for names in reference_sets]
     if data.stopped:
-        handles.append(handle("stopped early", STOPPED))
-    whole = axes.figure.get_figure(root=True)
-    under_labels = ScaledTranslation(0, -25 / 72, whole.dpi_scale_trans)
+        handles.append(legend_handle("stopped early", STOPPED_MARKER))
+    root_figure = axes.figure.get_figure(root=True)
+    under_labels = ScaledTranslation(0, -25 / 72, root_figure.dpi_scale_trans)
     axes.legend(
         handles=handles,
         loc="upper center",
         bbox_to_anchor=(0.55, 0.0),
         bbox_transform=axes.transAxes + under_labels,
-        ncols=max(2, int(whole.get_figwidth() / 1.1)),
+        ncols=max(2, int(root_figure.get_figwidth() / 1.1)),
         columnspacing=1.0,
         handletextpad=0.3,
     )

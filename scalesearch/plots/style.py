@@ -57,7 +57,7 @@ STYLE: dict[str, object] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Figures made, and written, within have the house style; outside nothing is changed."""
     with mpl.rc_context():
         mpl.rcdefaults()  # a reader's own matplotlibrc does not change our figures
@@ -65,17 +65,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(width: float = COLUMN, height: float | None = None) -> Figure:
+def new_figure(width: float = COLUMN, height: float | None = None) -> Figure:
     """An empty figure, ``width`` inches wide; outside pyplot, so no display and no global state."""
     return Figure(figsize=(width, height or width * 0.75), layout="constrained")
 
 
-def width_of(axes: Axes) -> float:
+def figure_width(axes: Axes) -> float:
     """Of the figure around, in inches."""
     return axes.figure.get_figure(root=True).get_figwidth()
 
 
-def write_figure(drawn: Figure, path: str | Path) -> tuple[Path, Path]:
+def write_figure(fig: Figure, path: str | Path) -> tuple[Path, Path]:
     """Write ``path``.png (200 dpi) and ``path``.svg; equal figures give equal bytes.
 
     Raises ExportError where the files cannot be written.
@@ -84,9 +84,9 @@ def write_figure(drawn: Figure, path: str | Path) -> tuple[Path, Path]:
     png, svg = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with style():
-            drawn.savefig(png, dpi=200, metadata={"Software": None})
-            drawn.savefig(svg, metadata={"Date": None, "Creator": "scalesearch"})
+        with figure_style():
+            fig.savefig(png, dpi=200, metadata={"Software": None})
+            fig.savefig(svg, metadata={"Date": None, "Creator": "scalesearch"})
     except OSError as error:
         raise ExportError(f"{path}: the figure cannot be written: {error.strerror}") from error
     return png, svg

@@ -14,21 +14,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.style import ACCENT, COLOUR_MAP, DOUBLE_COLUMN, FAINT, INK, figure, style
+from scalesearch.plots.style import ACCENT, COLOUR_MAP, DOUBLE_COLUMN, FAINT, INK, new_figure, figure_style
 
 COLUMNS = ("candidate", "start", "stop", "worker", "began", "ended", "failure")
-CLOCK = 0.002
+CLOCK_TOLERANCE = 0.002
 """Seconds by which jobs that follow each other may seem to overlap: tables are rounded."""
-SHARE_OF_A_NAME = 0.045
+MIN_NAMED_WIDTH = 0.045
 """Of the width of the figure, that a bar needs to have its candidate's name in it."""
-NAMED = 40
+MAX_NAMED_LANES = 40
 """Up to so many lanes each says whose it is."""
-IN_LEGEND = 8
+MAX_LEGEND_RUNGS = 8
 UNITS = ((120.0, "seconds", 1.0), (7200.0, "minutes", 60.0), (172800.0, "hours", 3600.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class JobBar:
     """A job on its lane. ``began``, ``ended``: seconds since the first job began.
 
     ``rung``: the epoch up to which it trained; None for a sweep of learning rates. ``failure``: its
@@ -53,11 +53,11 @@ class Timeline:
     kind, of which nobody knows when and where they were.
     """
 
-    bars: tuple[Bar, ...]
+    bars: tuple[JobBar, ...]
     lanes: tuple[str, ...]
     seconds: float
-    busy: float
-    untimed: dict[str, int]
+    busy_fraction: float
+    untimed_failures: dict[str, int]
 
 
 def timeline(jobs: pd.DataFrame) -> Timeline:
@@ -71,10 +71,10 @@ def timeline(jobs: pd.DataFrame) -> Timeline:
     timed = jobs[jobs["ended"] > 0].sort_values(["began", "ended", "worker"], kind="stable")
     if timed.empty:
         raise SearchError("timeline: need a job with its times, got none; search first")
-    placed, lanes = _placed(timed["worker"], timed["began"], timed["ended"])
+    lane_numbers, lanes = _assign_lanes(timed["worker"], timed["began"], timed["ended"])
     first = float(timed["began"].min())
     bars = tuple(
-        Bar(
+        JobBar(
             lane=lane,
             began=float(row["began"]) - first,
             ended=float(row["ended"]) - first,
@@ -82,21 +82,21 @@ def timeline(jobs: pd.DataFrame) -> Timeline:
             candidate=str(row["candidate"]),
             failure=str(row["failure"]),
         )
-        for lane, row in zip(placed, timed.to_dict("records"), strict=True)
+        for lane, row in zip(lane_numbers, timed.to_dict("records"), strict=True)
     )
     seconds = max(bar.ended for bar in bars)
-    spent = sum(bar.ended - bar.began for bar in bars)
-    untimed = jobs.loc[jobs["ended"] <= 0, "failure"].value_counts().sort_index()
+    busy_seconds = sum(bar.ended - bar.began for bar in bars)
+    untimed_counts = jobs.loc[jobs["ended"] <= 0, "failure"].value_counts().sort_index()
     return Timeline(
         bars=bars,
         lanes=lanes,
         seconds=seconds,
-        busy=spent / (seconds * len(lanes)) if seconds > 0 else 1.0,
-        untimed={str(kind): int(count) for kind, count in untimed.items()},
+        busy_fraction=busy_seconds / (seconds * len(lanes)) if seconds > 0 else 1.0,
+        untimed_failures={str(kind): int(count) for kind, count in untimed_counts.items()},
     )
 
 
-def _placed(
+def _assign_lanes(
     workers: Iterable[str], began: Iterable[float], ended: Iterable[float]
 ) -> tuple[list[int], tuple[str, ...]]:
     """The lane of each job, and the lanes' names.
@@ -105,86 +105,86 @@ def _placed(
     with several jobs at once has several lanes.
     """
     spans = list(zip(workers, began, ended, strict=True))
-    tracks = _packed(spans)  # of each worker, jobs that follow each other
-    lives: dict[tuple[str, int], tuple[float, float]] = {}
+    tracks = _pack_spans(spans)  # of each worker, jobs that follow each other
+    track_spans: dict[tuple[str, int], tuple[float, float]] = {}
     for track, (_, start, end) in zip(tracks, spans, strict=True):
-        low, high = lives.get(track, (start, end))
-        lives[track] = (min(low, start), max(high, end))
-    order = sorted(lives, key=lambda track: lives[track])
-    machines = [(_machine(worker), *lives[worker, part]) for worker, part in order]
-    lane_of = dict(zip(order, _packed(machines), strict=True))
+        low, high = track_spans.get(track, (start, end))
+        track_spans[track] = (min(low, start), max(high, end))
+    order = sorted(track_spans, key=lambda track: track_spans[track])
+    machines = [(_machine_name(worker), *track_spans[worker, part]) for worker, part in order]
+    lane_of = dict(zip(order, _pack_spans(machines), strict=True))
     owners: dict[tuple[str, int], list[str]] = {}
     for track in order:
         owners.setdefault(lane_of[track], []).append(track[0])
-    lanes = sorted(owners, key=lambda lane: (_natural(owners[lane][0]), lane))
+    lanes = sorted(owners, key=lambda lane: (_natural_sort_key(owners[lane][0]), lane))
     numbers = {lane: number for number, lane in enumerate(lanes)}
-    alone = len({machine for machine, *_ in machines}) == 1
-    names = (_lane_name(machine, owners[machine, place], alone) for machine, place in lanes)
+    is_only_machine = len({machine for machine, *_ in machines}) == 1
+    names = (_lane_name(machine, owners[machine, place], is_only_machine) for machine, place in lanes)
     return [numbers[lane_of[track]] for track in tracks], tuple(names)
 
 
-def _lane_name(machine: str, workers: Sequence[str], alone: bool) -> str:
+def _lane_name(machine: str, workers: Sequence[str], is_only_machine: bool) -> str:
     """``alone``: there is no other machine, and its name says nothing."""
-    different = set(workers)
-    if len(different) > 1:
-        processes = f"{len(different)} processes"
-        return processes if alone else f"{machine} ({processes})"
+    distinct_workers = set(workers)
+    if len(distinct_workers) > 1:
+        processes = f"{len(distinct_workers)} processes"
+        return processes if is_only_machine else f"{machine} ({processes})"
     _, colon, process = workers[0].rpartition(":")
-    return f"process {process}" if alone and colon else workers[0] or "unknown"
+    return f"process {process}" if is_only_machine and colon else workers[0] or "unknown"
 
 
-def _natural(name: str) -> list[tuple[str, int]]:
+def _natural_sort_key(name: str) -> list[tuple[str, int]]:
     """An order in which 9 is before 10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _packed(spans: Iterable[tuple[str, float, float]]) -> list[tuple[str, int]]:
+def _pack_spans(spans: Iterable[tuple[str, float, float]]) -> list[tuple[str, int]]:
     """For each span, in order of their beginnings, the first free place of those of its name."""
     free: dict[str, list[float]] = {}
     places = []
     for name, start, end in spans:
-        until = free.setdefault(name, [])
-        for place, taken in enumerate(until):
-            if taken <= start + CLOCK:
-                until[place] = end
+        busy_until = free.setdefault(name, [])
+        for index, lane_end in enumerate(busy_until):
+            if lane_end <= start + CLOCK_TOLERANCE:
+                busy_until[index] = end
                 break
         else:
-            place = len(until)
-            until.append(end)
-        places.append((name, place))
+            index = len(busy_until)
+            busy_until.append(end)
+        places.append((name, index))
     return places
 
 
-def _machine(worker: str) -> str:
+def _machine_name(worker: str) -> str:
     return worker.rpartition(":")[0] or worker
 
 
 def plot_timeline(data: Timeline, axes: Axes) -> None:
     """A row for each lane, a colour for each rung, failures crossed out."""
-    unit, per = next(
+    unit, seconds_per_unit = next(
         ((unit, per) for most, unit, per in UNITS if data.seconds < most), ("days", 86400.0)
     )
     colours = _colours(data)
-    edge = 0.3 if len(data.bars) < 500 else 0.0
+    edge_width = 0.3 if len(data.bars) < 500 else 0.0
     for rung, colour in colours.items():
         bars = [bar for bar in data.bars if bar.rung == rung]
         axes.barh(
             [bar.lane for bar in bars],
-            [(bar.ended - bar.began) / per for bar in bars],
-            left=[bar.began / per for bar in bars],
+            [(bar.ended - bar.began) / seconds_per_unit for bar in bars],
+            left=[bar.began / seconds_per_unit for bar in bars],
             height=0.76,
-            **({"color": colour, "edgecolor": "white", "linewidth": edge} if rung else SWEEP),
+            **({"color": colour, "edgecolor": "white", "linewidth": edge_width} if rung else SWEEP_STYLE),
         )
-    for bar in data.bars if len(data.lanes) <= NAMED else ():
-        if not bar.failure and bar.ended - bar.began > SHARE_OF_A_NAME * data.seconds:
-            _name(axes, bar, per, colours[bar.rung])
+    for bar in data.bars if len(data.lanes) <= MAX_NAMED_LANES else ():
+        if not bar.failure and bar.ended - bar.began > MIN_NAMED_WIDTH * data.seconds:
+            _write_candidate(axes, bar, seconds_per_unit, colours[bar.rung])
     failed = [bar for bar in data.bars if bar.failure]
-    middles = [(bar.began + bar.ended) / 2 / per for bar in failed]
-    axes.plot(middles, [bar.lane for bar in failed], **CROSS)
-    axes.set_xlim(0, max(data.seconds, 1e-3) / per)
+    middles = [(bar.began + bar.ended) / 2 / seconds_per_unit for bar in failed]
+    axes.plot(middles, [bar.lane for bar in failed], **FAILURE_MARKER)
+    axes.set_xlim(0, max(data.seconds, 1e-3) / seconds_per_unit)
     axes.set_ylim(len(data.lanes) - 0.4, -0.6)
     axes.set_yticks(range(len(data.lanes)), data.lanes)
-    if len(data.lanes) > NAMED:
+    if len(data.lanes) > MAX_NAMED_LANES:
         axes.set_yticks([])
         axes.set_ylabel(f"{len(data.lanes)} workers")
     axes.tick_params(axis="y", length=0)
@@ -193,13 +193,13 @@ def plot_timeline(data: Timeline, axes: Axes) -> None:
     axes.legend(handles=list(_handles(data, colours)), loc="upper left", bbox_to_anchor=(1.0, 1.02))
 
 
-SWEEP: dict[str, Any] = {
+SWEEP_STYLE: dict[str, Any] = {
     "facecolor": "white",
     "edgecolor": FAINT,
     "hatch": "////",
     "linewidth": 0.3,
 }
-CROSS: dict[str, Any] = {
+FAILURE_MARKER: dict[str, Any] = {
     "color": ACCENT,
     "marker": "X",
     "markersize": 6,
@@ -214,10 +214,10 @@ CROSS: dict[str, Any] = {
 def timeline_figure(data: Timeline, width: float = DOUBLE_COLUMN) -> Figure:
     """As high as its lanes need."""
     lanes = len(data.lanes)
-    with style():
-        drawn = figure(width, min(9.0, max(1.6, 0.75 + (0.3 if lanes <= 8 else 0.17) * lanes)))
-        plot_timeline(data, drawn.subplots())
-    return drawn
+    with figure_style():
+        fig = new_figure(width, min(9.0, max(1.6, 0.75 + (0.3 if lanes <= 8 else 0.17) * lanes)))
+        plot_timeline(data, fig.subplots())
+    return fig
 
 
 def _colours(data: Timeline) -> dict[int | None, Any]:
@@ -226,49 +226,49 @@ def _colours(data: Timeline) -> dict[int | None, Any]:
     colour_map = mpl.colormaps[COLOUR_MAP]
     steps = max(1, len(rungs) - 1)
     colours: dict[int | None, Any] = {None: "white"}
-    for place, rung in enumerate(rungs):
-        colours[rung] = colour_map(0.12 + 0.83 * place / steps)
+    for index, rung in enumerate(rungs):
+        colours[rung] = colour_map(0.12 + 0.83 * index / steps)
     return colours
 
 
-def _name(axes: Axes, bar: Bar, per: float, colour: Any) -> None:
+def _write_candidate(axes: Axes, bar: JobBar, seconds_per_unit: float, colour: Any) -> None:
     red, green, blue = to_rgb(colour)
-    dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+    is_dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
     axes.text(
-        (bar.began + bar.ended) / 2 / per,
+        (bar.began + bar.ended) / 2 / seconds_per_unit,
         bar.lane,
         bar.candidate[:4],
         ha="center",
         va="center",
         fontsize=5.5,
-        color="white" if dark else INK,
+        color="white" if is_dark else INK,
         clip_on=True,
     )
 
 
 def _title(data: Timeline) -> str:
     count = len(data.lanes)
-    return f"{count} worker{'s' if count > 1 else ''}, busy for {data.busy:.0%} of the time"
+    return f"{count} worker{'s' if count > 1 else ''}, busy for {data.busy_fraction:.0%} of the time"
 
 
 def _handles(data: Timeline, colours: dict[int | None, Any]) -> Iterator[Patch | Line2D]:
     rungs = [rung for rung in colours if rung is not None]
-    for rung in _spread(rungs):
+    for rung in _evenly_chosen(rungs):
         yield Patch(facecolor=colours[rung], label=f"to epoch {rung}")
     if any(bar.rung is None for bar in data.bars):
-        yield Patch(**SWEEP, label="learning rate")
-    failed: dict[str, int] = {}
+        yield Patch(**SWEEP_STYLE, label="learning rate")
+    failure_counts: dict[str, int] = {}
     for bar in data.bars:
         if bar.failure:
-            failed[bar.failure] = failed.get(bar.failure, 0) + 1
-    for kind, count in sorted(failed.items()):
-        yield Line2D([], [], **CROSS, label=f"{kind.replace('_', ' ')} ({count})")
-    for kind, count in data.untimed.items():
+            failure_counts[bar.failure] = failure_counts.get(bar.failure, 0) + 1
+    for kind, count in sorted(failure_counts.items()):
+        yield Line2D([], [], **FAILURE_MARKER, label=f"{kind.replace('_', ' ')} ({count})")
+    for kind, count in data.untimed_failures.items():
         yield Line2D([], [], linestyle="none", label=f"{kind.replace('_', ' ')} ({count}), no time")
 
 
-def _spread(rungs: Sequence[int]) -> list[int]:
+def _evenly_chosen(rungs: Sequence[int]) -> list[int]:
     """Of many rungs, some from the first to the last."""
-    if len(rungs) <= IN_LEGEND:
+    if len(rungs) <= MAX_LEGEND_RUNGS:
         return list(rungs)
-    return [rungs[round(i * (len(rungs) - 1) / (IN_LEGEND - 1))] for i in range(IN_LEGEND)]
+    return [rungs[round(i * (len(rungs) - 1) / (MAX_LEGEND_RUNGS - 1))] for i in range(MAX_LEGEND_RUNGS)]

@@ -16,15 +16,15 @@ AXES = ("depth", "width", "resolution")
 CORNERS: Points = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 """Where all of the budget is spent on depth, on width, on resolution."""
 
-MARKERS = {"depth": "s", "width": "D", "resolution": "^", "uniform": "p", "paper": "*"}
-NAMES = {axis: f"{axis} only" for axis in AXES}
-STOPPED: dict[str, Any] = {
+REFERENCE_MARKERS = {"depth": "s", "width": "D", "resolution": "^", "uniform": "p", "paper": "*"}
+REFERENCE_NAMES = {axis: f"{axis} only" for axis in AXES}
+STOPPED_MARKER: dict[str, Any] = {
     "marker": "x",
     "markersize": 3.5,
     "color": INK,
     "linestyle": "none",
 }
-BEST: dict[str, Any] = {
+BEST_MARKER: dict[str, Any] = {
     "marker": "o",
     "markersize": 12,
     "markerfacecolor": "none",
@@ -34,7 +34,7 @@ BEST: dict[str, Any] = {
 }
 
 
-class Side(NamedTuple):
+class TriangleSide(NamedTuple):
     """A side of the triangle, by corner numbers; along it the share of ``end`` grows to one."""
 
     start: int
@@ -45,21 +45,21 @@ class Side(NamedTuple):
 
 
 SIDES = (
-    Side(0, 1, 2, 0, "{} share \N{RIGHTWARDS ARROW}"),
-    Side(1, 2, 0, -60, "\N{LEFTWARDS ARROW} {} share"),
-    Side(2, 0, 1, 60, "\N{LEFTWARDS ARROW} {} share"),
+    TriangleSide(0, 1, 2, 0, "{} share \N{RIGHTWARDS ARROW}"),
+    TriangleSide(1, 2, 0, -60, "\N{LEFTWARDS ARROW} {} share"),
+    TriangleSide(2, 0, 1, 60, "\N{LEFTWARDS ARROW} {} share"),
 )
 
 
-def place_of(references: Sequence[str]) -> list[int]:
+def legend_order(references: Sequence[str]) -> list[int]:
     """By which marks are in one order in every legend."""
-    order = [*MARKERS]
+    order = [*REFERENCE_MARKERS]
     return [order.index(name) if name in order else len(order) for name in references]
 
 
-def spoken(references: Sequence[str]) -> str:
+def references_text(references: Sequence[str]) -> str:
     """The parts a candidate plays, for people."""
-    return ", ".join(NAMES.get(name, name) for name in references)
+    return ", ".join(REFERENCE_NAMES.get(name, name) for name in references)
 
 
 def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
@@ -76,10 +76,10 @@ def draw_frame(axes: Axes) -> None:
     for side in SIDES:
         _draw_side(axes, side)
     for corner, name, offset in zip(CORNERS, AXES, ((-10, -10), (10, -10), (0, 14)), strict=True):
-        beside(axes, corner, offset, name, fontweight="bold")
+        add_text_beside(axes, corner, offset, name, fontweight="bold")
 
 
-def _draw_side(axes: Axes, side: Side) -> None:
+def _draw_side(axes: Axes, side: TriangleSide) -> None:
     start, end, opposite = (CORNERS[corner] for corner in (side.start, side.end, side.opposite))
     outward = (start + end) / 2 - opposite
     outward = outward / np.linalg.norm(outward)
@@ -87,29 +87,29 @@ def _draw_side(axes: Axes, side: Side) -> None:
         tick = start + share * (end - start)
         across = opposite + share * (end - opposite)  # where this share meets the third side
         axes.plot(*np.array([tick, across]).T, color=FAINT, linewidth=0.4, zorder=1.5)
-        beside(axes, tick, 8 * outward, f"{share:.2f}".lstrip("0"), color=INK, fontsize="small")
+        add_text_beside(axes, tick, 8 * outward, f"{share:.2f}".lstrip("0"), color=INK, fontsize="small")
     label = side.label.format(AXES[side.end])
-    beside(axes, (start + end) / 2, 19 * outward, label, rotation=side.angle)
+    add_text_beside(axes, (start + end) / 2, 19 * outward, label, rotation=side.angle)
 
 
-def beside(
-    axes: Axes, place: Points, offset: Points | tuple[float, float], text: str, **looks: Any
+def add_text_beside(
+    axes: Axes, position: Points, offset: Points | tuple[float, float], text: str, **text_style: Any
 ) -> None:
     """Text whose middle is ``offset`` points from a place, whatever the size of the figure."""
     axes.annotate(
         text,
-        (float(place[0]), float(place[1])),
+        (float(position[0]), float(position[1])),
         xytext=(float(offset[0]), float(offset[1])),
         textcoords="offset points",
         ha="center",
         va="center",
-        **looks,
+        **text_style,
     )
 
 
-def looks(references: tuple[str, ...]) -> dict[str, Any]:
+def marker_style(references: tuple[str, ...]) -> dict[str, Any]:
     """Marker of a point: its first reference's, or a small circle."""
-    shape = MARKERS.get(references[0], "h") if references else "o"
+    shape = REFERENCE_MARKERS.get(references[0], "h") if references else "o"
     return {
         "marker": shape,
         "markersize": (9.5 if shape == "*" else 6.5) if references else 4.5,
@@ -119,6 +119,6 @@ def looks(references: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def handle(label: str, form: dict[str, Any]) -> Line2D:
+def legend_handle(label: str, style: dict[str, Any]) -> Line2D:
     """A mark of such form, in grey, for a legend."""
-    return Line2D([], [], **{"color": "#c8c8c8", **form}, label=label)
+    return Line2D([], [], **{"color": "#c8c8c8", **style}, label=label)

@@ -1,26 +1,26 @@
 """A network in use: what is in an image, and how sure one can be of it."""
 
 from scalesearch.predict.calibration import (
-    Calibration,
+    ProbabilityCalibration,
     Reliability,
-    fitted_temperature,
+    fit_temperature,
     reliability,
 )
 from scalesearch.predict.classifier import Classifier
-from scalesearch.predict.folders import images_in
-from scalesearch.predict.measured import calibrated, with_temperature
-from scalesearch.predict.prediction import Guess, Prediction, Refused
+from scalesearch.predict.folders import image_paths
+from scalesearch.predict.measured import probability_calibration, write_calibrated_network
+from scalesearch.predict.prediction import ClassProbability, Prediction, UnreadableImage
 
 __all__ = [
-    "Calibration",
+    "ProbabilityCalibration",
     "Classifier",
-    "Guess",
+    "ClassProbability",
     "Prediction",
-    "Refused",
+    "UnreadableImage",
     "Reliability",
-    "calibrated",
-    "fitted_temperature",
-    "images_in",
+    "probability_calibration",
+    "fit_temperature",
+    "image_paths",
     "reliability",
-    "with_temperature",
+    "write_calibrated_network",
 ]

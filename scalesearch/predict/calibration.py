@@ -10,10 +10,10 @@ from scipy.optimize import brentq
 from scalesearch.errors import DataError
 from scalesearch.predict.prediction import probabilities
 
-BINS = 15
+CONFIDENCE_BINS = 15
 """Of confidence, equally wide: as many as in the paper."""
 
-LEAST, MOST = 1e-3, 1e3
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 """What temperatures are looked for between."""
 
 Logits = NDArray[np.float32]
@@ -21,7 +21,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """Images whose answers are about as sure: how many, their mean confidence, and the fraction of
     them that was answered right."""
 
@@ -44,11 +44,11 @@ class Reliability:
     nll: float
     ece: float
     bins: int
-    curve: tuple[Bin, ...]
+    curve: tuple[ReliabilityBin, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ProbabilityCalibration:
     """A temperature, and what it brought on the images it was fitted on and on the test images,
     which it has not seen. ``previous``: the temperature before."""
 
@@ -59,31 +59,31 @@ class Calibration:
 
 
 def reliability(
-    logits_NK: Logits, labels_N: Labels, temperature: float = 1.0, bins: int = BINS
+    logits_NK: Logits, labels_N: Labels, temperature: float = 1.0, bins: int = CONFIDENCE_BINS
 ) -> Reliability:
     """Of the probabilities that a temperature makes of logits (N, K)."""
-    chances_NK = probabilities(logits_NK, temperature)
-    confidence_N = chances_NK.max(axis=1)
-    right_N = logits_NK.argmax(axis=1) == labels_N
+    probabilities_NK = probabilities(logits_NK, temperature)
+    confidence_N = probabilities_NK.max(axis=1)
+    is_correct_N = logits_NK.argmax(axis=1) == labels_N
     # Bins are open at their lower end, as in the paper: a confidence of 1/15 is in the first.
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(np.int64) - 1, 0, bins - 1)
     curve = tuple(
-        Bin(int(here.sum()), float(confidence_N[here].mean()), float(right_N[here].mean()))
-        for here in (bin_N == number for number in range(bins))
-        if here.any()
+        ReliabilityBin(int(in_bin.sum()), float(confidence_N[in_bin].mean()), float(is_correct_N[in_bin].mean()))
+        for in_bin in (bin_N == number for number in range(bins))
+        if in_bin.any()
     )
-    gaps = (one.images * abs(one.accuracy - one.confidence) for one in curve)
+    weighted_gaps = (reliability_bin.images * abs(reliability_bin.accuracy - reliability_bin.confidence) for reliability_bin in curve)
     return Reliability(
         images=len(labels_N),
-        accuracy=float(right_N.mean()),
-        nll=float(_surprise(logits_NK, labels_N, 1 / temperature).mean()),
-        ece=sum(gaps) / len(labels_N),
+        accuracy=float(is_correct_N.mean()),
+        nll=float(_negative_log_likelihood(logits_NK, labels_N, 1 / temperature).mean()),
+        ece=sum(weighted_gaps) / len(labels_N),
         bins=bins,
         curve=curve,
     )
 
 
-def fitted_temperature(logits_NK: Logits, labels_N: Labels) -> float:
+def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
     """The temperature at which logits (N, K) have the smallest negative log-likelihood.
 
     That is convex in the inverse temperature, so that there is at most one; found where its
@@ -92,28 +92,28 @@ def fitted_temperature(logits_NK: Logits, labels_N: Labels) -> float:
     """
 
     def slope(log_inverse: float) -> float:
-        inverse = float(np.exp(log_inverse))
-        chances_NK = probabilities(logits_NK, 1 / inverse)
-        expected_N = (chances_NK * logits_NK).sum(axis=1)
+        inverse_temperature = float(np.exp(log_inverse))
+        probabilities_NK = probabilities(logits_NK, 1 / inverse_temperature)
+        expected_N = (probabilities_NK * logits_NK).sum(axis=1)
         return float((expected_N - logits_NK[np.arange(len(labels_N)), labels_N]).mean())
 
-    low, high = np.log(1 / MOST), np.log(1 / LEAST)
-    if slope(low) >= 0:
+    low_log_inverse, high_log_inverse = np.log(1 / MAX_TEMPERATURE), np.log(1 / MIN_TEMPERATURE)
+    if slope(low_log_inverse) >= 0:
         raise DataError(
             "temperature: need answers that tell more than chance does, got such that are truest "
             "when every class is as probable; train the network further"
         )
-    if slope(high) <= 0:
+    if slope(high_log_inverse) <= 0:
         raise DataError(
             "temperature: need some wrong answers among the validation images, got "
             f"{len(labels_N)} right ones, of which none can be too sure; give more images"
         )
-    return float(np.exp(-brentq(slope, low, high, xtol=1e-10)))
+    return float(np.exp(-brentq(slope, low_log_inverse, high_log_inverse, xtol=1e-10)))
 
 
-def _surprise(logits_NK: Logits, labels_N: Labels, inverse: float) -> NDArray[np.float64]:
+def _negative_log_likelihood(logits_NK: Logits, labels_N: Labels, inverse_temperature: float) -> NDArray[np.float64]:
     """Negative logarithm of each true class's probability; large ones do not overflow."""
-    scaled = logits_NK.astype(np.float64) * inverse
-    most_N = scaled.max(axis=1)
-    sums_N = np.log(np.exp(scaled - most_N[:, None]).sum(axis=1)) + most_N
-    return np.asarray(sums_N - scaled[np.arange(len(labels_N)), labels_N])
+    scaled = logits_NK.astype(np.float64) * inverse_temperature
+    max_N = scaled.max(axis=1)
+    log_sums_N = np.log(np.exp(scaled - max_N[:, None]).sum(axis=1)) + max_N
+    return np.asarray(log_sums_N - scaled[np.arange(len(labels_N)), labels_N])

@@ -11,47 +11,47 @@ from PIL import Image
 
 from scalesearch.data.decoding import EncodedImage
 
-Picture: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """The path of a file; the bytes of one; an image of Pillow; or pixels, uint8 or uint16 of shape
 (H, W), (H, W, 1), (H, W, 3) or, with transparency, (H, W, 4)."""
 
 CHANNELS = (1, 3, 4)
 
 
-def decodable(picture: Picture) -> EncodedImage | Image.Image:
+def to_decodable(image: ImageInput) -> EncodedImage | Image.Image:
     """The same image as decoding takes it.
 
     Raises TypeError for what is none of these, ValueError for an array of another form.
     """
-    match picture:
+    match image:
         case str() | os.PathLike():
-            return Path(picture)
+            return Path(image)
         case bytes():
-            return BytesIO(picture)
+            return BytesIO(image)
         case Image.Image():
-            return picture
+            return image
         case np.ndarray():
-            return _image(picture)
+            return _image_from_array(image)
     raise TypeError(
         "need an image's path, its bytes, an image of Pillow or an array, got "
-        f"{type(picture).__name__}; predict_batch takes several"
+        f"{type(image).__name__}; predict_batch takes several"
     )
 
 
-def name_of(picture: Picture, number: int) -> str:
+def image_name(image: ImageInput, index: int) -> str:
     """Its path, or its place among those given, from 0."""
-    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"image {number}"
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {index}"
 
 
-def _image(pixels: NDArray[Any]) -> Image.Image:
+def _image_from_array(pixels: NDArray[Any]) -> Image.Image:
     shape, dtype = pixels.shape, pixels.dtype
-    whole = len(shape) == 2 or (len(shape) == 3 and shape[2] in CHANNELS)
-    if not whole or dtype not in (np.uint8, np.uint16) or 0 in shape:
+    is_image_shape = len(shape) == 2 or (len(shape) == 3 and shape[2] in CHANNELS)
+    if not is_image_shape or dtype not in (np.uint8, np.uint16) or 0 in shape:
         raise ValueError(
             "need uint8 or uint16 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), "
             f"got {dtype} of shape {shape}"
         )
     if dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    flat = pixels[..., 0] if len(shape) == 3 and shape[2] == 1 else pixels
-    return Image.fromarray(np.ascontiguousarray(flat))
+    contiguous_pixels = pixels[..., 0] if len(shape) == 3 and shape[2] == 1 else pixels
+    return Image.fromarray(np.ascontiguousarray(contiguous_pixels))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class ClassProbability:
     """A class, and how probable the network takes it to be."""
 
     class_name: str
@@ -29,14 +29,14 @@ class Prediction:
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
 
-    def top(self, count: int = 5) -> tuple[Guess, ...]:
+    def top(self, count: int = 5) -> tuple[ClassProbability, ...]:
         """The most probable classes, the first of them first; of equal ones the lower class."""
-        best = np.argsort(-self.logits, kind="stable")[:count]
-        return tuple(Guess(self.class_names[k], float(self.probabilities[k])) for k in best)
+        top_classes = np.argsort(-self.logits, kind="stable")[:count]
+        return tuple(ClassProbability(self.class_names[k], float(self.probabilities[k])) for k in top_classes)
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class UnreadableImage:
     """An image that has no answer, and why."""
 
     image: str
@@ -45,11 +45,11 @@ class Refused:
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """The softmax of logits (..., K) divided by a temperature."""
-    below = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    powers = np.exp(below / temperature)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted / temperature)
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
-def named(class_names: Sequence[str], classes: int) -> tuple[str, ...]:
+def class_labels(class_names: Sequence[str], count: int) -> tuple[str, ...]:
     """The names of the classes, or their numbers from 0 where they have none."""
-    return tuple(class_names) or tuple(str(number) for number in range(classes))
+    return tuple(class_names) or tuple(str(number) for number in range(count))

@@ -9,43 +9,43 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from scalesearch.errors import ExportError
-from scalesearch.predict.prediction import Prediction, Refused
+from scalesearch.predict.prediction import Prediction, UnreadableImage
 
-Write = Callable[[Prediction | Refused], None]
+WritePrediction = Callable[[Prediction | UnreadableImage], None]
 
 
 @contextmanager
-def csv_file(path: Path, top: int) -> Iterator[Write]:
+def csv_prediction_writer(path: Path, top: int) -> Iterator[WritePrediction]:
     """What to call with each answer; the file has its name once the block has succeeded.
 
     Columns: ``image``, ``class_1``, ``probability_1`` and so on to ``top``, most probable first,
     and ``reason``, which is empty but for an image that has no answer. See ``readable``.
     Raises ExportError where it cannot be written.
     """
-    torn = path.with_name(f".{path.name}.partial")
-    with _refused(path):
+    partial_path = path.with_name(f".{path.name}.partial")
+    with _export_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = torn.open("w", encoding="utf-8", newline="")
+        file = partial_path.open("w", encoding="utf-8", newline="")
     try:
         with file:
-            rows = csv.writer(file)
+            csv_writer = csv.writer(file)
 
             def write(cells: list[str]) -> None:
-                with _refused(path):
-                    rows.writerow(map(readable, cells))
+                with _export_errors(path):
+                    csv_writer.writerow(map(to_valid_utf8, cells))
 
-            write(columns(top))
-            yield lambda answer: write(row(answer, top))
-            with _refused(path):
+            write(prediction_columns(top))
+            yield lambda prediction: write(prediction_row(prediction, top))
+            with _export_errors(path):
                 file.flush()
-        with _refused(path):
-            os.replace(torn, path)
+        with _export_errors(path):
+            os.replace(partial_path, path)
     finally:
-        torn.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
+def _export_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def _refused(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def json_document(file: TextIO, head: Mapping[str, Any], top: int) -> Iterator[Write]:
+def json_prediction_writer(file: TextIO, header: Mapping[str, Any], top: int) -> Iterator[WritePrediction]:
     """What to call with each answer; the document is whole once the block has succeeded.
 
     It has the keys of ``head``, then ``predictions``, a list in which each image has ``answers`` or
@@ -64,49 +64,49 @@ def json_document(file: TextIO, head: Mapping[str, Any], top: int) -> Iterator[W
     """
     counts = {"images": 0, "skipped": 0}
 
-    def write(answer: Prediction | Refused) -> None:
+    def write(prediction: Prediction | UnreadableImage) -> None:
         file.write(",\n    " if counts["images"] else "\n    ")
-        file.write(json.dumps(_entry(answer, top), allow_nan=False))
+        file.write(json.dumps(_prediction_document(prediction, top), allow_nan=False))
         counts["images"] += 1
-        counts["skipped"] += isinstance(answer, Refused)
+        counts["skipped"] += isinstance(prediction, UnreadableImage)
 
-    file.write(json.dumps(dict(head), indent=2, allow_nan=False)[: -len("\n}")])
+    file.write(json.dumps(dict(header), indent=2, allow_nan=False)[: -len("\n}")])
     file.write(',\n  "predictions": [')
     yield write
     file.write("\n  ]," + json.dumps(counts, indent=2)[1:] + "\n")
 
 
-def _entry(answer: Prediction | Refused, top: int) -> dict[str, Any]:
-    if isinstance(answer, Refused):
-        return {"image": answer.image, "reason": answer.reason}
-    guesses = answer.top(top)
-    answers = [{"class": one.class_name, "probability": one.probability} for one in guesses]
-    return {"image": answer.image, "answers": answers}
+def _prediction_document(prediction: Prediction | UnreadableImage, top: int) -> dict[str, Any]:
+    if isinstance(prediction, UnreadableImage):
+        return {"image": prediction.image, "reason": prediction.reason}
+    class_probabilities = prediction.top(top)
+    class_documents = [{"class": class_probability.class_name, "probability": class_probability.probability} for class_probability in class_probabilities]
+    return {"image": prediction.image, "answers": class_documents}
 
 
-def columns(top: int) -> list[str]:
+def prediction_columns(top: int) -> list[str]:
     """The names of a row's cells."""
-    ranked = [name for n in range(1, top + 1) for name in (f"class_{n}", f"probability_{n}")]
-    return ["image", *ranked, "reason"]
+    ranked_columns = [name for n in range(1, top + 1) for name in (f"class_{n}", f"probability_{n}")]
+    return ["image", *ranked_columns, "reason"]
 
 
-def row(answer: Prediction | Refused, top: int) -> list[str]:
+def prediction_row(prediction: Prediction | UnreadableImage, top: int) -> list[str]:
     """The cells of an answer; of fewer classes than ``top`` the last ones are empty."""
-    if isinstance(answer, Refused):
-        return [answer.image, *[""] * 2 * top, answer.reason]
+    if isinstance(prediction, UnreadableImage):
+        return [prediction.image, *[""] * 2 * top, prediction.reason]
     cells = [
-        cell for guess in answer.top(top) for cell in (guess.class_name, f"{guess.probability:.6f}")
+        cell for class_probability in prediction.top(top) for cell in (class_probability.class_name, f"{class_probability.probability:.6f}")
     ]
-    return [answer.image, *cells, *[""] * (2 * top - len(cells)), ""]
+    return [prediction.image, *cells, *[""] * (2 * top - len(cells)), ""]
 
 
-def readable(text: str) -> str:
+def to_valid_utf8(text: str) -> str:
     """Bytes of a path that are no UTF-8 are spelled out, since no file of text can hold them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def safe(text: str) -> str:
+def to_printable(text: str) -> str:
     """Fit for a terminal: what a file or a class is called cannot move its cursor."""
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.recipe import Recipe
-from scalesearch.validation import checked
+from scalesearch.validation import validate_document
 from scalesearch.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
@@ -24,4 +24,4 @@ def preset_document(name: str) -> dict[str, Any]:
 @cache
 def preset(name: str) -> Recipe:
     """The recipe of a name in ``PRESETS``."""
-    return checked(Recipe, preset_document(name), f"preset {name}", [])
+    return validate_document(Recipe, preset_document(name), f"preset {name}", [])

@@ -5,26 +5,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from scalesearch.progress.display import SECONDS_BETWEEN_LINES, terminal
+from scalesearch.progress.display import SECONDS_BETWEEN_LINES, terminal_console
 
 
 @contextmanager
-def turns_shown() -> Iterator[Callable[[str, int, int], None]]:
+def show_benchmark_rounds() -> Iterator[Callable[[str, int, int], None]]:
     """What to call after a turn: with what is being done, and how many rounds of how many are."""
-    on_terminal = terminal() is not None
-    told = float("-inf")
+    is_terminal = terminal_console() is not None
+    last_printed = float("-inf")
 
-    def show(words: str, done: int, of: int) -> None:
-        nonlocal told
-        rounds = f"   round {done} of {of}" if done else ""
-        if on_terminal:
-            print(f"\r{words}{rounds}\x1b[K", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - told >= SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            print(f"{words}{rounds}", file=sys.stderr, flush=True)
+    def show_round(text: str, done: int, total: int) -> None:
+        nonlocal last_printed
+        rounds = f"   round {done} of {total}" if done else ""
+        if is_terminal:
+            print(f"\r{text}{rounds}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - last_printed >= SECONDS_BETWEEN_LINES:
+            last_printed = time.monotonic()
+            print(f"{text}{rounds}", file=sys.stderr, flush=True)
 
     try:
-        yield show
+        yield show_round
     finally:
-        if on_terminal:
+        if is_terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -12,98 +12,98 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
-SECONDS_UNTOLD = 1.0
+SHOW_AFTER_SECONDS = 1.0
 """Images that are here sooner are no news."""
 
 
-class ShowsImages(Protocol):
+class ImageDisplay(Protocol):
     """What can show how many images of a file have come."""
 
-    def images(self, done: int, total: int) -> None: ...
+    def show_images(self, done: int, total: int) -> None: ...
 
 
-def terminal() -> Console | None:
+def terminal_console() -> Console | None:
     """Standard error, if that is a terminal."""
     console = Console(stderr=True, highlight=False)
     return console if console.is_terminal else None
 
 
 @contextmanager
-def display(what: str = "images") -> "Iterator[Lines | Bars]":
+def open_display(noun: str = "images") -> "Iterator[LineDisplay | BarDisplay]":
     """What shows epochs and images (or ``what`` else comes in bytes), until all is over."""
-    console = terminal()
+    console = terminal_console()
     if console is None:
-        yield Lines(what)
+        yield LineDisplay(noun)
         return
     with ExitStack() as stack:
-        yield Bars(console, stack, what)
+        yield BarDisplay(console, stack, noun)
 
 
-class Lines:
+class LineDisplay:
     """Plain lines, not too many of them."""
 
-    def __init__(self, what: str = "images") -> None:
-        self.what = what
-        began = time.monotonic()  # what is over within seconds needs no counting
-        self.told = {"epochs": float("-inf"), "images": float("-inf"), "counted": began}
+    def __init__(self, noun: str = "images") -> None:
+        self.noun = noun
+        now = time.monotonic()  # what is over within seconds needs no counting
+        self.last_printed = {"epochs": float("-inf"), "images": float("-inf"), "counted": now}
 
-    def epochs(self, done: int, total: int, words: str) -> None:
-        self.tell("epochs", f"{done}/{total} epochs   {words}", whatever=done == total)
+    def show_epochs(self, done: int, total: int, text: str) -> None:
+        self.print_line("epochs", f"{done}/{total} epochs   {text}", force=done == total)
 
-    def images(self, done: int, total: int) -> None:
+    def show_images(self, done: int, total: int) -> None:
         if done < total:  # of one file; another may follow
-            self.tell("images", f"getting {self.what}   {done / total:.0%}")
+            self.print_line("images", f"getting {self.noun}   {done / total:.0%}")
 
-    def counted(self, done: int, total: int, words: str) -> None:
-        self.tell("counted", f"{done:,}/{total:,} {words}")
+    def show_count(self, done: int, total: int, text: str) -> None:
+        self.print_line("counted", f"{done:,}/{total:,} {text}")
 
-    def tell(self, what: str, words: str, whatever: bool = False) -> bool:
+    def print_line(self, kind: str, text: str, force: bool = False) -> bool:
         """Whether it was time for a line."""
         now = time.monotonic()
-        if not whatever and now - self.told[what] < SECONDS_BETWEEN_LINES:
+        if not force and now - self.last_printed[kind] < SECONDS_BETWEEN_LINES:
             return False
-        self.told[what] = now
-        print(words, file=sys.stderr, flush=True)
+        self.last_printed[kind] = now
+        print(text, file=sys.stderr, flush=True)
         return True
 
 
-class Bars:
+class BarDisplay:
     """Bars with words below, which go when all is over.
 
     They come with the first news: of several processes only one has something to show.
     """
 
-    def __init__(self, console: Console, stack: ExitStack, what: str = "images") -> None:
-        self.what = what
-        self.bar = Progress(
+    def __init__(self, console: Console, stack: ExitStack, noun: str = "images") -> None:
+        self.noun = noun
+        self.bars = Progress(
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%   {task.description}"),
             console=console,
         )
-        self.below = Text()
-        self.live = Live(Group(self.bar, self.below), console=console, transient=True)
+        self.caption = Text()
+        self.live = Live(Group(self.bars, self.caption), console=console, transient=True)
         self.stack = stack
         self.tasks: dict[str, TaskID] = {}
 
-    def epochs(self, done: int, total: int, words: str) -> None:
+    def show_epochs(self, done: int, total: int, text: str) -> None:
         self._update("epochs", done, total, f"{done}/{total} epochs")
-        self.below.plain = words
+        self.caption.plain = text
 
-    def images(self, done: int, total: int) -> None:
-        self._update("images", done, total, f"getting {self.what}", visible=done < total)
+    def show_images(self, done: int, total: int) -> None:
+        self._update("images", done, total, f"getting {self.noun}", visible=done < total)
 
-    def counted(self, done: int, total: int, words: str) -> None:
-        self._update("counted", done, total, f"{done:,}/{total:,} {words}")
+    def show_count(self, done: int, total: int, text: str) -> None:
+        self._update("counted", done, total, f"{done:,}/{total:,} {text}")
 
     def _update(
-        self, what: str, done: int, total: int, description: str, visible: bool = True
+        self, kind: str, done: int, total: int, description: str, visible: bool = True
     ) -> None:
         if not self.tasks:
             self.stack.enter_context(self.live)
-        if what not in self.tasks:
-            self.tasks[what] = self.bar.add_task(description)
-        self.bar.update(
-            self.tasks[what],
+        if kind not in self.tasks:
+            self.tasks[kind] = self.bars.add_task(description)
+        self.bars.update(
+            self.tasks[kind],
             completed=done,
             total=total,
             description=description,
@@ -111,25 +111,25 @@ class Bars:
         )
 
 
-class Images:
+class ImageProgress:
     """Shows how many images have come, where they keep one waiting."""
 
-    def __init__(self, display: ShowsImages) -> None:
-        self.display = display
-        self.began = 0.0
-        self.ended: float | None = float("-inf")
+    def __init__(self, target: ImageDisplay) -> None:
+        self.target = target
+        self.started_at = 0.0
+        self.finished_at: float | None = float("-inf")
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if self.ended is not None and now - self.ended > SECONDS_UNTOLD:
-            self.began = now  # and not that of the file before, which this one may follow at once
-        self.ended = now if done >= total else None
-        if now - self.began >= SECONDS_UNTOLD:
-            self.display.images(done, total)
+        if self.finished_at is not None and now - self.finished_at > SHOW_AFTER_SECONDS:
+            self.started_at = now  # and not that of the file before, which this one may follow at once
+        self.finished_at = now if done >= total else None
+        if now - self.started_at >= SHOW_AFTER_SECONDS:
+            self.target.show_images(done, total)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """12:41, or 1:02:41."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remaining = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{remaining:02}" if hours else f"{minutes}:{remaining:02}"

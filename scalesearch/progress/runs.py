@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from scalesearch.progress.display import Images, clock, display
+from scalesearch.progress.display import ImageProgress, format_duration, open_display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,49 +15,49 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def run_shown(
+def show_run(
     epochs: int, seeds: int = 1
 ) -> "Iterator[tuple[Callable[[int, Epoch], None], OnData]]":
     """Runs of so many epochs with so many seeds: a bar on a terminal, lines elsewhere.
 
     What to call after an epoch, with its seed, and while images are downloaded and decoded.
     """
-    reached: dict[int, int] = {}
-    spent = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
-    with display() as shows:
+    last_epochs: dict[int, int] = {}
+    seconds = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
+    with open_display() as view:
 
-        def update(seed: int, epoch: "Epoch") -> None:
-            nonlocal spent
-            reached[seed] = epoch.index
-            spent += epoch.seconds
-            done, total = sum(reached.values()), epochs * seeds
-            parts = [f"{clock(spent / done * (total - done))} left", epoch_line(epoch)]
+        def show_epoch(seed: int, epoch: "Epoch") -> None:
+            nonlocal seconds
+            last_epochs[seed] = epoch.index
+            seconds += epoch.seconds
+            done, total = sum(last_epochs.values()), epochs * seeds
+            parts = [f"{format_duration(seconds / done * (total - done))} left", epoch_line(epoch)]
             if seeds > 1:
                 parts.insert(1, f"seed {seed}")
-            shows.epochs(done, total, "   ".join(parts))
+            view.show_epochs(done, total, "   ".join(parts))
 
-        yield update, Images(shows)
+        yield show_epoch, ImageProgress(view)
 
 
 @contextmanager
-def images_shown() -> "Iterator[OnData]":
+def show_images() -> "Iterator[OnData]":
     """Images alone."""
-    with display() as shows:
-        yield Images(shows)
+    with open_display() as view:
+        yield ImageProgress(view)
 
 
 @contextmanager
-def counted(words: str, total: int) -> "Iterator[Callable[[int], None]]":
+def show_count(text: str, total: int) -> "Iterator[Callable[[int], None]]":
     """So many things in all; what to call with how many are done."""
-    with display() as shows:
-        yield lambda done: shows.counted(done, total, words)
+    with open_display() as view:
+        yield lambda done: view.show_count(done, total, text)
 
 
 @contextmanager
-def weights_shown() -> "Iterator[OnData]":
+def show_weights_download() -> "Iterator[OnData]":
     """A file of weights that is downloaded."""
-    with display("weights") as shows:
-        yield Images(shows)
+    with open_display("weights") as view:
+        yield ImageProgress(view)
 
 
 def epoch_line(epoch: "Epoch") -> str:

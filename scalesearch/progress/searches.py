@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from scalesearch.progress.display import Images, Lines, terminal
-from scalesearch.progress.picture import best, ended_words, pace, picture, tally
-from scalesearch.search.news import present
+from scalesearch.progress.display import ImageProgress, LineDisplay, terminal_console
+from scalesearch.progress.picture import best_parts, remaining_text, speed_parts, search_panel, failures_text
+from scalesearch.search.news import current_progress
 from scalesearch.search.progress import Progress
 
 OnProgress: TypeAlias = Callable[[Progress], None]
@@ -19,94 +19,94 @@ OnData: TypeAlias = Callable[[int, int], None]
 
 
 @contextmanager
-def search_shown(news: Path | None = None) -> Iterator[tuple[OnProgress, OnData]]:
+def show_search(heartbeat_folder: Path | None = None) -> Iterator[tuple[OnProgress, OnData]]:
     """A search: a picture on a terminal; elsewhere a line for each full rung or ten seconds.
 
     What to call after an event, and what to call while images are downloaded and decoded.
     ``news``: the folder in which workers tell how far their jobs are.
     """
-    console = terminal()
+    console = terminal_console()
     if console is None:
-        lines = SearchLines()
-        yield lines.show, Images(lines)
+        lines = SearchLineDisplay()
+        yield lines.show_progress, ImageProgress(lines)
         return
     with ExitStack() as stack:
-        view = SearchView(console, stack, news)
-        yield view.show, Images(view)
+        view = SearchLiveDisplay(console, stack, heartbeat_folder)
+        yield view.show_progress, ImageProgress(view)
 
 
-class SearchLines(Lines):
+class SearchLineDisplay(LineDisplay):
     """Plain lines, not too many of them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.full: set[int] = set()
-        self.last: Progress | None = None
+        self.full_rungs: set[int] = set()
+        self.last_shown: Progress | None = None
 
-    def show(self, now: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """One line, if it is time for one; none where nothing has changed but the time."""
-        full = {rung.epoch for rung in now.rungs if rung.total and rung.done >= rung.total}
-        new, over = full - self.full, now.finished and not (self.last and self.last.finished)
-        self.full |= full
-        if new or over or self.last is None or _moved(now, self.last):
-            words = search_line(now)
-            if new:
-                words = f"{'; '.join(_full(now, epoch) for epoch in sorted(new))}   {words}"
-            if self.tell("epochs", words, whatever=bool(new) or over):
-                self.last = now
+        full_rungs = {rung.epoch for rung in progress.rungs if rung.total and rung.done >= rung.total}
+        newly_full, just_finished = full_rungs - self.full_rungs, progress.finished and not (self.last_shown and self.last_shown.finished)
+        self.full_rungs |= full_rungs
+        if newly_full or just_finished or self.last_shown is None or _has_changed(progress, self.last_shown):
+            text = search_line(progress)
+            if newly_full:
+                text = f"{'; '.join(_full_rung_text(progress, epoch) for epoch in sorted(newly_full))}   {text}"
+            if self.print_line("epochs", text, force=bool(newly_full) or just_finished):
+                self.last_shown = progress
 
 
-def _moved(now: Progress, before: Progress) -> bool:
+def _has_changed(progress: Progress, previous: Progress) -> bool:
     """Whether there is more to tell than that time has passed."""
-    return (now.epochs_done, now.rungs, now.stopped, now.failures) != (
-        before.epochs_done,
-        before.rungs,
-        before.stopped,
-        before.failures,
+    return (progress.epochs_done, progress.rungs, progress.stopped, progress.failures) != (
+        previous.epochs_done,
+        previous.rungs,
+        previous.stopped,
+        previous.failures,
     )
 
 
-def _full(now: Progress, epoch: int) -> str:
-    (rung,) = (rung for rung in now.rungs if rung.epoch == epoch)
+def _full_rung_text(progress: Progress, epoch: int) -> str:
+    (rung,) = (rung for rung in progress.rungs if rung.epoch == epoch)
     return f"epoch {epoch}: all {rung.done} there"
 
 
-def search_line(now: Progress) -> str:
+def search_line(progress: Progress) -> str:
     """How far, time left, the best so far, pace, what runs, what was stopped and what failed."""
-    parts = [f"{now.epochs_done}/{now.epochs_total} epochs", ended_words(now)]
+    parts = [f"{progress.epochs_done}/{progress.epochs_total} epochs", remaining_text(progress)]
     parts += [
         f"epoch {rung.epoch}: {rung.done}/{rung.total}"
-        for rung in now.rungs
+        for rung in progress.rungs
         if 0 < rung.done < rung.total
     ]
-    parts += best(now)
-    parts += [*pace(now), tally(now)]
+    parts += best_parts(progress)
+    parts += [*speed_parts(progress), failures_text(progress)]
     return "   ".join(part for part in parts if part)
 
 
-class SearchView:
+class SearchLiveDisplay:
     """The picture, drawn anew every second; it comes with the first news."""
 
-    def __init__(self, console: Console, stack: ExitStack, news: Path | None) -> None:
-        self.console, self.stack, self.news = console, stack, news
-        self.now: Progress | None = None
-        self.loading: float | None = None
+    def __init__(self, console: Console, stack: ExitStack, heartbeat_folder: Path | None) -> None:
+        self.console, self.stack, self.heartbeat_folder = console, stack, heartbeat_folder
+        self.progress: Progress | None = None
+        self.loaded_fraction: float | None = None
         self.live: Live | None = None
 
-    def show(self, now: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """What there is to see from now on."""
-        self.now = now
-        self._begin()
+        self.progress = progress
+        self._start_live()
 
-    def images(self, done: int, total: int) -> None:
+    def show_images(self, done: int, total: int) -> None:
         """How many images of a file have come."""
-        self.loading = done / total if done < total else None
-        self._begin()
+        self.loaded_fraction = done / total if done < total else None
+        self._start_live()
 
-    def _begin(self) -> None:
+    def _start_live(self) -> None:
         if self.live is None:
             self.live = Live(
-                get_renderable=self._drawn,
+                get_renderable=self._render,
                 console=self.console,
                 transient=True,
                 refresh_per_second=1,  # and not with every event, of which there may be many
@@ -114,8 +114,8 @@ class SearchView:
             self.stack.enter_context(self.live)
             self.live.refresh()
 
-    def _drawn(self) -> RenderableType:
+    def _render(self) -> RenderableType:
         width, height = self.console.size
-        if self.now is None:
-            return Text("" if self.loading is None else f"{self.loading:.0%}   getting images")
-        return picture(present(self.now, self.news), width, height, self.loading)
+        if self.progress is None:
+            return Text("" if self.loaded_fraction is None else f"{self.loaded_fraction:.0%}   getting images")
+        return search_panel(current_progress(self.progress, self.heartbeat_folder), width, height, self.loaded_fraction)

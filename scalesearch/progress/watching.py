@@ -5,27 +5,27 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from scalesearch.progress.display import terminal
-from scalesearch.progress.searches import SearchLines, SearchView
-from scalesearch.report.standing import State, standing
+from scalesearch.progress.display import terminal_console
+from scalesearch.progress.searches import SearchLineDisplay, SearchLiveDisplay
+from scalesearch.report.standing import DriverState, driver_status
 
 
-def watched(folder: str | Path, interval: float) -> State:
+def watch_search(folder: str | Path, interval: float) -> DriverState:
     """Show a search until no driver works on it any more, and return how it then stands.
 
     ``interval``: seconds between two readings of its folder. Raises SearchError where the folder
     holds no search.
     """
     folder = Path(folder)
-    console = terminal()
+    console = terminal_console()
     with ExitStack() as stack:
-        view = SearchLines() if console is None else SearchView(console, stack, folder / "news")
-        waits = False
-        while (now := standing(folder)).state == "running":
-            if now.progress is not None:
-                view.show(now.progress)
-            elif not waits:
+        view = SearchLineDisplay() if console is None else SearchLiveDisplay(console, stack, folder / "news")
+        has_waited = False
+        while (driver := driver_status(folder)).state == "running":
+            if driver.progress is not None:
+                view.show_progress(driver.progress)
+            elif not has_waited:
                 print("a driver has begun and told nothing yet", file=sys.stderr)
-            waits = True
+            has_waited = True
             time.sleep(interval)
-    return now.state
+    return driver.state

@@ -1,18 +1,18 @@
 """How networks are trained, as frozen data."""
 
-from scalesearch.recipe.augmentation import Augmentation, Policy
-from scalesearch.recipe.progressive import Progressive
-from scalesearch.recipe.recipe import Optimizer, Precision, Recipe, Schedule
-from scalesearch.recipe.transfer import Transfer, Unfreeze
+from scalesearch.recipe.augmentation import Augmentation, AugmentationPolicy
+from scalesearch.recipe.progressive import ProgressiveResizing
+from scalesearch.recipe.recipe import OptimizerName, Precision, Recipe, ScheduleName
+from scalesearch.recipe.transfer import Transfer, UnfreezeStep
 
 __all__ = [
     "Augmentation",
-    "Optimizer",
-    "Policy",
+    "OptimizerName",
+    "AugmentationPolicy",
     "Precision",
-    "Progressive",
+    "ProgressiveResizing",
     "Recipe",
-    "Schedule",
+    "ScheduleName",
     "Transfer",
-    "Unfreeze",
+    "UnfreezeStep",
 ]

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from scalesearch.recipe.checks import Check, refuse
+from scalesearch.recipe.checks import Check, require_all
 
-Policy: TypeAlias = Literal["none", "autoaugment", "randaugment", "trivialaugment"]
+AugmentationPolicy: TypeAlias = Literal["none", "autoaugment", "randaugment", "trivialaugment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,12 @@ class Augmentation:
     erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    policy: Policy = "none"
+    policy: AugmentationPolicy = "none"
     normalisation: Literal["data", "imagenet"] = "data"
 
     def __post_init__(self) -> None:
         colours, hue = self.jitter[:3], self.jitter[3]
-        refuse(
+        require_all(
             self,
             Check("crop", 0 <= self.crop <= 0.5, "0 to 0.5"),
             Check(

@@ -11,10 +11,10 @@ class Check(NamedTuple):
     rule: str
 
 
-def refuse(record: object, *checks: Check) -> None:
+def require_all(config: object, *checks: Check) -> None:
     """Raise ValueError with a line for each rule that does not hold."""
     problems = [
-        f"{field}: need {rule}, got {getattr(record, field)!r}"
+        f"{field}: need {rule}, got {getattr(config, field)!r}"
         for field, holds, rule in checks
         if not holds
     ]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scalesearch.recipe.checks import Check, refuse
+from scalesearch.recipe.checks import Check, require_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progressive:
+class ProgressiveResizing:
     """The images' side over a run, as a fraction of the network's own resolution.
 
     ``start``: at the first epoch; 1 leaves the side alone. ``shape``: grows every epoch
@@ -23,7 +23,7 @@ class Progressive:
     regularisation: float | None = None
 
     def __post_init__(self) -> None:
-        refuse(
+        require_all(
             self,
             Check("start", 0 < self.start <= 1, "a fraction above 0"),
             Check("stages", self.stages >= 2, "at least 2"),
@@ -50,7 +50,7 @@ class Progressive:
         fraction = self.start + (1 - self.start) * self.progress(epoch, epochs)
         return max(1, round(full * fraction))
 
-    def strength(self, epoch: int, epochs: int) -> float:
+    def regularisation_strength(self, epoch: int, epochs: int) -> float:
         """The part of the regularisation that acts at an epoch."""
         least = self.start if self.regularisation is None else self.regularisation
         return least + (1 - least) * self.progress(epoch, epochs)

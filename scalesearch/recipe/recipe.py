@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from scalesearch.recipe.augmentation import Augmentation
-from scalesearch.recipe.checks import Check, refuse
-from scalesearch.recipe.progressive import Progressive
+from scalesearch.recipe.checks import Check, require_all
+from scalesearch.recipe.progressive import ProgressiveResizing
 from scalesearch.recipe.transfer import Transfer
 
-Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop"]
-Schedule: TypeAlias = Literal["cosine", "constant", "exponential", "step", "plateau"]
+OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop"]
+ScheduleName: TypeAlias = Literal["cosine", "constant", "exponential", "step", "plateau"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16", "mixed"]
 """``mixed``: bfloat16 for 1x1 convolutions, linear layers and elementwise work, float32 for
 depthwise convolutions, whose bfloat16 form is slow on a CPU. ``auto``: float32 on the CPU,
@@ -60,7 +60,7 @@ class Recipe:
     epochs: int = 3
     batch_size: int = 64
     micro_batch: int | None = None
-    optimizer: Optimizer = "sgd"
+    optimizer: OptimizerName = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
     rmsprop_decay: float = 0.9
@@ -71,7 +71,7 @@ class Recipe:
     learning_rate: float = 0.1
     learning_rate_batch: int | None = None
     learning_rate_rule: Literal["fixed", "depth", "tuned"] = "fixed"
-    schedule: Schedule = "cosine"
+    schedule: ScheduleName = "cosine"
     warmup_epochs: float = 0.5
     decay_rate: float = 0.97
     decay_epochs: float = 2.4
@@ -86,7 +86,7 @@ class Recipe:
     initialisation: Literal["tf", "fan_in"] = "tf"
     residual: Literal["tf", "zero", "scaled"] = "tf"
     augmentation: Augmentation = field(default_factory=Augmentation)
-    progressive: Progressive = field(default_factory=Progressive)
+    progressive: ProgressiveResizing = field(default_factory=ProgressiveResizing)
     evaluation_zoom: float | None = None
     evaluation_scale: float = 1.0
     precision: Precision = "auto"
@@ -94,7 +94,7 @@ class Recipe:
     transfer: Transfer | None = None
 
     def __post_init__(self) -> None:
-        refuse(self, *self._checks())
+        require_all(self, *self._checks())
 
     def _checks(self) -> list[Check]:
         def positive(value: float | None) -> bool:
@@ -138,7 +138,7 @@ class Recipe:
             Check(
                 "transfer",
                 self.transfer is None
-                or all(later.epoch <= self.epochs for later in self.transfer.unfreeze),
+                or all(step.epoch <= self.epochs for step in self.transfer.unfreeze),
                 f"an unfreeze.epoch of at most epochs ({self.epochs})",
             ),
         ]

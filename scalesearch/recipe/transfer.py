@@ -5,29 +5,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from scalesearch.recipe.checks import Check, refuse
+from scalesearch.recipe.checks import Check, require_all
 
-WORDS = "stem, stage2, stage1..3, head, classifier, all-but-head, all or a number of stages"
+PART_WORDS = "stem, stage2, stage1..3, head, classifier, all-but-head, all or a number of stages"
 """What a part may be called."""
 
-_WORD = re.compile(
+_PART_PATTERN = re.compile(
     r"(?P<one>stem|head|classifier)|(?P<group>all-but-head|all)"
     r"|stage(?P<first>[1-9]\d*)(\.\.(?P<last>[1-9]\d*))?|(?P<count>[1-9]\d*)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unfreeze:
+class UnfreezeStep:
     """Parts that move from the beginning of an epoch on, counted from 1."""
 
     epoch: int
     parts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        refuse(
+        require_all(
             self,
             Check("epoch", self.epoch >= 2, "at least 2, the first that is not the beginning"),
-            Check("parts", bool(self.parts) and not unknown(self.parts), f"some of {WORDS}"),
+            Check("parts", bool(self.parts) and not unknown_words(self.parts), f"some of {PART_WORDS}"),
         )
 
 
@@ -51,43 +51,43 @@ class Transfer:
 
     classifier: Literal["new", "keep"] = "new"
     freeze: tuple[str, ...] = ()
-    unfreeze: tuple[Unfreeze, ...] = ()
+    unfreeze: tuple[UnfreezeStep, ...] = ()
     body_rate: float = 1.0
     statistics: Literal["network", "data"] = "network"
 
     def __post_init__(self) -> None:
-        epochs = [later.epoch for later in self.unfreeze]
-        refuse(
+        epochs = [step.epoch for step in self.unfreeze]
+        require_all(
             self,
-            Check("freeze", not unknown(self.freeze), f"some of {WORDS}"),
+            Check("freeze", not unknown_words(self.freeze), f"some of {PART_WORDS}"),
             Check("unfreeze", epochs == sorted(set(epochs)), "rising epochs"),
             Check("freeze", bool(self.freeze) or not epochs, "the parts that unfreeze lets go"),
             Check("body_rate", 0 < self.body_rate <= 1, "a factor above 0, up to 1"),
         )
 
-    def frozen(self, epoch: int, stages: int) -> frozenset[str]:
+    def frozen_parts(self, epoch: int, stages: int) -> frozenset[str]:
         """The parts of a network of so many stages that do not move in an epoch."""
-        still = parts(self.freeze, stages)
-        for later in self.unfreeze:
-            if later.epoch <= epoch:
-                still -= parts(later.parts, stages)
-        return still
+        frozen = parts_from_words(self.freeze, stages)
+        for step in self.unfreeze:
+            if step.epoch <= epoch:
+                frozen -= parts_from_words(step.parts, stages)
+        return frozen
 
     def problems(self, stages: int) -> Iterator[str]:
         """The rules that this breaks for a network of so many stages, one a line."""
-        named = [("freeze", self.freeze), *(("unfreeze", one.parts) for one in self.unfreeze)]
-        for field, words in named:
-            if beyond := [word for word in words if _highest(word) > stages]:
-                yield f"{field}: need stages of the {stages} there are, got {', '.join(beyond)}"
+        words_by_field = [("freeze", self.freeze), *(("unfreeze", step.parts) for step in self.unfreeze)]
+        for field, words in words_by_field:
+            if missing_stages := [word for word in words if _highest_stage(word) > stages]:
+                yield f"{field}: need stages of the {stages} there are, got {', '.join(missing_stages)}"
                 return
-        if self.frozen(1, stages) == parts(["all"], stages):
+        if self.frozen_parts(1, stages) == parts_from_words(["all"], stages):
             yield f"freeze: need a part that moves in the first epoch, got {', '.join(self.freeze)}"
-        still = parts(self.freeze, stages)
+        frozen = parts_from_words(self.freeze, stages)
         for later in self.unfreeze:
-            if not still & parts(later.parts, stages):
+            if not frozen & parts_from_words(later.parts, stages):
                 got = f"{', '.join(later.parts)} at epoch {later.epoch}"
                 yield f"unfreeze: need a part that is still frozen then, got {got}"
-            still -= parts(later.parts, stages)
+            frozen -= parts_from_words(later.parts, stages)
 
 
 def part_names(stages: int) -> tuple[str, ...]:
@@ -96,37 +96,37 @@ def part_names(stages: int) -> tuple[str, ...]:
     return ("stem", *numbered, "head", "classifier")
 
 
-def parts(words: Iterable[str], stages: int) -> frozenset[str]:
+def parts_from_words(words: Iterable[str], stages: int) -> frozenset[str]:
     """The parts that known words name, of a network of so many stages."""
-    every = part_names(stages)
-    named: set[str] = set()
+    all_parts = part_names(stages)
+    chosen: set[str] = set()
     for word in words:
-        found = _WORD.fullmatch(word)
-        if found is None:
-            raise ValueError(f"need {WORDS}, got {word!r}")
-        if found["one"]:
-            named.add(word)
-        elif found["group"]:
-            named.update(every if word == "all" else every[:-1])
-        elif found["count"]:
-            named.update(every[: 1 + min(stages, int(word))])
+        match = _PART_PATTERN.fullmatch(word)
+        if match is None:
+            raise ValueError(f"need {PART_WORDS}, got {word!r}")
+        if match["one"]:
+            chosen.add(word)
+        elif match["group"]:
+            chosen.update(all_parts if word == "all" else all_parts[:-1])
+        elif match["count"]:
+            chosen.update(all_parts[: 1 + min(stages, int(word))])
         else:
-            last = int(found["last"] or found["first"])
-            named.update(every[int(found["first"]) : 1 + min(stages, last)])
-    return frozenset(named)
+            last = int(match["last"] or match["first"])
+            chosen.update(all_parts[int(match["first"]) : 1 + min(stages, last)])
+    return frozenset(chosen)
 
 
-def unknown(words: Iterable[str]) -> list[str]:
+def unknown_words(words: Iterable[str]) -> list[str]:
     """The words that name no part of any network."""
-    return [word for word in words if not (found := _WORD.fullmatch(word)) or _empty(found)]
+    return [word for word in words if not (match := _PART_PATTERN.fullmatch(word)) or _is_reversed_range(match)]
 
 
-def _empty(found: re.Match[str]) -> bool:
+def _is_reversed_range(match: re.Match[str]) -> bool:
     """Whether a match is a range that runs backwards."""
-    return bool(found["last"]) and int(found["last"]) < int(found["first"])
+    return bool(match["last"]) and int(match["last"]) < int(match["first"])
 
 
-def _highest(word: str) -> int:
+def _highest_stage(word: str) -> int:
     """The last stage that a word needs; 0 where it needs none."""
-    found = _WORD.fullmatch(word)
-    return int(found["last"] or found["first"] or found["count"] or 0) if found else 0
+    match = _PART_PATTERN.fullmatch(word)
+    return int(match["last"] or match["first"] or match["count"] or 0) if match else 0

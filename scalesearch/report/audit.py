@@ -6,82 +6,82 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.analysis.agreement import THRESHOLD, Agreement, agreement, agreement_between
-from scalesearch.analysis.drift import Drift, drift
-from scalesearch.analysis.ranks import RankAgreement
-from scalesearch.analysis.repeats import Repeated
+from scalesearch.analysis.agreement import THRESHOLD, EpochRankCorrelation, epoch_rank_correlation, table_rank_correlation
+from scalesearch.analysis.drift import EpochDrift, epoch_drift
+from scalesearch.analysis.ranks import RankCorrelation
+from scalesearch.analysis.repeats import Replication
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
 from scalesearch.records import read_records
-from scalesearch.report.repeats import described, sensitivity
+from scalesearch.report.repeats import replication_document, learning_rate_replications
 
 SCHEMA = "scalesearch/audit"
 VERSION = 1
-ONE_SCHEDULE = (
+SCHEDULE_NOTE = (
     "epochs are of the same runs, under one schedule, as rungs see them; a shorter recipe of its "
     "own is compared by --beside"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class ProxyCheck:
     """Of the search ``name``. ``beside``: with other searches, by the names of their folders.
     ``sensitivity``: to the learning rate and its rule, as far as that was trained."""
 
     name: str
-    agreement: Agreement
-    drift: Drift
-    beside: tuple[RankAgreement, ...] = ()
-    sensitivity: tuple[Repeated, ...] = ()
+    rank_correlation: EpochRankCorrelation
+    drift: EpochDrift
+    other_searches: tuple[RankCorrelation, ...] = ()
+    sensitivity: tuple[Replication, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
         """What it comes to, and what is to be said beside it."""
-        found = [self.agreement.words, self.drift.words]
-        found += [one.words for one in self.sensitivity]
-        return [*found, *self.agreement.notes, *self.drift.notes, ONE_SCHEDULE]
+        lines = [self.rank_correlation.sentence, self.drift.sentence]
+        lines += [replication.sentence for replication in self.sensitivity]
+        return [*lines, *self.rank_correlation.notes, *self.drift.notes, SCHEDULE_NOTE]
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it, for programs: ``audit.json``."""
-        ranks, moves = self.agreement, self.drift
+        correlation, drift_result = self.rank_correlation, self.drift
         return {
             "schema": SCHEMA,
             "version": VERSION,
             "name": self.name,
-            "level": ranks.level,
+            "level": correlation.level,
             "sentences": self.sentences,
             "agreement": {
-                "epochs": list(ranks.epochs),
-                "threshold": ranks.threshold,
-                "shortest": ranks.shortest,
-                "sure": ranks.sure,
+                "epochs": list(correlation.epochs),
+                "threshold": correlation.threshold,
+                "shortest": correlation.shortest_epoch,
+                "sure": correlation.is_proven,
                 "verdicts": [
                     {"epoch": epoch, "verdict": verdict}
-                    for epoch, verdict in ranks.verdicts.items()
+                    for epoch, verdict in correlation.verdicts.items()
                 ],
-                "pairs": ranks.rows,
+                "pairs": correlation.rows,
             },
             "drift": {
-                "drifts": moves.drifts,
-                "favoured": list(moves.favoured),
-                "slighted": list(moves.slighted),
-                "gains": moves.rows,
-                "optima": [best.row for best in moves.bests],
+                "drifts": drift_result.has_drift,
+                "favoured": list(drift_result.favoured_early),
+                "slighted": list(drift_result.penalised_early),
+                "gains": drift_result.rows,
+                "optima": [optimum.row for optimum in drift_result.optima],
             },
-            "beside": [pair.row for pair in self.beside],
-            "sensitivity": [{"what": one.what, **described(one)} for one in self.sensitivity],
+            "beside": [pair.row for pair in self.other_searches],
+            "sensitivity": [{"what": replication.description, **replication_document(replication)} for replication in self.sensitivity],
         }
 
 
-def audit(
+def proxy_check(
     folder: str | Path,
-    beside: Sequence[str | Path] = (),
+    other_folders: Sequence[str | Path] = (),
     *,
     level: float = 0.1,
     threshold: float = THRESHOLD,
-) -> Audit:
+) -> ProxyCheck:
     """Rank agreement between the epochs of the search in a folder, and how its best drifts.
 
     ``beside``: folders of other searches of the same candidates, whose last rankings are compared
@@ -89,39 +89,39 @@ def audit(
     records, and for searches that have too few candidates in common.
     """
     folder = Path(folder)
-    experiment = _experiment(folder)
+    experiment = _read_experiment_of(folder)
     records = read_records(folder / "records.csv")
-    last = experiment.rungs[-1]
-    epochs = sorted({int(epoch) for epoch in records["epoch"] if epoch <= last})
-    known = records[records["epoch"].isin(epochs)]
-    ranks = agreement(known, level=level, threshold=threshold)
-    return Audit(
+    last_epoch = experiment.rungs[-1]
+    epochs = sorted({int(epoch) for epoch in records["epoch"] if epoch <= last_epoch})
+    trained_records = records[records["epoch"].isin(epochs)]
+    correlation = epoch_rank_correlation(trained_records, level=level, threshold=threshold)
+    return ProxyCheck(
         name=experiment.name,
-        agreement=ranks,
-        drift=drift(known, experiment.budget.factor, epochs=ranks.epochs, level=level),
-        beside=tuple(_beside(folder, Path(other), last, level) for other in beside),
-        sensitivity=sensitivity(folder, level=level),
+        rank_correlation=correlation,
+        drift=epoch_drift(trained_records, experiment.budget.factor, epochs=correlation.epochs, level=level),
+        other_searches=tuple(_correlation_with(folder, Path(other_folder), last_epoch, level) for other_folder in other_folders),
+        sensitivity=learning_rate_replications(folder, level=level),
     )
 
 
-def write_audit(folder: str | Path, found: Audit) -> Path:
+def write_proxy_check(folder: str | Path, check: ProxyCheck) -> Path:
     """Write ``audit.json`` into a search's folder."""
     path = Path(folder) / "audit.json"
-    write_text(path, json.dumps(found.document, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(check.document, indent=2, allow_nan=False) + "\n")
     return path
 
 
-def _beside(folder: Path, other: Path, last: int, level: float) -> RankAgreement:
-    return agreement_between(
+def _correlation_with(folder: Path, other_folder: Path, last_epoch: int, level: float) -> RankCorrelation:
+    return table_rank_correlation(
         read_records(folder / "records.csv"),
-        read_records(other / "records.csv"),
-        (str(folder), str(other)),
-        epochs=(last, _experiment(other).rungs[-1]),
+        read_records(other_folder / "records.csv"),
+        (str(folder), str(other_folder)),
+        epochs=(last_epoch, _read_experiment_of(other_folder).rungs[-1]),
         level=level,
     )
 
 
-def _experiment(folder: Path) -> Experiment:
+def _read_experiment_of(folder: Path) -> Experiment:
     path = folder / "experiment.yaml"
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")

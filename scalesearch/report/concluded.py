@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from scalesearch.analysis import Conclusion, conclusion
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.environment import read_environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.records import read_records
-from scalesearch.report.repeats import confirmed, sensitivity
+from scalesearch.report.repeats import confirmation_of_folder, learning_rate_replications
 
 
-def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
+def conclusion_of_folder(folder: str | Path, *, level: float = 0.1) -> Conclusion:
     """Everything that the search in a folder says, from ``experiment.yaml``, ``environment.json``
     and ``records.csv`` alone; in the notes, whether its best held where it was trained again.
 
@@ -30,30 +30,30 @@ def concluded(folder: str | Path, *, level: float = 0.1) -> Conclusion:
             f"one; `scalesearch status {folder}` tells how each did"
         )
     data = read_environment(folder / "environment.json")["data"]
-    baseline = experiment.baseline.build(
+    baseline = experiment.baseline.build_architecture(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
     records = read_records(folder / "records.csv")
-    found = of_experiment(records, experiment, baseline, level=level)
-    answer = found.answer.candidate if found.answer else None
-    return replace(found, notes=(*found.notes, *_again(folder, level, answer)))
+    result = conclusion_of_records(records, experiment, baseline, level=level)
+    candidate = result.nearest_to_optimum.candidate if result.nearest_to_optimum else None
+    return replace(result, notes=(*result.notes, *_replication_notes(folder, level, candidate)))
 
 
-def _again(folder: Path, level: float, answer: str | None) -> Iterator[str]:
+def _replication_notes(folder: Path, level: float, candidate: str | None) -> Iterator[str]:
     """What training the best again came to, where that was done; it may have been before the
     search went on to another answer."""
-    repetitions = list(sensitivity(folder, level=level))
+    replications = list(learning_rate_replications(folder, level=level))
     with suppress(SearchError):  # it was not, or has only begun
-        repetitions.insert(0, confirmed(folder, level=level).found)
-    for one in repetitions:
-        other = answer is not None and answer != one.first.candidate
-        yield one.words + (f"; that was not asked of {answer}, the answer here" if other else "")
+        replications.insert(0, confirmation_of_folder(folder, level=level).replication)
+    for replication in replications:
+        is_other_candidate = candidate is not None and candidate != replication.search_best.candidate
+        yield replication.sentence + (f"; that was not asked of {candidate}, the answer here" if is_other_candidate else "")
 
 
-def of_experiment(
+def conclusion_of_records(
     records: pd.DataFrame,
     experiment: Experiment,
-    baseline: Architecture | Foreign,
+    baseline: Architecture | CustomModel,
     *,
     level: float = 0.1,
 ) -> Conclusion:
@@ -65,21 +65,21 @@ def of_experiment(
         epochs=experiment.rungs[-1],
         level=level,
         baseline=baseline,
-        rounding=experiment.budget.profile,
-        latencies=_latencies(records, experiment, baseline),
+        rounding=experiment.budget.rounding_profile,
+        latencies=_predicted_latencies(records, experiment, baseline),
     )
 
 
-def _latencies(
-    records: pd.DataFrame, experiment: Experiment, baseline: Architecture | Foreign
+def _predicted_latencies(
+    records: pd.DataFrame, experiment: Experiment, baseline: Architecture | CustomModel
 ) -> dict[str, float]:
     """Predicted seconds of every candidate, where the budget has a model of them."""
     model = experiment.budget.latency
-    if model is None or isinstance(baseline, Foreign):
+    if model is None or isinstance(baseline, CustomModel):
         return {}
     rows = records.drop_duplicates("candidate")
     return {
-        str(name): float(model.seconds(int(macs), int(activations), round(depth * baseline.blocks)))
+        str(name): float(model.seconds(int(macs), int(activations), round(depth * baseline.num_blocks)))
         for name, macs, activations, depth in zip(
             rows["candidate"], rows["macs"], rows["activations"], rows["alpha"], strict=True
         )

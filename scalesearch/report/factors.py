@@ -16,15 +16,15 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
+class FactorComparison:
     """The searches' ``names``, and whether what is best ``drift``s with the factor."""
 
-    names: tuple[str, ...]
+    search_names: tuple[str, ...]
     drift: FactorDrift
 
     @property
-    def words(self) -> str:
-        return "\n".join((self.drift.words, *self.drift.notes))
+    def text(self) -> str:
+        return "\n".join((self.drift.sentence, *self.drift.notes))
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -47,29 +47,29 @@ class Factors:
         return {
             "schema": SCHEMA,
             "version": VERSION,
-            "searches": list(self.names),
-            "sentence": self.drift.words,
+            "searches": list(self.search_names),
+            "sentence": self.drift.sentence,
             "level": self.drift.level,
-            "drifts": self.drift.drifts,
+            "drifts": self.drift.has_drift,
             "optima": self.drift.rows,
             "differences": [difference.row for difference in self.drift.differences],
             "notes": list(self.drift.notes),
         }
 
 
-def factors(folders: Sequence[str | Path], *, level: float = 0.1) -> Factors:
+def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> FactorComparison:
     """What the searches in these folders, each of a factor of its own, come to together."""
     experiments = [read_experiment(Path(folder) / "experiment.yaml") for folder in folders]
-    tables = {
-        one.budget.factor: (read_records(Path(folder) / "records.csv"), one.rungs[-1])
-        for one, folder in zip(experiments, folders, strict=True)
+    records_by_factor = {
+        experiment.budget.factor: (read_records(Path(folder) / "records.csv"), experiment.rungs[-1])
+        for experiment, folder in zip(experiments, folders, strict=True)
     }
-    return Factors(tuple(one.name for one in experiments), factor_drift(tables, level=level))
+    return FactorComparison(tuple(one.name for one in experiments), factor_drift(records_by_factor, level=level))
 
 
-def write_factors(folder: str | Path, folders: Sequence[str | Path]) -> Factors:
+def write_factor_comparison(folder: str | Path, folders: Sequence[str | Path]) -> FactorComparison:
     """Write ``factors.json`` of the searches in ``folders`` into the folder that holds them."""
-    found = factors(folders)
-    text = json.dumps(found.document, indent=2, allow_nan=False) + "\n"
+    comparison = factor_comparison(folders)
+    text = json.dumps(comparison.document, indent=2, allow_nan=False) + "\n"
     write_text(Path(folder) / "factors.json", text)
-    return found
+    return comparison

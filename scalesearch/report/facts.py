@@ -9,23 +9,23 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.answer import Result, Stopped, summary
+from scalesearch.analysis.answer import CandidateResult, StoppedCandidate, candidate_results
 from scalesearch.analysis.conclusion import Conclusion
-from scalesearch.architectures import Architecture, Cost, Foreign, cost
+from scalesearch.architectures import Architecture, Cost, CustomModel, cost
 from scalesearch.environment import read_environment
 from scalesearch.errors import ScaleSearchError, SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.records import read_records
-from scalesearch.report.audit import Audit, audit
-from scalesearch.report.concluded import of_experiment
+from scalesearch.report.audit import ProxyCheck, proxy_check
+from scalesearch.report.concluded import conclusion_of_records
 from scalesearch.report.results import read_failures
 
-NUMBERS = {"start": int, "stop": int, "began": float, "ended": float}
+NUMERIC_COLUMNS = {"start": int, "stop": int, "began": float, "ended": float}
 """Columns of ``jobs.csv`` that are no text."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReportData:
     """``name``: the folder's. ``jobs``: as they were logged; None where nobody has.
     ``baseline_cost``: None where its code may not be run. ``epoch``: the last of the search.
     ``beside``: rank agreement with other searches, where an audit has compared them.
@@ -39,25 +39,25 @@ class Facts:
     records: pd.DataFrame
     failures: tuple[dict[str, Any], ...]
     jobs: pd.DataFrame | None
-    baseline: Architecture | Foreign
+    baseline: Architecture | CustomModel
     baseline_cost: Cost | None
-    epoch: int
+    last_epoch: int
     conclusion: Conclusion
-    audit: Audit
-    beside: tuple[dict[str, Any], ...]
-    repeated: tuple[dict[str, Any], ...]
+    proxy_check: ProxyCheck
+    other_searches: tuple[dict[str, Any], ...]
+    replications: tuple[dict[str, Any], ...]
 
     @cached_property
-    def results(self) -> tuple[Result, ...]:
+    def results(self) -> tuple[CandidateResult, ...]:
         """The candidates that were trained to the end, the best mean first."""
-        return tuple(summary(self.records, epochs=self.epoch))
+        return tuple(candidate_results(self.records, epochs=self.last_epoch))
 
     @property
-    def stopped(self) -> tuple[Stopped, ...]:
+    def stopped(self) -> tuple[StoppedCandidate, ...]:
         return self.conclusion.stopped
 
 
-def read_facts(folder: str | Path) -> Facts:
+def read_report_data(folder: str | Path) -> ReportData:
     """Of a folder with ``experiment.yaml``, ``environment.json`` and ``records.csv`` at least.
 
     Raises SearchError where one of these is missing or wrong, or no candidate has the last epoch.
@@ -72,11 +72,11 @@ def read_facts(folder: str | Path) -> Facts:
     records = read_records(folder / "records.csv")
     environment = read_environment(folder / "environment.json")
     data = environment["data"]
-    baseline = experiment.baseline.build(
+    baseline = experiment.baseline.build_architecture(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
-    written, longer = (_document(folder / name) for name in ("audit.json", "confirm.json"))
-    return Facts(
+    audit_document, confirmation_document = (_read_json_object(folder / name) for name in ("audit.json", "confirm.json"))
+    return ReportData(
         name=folder.resolve().name,
         experiment=experiment,
         environment=environment,
@@ -84,12 +84,12 @@ def read_facts(folder: str | Path) -> Facts:
         failures=tuple(read_failures(folder)),
         jobs=read_jobs(folder / "jobs.csv"),
         baseline=baseline,
-        baseline_cost=_cost(baseline),
-        epoch=experiment.rungs[-1],
-        conclusion=of_experiment(records, experiment, baseline),
-        audit=audit(folder),
-        beside=tuple(written.get("beside", ())),
-        repeated=(*([longer] if longer else []), *written.get("sensitivity", ())),
+        baseline_cost=_cost_if_allowed(baseline),
+        last_epoch=experiment.rungs[-1],
+        conclusion=conclusion_of_records(records, experiment, baseline),
+        proxy_check=proxy_check(folder),
+        other_searches=tuple(audit_document.get("beside", ())),
+        replications=(*([confirmation_document] if confirmation_document else []), *audit_document.get("sensitivity", ())),
     )
 
 
@@ -98,27 +98,27 @@ def read_jobs(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False).astype(NUMBERS)
+        return pd.read_csv(path, dtype=str, keep_default_na=False).astype(NUMERIC_COLUMNS)
     except (ValueError, KeyError) as error:  # it is for people only
         warnings.warn(f"{path}: cannot be read: {error}", stacklevel=3)
         return None
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read_json_object(path: Path) -> dict[str, Any]:
     """What a command wrote; empty where the file is missing or, with a warning, torn."""
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"need a JSON object, got {type(found).__name__}")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError(f"need a JSON object, got {type(document).__name__}")
     except ValueError as error:
         warnings.warn(f"{path}: cannot be read: {error}", stacklevel=3)
         return {}
-    return found
+    return document
 
 
-def _cost(network: Architecture | Foreign) -> Cost | None:
+def _cost_if_allowed(network: Architecture | CustomModel) -> Cost | None:
     try:
         return cost(network)
     except ScaleSearchError:  # code that may not be run, whose cost the rest does not need

@@ -10,20 +10,20 @@ from matplotlib.figure import Figure
 
 from scalesearch.errors import SearchError
 from scalesearch.plots import simplex, simplex_figure, write_figure
-from scalesearch.plots.agreement import agreement_figure, agreement_matrix
-from scalesearch.plots.intervals import intervals, intervals_figure
+from scalesearch.plots.agreement import rank_correlation_figure, rank_correlation_matrix
+from scalesearch.plots.intervals import coefficient_intervals, coefficient_intervals_figure
 from scalesearch.plots.pareto import pareto, pareto_figure
-from scalesearch.plots.realised import realised, realised_figure
+from scalesearch.plots.realised import realised_costs, realised_costs_figure
 from scalesearch.plots.rungs import rung_curves, rung_curves_figure
 from scalesearch.plots.simplex import SimplexData
 from scalesearch.plots.style import COLUMN
 from scalesearch.plots.ternary import Ternary, ternary, ternary_figure
 from scalesearch.plots.timeline import timeline, timeline_figure
-from scalesearch.report.facts import Facts
+from scalesearch.report.facts import ReportData
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReportFigure:
     """A figure in the folder. ``alt``: what it shows, for those who do not see it. ``wide``: it is
     drawn across two columns, and not legible in one."""
 
@@ -34,132 +34,132 @@ class Shown:
     wide: bool = False
 
 
-def simplex_numbers(facts: Facts) -> Ternary | SimplexData:
+def triangle_data(report: ReportData) -> Ternary | SimplexData:
     """The fitted surface with its points; the points alone where there is none."""
-    if facts.conclusion.optimum is None:
-        return simplex(facts.records, epoch=facts.epoch)
-    return ternary(facts.records, facts.conclusion.optimum, epoch=facts.epoch)
+    if report.conclusion.optimum is None:
+        return simplex(report.records, epoch=report.last_epoch)
+    return ternary(report.records, report.conclusion.optimum, epoch=report.last_epoch)
 
 
-def write_figures(facts: Facts, folder: Path) -> tuple[Shown, ...]:
+def write_report_figures(report: ReportData, folder: Path) -> tuple[ReportFigure, ...]:
     """Draw what there is to be drawn into ``folder``, as PNG and SVG, and tell what it is."""
-    shown = []
-    for draw in (_surface, _intervals, _curves, _agreement, _pareto, _realised, _workers):
-        for one, figure in draw(facts):
-            write_figure(figure, folder / one.name)
-            shown.append(one)
-    return tuple(shown)
+    figures = []
+    for draw in (_surface, _intervals, _curves, _rank_correlations, _pareto, _realised_costs, _worker_timeline):
+        for caption, figure in draw(report):
+            write_figure(figure, folder / caption.name)
+            figures.append(caption)
+    return tuple(figures)
 
 
-def embedded(path: Path) -> str:
+def svg_data_uri(path: Path) -> str:
     """An SVG file as an address that holds all of it."""
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-Drawn = Iterator[tuple[Shown, Figure]]
+CaptionedFigures = Iterator[tuple[ReportFigure, Figure]]
 
 
-def _surface(facts: Facts) -> Drawn:
-    numbers = simplex_numbers(facts)
-    if isinstance(numbers, Ternary):
+def _surface(report: ReportData) -> CaptionedFigures:
+    triangle = triangle_data(report)
+    if isinstance(triangle, Ternary):
         yield (
-            Shown(
+            ReportFigure(
                 "surface",
                 "Where the budget is best spent",
                 f"A triangle of depth, width and resolution shares, coloured by fitted accuracy: "
-                f"{facts.conclusion.sentence}",
+                f"{report.conclusion.sentence}",
                 "Colour is the accuracy that the fitted surface predicts, and each point's own is "
                 "what was measured. Hatched: as good as the optimum, within noise. In the outline "
-                f"the optimum lies with a confidence of {numbers.confidence:.0%}.",
+                f"the optimum lies with a confidence of {triangle.confidence:.0%}.",
             ),
-            ternary_figure(numbers, COLUMN),
+            ternary_figure(triangle, COLUMN),
         )
     else:
         yield (
-            Shown(
+            ReportFigure(
                 "simplex",
                 "Accuracy and how the budget was divided",
                 "A triangle of depth, width and resolution shares with each network's accuracy.",
                 "No surface could be fitted; colours are the networks' own accuracies.",
             ),
-            simplex_figure(numbers, COLUMN),
+            simplex_figure(triangle, COLUMN),
         )
 
 
-def _intervals(facts: Facts) -> Drawn:
-    said = facts.conclusion
-    if said.optimum is None:
+def _intervals(report: ReportData) -> CaptionedFigures:
+    conclusion = report.conclusion
+    if conclusion.optimum is None:
         return
-    found = {name: asdict(interval) for name, interval in said.optimum.intervals.items()}
-    numbers = intervals(found, said.factor, level=said.level)
-    words = "; ".join(
-        f"{row.name} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in numbers.rows
+    values = {name: asdict(interval) for name, interval in conclusion.optimum.coefficient_intervals.items()}
+    interval_data = coefficient_intervals(values, conclusion.factor, level=conclusion.level)
+    text = "; ".join(
+        f"{row.name} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in interval_data.rows
     )
     yield (
-        Shown(
+        ReportFigure(
             "intervals",
             "Coefficients and their intervals",
-            f"Coefficients with intervals of {numbers.confidence:.0%}: {words}.",
+            f"Coefficients with intervals of {interval_data.confidence:.0%}: {text}.",
             "Bootstrap intervals of the optimum, over all that the coefficients could be, beside "
             "the paper's triple.",
         ),
-        intervals_figure(numbers, COLUMN),
+        coefficient_intervals_figure(interval_data, COLUMN),
     )
 
 
-def _curves(facts: Facts) -> Drawn:
-    numbers = rung_curves(facts.records, facts.experiment.rungs)
-    reached = ", ".join(
+def _curves(report: ReportData) -> CaptionedFigures:
+    curve_data = rung_curves(report.records, report.experiment.rungs)
+    counts = ", ".join(
         f"{count} at epoch {rung}"
-        for rung, count in zip(numbers.rungs, numbers.reached, strict=True)
+        for rung, count in zip(curve_data.rungs, curve_data.reached, strict=True)
     )
     yield (
-        Shown(
+        ReportFigure(
             "rungs",
             "Learning curves",
-            f"Validation accuracy against epochs; networks: {reached}.",
+            f"Validation accuracy against epochs; networks: {counts}.",
             "Mean over seeds. Dotted: the epochs at which networks were compared, and how many "
             "came to them; crosses: where they were stopped.",
         ),
-        rung_curves_figure(numbers, COLUMN),
+        rung_curves_figure(curve_data, COLUMN),
     )
 
 
-def _agreement(facts: Facts) -> Drawn:
-    found = facts.audit.agreement
-    if len(found.epochs) < 2:
+def _rank_correlations(report: ReportData) -> CaptionedFigures:
+    correlation = report.proxy_check.rank_correlation
+    if len(correlation.epochs) < 2:
         return
-    numbers = agreement_matrix(found)
-    if np.isnan(numbers.values).all():
+    matrix = rank_correlation_matrix(correlation)
+    if np.isnan(matrix.values).all():
         return
-    last = numbers.epochs[-1]
-    known = [
+    last_epoch = matrix.epochs[-1]
+    correlations = [
         f"{value:.2f} at {epoch}"
-        for epoch, value in zip(numbers.epochs[:-1], numbers.values[-1, :-1], strict=True)
+        for epoch, value in zip(matrix.epochs[:-1], matrix.values[-1, :-1], strict=True)
         if not np.isnan(value)
     ]
-    told = f"with epoch {last}: {', '.join(known)}" if known else "too few networks to tell"
+    text = f"with epoch {last_epoch}: {', '.join(correlations)}" if correlations else "too few networks to tell"
     yield (
-        Shown(
+        ReportFigure(
             "agreement",
             "Does short training rank as long training does?",
-            f"Rank correlations between the epochs {', '.join(map(str, numbers.epochs))}; {told}.",
+            f"Rank correlations between the epochs {', '.join(map(str, matrix.epochs))}; {text}.",
             "Spearman's rank correlation of mean accuracies over the networks that have both "
             "epochs, with intervals. Framed: an epoch with itself over other seeds, the most that "
             "noise lets any other come to.",
         ),
-        agreement_figure(numbers, COLUMN),
+        rank_correlation_figure(matrix, COLUMN),
     )
 
 
-def _pareto(facts: Facts) -> Drawn:
-    if facts.baseline_cost is None:
+def _pareto(report: ReportData) -> CaptionedFigures:
+    if report.baseline_cost is None:
         return
-    budget = facts.experiment.budget
-    held = (str(budget.measure), budget.factor, budget.tolerance)
-    numbers = pareto(facts.records, asdict(facts.baseline_cost), held, epoch=facts.epoch)
+    budget = report.experiment.budget
+    budget_band = (str(budget.measure), budget.factor, budget.tolerance)
+    pareto_data = pareto(report.records, asdict(report.baseline_cost), budget_band, epoch=report.last_epoch)
     yield (
-        Shown(
+        ReportFigure(
             "pareto",
             "Accuracy and cost",
             "Accuracy against multiply-adds, parameters and activations, with lines at multiples "
@@ -167,41 +167,41 @@ def _pareto(facts: Facts) -> Drawn:
             "Dashed: multiples of the baseline's cost. The shaded band is the budget; equal in one "
             "measure, networks differ much in the others.",
         ),
-        pareto_figure(numbers, COLUMN),
+        pareto_figure(pareto_data, COLUMN),
     )
 
 
-def _realised(facts: Facts) -> Drawn:
-    budget = facts.experiment.budget
-    numbers = realised(facts.records, budget.factor, budget.tolerance)
+def _realised_costs(report: ReportData) -> CaptionedFigures:
+    budget = report.experiment.budget
+    cost_data = realised_costs(report.records, budget.factor, budget.tolerance)
     yield (
-        Shown(
+        ReportFigure(
             "realised",
             "Nominal and realised cost",
-            f"{numbers.met} of {len(numbers.candidates)} networks cost {budget.factor:g} times the "
+            f"{cost_data.within_budget_count} of {len(cost_data.candidates)} networks cost {budget.factor:g} times the "
             f"baseline's, within {budget.tolerance:.0%}.",
             "What the product of coefficients promises, as they were asked for and as whole "
             "numbers of layers, channels and pixels realise them, against what networks cost.",
         ),
-        realised_figure(numbers, COLUMN),
+        realised_costs_figure(cost_data, COLUMN),
     )
 
 
-def _workers(facts: Facts) -> Drawn:
-    if facts.jobs is None:
+def _worker_timeline(report: ReportData) -> CaptionedFigures:
+    if report.jobs is None:
         return
     try:
-        numbers = timeline(facts.jobs)
+        timeline_data = timeline(report.jobs)
     except SearchError:  # none of them has a time
         return
     yield (
-        Shown(
+        ReportFigure(
             "workers",
             "What each worker did when",
-            f"{len(numbers.lanes)} workers over {numbers.seconds:.0f} seconds, busy for "
-            f"{numbers.busy:.0%}.",
+            f"{len(timeline_data.lanes)} workers over {timeline_data.seconds:.0f} seconds, busy for "
+            f"{timeline_data.busy_fraction:.0%}.",
             "A bar is a job: a network trained to its next rung.",
             wide=True,
         ),
-        timeline_figure(numbers),
+        timeline_figure(timeline_data),
     )

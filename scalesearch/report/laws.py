@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.exponents import StarShares, star_shares
-from scalesearch.analysis.laws import HeldOut, Law, directions_of, held_out, laws
+from scalesearch.analysis.exponents import ExponentShares, exponent_shares
+from scalesearch.analysis.laws import HeldOutNetwork, ScalingLaw, networks_by_direction, held_out_network, fit_scaling_laws
 from scalesearch.errors import SearchError
 from scalesearch.experiment import read_experiment
 from scalesearch.files import write_text
@@ -21,7 +21,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Laws:
+class ScalingLaws:
     """Of the networks of ``name``. ``laws`` by direction; what they predict at ``factor`` ** phi
     for each of ``phis``; ``held_out``: those whose larger networks were kept from the fit to check
     it; ``shares``: what the three axes' exponents come to, None where one of them has no law."""
@@ -29,9 +29,9 @@ class Laws:
     name: str
     factor: float
     phis: tuple[float, ...]
-    laws: dict[str, Law]
-    held_out: tuple[HeldOut, ...]
-    shares: StarShares | None
+    laws: dict[str, ScalingLaw]
+    held_out: tuple[HeldOutNetwork, ...]
+    shares: ExponentShares | None
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
@@ -40,34 +40,34 @@ class Laws:
         return [
             {"direction": row["direction"], "phi": phi, **row}
             for law in self.laws.values()
-            for phi, row in zip(self.phis, law.rows(costs), strict=True)
+            for phi, row in zip(self.phis, law.curve_rows(costs), strict=True)
         ]
 
     @property
     def sentences(self) -> list[str]:
         """What is to be said of them."""
-        found = [
+        lines = [
             f"{name}: accuracy does not rise with cost here, so its law is level"
             for name, law in self.laws.items()
-            if not law.rises
+            if not law.is_rising
         ]
-        for one in self.held_out:
-            inside = "inside" if one.inside else "outside of"
-            low, high = one.predicted.low, one.predicted.high
-            found.append(
-                f"{one.direction}: at {one.factor:.2f}x, kept from the fit, {one.observed:.4f} is "
-                f"{inside} the predicted [{low:.4f}, {high:.4f}]"
+        for check in self.held_out:
+            inside_or_outside = "inside" if check.is_inside else "outside of"
+            low, high = check.predicted.low, check.predicted.high
+            lines.append(
+                f"{check.direction}: at {check.factor:.2f}x, kept from the fit, {check.observed:.4f} is "
+                f"{inside_or_outside} the predicted [{low:.4f}, {high:.4f}]"
             )
         if self.shares is not None:
-            parts = [
-                f"{axis} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
-                for axis, one in self.shares.share_intervals.items()
+            shares = [
+                f"{axis} {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
+                for axis, share in self.shares.share_intervals.items()
             ]
-            found.append(
+            lines.append(
                 f"if what the axes gain adds up, {self.factor:g}x is best divided as "
-                f"{', '.join(parts)}"
+                f"{', '.join(shares)}"
             )
-        return found
+        return lines
 
     @property
     def document(self) -> dict[str, Any]:
@@ -80,19 +80,19 @@ class Laws:
             "sentences": self.sentences,
             "laws": [law.row for law in self.laws.values()],
             "predictions": self.predictions,
-            "held_out": [one.row for one in self.held_out],
+            "held_out": [check.row for check in self.held_out],
             "shares": None if self.shares is None else self.shares.rows,
         }
 
 
-def laws_of(
+def scaling_laws_of_folder(
     folder: str | Path,
     *,
     factor: float = 2.0,
     phis: Sequence[float] = (1, 2, 3, 4),
     hold_out: float | None = None,
     level: float = 0.1,
-) -> Laws:
+) -> ScalingLaws:
     """The laws of the networks on record in a folder, by direction.
 
     ``hold_out``: check each law on the cheapest network of at least so many times the baseline's
@@ -104,37 +104,37 @@ def laws_of(
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     experiment, records = read_experiment(path), read_records(folder / "records.csv")
-    known = records[records["epoch"] == experiment.rungs[-1]]
-    found = laws(known, level=level)
+    final_records = records[records["epoch"] == experiment.rungs[-1]]
+    fitted_laws = fit_scaling_laws(final_records, level=level)
     shares = None
     with suppress(SearchError):  # no star, or one that goes nowhere
-        shares = star_shares(found, factor)
-    return Laws(
+        shares = exponent_shares(fitted_laws, factor)
+    return ScalingLaws(
         name=experiment.name,
         factor=factor,
         phis=tuple(phis),
-        laws=found,
-        held_out=() if hold_out is None else tuple(_held_out(known, found, hold_out, level)),
+        laws=fitted_laws,
+        held_out=() if hold_out is None else tuple(_held_out_checks(final_records, fitted_laws, hold_out, level)),
         shares=shares,
     )
 
 
-def write_laws(folder: str | Path, found: Laws) -> Path:
+def write_scaling_laws(folder: str | Path, scaling_laws: ScalingLaws) -> Path:
     """Write ``laws.json`` into a folder."""
     path = Path(folder) / "laws.json"
-    write_text(path, json.dumps(found.document, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(scaling_laws.document, indent=2, allow_nan=False) + "\n")
     return path
 
 
-def _held_out(
-    known: pd.DataFrame, found: dict[str, Law], factor: float, level: float
-) -> list[HeldOut]:
-    directions = directions_of(known)
+def _held_out_checks(
+    final_records: pd.DataFrame, fitted_laws: dict[str, ScalingLaw], factor: float, level: float
+) -> list[HeldOutNetwork]:
+    directions = networks_by_direction(final_records)
     checks, reasons = [], []
-    for name in found:
-        rows = known[known["candidate"].isin(directions[name])]
+    for name in fitted_laws:
+        rows = final_records[final_records["candidate"].isin(directions[name])]
         try:
-            checks.append(held_out(rows, factor, name, level=level))
+            checks.append(held_out_network(rows, factor, name, level=level))
         except SearchError as error:
             reasons.append(str(error))
     if not checks:

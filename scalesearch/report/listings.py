@@ -3,71 +3,71 @@
 from collections.abc import Callable
 from typing import Any
 
-from scalesearch.analysis.answer import Stopped
-from scalesearch.analysis.comparisons import MOST_FURTHER, Comparison
-from scalesearch.analysis.surface import LackOfFit
+from scalesearch.analysis.answer import StoppedCandidate
+from scalesearch.analysis.comparisons import MAX_FURTHER_SEEDS, Comparison
+from scalesearch.analysis.surface import LackOfFitTest
 from scalesearch.published import SCHEMES
-from scalesearch.report.facts import Facts
-from scalesearch.report.tables import SHORT, Cell, Column, Table, Value, parts, table, yes
+from scalesearch.report.facts import ReportData
+from scalesearch.report.tables import FINGERPRINT_DIGITS, TableCell, TableColumn, ReportTable, CellValue, roles_text, report_table, yes_or_no
 
-SHARES: tuple[Column, ...] = (
+SHARE_COLUMNS: tuple[TableColumn, ...] = (
     ("depth share", lambda row: row.shares.depth, ".2f"),
     ("width share", lambda row: row.shares.width, ".2f"),
     ("resolution share", lambda row: row.shares.resolution, ".2f"),
 )
-COSTS: tuple[Column, ...] = (
+COST_COLUMNS: tuple[TableColumn, ...] = (
     ("cost / baseline's", lambda row: row.factor, ".3f"),
     ("multiply-adds", lambda row: row.macs, ",d"),
     ("parameters", lambda row: row.params, ",d"),
     ("activations", lambda row: row.activations, ",d"),
 )
-NAMES: tuple[Column, ...] = (
-    ("network", lambda row: row.candidate[:SHORT], "text"),
-    ("part", lambda row: parts(row.role), "text"),
+NAME_COLUMNS: tuple[TableColumn, ...] = (
+    ("network", lambda row: row.candidate[:FINGERPRINT_DIGITS], "text"),
+    ("part", lambda row: roles_text(row.role), "text"),
 )
 
 
-def candidates(facts: Facts) -> Table:
+def candidates_table(report: ReportData) -> ReportTable:
     """Those that were trained to the end, the best mean first."""
-    found = facts.conclusion.optimum
-    alike = set(found.flat_candidates) if found else set()
-    columns: list[Column] = [
-        *NAMES,
+    optimum = report.conclusion.optimum
+    flat_candidates = set(optimum.equivalent_candidates) if optimum else set()
+    columns: list[TableColumn] = [
+        *NAME_COLUMNS,
         ("accuracy", lambda row: row.accuracy, ".4f"),
         ("standard error", lambda row: row.standard_error, ".4f"),
         ("seeds", lambda row: row.seeds, "d"),
-        *SHARES,
+        *SHARE_COLUMNS,
         ("depth x", lambda row: row.multipliers.depth, ".3f"),
         ("width x", lambda row: row.multipliers.width, ".3f"),
         ("resolution x", lambda row: row.multipliers.resolution, ".3f"),
-        *COSTS,
+        *COST_COLUMNS,
     ]
-    if found:
-        columns.insert(5, ("as good", lambda row: yes(row.candidate in alike), "text"))
-    if any(row.stopped for row in facts.results):
+    if optimum:
+        columns.insert(5, ("as good", lambda row: yes_or_no(row.candidate in flat_candidates), "text"))
+    if any(row.stopped for row in report.results):
         columns.append(("why no more seeds", lambda row: row.stopped, "text"))
-    return table(
+    return report_table(
         "candidates",
-        f"Candidates trained to epoch {facts.epoch}",
+        f"Candidates trained to epoch {report.last_epoch}",
         columns,
-        facts.results,
+        report.results,
         note=(
             "The first has the highest mean and is therefore flattered by luck. Standard errors "
             "are for comparing networks on the same seeds."
-            + (" As good: not to be told from the optimum of the surface." if found else "")
+            + (" As good: not to be told from the optimum of the surface." if optimum else "")
         ),
-        mark=lambda row: str(row.candidate),
+        candidate_of=lambda row: str(row.candidate),
     )
 
 
-def comparisons(facts: Facts) -> Table | None:
+def comparisons_table(report: ReportData) -> ReportTable | None:
     """The answer against each alternative."""
-    said = facts.conclusion
-    if not said.comparisons or said.answer is None:
+    conclusion = report.conclusion
+    if not conclusion.comparisons or conclusion.nearest_to_optimum is None:
         return None
-    columns: tuple[Column, ...] = (
+    columns: tuple[TableColumn, ...] = (
         ("against", lambda row: row.reference, "text"),
-        ("network", lambda row: row.candidate and row.candidate[:SHORT], "text"),
+        ("network", lambda row: row.candidate and row.candidate[:FINGERPRINT_DIGITS], "text"),
         ("difference, points", lambda row: 100 * row.difference, "+.2f"),
         ("from", lambda row: 100 * row.low, "+.2f"),
         ("to", lambda row: 100 * row.high, "+.2f"),
@@ -75,60 +75,60 @@ def comparisons(facts: Facts) -> Table | None:
         ("p, corrected", lambda row: row.p_corrected, ".3g"),
         ("by", lambda row: row.by, "text"),
         ("seeds", lambda row: row.seeds, "d"),
-        ("further seeds", _further, "d"),
+        ("further seeds", _further_seeds_cell, "d"),
         ("in words", lambda row: row.words, "text"),
     )
-    return table(
+    return report_table(
         "comparisons",
         "Against the obvious alternatives",
         columns,
-        said.comparisons,
+        conclusion.comparisons,
         note=(
-            f"How far the answer ({said.answer.candidate[:SHORT]}, the trained candidate nearest "
+            f"How far the answer ({conclusion.nearest_to_optimum.candidate[:FINGERPRINT_DIGITS]}, the trained candidate nearest "
             "to the optimum) is ahead, in points of accuracy, with the interval of "
-            f"{1 - said.level:.0%}; p-values are corrected for being several (Holm). "
+            f"{1 - conclusion.level:.0%}; p-values are corrected for being several (Holm). "
             "Further seeds: beyond those there are, that would show a difference of this size."
         ),
-        mark=lambda row: str(row.candidate or ""),
+        candidate_of=lambda row: str(row.candidate or ""),
     )
 
 
-def _further(row: Comparison) -> Cell | None:
+def _further_seeds_cell(row: Comparison) -> TableCell | None:
     seeds = row.further_seeds
     if seeds is None:
         return None
-    return Cell(f"{seeds} or more" if seeds >= MOST_FURTHER else str(seeds), seeds)
+    return TableCell(f"{seeds} or more" if seeds >= MAX_FURTHER_SEEDS else str(seeds), seeds)
 
 
-def references(facts: Facts) -> Table | None:
+def references_table(report: ReportData) -> ReportTable | None:
     """What stands for each known scheme, and how near it is to it."""
-    factor = facts.conclusion.factor
+    factor = report.conclusion.factor
     rows = [
-        (name, SCHEMES[name].coefficients(factor).shares, one)
+        (name, SCHEMES[name].coefficients(factor).shares, result)
         for name in SCHEMES
-        for one in facts.results
-        if name in one.role.split("+")
+        for result in report.results
+        if name in result.role.split("+")
     ]
     if not rows:
         return None
 
-    def of(read: Callable[[Any], Value | Cell]) -> Callable[[Any], Value | Cell]:
-        return lambda row: read(row[2])
+    def of_result(value_of: Callable[[Any], CellValue | TableCell]) -> Callable[[Any], CellValue | TableCell]:
+        return lambda row: value_of(row[2])
 
-    columns: tuple[Column, ...] = (
+    columns: tuple[TableColumn, ...] = (
         ("reference", lambda row: row[0], "text"),
-        ("network", of(lambda one: one.candidate[:SHORT]), "text"),
-        ("accuracy", of(lambda one: one.accuracy), ".4f"),
-        ("standard error", of(lambda one: one.standard_error), ".4f"),
-        ("seeds", of(lambda one: one.seeds), "d"),
+        ("network", of_result(lambda one: one.candidate[:FINGERPRINT_DIGITS]), "text"),
+        ("accuracy", of_result(lambda one: one.accuracy), ".4f"),
+        ("standard error", of_result(lambda one: one.standard_error), ".4f"),
+        ("seeds", of_result(lambda one: one.seeds), "d"),
         ("asked depth", lambda row: row[1].depth, ".2f"),
         ("asked width", lambda row: row[1].width, ".2f"),
         ("asked resolution", lambda row: row[1].resolution, ".2f"),
-        *((name, of(read), form) for name, read, form in SHARES),
+        *((name, of_result(read), number_format) for name, read, number_format in SHARE_COLUMNS),
         ("distance", lambda row: row[1].distance(row[2].shares), ".3f"),
-        ("cost / baseline's", of(lambda one: one.factor), ".3f"),
+        ("cost / baseline's", of_result(lambda one: one.factor), ".3f"),
     )
-    return table(
+    return report_table(
         "references",
         "References",
         columns,
@@ -137,35 +137,35 @@ def references(facts: Facts) -> Table | None:
             "A scheme that the baseline cannot realise is stood for by the nearest network of the "
             "same cost; corners of the triangle are 1.41 apart."
         ),
-        mark=lambda row: str(row[2].candidate),
+        candidate_of=lambda row: str(row[2].candidate),
     )
 
 
-def stopped(facts: Facts) -> Table | None:
+def stopped_table(report: ReportData) -> ReportTable | None:
     """Who was not trained to the end, where it ended and why."""
-    rows: tuple[Stopped, ...] = facts.stopped
-    columns: tuple[Column, ...] = (
-        *NAMES,
+    rows: tuple[StoppedCandidate, ...] = report.stopped
+    columns: tuple[TableColumn, ...] = (
+        *NAME_COLUMNS,
         ("epoch", lambda row: row.epoch, "d"),
         ("accuracy there", lambda row: row.accuracy, ".4f"),
         ("seeds", lambda row: row.seeds, "d"),
         ("why", lambda row: row.reason, "text"),
-        *SHARES,
+        *SHARE_COLUMNS,
     )
     note = "They are not compared with the others; the surface predicts them from where they ended."
-    title = f"Stopped before epoch {facts.epoch}"
-    return table("stopped", title, columns, rows, note=note) if rows else None
+    title = f"Stopped before epoch {report.last_epoch}"
+    return report_table("stopped", title, columns, rows, note=note) if rows else None
 
 
-def failures(facts: Facts) -> Table | None:
+def failures_table(report: ReportData) -> ReportTable | None:
     """What could not be trained, by class."""
-    columns: tuple[Column, ...] = (
+    columns: tuple[TableColumn, ...] = (
         ("class", lambda row: str(row.get("kind", "unknown")).replace("_", " "), "text"),
-        ("network", lambda row: str(row.get("candidate", ""))[:SHORT], "text"),
-        ("part", lambda row: parts(str(row.get("role", ""))), "text"),
+        ("network", lambda row: str(row.get("candidate", ""))[:FINGERPRINT_DIGITS], "text"),
+        ("part", lambda row: roles_text(str(row.get("role", ""))), "text"),
         ("why", lambda row: str(row.get("reason", "")), "text"),
     )
-    rows = sorted(facts.failures, key=lambda row: str(row.get("kind", "")))
+    rows = sorted(report.failures, key=lambda row: str(row.get("kind", "")))
     if not rows:
         return None
     counts: dict[str, int] = {}
@@ -173,35 +173,35 @@ def failures(facts: Facts) -> Table | None:
         kind = str(row.get("kind", "unknown")).replace("_", " ")
         counts[kind] = counts.get(kind, 0) + 1
     note = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
-    return table("failures", "Failures by class", columns, rows, note=note)
+    return report_table("failures", "Failures by class", columns, rows, note=note)
 
 
-def surfaces(facts: Facts) -> Table | None:
+def surface_fit_table(report: ReportData) -> ReportTable | None:
     """How well each kind of surface predicts a candidate from the others."""
-    found = facts.conclusion.surface
-    if found is None:
+    surface = report.conclusion.response_model
+    if surface is None:
         return None
-    optimum = facts.conclusion.optimum
+    optimum = report.conclusion.optimum
 
-    def test(read: Callable[[LackOfFit], Value]) -> Callable[[Any], Value]:
-        return lambda kind: read(found.lack_of_fit[kind]) if kind in found.lack_of_fit else None
+    def lack_of_fit_column(value_of: Callable[[LackOfFitTest], CellValue]) -> Callable[[Any], CellValue]:
+        return lambda kind: value_of(surface.lack_of_fit[kind]) if kind in surface.lack_of_fit else None
 
-    columns: tuple[Column, ...] = (
+    columns: tuple[TableColumn, ...] = (
         ("surface", lambda kind: kind, "text"),
-        ("error of prediction, points", lambda kind: 100 * found.errors[kind], ".2f"),
-        ("predicts best", lambda kind: yes(kind == found.kind), "text"),
+        ("error of prediction, points", lambda kind: 100 * surface.errors[kind], ".2f"),
+        ("predicts best", lambda kind: yes_or_no(kind == surface.kind), "text"),
         (
             "the optimum's",
-            lambda kind: yes(optimum is not None and kind == optimum.degree),
+            lambda kind: yes_or_no(optimum is not None and kind == optimum.degree),
             "text",
         ),
-        ("lack of fit, F", test(lambda one: one.statistic), ".2f"),
-        ("df", test(lambda one: f"{one.df}, {one.df_error}"), "text"),
-        ("p", test(lambda one: one.p), ".2g"),
+        ("lack of fit, F", lack_of_fit_column(lambda lack_of_fit: lack_of_fit.statistic), ".2f"),
+        ("df", lack_of_fit_column(lambda one: f"{one.df}, {one.df_error}"), "text"),
+        ("p", lack_of_fit_column(lambda one: one.p), ".2g"),
     )
     note = (
         "Error: root mean square of what each candidate is missed by when the others predict it. "
         "Lack of fit: what a polynomial leaves over, against what seeds do; a small p says that "
         "it misses more than noise."
     )
-    return table("surfaces", "How well surfaces fit", columns, list(found.errors), note=note)
+    return report_table("surfaces", "How well surfaces fit", columns, list(surface.errors), note=note)

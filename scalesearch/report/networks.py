@@ -7,48 +7,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.architectures.fingerprint import from_json
 from scalesearch.environment import read_environment
 from scalesearch.errors import ExperimentError, SearchError
 from scalesearch.experiment import read_experiment
-from scalesearch.search.driver import source_of
-from scalesearch.validation import hint
+from scalesearch.search.driver import candidate_source
+from scalesearch.validation import suggestion
 from scalesearch.yaml_files import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ReferencedNetwork:
     """A network by its name, the baseline that it was scaled from, and the regularisation that a
     family document gives it."""
 
     name: str
-    network: Architecture | Foreign
-    baseline: Architecture | Foreign
+    network: Architecture | CustomModel
+    baseline: Architecture | CustomModel
     dropout: float = 0.0
     drop_connect: float = 0.0
 
 
-def holds(text: str) -> bool:
+def is_network_reference(reference: str) -> bool:
     """Whether a text has the form FILE:MEMBER or FOLDER:CANDIDATE, of a file or folder there is."""
-    place, colon, name = text.rpartition(":")
+    path, colon, name = reference.rpartition(":")
     return bool(colon and name) and (
-        Path(place).is_dir() or Path(place).suffix in (".json", ".yaml", ".yml")
+        Path(path).is_dir() or Path(path).suffix in (".json", ".yaml", ".yml")
     )
 
 
-def held(text: str) -> Held:
+def network_from_reference(reference: str) -> ReferencedNetwork:
     """The member of a family document, or the candidate of a search's folder.
 
     FILE:b2, a file of ``scalesearch family --out``; FOLDER:FINGERPRINT, or as much of it as is
     unambiguous; FOLDER:best, the network of its ``coefficients.json``.
     Raises ExperimentError or SearchError, saying what there is.
     """
-    place, _, name = text.rpartition(":")
-    return _candidate(Path(place), name) if Path(place).is_dir() else _member(Path(place), name)
+    path, _, name = reference.rpartition(":")
+    return _search_candidate(Path(path), name) if Path(path).is_dir() else _family_member(Path(path), name)
 
 
-def members(path: Path) -> list[Held]:
+def family_networks(path: Path) -> list[ReferencedNetwork]:
     """All networks of a family document. Raises ExperimentError for another file."""
     document = read_yaml(path)  # JSON is YAML
     if not isinstance(document, Mapping) or document.get("schema") != "scalesearch/family":
@@ -56,11 +56,11 @@ def members(path: Path) -> list[Held]:
             f"{path}: need the document of a family, as `scalesearch family --out DIR` writes it"
         )
     try:
-        baseline = _network(document["baseline"])
+        baseline = _to_architecture(document["baseline"])
         return [
-            Held(
+            ReferencedNetwork(
                 row["name"],
-                _network(row["architecture"]),
+                _to_architecture(row["architecture"]),
                 baseline,
                 float(row.get("dropout", 0)),
                 float(row.get("drop_connect", 0)),
@@ -71,36 +71,36 @@ def members(path: Path) -> list[Held]:
         raise ExperimentError(f"{path}: not a whole family document: {error}") from error
 
 
-def _member(path: Path, name: str) -> Held:
-    networks = {one.name: one for one in members(path)}
+def _family_member(path: Path, name: str) -> ReferencedNetwork:
+    networks = {member.name: member for member in family_networks(path)}
     if name in networks:
         return networks[name]
-    raise ExperimentError(f"{path}: no member {name!r}; {hint(name, networks)}")
+    raise ExperimentError(f"{path}: no member {name!r}; {suggestion(name, networks)}")
 
 
-def _candidate(folder: Path, name: str) -> Held:
+def _search_candidate(folder: Path, name: str) -> ReferencedNetwork:
     if not (folder / "experiment.yaml").is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
-    wanted = _best(folder) if name == "best" else name
+    prefix = _recommended_fingerprint(folder) if name == "best" else name
     experiment = read_experiment(folder / "experiment.yaml")
     data = read_environment(folder / "environment.json")["data"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them
-        source = source_of(experiment, data)
-    planned = [item.candidate for item in source.planned]  # of a nominal budget not all are listed
-    every = {one.fingerprint: one for one in (*source.where.candidates, *planned)}
-    baseline, candidates = source.where.baseline, list(every.values())
-    found = [c for c in candidates if c.fingerprint.startswith(wanted)]
-    if len(found) == 1:
-        return Held(found[0].fingerprint, found[0].architecture, baseline)
-    names = ", ".join(c.fingerprint for c in found[:3]) or "none"
+        source = candidate_source(experiment, data)
+    planned_candidates = [item.candidate for item in source.planned]  # of a nominal budget not all are listed
+    by_fingerprint = {candidate.fingerprint: candidate for candidate in (*source.space.candidates, *planned_candidates)}
+    baseline, candidates = source.space.baseline, list(by_fingerprint.values())
+    matches = [c for c in candidates if c.fingerprint.startswith(prefix)]
+    if len(matches) == 1:
+        return ReferencedNetwork(matches[0].fingerprint, matches[0].architecture, baseline)
+    names = ", ".join(c.fingerprint for c in matches[:3]) or "none"
     raise SearchError(
         f"{folder}: need the fingerprint of one of {len(candidates)} candidates, as `scalesearch "
-        f"status` lists them, got {wanted!r}, with which {names} begin"
+        f"status` lists them, got {prefix!r}, with which {names} begin"
     )
 
 
-def _best(folder: Path) -> str:
+def _recommended_fingerprint(folder: Path) -> str:
     path = folder / "coefficients.json"
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["candidate"])
@@ -110,5 +110,5 @@ def _best(folder: Path) -> str:
         ) from error
 
 
-def _network(document: Any) -> Architecture | Foreign:
+def _to_architecture(document: Any) -> Architecture | CustomModel:
     return from_json(dict(document))

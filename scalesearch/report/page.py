@@ -12,26 +12,26 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scalesearch.files import write_text
-from scalesearch.plots.intervals import AXIS_OF
+from scalesearch.plots.intervals import AXIS_OF_COEFFICIENT
 from scalesearch.published import SCHEMES
 from scalesearch.report import listings, trusted, words
-from scalesearch.report.facts import Facts, read_facts
-from scalesearch.report.figures import embedded, simplex_numbers, write_figures
-from scalesearch.report.picture import CROSS, FRAME, key_of, picture, ticks
-from scalesearch.report.tables import SHORT, Table
+from scalesearch.report.facts import ReportData, read_report_data
+from scalesearch.report.figures import svg_data_uri, triangle_data, write_report_figures
+from scalesearch.report.picture import OPTIMUM_PATH, FRAME_PATH, legend_marks, ternary_svg, grid_ticks
+from scalesearch.report.tables import FINGERPRINT_DIGITS, ReportTable
 
-MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|"} | {"\n": " "})
+MARKDOWN_ESCAPES = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|"} | {"\n": " "})
 """What would be taken for Markdown, or for HTML, in words that people wrote."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Section:
     """A section of words and listings."""
 
     key: str
     title: str
     words: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[ReportTable, ...]
 
 
 def write_report(folder: str | Path) -> tuple[Path, Path]:
@@ -40,23 +40,23 @@ def write_report(folder: str | Path) -> tuple[Path, Path]:
     Raises SearchError where the folder lacks a file or no candidate has finished.
     """
     folder = Path(folder)
-    facts = read_facts(folder)
-    figures = write_figures(facts, folder / "figures")
-    content = _content(facts) | {"figures": figures}
-    sources = {one.name: embedded(folder / "figures" / f"{one.name}.svg") for one in figures[1:]}
-    page, text = folder / "report.html", folder / "report.md"
-    environment = _environment()
-    assets = {kind: _asset(environment, f"report.{kind}") for kind in ("css", "js")}
-    html = environment.get_template("report.html")
+    report = read_report_data(folder)
+    figures = write_report_figures(report, folder / "figures")
+    values = _template_values(report) | {"figures": figures}
+    images = {figure.name: svg_data_uri(folder / "figures" / f"{figure.name}.svg") for figure in figures[1:]}
+    html_path, markdown_path = folder / "report.html", folder / "report.md"
+    environment = _jinja_environment()
+    assets = {kind: _template_source(environment, f"report.{kind}") for kind in ("css", "js")}
+    html_template = environment.get_template("report.html")
     yaml = (folder / "experiment.yaml").read_text(encoding="utf-8")
-    drawing = _drawing(facts)
-    write_text(page, html.render(**content, **drawing, **assets, sources=sources, experiment=yaml))
-    markdown = environment.overlay(autoescape=False).get_template("report.md")
-    write_text(text, markdown.render(**content))
-    return page, text
+    triangle = _triangle_values(report)
+    write_text(html_path, html_template.render(**values, **triangle, **assets, sources=images, experiment=yaml))
+    markdown_template = environment.overlay(autoescape=False).get_template("report.md")
+    write_text(markdown_path, markdown_template.render(**values))
+    return html_path, markdown_path
 
 
-def _environment() -> Environment:
+def _jinja_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("scalesearch.report"),
         autoescape=True,
@@ -65,127 +65,127 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["md"] = lambda value: str(value).translate(MARKDOWN)
+    environment.filters["md"] = lambda value: str(value).translate(MARKDOWN_ESCAPES)
     return environment
 
 
-def _asset(environment: Environment, name: str) -> str:
+def _template_source(environment: Environment, name: str) -> str:
     assert environment.loader is not None
     source, _, _ = environment.loader.get_source(environment, name)
     return source
 
 
-def _content(facts: Facts) -> dict[str, Any]:
+def _template_values(report: ReportData) -> dict[str, Any]:
     """What both forms of the report are made of."""
-    said, parts = facts.conclusion, tuple(_parts(facts))
-    best = said.optimum
-    error = "" if best is None else f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
+    conclusion, sections = report.conclusion, tuple(_sections(report))
+    optimum = conclusion.optimum
+    accuracy = "" if optimum is None else f"{optimum.accuracy:.4f} ± {optimum.standard_error:.4f}"
     contents = [("triangle", "Triangle"), ("figures", "Figures")]
-    contents += [(part.key, part.title) for part in parts]
+    contents += [(section.key, section.title) for section in sections]
     contents += [("method", "Method"), ("provenance", "Provenance")]
     contents += [("reproduce", "Reproduce"), ("cite", "Cite")]
     return {
-        "name": facts.experiment.name,
-        "said": said,
-        "confidence": f"{1 - said.level:.0%}",
-        "coefficients": tuple(_coefficients(facts)),
-        "accuracy": error,
-        "flat": _flat(facts),
-        "recommended": _recommended(facts),
+        "name": report.experiment.name,
+        "said": conclusion,
+        "confidence": f"{1 - conclusion.level:.0%}",
+        "coefficients": tuple(_coefficient_rows(report)),
+        "accuracy": accuracy,
+        "flat": _flatness_text(report),
+        "recommended": _recommendation(report),
         "contents": contents,
-        "parts": parts,
-        "method": tuple(words.method(facts)),
-        "provenance": tuple(words.provenance(facts)),
-        "reproduction": words.reproduction(facts),
-        "citations": words.citations(facts),
+        "parts": sections,
+        "method": tuple(words.method_paragraphs(report)),
+        "provenance": tuple(words.provenance_lines(report)),
+        "reproduction": words.reproduction_commands(report),
+        "citations": words.bibtex_entries(report),
     }
 
 
-def _coefficients(facts: Facts) -> Iterator[dict[str, str]]:
-    said = facts.conclusion
-    if said.optimum is None:
+def _coefficient_rows(report: ReportData) -> Iterator[dict[str, str]]:
+    conclusion = report.conclusion
+    if conclusion.optimum is None:
         return
-    published = SCHEMES["paper"].coefficients(said.factor)
-    for name, axis in AXIS_OF.items():
-        found, share = said.optimum.intervals[name], said.optimum.share_intervals[axis]
+    published = SCHEMES["paper"].coefficients(conclusion.factor)
+    for name, axis in AXIS_OF_COEFFICIENT.items():
+        interval, share = conclusion.optimum.coefficient_intervals[name], conclusion.optimum.share_intervals[axis]
         yield {
             "name": name,
             "axis": axis,
-            "value": f"{found.value:.3f}",
-            "low": f"{found.low:.3f}",
-            "high": f"{found.high:.3f}",
+            "value": f"{interval.value:.3f}",
+            "low": f"{interval.low:.3f}",
+            "high": f"{interval.high:.3f}",
             "share": f"{share.value:.2f}",
             "share_low": f"{share.low:.2f}",
             "share_high": f"{share.high:.2f}",
-            "deserves": f"{said.optimum.deserves[axis]:.0%}",
+            "deserves": f"{conclusion.optimum.share_probability[axis]:.0%}",
             "paper": f"{getattr(published, name):.3f}",
         }
 
 
-def _flat(facts: Facts) -> str:
-    found = facts.conclusion.optimum
-    if found is None:
+def _flatness_text(report: ReportData) -> str:
+    optimum = report.conclusion.optimum
+    if optimum is None:
         return ""
-    if found.p_flat > found.level:
-        return f"No difference could be told from noise (p = {found.p_flat:.2g})"
-    return f"{found.flat_part:.0%} of all divisions of the budget are as good, within noise"
+    if optimum.p_flat > optimum.level:
+        return f"No difference could be told from noise (p = {optimum.p_flat:.2g})"
+    return f"{optimum.equivalent_fraction:.0%} of all divisions of the budget are as good, within noise"
 
 
-def _recommended(facts: Facts) -> str:
+def _recommendation(report: ReportData) -> str:
     """The network to use, in a sentence."""
-    said, one = facts.conclusion, facts.conclusion.recommended
-    if one is None:
+    conclusion, network = report.conclusion, report.conclusion.recommended
+    if network is None:
         return ""
-    scale, error = one.multipliers, one.standard_error
-    accuracy = f"{one.accuracy:.4f}" + ("" if error is None else f" ± {error:.4f}")
-    same = "; ".join(
-        f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in (said.same_network or {}).items()
+    multipliers, error = network.multipliers, network.standard_error
+    accuracy = f"{network.accuracy:.4f}" + ("" if error is None else f" ± {error:.4f}")
+    ranges = "; ".join(
+        f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in (conclusion.equivalent_coefficients or {}).items()
     )
     return (
-        f"network {one.candidate[:SHORT]}, {said.why}: depth x{scale.depth:.3f}, width "
-        f"x{scale.width:.3f}, resolution x{scale.resolution:.3f} of the baseline; {one.macs:,} "
-        f"multiply-adds, {one.params:,} parameters, {one.activations:,} activations; accuracy "
+        f"network {network.candidate[:FINGERPRINT_DIGITS]}, {conclusion.reason}: depth x{multipliers.depth:.3f}, width "
+        f"x{multipliers.width:.3f}, resolution x{multipliers.resolution:.3f} of the baseline; {network.macs:,} "
+        f"multiply-adds, {network.params:,} parameters, {network.activations:,} activations; accuracy "
         f"{accuracy}."
-        + (f" At phi = 1 the same network comes from all of: {same}." if same else "")
+        + (f" At phi = 1 the same network comes from all of: {ranges}." if ranges else "")
     )
 
 
-def _parts(facts: Facts) -> Iterator[Part]:
-    against = [listings.comparisons(facts), listings.references(facts)]
-    if known := tuple(one for one in against if one is not None):
-        yield Part("comparisons", "Against the obvious alternatives", (), known)
-    trained = [listings.candidates(facts), listings.stopped(facts)]
-    yield Part("candidates", "Candidates", (), tuple(one for one in trained if one is not None))
-    audit = [trusted.agreement(facts), trusted.drift(facts), trusted.beside(facts)]
-    if shown := tuple(one for one in audit if one is not None):
-        said = tuple(_sentence(text) for text in facts.audit.sentences)
-        yield Part("proxy", "Does short training tell?", said, shown)
-    if again := trusted.repeated(facts):
-        yield Part("again", "The best, trained again", (), tuple(again))
-    power, fit = tuple(words.power(facts)), listings.surfaces(facts)
-    if power or fit:
-        yield Part("fit", "How sure it can be", power, () if fit is None else (fit,))
-    failed = listings.failures(facts)
-    if failed is not None:
-        yield Part("failures", "Failures by class", (), (failed,))
+def _sections(report: ReportData) -> Iterator[Section]:
+    reference_tables = [listings.comparisons_table(report), listings.references_table(report)]
+    if shown_references := tuple(table for table in reference_tables if table is not None):
+        yield Section("comparisons", "Against the obvious alternatives", (), shown_references)
+    candidate_tables = [listings.candidates_table(report), listings.stopped_table(report)]
+    yield Section("candidates", "Candidates", (), tuple(one for one in candidate_tables if one is not None))
+    proxy_tables = [trusted.rank_correlation_table(report), trusted.drift_table(report), trusted.other_searches_table(report)]
+    if shown_proxy := tuple(one for one in proxy_tables if one is not None):
+        sentences = tuple(_to_sentence(text) for text in report.proxy_check.sentences)
+        yield Section("proxy", "Does short training tell?", sentences, shown_proxy)
+    if replication_tables := trusted.repeated(report):
+        yield Section("again", "The best, trained again", (), tuple(replication_tables))
+    power, fit_table = tuple(words.power_sentences(report)), listings.surface_fit_table(report)
+    if power or fit_table:
+        yield Section("fit", "How sure it can be", power, () if fit_table is None else (fit_table,))
+    failures_table = listings.failures_table(report)
+    if failures_table is not None:
+        yield Section("failures", "Failures by class", (), (failures_table,))
 
 
-def _sentence(text: str) -> str:
+def _to_sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _drawing(facts: Facts) -> dict[str, Any]:
+def _triangle_values(report: ReportData) -> dict[str, Any]:
     """What the triangle of the page is made of."""
-    drawn = picture(facts, simplex_numbers(facts))
+    svg = ternary_svg(report, triangle_data(report))
     runs = {
         mark.candidate: {"title": mark.label.partition(":")[0], "facts": mark.facts}
-        for mark in drawn.marks
+        for mark in svg.marks
     }
     return {
-        "picture": drawn,
+        "picture": svg,
         "runs": runs,
-        "ticks": tuple(ticks()),
-        "keys": key_of(drawn),
-        "frame": FRAME,
-        "cross": CROSS,
+        "ticks": tuple(grid_ticks()),
+        "keys": legend_marks(svg),
+        "frame": FRAME_PATH,
+        "cross": OPTIMUM_PATH,
     }

@@ -11,35 +11,35 @@ import numpy as np
 from matplotlib.colors import Normalize, to_hex
 from numpy.typing import NDArray
 
-from scalesearch.analysis.answer import Result
+from scalesearch.analysis.answer import CandidateResult
 from scalesearch.plots.simplex import SimplexData
 from scalesearch.plots.style import COLOUR_MAP
 from scalesearch.plots.ternary import Ternary
-from scalesearch.plots.triangle import place_of, spoken
-from scalesearch.report.facts import Facts
-from scalesearch.report.tables import SHORT, parts
+from scalesearch.plots.triangle import legend_order, references_text
+from scalesearch.report.facts import ReportData
+from scalesearch.report.tables import FINGERPRINT_DIGITS, roles_text
 
 SIDE, LEFT, TOP = 520.0, 60.0, 46.0
 """Of the triangle, in the units of the drawing, and where it lies."""
 HEIGHT = SIDE * math.sqrt(3) / 2
-BANDS = 12
+BAND_COUNT = 12
 """Colours of the surface."""
-SHAPES = {"depth": 4, "width": -4, "resolution": 3, "uniform": 5, "paper": -5}
+REFERENCE_CORNERS = {"depth": 4, "width": -4, "resolution": 3, "uniform": 5, "paper": -5}
 """Corners of the mark of each reference; a square on a corner and a star are negative."""
 
-CROSS = (
+OPTIMUM_PATH = (
     "M-7-3.5l3.5-3.5 3.5 3.5 3.5-3.5 3.5 3.5-3.5 3.5 3.5 3.5-3.5 3.5-3.5-3.5"
     "-3.5 3.5-3.5-3.5 3.5-3.5z"
 )
 """The optimum's mark, around the origin."""
-FRAME = f"M{LEFT:g} {TOP + HEIGHT:.1f}h{SIDE:g}L{LEFT + SIDE / 2:g} {TOP:g}z"
+FRAME_PATH = f"M{LEFT:g} {TOP + HEIGHT:.1f}h{SIDE:g}L{LEFT + SIDE / 2:g} {TOP:g}z"
 
 Floats: TypeAlias = NDArray[np.float64]
-Place: TypeAlias = tuple[float, float]
+XY: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CandidateMark:
     """A candidate: where it is, its shape, and what is told of it, name by name."""
 
     candidate: str
@@ -57,60 +57,60 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class TernarySvg:
     """``marks``: references last, and so in front. ``stopped``: places. ``bands``: colour and path
     of the surface's parts; ``flat``: path of what is as good as the optimum, and ``border`` around
     it; ``region``: its confidence region. Empty without a surface. ``scale``: colours from the
     ``low`` to the ``high`` accuracy.
     """
 
-    marks: tuple[Mark, ...]
-    stopped: tuple[Place, ...]
+    marks: tuple[CandidateMark, ...]
+    stopped: tuple[XY, ...]
     bands: tuple[tuple[str, str], ...]
     flat: str
     border: str
     region: str
-    optimum: Place | None
+    optimum: XY | None
     scale: tuple[str, ...]
     low: float
     high: float
 
 
-def picture(facts: Facts, drawn: Ternary | SimplexData) -> Picture:
+def ternary_svg(report: ReportData, data: Ternary | SimplexData) -> TernarySvg:
     """From the numbers of the figure, and what is on record of each candidate."""
-    surface = drawn if isinstance(drawn, Ternary) else None
-    trained = drawn.trained if isinstance(drawn, Ternary) else drawn
-    values = [point.accuracy for point in trained.points]
+    surface = data if isinstance(data, Ternary) else None
+    simplex = data.trained if isinstance(data, Ternary) else data
+    accuracies = [point.accuracy for point in simplex.points]
     if surface is not None:
-        values += [float(mean) for mean in surface.means]
-    low, high = min(values), max(values)
+        accuracies += [float(mean) for mean in surface.means]
+    low, high = min(accuracies), max(accuracies)
     if high - low < 1e-6:
         low, high = low - 0.005, high + 0.005
-    shade = _Shade(low, high)
-    references = {point.candidate: point.references for point in trained.points}
-    marks = [_mark(one, references.get(one.candidate, ()), shade) for one in facts.results]
-    return Picture(
+    colour_of = _AccuracyColour(low, high)
+    references = {point.candidate: point.references for point in simplex.points}
+    marks = [_mark(result, references.get(result.candidate, ()), colour_of) for result in report.results]
+    return TernarySvg(
         marks=tuple(sorted(marks, key=lambda mark: mark.reference)),
-        stopped=tuple(placed(shares) for shares in trained.stopped),
-        bands=tuple(_bands(surface, shade)) if surface else (),
-        flat="".join(_flat(surface)) if surface else "",
-        border="".join(_border(surface)) if surface else "",
-        region=_closed([placed(corner) for corner in surface.region]) if surface else "",
-        optimum=placed(surface.optimum) if surface else None,
-        scale=tuple(shade(low + (high - low) * step / 8) for step in range(9)),
+        stopped=tuple(to_xy(shares) for shares in simplex.stopped),
+        bands=tuple(_band_paths(surface, colour_of)) if surface else (),
+        flat="".join(_flat_paths(surface)) if surface else "",
+        border="".join(_border_paths(surface)) if surface else "",
+        region=_closed_path([to_xy(corner) for corner in surface.region]) if surface else "",
+        optimum=to_xy(surface.optimum) if surface else None,
+        scale=tuple(colour_of(low + (high - low) * step / 8) for step in range(9)),
         low=low,
         high=high,
     )
 
 
-def placed(shares: Sequence[float] | Floats) -> Place:
+def to_xy(shares: Sequence[float] | Floats) -> XY:
     """Shares as x and y of the drawing: depth to the left, width to the right, resolution up."""
     _, width, resolution = (float(share) for share in shares)
     x = LEFT + SIDE * (width + resolution / 2)
     return round(x, 1), round(TOP + HEIGHT * (1 - resolution), 1)
 
 
-class _Shade:
+class _AccuracyColour:
     """The colour of an accuracy."""
 
     def __init__(self, low: float, high: float) -> None:
@@ -120,162 +120,162 @@ class _Shade:
         return to_hex(self.colours(float(self.norm(accuracy))))
 
 
-def _mark(one: Result, references: Sequence[str], shade: _Shade) -> Mark:
-    x, y = placed(one.shares.as_tuple())
-    error = "" if one.standard_error is None else f" ± {one.standard_error:.4f}"
-    told = (
-        ("network", one.candidate[:SHORT]),
-        ("part", parts(one.role)),
-        ("accuracy", f"{one.accuracy:.4f}{error}"),
-        ("seeds", str(one.seeds)),
-        ("shares", _three(one.shares.as_tuple(), ".2f")),
+def _mark(result: CandidateResult, references: Sequence[str], colour_of: _AccuracyColour) -> CandidateMark:
+    x, y = to_xy(result.shares.as_tuple())
+    error = "" if result.standard_error is None else f" ± {result.standard_error:.4f}"
+    facts = (
+        ("network", result.candidate[:FINGERPRINT_DIGITS]),
+        ("part", roles_text(result.role)),
+        ("accuracy", f"{result.accuracy:.4f}{error}"),
+        ("seeds", str(result.seeds)),
+        ("shares", _axis_values(result.shares.as_tuple(), ".2f")),
         (
             "multipliers",
-            _three((one.multipliers.depth, one.multipliers.width, one.multipliers.resolution), "x"),
+            _axis_values((result.multipliers.depth, result.multipliers.width, result.multipliers.resolution), "x"),
         ),
-        ("cost", f"{one.factor:.3f} times the baseline's"),
-        ("multiply-adds", f"{one.macs:,}"),
-        ("parameters", f"{one.params:,}"),
-        ("activations", f"{one.activations:,}"),
+        ("cost", f"{result.factor:.3f} times the baseline's"),
+        ("multiply-adds", f"{result.macs:,}"),
+        ("parameters", f"{result.params:,}"),
+        ("activations", f"{result.activations:,}"),
     )
-    named = spoken(references) or "searched"
-    return Mark(
-        candidate=one.candidate,
+    label = references_text(references) or "searched"
+    return CandidateMark(
+        candidate=result.candidate,
         x=x,
         y=y,
-        shape=_shape(references, x, y),
-        colour=shade(one.accuracy),
-        label=f"{named}: accuracy {one.accuracy:.4f}{error}, shares {told[4][1]}",
-        facts=told,
+        shape=_mark_path(references, x, y),
+        colour=colour_of(result.accuracy),
+        label=f"{label}: accuracy {result.accuracy:.4f}{error}, shares {facts[4][1]}",
+        facts=facts,
         references=tuple(references),
     )
 
 
-def key_of(drawn: Picture) -> tuple[tuple[str, str], ...]:
+def legend_marks(data: TernarySvg) -> tuple[tuple[str, str], ...]:
     """Names and shapes of the marks, each once, for a legend around the origin."""
-    kinds = sorted({mark.references for mark in drawn.marks}, key=place_of)
-    return tuple((spoken(kind) or "searched", _shape(kind, 0, 0)) for kind in kinds)
+    reference_sets = sorted({mark.references for mark in data.marks}, key=legend_order)
+    return tuple((references_text(references) or "searched", _mark_path(references, 0, 0)) for references in reference_sets)
 
 
-def _three(values: Sequence[float], form: str) -> str:
+def _axis_values(values: Sequence[float], number_format: str) -> str:
     names = ("depth", "width", "resolution")
-    told = [f"{value:.3f}x" if form == "x" else format(value, form) for value in values]
-    return ", ".join(f"{name} {value}" for name, value in zip(names, told, strict=True))
+    texts = [f"{value:.3f}x" if number_format == "x" else format(value, number_format) for value in values]
+    return ", ".join(f"{name} {value}" for name, value in zip(names, texts, strict=True))
 
 
-def _shape(references: Sequence[str], x: float, y: float) -> str:
+def _mark_path(references: Sequence[str], x: float, y: float) -> str:
     """The path of a mark: a circle for what was only searched."""
     if not references:
         return f"M{x - 6:g} {y:g}a6 6 0 1 0 12 0a6 6 0 1 0-12 0z"
-    corners = SHAPES.get(references[0], 6)
+    corners = REFERENCE_CORNERS.get(references[0], 6)
     count, radius = abs(corners), 12.0 if corners == -5 else 9.5
     turn = math.pi / 4 if corners == 4 else 0.0
     steps = 2 * count if corners == -5 else count
-    places = []
+    points = []
     for step in range(steps):
         angle = turn + 2 * math.pi * step / steps - math.pi / 2
-        reach = radius * (0.45 if corners == -5 and step % 2 else 1.0)
-        places.append(
-            (round(x + reach * math.cos(angle), 1), round(y + reach * math.sin(angle), 1))
+        distance = radius * (0.45 if corners == -5 and step % 2 else 1.0)
+        points.append(
+            (round(x + distance * math.cos(angle), 1), round(y + distance * math.sin(angle), 1))
         )
-    return _closed(places)
+    return _closed_path(points)
 
 
-def _closed(places: Iterable[Place]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places) + "z"
+def _closed_path(points: Iterable[XY]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points) + "z"
 
 
-def _triangles(drawn: Ternary) -> Iterator[NDArray[np.int64]]:
+def _lattice_triangles(data: Ternary) -> Iterator[NDArray[np.int64]]:
     """Numbers of the three places around each smallest triangle of the lattice."""
-    steps = round(1 / np.min(drawn.places[drawn.places > 0]))
-    counts = np.rint(drawn.places * steps).astype(int)
-    number = {tuple(count): place for place, count in enumerate(counts.tolist())}
-    for (first, second, third), place in number.items():
+    steps = round(1 / np.min(data.places[data.places > 0]))
+    counts = np.rint(data.places * steps).astype(int)
+    index_of = {tuple(count): index for index, count in enumerate(counts.tolist())}
+    for (first, second, third), place in index_of.items():
         right, up = (first - 1, second + 1, third), (first - 1, second, third + 1)
         across = (first - 2, second + 1, third + 1)
-        if right in number and up in number:
-            yield np.array([place, number[right], number[up]])
-            if across in number:
-                yield np.array([number[right], number[across], number[up]])
+        if right in index_of and up in index_of:
+            yield np.array([place, index_of[right], index_of[up]])
+            if across in index_of:
+                yield np.array([index_of[right], index_of[across], index_of[up]])
 
 
-def _bands(drawn: Ternary, shade: _Shade) -> Iterator[tuple[str, str]]:
+def _band_paths(data: Ternary, colour_of: _AccuracyColour) -> Iterator[tuple[str, str]]:
     """Each colour once, with all of the surface that lies between its bounds."""
-    edges = np.linspace(shade.norm.vmin or 0.0, shade.norm.vmax or 0.0, BANDS + 1)
+    edges = np.linspace(colour_of.norm.vmin or 0.0, colour_of.norm.vmax or 0.0, BAND_COUNT + 1)
     edges[0], edges[-1] = -np.inf, np.inf
     inner = np.diff(edges[1:-1]).mean()
-    triangles = [(drawn.places[corners], drawn.means[corners]) for corners in _triangles(drawn)]
-    for band, (least, most) in enumerate(pairwise(edges)):
+    triangles = [(data.places[corners], data.means[corners]) for corners in _lattice_triangles(data)]
+    for band, (low, high) in enumerate(pairwise(edges)):
         path = "".join(
-            _closed(placed(place) for place in kept)
-            for places, means in triangles
-            if means.max() >= least
-            and means.min() <= most
-            and len(kept := clipped(places, means, least, most)) > 2
+            _closed_path(to_xy(corner_point) for corner_point in polygon)
+            for corner_shares, means in triangles
+            if means.max() >= low
+            and means.min() <= high
+            and len(polygon := clip_polygon(corner_shares, means, low, high)) > 2
         )
         if path:
-            yield shade(float(edges[1] + (band - 0.5) * inner)), path
+            yield colour_of(float(edges[1] + (band - 0.5) * inner)), path
 
 
-def _outlined(drawn: Ternary) -> bool:
-    return not drawn.undecided and bool(drawn.margins.min() <= 0 < drawn.margins.max())
+def _has_flat_region(data: Ternary) -> bool:
+    return not data.is_undecided and bool(data.margins.min() <= 0 < data.margins.max())
 
 
-def _flat(drawn: Ternary) -> Iterator[str]:
+def _flat_paths(data: Ternary) -> Iterator[str]:
     """The part of each triangle whose margin is not above 0."""
-    for corners in _triangles(drawn) if _outlined(drawn) else ():
-        kept = clipped(drawn.places[corners], drawn.margins[corners], -np.inf, 0.0)
-        if len(kept) > 2:
-            yield _closed(placed(place) for place in kept)
+    for corners in _lattice_triangles(data) if _has_flat_region(data) else ():
+        polygon = clip_polygon(data.places[corners], data.margins[corners], -np.inf, 0.0)
+        if len(polygon) > 2:
+            yield _closed_path(to_xy(corner_point) for corner_point in polygon)
 
 
-def _border(drawn: Ternary) -> Iterator[str]:
-    for corners in _triangles(drawn) if _outlined(drawn) else ():
-        places, margins = drawn.places[corners], drawn.margins[corners]
-        ends = [
-            placed(_between(places, margins, at, (at + 1) % 3, 0.0))
-            for at in range(3)
-            if (margins[at] <= 0) != (margins[(at + 1) % 3] <= 0)
+def _border_paths(data: Ternary) -> Iterator[str]:
+    for corners in _lattice_triangles(data) if _has_flat_region(data) else ():
+        corner_shares, margins = data.places[corners], data.margins[corners]
+        crossings = [
+            to_xy(_crossing_point(corner_shares, margins, side, (side + 1) % 3, 0.0))
+            for side in range(3)
+            if (margins[side] <= 0) != (margins[(side + 1) % 3] <= 0)
         ]
-        if len(ends) == 2:
-            (x, y), (to_x, to_y) = ends
+        if len(crossings) == 2:
+            (x, y), (to_x, to_y) = crossings
             yield f"M{x:g} {y:g}L{to_x:g} {to_y:g}"
 
 
-def clipped(places_N3: Floats, values: Floats, least: float, most: float) -> list[Floats]:
+def clip_polygon(points_N3: Floats, values: Floats, low: float, high: float) -> list[Floats]:
     """Corners, going round, of the part of a polygon where values, linear in it, lie between."""
-    for bound, sign in ((least, -1.0), (most, 1.0)):
+    for bound, sign in ((low, -1.0), (high, 1.0)):
         if not np.isfinite(bound):
             continue
-        inside = sign * (values - bound) <= 0
-        kept: list[tuple[Floats, float]] = []
-        for at in range(len(places_N3)):
-            after = (at + 1) % len(places_N3)
-            if inside[at]:
-                kept.append((places_N3[at], float(values[at])))
-            if inside[at] != inside[after]:
-                kept.append((_between(places_N3, values, at, after, bound), bound))
-        if not kept:
+        is_inside = sign * (values - bound) <= 0
+        corners: list[tuple[Floats, float]] = []
+        for corner in range(len(points_N3)):
+            next_corner = (corner + 1) % len(points_N3)
+            if is_inside[corner]:
+                corners.append((points_N3[corner], float(values[corner])))
+            if is_inside[corner] != is_inside[next_corner]:
+                corners.append((_crossing_point(points_N3, values, corner, next_corner, bound), bound))
+        if not corners:
             return []
-        places_N3 = np.array([place for place, _ in kept])
-        values = np.array([value for _, value in kept])
-    return list(places_N3)
+        points_N3 = np.array([place for place, _ in corners])
+        values = np.array([value for _, value in corners])
+    return list(points_N3)
 
 
-def _between(places: Floats, values: Floats, at: int, after: int, bound: float) -> Floats:
+def _crossing_point(points: Floats, values: Floats, start: int, end: int, bound: float) -> Floats:
     """Where a side comes to a value."""
-    part = (bound - values[at]) / (values[after] - values[at])
-    there: Floats = places[at] + part * (places[after] - places[at])
-    return there
+    fraction = (bound - values[start]) / (values[end] - values[start])
+    point: Floats = points[start] + fraction * (points[end] - points[start])
+    return point
 
 
-def ticks() -> Iterator[tuple[str, Place, Place, Place]]:
+def grid_ticks() -> Iterator[tuple[str, XY, XY, XY]]:
     """The grid at quarters: the share, where its line begins and ends, and where it is written."""
     for axis in range(3):
         for share in (0.25, 0.5, 0.75):
             start, end = np.zeros(3), np.zeros(3)
             start[axis] = end[axis] = share
             start[(axis + 2) % 3] = end[(axis + 1) % 3] = 1 - share
-            (x, y) = placed(start)
-            away = ((0.0, 20.0), (18.0, -2.0), (-20.0, -2.0))[(axis + 2) % 3]
-            yield f"{share:.2f}"[1:], (x, y), placed(end), (x + away[0], y + away[1])
+            (x, y) = to_xy(start)
+            label_offset = ((0.0, 20.0), (18.0, -2.0), (-20.0, -2.0))[(axis + 2) % 3]
+            yield f"{share:.2f}"[1:], (x, y), to_xy(end), (x + label_offset[0], y + label_offset[1])

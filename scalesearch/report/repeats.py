@@ -9,26 +9,26 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.repeats import Repeated, at_their_best, repeated
+from scalesearch.analysis.repeats import Replication, rows_of_best_tables, repeated
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment
 from scalesearch.files import write_text
-from scalesearch.further import ANSWER, BEST, CONFIRMATION
+from scalesearch.further import ANSWER_CELL, BEST_CELL, CONFIRMATION_FOLDER
 from scalesearch.records import read_records
 
 SCHEMA = "scalesearch/confirmation"
 VERSION = 1
-SENSITIVITY = "audit"
+SENSITIVITY_FOLDER = "audit"
 """The folder, below a search's own, of its best at other learning rates."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class ConfirmationResult:
     """``name``: of the search. ``epochs``: of the search, and of its confirmation."""
 
     name: str
     epochs: tuple[int, int]
-    found: Repeated
+    replication: Replication
 
     @property
     def document(self) -> dict[str, Any]:
@@ -38,48 +38,48 @@ class Confirmation:
             "version": VERSION,
             "name": self.name,
             "epochs": {"search": self.epochs[0], "confirmation": self.epochs[1]},
-            **described(self.found),
+            **replication_document(self.replication),
         }
 
 
-def described(found: Repeated) -> dict[str, Any]:
+def replication_document(replication: Replication) -> dict[str, Any]:
     """A repetition for programs."""
     return {
-        "sentence": found.words,
-        "level": found.level,
-        "best": found.results[0].candidate,
-        "search_answer": found.first.candidate,
-        "holds": found.holds,
-        "change": found.change,
-        "agreement": found.agreement.row,
-        "candidates": found.rows,
+        "sentence": replication.sentence,
+        "level": replication.level,
+        "best": replication.results[0].candidate,
+        "search_answer": replication.search_best.candidate,
+        "holds": replication.holds,
+        "change": replication.mean_change,
+        "agreement": replication.rank_correlation.row,
+        "candidates": replication.rows,
     }
 
 
-def confirmed(folder: str | Path, *, level: float = 0.1) -> Confirmation:
+def confirmation_of_folder(folder: str | Path, *, level: float = 0.1) -> ConfirmationResult:
     """The confirmation below a search's folder beside the search.
 
     Raises SearchError where there is none, or the search's answer has not come to its end in it.
     """
     folder = Path(folder)
-    search = _experiment(folder)
-    again = _experiment(folder / CONFIRMATION)
-    last, longer = search.rungs[-1], again.rungs[-1]
-    found = _beside(
-        folder, folder / CONFIRMATION, f"after {longer} epochs, with other seeds", level
+    search = _read_experiment_of(folder)
+    confirmation = _read_experiment_of(folder / CONFIRMATION_FOLDER)
+    search_epochs, confirmation_epochs = search.rungs[-1], confirmation.rungs[-1]
+    replication = _replication_of(
+        folder, folder / CONFIRMATION_FOLDER, f"after {confirmation_epochs} epochs, with other seeds", level
     )
-    return Confirmation(search.name, (last, longer), found)
+    return ConfirmationResult(search.name, (search_epochs, confirmation_epochs), replication)
 
 
-def write_confirmation(folder: str | Path, *, level: float = 0.1) -> Confirmation:
+def write_confirmation(folder: str | Path, *, level: float = 0.1) -> ConfirmationResult:
     """Write ``confirm.json`` into a search's folder."""
-    found = confirmed(folder, level=level)
-    text = json.dumps(found.document, indent=2, allow_nan=False) + "\n"
+    confirmation = confirmation_of_folder(folder, level=level)
+    text = json.dumps(confirmation.document, indent=2, allow_nan=False) + "\n"
     write_text(Path(folder) / "confirm.json", text)
-    return found
+    return confirmation
 
 
-def sensitivity(folder: str | Path, *, level: float = 0.1) -> tuple[Repeated, ...]:
+def learning_rate_replications(folder: str | Path, *, level: float = 0.1) -> tuple[Replication, ...]:
     """What the search's best and references came to by other learning rates and rules, as far as
     that was trained; last, with each candidate at the best of the rates.
 
@@ -87,64 +87,64 @@ def sensitivity(folder: str | Path, *, level: float = 0.1) -> tuple[Repeated, ..
     it would be compared with longer runs.
     """
     folder = Path(folder)
-    search = _experiment(folder)
-    last, rate, found, rates = search.rungs[-1], search.recipe.learning_rate, [], {}
-    for path in sorted((folder / SENSITIVITY).glob("*/records.csv")):
-        experiment = _experiment(path.parent)
-        other = experiment.recipe
-        if experiment.rungs[-1] != last:
+    search = _read_experiment_of(folder)
+    last_epoch, learning_rate, replications, records_by_rate = search.rungs[-1], search.recipe.learning_rate, [], {}
+    for path in sorted((folder / SENSITIVITY_FOLDER).glob("*/records.csv")):
+        experiment = _read_experiment_of(path.parent)
+        recipe = experiment.recipe
+        if experiment.rungs[-1] != last_epoch:
             continue
-        same = other.learning_rate_rule == search.recipe.learning_rate_rule
-        what = (
-            f"learning rate x{other.learning_rate / rate:g}"
-            if same
-            else f"rule {other.learning_rate_rule}"
+        has_same_rule = recipe.learning_rate_rule == search.recipe.learning_rate_rule
+        label = (
+            f"learning rate x{recipe.learning_rate / learning_rate:g}"
+            if has_same_rule
+            else f"rule {recipe.learning_rate_rule}"
         )
         try:
-            found.append(_beside(folder, path.parent, what, level))
+            replications.append(_replication_of(folder, path.parent, label, level))
         except SearchError:  # it has only begun
             continue
-        if same:
-            rates[what] = read_records(path)
-    if rates:
-        own = read_records(folder / "records.csv")
-        own = own[own["epoch"] == last]
-        best = at_their_best({"learning rate x1": own, **rates})
-        first, what = found[0].first.candidate, "each at its best rate"
+        if has_same_rule:
+            records_by_rate[label] = read_records(path)
+    if records_by_rate:
+        search_records = read_records(folder / "records.csv")
+        search_records = search_records[search_records["epoch"] == last_epoch]
+        best_records = rows_of_best_tables({"learning rate x1": search_records, **records_by_rate})
+        answer_candidate, label = replications[0].first.candidate, "each at its best rate"
         with suppress(SearchError):  # of one rate, the search's answer has only begun
-            found.append(repeated(own, best, what, first=first, level=level))
-    return tuple(found)
+            replications.append(repeated(search_records, best_records, label, search_best=answer_candidate, level=level))
+    return tuple(replications)
 
 
-def _beside(folder: Path, other: Path, what: str, level: float) -> Repeated:
-    again = _experiment(other)
-    ends = _experiment(folder).rungs[-1], again.rungs[-1]
-    after = read_records(other / "records.csv")
-    first = _first(after)
-    if not _is_whole(again, after):
-        what = f"{what} (not all of it trained)"
+def _replication_of(folder: Path, other_folder: Path, label: str, level: float) -> Replication:
+    experiment = _read_experiment_of(other_folder)
+    last_epochs = _read_experiment_of(folder).rungs[-1], experiment.rungs[-1]
+    other_records = read_records(other_folder / "records.csv")
+    answer_candidate = _search_answer(other_records)
+    if not _is_complete(experiment, other_records):
+        label = f"{label} (not all of it trained)"
     return repeated(
-        read_records(folder / "records.csv"), after, what, epochs=ends, first=first, level=level
+        read_records(folder / "records.csv"), other_records, label, epochs=last_epochs, search_best=answer_candidate, level=level
     )
 
 
-def _is_whole(experiment: Experiment, records: pd.DataFrame) -> bool:
+def _is_complete(experiment: Experiment, records: pd.DataFrame) -> bool:
     """Whether each of its points has the last epoch with all seeds."""
     cells = records.loc[records["epoch"] == experiment.rungs[-1], "cell"]
-    runs = Counter(name for cell in cells for name in str(cell).split("; "))
-    return all(runs[point.name] >= len(experiment.seeds) for point in experiment.search.points)
+    run_counts = Counter(name for cell in cells for name in str(cell).split("; "))
+    return all(run_counts[point.name] >= len(experiment.seeds) for point in experiment.search.points)
 
 
-def _first(records: pd.DataFrame) -> str | None:
+def _search_answer(records: pd.DataFrame) -> str | None:
     """The search's answer, or its best where it has none, by the names of cells."""
-    for name in (ANSWER, BEST):
+    for name in (ANSWER_CELL, BEST_CELL):
         rows = records[[name in str(cell).split("; ") for cell in records["cell"]]]
         if len(rows):
             return str(rows["candidate"].iloc[0])
     return None
 
 
-def _experiment(folder: Path) -> Experiment:
+def _read_experiment_of(folder: Path) -> Experiment:
     path = folder / "experiment.yaml"
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")

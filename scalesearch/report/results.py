@@ -14,34 +14,34 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis import Answer, Conclusion, answer
-from scalesearch.architectures import Foreign
+from scalesearch.analysis import Summary, Conclusion, summarize
+from scalesearch.architectures import CustomModel
 from scalesearch.environment import read_environment
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.experiment import Experiment, StopSpec, read_experiment
 from scalesearch.export import (
-    Exported,
-    answer_document,
+    ExportedCoefficients,
+    conclusion_document,
     coefficients_document,
-    write_answer,
+    write_conclusion,
     write_coefficients,
 )
 from scalesearch.family import family_document, write_family
 from scalesearch.plots import simplex, simplex_figure, write_figure
 from scalesearch.plots.timeline import timeline, timeline_figure
 from scalesearch.records import read_records
-from scalesearch.report.concluded import concluded
+from scalesearch.report.concluded import conclusion_of_folder
 from scalesearch.report.repeats import write_confirmation
 from scalesearch.rounding import rounding_spec
 
-FAMILY = range(8)
-LARGEST = 128 * 1.01
+FAMILY_PHIS = range(8)
+MAX_FAMILY_FACTOR = 128 * 1.01
 """Times the baseline's cost, of B7: a larger factor has fewer members."""
-FAMILY_OF_CODE = range(3)
+CUSTOM_FAMILY_PHIS = range(3)
 """Each member takes dozens of networks to be made; at 128 times the cost, for minutes."""
 
 
-def write_results(folder: str | Path) -> Answer:
+def write_results(folder: str | Path) -> Summary:
     """Write ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json`` of a search;
     return its best candidate by mean, with the coefficients that are exported.
 
@@ -55,48 +55,48 @@ def write_results(folder: str | Path) -> Answer:
     cannot be had along the direction found is warned of, and takes nothing from the answer.
     """
     folder = Path(folder)
-    experiment, table = read_experiment(folder / "experiment.yaml"), _records(folder)
+    experiment, table = read_experiment(folder / "experiment.yaml"), _read_records_of(folder)
     if experiment.search.sampler == "points":
         raise SearchError(
             f"{folder}: need a search over one budget to have coefficients, got points listed one "
             f"by one; `scalesearch status {folder}` tells how each did"
         )
     environment = read_environment(folder / "environment.json")
-    last = experiment.rungs[-1]
-    whole = experiment.search.stop == StopSpec()
-    seeds = len(experiment.seeds) if whole else None
-    found = answer(table, experiment.budget.factor, epochs=last, seeds=seeds)
-    confirmed: dict[str, Any] = {}
+    last_epoch = experiment.rungs[-1]
+    has_no_early_stop = experiment.search.stop == StopSpec()
+    seeds = len(experiment.seeds) if has_no_early_stop else None
+    summary = summarize(table, experiment.budget.factor, epochs=last_epoch, seeds=seeds)
+    confirmation: dict[str, Any] = {}
     with suppress(SearchError):  # there is none, or it has only begun
-        confirmed["confirmation"] = write_confirmation(folder).document
-    told = concluded(folder)
-    exported = _exported(found, told)
-    found = replace(found, coefficients=exported.coefficients)
+        confirmation["confirmation"] = write_confirmation(folder).document
+    conclusion = conclusion_of_folder(folder)
+    exported = _coefficients_to_export(summary, conclusion)
+    summary = replace(summary, coefficients=exported.coefficients)
     document = coefficients_document(
-        found, experiment, environment, read_failures(folder), exported
+        summary, experiment, environment, read_failures(folder), exported
     )
-    write_coefficients(folder / "coefficients.json", {**document, **confirmed})
-    write_answer(folder / "answer.json", answer_document(told))
+    write_coefficients(folder / "coefficients.json", {**document, **confirmation})
+    write_conclusion(folder / "answer.json", conclusion_document(conclusion))
     (folder / "figures").mkdir(exist_ok=True)
-    drawn = simplex(table, epoch=last)
-    write_figure(simplex_figure(drawn), folder / "figures" / "simplex")
-    _write_workers(folder)
+    simplex_data = simplex(table, epoch=last_epoch)
+    write_figure(simplex_figure(simplex_data), folder / "figures" / "simplex")
+    _write_timeline(folder)
     try:
-        write_family(folder / "family.json", _family(found, experiment, environment))
+        write_family(folder / "family.json", _family_along(summary, experiment, environment))
     except ArchitectureError as error:
         warnings.warn(f"no family along this direction: {error}", stacklevel=2)
-    return found
+    return summary
 
 
-def _exported(found: Answer, told: Conclusion) -> Exported:
+def _coefficients_to_export(summary: Summary, conclusion: Conclusion) -> ExportedCoefficients:
     """Which coefficients leave the folder, and whose they are."""
-    fitted, cheapest = told.optimum, told.recommended
-    if fitted is None or told.unequal:
-        return Exported(found.coefficients, "highest mean", None)
-    if fitted.p_flat > fitted.level and cheapest is not None:
-        own = cheapest.shares.coefficients(told.factor)
-        return Exported(own, "recommended: nothing is distinguishable", fitted)
-    return Exported(fitted.coefficients, "surface", fitted)
+    optimum, recommended = conclusion.optimum, conclusion.recommended
+    if optimum is None or conclusion.has_unequal_costs:
+        return ExportedCoefficients(summary.coefficients, "highest mean", None)
+    if optimum.p_flat > optimum.level and recommended is not None:
+        coefficients = recommended.shares.coefficients(conclusion.factor)
+        return ExportedCoefficients(coefficients, "recommended: nothing is distinguishable", optimum)
+    return ExportedCoefficients(optimum.coefficients, "surface", optimum)
 
 
 def read_failures(folder: Path) -> list[dict[str, Any]]:
@@ -106,14 +106,14 @@ def read_failures(folder: Path) -> list[dict[str, Any]]:
     return failures
 
 
-def _write_workers(folder: Path) -> None:
+def _write_timeline(folder: Path) -> None:
     """Draw who worked when, where a driver has logged its jobs."""
     if not (folder / "jobs.csv").is_file():
         return
     try:
         jobs = pd.read_csv(folder / "jobs.csv", dtype=str, keep_default_na=False)
-        numbers = {"start": int, "stop": int, "began": float, "ended": float}
-        drawn = timeline(jobs.astype(numbers))
+        column_types = {"start": int, "stop": int, "began": float, "ended": float}
+        timeline_data = timeline(jobs.astype(column_types))
     except (
         SearchError,
         ValueError,
@@ -121,31 +121,31 @@ def _write_workers(folder: Path) -> None:
     ) as error:  # torn, or all of them lost: it is for people only
         warnings.warn(f"{folder / 'jobs.csv'}: cannot be drawn: {error}", stacklevel=3)
         return
-    write_figure(timeline_figure(drawn), folder / "figures" / "workers")
+    write_figure(timeline_figure(timeline_data), folder / "figures" / "workers")
 
 
-def _records(folder: Path) -> pd.DataFrame:
+def _read_records_of(folder: Path) -> pd.DataFrame:
     return read_records(folder / "records.csv")
 
 
-def _family(found: Answer, experiment: Experiment, environment: dict[str, Any]) -> dict[str, Any]:
+def _family_along(summary: Summary, experiment: Experiment, environment: dict[str, Any]) -> dict[str, Any]:
     """B0 to B7 of realised cost F^phi along the direction found, on the experiment's baseline.
 
     A budget that shrinks (F < 1) gives smaller and smaller members, at negative phi.
     """
     data, budget = environment["data"], experiment.budget
-    baseline = experiment.baseline.build(
+    baseline = experiment.baseline.build_architecture(
         in_channels=data["channels"], num_classes=len(data["classes"])
     )
-    phis: Sequence[int] = FAMILY_OF_CODE if isinstance(baseline, Foreign) else FAMILY
-    grows = budget.factor > 1
-    factor = budget.factor if grows else 1 / budget.factor
-    phis = [phi for phi in phis if factor**phi <= LARGEST]
+    phis: Sequence[int] = CUSTOM_FAMILY_PHIS if isinstance(baseline, CustomModel) else FAMILY_PHIS
+    is_growth = budget.factor > 1
+    factor = budget.factor if is_growth else 1 / budget.factor
+    phis = [phi for phi in phis if factor**phi <= MAX_FAMILY_FACTOR]
     return family_document(
-        found.coefficients.shares.coefficients(factor),
+        summary.coefficients.shares.coefficients(factor),
         baseline,
         mode="matched",
-        phis=phis if grows else [-phi for phi in phis[:4]],
+        phis=phis if is_growth else [-phi for phi in phis[:4]],
         rounding=rounding_spec(budget.rounding),
         factor=factor,
     )

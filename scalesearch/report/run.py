@@ -13,52 +13,52 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures import Architecture, CustomModel, cost
 from scalesearch.architectures.fingerprint import fingerprint, to_json
-from scalesearch.data import Dataset, Split, load, load_test, view, zoom
-from scalesearch.environment import environment
+from scalesearch.data import Dataset, Split, load_dataset, load_test_split, input_transform, default_zoom
+from scalesearch.environment import environment_info
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, to_document
 from scalesearch.files import write_text
 from scalesearch.nets import code_allowed
 from scalesearch.plots import write_figure
-from scalesearch.plots.confusion import confusion, confusion_figure
-from scalesearch.plots.curves import curves, curves_figure
+from scalesearch.plots.confusion import confusion_matrix, confusion_figure
+from scalesearch.plots.curves import training_curves, training_curves_figure
 from scalesearch.report.run_folder import (
     SCHEMA,
     VERSION,
-    claimed,
+    lock_run_folder,
     has_ended,
-    recorded_epochs,
-    recorded_run,
-    recorded_table,
+    read_epochs,
+    read_run,
+    read_epochs_table,
     write_json,
 )
 from scalesearch.report.start import (
-    Start,
-    going_on,
-    normalised,
-    require_transfer,
-    start_at,
-    write_trained,
+    PretrainedNetwork,
+    with_transfer,
+    with_transfer_statistics,
+    validate_transfer,
+    read_pretrained,
+    write_trained_network,
 )
-from scalesearch.search.advance import chosen_device
+from scalesearch.search.advance import resolve_device
 from scalesearch.training import Epoch, Job, train_together
-from scalesearch.training.answers import logits, trained
-from scalesearch.training.distributed import Processes, led, processes, shared
-from scalesearch.training.metrics import Metrics, metrics
-from scalesearch.training.run import evaluation_batch
-from scalesearch.training.shape import adapted
-from scalesearch.training.tensorboard import tensorboard
+from scalesearch.training.answers import logits, load_trained_model
+from scalesearch.training.distributed import DistributedContext, run_on_main_process, join_process_group, distributed_recipe
+from scalesearch.training.metrics import ClassificationMetrics, classification_metrics
+from scalesearch.training.run import evaluation_batch_size
+from scalesearch.training.shape import adapted_recipe
+from scalesearch.training.tensorboard import tensorboard_writer
 
-ASKED = ("name", "baseline", "data", "recipe", "seed", "device")
+REQUESTED_PARTS = ("name", "baseline", "data", "recipe", "seed", "device")
 """The parts of an experiment that a single run has."""
 
 OnData = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunCallbacks:
     """Who is told what while runs are trained.
 
     ``on_epoch``: each epoch with its run's seed. ``on_data``: what is done and what there is, while
@@ -67,32 +67,32 @@ class Told:
 
     on_epoch: Callable[[int, Epoch], None] | None = None
     on_data: OnData | None = None
-    log: bool = False
+    tensorboard: bool = False
 
 
-NOBODY = Told()
+NO_CALLBACKS = RunCallbacks()
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PreparedRun:
     """What stays the same from the first epoch to the last. ``start``: what it goes on from."""
 
     experiment: Experiment
     folder: Path
-    job: Job
+    train_job: Job
     dataset: Dataset
     device: str
-    processes: Processes
-    start: Start | None = None
+    processes: DistributedContext
+    pretrained: PretrainedNetwork | None = None
 
 
-def train_network(
+def train_model(
     experiment: Experiment,
     folder: str | Path,
     *,
-    baseline: Architecture | Foreign | None = None,
+    baseline: Architecture | CustomModel | None = None,
     weights: str | Path | None = None,
-    told: Told = NOBODY,
+    callbacks: RunCallbacks = NO_CALLBACKS,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
     """Train the experiment's baseline itself, by its recipe on its data, and return ``run.json``.
@@ -107,74 +107,74 @@ def train_network(
     Raises ArchitectureError, DataError, WeightsError or SearchError for what cannot be trained or
     written as it is asked for, and TrainingDiverged, which keeps the epochs before it.
     """
-    with code_allowed(allow_code), processes(chosen_device(experiment.device)) as group:
-        start = start_at(weights)
-        asked = going_on(experiment, start)
-        (document,) = ended([prepared(asked, Path(folder), group, baseline, told, start)], told)
+    with code_allowed(allow_code), join_process_group(resolve_device(experiment.device)) as process_group:
+        pretrained = read_pretrained(weights)
+        run_experiment = with_transfer(experiment, pretrained)
+        (document,) = train_runs([prepare_run(run_experiment, Path(folder), process_group, baseline, callbacks, pretrained)], callbacks)
         return document
 
 
-def prepared(
+def prepare_run(
     experiment: Experiment,
     folder: Path,
-    group: Processes,
-    baseline: Architecture | Foreign | None = None,
-    told: Told = NOBODY,
-    start: Start | None = None,
-) -> Run:
+    process_group: DistributedContext,
+    baseline: Architecture | CustomModel | None = None,
+    callbacks: RunCallbacks = NO_CALLBACKS,
+    pretrained: PretrainedNetwork | None = None,
+) -> PreparedRun:
     """The run of an experiment, its images at hand; nothing is written yet."""
     if experiment.recipe.learning_rate_rule == "tuned":
         raise SearchError(
             "recipe.learning_rate_rule: a single run needs fixed or depth, got tuned, which is a "
             "search's way to find a rate for each candidate; set recipe.learning_rate"
         )
-    device = group.device(chosen_device(experiment.device))
-    on_data = told.on_data if group.first else None
-    dataset = load(experiment.data, experiment.seed, device=device, progress=on_data)
+    device = process_group.own_device(resolve_device(experiment.device))
+    on_data = callbacks.on_data if process_group.is_main_process else None
+    dataset = load_dataset(experiment.data, experiment.seed, device=device, progress=on_data)
     channels, classes = dataset.channels, dataset.num_classes
-    network = experiment.baseline.build(in_channels=channels, num_classes=classes)
-    if start is not None:
-        require_transfer(start, experiment.recipe, network, dataset)
-        dataset = normalised(start, experiment.recipe, dataset)
-    set_for = replace(baseline or network, in_channels=channels, num_classes=classes)
-    recipe = adapted(experiment.recipe, network, set_for)
+    network = experiment.baseline.build_architecture(in_channels=channels, num_classes=classes)
+    if pretrained is not None:
+        validate_transfer(pretrained, experiment.recipe, network, dataset)
+        dataset = with_transfer_statistics(pretrained, experiment.recipe, dataset)
+    tuned_network = replace(baseline or network, in_channels=channels, num_classes=classes)
+    recipe = adapted_recipe(experiment.recipe, network, tuned_network)
     if recipe.evaluation_zoom is None:
-        recipe = replace(recipe, evaluation_zoom=zoom(dataset.pixels, set_for.resolution))
+        recipe = replace(recipe, evaluation_zoom=default_zoom(dataset.pixels, tuned_network.resolution))
     job = Job(
         architecture=network,
-        recipe=shared(recipe, group),
+        recipe=distributed_recipe(recipe, process_group),
         seed=experiment.seed,
         fingerprint=fingerprint(network),
         checkpoint=folder / "checkpoint",
-        weights=None if start is None else start.weights,
+        weights=None if pretrained is None else pretrained.weights,
     )
-    return Run(experiment, folder, job, dataset, device, group, start)
+    return PreparedRun(experiment, folder, job, dataset, device, process_group, pretrained)
 
 
-def ended(runs: Sequence[Run], told: Told = NOBODY) -> list[dict[str, Any] | None]:
+def train_runs(runs: Sequence[PreparedRun], callbacks: RunCallbacks = NO_CALLBACKS) -> list[dict[str, Any] | None]:
     """Bring runs, each with a seed and a folder of its own, to their ends at once.
 
     Returns the ``run.json`` of each, and in all processes but the first None for each.
     """
-    group = runs[0].processes
-    with ExitStack() as held:
+    process_group = runs[0].processes
+    with ExitStack() as locks:
         for run in runs:
-            led(partial(held.enter_context, claimed(run.folder, _document(run, None))), group)
-        diaries = led(lambda: [held.enter_context(_diary(run, told)) for run in runs], group)
-        over = [has_ended(run.folder) for run in runs]
-        for diary, done in zip(diaries or (), over, strict=False):
-            if done:
-                diary.read()
-        left = [place for place, done in enumerate(over) if not done]
-        jobs, datasets = [runs[at].job for at in left], [runs[at].dataset for at in left]
-        for number, epoch in train_together(jobs, datasets, device=runs[0].device, processes=group):
-            if diaries:
-                diaries[left[number]].write(epoch)
-        return [led(partial(_concluded, run, told.on_data), group) for run in runs]
+            run_on_main_process(partial(locks.enter_context, lock_run_folder(run.folder, _run_document(run, None))), process_group)
+        epoch_logs = run_on_main_process(lambda: [locks.enter_context(_open_epoch_log(run, callbacks)) for run in runs], process_group)
+        finished = [has_ended(run.folder) for run in runs]
+        for epoch_log, is_finished in zip(epoch_logs or (), finished, strict=False):
+            if is_finished:
+                epoch_log.replay()
+        unfinished = [index for index, done in enumerate(finished) if not done]
+        jobs, datasets = [runs[at].train_job for at in unfinished], [runs[at].dataset for at in unfinished]
+        for job_index, epoch in train_together(jobs, datasets, device=runs[0].device, distributed=process_group):
+            if epoch_logs:
+                epoch_logs[unfinished[job_index]].write(epoch)
+        return [run_on_main_process(partial(_finish_run, run, callbacks.on_data), process_group) for run in runs]
 
 
 @dataclass(frozen=True, slots=True)
-class _Diary:
+class _EpochLog:
     """A run's epochs, written down and told as they end."""
 
     folder: Path
@@ -183,40 +183,40 @@ class _Diary:
 
     def write(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
-        table = pd.DataFrame([asdict(told) for told in self.epochs])
+        table = pd.DataFrame([asdict(record) for record in self.epochs])
         text = table.rename(columns={"index": "epoch"}).to_csv(index=False)
         write_text(self.folder / "epochs.csv", text)
-        self._tell(epoch)
+        self._notify(epoch)
 
-    def read(self) -> None:
+    def replay(self) -> None:
         """Tell what was written when the run was trained."""
-        for epoch in recorded_epochs(self.folder):
-            self._tell(epoch)
+        for epoch in read_epochs(self.folder):
+            self._notify(epoch)
 
-    def _tell(self, epoch: Epoch) -> None:
+    def _notify(self, epoch: Epoch) -> None:
         for listener in self.listeners:
             listener(epoch)
 
 
 @contextmanager
-def _diary(run: Run, told: Told) -> Iterator[_Diary]:
-    listeners = [] if told.on_epoch is None else [partial(told.on_epoch, run.job.seed)]
-    with tensorboard(run.folder / "tensorboard") if told.log else nullcontext() as log:
-        yield _Diary(run.folder, tuple([log, *listeners] if log else listeners))
+def _open_epoch_log(run: PreparedRun, callbacks: RunCallbacks) -> Iterator[_EpochLog]:
+    listeners = [] if callbacks.on_epoch is None else [partial(callbacks.on_epoch, run.train_job.seed)]
+    with tensorboard_writer(run.folder / "tensorboard") if callbacks.tensorboard else nullcontext() as writer:
+        yield _EpochLog(run.folder, tuple([writer, *listeners] if writer else listeners))
 
 
-def _document(run: Run, results: dict[str, Any] | None) -> dict[str, Any]:
-    dataset, job = run.dataset, run.job
-    asked = to_document(run.experiment)
+def _run_document(run: PreparedRun, results: dict[str, Any] | None) -> dict[str, Any]:
+    dataset, job = run.dataset, run.train_job
+    request = to_document(run.experiment)
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "name": run.experiment.name,
-        "asked": {part: asked[part] for part in ASKED},
+        "asked": {part: request[part] for part in REQUESTED_PARTS},
         "recipe": asdict(job.recipe),
         "architecture": to_json(job.architecture),
         "fingerprint": job.fingerprint,
-        "weights": None if run.start is None else run.start.document(),
+        "weights": None if run.pretrained is None else run.pretrained.to_document(),
         "cost": asdict(cost(job.architecture)),
         "data": {
             "source": run.experiment.data.source,
@@ -227,62 +227,62 @@ def _document(run: Run, results: dict[str, Any] | None) -> dict[str, Any]:
             "classes": list(dataset.class_names),
             "fingerprint": dataset.fingerprint,
         },
-        "environment": environment(run.device),
-        "processes": run.processes.size,
+        "environment": environment_info(run.device),
+        "processes": run.processes.world_size,
         "results": results,
     }
 
 
-def _concluded(run: Run, on_data: OnData | None) -> dict[str, Any]:
+def _finish_run(run: PreparedRun, on_data: OnData | None) -> dict[str, Any]:
     """Evaluate what was trained, and write all that is left to write: nothing where all is there.
 
     Files that are made again leave it on record where the run was trained.
     """
-    begun = recorded_run(run.folder)
+    recorded = read_run(run.folder)
     if has_ended(run.folder):
-        return begun
-    network = trained(run.job, run.dataset, run.device)
-    test = load_test(run.experiment.data, device=run.device, progress=on_data)
-    recipe, resolution = run.job.recipe, run.job.architecture.resolution
-    seen = view(run.dataset, recipe, resolution)
-    shown_at = round(resolution * recipe.evaluation_scale)
-    write_trained(run.folder, network, run.job, seen, run.dataset, run.experiment.name)
+        return recorded
+    network = load_trained_model(run.train_job, run.dataset, run.device)
+    test = load_test_split(run.experiment.data, device=run.device, progress=on_data)
+    recipe, resolution = run.train_job.recipe, run.train_job.architecture.resolution
+    image_view = input_transform(run.dataset, recipe, resolution)
+    pixels = round(resolution * recipe.evaluation_scale)
+    write_trained_network(run.folder, network, run.train_job, image_view, run.dataset, run.experiment.name)
 
-    def answered(split: Split) -> Metrics:
-        size = evaluation_batch(recipe)
-        return metrics(*logits(network, split, seen, shown_at, run.device, recipe.precision, size))
+    def split_metrics(split: Split) -> ClassificationMetrics:
+        batch_size = evaluation_batch_size(recipe)
+        return classification_metrics(*logits(network, split, image_view, pixels, run.device, recipe.precision, batch_size))
 
-    found = {"validation": answered(run.dataset.validation), "test": answered(test)}
-    names, table = run.dataset.class_names, recorded_table(run.folder)
+    metrics_by_split = {"validation": split_metrics(run.dataset.validation), "test": split_metrics(test)}
+    class_names, table = run.dataset.class_names, read_epochs_table(run.folder)
     write_json(
         run.folder / "metrics.json",
-        {part: metrics_document(measured, names) for part, measured in found.items()},
+        {split_name: to_metrics_document(split_result, class_names) for split_name, split_result in metrics_by_split.items()},
     )
-    _write_figures(run.folder, table, found["test"], names)
-    brief = {
+    _write_run_figures(run.folder, table, metrics_by_split["test"], class_names)
+    accuracies = {
         part: {"images": measured.images, "top1": measured.top1, "top5": measured.top5}
-        for part, measured in found.items()
+        for part, measured in metrics_by_split.items()
     }
-    last, seconds = table.to_dict("records")[-1], float(table["seconds"].sum())
-    document = _document(run, {"epochs": len(table), "seconds": seconds, "last": last, **brief})
-    if begun["results"] is not None:
-        document["environment"] = begun["environment"]
+    last_epoch, seconds = table.to_dict("records")[-1], float(table["seconds"].sum())
+    document = _run_document(run, {"epochs": len(table), "seconds": seconds, "last": last_epoch, **accuracies})
+    if recorded["results"] is not None:
+        document["environment"] = recorded["environment"]
     write_json(run.folder / "run.json", document)
     return document
 
 
-def metrics_document(found: Metrics, class_names: tuple[str, ...]) -> dict[str, Any]:
+def to_metrics_document(split_metrics: ClassificationMetrics, class_names: tuple[str, ...]) -> dict[str, Any]:
     """The metrics as JSON values, with a row for each class; ``confusion`` has a file of its own.
 
     ``images`` of a class: how many are truly of it.
     """
     columns = zip(
-        class_names, found.confusion, found.precision, found.recall, found.f1, strict=True
+        class_names, split_metrics.confusion, split_metrics.precision, split_metrics.recall, split_metrics.f1, strict=True
     )
     return {
-        "images": found.images,
-        "top1": found.top1,
-        "top5": found.top5,
+        "images": split_metrics.images,
+        "top1": split_metrics.top1,
+        "top5": split_metrics.top5,
         "classes": [
             {"class": name, "images": sum(row), "precision": precision, "recall": recall, "f1": f1}
             for name, row, precision, recall, f1 in columns
@@ -290,11 +290,11 @@ def metrics_document(found: Metrics, class_names: tuple[str, ...]) -> dict[str, 
     }
 
 
-def _write_figures(
-    folder: Path, table: pd.DataFrame, found: Metrics, class_names: tuple[str, ...]
+def _write_run_figures(
+    folder: Path, table: pd.DataFrame, test_metrics: ClassificationMetrics, class_names: tuple[str, ...]
 ) -> None:
-    matrix = pd.DataFrame(found.confusion, index=list(class_names), columns=list(class_names))
+    matrix = pd.DataFrame(test_metrics.confusion, index=list(class_names), columns=list(class_names))
     write_text(folder / "confusion.csv", matrix.to_csv(index_label="truth"))
-    write_figure(curves_figure(curves(table)), folder / "figures" / "curves")
-    drawn = confusion_figure(confusion(found.confusion, class_names))
-    write_figure(drawn, folder / "figures" / "confusion")
+    write_figure(training_curves_figure(training_curves(table)), folder / "figures" / "curves")
+    figure = confusion_figure(confusion_matrix(test_metrics.confusion, class_names))
+    write_figure(figure, folder / "figures" / "confusion")

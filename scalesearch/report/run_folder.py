@@ -10,22 +10,22 @@ from typing import Any
 import pandas as pd
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import Experiment, differences, experiment_from
+from scalesearch.experiment import Experiment, experiment_differences, experiment_from_document
 from scalesearch.files import write_text
-from scalesearch.search.folder import locked
+from scalesearch.search.folder import lock_folder
 from scalesearch.training import Epoch
 
 SCHEMA = "scalesearch/run"
 VERSION = 1
-TOLD = (
+RUN_FILES = (
     "epochs.csv", "metrics.json", "confusion.csv", "figures/curves.png", "figures/curves.svg",
     "figures/confusion.png", "figures/confusion.svg",
 )  # fmt: skip
 """What a run that has ended leaves, beside ``run.json`` and one of ``NETWORKS``."""
-NETWORKS = ("network.safetensors", "network.pt")
+NETWORK_FILES = ("network.safetensors", "network.pt")
 """Where the weights of a run that has ended may be; the second is of earlier versions."""
 
-COLUMNS = {
+EPOCH_COLUMNS = {
     "epoch" if part.name == "index" else part.name: "int64" if part.type is int else "float64"
     for part in fields(Epoch)
 }
@@ -33,7 +33,7 @@ COLUMNS = {
 
 
 @contextmanager
-def claimed(folder: Path, run: Mapping[str, Any]) -> Iterator[None]:
+def lock_run_folder(folder: Path, run_document: Mapping[str, Any]) -> Iterator[None]:
     """The folder made the run's, or found to be, and held alone within.
 
     ``run``: its ``run.json``, as it is before there are results. It takes the place of one that has
@@ -41,24 +41,24 @@ def claimed(folder: Path, run: Mapping[str, Any]) -> Iterator[None]:
     SearchError, and writes nothing, where the folder holds other files or another run.
     """
     path = folder / "run.json"
-    with written(folder):
+    with convert_write_errors(folder):
         if path.exists():
-            if _begun(folder):
-                _require_same(folder, run)
-        elif folder.is_file() or (folder.is_dir() and any(map(_foreign, folder.iterdir()))):
+            if _has_epochs(folder):
+                _require_same_run(folder, run_document)
+        elif folder.is_file() or (folder.is_dir() and any(map(_is_unknown_file, folder.iterdir()))):
             raise SearchError(
                 f"{folder}: need an empty folder or one of this run, got other files; "
                 "choose another --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, "run is training"):
-            if not path.exists() or not _begun(folder):
-                write_json(path, run)
+        with lock_folder(folder, "run is training"):
+            if not path.exists() or not _has_epochs(folder):
+                write_json(path, run_document)
             yield
 
 
 @contextmanager
-def written(folder: Path) -> Iterator[None]:
+def convert_write_errors(folder: Path) -> Iterator[None]:
     """Within, files are written to the folder; where they cannot be, SearchError is raised."""
     try:
         yield
@@ -68,24 +68,24 @@ def written(folder: Path) -> Iterator[None]:
 
 def require_same_settings(folder: Path, experiment: Experiment) -> None:
     """Raise SearchError where a run was begun in the folder by another experiment."""
-    if (folder / "run.json").exists() and _begun(folder):
-        _refuse(folder, _unlike(experiment, folder, recorded_run(folder)))
+    if (folder / "run.json").exists() and _has_epochs(folder):
+        _raise_if_different(folder, _different_settings(experiment, folder, read_run(folder)))
 
 
 def has_ended(folder: Path) -> bool:
     """Whether all is there that a run leaves."""
-    ended = recorded_run(folder)["results"] is not None
-    held = any((folder / name).exists() for name in NETWORKS)
-    return ended and held and all((folder / name).exists() for name in TOLD)
+    has_results = read_run(folder)["results"] is not None
+    has_network = any((folder / name).exists() for name in NETWORK_FILES)
+    return has_results and has_network and all((folder / name).exists() for name in RUN_FILES)
 
 
-def recorded_run(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> dict[str, Any]:
     """``run.json`` of a folder. Raises SearchError for a file that is none."""
     path = folder / "run.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        known = {"asked", "fingerprint", "data", "results"} <= set(document)
-        if document["schema"] != SCHEMA or not known:
+        has_keys = {"asked", "fingerprint", "data", "results"} <= set(document)
+        if document["schema"] != SCHEMA or not has_keys:
             raise ValueError(f"need the schema {SCHEMA}")
     except (ValueError, KeyError, TypeError) as error:
         raise SearchError(f"{path}: not the record of a run ({error}); choose another --out") from (
@@ -94,21 +94,21 @@ def recorded_run(folder: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def recorded_epochs(folder: Path) -> list[Epoch]:
+def read_epochs(folder: Path) -> list[Epoch]:
     """The epochs of a run that has ended."""
-    table = recorded_table(folder).rename(columns={"epoch": "index"})
+    table = read_epochs_table(folder).rename(columns={"epoch": "index"})
     rows = table.to_dict("records")
     return [Epoch(**{str(name): value for name, value in row.items()}) for row in rows]
 
 
-def recorded_table(folder: Path) -> pd.DataFrame:
+def read_epochs_table(folder: Path) -> pd.DataFrame:
     """``epochs.csv`` of a folder, to the last bit. Raises SearchError for another kind of table."""
     path = folder / "epochs.csv"
     try:
-        text = pd.read_csv(path, dtype=str)  # from which floats are made to the last digit
-        if list(text.columns) != list(COLUMNS) or text.empty:
-            raise ValueError(f"need the columns {', '.join(COLUMNS)}, and an epoch")
-        return text.astype(COLUMNS)
+        strings = pd.read_csv(path, dtype=str)  # from which floats are made to the last digit
+        if list(strings.columns) != list(EPOCH_COLUMNS) or strings.empty:
+            raise ValueError(f"need the columns {', '.join(EPOCH_COLUMNS)}, and an epoch")
+        return strings.astype(EPOCH_COLUMNS)
     except ValueError as error:  # pandas' own are of this kind
         raise SearchError(
             f"{path}: not the epochs of a run ({error}); remove it, and it is made again"
@@ -120,45 +120,45 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(document, indent=2) + "\n")
 
 
-def _begun(folder: Path) -> bool:
+def _has_epochs(folder: Path) -> bool:
     """Whether the run of a folder has come to an epoch, which another run would spoil."""
-    ended = recorded_run(folder)["results"] is not None
-    return ended or any((folder / name).exists() for name in ("checkpoint", "epochs.csv"))
+    has_results = read_run(folder)["results"] is not None
+    return has_results or any((folder / name).exists() for name in ("checkpoint", "epochs.csv"))
 
 
-def _foreign(entry: Path) -> bool:
+def _is_unknown_file(path: Path) -> bool:
     """Whether a file is none that ``claimed`` leaves behind when it is interrupted."""
-    return entry.name != "lock" and not entry.name.endswith(".partial")
+    return path.name != "lock" and not path.name.endswith(".partial")
 
 
-def _require_same(folder: Path, run: Mapping[str, Any]) -> None:
-    begun = recorded_run(folder)
-    unlike = _unlike(experiment_from(run["asked"]), folder, begun)
-    for what, ours, theirs in (
-        ("network", run["fingerprint"], begun["fingerprint"]),
-        ("images", run["data"]["fingerprint"], begun["data"]["fingerprint"]),
-        ("weights to start from", _weights(run), _weights(begun)),
+def _require_same_run(folder: Path, run_document: Mapping[str, Any]) -> None:
+    recorded = read_run(folder)
+    mismatches = _different_settings(experiment_from_document(run_document["asked"]), folder, recorded)
+    for setting, new_value, recorded_value in (
+        ("network", run_document["fingerprint"], recorded["fingerprint"]),
+        ("images", run_document["data"]["fingerprint"], recorded["data"]["fingerprint"]),
+        ("weights to start from", _weights_hash(run_document), _weights_hash(recorded)),
     ):
-        if ours != theirs:
-            unlike.append(f"{what}: {ours} here, {theirs} there")
-    _refuse(folder, unlike)
+        if new_value != recorded_value:
+            mismatches.append(f"{setting}: {new_value} here, {recorded_value} there")
+    _raise_if_different(folder, mismatches)
 
 
-def _weights(run: Mapping[str, Any]) -> str | None:
+def _weights_hash(run_document: Mapping[str, Any]) -> str | None:
     """The digest of what a run starts from; None for one that starts from the beginning."""
-    weights = run.get("weights")  # unknown to earlier versions
+    weights = run_document.get("weights")  # unknown to earlier versions
     return None if weights is None else str(weights["digest"])
 
 
-def _unlike(experiment: Experiment, folder: Path, begun: Mapping[str, Any]) -> list[str]:
+def _different_settings(experiment: Experiment, folder: Path, recorded: Mapping[str, Any]) -> list[str]:
     """The settings in which a run that was begun differs."""
-    theirs = experiment_from(begun["asked"], f"{folder / 'run.json'}: asked")
-    return differences(experiment, theirs)
+    recorded_experiment = experiment_from_document(recorded["asked"], f"{folder / 'run.json'}: asked")
+    return experiment_differences(experiment, recorded_experiment)
 
 
-def _refuse(folder: Path, unlike: list[str]) -> None:
-    if unlike:
+def _raise_if_different(folder: Path, mismatches: list[str]) -> None:
+    if mismatches:
         raise SearchError(
             f"{folder}: holds another run; choose another --out, or remove it.\n"
-            + "\n".join(f"  {line}" for line in unlike)
+            + "\n".join(f"  {line}" for line in mismatches)
         )

@@ -17,28 +17,28 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.files import write_text
 from scalesearch.nets import code_allowed
 from scalesearch.plots import write_figure
-from scalesearch.plots.curves import seed_curves, seeds_figure
-from scalesearch.report.run import NOBODY, Told, ended, prepared
+from scalesearch.plots.curves import seed_curves, seed_curves_figure
+from scalesearch.report.run import NO_CALLBACKS, RunCallbacks, train_runs, prepare_run
 from scalesearch.report.run_folder import (
-    recorded_table,
+    read_epochs_table,
     require_same_settings,
     write_json,
-    written,
+    convert_write_errors,
 )
-from scalesearch.report.start import going_on, start_at
-from scalesearch.search.advance import chosen_device
-from scalesearch.search.folder import locked
-from scalesearch.training.distributed import led, processes
+from scalesearch.report.start import with_transfer, read_pretrained
+from scalesearch.search.advance import resolve_device
+from scalesearch.search.folder import lock_folder
+from scalesearch.training.distributed import run_on_main_process, join_process_group
 
 SCHEMA = "scalesearch/seeds"
 VERSION = 1
-OURS = ("lock", "summary.json", "epochs.csv", "figures")
+SEED_FOLDER_FILES = ("lock", "summary.json", "epochs.csv", "figures")
 
 
 class MixedSeedsWarning(UserWarning):
@@ -52,9 +52,9 @@ def train_seeds(
     seeds: int,
     together: bool = False,
     recipe_name: str | None = None,
-    baseline: Architecture | Foreign | None = None,
+    baseline: Architecture | CustomModel | None = None,
     weights: str | Path | None = None,
-    told: Told = NOBODY,
+    callbacks: RunCallbacks = NO_CALLBACKS,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
     """Train so many seeds, from the experiment's own on; write and return ``summary.json``.
@@ -73,73 +73,73 @@ def train_seeds(
     path = Path(folder)
     with (
         code_allowed(allow_code),
-        processes(chosen_device(experiment.device)) as group,
-        ExitStack() as held,
+        join_process_group(resolve_device(experiment.device)) as process_group,
+        ExitStack() as locks,
     ):
-        start = start_at(weights)
-        experiment = going_on(experiment, start)
-        each = [replace(experiment, seed=experiment.seed + number) for number in range(seeds)]
+        pretrained = read_pretrained(weights)
+        experiment = with_transfer(experiment, pretrained)
+        experiments = [replace(experiment, seed=experiment.seed + number) for number in range(seeds)]
         # Lazily: seeds in turn have their images loaded when they begin.
-        rest = (prepared(one, _place(path, one.seed), group, baseline, told, start) for one in each)
-        first = next(rest)  # what cannot be trained is refused before anything is written
-        led(partial(held.enter_context, _claimed(path, experiment)), group)
-        runs = chain([first], rest)
-        groups = iter([list(runs)]) if together else ([run] for run in runs)
-        documents = [document for runs in groups for document in ended(runs, told)]
-        return led(partial(_concluded, path, documents, recipe_name), group)
+        later_runs = (prepare_run(seed_experiment, _seed_folder(path, seed_experiment.seed), process_group, baseline, callbacks, pretrained) for seed_experiment in experiments)
+        first_run = next(later_runs)  # what cannot be trained is refused before anything is written
+        run_on_main_process(partial(locks.enter_context, _lock_seeds_folder(path, experiment)), process_group)
+        runs = chain([first_run], later_runs)
+        run_groups = iter([list(runs)]) if together else ([run] for run in runs)
+        documents = [document for runs in run_groups for document in train_runs(runs, callbacks)]
+        return run_on_main_process(partial(_write_summary, path, documents, recipe_name), process_group)
 
 
-def _place(folder: Path, seed: int) -> Path:
+def _seed_folder(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed}"
 
 
 @contextmanager
-def _claimed(folder: Path, experiment: Experiment) -> Iterator[None]:
+def _lock_seeds_folder(folder: Path, experiment: Experiment) -> Iterator[None]:
     """The folder found fit for these seeds, and held alone within.
 
     Seeds that single runs have left there are taken as they are, if their settings are the same.
     """
-    with written(folder):
+    with convert_write_errors(folder):
         if (folder / "run.json").exists():
             raise SearchError(
                 f"{folder}: need a folder of seeds, got a single run; choose another --out"
             )
-        found = list(_seeds(folder)) if folder.is_dir() else []
-        other = folder.is_dir() and any(map(_foreign, folder.iterdir()))
-        if folder.is_file() or (other and not found):
+        present_seeds = list(_seeds_in(folder)) if folder.is_dir() else []
+        has_unknown_files = folder.is_dir() and any(map(_is_unknown_file, folder.iterdir()))
+        if folder.is_file() or (has_unknown_files and not present_seeds):
             raise SearchError(
                 f"{folder}: need an empty folder or one of these seeds, got other files; "
                 "choose another --out"
             )
-        for seed in found:
-            require_same_settings(_place(folder, seed), replace(experiment, seed=seed))
+        for seed in present_seeds:
+            require_same_settings(_seed_folder(folder, seed), replace(experiment, seed=seed))
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, "run is training"):
+        with lock_folder(folder, "run is training"):
             yield
 
 
-def _seeds(folder: Path) -> Iterator[int]:
+def _seeds_in(folder: Path) -> Iterator[int]:
     for path in folder.iterdir():
-        if path.is_dir() and (named := re.fullmatch(r"seed-(\d+)", path.name)):
-            yield int(named[1])
+        if path.is_dir() and (match := re.fullmatch(r"seed-(\d+)", path.name)):
+            yield int(match[1])
 
 
-def _foreign(entry: Path) -> bool:
-    return entry.name not in OURS and not entry.name.endswith(".partial")
+def _is_unknown_file(path: Path) -> bool:
+    return path.name not in SEED_FOLDER_FILES and not path.name.endswith(".partial")
 
 
-def _concluded(
+def _write_summary(
     folder: Path, documents: Sequence[dict[str, Any] | None], recipe_name: str | None
 ) -> dict[str, Any]:
     """Write what the seeds say together."""
     runs = [document for document in documents if document is not None]
     tables = {
-        run["asked"]["seed"]: recorded_table(_place(folder, run["asked"]["seed"])) for run in runs
+        run["asked"]["seed"]: read_epochs_table(_seed_folder(folder, run["asked"]["seed"])) for run in runs
     }
-    table = pd.concat([one.assign(seed=seed) for seed, one in tables.items()], ignore_index=True)
+    table = pd.concat([epochs.assign(seed=seed) for seed, epochs in tables.items()], ignore_index=True)
     table = table[["seed", *table.columns.drop("seed")]]
     write_text(folder / "epochs.csv", table.to_csv(index=False))
-    write_figure(seeds_figure(seed_curves(table)), folder / "figures" / "curves")
+    write_figure(seed_curves_figure(seed_curves(table)), folder / "figures" / "curves")
     summary = _summary(runs, tables, recipe_name)
     write_json(folder / "summary.json", summary)
     return summary
@@ -149,31 +149,31 @@ def _summary(
     documents: Sequence[dict[str, Any]], tables: dict[int, pd.DataFrame], recipe_name: str | None
 ) -> dict[str, Any]:
     """``documents``: the ``run.json`` of each; ``tables``: the epochs of each seed."""
-    first = documents[0]
-    _warn_of_differences([document["environment"] for document in documents])
-    runs = [_one(document, tables[document["asked"]["seed"]]) for document in documents]
+    first_run = documents[0]
+    _warn_of_mixed_environments([document["environment"] for document in documents])
+    runs = [_run_summary(document, tables[document["asked"]["seed"]]) for document in documents]
     return {
         "schema": SCHEMA,
         "version": VERSION,
-        "name": first["name"],
+        "name": first_run["name"],
         "recipe_name": recipe_name,
-        "asked": {part: value for part, value in first["asked"].items() if part != "seed"},
-        "recipe": first["recipe"],
-        "fingerprint": first["fingerprint"],
-        "weights": first.get("weights"),  # unknown to earlier versions
-        "cost": first["cost"],
-        "data": {part: value for part, value in first["data"].items() if part != "fingerprint"},
-        "environment": first["environment"],
+        "asked": {part_name: value for part_name, value in first_run["asked"].items() if part_name != "seed"},
+        "recipe": first_run["recipe"],
+        "fingerprint": first_run["fingerprint"],
+        "weights": first_run.get("weights"),  # unknown to earlier versions
+        "cost": first_run["cost"],
+        "data": {part: value for part, value in first_run["data"].items() if part != "fingerprint"},
+        "environment": first_run["environment"],
         "seeds": list(tables),
-        **{part: _split([run[part] for run in runs]) for part in ("validation", "test")},
-        **{name: _spread([run[name] for run in runs]) for name in ("seconds", "images_per_second")},
+        **{part: _split_statistics([run[part] for run in runs]) for part in ("validation", "test")},
+        **{name: _mean_and_sd([run[name] for run in runs]) for name in ("seconds", "images_per_second")},
         "runs": runs,
     }
 
 
-def _one(document: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+def _run_summary(document: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
     """A seed's part of the summary. ``images_per_second``: over all of its training."""
-    results, where = document["results"], document["environment"]
+    results, environment = document["results"], document["environment"]
     return {
         "seed": document["asked"]["seed"],
         "epochs": results["epochs"],
@@ -181,29 +181,29 @@ def _one(document: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
         "test": results["test"],
         "seconds": results["seconds"],
         "images_per_second": statistics.harmonic_mean(table["images_per_second"]),
-        "device": where["device"],
-        "commit": where["commit"],
+        "device": environment["device"],
+        "commit": environment["commit"],
     }
 
 
-def _split(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _split_statistics(accuracies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Accuracies on a split of which every seed has as many images."""
-    tops = {name: _spread([one[name] for one in found]) for name in ("top1", "top5")}
-    return {"images": found[0]["images"], **tops}
+    statistics_by_name = {name: _mean_and_sd([accuracy[name] for accuracy in accuracies]) for name in ("top1", "top5")}
+    return {"images": accuracies[0]["images"], **statistics_by_name}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
+def _mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
     """Mean, and standard deviation of the sample, which a single value does not have."""
     sd = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "sd": sd}
 
 
-def _warn_of_differences(environments: Sequence[dict[str, Any]]) -> None:
-    first = environments[0]
-    unlike = [name for name in first if any(one.get(name) != first[name] for one in environments)]
-    if unlike:
-        told = "; ".join(
+def _warn_of_mixed_environments(environments: Sequence[dict[str, Any]]) -> None:
+    first_environment = environments[0]
+    different = [name for name in first_environment if any(environment.get(name) != first_environment[name] for environment in environments)]
+    if different:
+        text = "; ".join(
             f"{name}: {', '.join(dict.fromkeys(str(one.get(name)) for one in environments))}"
-            for name in unlike
+            for name in different
         )
-        warnings.warn(f"seeds were not trained alike ({told})", MixedSeedsWarning, stacklevel=2)
+        warnings.warn(f"seeds were not trained alike ({text})", MixedSeedsWarning, stacklevel=2)

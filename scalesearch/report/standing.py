@@ -9,41 +9,41 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from scalesearch.errors import SearchError
-from scalesearch.search.news import present
+from scalesearch.search.news import current_progress
 from scalesearch.search.progress import Progress, read_progress
 
-State: TypeAlias = Literal["running", "ended", "interrupted"]
+DriverState: TypeAlias = Literal["running", "ended", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DriverStatus:
     """``progress``: as it is now; without jobs where none is running, None where nobody told any.
 
     ``interrupted``: there is more to do, and no driver does it.
     """
 
-    state: State
+    state: DriverState
     progress: Progress | None
 
 
-def standing(folder: str | Path) -> Standing:
+def driver_status(folder: str | Path) -> DriverStatus:
     """Of the search in a folder. Raises SearchError where the folder holds none."""
     folder = Path(folder)
     if not (folder / "experiment.yaml").is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     # In this order: a driver that ends in between has told so before it let go of the lock.
-    held = _held(folder / "lock")
+    is_locked = _is_locked(folder / "lock")
     progress = read_progress(folder / "progress.json")
-    if held:
-        return Standing("running", progress and present(progress, folder / "news"))
+    if is_locked:
+        return DriverStatus("running", progress and current_progress(progress, folder / "news"))
     if progress is None:  # of an older version, or a folder without its passing files
-        over = (folder / "coefficients.json").is_file()
-        return Standing("ended" if over else "interrupted", None)
+        has_results = (folder / "coefficients.json").is_file()
+        return DriverStatus("ended" if has_results else "interrupted", None)
     progress = replace(progress, running=(), seconds_left=None, images_per_second=0.0)
-    return Standing("ended" if progress.finished else "interrupted", progress)
+    return DriverStatus("ended" if progress.finished else "interrupted", progress)
 
 
-def _held(lock: Path) -> bool:
+def _is_locked(lock: Path) -> bool:
     """Whether a living process has locked the file; a copy of the folder is nobody's."""
     try:
         with lock.open() as file:

@@ -4,39 +4,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.architectures import Architecture, Foreign
-from scalesearch.data import Dataset, View
+from scalesearch.architectures import Architecture, CustomModel
+from scalesearch.data import Dataset, InputTransform
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.recipe import Recipe, Transfer
-from scalesearch.report.run_folder import NETWORKS
-from scalesearch.training import Job, Weights
-from scalesearch.training.transfer import require_classes, require_like
-from scalesearch.weights import Preparation, Saved, read_network, write_network
-from scalesearch.weights.digest import digest
+from scalesearch.report.run_folder import NETWORK_FILES
+from scalesearch.training import Job, InitialWeights
+from scalesearch.training.transfer import require_classes, require_same_architecture
+from scalesearch.weights import Preparation, SavedNetwork, read_network, write_network
+from scalesearch.weights.digest import weights_hash
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Start:
+class PretrainedNetwork:
     """A trained network, and the file that it is in."""
 
-    saved: Saved
-    weights: Weights
+    network_file: SavedNetwork
+    weights: InitialWeights
 
-    def document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """What ``run.json`` says of it."""
         return {
             "file": str(self.weights.path),
-            "digest": self.weights.digest,
-            "name": self.saved.name,
-            "origin": self.saved.origin,
+            "digest": self.weights.weights_hash,
+            "name": self.network_file.name,
+            "origin": self.network_file.origin,
         }
 
 
-def start_at(path: str | Path | None) -> Start | None:
+def read_pretrained(path: str | Path | None) -> PretrainedNetwork | None:
     """The network in a file of ours; None where there is no file.
 
     Raises WeightsError for a file that is none of a whole network.
@@ -44,49 +44,49 @@ def start_at(path: str | Path | None) -> Start | None:
     if path is None:
         return None
     saved = read_network(path)
-    return Start(saved, Weights(path=Path(path), digest=digest(saved.network)))
+    return PretrainedNetwork(saved, InitialWeights(path=Path(path), weights_hash=weights_hash(saved.network)))
 
 
-def going_on(experiment: Experiment, start: Start | None) -> Experiment:
+def with_transfer(experiment: Experiment, pretrained: PretrainedNetwork | None) -> Experiment:
     """The experiment with a transfer in its recipe, which a trained network to start from needs.
 
     Raises SearchError where there is one without the network.
     """
     recipe = experiment.recipe
-    if start is None and recipe.transfer is not None:
+    if pretrained is None and recipe.transfer is not None:
         raise SearchError(
             "recipe.transfer: need a trained network to go on from, got none; name its file, "
             "`scalesearch train NETWORK.safetensors`"
         )
-    if start is None or recipe.transfer is not None:
+    if pretrained is None or recipe.transfer is not None:
         return experiment
     return replace(experiment, recipe=replace(recipe, transfer=Transfer()))
 
 
-def require_transfer(
-    start: Start, recipe: Recipe, network: Architecture | Foreign, dataset: Dataset
+def validate_transfer(
+    pretrained: PretrainedNetwork, recipe: Recipe, network: Architecture | CustomModel, dataset: Dataset
 ) -> None:
     """Refuse a network, classes or parts to freeze that are not the file's."""
-    transfer, where = recipe.transfer or Transfer(), str(start.weights.path)
-    require_like(start.saved, network, where)
+    transfer, file_name = recipe.transfer or Transfer(), str(pretrained.weights.path)
+    require_same_architecture(pretrained.network_file, network, file_name)
     if transfer.classifier == "keep":
-        require_classes(start.saved, dataset.class_names, where)
+        require_classes(pretrained.network_file, dataset.class_names, file_name)
     if isinstance(network, Architecture) and (
         problems := list(transfer.problems(len(network.stages)))
     ):
         raise SearchError("\n".join(f"recipe.transfer.{problem}" for problem in problems))
 
 
-def normalised(start: Start, recipe: Recipe, dataset: Dataset) -> Dataset:
+def with_transfer_statistics(pretrained: PretrainedNetwork, recipe: Recipe, dataset: Dataset) -> Dataset:
     """The images with the statistics that the recipe's transfer asks for.
 
     Grey images take the mean over the network's channels, as they take the sum of its stem's
     weights; for colours a grey network's statistics are repeated.
     """
-    known = start.saved.preparation
-    if known is None or recipe.transfer is None or recipe.transfer.statistics == "data":
+    preparation = pretrained.network_file.preparation
+    if preparation is None or recipe.transfer is None or recipe.transfer.statistics == "data":
         return dataset
-    mean, std = (_for_channels(each, dataset.channels) for each in (known.mean, known.std))
+    mean, std = (_for_channels(statistic, dataset.channels) for statistic in (preparation.mean, preparation.std))
     return replace(dataset, mean=mean, std=std)
 
 
@@ -96,21 +96,21 @@ def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]
     return (sum(values) / len(values),) * channels
 
 
-def write_trained(
-    folder: Path, network: "nn.Module", job: Job, seen: View, dataset: Dataset, name: str
+def write_trained_network(
+    folder: Path, network: "nn.Module", job: Job, image_view: InputTransform, dataset: Dataset, name: str
 ) -> Path:
     """Write a run's network with what it takes to answer as the run's own evaluation does."""
     pixels = round(job.architecture.resolution * job.recipe.evaluation_scale)
     preparation = Preparation(
         pixels=pixels,
-        stored=dataset.pixels,
-        zoom=seen.zoom,
-        mean=seen.mean,
-        std=seen.std,
+        resize_pixels=dataset.pixels,
+        zoom=image_view.zoom,
+        mean=image_view.mean,
+        std=image_view.std,
         class_names=dataset.class_names,
     )
     return write_network(
-        folder / NETWORKS[0],
+        folder / NETWORK_FILES[0],
         network,
         preparation,
         architecture=job.architecture,

@@ -7,19 +7,19 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from scalesearch.analysis.answer import Result, Stopped, stopped, summary
+from scalesearch.analysis.answer import CandidateResult, StoppedCandidate, stopped, candidate_results
 from scalesearch.errors import SearchError
 from scalesearch.experiment import read_experiment
 from scalesearch.records import KEY, read_records, spent_seconds
 from scalesearch.report.results import read_failures
-from scalesearch.report.standing import Standing, standing
+from scalesearch.report.standing import DriverStatus, driver_status
 from scalesearch.scaling import Shares
 
-Row: TypeAlias = Mapping[str, Any]
+StatusRow: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class SearchStatus:
     """Candidates and epochs on record, and whether a driver is at work.
 
     ``seconds``: of these epochs, and of the sweeps that found learning rates for them. ``results``:
@@ -30,19 +30,19 @@ class Status:
 
     name: str
     sampler: str
-    last: int
+    last_epoch: int
     seeds: int
-    standing: Standing
+    driver: DriverStatus
     epochs: int = 0
     seconds: float = 0.0
-    results: tuple[Result, ...] = ()
-    unfinished: tuple[Stopped, ...] = ()
-    stopped: tuple[Stopped, ...] = ()
+    results: tuple[CandidateResult, ...] = ()
+    unfinished: tuple[StoppedCandidate, ...] = ()
+    stopped: tuple[StoppedCandidate, ...] = ()
     failures: tuple[dict[str, Any], ...] = ()
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factor_by_candidate: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[StatusRow]:
         """One flat row for each candidate: results, those to go on, those that were stopped.
 
         Reasons are a column where there are any.
@@ -53,19 +53,19 @@ class Status:
         return [{name: row[name] for name in row if name != "reason"} for row in rows]
 
     @property
-    def job_rows(self) -> list[Row]:
+    def job_rows(self) -> list[StatusRow]:
         """One flat row for each job in flight."""
-        progress = self.standing.progress
+        progress = self.driver.progress
         return [] if progress is None else [asdict(job) for job in progress.running]
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it, for programs."""
-        progress = self.standing.progress
+        progress = self.driver.progress
         return {
             "name": self.name,
             "sampler": self.sampler,
-            "state": self.standing.state,
+            "state": self.driver.state,
             "epochs": self.epochs,
             "seconds": self.seconds,
             "results": self._result_rows,
@@ -75,100 +75,100 @@ class Status:
         }
 
     @property
-    def _result_rows(self) -> list[Row]:
+    def _result_rows(self) -> list[StatusRow]:
         return [
             {
-                **_names(one.candidate, one.role, one.shares),
-                "factor": one.factor,
-                "accuracy": one.accuracy,
-                "standard_error": one.standard_error,
-                "seeds": one.seeds,
-                "epoch": self.last,
-                "state": self._state(one),
-                "reason": one.stopped,
+                **_candidate_columns(result.candidate, result.role, result.shares),
+                "factor": result.factor,
+                "accuracy": result.accuracy,
+                "standard_error": result.standard_error,
+                "seeds": result.seeds,
+                "epoch": self.last_epoch,
+                "state": self._state_of(result),
+                "reason": result.stopped,
             }
-            for one in self.results
+            for result in self.results
         ]
 
     @property
-    def _other_rows(self) -> list[Row]:
-        unfinished = [self._other_row(one, "unfinished") for one in self.unfinished]
+    def _other_rows(self) -> list[StatusRow]:
+        unfinished = [self._other_row(candidate, "unfinished") for candidate in self.unfinished]
         return [*unfinished, *(self._other_row(one, "stopped") for one in self.stopped)]
 
-    def _other_row(self, one: Stopped, state: str) -> Row:
+    def _other_row(self, candidate: StoppedCandidate, state: str) -> StatusRow:
         return {
-            **_names(one.candidate, one.role, one.shares),
-            "factor": self.factors[one.candidate],
-            "accuracy": one.accuracy,
+            **_candidate_columns(candidate.candidate, candidate.role, candidate.shares),
+            "factor": self.factor_by_candidate[candidate.candidate],
+            "accuracy": candidate.accuracy,
             "standard_error": None,
-            "seeds": one.seeds,
-            "epoch": one.epoch,
+            "seeds": candidate.seeds,
+            "epoch": candidate.epoch,
             "state": state,
-            "reason": one.reason,
+            "reason": candidate.reason,
         }
 
-    def _state(self, one: Result) -> str:
-        if one.stopped:
+    def _state_of(self, result: CandidateResult) -> str:
+        if result.stopped:
             return "stopped"
-        return "done" if one.seeds >= self.seeds else "unfinished"
+        return "done" if result.seeds >= self.seeds else "unfinished"
 
 
-def status(folder: str | Path) -> Status:
+def search_status(folder: str | Path) -> SearchStatus:
     """The state of the search in a folder. Raises SearchError where the folder holds none."""
     folder = Path(folder)
-    now = standing(folder)
+    driver = driver_status(folder)
     experiment = read_experiment(folder / "experiment.yaml")
-    found = Status(
+    search = SearchStatus(
         name=experiment.name,
         sampler=experiment.search.sampler,
-        last=experiment.rungs[-1],
+        last_epoch=experiment.rungs[-1],
         seeds=len(experiment.seeds),
-        standing=now,
+        driver=driver,
         failures=tuple(read_failures(folder)),
     )
     if not (folder / "records.csv").is_file():
-        return found
-    return _with_records(found, read_records(folder / "records.csv"))
+        return search
+    return _add_records(search, read_records(folder / "records.csv"))
 
 
-def _with_records(found: Status, records: pd.DataFrame) -> Status:
-    failed = {failure["candidate"] for failure in found.failures}
-    trained = records[~records["candidate"].isin(failed)]
+def _add_records(search: SearchStatus, records: pd.DataFrame) -> SearchStatus:
+    failed = {failure["candidate"] for failure in search.failures}
+    succeeded = records[~records["candidate"].isin(failed)]
     try:
-        results = tuple(summary(trained, epochs=found.last))
+        results = tuple(candidate_results(succeeded, epochs=search.last_epoch))
     except SearchError:
         results = ()  # none yet
-    out = stopped(trained, epochs=found.last) if len(trained) else ()
-    over = {one.candidate for one in results} | {one.candidate for one in out}
-    rest = trained[~trained["candidate"].isin(over)].drop_duplicates(KEY)
-    unfinished = [_reached(str(name), rows) for name, rows in rest.groupby("candidate")]
+    stopped_candidates = stopped(succeeded, epochs=search.last_epoch) if len(succeeded) else ()
+    finished_names = {candidate.candidate for candidate in results} | {one.candidate for one in stopped_candidates}
+    remaining = succeeded[~succeeded["candidate"].isin(finished_names)].drop_duplicates(KEY)
+    unfinished = [_unfinished_candidate(str(name), rows) for name, rows in remaining.groupby("candidate")]
     return replace(
-        found,
+        search,
         epochs=len(records),
         seconds=spent_seconds(records),
         results=results,
         unfinished=tuple(sorted(unfinished, key=lambda one: (-one.epoch, -one.accuracy))),
-        stopped=out,
+        stopped=stopped_candidates,
         factors=dict(zip(records["candidate"], records["factor"], strict=True)),
     )
 
 
-def _reached(candidate: str, rows: pd.DataFrame) -> Stopped:
+def _unfinished_candidate(candidate: str, rows: pd.DataFrame) -> StoppedCandidate:
     """How far a candidate is, by the seeds that came furthest."""
-    last = rows[rows["epoch"] == rows["epoch"].max()]
-    first: dict[Any, Any] = last.iloc[0].to_dict()
-    return Stopped(
+    last_rows = rows[rows["epoch"] == rows["epoch"].max()]
+    first_row: dict[Any, Any] = last_rows.iloc[0].to_dict()
+    return StoppedCandidate(
         candidate=candidate,
-        role=first["role"],
-        shares=Shares(first["depth_share"], first["width_share"], first["resolution_share"]),
-        epoch=int(first["epoch"]),
-        accuracy=float(last["accuracy"].mean()),
-        seeds=len(last),
+        role=first_row["role"],
+        shares=Shares(first_row["depth_share"], first_row["width_share"], first_row["resolution_share"]),
+        epoch=int(first_row["epoch"]),
+        accuracy=float(last_rows["accuracy"].mean()),
+        seeds=len(last_rows),
         reason="",
     )
 
 
-def _names(candidate: str, role: str, shares: Shares) -> dict[str, Any]:
+def _candidate_columns(candidate: str, role: str, shares: Shares) -> dict[str, Any]:
     return {
         "candidate": candidate,
         "role": role,

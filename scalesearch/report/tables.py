@@ -6,21 +6,21 @@ from typing import Any, TypeAlias
 
 from scalesearch.analysis.optimum import Interval
 
-Value: TypeAlias = float | str | None
-SHORT = 8
+CellValue: TypeAlias = float | str | None
+FINGERPRINT_DIGITS = 8
 """Digits of a fingerprint that are shown; commands take them, too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """``value``: what rows are sorted by; None is last."""
 
     text: str
-    value: Value
+    value: CellValue
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """``numeric``: by column, whether it holds numbers. ``marks``: by row, the candidate that it is
     about, or "". ``note``: what is to be said above it.
     """
@@ -30,56 +30,56 @@ class Table:
     note: str
     columns: tuple[str, ...]
     numeric: tuple[bool, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     marks: tuple[str, ...]
 
 
-Column: TypeAlias = tuple[str, Callable[[Any], Value | Cell], str]
+TableColumn: TypeAlias = tuple[str, Callable[[Any], CellValue | TableCell], str]
 """Its heading, what it tells of a row, and how numbers are written; ``"text"`` for words."""
 
 
-def table(
+def report_table(
     key: str,
     title: str,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     rows: Iterable[Any],
     *,
     note: str = "",
-    mark: Callable[[Any], str] = lambda row: "",
-) -> Table:
+    candidate_of: Callable[[Any], str] = lambda row: "",
+) -> ReportTable:
     """The rows, each told by the columns."""
-    kept = list(rows)
-    return Table(
+    row_list = list(rows)
+    return ReportTable(
         key=key,
         title=title,
         note=note,
         columns=tuple(heading for heading, _, _ in columns),
-        numeric=tuple(form != "text" for _, _, form in columns),
-        rows=tuple(tuple(_cell(of(row), form) for _, of, form in columns) for row in kept),
-        marks=tuple(mark(row) for row in kept),
+        numeric=tuple(number_format != "text" for _, _, number_format in columns),
+        rows=tuple(tuple(_to_cell(value_of(row), form) for _, value_of, form in columns) for row in row_list),
+        marks=tuple(candidate_of(row) for row in row_list),
     )
 
 
-def _cell(value: Value | Cell, form: str) -> Cell:
-    if isinstance(value, Cell):
+def _to_cell(value: CellValue | TableCell, number_format: str) -> TableCell:
+    if isinstance(value, TableCell):
         return value
     if value is None:
-        return Cell("-", None)
-    return Cell(str(value) if form == "text" else format(value, form), value)
+        return TableCell("-", None)
+    return TableCell(str(value) if number_format == "text" else format(value, number_format), value)
 
 
-def interval(found: Interval | None) -> Cell | None:
+def interval_cell(estimate: Interval | None) -> TableCell | None:
     """With its bounds, to two digits."""
-    if found is None:
+    if estimate is None:
         return None
-    return Cell(f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", found.value)
+    return TableCell(f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]", estimate.value)
 
 
-def parts(role: str) -> str:
+def roles_text(role: str) -> str:
     """The parts a candidate plays, for people."""
     return ", ".join(role.split("+"))
 
 
-def yes(true: bool) -> str:
+def yes_or_no(value: bool) -> str:
     """In a word."""
-    return "yes" if true else "no"
+    return "yes" if value else "no"

@@ -7,31 +7,31 @@ needs neither Optuna nor a database.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.search.plan import plan, space
+from scalesearch.search.plan import planned_trials, search_space
 from scalesearch.search.progress import Progress
 
 if TYPE_CHECKING:
-    from scalesearch.search.driver import search
+    from scalesearch.search.driver import run_search
     from scalesearch.search.verbs import (
         Extension,
-        experiment_in,
+        read_search_experiment,
         extend,
         invalidate,
         retry,
-        storage_of,
+        read_storage_url,
     )
 
 __all__ = [
     "Extension",
     "Progress",
-    "experiment_in",
+    "read_search_experiment",
     "extend",
     "invalidate",
-    "plan",
+    "planned_trials",
     "retry",
-    "search",
-    "space",
-    "storage_of",
+    "run_search",
+    "search_space",
+    "read_storage_url",
 ]
 
 _HOMES = {name: "driver" if name == "search" else "verbs" for name in __all__}

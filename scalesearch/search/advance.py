@@ -17,33 +17,33 @@ from typing import Any
 
 import torch
 
-from scalesearch.architectures import Architecture, Foreign
-from scalesearch.data import Dataset, load, require_policy
-from scalesearch.environment import commit, environment
+from scalesearch.architectures import Architecture, CustomModel
+from scalesearch.data import Dataset, load_dataset, require_policy
+from scalesearch.environment import git_commit, environment_info
 from scalesearch.errors import DataError, ScaleSearchError
 from scalesearch.experiment import DataSpec, Experiment
 from scalesearch.nets import code_allowed
-from scalesearch.search.hold import held
+from scalesearch.search.hold import lock_checkpoint
 from scalesearch.search.jobs import Failure, FailureKind, Job, Outcome
-from scalesearch.search.news import Newsreel, newsreel
+from scalesearch.search.news import Heartbeat, open_heartbeat
 from scalesearch.training import Job as Run
 from scalesearch.training import (
     OutOfMemory,
     TrainingDiverged,
     fitting_micro_batch,
-    full_rate,
-    swept,
+    peak_learning_rate,
+    run_lr_sweep,
     train_together,
 )
-from scalesearch.training.device import chosen_device as chosen_device
+from scalesearch.training.device import resolve_device as resolve_device
 
-OnData = Callable[[int, int], None]
-RESIDENT = 16
+OnDownloadProgress = Callable[[int, int], None]
+MAX_CACHED_DATASETS = 16
 """Data sets that a worker keeps between jobs: one for each seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class WorkerInfo:
     """What a worker's device and images are, as JSON values."""
 
     device: str
@@ -51,71 +51,71 @@ class Survey:
     data: dict[str, Any]
 
 
-def survey(experiment: Experiment, on_data: OnData | None = None) -> Survey:
+def inspect_worker(experiment: Experiment, on_progress: OnDownloadProgress | None = None) -> WorkerInfo:
     """Look at the device and at every seed's images, and keep these for the jobs to come.
 
     Raises SearchError for a device that is not there, DataError for images that cannot be used.
     """
-    device = chosen_device(experiment.device)
+    device = resolve_device(experiment.device)
     require_policy(experiment.recipe.augmentation.policy)
-    sets = {seed: _resident(experiment.data, seed, device, on_data) for seed in experiment.seeds}
-    first = sets[experiment.seed]
+    datasets = {seed: _load_cached(experiment.data, seed, device, on_progress) for seed in experiment.seeds}
+    images_of_first_seed = datasets[experiment.seed]
     data = {
         "source": experiment.data.source,
-        "train": len(first.train),
-        "validation": len(first.validation),
-        "pixels": first.pixels,
-        "channels": first.channels,
-        "classes": list(first.class_names),
-        "fingerprints": {str(seed): found.fingerprint for seed, found in sets.items()},
+        "train": len(images_of_first_seed.train),
+        "validation": len(images_of_first_seed.validation),
+        "pixels": images_of_first_seed.pixels,
+        "channels": images_of_first_seed.channels,
+        "classes": list(images_of_first_seed.class_names),
+        "fingerprints": {str(seed): images.fingerprint for seed, images in datasets.items()},
     }
-    return Survey(device, environment(device), data)
+    return WorkerInfo(device, environment_info(device), data)
 
 
-def fitting(
+def find_micro_batch(
     experiment: Experiment,
-    networks: Sequence[Architecture | Foreign],
+    networks: Sequence[Architecture | CustomModel],
     device: str,
     allow_code: bool,
 ) -> int | None:
     """The micro-batch with which all networks fit the device (see ``fitting_micro_batch``)."""
     together = experiment.search.seeds if experiment.search.together else 1
-    images = _resident(experiment.data, experiment.seed, device)
+    images = _load_cached(experiment.data, experiment.seed, device)
     with code_allowed(allow_code):
         return fitting_micro_batch(
-            networks, experiment.recipe, images, device=device, together=together
+            networks, experiment.recipe, images, device=device, concurrent_runs=together
         )
 
 
-def advance(job: Job) -> Outcome:
+def run_job(job: Job) -> Outcome:
     """Train the job's runs from their checkpoints to where the job ends."""
-    began = time.time()
+    started_at = time.time()
     rows: list[dict[str, Any]] = []
     tuning, failure = None, None
     try:
         with (
-            newsreel(job.news, worker(), job.name) as reel,
+            open_heartbeat(job.heartbeats, worker_name(), job.name) as heartbeat,
             code_allowed(job.allow_code),
-            _alone(job, reel),
+            _lock_runs(job, heartbeat),
         ):
             if job.sweep:
-                tuning = _tuning(job, reel)
+                tuning = _sweep_learning_rate(job, heartbeat)
             else:
-                rows.extend(_rows(job, reel))
+                rows.extend(_train_epochs(job, heartbeat))
     except Exception as error:
-        failure = _failure(error)
+        failure = _failure_from_error(error)
     return Outcome(
         key=job.key,
         rows=tuple(rows),
         tuning=tuning,
         failure=failure,
-        worker=worker(),
-        began=began,
-        ended=time.time(),
+        worker=worker_name(),
+        started_at=started_at,
+        ended_at=time.time(),
     )
 
 
-KINDS: dict[FailureKind, tuple[type[Exception], ...]] = {
+FAILURE_KINDS: dict[FailureKind, tuple[type[Exception], ...]] = {
     "diverged": (TrainingDiverged,),
     "out_of_memory": (OutOfMemory, MemoryError, torch.OutOfMemoryError),
     "data": (ScaleSearchError, OSError),
@@ -123,31 +123,31 @@ KINDS: dict[FailureKind, tuple[type[Exception], ...]] = {
 """What an exception tells of a job, the first that fits; all others are bugs."""
 
 
-def worker() -> str:
+def worker_name() -> str:
     """This process, among those of all machines."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _rows(job: Job, reel: Newsreel) -> Iterator[dict[str, Any]]:
+def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
     """What each epoch of each run measured, until the job's end or a halt."""
-    runs = [_run(job, seed) for seed in job.seeds]
-    images = _images(job, reel)
+    runs = [_training_job(job, seed) for seed in job.seeds]
+    images = _load_images(job, heartbeat)
     facts = {
-        "learning_rate": full_rate(job.recipe),
+        "learning_rate": peak_learning_rate(job.recipe),
         "micro_batch": job.recipe.micro_batch or job.recipe.batch_size,
         "device": job.device,
         "commit": _commit(),
     }
-    for place, epoch in train_together(runs, images, device=job.device):
+    for position, epoch in train_together(runs, images, device=job.device):
         measured = asdict(epoch)
         del measured["resolution"]  # of this epoch's images; the column is the network's
-        yield {"seed": job.seeds[place], "epoch": measured.pop("index"), **measured, **facts}
-        reel.epoch(epoch.index, epoch.accuracy, epoch.images_per_second)
-        if job.halt is not None and place == len(runs) - 1 and job.halt.exists():
+        yield {"seed": job.seeds[position], "epoch": measured.pop("index"), **measured, **facts}
+        heartbeat.report_epoch(epoch.index, epoch.accuracy, epoch.images_per_second)
+        if job.halt is not None and position == len(runs) - 1 and job.halt.exists():
             return
 
 
-def _run(job: Job, seed: int) -> Run:
+def _training_job(job: Job, seed: int) -> Run:
     return Run(
         architecture=job.architecture,
         recipe=job.recipe,
@@ -155,78 +155,78 @@ def _run(job: Job, seed: int) -> Run:
         fingerprint=job.candidate,
         start=job.start,
         stop=job.stop,
-        checkpoint=job.checkpoint(seed),
+        checkpoint=job.checkpoint_path(seed),
     )
 
 
-def _tuning(job: Job, reel: Newsreel) -> dict[str, Any]:
+def _sweep_learning_rate(job: Job, heartbeat: Heartbeat) -> dict[str, Any]:
     run = Run(
         architecture=job.architecture,
         recipe=job.recipe,
         seed=job.seeds[0],
         fingerprint=job.candidate,
     )
-    images = _images(job, reel)[0]
-    reel.doing("looking for a learning rate")
-    return asdict(swept(run, images, device=job.device))
+    images = _load_images(job, heartbeat)[0]
+    heartbeat.report_activity("looking for a learning rate")
+    return asdict(run_lr_sweep(run, images, device=job.device))
 
 
-def _images(job: Job, reel: Newsreel) -> list[Dataset]:
+def _load_images(job: Job, heartbeat: Heartbeat) -> list[Dataset]:
     """Each seed's images. Raises DataError where this worker's are not the search's."""
-    found = [_resident(job.data, seed, job.device, reel.images) for seed in job.seeds]
-    for seed, images, expected in zip(job.seeds, found, job.fingerprints, strict=True):
+    datasets = [_load_cached(job.data, seed, job.device, heartbeat.report_images) for seed in job.seeds]
+    for seed, images, expected in zip(job.seeds, datasets, job.fingerprints, strict=True):
         if images.fingerprint != expected:
             raise DataError(
                 f"{job.data.source}: seed {seed}: need the images that the search was begun with "
-                f"({expected}), worker {worker()} has others ({images.fingerprint})"
+                f"({expected}), worker {worker_name()} has others ({images.fingerprint})"
             )
-    return found
+    return datasets
 
 
-_LOADED: dict[tuple[DataSpec, int, str], Dataset] = {}
+_DATASET_CACHE: dict[tuple[DataSpec, int, str], Dataset] = {}
 
 
-def _resident(spec: DataSpec, seed: int, device: str, on_data: OnData | None = None) -> Dataset:
+def _load_cached(spec: DataSpec, seed: int, device: str, on_progress: OnDownloadProgress | None = None) -> Dataset:
     """A seed's images, on the device for as long as the worker lives where they fit it."""
     key = (spec, seed, device)
-    if key not in _LOADED:
-        while len(_LOADED) >= RESIDENT:
-            del _LOADED[next(iter(_LOADED))]
-        _LOADED[key] = load(spec, seed, device=device, progress=on_data).to(device)
-    return _LOADED[key]
+    if key not in _DATASET_CACHE:
+        while len(_DATASET_CACHE) >= MAX_CACHED_DATASETS:
+            del _DATASET_CACHE[next(iter(_DATASET_CACHE))]
+        _DATASET_CACHE[key] = load_dataset(spec, seed, device=device, progress=on_progress).to(device)
+    return _DATASET_CACHE[key]
 
 
 @lru_cache(maxsize=1)
 def _commit() -> str:
-    return commit()
+    return git_commit()
 
 
 @contextmanager
-def _alone(job: Job, reel: Newsreel) -> Iterator[None]:
+def _lock_runs(job: Job, heartbeat: Heartbeat) -> Iterator[None]:
     """Hold the job's runs, so that no other worker trains them too: one that a dead driver left,
     or an earlier attempt that was given up. Whoever comes second finds the checkpoint."""
-    told = False
+    has_waited = False
 
-    def waiting() -> None:
-        nonlocal told
-        told = True
-        reel.doing("waiting for another worker to end this run")
+    def report_waiting() -> None:
+        nonlocal has_waited
+        has_waited = True
+        heartbeat.report_activity("waiting for another worker to end this run")
 
     with ExitStack() as stack:
         for seed in job.seeds:
-            stack.enter_context(held(job.checkpoint(seed), waiting))
-        if told:
-            reel.doing("")
+            stack.enter_context(lock_checkpoint(job.checkpoint_path(seed), report_waiting))
+        if has_waited:
+            heartbeat.report_activity("")
         yield
 
 
-def _failure(error: Exception) -> Failure:
-    told = "".join(traceback.format_exception(error))
-    found = (kind for kind, classes in KINDS.items() if isinstance(error, classes))
-    kind: FailureKind = next(found, "bug")
+def _failure_from_error(error: Exception) -> Failure:
+    traceback_text = "".join(traceback.format_exception(error))
+    matching_kinds = (kind for kind, classes in FAILURE_KINDS.items() if isinstance(error, classes))
+    kind: FailureKind = next(matching_kinds, "bug")
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         kind = "out_of_memory"
     reason = (
         str(error) if isinstance(error, ScaleSearchError) else f"{type(error).__name__}: {error}"
     )
-    return Failure(kind=kind, reason=" ".join(reason.split()), traceback=told)
+    return Failure(kind=kind, reason=" ".join(reason.split()), traceback=traceback_text)

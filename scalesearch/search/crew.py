@@ -13,13 +13,13 @@ from threading import Event
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from scalesearch.errors import ScaleSearchError, SearchError
-from scalesearch.search.jobs import Failure, Job, Key, Outcome
+from scalesearch.search.jobs import Failure, Job, JobKey, Outcome
 
-Answer = TypeVar("Answer")
-Arguments = ParamSpec("Arguments")
+Result = TypeVar("Answer")
+Params = ParamSpec("Arguments")
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Whoever carries out jobs.
 
     ``slots``: how many jobs are worth having in flight; it may change while the search runs.
@@ -31,13 +31,13 @@ class Crew(Protocol):
     def submit(self, job: Job) -> None:
         """Have a job done. Raises SearchError where nobody takes jobs any more."""
 
-    def ask(
+    def call(
         self,
-        function: Callable[Arguments, Answer],
+        function: Callable[Params, Result],
         /,
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Answer:
+        *args: Params.args,
+        **kwargs: Params.kwargs,
+    ) -> Result:
         """What a function gives when a worker calls it; raises what it raises, and SearchError for
         a worker that is lost over it."""
 
@@ -47,7 +47,7 @@ class Crew(Protocol):
         An outcome may come late, or again.
         """
 
-    def give_up(self, job: Job) -> None:
+    def cancel(self, job: Job) -> None:
         """Wait no longer for a job, and end its worker where that can be done.
 
         That it was lost is not told any more. What it did may still come.
@@ -56,7 +56,7 @@ class Crew(Protocol):
     def now(self) -> float:
         """Seconds by a clock that never goes back."""
 
-    def close(self, *, at_once: bool) -> None:
+    def close(self, *, cancel_running: bool) -> None:
         """Take no more jobs: wait for those in flight, or end them. What came can be collected."""
 
 
@@ -64,48 +64,48 @@ class WorkerLost(Exception):
     """A worker that is no more; the message says which, and what is known of its end."""
 
 
-def lost(key: Key, error: BaseException) -> Outcome:
+def lost_outcome(key: JobKey, error: BaseException) -> Outcome:
     """The outcome of a job that ended with an exception, which ``advance`` never lets out."""
-    known = isinstance(error, WorkerLost)
-    said = str(error) if known else traceback.format_exception_only(error)[0]
-    traced = "".join(traceback.format_exception(error))
-    failure = Failure(kind="worker_lost", reason=" ".join(said.split()), traceback=traced)
+    is_worker_lost = isinstance(error, WorkerLost)
+    message = str(error) if is_worker_lost else traceback.format_exception_only(error)[0]
+    traceback_text = "".join(traceback.format_exception(error))
+    failure = Failure(kind="worker_lost", reason=" ".join(message.split()), traceback=traceback_text)
     return Outcome(key=key, failure=failure)
 
 
-def checked(key: Key, outcome: object) -> Outcome:
+def validate_outcome(key: JobKey, outcome: object) -> Outcome:
     """The outcome, if it is one, and of this job."""
     if not isinstance(outcome, Outcome):
-        return lost(key, TypeError(f"need an Outcome of the worker, got {type(outcome).__name__}"))
+        return lost_outcome(key, TypeError(f"need an Outcome of the worker, got {type(outcome).__name__}"))
     if outcome.key != key:
-        return lost(key, ValueError(f"need the outcome of {key}, got that of {outcome.key}"))
+        return lost_outcome(key, ValueError(f"need the outcome of {key}, got that of {outcome.key}"))
     return outcome
 
 
-def answer(advance: Callable[[Job], Outcome], job: Job) -> bytes:
+def run_job_to_bytes(run_job: Callable[[Job], Outcome], job: Job) -> bytes:
     """Run a job inside a worker, and put what came of it into bytes that arrive anywhere.
 
     An executor has only these to send back: nothing that a job returns or raises can break it.
     """
     process = os.getpid()
     try:
-        return pickle.dumps(checked(job.key, advance(job)))
+        return pickle.dumps(validate_outcome(job.key, run_job(job)))
     except BaseException as error:
-        return pickle.dumps(lost(job.key, error))
+        return pickle.dumps(lost_outcome(job.key, error))
     finally:
         if os.getpid() != process:
             os._exit(1)  # a job forked, and its child came back: there is one answer to one job
 
 
 @dataclass(slots=True, eq=False)
-class _Submission:
+class _SubmittedJob:
     job: Job
-    given_up: bool = False
+    is_cancelled: bool = False
     future: Future[Any] | None = field(default=None, repr=False)
-    came: Event = field(default_factory=Event, repr=False)
+    arrived: Event = field(default_factory=Event, repr=False)
 
 
-class FuturesCrew:
+class ExecutorPool:
     """A crew over any executor, real or duck-typed, as long as its futures call back.
 
     ``slots``: a number, or how to find it. An executor that has a method ``kill(future)`` can end
@@ -116,17 +116,17 @@ class FuturesCrew:
         self,
         executor: Executor,
         slots: int | Callable[[], int],
-        advance: Callable[[Job], Outcome],
+        run_job: Callable[[Job], Outcome],
         *,
         owned: bool = False,
     ) -> None:
         self._executor = executor
         self._slots = slots
-        self._answer = partial(answer, advance)
+        self._run_job = partial(run_job_to_bytes, run_job)
         self._owned = owned
         self._kill: Callable[[Future[Any]], Any] | None = getattr(executor, "kill", None)
-        self._waiting: dict[Key, _Submission] = {}
-        self._came: SimpleQueue[tuple[_Submission, Future[Any]]] = SimpleQueue()
+        self._submitted: dict[JobKey, _SubmittedJob] = {}
+        self._arrivals: SimpleQueue[tuple[_SubmittedJob, Future[Any]]] = SimpleQueue()
 
     @property
     def slots(self) -> int:
@@ -136,9 +136,9 @@ class FuturesCrew:
         return time.monotonic()
 
     def submit(self, job: Job) -> None:
-        submission = _Submission(job)
+        submission = _SubmittedJob(job)
         try:
-            future: Future[Any] = self._executor.submit(self._answer, job)
+            future: Future[Any] = self._executor.submit(self._run_job, job)
         except ScaleSearchError:
             raise
         except Exception as error:
@@ -147,20 +147,20 @@ class FuturesCrew:
                 "was trained is on record, and the same command goes on from there"
             ) from error
         submission.future = future
-        self._waiting[job.key] = submission
-        future.add_done_callback(partial(self._arrived, submission))
+        self._submitted[job.key] = submission
+        future.add_done_callback(partial(self._on_future_done, submission))
 
-    def _arrived(self, submission: _Submission, future: Future[Any]) -> None:
-        self._came.put((submission, future))
-        submission.came.set()
+    def _on_future_done(self, submission: _SubmittedJob, future: Future[Any]) -> None:
+        self._arrivals.put((submission, future))
+        submission.arrived.set()
 
-    def ask(
+    def call(
         self,
-        function: Callable[Arguments, Answer],
+        function: Callable[Params, Result],
         /,
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Answer:
+        *args: Params.args,
+        **kwargs: Params.kwargs,
+    ) -> Result:
         future = self._executor.submit(function, *args, **kwargs)
         try:
             return future.result()
@@ -170,63 +170,63 @@ class FuturesCrew:
                 f"did: {error}; mend that and run the same command again"
             ) from error
         except KeyboardInterrupt:
-            self._end(future)  # or closing would wait for it
+            self._cancel_future(future)  # or closing would wait for it
             raise
 
     def collect(self, timeout: float | None) -> list[Outcome]:
         outcomes: list[Outcome] = []
         deadline = None if timeout is None else self.now() + timeout
         while not outcomes:
-            left = None if deadline is None else max(0.0, deadline - self.now())
+            seconds_left = None if deadline is None else max(0.0, deadline - self.now())
             try:
-                arrived = [self._came.get(timeout=left)]
+                arrived = [self._arrivals.get(timeout=seconds_left)]
             except Empty:
                 break
-            while not self._came.empty():  # nobody else takes from it
-                arrived.append(self._came.get())
-            outcomes = [told for come in arrived if (told := self._told(*come)) is not None]
+            while not self._arrivals.empty():  # nobody else takes from it
+                arrived.append(self._arrivals.get())
+            outcomes = [outcome for arrival in arrived if (outcome := self._receive(*arrival)) is not None]
         return outcomes
 
-    def _told(self, submission: _Submission, future: Future[Any]) -> Outcome | None:
+    def _receive(self, submission: _SubmittedJob, future: Future[Any]) -> Outcome | None:
         key = submission.job.key
-        if self._waiting.get(key) is submission:
-            del self._waiting[key]
-        outcome = _outcome(key, future)
-        known = submission.given_up and outcome.failure and outcome.failure.kind == "worker_lost"
-        return None if known else outcome
+        if self._submitted.get(key) is submission:
+            del self._submitted[key]
+        outcome = _outcome_from_future(key, future)
+        is_expected_loss = submission.is_cancelled and outcome.failure and outcome.failure.kind == "worker_lost"
+        return None if is_expected_loss else outcome
 
-    def give_up(self, job: Job) -> None:
-        submission = self._waiting.pop(job.key, None)
+    def cancel(self, job: Job) -> None:
+        submission = self._submitted.pop(job.key, None)
         if submission is not None:
-            submission.given_up = True
-            self._end(submission.future)
+            submission.is_cancelled = True
+            self._cancel_future(submission.future)
 
-    def _end(self, future: Future[Any] | None) -> None:
+    def _cancel_future(self, future: Future[Any] | None) -> None:
         assert future is not None
         if self._kill:
             self._kill(future)
         else:
             future.cancel()
 
-    def close(self, *, at_once: bool) -> None:
-        waiting = list(self._waiting.values())
-        if at_once:
-            for submission in waiting:
-                self._end(submission.future)
+    def close(self, *, cancel_running: bool) -> None:
+        submissions = list(self._submitted.values())
+        if cancel_running:
+            for submission in submissions:
+                self._cancel_future(submission.future)
         else:
-            for submission in waiting:  # not for its future, which is done before it has told so
-                submission.came.wait()
+            for submission in submissions:  # not for its future, which is done before it has told so
+                submission.arrived.wait()
         if self._owned:
-            self._executor.shutdown(wait=not at_once or self._kill is not None)
+            self._executor.shutdown(wait=not cancel_running or self._kill is not None)
 
 
-def _outcome(key: Key, future: Future[Any]) -> Outcome:
+def _outcome_from_future(key: JobKey, future: Future[Any]) -> Outcome:
     if future.cancelled():
-        return lost(key, WorkerLost("the executor cancelled the job"))
-    if (raised := future.exception()) is not None:
-        return lost(key, raised)
+        return lost_outcome(key, WorkerLost("the executor cancelled the job"))
+    if (error_raised := future.exception()) is not None:
+        return lost_outcome(key, error_raised)
     try:
-        said = future.result()
-        return checked(key, pickle.loads(said) if isinstance(said, bytes) else said)
+        result = future.result()
+        return validate_outcome(key, pickle.loads(result) if isinstance(result, bytes) else result)
     except Exception as error:  # what one process can pickle, another may fail to read
-        return lost(key, error)
+        return lost_outcome(key, error)

@@ -19,32 +19,32 @@ from scalesearch.environment import read_environment
 from scalesearch.experiment import Experiment, to_document
 from scalesearch.nets import code_allowed
 from scalesearch.records import read_records
-from scalesearch.search import study as ledger
-from scalesearch.search.advance import Survey, advance, fitting, survey
-from scalesearch.search.crew import Crew
-from scalesearch.search.engine import Engine
-from scalesearch.search.executors import opened
-from scalesearch.search.folder import Folder, claim, locked
-from scalesearch.search.interrupts import interruptible
-from scalesearch.search.news import forgotten
-from scalesearch.search.notebook import Notebook, read_failures
-from scalesearch.search.plan import plan, space
-from scalesearch.search.points import listed
-from scalesearch.search.proposal_log import read_log, replayed
-from scalesearch.search.proposals import directions
+from scalesearch.search import study as study_store
+from scalesearch.search.advance import WorkerInfo, run_job, find_micro_batch, inspect_worker
+from scalesearch.search.crew import WorkerPool
+from scalesearch.search.engine import Tuner
+from scalesearch.search.executors import open_worker_pool
+from scalesearch.search.folder import SearchFolder, claim_folder, lock_folder
+from scalesearch.search.interrupts import stop_on_signal
+from scalesearch.search.news import remove_heartbeats
+from scalesearch.search.notebook import ResultsWriter, read_failures
+from scalesearch.search.plan import planned_trials, search_space
+from scalesearch.search.points import trials_of_points
+from scalesearch.search.proposal_log import read_proposals, read_proposed_shares
+from scalesearch.search.proposals import study_directions
 from scalesearch.search.pruners import OptunaPruner
 from scalesearch.search.requirements import (
     require_devices,
-    require_equal_lengths,
-    require_fit,
-    require_from_the_beginning,
+    require_no_early_stopping,
+    require_data_fits_baseline,
+    require_no_transfer,
 )
-from scalesearch.search.schedule import Schedule
-from scalesearch.search.setting import Setting, rules
-from scalesearch.search.source import PRUNED_BY_OTHERS, Source
-from scalesearch.search.watch import OnProgress, Watch
+from scalesearch.search.schedule import SuccessiveHalving
+from scalesearch.search.setting import SearchContext, rules
+from scalesearch.search.source import HISTORY_PRUNERS, CandidateSource
+from scalesearch.search.watch import ProgressCallback, ProgressReporter
 
-OnData = Callable[[int, int], None]
+OnDownloadProgress = Callable[[int, int], None]
 
 
 class MicroBatchWarning(UserWarning):
@@ -55,7 +55,7 @@ class FailureWarning(UserWarning):
     """A candidate that could not be trained."""
 
 
-def search(
+def run_search(
     experiment: Experiment,
     results: str | Path | None = None,
     *,
@@ -66,8 +66,8 @@ def search(
     memory: int | None = None,
     storage: str | None = None,
     replay: str | Path | None = None,
-    on_progress: OnProgress | None = None,
-    on_data: OnData | None = None,
+    on_progress: ProgressCallback | None = None,
+    on_data: OnDownloadProgress | None = None,
     allow_code: bool = False,
     keep: bool = False,
 ) -> pd.DataFrame:
@@ -87,135 +87,135 @@ def search(
     the images or a bug stopped it; KeyboardInterrupt after SIGINT or SIGTERM.
     """
     path = Path(results) if results is not None else Path("results") / experiment.name
-    require_equal_lengths(experiment)
-    require_from_the_beginning(experiment)
+    require_no_early_stopping(experiment)
+    require_no_transfer(experiment)
     with (
         code_allowed(allow_code),
-        opened(
+        open_worker_pool(
             executor,
-            advance=advance,
+            advance=run_job,
             workers=workers,
             scheduler=scheduler,
             devices=devices,
             memory=memory,
             logs=path / "logs",
-        ) as crew,
+        ) as pool,
     ):
         # In this process somebody may be shown how the images come.
-        surveyed = (
-            survey(experiment, on_data) if executor == "inline" else crew.ask(survey, experiment)
+        worker_info = (
+            inspect_worker(experiment, on_data) if executor == "inline" else pool.ask(inspect_worker, experiment)
         )
-        require_devices(devices, surveyed.device)
-        return _searched(
-            experiment, path, crew, surveyed, storage, replay, on_progress, allow_code, keep
+        require_devices(devices, worker_info.device)
+        return _run_in_folder(
+            experiment, path, pool, worker_info, storage, replay, on_progress, allow_code, keep
         )
 
 
-def _searched(
+def _run_in_folder(
     experiment: Experiment,
     path: Path,
-    crew: Crew,
-    surveyed: Survey,
+    pool: WorkerPool,
+    worker_info: WorkerInfo,
     storage: str | None,
     replay: str | Path | None,
-    on_progress: OnProgress | None,
+    on_progress: ProgressCallback | None,
     allow_code: bool,
     keep: bool,
 ) -> pd.DataFrame:
-    source = source_of(experiment, surveyed.data, replay)
-    facts = {**surveyed.environment, "data": surveyed.data}
-    folder = claim(path, experiment, facts, storage)
-    with locked(path), held_study(folder, experiment, source, storage) as study:
+    source = candidate_source(experiment, worker_info.data, replay)
+    facts = {**worker_info.environment, "data": worker_info.data}
+    folder = claim_folder(path, experiment, facts, storage)
+    with lock_folder(path), open_locked_study(folder, experiment, source, storage) as study:
         folder.halt.unlink(missing_ok=True)
         folder.progress.unlink(missing_ok=True)
-        forgotten(folder.news)
-        setting = Setting(
+        remove_heartbeats(folder.heartbeats)
+        context = SearchContext(
             experiment,
             folder,
-            source.where.baseline,
-            surveyed.data,
-            surveyed.device,
-            _micro_batch(study, experiment, source, crew, surveyed.device, allow_code),
+            source.space.baseline,
+            worker_info.data,
+            worker_info.device,
+            _choose_micro_batch(study, experiment, source, pool, worker_info.device, allow_code),
             allow_code,
             keep,
         )
-        engine = Engine(
+        tuner = Tuner(
             experiment,
             source,
-            schedule_of(experiment),
+            successive_halving(experiment),
             study,
-            crew,
-            setting.job,
-            Notebook(folder),
-            setting.forget,
+            pool,
+            context.job,
+            ResultsWriter(folder),
+            context.remove_checkpoints,
             folder.halt.touch,
         )
-        _run(engine, folder, on_progress)
-        return ledger.records(engine.in_order)
+        _run_tuner(tuner, folder, on_progress)
+        return study_store.trial_records(tuner.trials_in_order)
 
 
-def source_of(
+def candidate_source(
     experiment: Experiment, data: dict[str, Any], replay: str | Path | None = None
-) -> Source:
+) -> CandidateSource:
     """The candidates of an experiment on these images. Raises ArchitectureError or SearchError."""
-    require_fit(experiment, data)
-    known = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
-    baseline, search = experiment.baseline.build(**known), experiment.search
+    require_data_fits_baseline(experiment, data)
+    data_sizes = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
+    baseline, search = experiment.baseline.build_architecture(**data_sizes), experiment.search
     if search.sampler == "points":
-        where, planned = listed(search.points, baseline, experiment.budget)
+        space, planned = trials_of_points(search.points, baseline, experiment.budget)
     else:
-        where = space(baseline, experiment.budget)
-        planned = plan(search, where)
-    return Source(experiment, where, planned, replayed(replay) if replay else ())
+        space = search_space(baseline, experiment.budget)
+        planned = planned_trials(search, space)
+    return CandidateSource(experiment, space, planned, read_proposed_shares(replay) if replay else ())
 
 
-def schedule_of(experiment: Experiment) -> Schedule:
+def successive_halving(experiment: Experiment) -> SuccessiveHalving:
     """An empty schedule by the experiment's rules."""
-    name = experiment.search.pruner
-    other = name in PRUNED_BY_OTHERS
-    pruner = OptunaPruner(name, experiment.rungs, experiment.search.eta) if other else None
-    return Schedule(rules(experiment), pruner)
+    pruner_name = experiment.search.pruner
+    is_optuna_pruner = pruner_name in HISTORY_PRUNERS
+    pruner = OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta) if is_optuna_pruner else None
+    return SuccessiveHalving(rules(experiment), pruner)
 
 
 @contextmanager
-def held_study(
-    folder: Folder, experiment: Experiment, source: Source, storage: str | None
+def open_locked_study(
+    folder: SearchFolder, experiment: Experiment, source: CandidateSource, storage: str | None
 ) -> Iterator[optuna.Study]:
     """The search's study, for this driver alone; made again from the records where it is gone."""
-    kept = storage or folder.study
-    study = ledger.open_study(kept, experiment.name, directions(experiment.search))
+    study_location = storage or folder.study
+    study = study_store.open_study(study_location, experiment.name, study_directions(experiment.search))
     try:
-        with ledger.exclusive(study):
-            ledger.bind(study, _what(experiment, folder))
-            if folder.records.exists() and ledger.must_be_rebuilt(study):
-                ledger.rebuilt(
+        with study_store.lock_study(study):
+            study_store.bind_study(study, _study_identity(experiment, folder))
+            if folder.records.exists() and study_store.needs_rebuild(study):
+                study_store.rebuild_study(
                     study,
                     read_records(folder.records),
                     experiment,
-                    source.where,
+                    source.space,
                     source.planned,
                     read_failures(folder.failures),
-                    read_log(folder.path) if folder.proposals.exists() else (),
+                    read_proposals(folder.path) if folder.proposals.exists() else (),
                 )
             yield study
     finally:
-        ledger.close(study)
+        study_store.close_study(study)
 
 
-def _what(experiment: Experiment, folder: Folder) -> dict[str, Any]:
+def _study_identity(experiment: Experiment, folder: SearchFolder) -> dict[str, Any]:
     """What tells apart studies of one name in a database that others use as well."""
-    told = to_document(experiment)
-    begun = read_environment(folder.environment)
-    what = {name: told[name] for name in ("baseline", "data", "budget", "recipe", "seed")}
-    images = begun["data"]["fingerprints"].get(str(experiment.seed))  # more seeds may come
-    return what | {"images": images, "device": begun["device"]}
+    document = to_document(experiment)
+    stored_environment = read_environment(folder.environment)
+    identity = {name: document[name] for name in ("baseline", "data", "budget", "recipe", "seed")}
+    images = stored_environment["data"]["fingerprints"].get(str(experiment.seed))  # more seeds may come
+    return identity | {"images": images, "device": stored_environment["device"]}
 
 
-def _micro_batch(
+def _choose_micro_batch(
     study: optuna.Study,
     experiment: Experiment,
-    source: Source,
-    crew: Crew,
+    source: CandidateSource,
+    pool: WorkerPool,
     device: str,
     allow_code: bool,
 ) -> int | None:
@@ -224,48 +224,48 @@ def _micro_batch(
         size: int | None = study.user_attrs["micro_batch"]
         return size
     # Of a nominal budget the candidates are a mesh, between whose points cells may lie.
-    candidates = [*source.where.candidates, *(item.candidate for item in source.planned)]
-    networks = [source.where.baseline, *(candidate.architecture for candidate in candidates)]
-    found = crew.ask(fitting, experiment, networks, device, allow_code)
-    study.set_user_attr("micro_batch", found)
-    if found != experiment.recipe.micro_batch:
+    candidates = [*source.space.candidates, *(item.candidate for item in source.planned)]
+    networks = [source.space.baseline, *(candidate.architecture for candidate in candidates)]
+    micro_batch = pool.call(find_micro_batch, experiment, networks, device, allow_code)
+    study.set_user_attr("micro_batch", micro_batch)
+    if micro_batch != experiment.recipe.micro_batch:
         warnings.warn(
             f"the largest network does not fit {device} with {experiment.recipe.batch_size} images "
-            f"in a pass: all are trained with micro-batches of {found}, which is what batch norm "
+            f"in a pass: all are trained with micro-batches of {micro_batch}, which is what batch norm "
             "sees (column micro_batch of the records)",
             MicroBatchWarning,
             stacklevel=4,
         )
-    return found
+    return micro_batch
 
 
-def _run(engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
+def _run_tuner(tuner: Tuner, folder: SearchFolder, on_progress: ProgressCallback | None) -> None:
     """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
-    watch = Watch(engine, folder, on_progress)
-    told, over = 0, False
-    with interruptible(engine.halt) as interrupted:
+    reporter = ProgressReporter(tuner, folder, on_progress)
+    reported, is_finished = 0, False
+    with stop_on_signal(tuner.halt) as interrupted:
         try:
-            for _ in engine.run():
-                told = _warn(engine, told)
-                watch.tell()
-            over = not interrupted()
+            for _ in tuner.run():
+                reported = _warn_of_failures(tuner, reported)
+                reporter.report()
+            is_finished = not interrupted()
         finally:
-            watch.tell(last=True, finished=over)
+            reporter.report(force=True, finished=is_finished)
             folder.halt.unlink(missing_ok=True)
         if interrupted():
             raise KeyboardInterrupt
 
 
-def _warn(engine: Engine, told: int) -> int:
+def _warn_of_failures(tuner: Tuner, reported: int) -> int:
     """Say which candidates could not be trained, of those that have ended after so many others;
     how many have ended now."""
-    for entry in engine.ended[told:]:
-        if entry.state != "failed":
+    for trial in tuner.finished_trials[reported:]:
+        if trial.state != "failed":
             continue
-        role = entry.facts["role"]
+        role = trial.candidate_columns["role"]
         warnings.warn(
-            f"{role}: {entry.kind}: {entry.reason}; the search goes on",
+            f"{role}: {trial.failure_kind}: {trial.reason}; the search goes on",
             FailureWarning,
             stacklevel=4,
         )
-    return len(engine.ended)
+    return len(tuner.finished_trials)

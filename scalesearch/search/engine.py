@@ -13,23 +13,23 @@ from typing import Any
 import optuna
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import Experiment, Tolerance
-from scalesearch.search import study as ledger
-from scalesearch.search.crew import Crew
-from scalesearch.search.enough import Enough
-from scalesearch.search.jobs import Failure, Job, Key, Outcome, named
-from scalesearch.search.knowledge import knowledge
-from scalesearch.search.notebook import Notebook
-from scalesearch.search.plan import Planned
-from scalesearch.search.proposals import Known
-from scalesearch.search.runners import Task, Verdict
-from scalesearch.search.schedule import Schedule
-from scalesearch.search.source import Source
-from scalesearch.search.study import Entry
+from scalesearch.experiment import Experiment, FailureLimit
+from scalesearch.search import study as study_store
+from scalesearch.search.crew import WorkerPool
+from scalesearch.search.enough import StoppingCriteria
+from scalesearch.search.jobs import Failure, Job, JobKey, Outcome, job_name
+from scalesearch.search.knowledge import sampler_observations
+from scalesearch.search.notebook import ResultsWriter
+from scalesearch.search.plan import PlannedTrial
+from scalesearch.search.proposals import Observation
+from scalesearch.search.runners import JobSpec, Decision
+from scalesearch.search.schedule import SuccessiveHalving
+from scalesearch.search.source import CandidateSource
+from scalesearch.search.study import SearchTrial
 
 FATAL = ("data", "bug")
 """Failures that any other candidate would meet as well."""
-SECONDS_BETWEEN_LOOKS = 1.0
+POLL_SECONDS = 1.0
 
 
 class SearchFailed(SearchError):
@@ -37,15 +37,15 @@ class SearchFailed(SearchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class RunningJob:
     """A job that is with a worker, and since when by the crew's clock."""
 
     job: Job
-    task: Task
-    since: float
+    job_spec: JobSpec
+    started_at: float
 
 
-class Engine:
+class Tuner:
     """One driver's work on a study.
 
     ``assign``: the job of a task. ``notebook``: where projections are written, if anywhere.
@@ -56,327 +56,327 @@ class Engine:
     def __init__(
         self,
         experiment: Experiment,
-        source: Source,
-        schedule: Schedule,
+        source: CandidateSource,
+        halving: SuccessiveHalving,
         study: optuna.Study,
-        crew: Crew,
-        assign: Callable[[Entry, Task], Job],
-        notebook: Notebook | None = None,
-        forget: Callable[[Entry], None] = lambda entry: None,
-        halt: Callable[[], None] = lambda: None,
+        pool: WorkerPool,
+        make_job: Callable[[SearchTrial, JobSpec], Job],
+        writer: ResultsWriter | None = None,
+        remove_checkpoints: Callable[[SearchTrial], None] = lambda trial: None,
+        on_halt: Callable[[], None] = lambda: None,
     ) -> None:
         self.experiment = experiment
         self.source = source
-        self.schedule = schedule
+        self.halving = halving
         self.study = study
-        self.crew = crew
-        self.assign = assign
-        self.notebook = notebook
-        self.forget = forget
-        self.tell_to_halt = halt
-        self.entries: dict[int, Entry] = {}
-        self.in_order: list[Entry] = []  # of their numbers
-        self.pending: OrderedDict[int, tuple[Planned, dict[str, object] | None]] = OrderedDict()
-        self.seen: set[str] = set()
-        self.flights: dict[Key, Flight] = {}
-        self.cohort = 0
-        self.exhausted = False
-        self.halted = False
+        self.pool = pool
+        self.make_job = make_job
+        self.writer = writer
+        self.remove_checkpoints = remove_checkpoints
+        self.on_halt = on_halt
+        self.trials: dict[int, SearchTrial] = {}
+        self.trials_in_order: list[SearchTrial] = []  # of their numbers
+        self.pending: OrderedDict[int, tuple[PlannedTrial, dict[str, object] | None]] = OrderedDict()
+        self.seen_fingerprints: set[str] = set()
+        self.running: dict[JobKey, RunningJob] = {}
+        self.round_index = 0
+        self.is_exhausted = False
+        self.is_halted = False
         self.fatal: tuple[Failure, Job] | None = None
-        self.repeated = 0
-        self.resumed = 0
-        self.ended: list[Entry] = []
-        self.failed: Counter[str] = Counter()
-        self.enough = Enough(experiment, crew.now())
+        self.duplicate_outcomes = 0
+        self.resumed_epochs = 0
+        self.finished_trials: list[SearchTrial] = []
+        self.failure_counts: Counter[str] = Counter()
+        self.stopping_criteria = StoppingCriteria(experiment, pool.now())
 
     # --- from the outside ----------------------------------------------------------------------
 
     def run(self) -> Iterator[None]:
         """Bring the search to its end; pauses after whatever has happened, and once a second."""
-        self._resume()
-        self.enough.look(self.in_order, self.schedule.rules.last)
+        self._restore()
+        self.stopping_criteria.check_results(self.trials_in_order, self.halving.config.last_epoch)
         while True:
-            self._tell()
-            waiting = not self.stopping and self._fill()
+            self._tell_finished_trials()
+            may_submit_more = not self.stopping and self._submit_jobs()
             if self.stopping:
                 self.halt()
-            if not self.flights and not waiting:
-                if self.stopping or not self._wind_up():
+            if not self.running and not may_submit_more:
+                if self.stopping or not self._finish_waiting_trials():
                     break
                 continue
-            self._listen()
+            self._collect_outcomes()
             yield
-        if self.notebook:
-            self.notebook.projection(self.in_order, always=True)
+        if self.writer:
+            self.writer.write(self.trials_in_order, force=True)
         if self.fatal:
-            raise SearchFailed(self._told(*self.fatal))
+            raise SearchFailed(self._failure_message(*self.fatal))
 
     def halt(self) -> None:
         """Begin nothing more; what is under way comes to a checkpoint."""
-        if not self.halted:
-            self.halted = True
-            self.tell_to_halt()
+        if not self.is_halted:
+            self.is_halted = True
+            self.on_halt()
 
     @property
     def stopping(self) -> bool:
         """Whether nothing more is begun."""
-        return self.halted or self.fatal is not None or bool(self.enough.reason)
+        return self.is_halted or self.fatal is not None or bool(self.stopping_criteria.reason)
 
     # --- candidates ----------------------------------------------------------------------------
 
-    def _resume(self) -> None:
+    def _restore(self) -> None:
         """Be where the study is."""
-        for entry in ledger.contents(self.study):
-            place = self.source.place(entry.cells)
-            if place is not None:
-                self._keep(place, entry)
-                self.seen.add(entry.candidate)
-                self.enough.count(entry.rows, entry.tuning)
-                if entry.state == "failed":
-                    self.failed[entry.kind] += 1
-                if entry.state == "running":
-                    self._report_again(entry)
+        for trial in study_store.read_trials(self.study):
+            index = self.source.index_of(trial.cells)
+            if index is not None:
+                self._add_trial(index, trial)
+                self.seen_fingerprints.add(trial.candidate)
+                self.stopping_criteria.count_epochs(trial.rows, trial.tuning)
+                if trial.state == "failed":
+                    self.failure_counts[trial.failure_kind] += 1
+                if trial.state == "running":
+                    self._report_all_means(trial)
                 else:
-                    self.forget(entry)  # what a driver that died between the two has left
-        self.resumed = self.enough.epochs
-        last = max((self.source.cohort(place) for place in self.entries), default=-1)
+                    self.remove_checkpoints(trial)  # what a driver that died between the two has left
+        self.resumed_epochs = self.stopping_criteria.epochs
+        last_round = max((self.source.round_of(place) for place in self.trials), default=-1)
         # A cohort of which something was opened again is decided on before what came after it.
-        while self.cohort <= last and self._more():
-            self._tell()
+        while self.round_index <= last_round and self._start_next_round():
+            self._tell_finished_trials()
 
-    def _more(self) -> bool:
+    def _start_next_round(self) -> bool:
         """Let the next candidates in, if it is their time."""
-        before = self.cohort - 1
-        if self.exhausted or not (
-            self.experiment.search.asynchronous or before < 0 or self.schedule.is_over(before)
+        previous_round = self.round_index - 1
+        if self.is_exhausted or not (
+            self.experiment.search.asynchronous or previous_round < 0 or self.halving.is_round_finished(previous_round)
         ):
             return False
-        self._enter_cohort()
-        return not self.exhausted
+        self._add_round()
+        return not self.is_exhausted
 
-    def _enter_cohort(self) -> None:
-        members = self.source.members(self.cohort)
-        entered = [place for place in members if self._enter(place)]
-        if not entered:
-            self.exhausted = True
+    def _add_round(self) -> None:
+        indices = self.source.indices_of_round(self.round_index)
+        added = [index for index in indices if self._add_candidate(index)]
+        if not added:
+            self.is_exhausted = True
             return
-        self.schedule.begin(self.cohort)
-        self.cohort += 1
+        self.halving.start_round(self.round_index)
+        self.round_index += 1
 
-    def _enter(self, place: int) -> bool:
+    def _add_candidate(self, index: int) -> bool:
         """Enter one candidate in the schedule; the study learns of it with its first job."""
-        entry = self.entries.get(place)
-        if entry is None:
-            if place < len(self.source.planned):
-                self.pending[place] = (self.source.planned[place], None)
+        trial = self.trials.get(index)
+        if trial is None:
+            if index < len(self.source.planned):
+                self.pending[index] = (self.source.planned[index], None)
             else:
-                known = self._knowledge() if self.source.learns else []
-                proposed = self.source.proposed(place, known, self.seen)
+                observations = self._observations() if self.source.is_learning else []
+                proposed = self.source.propose(index, observations, self.seen_fingerprints)
                 if proposed is None:
                     return False
-                self.pending[place] = proposed
-            planned = self.pending[place][0]
-            self.seen.add(planned.candidate.fingerprint)
+                self.pending[index] = proposed
+            planned = self.pending[index][0]
+            self.seen_fingerprints.add(planned.candidate.fingerprint)
             roles = planned.role.split("+")
         else:
-            roles = str(entry.facts["role"]).split("+")
-        self.schedule.enter(
-            place,
-            self.cohort,
-            searched="searched" in roles,
-            reference=roles != ["searched"],
-            past={} if entry is None else past(entry),
-            tuned=entry is not None and entry.tuning is not None,
-            state="running" if entry is None else entry.state,
+            roles = str(trial.candidate_columns["role"]).split("+")
+        self.halving.add_trial(
+            index,
+            self.round_index,
+            is_searched="searched" in roles,
+            is_reference=roles != ["searched"],
+            accuracies={} if trial is None else accuracies_by_seed(trial),
+            is_tuned=trial is not None and trial.tuning is not None,
+            state="running" if trial is None else trial.state,
         )
         return True
 
-    def _knowledge(self) -> list[Known]:
-        pending = {place: planned.candidate for place, (planned, _) in self.pending.items()}
+    def _observations(self) -> list[Observation]:
+        pending_candidates = {index: planned.candidate for index, (planned, _) in self.pending.items()}
         cost = self.experiment.search.against
-        return knowledge(self.entries, pending, set(self.schedule.rules.rungs), cost)
+        return sampler_observations(self.trials, pending_candidates, set(self.halving.config.rungs), cost)
 
-    def _entry(self, place: int) -> Entry:
+    def _stored_trial(self, index: int) -> SearchTrial:
         """The study's entry of a candidate. Earlier ones of its cohort are entered before it, so
         that numbers do not depend on who is trained first; and all of what a sampler has learned
         to propose, which it would not propose again when it knows how one of them ended."""
-        if place not in self.entries:
-            while self.pending and (next(iter(self.pending)) <= place or self.source.learns):
-                earlier, (planned, log) = self.pending.popitem(last=False)
+        if index not in self.trials:
+            while self.pending and (next(iter(self.pending)) <= index or self.source.is_learning):
+                earlier_index, (planned, proposal_log) = self.pending.popitem(last=False)
                 budget = self.experiment.budget
-                self._keep(earlier, ledger.enter(self.study, planned, log, budget=budget))
-        return self.entries[place]
+                self._add_trial(earlier_index, study_store.add_trial(self.study, planned, proposal_log, budget=budget))
+        return self.trials[index]
 
-    def _keep(self, place: int, entry: Entry) -> None:
-        self.entries[place] = entry
-        insort(self.in_order, entry, key=lambda known: known.number)
+    def _add_trial(self, index: int, trial: SearchTrial) -> None:
+        self.trials[index] = trial
+        insort(self.trials_in_order, trial, key=lambda known: known.number)
 
     # --- jobs ----------------------------------------------------------------------------------
 
-    def _fill(self) -> bool:
+    def _submit_jobs(self) -> bool:
         """Give every worker something to do; whether there may be more than they can do now."""
         while not self.stopping:
-            if len(self.flights) >= self.crew.slots:
+            if len(self.running) >= self.pool.slots:
                 # Where all workers are gone, others may come.
-                return bool(self.flights) or not self.schedule.idle or self._more()
-            task = self.schedule.pop()
-            if task is not None:
-                self._submit(task, 0)
-            elif not self._more():
+                return bool(self.running) or not self.halving.is_idle or self._start_next_round()
+            job_spec = self.halving.next_job()
+            if job_spec is not None:
+                self._submit(job_spec, 0)
+            elif not self._start_next_round():
                 break
-            self._tell()
+            self._tell_finished_trials()
         return False
 
-    def _wind_up(self) -> bool:
+    def _finish_waiting_trials(self) -> bool:
         """Nothing is under way and nothing may be trained: whether that leads to anything more."""
-        self.schedule.finish()
-        return self._tell()
+        self.halving.stop_waiting_trials()
+        return self._tell_finished_trials()
 
-    def _submit(self, task: Task, attempt: int) -> None:
-        job = replace(self.assign(self._entry(task.place), task), attempt=attempt)
-        self.flights[job.key] = Flight(job, task, self.crew.now())
-        self.crew.submit(job)
+    def _submit(self, job_spec: JobSpec, attempt: int) -> None:
+        job = replace(self.make_job(self._stored_trial(job_spec.trial), job_spec), attempt=attempt)
+        self.running[job.key] = RunningJob(job, job_spec, self.pool.now())
+        self.pool.submit(job)
 
-    def _listen(self) -> None:
+    def _collect_outcomes(self) -> None:
         """Wait for outcomes, and give up what takes too long."""
-        for outcome in self.crew.collect(SECONDS_BETWEEN_LOOKS):
-            self._take(outcome)
-        allowed = self.experiment.search.failures.job_seconds
-        if allowed is None:
+        for outcome in self.pool.collect(POLL_SECONDS):
+            self._process_outcome(outcome)
+        max_seconds = self.experiment.search.failures.job_seconds
+        if max_seconds is None:
             return
-        late = [f for f in self.flights.values() if self.crew.now() - f.since > allowed]
-        for flight in late:
-            self.crew.give_up(flight.job)
-            reason = f"{flight.job.name}: took longer than {allowed:g} s (failures.job_seconds)"
+        late_jobs = [f for f in self.running.values() if self.pool.now() - f.started_at > max_seconds]
+        for running_job in late_jobs:
+            self.pool.cancel(running_job.job)
+            reason = f"{running_job.job.name}: took longer than {max_seconds:g} s (failures.job_seconds)"
             failure = Failure(kind="timeout", reason=reason)
-            self._take(Outcome(key=flight.job.key, failure=failure))
+            self._process_outcome(Outcome(key=running_job.job.key, failure=failure))
 
-    def _take(self, outcome: Outcome) -> None:
+    def _process_outcome(self, outcome: Outcome) -> None:
         """Write an outcome down, and then let it count."""
-        flight = self.flights.pop(outcome.key, None)
-        if flight is None:
-            self.repeated += 1  # of a job that another attempt has brought to its end
+        running_job = self.running.pop(outcome.key, None)
+        if running_job is None:
+            self.duplicate_outcomes += 1  # of a job that another attempt has brought to its end
             return
-        task, entry = flight.task, self.entries[flight.task.place]
-        self._record(task.place, entry, outcome)
-        if self.notebook:
-            self.notebook.outcome(flight.job, outcome)
+        job_spec, trial = running_job.job_spec, self.trials[running_job.job_spec.trial]
+        self._record_outcome(job_spec.trial, trial, outcome)
+        if self.writer:
+            self.writer.write_outcome(running_job.job, outcome)
         failure = outcome.failure
         if failure is None and not outcome.rows and outcome.tuning is None:
             # Or a worker that never trains anything would be asked for ever.
-            failure = Failure(kind="worker_lost", reason=f"{flight.job.name}: nothing came of it")
+            failure = Failure(kind="worker_lost", reason=f"{running_job.job.name}: nothing came of it")
         if failure is not None:
-            self._fail(flight, failure)
+            self._handle_failure(running_job, failure)
         else:
-            self.schedule.close(task)
+            self.halving.finish_job(job_spec)
 
-    def _record(self, place: int, entry: Entry, outcome: Outcome) -> None:
-        new: dict[tuple[int, int], dict[str, Any]] = {}
+    def _record_outcome(self, index: int, trial: SearchTrial, outcome: Outcome) -> None:
+        new_rows: dict[tuple[int, int], dict[str, Any]] = {}
         for row in outcome.rows:
-            if (row["seed"], row["epoch"]) not in entry.held:
-                new.setdefault((row["seed"], row["epoch"]), row)
-        if new:
-            name = named(outcome.key).partition(" ")[2]
-            ledger.record(self.study, entry, list(new.values()), job=name)
-        if outcome.tuning is not None and entry.tuning is None:
-            ledger.set_tuning(self.study, entry, outcome.tuning)
-            self.enough.count((), outcome.tuning)
-        self.enough.count(new.values())
-        for (seed, epoch), row in new.items():
-            self.schedule.reach(place, seed, epoch, row["accuracy"])
-        self._report(entry, {epoch for _, epoch in new})
+            if (row["seed"], row["epoch"]) not in trial.recorded_epochs:
+                new_rows.setdefault((row["seed"], row["epoch"]), row)
+        if new_rows:
+            attribute_name = job_name(outcome.key).partition(" ")[2]
+            study_store.record_outcome(self.study, trial, list(new_rows.values()), attribute_name=attribute_name)
+        if outcome.tuning is not None and trial.tuning is None:
+            study_store.record_tuning(self.study, trial, outcome.tuning)
+            self.stopping_criteria.count_epochs((), outcome.tuning)
+        self.stopping_criteria.count_epochs(new_rows.values())
+        for (seed, epoch), row in new_rows.items():
+            self.halving.report(index, seed, epoch, row["accuracy"])
+        self._report_means(trial, {epoch for _, epoch in new_rows})
 
-    def _report(self, entry: Entry, epochs: set[int]) -> None:
+    def _report_means(self, trial: SearchTrial, epochs: set[int]) -> None:
         """Tell the mean of an epoch when every seed that was begun has reached it."""
-        begun = {seed for seed, _ in entry.held}
-        accuracies = {(row["seed"], row["epoch"]): row["accuracy"] for row in entry.rows}
+        started_seeds = {seed for seed, _ in trial.recorded_epochs}
+        accuracies = {(row["seed"], row["epoch"]): row["accuracy"] for row in trial.rows}
         for epoch in sorted(epochs):
-            found = [accuracies.get((seed, epoch)) for seed in sorted(begun)]
-            told = [value for value in found if value is not None]
-            if len(told) == len(begun):
-                ledger.report(self.study, entry, epoch, sum(told) / len(told))
+            values_by_seed = [accuracies.get((seed, epoch)) for seed in sorted(started_seeds)]
+            values = [value for value in values_by_seed if value is not None]
+            if len(values) == len(started_seeds):
+                study_store.report_mean(self.study, trial, epoch, sum(values) / len(values))
 
-    def _report_again(self, entry: Entry) -> None:
+    def _report_all_means(self, trial: SearchTrial) -> None:
         """Tell what is on record and may not have been told."""
-        for epoch, mean in ledger.means(entry.rows).items():
-            ledger.report(self.study, entry, epoch, mean)
+        for epoch, mean in study_store.mean_accuracies(trial.rows).items():
+            study_store.report_mean(self.study, trial, epoch, mean)
 
-    def _fail(self, flight: Flight, failure: Failure) -> None:
+    def _handle_failure(self, running_job: RunningJob, failure: Failure) -> None:
         """Try again, give the candidate up, or stop: by the class of the failure."""
         if failure.kind in FATAL:
-            self.fatal = self.fatal or (failure, flight.job)
+            self.fatal = self.fatal or (failure, running_job.job)
             return
         tolerance = self._tolerance(failure.kind)
-        if flight.job.attempt < tolerance.retries:
+        if running_job.job.attempt < tolerance.retries:
             if not self.stopping:
-                self._submit(self.schedule.rest(flight.task), flight.job.attempt + 1)
+                self._submit(self.halving.remaining_job(running_job.job_spec), running_job.job.attempt + 1)
             return
-        self.schedule.fail(flight.task, failure.kind, failure.reason)
+        self.halving.fail_job(running_job.job_spec, failure.kind, failure.reason)
 
-    def _tolerance(self, kind: str) -> Tolerance:
-        found: Tolerance = getattr(self.experiment.search.failures, kind)
-        return found
+    def _tolerance(self, kind: str) -> FailureLimit:
+        tolerance: FailureLimit = getattr(self.experiment.search.failures, kind)
+        return tolerance
 
     # --- ends ----------------------------------------------------------------------------------
 
-    def _tell(self) -> bool:
+    def _tell_finished_trials(self) -> bool:
         """Write down who has ended; whether anybody has."""
-        verdicts = self.schedule.verdicts()
-        for verdict in verdicts:
-            self._end(verdict)
-        if verdicts and not self.enough.reason:
-            self.enough.look(self.in_order, self.schedule.rules.last)
-        self.enough.check(self.crew.now())
-        if verdicts and self.notebook:
-            self.notebook.projection(self.in_order)
-        return bool(verdicts)
+        decisions = self.halving.decisions()
+        for decision in decisions:
+            self._finish_trial(decision)
+        if decisions and not self.stopping_criteria.reason:
+            self.stopping_criteria.check_results(self.trials_in_order, self.halving.config.last_epoch)
+        self.stopping_criteria.check_budget(self.pool.now())
+        if decisions and self.writer:
+            self.writer.write(self.trials_in_order)
+        return bool(decisions)
 
-    def _end(self, verdict: Verdict) -> None:
-        entry = self._entry(verdict.place)
-        if verdict.state == "failed":
-            ledger.tell_failed(self.study, entry, verdict.kind, verdict.reason)
-            self._count_failed(verdict.kind)
-        elif verdict.state == "stopped":
-            self._mean(entry)
-            ledger.tell_stopped(self.study, entry, verdict.reason)
+    def _finish_trial(self, decision: Decision) -> None:
+        trial = self._stored_trial(decision.trial)
+        if decision.state == "failed":
+            study_store.tell_failed(self.study, trial, decision.kind, decision.reason)
+            self._count_failed(decision.kind)
+        elif decision.state == "stopped":
+            self._report_final_mean(trial)
+            study_store.tell_stopped(self.study, trial, decision.reason)
         else:
-            value = self._mean(entry)
+            value = self._report_final_mean(trial)
             cost = self.experiment.search.against
-            values = [value, *([float(entry.facts[cost])] if cost else [])]
-            ledger.tell_complete(self.study, entry, values, reason=verdict.reason)
-        self.ended.append(entry)
-        self.forget(entry)
+            values = [value, *([float(trial.candidate_columns[cost])] if cost else [])]
+            study_store.tell_complete(self.study, trial, values, reason=decision.reason)
+        self.finished_trials.append(trial)
+        self.remove_checkpoints(trial)
 
-    def _mean(self, entry: Entry) -> float:
+    def _report_final_mean(self, trial: SearchTrial) -> float:
         """Mean over all seeds at the last epoch that all of them have reached, told as such."""
-        seeds = sorted({seed for seed, _ in entry.held})
-        last = min(max(row["epoch"] for row in entry.recorded(seed)) for seed in seeds)
-        values = [entry.recorded(seed)[last - 1]["accuracy"] for seed in seeds]
+        seeds = sorted({seed for seed, _ in trial.recorded_epochs})
+        last_epoch = min(max(row["epoch"] for row in trial.rows_of_seed(seed)) for seed in seeds)
+        values = [trial.rows_of_seed(seed)[last_epoch - 1]["accuracy"] for seed in seeds]
         mean = float(sum(values) / len(values))
-        ledger.report(self.study, entry, last, mean)
+        study_store.report_mean(self.study, trial, last_epoch, mean)
         return mean
 
     def _count_failed(self, kind: str) -> None:
         """Stop where a class of failures has taken more candidates than it may."""
-        self.failed[kind] += 1
-        most = self._tolerance(kind).candidates
-        if most is not None and self.failed[kind] > most:
-            self.enough.stop(
-                f"{self.failed[kind]} candidates failed as {kind}, and {most} may "
+        self.failure_counts[kind] += 1
+        max_candidates = self._tolerance(kind).candidates
+        if max_candidates is not None and self.failure_counts[kind] > max_candidates:
+            self.stopping_criteria.stop(
+                f"{self.failure_counts[kind]} candidates failed as {kind}, and {max_candidates} may "
                 f"(search.failures.{kind}.candidates): look into it, then `scalesearch retry`"
             )
 
-    def _told(self, failure: Failure, job: Job) -> str:
+    def _failure_message(self, failure: Failure, job: Job) -> str:
         """What stopped the search, and what to do about it."""
-        where = f"; all of it is in {self.notebook.traceback(job)}" if self.notebook else ""
+        hint = f"; all of it is in {self.writer.traceback_path(job)}" if self.writer else ""
         if failure.kind == "bug":
-            what = f"{job.name}: a bug of ours or of the baseline's code: {failure.reason}{where}"
+            message = f"{job.name}: a bug of ours or of the baseline's code: {failure.reason}{hint}"
         else:
-            what = f"{job.name}: {failure.reason}"
-        return f"{what}; nothing recorded is lost: mend it, and the same command goes on"
+            message = f"{job.name}: {failure.reason}"
+        return f"{message}; nothing recorded is lost: mend it, and the same command goes on"
 
 
-def past(entry: Entry) -> dict[int, Sequence[float]]:
+def accuracies_by_seed(trial: SearchTrial) -> dict[int, Sequence[float]]:
     """Each seed's accuracies from its first epoch on."""
-    seeds = sorted({seed for seed, _ in entry.held})
-    return {seed: [float(row["accuracy"]) for row in entry.recorded(seed)] for seed in seeds}
+    seeds = sorted({seed for seed, _ in trial.recorded_epochs})
+    return {seed: [float(row["accuracy"]) for row in trial.rows_of_seed(seed)] for seed in seeds}

@@ -5,10 +5,10 @@ from typing import Any
 
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
-from scalesearch.search.study import Entry, records
+from scalesearch.search.study import SearchTrial, trial_records
 
 
-class Enough:
+class StoppingCriteria:
     """What was spent and found so far, against ``search.stop``.
 
     ``reason``: why the search is to stop, empty as long as it is not. ``epochs`` and ``seconds``:
@@ -18,56 +18,56 @@ class Enough:
     def __init__(self, experiment: Experiment, now: float) -> None:
         self.spec = experiment.search.stop
         self.factor = experiment.budget.factor
-        self.began = now
+        self.started_at = now
         self.epochs = 0
         self.seconds = 0.0
         self.reason = ""
 
-    def count(
+    def count_epochs(
         self, rows: Iterable[Mapping[str, Any]], tuning: Mapping[str, Any] | None = None
     ) -> None:
         """These epochs are on record, and what a sweep found."""
         for row in rows:
             self.epochs += 1
             self.seconds += row["seconds"]
-        spent = float(tuning["seconds"]) if tuning else 0.0
-        if spent > 0:  # tables of version 0.1 do not tell: then it is NaN
-            self.seconds += spent
+        sweep_seconds = float(tuning["seconds"]) if tuning else 0.0
+        if sweep_seconds > 0:  # tables of version 0.1 do not tell: then it is NaN
+            self.seconds += sweep_seconds
 
     def stop(self, reason: str) -> None:
         """The search is to stop; the first reason stays."""
         self.reason = self.reason or reason
 
-    def check(self, now: float) -> None:
+    def check_budget(self, now: float) -> None:
         """Compare what was spent with what may be."""
         spec, hours = self.spec, self.seconds / 3600
         if spec.epochs is not None and self.epochs >= spec.epochs:
             self.stop(f"{self.epochs} epochs are trained (search.stop.epochs)")
         if spec.device_hours is not None and hours >= spec.device_hours:
             self.stop(f"{hours:.2f} device-hours are spent (search.stop.device_hours)")
-        if spec.hours is not None and (now - self.began) / 3600 >= spec.hours:
+        if spec.hours is not None and (now - self.started_at) / 3600 >= spec.hours:
             self.stop(f"{spec.hours:g} hours are over (search.stop.hours)")
 
-    def look(self, entries: Sequence[Entry], last: int) -> None:
+    def check_results(self, trials: Sequence[SearchTrial], last_epoch: int) -> None:
         """See whether the candidates that have ended are enough."""
         spec = self.spec
         if spec.accuracy is not None:
-            ended = [entry for entry in entries if entry.state == "complete"]
-            best = max((entry.reported.get(last, 0.0) for entry in ended), default=0.0)
+            complete_trials = [trial for trial in trials if trial.state == "complete"]
+            best = max((entry.intermediate_values.get(last_epoch, 0.0) for entry in complete_trials), default=0.0)
             if best >= spec.accuracy:
                 self.stop(f"an accuracy of {best:.4f} is reached (search.stop.accuracy)")
         if spec.interval is not None or spec.noise:
             from scalesearch.analysis.settled import settled
 
             try:
-                found = settled(
-                    records(entries),
+                convergence = settled(
+                    trial_records(trials),
                     self.factor,
-                    width=spec.interval,
-                    gain=spec.noise or None,
-                    epochs=last,  # a lower rung is no answer, however many have reached it
+                    max_width=spec.interval,
+                    use_expected_gain=spec.noise or None,
+                    epochs=last_epoch,  # a lower rung is no answer, however many have reached it
                 )
             except SearchError:
                 return  # too little yet to say anything
-            if found.settled:
-                self.stop(f"the answer is settled: {found.reason}")
+            if convergence.is_converged:
+                self.stop(f"the answer is settled: {convergence.reason}")

@@ -16,20 +16,20 @@ from scalesearch.environment import read_environment
 from scalesearch.errors import SearchError
 from scalesearch.experiment import (
     Experiment,
-    differences,
+    experiment_differences,
     read_experiment,
     write_experiment,
 )
 from scalesearch.files import write_text
 
-TRIES = 5
-SECONDS_BETWEEN_TRIES = 0.05
-FREE = ("search.stop.", "search.failures.")
+LOCK_TRIES = 5
+LOCK_RETRY_SECONDS = 0.05
+CHANGEABLE_PREFIXES = ("search.stop.", "search.failures.")
 """What of an experiment may change while it is searched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class SearchFolder:
     """Paths inside a results folder."""
 
     path: Path
@@ -77,7 +77,7 @@ class Folder:
         return self.path / "checkpoints"
 
     @property
-    def news(self) -> Path:
+    def heartbeats(self) -> Path:
         """Where workers tell how far they are."""
         return self.path / "news"
 
@@ -87,9 +87,9 @@ class Folder:
         return self.path / "halt"
 
 
-def claim(
+def claim_folder(
     path: Path, experiment: Experiment, facts: dict[str, Any], storage: str | None = None
-) -> Folder:
+) -> SearchFolder:
     """Make the folder the experiment's, or find that it is.
 
     ``facts``: environment and data, written down when the folder is made. ``storage``: the URL of
@@ -98,53 +98,53 @@ def claim(
     was begun on other images or another kind of device. When to stop and what may fail is no part
     of what is searched, and may change.
     """
-    folder = Folder(path)
-    if strange := set("?%") & set(str(path)):
-        raise SearchError(f"{path}: need a path without {' and '.join(sorted(strange))}; rename it")
+    folder = SearchFolder(path)
+    if forbidden_characters := set("?%") & set(str(path)):
+        raise SearchError(f"{path}: need a path without {' and '.join(sorted(forbidden_characters))}; rename it")
     try:
         if folder.experiment.exists():
             _require_same(folder, experiment, facts, storage)
-        elif path.is_file() or (path.is_dir() and any(map(_foreign, path.iterdir()))):
+        elif path.is_file() or (path.is_dir() and any(map(_is_unexpected, path.iterdir()))):
             raise SearchError(
                 f"{path}: need an empty folder or one of this experiment, got other files; "
                 "choose another --results"
             )
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        with locked(path):  # or who is refused would have changed what another one goes by
+        with lock_folder(path):  # or who is refused would have changed what another one goes by
             if folder.experiment.exists():  # by now
                 _require_same(folder, experiment, facts, storage)
-            _write_down(folder, experiment, facts, storage)
+            _write_metadata(folder, experiment, facts, storage)
     except OSError as error:
         raise SearchError(f"{path}: cannot be written: {error.strerror}; choose another") from error
     return folder
 
 
-def _write_down(
-    folder: Folder, experiment: Experiment, facts: dict[str, Any], storage: str | None
+def _write_metadata(
+    folder: SearchFolder, experiment: Experiment, facts: dict[str, Any], storage: str | None
 ) -> None:
     if not folder.experiment.exists() or not folder.environment.exists():
         write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
     else:
-        _add_seeds(folder, facts)
+        _add_seed_fingerprints(folder, facts)
     if storage is not None:
         write_text(folder.storage, without_password(storage) + "\n")
     if not folder.experiment.exists() or read_experiment(folder.experiment) != experiment:
         write_experiment(folder.experiment, experiment)
 
 
-def _add_seeds(folder: Folder, facts: dict[str, Any]) -> None:
+def _add_seed_fingerprints(folder: SearchFolder, facts: dict[str, Any]) -> None:
     """Write down the images of seeds that the search was begun without."""
-    begun = read_environment(folder.environment)
-    seeds = {**facts["data"]["fingerprints"], **begun["data"]["fingerprints"]}
-    if seeds != begun["data"]["fingerprints"]:
-        begun["data"]["fingerprints"] = seeds
-        write_text(folder.environment, json.dumps(begun, indent=2) + "\n")
+    stored_environment = read_environment(folder.environment)
+    fingerprints = {**facts["data"]["fingerprints"], **stored_environment["data"]["fingerprints"]}
+    if fingerprints != stored_environment["data"]["fingerprints"]:
+        stored_environment["data"]["fingerprints"] = fingerprints
+        write_text(folder.environment, json.dumps(stored_environment, indent=2) + "\n")
 
 
-def _foreign(entry: Path) -> bool:
+def _is_unexpected(file: Path) -> bool:
     """Whether a file is none that an interrupted ``claim`` leaves behind."""
-    ours = {"lock", "checkpoints", "environment.json", "storage", "logs"}
-    return entry.name not in ours and not entry.name.endswith(".partial")
+    expected_names = {"lock", "checkpoints", "environment.json", "storage", "logs"}
+    return file.name not in expected_names and not file.name.endswith(".partial")
 
 
 def without_password(url: str) -> str:
@@ -160,55 +160,55 @@ def without_password(url: str) -> str:
 
 
 def _require_same(
-    folder: Folder, experiment: Experiment, facts: dict[str, Any], storage: str | None
+    folder: SearchFolder, experiment: Experiment, facts: dict[str, Any], storage: str | None
 ) -> None:
     path = folder.path
-    found = differences(experiment, read_experiment(folder.experiment))
-    if unlike := [line for line in found if not line.startswith(FREE)]:
+    changed_lines = experiment_differences(experiment, read_experiment(folder.experiment))
+    if forbidden_changes := [line for line in changed_lines if not line.startswith(CHANGEABLE_PREFIXES)]:
         raise SearchError(
             f"{path}: holds another experiment; choose another --results, or remove it "
             "(search.stop and search.failures may change, and `scalesearch extend` asks for more "
-            "of the same):\n" + "\n".join(f"  {line}" for line in unlike)
+            "of the same):\n" + "\n".join(f"  {line}" for line in forbidden_changes)
         )
-    kept = folder.storage.read_text(encoding="utf-8").strip() if folder.storage.exists() else None
-    if kept != (None if storage is None else without_password(storage)):
+    stored_storage = folder.storage.read_text(encoding="utf-8").strip() if folder.storage.exists() else None
+    if stored_storage != (None if storage is None else without_password(storage)):
         raise SearchError(
-            f"{path}: has its study in {kept or folder.study.name}, and would begin another one; "
-            + (f"say --storage {kept}" if kept else "leave --storage out")
+            f"{path}: has its study in {stored_storage or folder.study.name}, and would begin another one; "
+            + (f"say --storage {stored_storage}" if stored_storage else "leave --storage out")
         )
     if not folder.environment.exists():
         return
-    begun = read_environment(folder.environment)
-    images, first = facts["data"]["fingerprints"], begun["data"]["fingerprints"]
-    for what, ours, theirs in (
-        ("images", {seed: images[seed] for seed in first if seed in images}, first),
-        ("device", facts["device"], begun["device"]),
+    stored_environment = read_environment(folder.environment)
+    fingerprints, stored_fingerprints = facts["data"]["fingerprints"], stored_environment["data"]["fingerprints"]
+    for kind, current, stored in (
+        ("images", {seed: fingerprints[seed] for seed in stored_fingerprints if seed in fingerprints}, stored_fingerprints),
+        ("device", facts["device"], stored_environment["device"]),
     ):
-        if ours != theirs:
+        if current != stored:
             raise SearchError(
-                f"{path}: was begun on other {what} ({theirs}, now {ours}), and a search does not "
+                f"{path}: was begun on other {kind} ({stored}, now {current}), and a search does not "
                 "mix them; put them back, or choose another --results"
             )
 
 
 @contextmanager
-def locked(path: Path, doing: str = "search is running") -> Iterator[None]:
+def lock_folder(path: Path, holder: str = "search is running") -> Iterator[None]:
     """Hold the folder alone. The kernel lets go of the lock when its holder dies.
 
     ``doing``: what another holder is told to be. Raises SearchError where there is one.
     """
     with (path / "lock").open("w") as file:
-        if not any(_taken(file) for _ in range(TRIES)):
-            raise SearchError(f"{path}: another {doing} in this folder; wait for it or stop it")
+        if not any(_try_lock(file) for _ in range(LOCK_TRIES)):
+            raise SearchError(f"{path}: another {holder} in this folder; wait for it or stop it")
         yield
 
 
-def _taken(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     """Whether the lock is ours now; where it is not, after a moment, since who only looks whether
     a driver is at work holds it for an instant."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        time.sleep(SECONDS_BETWEEN_TRIES)
+        time.sleep(LOCK_RETRY_SECONDS)
         return False
     return True

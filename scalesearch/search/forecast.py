@@ -14,39 +14,39 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from scalesearch.analysis import Power
+from scalesearch.analysis import StatisticalPower
 from scalesearch.architectures import Architecture
 from scalesearch.architectures.isocost import Candidate
 from scalesearch.architectures.memory import training_memory
 from scalesearch.experiment import Experiment
 from scalesearch.nets import code_allowed
-from scalesearch.search.advance import advance, survey
-from scalesearch.search.driver import schedule_of, source_of
-from scalesearch.search.executors import opened
+from scalesearch.search.advance import run_job, inspect_worker
+from scalesearch.search.driver import successive_halving, candidate_source
+from scalesearch.search.executors import open_worker_pool
 from scalesearch.search.noise import (
-    Noise,
-    affordable,
+    RunNoise,
+    networks_to_measure,
     guessed_noise,
-    least_seconds,
-    measured_noise,
+    min_measurement_seconds,
+    measure_noise,
     planned_power,
 )
-from scalesearch.search.pace import Pace, paced
-from scalesearch.search.plan import Planned
-from scalesearch.search.proposals import LEARNING
-from scalesearch.search.rehearsal import Stage, rehearsed
-from scalesearch.search.requirements import require_equal_lengths, require_from_the_beginning
-from scalesearch.search.source import Source
+from scalesearch.search.pace import StepTime, measure_step_times
+from scalesearch.search.plan import PlannedTrial
+from scalesearch.search.proposals import LEARNING_SAMPLERS
+from scalesearch.search.rehearsal import JobGroup, simulate_schedule
+from scalesearch.search.requirements import require_no_early_stopping, require_no_transfer
+from scalesearch.search.source import CandidateSource
 
-Row: TypeAlias = dict[str, Any]
+DocumentRow: TypeAlias = dict[str, Any]
 
 
-class IdleWarning(UserWarning):
+class IdleWorkersWarning(UserWarning):
     """Workers that the experiment's own rules will leave without a job."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class DryRun:
     """``proposals``: candidates that are not known yet. ``stages``: of all jobs, if the race drops
     nobody and nothing fails. ``seconds``: until the end with so many ``workers``;
     ``device_seconds``: of all of them together. ``memory_bytes``: of the largest candidate under
@@ -58,54 +58,54 @@ class Forecast:
 
     name: str
     device: str
-    candidates: tuple[Row, ...]
+    candidates: tuple[DocumentRow, ...]
     proposals: int
-    stages: tuple[Stage, ...]
+    stages: tuple[JobGroup, ...]
     workers: int
     seconds: float
     device_seconds: float
     memory_bytes: int | None
     peak_bytes: int
-    noise: Noise
-    power: Power
+    noise: RunNoise
+    power: StatisticalPower
 
     @property
     def epochs(self) -> int:
         """Of all runs together, at most."""
-        return sum(stage.trained for stage in self.stages)
+        return sum(stage.trained_epochs for stage in self.stages)
 
     @property
-    def job_rows(self) -> list[Row]:
+    def job_rows(self) -> list[DocumentRow]:
         """One flat row for each kind of jobs."""
         return [
             {
                 "jobs": f"to epoch {stage.stop}" if stage.stop else "learning-rate sweeps",
-                "of": "references" if stage.references else "searched",
+                "of": "references" if stage.is_reference else "searched",
                 "candidates": stage.candidates,
                 "number": stage.jobs,
                 "seeds": stage.seeds,
                 "epochs": stage.epochs,
-                "trained": stage.trained,
+                "trained": stage.trained_epochs,
             }
             for stage in self.stages
         ]
 
     @property
-    def document(self) -> Row:
+    def document(self) -> DocumentRow:
         """All of it, for programs."""
         return {**asdict(self), "stages": self.job_rows, "epochs": self.epochs}
 
     @property
-    def lines(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Sums, for people."""
-        unknown = f" and {self.proposals} to be proposed" if self.proposals else ""
-        needs = "" if self.memory_bytes is None else f", {_size(self.memory_bytes)} by count"
+        proposals_text = f" and {self.proposals} to be proposed" if self.proposals else ""
+        memory_text = "" if self.memory_bytes is None else f", {_format_bytes(self.memory_bytes)} by count"
         return [
-            f"{len(self.candidates)} candidates{unknown}, {self.epochs:,} epochs at most",
-            f"about {_clock(self.seconds)} with {self.workers} worker"
-            f"{'s' if self.workers > 1 else ''} on {self.device}, {_clock(self.device_seconds)} "
+            f"{len(self.candidates)} candidates{proposals_text}, {self.epochs:,} epochs at most",
+            f"about {_format_duration(self.seconds)} with {self.workers} worker"
+            f"{'s' if self.workers > 1 else ''} on {self.device}, {_format_duration(self.device_seconds)} "
             "of training in all (an estimate, from a few steps)",
-            f"memory of one worker: {_size(self.peak_bytes)} while measuring{needs}",
+            f"memory of one worker: {_format_bytes(self.peak_bytes)} while measuring{memory_text}",
         ]
 
 
@@ -118,103 +118,103 @@ def forecast(
     devices: Sequence[str] | None = None,
     memory: int | None = None,
     allow_code: bool = False,
-    noise: Noise | None = None,
+    noise: RunNoise | None = None,
     measure: float = 0.0,
-) -> Forecast:
+) -> DryRun:
     """Count what ``search`` would train, and estimate how long it takes with these workers.
 
     Nothing is written. On a cluster a worker measures, elsewhere this process. ``noise``: that is
     known already; else it is measured, where that takes at most ``measure`` seconds, and guessed
     where not. Raises what ``search`` raises where the experiment cannot be run.
     """
-    require_equal_lengths(experiment)
-    require_from_the_beginning(experiment)
-    own: dict[str, Any] = {"executor": executor, "workers": workers, "scheduler": scheduler}
+    require_no_early_stopping(experiment)
+    require_no_transfer(experiment)
+    pool_options: dict[str, Any] = {"executor": executor, "workers": workers, "scheduler": scheduler}
     if executor in ("inline", "local"):
-        own = {"executor": "inline"}
+        pool_options = {"executor": "inline"}
     with (
         code_allowed(allow_code),
-        TemporaryDirectory() as logs,
-        opened(**own, advance=advance, logs=Path(logs)) as crew,
+        TemporaryDirectory() as log_folder,
+        open_worker_pool(**pool_options, advance=run_job, logs=Path(log_folder)) as pool,
     ):
-        count = workers or len(devices or ()) or crew.slots or 1
-        surveyed = crew.ask(survey, experiment)
-        source = source_of(experiment, surveyed.data)
-        extremes = _extremes(source)
+        worker_count = workers or len(devices or ()) or pool.slots or 1
+        worker_info = pool.ask(inspect_worker, experiment)
+        source = candidate_source(experiment, worker_info.data)
+        extremes = _extreme_candidates(source)
         networks = [candidate.architecture for candidate in extremes]
-        paces = crew.ask(paced, experiment, networks, surveyed.device, allow_code)
-        seconds = _seconds(extremes, paces, surveyed.data["train"], surveyed.data["validation"])
-        in_order = _in_order(source)
-        epoch_seconds = [*map(seconds, in_order)]
+        step_times = pool.ask(measure_step_times, experiment, networks, worker_info.device, allow_code)
+        epoch_seconds_of = _epoch_seconds_model(extremes, step_times, worker_info.data["train"], worker_info.data["validation"])
+        candidates = _candidates_by_memory(source)
+        epoch_seconds = [*map(epoch_seconds_of, candidates)]
         if noise is None:
-            some, epochs = affordable(experiment, in_order, epoch_seconds, measure)
-            asked = (experiment, some, epochs, surveyed.device, allow_code)
-            noise = crew.ask(measured_noise, *asked) if some else None
-    _warn_of_idleness(experiment, count)
-    noise = noise or guessed_noise(surveyed.data["validation"], least_seconds(epoch_seconds))
-    known = [seconds(item.candidate) for item in source.planned]
-    typical = fmean(map(seconds, source.where.candidates))
-    played = rehearsed(
-        schedule_of(experiment),
+            noise_networks, epochs = networks_to_measure(experiment, candidates, epoch_seconds, measure)
+            arguments = (experiment, noise_networks, epochs, worker_info.device, allow_code)
+            noise = pool.ask(measure_noise, *arguments) if noise_networks else None
+    _warn_of_idle_workers(experiment, worker_count)
+    noise = noise or guessed_noise(worker_info.data["validation"], min_measurement_seconds(epoch_seconds))
+    planned_seconds = [epoch_seconds_of(item.candidate) for item in source.planned]
+    mean_seconds = fmean(map(epoch_seconds_of, source.space.candidates))
+    simulated = simulate_schedule(
+        successive_halving(experiment),
         source,
-        count,
-        lambda place: known[place] if place < len(known) else typical,
+        worker_count,
+        lambda trial: planned_seconds[trial] if trial < len(planned_seconds) else mean_seconds,
     )
-    return Forecast(
+    return DryRun(
         name=experiment.name,
-        device=surveyed.device,
-        candidates=tuple(map(_row, source.planned, known)),
-        proposals=experiment.search.asks or 0,
-        stages=played.stages,
-        workers=count,
-        seconds=played.seconds,
-        device_seconds=played.busy,
-        memory_bytes=_memory(source, experiment),
-        peak_bytes=max(pace.peak_bytes for pace in paces),
+        device=worker_info.device,
+        candidates=tuple(map(_candidate_row, source.planned, planned_seconds)),
+        proposals=experiment.search.proposal_count or 0,
+        stages=simulated.job_groups,
+        workers=worker_count,
+        seconds=simulated.seconds,
+        device_seconds=simulated.device_seconds,
+        memory_bytes=_largest_memory_bytes(source, experiment),
+        peak_bytes=max(step_time.peak_bytes for step_time in step_times),
         noise=noise,
         power=planned_power(source, noise),
     )
 
 
-def _extremes(source: Source) -> list[Candidate]:
+def _extreme_candidates(source: CandidateSource) -> list[Candidate]:
     """The candidates with least and most to keep in memory for a multiply-add."""
-    order = _in_order(source)
-    return [order[0], order[-1]]
+    candidates = _candidates_by_memory(source)
+    return [candidates[0], candidates[-1]]
 
 
-def _in_order(source: Source) -> list[Candidate]:
+def _candidates_by_memory(source: CandidateSource) -> list[Candidate]:
     """The candidates that may be trained, by what they keep in memory for a multiply-add."""
-    known = {item.candidate.fingerprint: item.candidate for item in source.planned}
-    if source.experiment.search.asks or not known:
-        known |= {candidate.fingerprint: candidate for candidate in source.where.candidates}
-    return sorted(known.values(), key=_share)
+    candidates = {item.candidate.fingerprint: item.candidate for item in source.planned}
+    if source.experiment.search.proposal_count or not candidates:
+        candidates |= {candidate.fingerprint: candidate for candidate in source.space.candidates}
+    return sorted(candidates.values(), key=_activations_per_mac)
 
 
-def _share(candidate: Candidate) -> float:
+def _activations_per_mac(candidate: Candidate) -> float:
     return candidate.cost.activations / candidate.cost.macs
 
 
-def _seconds(
-    measured: Sequence[Candidate], paces: Sequence[Pace], images: int, validated: int
+def _epoch_seconds_model(
+    measured: Sequence[Candidate], step_times: Sequence[StepTime], training_images: int, validation_images: int
 ) -> Callable[[Candidate], float]:
     """Of an epoch of any candidate, between the two that were measured by its counts."""
-    (least, most), (light, heavy) = measured, paces
-    span = _share(most) - _share(least)
+    (least, most), (light_network_times, heavy_network_times) = measured, step_times
+    span = _activations_per_mac(most) - _activations_per_mac(least)
 
-    def per_mac(candidate: Candidate, one: float, other: float) -> float:
-        place = (_share(candidate) - _share(least)) / span if span else 0.0
-        place = min(1.0, max(0.0, place))
-        return (1 - place) * one / least.cost.macs + place * other / most.cost.macs
+    def per_mac(candidate: Candidate, light_seconds: float, heavy_seconds: float) -> float:
+        position = (_activations_per_mac(candidate) - _activations_per_mac(least)) / span if span else 0.0
+        position = min(1.0, max(0.0, position))
+        return (1 - position) * light_seconds / least.cost.macs + position * heavy_seconds / most.cost.macs
 
     def seconds(candidate: Candidate) -> float:
-        training = per_mac(candidate, light.training, heavy.training)
-        validation = per_mac(candidate, light.validation, heavy.validation)
-        return candidate.cost.macs * (images * training + validated * validation)
+        training = per_mac(candidate, light_network_times.training_seconds, heavy_network_times.training_seconds)
+        validation = per_mac(candidate, light_network_times.validation_seconds, heavy_network_times.validation_seconds)
+        return candidate.cost.macs * (training_images * training + validation_images * validation)
 
     return seconds
 
 
-def _row(planned: Planned, seconds: float) -> Row:
+def _candidate_row(planned: PlannedTrial, seconds: float) -> DocumentRow:
     candidate = planned.candidate
     return {
         "candidate": candidate.fingerprint,
@@ -230,39 +230,39 @@ def _row(planned: Planned, seconds: float) -> Row:
     }
 
 
-def _memory(source: Source, experiment: Experiment) -> int | None:
+def _largest_memory_bytes(source: CandidateSource, experiment: Experiment) -> int | None:
     """Of the largest candidate there may be, with all that is trained together."""
     recipe = experiment.recipe
-    proposed = source.where.candidates if experiment.search.asks else ()
-    candidates = (*proposed, *(item.candidate for item in source.planned))
+    proposable = source.space.candidates if experiment.search.proposal_count else ()
+    candidates = (*proposable, *(item.candidate for item in source.planned))
     networks = [candidate.architecture for candidate in candidates]
     optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
-    own = [network for network in networks if isinstance(network, Architecture)]
-    if len(own) < len(networks):
+    architectures = [network for network in networks if isinstance(network, Architecture)]
+    if len(architectures) < len(networks):
         return None
     size = recipe.micro_batch or recipe.batch_size
     together = experiment.search.seeds if experiment.search.together else 1
-    most = max(training_memory(network, size, optimizer=optimizer).total for network in own)
-    return together * most
+    largest = max(training_memory(network, size, optimizer=optimizer).total for network in architectures)
+    return together * largest
 
 
-def _warn_of_idleness(experiment: Experiment, workers: int) -> None:
+def _warn_of_idle_workers(experiment: Experiment, workers: int) -> None:
     search = experiment.search
-    at_once = search.cohort * min(search.race or search.seeds, search.seeds)
-    if search.sampler in LEARNING and not search.asynchronous and at_once < workers:
+    concurrent_jobs = search.cohort * min(search.race or search.seeds, search.seeds)
+    if search.sampler in LEARNING_SAMPLERS and not search.asynchronous and concurrent_jobs < workers:
         warnings.warn(
-            f"{workers} workers, and {search.cohort} proposals at a time are {at_once} jobs: some "
+            f"{workers} workers, and {search.cohort} proposals at a time are {concurrent_jobs} jobs: some "
             "will wait; raise search.cohort, or set search.asynchronous",
-            IdleWarning,
+            IdleWorkersWarning,
             stacklevel=3,
         )
 
 
-def _size(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _clock(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

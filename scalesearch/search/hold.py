@@ -9,7 +9,7 @@ from typing import IO
 
 
 @contextmanager
-def held(checkpoint: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def lock_checkpoint(checkpoint: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a run, by a lock beside its checkpoint; the kernel lets go of it when its holder dies.
 
     ``waiting``: called where another holds it, before the wait.
@@ -18,8 +18,8 @@ def held(checkpoint: Path, waiting: Callable[[], None]) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with lock.open("a") as file:
-            if not _taken(file):
-                waiting()
+            if not _try_lock(file):
+                on_wait()
                 fcntl.flock(file, fcntl.LOCK_EX)
             # Meanwhile the file may have been removed, and another may hold a new one.
             if _is_at(file, lock):
@@ -27,12 +27,12 @@ def held(checkpoint: Path, waiting: Callable[[], None]) -> Iterator[None]:
                 return
 
 
-def removed(checkpoint: Path) -> bool:
+def remove_checkpoint(checkpoint: Path) -> bool:
     """Remove a run's files, if nobody holds it; whether they are gone."""
     lock = checkpoint.with_suffix(".lock")
     with ExitStack() as stack:
         with suppress(FileNotFoundError):
-            if not _taken(stack.enter_context(lock.open("r+"))):
+            if not _try_lock(stack.enter_context(lock.open("r+"))):
                 return False
         checkpoint.unlink(missing_ok=True)
         checkpoint.with_name(f"{checkpoint.name}.part").unlink(missing_ok=True)  # torn by a kill
@@ -40,7 +40,7 @@ def removed(checkpoint: Path) -> bool:
     return True
 
 
-def _taken(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -11,18 +11,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interruptible(halt: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     """Within, the first signal calls ``halt`` and says so on standard error; the second raises
     KeyboardInterrupt. Yields whether there was one. Outside of the main thread, which alone is
     sent signals, nothing changes."""
     count = 0
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle_signal(number: int, frame: FrameType | None) -> None:
         nonlocal count
         count += 1
         if count > 1:
             raise KeyboardInterrupt
-        halt()
+        on_first_signal()
         print(
             "stopping when the jobs under way have reached a checkpoint; once more to stop at once",
             file=sys.stderr,
@@ -32,9 +32,9 @@ def interruptible(halt: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    previous_handlers = {number: signal.signal(number, handle_signal) for number in SIGNALS}
     try:
         yield lambda: count > 0
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

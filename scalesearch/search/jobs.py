@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.experiment import DataSpec
 from scalesearch.recipe import Recipe
 
 FailureKind: TypeAlias = Literal[
     "out_of_memory", "diverged", "worker_lost", "timeout", "data", "bug"
 ]
-Key: TypeAlias = tuple[str, tuple[int, ...], int, int, bool]
+JobKey: TypeAlias = tuple[str, tuple[int, ...], int, int, bool]
 """Candidate, seeds, start, stop, whether it is a sweep: equal for every attempt at one job."""
 
 
@@ -35,7 +35,7 @@ class Job:
     seeds: tuple[int, ...]
     start: int
     stop: int
-    architecture: Architecture | Foreign
+    architecture: Architecture | CustomModel
     recipe: Recipe
     data: DataSpec
     fingerprints: tuple[str, ...]
@@ -44,36 +44,36 @@ class Job:
     attempt: int = 0
     sweep: bool = False
     halt: Path | None = None
-    news: Path | None = None
+    heartbeats: Path | None = None
     allow_code: bool = False
 
     @property
-    def key(self) -> Key:
+    def key(self) -> JobKey:
         """What every attempt at this job has in common."""
         return (self.candidate, self.seeds, self.start, self.stop, self.sweep)
 
     @property
     def name(self) -> str:
         """For people."""
-        return named(self.key)
+        return job_name(self.key)
 
-    def checkpoint(self, seed: int) -> Path:
+    def checkpoint_path(self, seed: int) -> Path:
         """The file in which a run's state is kept between epochs."""
-        return checkpoint(self.checkpoints, self.candidate, seed)
+        return checkpoint_path(self.checkpoints, self.candidate, seed)
 
 
-def checkpoint(folder: Path, candidate: str, seed: int) -> Path:
+def checkpoint_path(folder: Path, candidate: str, seed: int) -> Path:
     """The file of a run's state inside the folder of all checkpoints."""
     return folder / f"{candidate}-{seed}.pt"
 
 
-def named(key: Key) -> str:
+def job_name(key: JobKey) -> str:
     """A job for people: ``54f15e9d seed 0 epochs 1-3``."""
     candidate, seeds, start, stop, sweep = key
-    which = f"{candidate[:8]} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    prefix = f"{candidate[:8]} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     if sweep:
-        return f"{which} learning-rate sweep"
-    return f"{which} epoch{'s' if stop - start > 1 else ''} " + (
+        return f"{prefix} learning-rate sweep"
+    return f"{prefix} epoch{'s' if stop - start > 1 else ''} " + (
         f"{start + 1}-{stop}" if stop - start > 1 else f"{stop}"
     )
 
@@ -96,10 +96,10 @@ class Outcome:
     ``ended``: Unix seconds by the worker's clock.
     """
 
-    key: Key
+    key: JobKey
     rows: tuple[dict[str, Any], ...] = ()
     tuning: dict[str, Any] | None = None
     failure: Failure | None = None
     worker: str = ""
-    began: float = 0.0
-    ended: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0

@@ -2,36 +2,36 @@
 
 from collections.abc import Collection, Mapping
 
-from scalesearch.analysis.levels import levelled
+from scalesearch.analysis.levels import imputed_accuracies
 from scalesearch.architectures.isocost import Candidate
-from scalesearch.search.proposals import Known
-from scalesearch.search.study import Entry
+from scalesearch.search.proposals import Observation
+from scalesearch.search.study import SearchTrial
 
 
-def knowledge(
-    entries: Mapping[int, Entry],
+def sampler_observations(
+    trials: Mapping[int, SearchTrial],
     pending: Mapping[int, Candidate],
     rungs: Collection[int],
     cost: str | None,
-) -> list[Known]:
+) -> list[Observation]:
     """Who has ended, with what it is worth at the last epoch, and who is under way, in the order of
     places. ``pending``: candidates that are not in the study yet. ``cost``: the second objective's
     column."""
     curves = {
-        entry.candidate: {epoch: told for epoch, told in entry.reported.items() if epoch in rungs}
-        for entry in entries.values()
-        if entry.state in ("complete", "stopped") and entry.reported
+        trial.candidate: {epoch: accuracy for epoch, accuracy in trial.intermediate_values.items() if epoch in rungs}
+        for trial in trials.values()
+        if trial.state in ("complete", "stopped") and trial.intermediate_values
     }
-    worth = levelled(curves)
-    known = []
-    for place in sorted(entries.keys() | pending.keys()):
-        entry = entries.get(place)
+    accuracies = imputed_accuracies(curves)
+    observations = []
+    for index in sorted(trials.keys() | pending.keys()):
+        entry = trials.get(index)
         if entry is None:
-            candidate = pending[place]
-            known.append(Known(candidate.fingerprint, candidate.shares, None))
+            candidate = pending[index]
+            observations.append(Observation(candidate.fingerprint, candidate.shares, None))
         elif entry.state == "running":
-            known.append(Known(entry.candidate, entry.shares, None))
-        elif entry.candidate in worth:
-            values = (worth[entry.candidate], *([float(entry.facts[cost])] if cost else []))
-            known.append(Known(entry.candidate, entry.shares, values))
-    return known
+            observations.append(Observation(entry.candidate, entry.shares, None))
+        elif entry.candidate in accuracies:
+            values = (accuracies[entry.candidate], *([float(entry.candidate_columns[cost])] if cost else []))
+            observations.append(Observation(entry.candidate, entry.shares, values))
+    return observations

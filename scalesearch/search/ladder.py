@@ -3,33 +3,33 @@
 from bisect import bisect_left, insort
 
 
-class Ladder:
+class Rung:
     """Places of candidates ordered by their accuracy; equal ones in order of their places."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, int]] = []
-        self._values: dict[int, float] = {}
+        self._ranking: list[tuple[float, int]] = []
+        self._accuracies: dict[int, float] = {}
 
     @property
     def count(self) -> int:
         """How many are at this rung."""
-        return len(self._rows)
+        return len(self._ranking)
 
     @property
-    def places(self) -> list[int]:
+    def trials(self) -> list[int]:
         """All of them, the best first."""
-        return [place for _, place in self._rows]
+        return [trial for _, trial in self._ranking]
 
-    def put(self, place: int, value: float) -> None:
+    def add(self, trial: int, accuracy: float) -> None:
         """A candidate has reached the rung; who is there already stays where it is."""
-        if place not in self._values:
-            self._values[place] = value
-            insort(self._rows, (-value, place))
+        if trial not in self._accuracies:
+            self._accuracies[trial] = accuracy
+            insort(self._ranking, (-accuracy, trial))
 
-    def position(self, place: int) -> int:
+    def rank(self, trial: int) -> int:
         """Counted from 1 for the best."""
-        return bisect_left(self._rows, (-self._values[place], place)) + 1
+        return bisect_left(self._ranking, (-self._accuracies[trial], trial)) + 1
 
-    def at(self, position: int) -> set[int]:
+    def at_rank(self, rank: int) -> set[int]:
         """Who has this position, if anybody."""
-        return {self._rows[position - 1][1]} if 1 <= position <= self.count else set()
+        return {self._ranking[rank - 1][1]} if 1 <= rank <= self.count else set()

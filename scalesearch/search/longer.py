@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
-from scalesearch.search.engine import past
-from scalesearch.search.runners import State
-from scalesearch.search.schedule import Schedule
-from scalesearch.search.source import Source
-from scalesearch.search.study import Entry
+from scalesearch.search.engine import accuracies_by_seed
+from scalesearch.search.runners import SearchTrialState
+from scalesearch.search.schedule import SuccessiveHalving
+from scalesearch.search.source import CandidateSource
+from scalesearch.search.study import SearchTrial
 
 
-def lengthened(
+def extended_experiment(
     experiment: Experiment,
     trials: int | None = None,
     seeds: int | None = None,
@@ -29,100 +29,100 @@ def lengthened(
                 f"trials: need what the search has, as a design is made for its number, got "
                 f"{trials}; ask for seeds or rungs, or begin another search"
             )
-        have = search.trials or search.asks
-        if have is None or trials < have:
-            raise SearchError(f"trials: {_asked(have)}, got {trials}")
+        current_trials = search.trials or search.proposal_count
+        if current_trials is None or trials < current_trials:
+            raise SearchError(f"trials: {_minimum_text(current_trials)}, got {trials}")
         search = replace(search, trials=trials)
     if seeds is not None:
         if seeds < search.seeds:
-            raise SearchError(f"seeds: {_asked(search.seeds)}, got {seeds}")
+            raise SearchError(f"seeds: {_minimum_text(search.seeds)}, got {seeds}")
         search = replace(search, seeds=seeds)
     if rungs is not None:
-        search = replace(search, rungs=_longer(experiment, tuple(rungs)))
-    longer = replace(experiment, search=search)
-    if longer == experiment:
+        search = replace(search, rungs=_validate_rungs(experiment, tuple(rungs)))
+    extended = replace(experiment, search=search)
+    if extended == experiment:
         raise SearchError("extend: need more trials, seeds or rungs than the search has, got none")
-    return longer
+    return extended
 
 
-def _asked(have: int | None) -> str:
-    if have is None:
+def _minimum_text(current: int | None) -> str:
+    if current is None:
         return "it has the whole grid, of which there is no more; ask for seeds or rungs"
-    return f"the search has {have}, and needs at least that"
+    return f"the search has {current}, and needs at least that"
 
 
-def _longer(experiment: Experiment, rungs: tuple[int, ...]) -> tuple[int, ...]:
+def _validate_rungs(experiment: Experiment, rungs: tuple[int, ...]) -> tuple[int, ...]:
     """The rungs, if they go on from the experiment's."""
-    kept, epochs = experiment.rungs, experiment.recipe.epochs
-    rising = all(a < b for a, b in zip((0, *rungs), rungs, strict=False))
-    goes_on = rungs[: len(kept)] == kept
+    current_rungs, epochs = experiment.rungs, experiment.recipe.epochs
+    is_increasing = all(a < b for a, b in zip((0, *rungs), rungs, strict=False))
+    is_continuation = rungs[: len(current_rungs)] == current_rungs
     if experiment.search.pruner == "none":
-        goes_on = bool(rungs) and rungs[-1] >= kept[-1]  # nobody was compared on the way
-    if not rising or not goes_on or rungs[-1] > epochs:
-        began = ", ".join(map(str, kept))
+        is_continuation = bool(rungs) and rungs[-1] >= current_rungs[-1]  # nobody was compared on the way
+    if not is_increasing or not is_continuation or rungs[-1] > epochs:
+        current_text = ", ".join(map(str, current_rungs))
         raise SearchError(
-            f"rungs: need {began}, as the search has, and later ones up to {epochs}, where the "
+            f"rungs: need {current_text}, as the search has, and later ones up to {epochs}, where the "
             f"recipe ends (recipe.epochs, which its learning rates span), got "
             f"{', '.join(map(str, rungs)) or 'none'}"
         )
     return rungs
 
 
-def undecided(
-    experiment: Experiment, source: Source, schedule: Schedule, entries: Iterable[Entry]
-) -> list[Entry]:
+def reopened_trials(
+    experiment: Experiment, source: CandidateSource, halving: SuccessiveHalving, trials: Iterable[SearchTrial]
+) -> list[SearchTrial]:
     """Ended candidates about which the experiment is not decided, or otherwise, by what is on
     record; the failed stay out of it.
 
     ``schedule``: an empty one by its rules, which is told all that is on record, cohort after
     cohort, until one lacks something; what comes after it waits for that.
     """
-    places = {source.place(entry.cells): entry for entry in entries}
-    found: list[Entry] = []
-    cohort, over = 0, True
-    while members := source.members(cohort):
-        told: dict[int, State] = {}
-        if over:
-            for place in members:
-                _enter(schedule, place, cohort, source, places.get(place))
-            schedule.begin(cohort)
-            told = {verdict.place: verdict.state for verdict in schedule.verdicts()}
-            over = experiment.search.asynchronous or schedule.is_over(cohort)
-        for place in (place for place in members if place in places):
-            entry = places[place]
-            decided = entry.state == told.get(place) or _has_all(entry, experiment)
-            same = _role(source, place, entry) == entry.facts["role"]
-            if entry.state in ("stopped", "complete") and not (decided and same):
-                found.append(entry)
-        cohort += 1
-    return found
+    trials_by_index = {source.index_of(trial.cells): trial for trial in trials}
+    reopened: list[SearchTrial] = []
+    round_index, is_round_finished = 0, True
+    while indices := source.indices_of_round(round_index):
+        states: dict[int, SearchTrialState] = {}
+        if is_round_finished:
+            for index in indices:
+                _add_candidate(halving, index, round_index, source, trials_by_index.get(index))
+            halving.start_round(round_index)
+            states = {decision.trial: decision.state for decision in halving.decisions()}
+            is_round_finished = experiment.search.asynchronous or halving.is_round_finished(round_index)
+        for index in (place for place in indices if place in trials_by_index):
+            entry = trials_by_index[index]
+            is_decided = entry.state == states.get(index) or _is_fully_trained(entry, experiment)
+            has_same_role = _role(source, index, entry) == entry.candidate_columns["role"]
+            if entry.state in ("stopped", "complete") and not (is_decided and has_same_role):
+                reopened.append(entry)
+        round_index += 1
+    return reopened
 
 
-def _enter(
-    schedule: Schedule, place: int, cohort: int, source: Source, entry: Entry | None
+def _add_candidate(
+    halving: SuccessiveHalving, index: int, round_index: int, source: CandidateSource, trial: SearchTrial | None
 ) -> None:
-    roles = _role(source, place, entry).split("+")
-    schedule.enter(
-        place,
-        cohort,
-        searched="searched" in roles,
-        reference=roles != ["searched"],
-        past={} if entry is None else past(entry),
-        tuned=entry is not None and entry.tuning is not None,
-        state="failed" if entry is not None and entry.state == "failed" else "running",
+    roles = _role(source, index, trial).split("+")
+    halving.add_trial(
+        index,
+        round_index,
+        is_searched="searched" in roles,
+        is_reference=roles != ["searched"],
+        accuracies={} if trial is None else accuracies_by_seed(trial),
+        is_tuned=trial is not None and trial.tuning is not None,
+        state="failed" if trial is not None and trial.state == "failed" else "running",
     )
 
 
-def _role(source: Source, place: int, entry: Entry | None) -> str:
+def _role(source: CandidateSource, index: int, trial: SearchTrial | None) -> str:
     """What a candidate stands for, by the plan where it is planned."""
-    if place < len(source.planned):
-        return source.planned[place].role
-    return "searched" if entry is None else str(entry.facts["role"])
+    if index < len(source.planned):
+        return source.planned[index].role
+    return "searched" if trial is None else str(trial.candidate_columns["role"])
 
 
-def _has_all(entry: Entry, experiment: Experiment) -> bool:
+def _is_fully_trained(trial: SearchTrial, experiment: Experiment) -> bool:
     """Whether nothing is left of a candidate that any search could train."""
-    last = experiment.rungs[-1]
-    return entry.state == "complete" and all(
-        (seed, last) in entry.held for seed in experiment.seeds
+    last_epoch = experiment.rungs[-1]
+    return trial.state == "complete" and all(
+        (seed, last_epoch) in trial.recorded_epochs for seed in experiment.seeds
     )

@@ -11,7 +11,7 @@ from scalesearch.scaling import Shares
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class JobProgress:
     """A job in flight: ``job`` is its name, ``seconds`` how long it has been.
 
     ``worker``: empty where nobody knows yet. ``epoch``: the last one it finished, with the accuracy
@@ -28,7 +28,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class RungProgress:
     """Candidates that have reached an epoch, of those that are to."""
 
     epoch: int
@@ -37,7 +37,7 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestTrial:
     """The best candidate so far: effective shares, and the mean accuracy of ``seeds`` at ``epoch``.
 
     ``low`` and ``high``: its interval; None for one seed.
@@ -64,9 +64,9 @@ class Progress:
     name: str
     epochs_done: int
     epochs_total: int
-    rungs: tuple[Rung, ...] = ()
-    running: tuple[Running, ...] = ()
-    best: Best | None = None
+    rungs: tuple[RungProgress, ...] = ()
+    running: tuple[JobProgress, ...] = ()
+    best: BestTrial | None = None
     images_per_second: float = 0.0
     seconds_left: float | None = None
     stopped: int = 0
@@ -76,7 +76,7 @@ class Progress:
     at: float = 0.0
 
 
-def aged(progress: Progress, now: float) -> Progress:
+def progress_at(progress: Progress, now: float) -> Progress:
     """What was told at ``at`` as it is at ``now``, if nothing else has happened since."""
     if progress.finished or not 0.0 < progress.at < now:
         return progress
@@ -97,19 +97,19 @@ def write_progress(path: Path, progress: Progress) -> None:
 def read_progress(path: str | Path) -> Progress | None:
     """What was last written down; None where there is no such file, or one that is torn."""
     try:
-        return from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        return progress_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def from_json(document: Mapping[str, Any]) -> Progress:
+def progress_from_json(document: Mapping[str, Any]) -> Progress:
     """What ``dataclasses.asdict`` made of one. Raises TypeError or KeyError for anything else."""
-    best = document["best"]
+    best_document = document["best"]
     return Progress(
         **{
             **document,
-            "rungs": tuple(Rung(**rung) for rung in document["rungs"]),
-            "running": tuple(Running(**running) for running in document["running"]),
-            "best": best and Best(**{**best, "shares": Shares(**best["shares"])}),
+            "rungs": tuple(RungProgress(**rung) for rung in document["rungs"]),
+            "running": tuple(JobProgress(**running) for running in document["running"]),
+            "best": best_document and BestTrial(**{**best_document, "shares": Shares(**best_document["shares"])}),
         }
     )

@@ -27,27 +27,27 @@ from optuna.trial import TrialState
 from scalesearch.experiment import SearchSpec
 from scalesearch.scaling import Shares
 
-STARTUP = 8
+STARTUP_TRIALS = 8
 """Trials, the references among them, before a model takes over from chance."""
-LEARNING = ("tpe", "gp", "nsga2")
+LEARNING_SAMPLERS = ("tpe", "gp", "nsga2")
 """Samplers that learn from what came before."""
-GENERATION = "NSGAIISampler:generation"
+GENERATION_KEY = "NSGAIISampler:generation"
 
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
-    "tpe": lambda seed, _: TPESampler(seed=seed, n_startup_trials=STARTUP),
-    "gp": lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP),
+    "tpe": lambda seed, _: TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
+    "gp": lambda seed, _: GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
     "sobol": lambda seed, _: QMCSampler(seed=seed, scramble=True),
     "random": lambda seed, _: RandomSampler(seed=seed),
-    "nsga2": lambda seed, cohort: NSGAIISampler(seed=seed, population_size=max(cohort, 2)),
+    "nsga2": lambda seed, population: NSGAIISampler(seed=seed, population_size=max(population, 2)),
 }
-SQUARE: dict[str, optuna.distributions.BaseDistribution] = {
+UNIT_SQUARE: dict[str, optuna.distributions.BaseDistribution] = {
     "u": optuna.distributions.FloatDistribution(0.0, 1.0),
     "v": optuna.distributions.FloatDistribution(0.0, 1.0),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Observation:
     """A candidate that a sampler knows of. ``values``: accuracy, and cost where there are two
     objectives; None while it is being trained."""
 
@@ -56,47 +56,47 @@ class Known:
     values: tuple[float, ...] | None
 
 
-def proposal(spec: SearchSpec, seed: int, number: int, known: Sequence[Known]) -> Shares:
+def proposal(spec: SearchSpec, seed: int, number: int, observations: Sequence[Observation]) -> Shares:
     """The shares to try as proposal ``number`` (from 0), after what is known."""
     if optuna.logging.get_verbosity() != optuna.logging.WARNING:  # to set it takes a while
         optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if spec.sampler == "sobol":
-            return _sequence(seed).at(number)
-        sampler = SAMPLERS[spec.sampler](_mixed(seed, number), spec.cohort)
-        study = optuna.create_study(directions=directions(spec), sampler=sampler)
-        if spec.sampler in LEARNING:
-            told = [_told(one, place // max(spec.cohort, 2)) for place, one in enumerate(known)]
-            study.add_trials(told)
-        point = study.ask(SQUARE).params
-    return from_square(point["u"], point["v"])
+            return _sobol_sequence(seed).at(number)
+        sampler = SAMPLERS[spec.sampler](_proposal_seed(seed, number), spec.cohort)
+        study = optuna.create_study(directions=study_directions(spec), sampler=sampler)
+        if spec.sampler in LEARNING_SAMPLERS:
+            frozen_trials = [_frozen_trial(observation, index // max(spec.cohort, 2)) for index, observation in enumerate(observations)]
+            study.add_trials(frozen_trials)
+        params = study.ask(UNIT_SQUARE).params
+    return from_square(params["u"], params["v"])
 
 
-def directions(spec: SearchSpec) -> list[Literal["maximize", "minimize"]]:
+def study_directions(spec: SearchSpec) -> list[Literal["maximize", "minimize"]]:
     """Of a study's objectives: accuracy, and where it is asked for a cost."""
     return ["maximize", "minimize"] if spec.against else ["maximize"]
 
 
-class _Sequence:
+class _SobolSequence:
     """A Sobol sequence of one seed, which is read on from where it was read last."""
 
     def __init__(self, seed: int) -> None:
-        self.study = optuna.create_study(sampler=SAMPLERS["sobol"](_mixed(seed, 0), 0))
+        self.study = optuna.create_study(sampler=SAMPLERS["sobol"](_proposal_seed(seed, 0), 0))
         # It learns its space from a trial, and nothing else from any.
-        self.study.add_trial(_told(Known("", Shares(0.0, 0.5, 0.5), (0.0,)), 0))
+        self.study.add_trial(_frozen_trial(Observation("", Shares(0.0, 0.5, 0.5), (0.0,)), 0))
         self.drawn: list[Shares] = []
 
     def at(self, number: int) -> Shares:
         while len(self.drawn) <= number:
-            point = self.study.ask(SQUARE).params
-            self.drawn.append(from_square(point["u"], point["v"]))
+            params = self.study.ask(UNIT_SQUARE).params
+            self.drawn.append(from_square(params["u"], params["v"]))
         return self.drawn[number]
 
 
 @lru_cache(maxsize=4)
-def _sequence(seed: int) -> _Sequence:
-    return _Sequence(seed)
+def _sobol_sequence(seed: int) -> _SobolSequence:
+    return _SobolSequence(seed)
 
 
 def from_square(u: float, v: float) -> Shares:
@@ -112,17 +112,17 @@ def to_square(shares: Shares) -> tuple[float, float]:
     return rest**2, width / (width + resolution) if rest > 0 else 0.5
 
 
-def _told(known: Known, generation: int) -> optuna.trial.FrozenTrial:
-    u, v = to_square(known.shares)
+def _frozen_trial(observation: Observation, generation: int) -> optuna.trial.FrozenTrial:
+    u, v = to_square(observation.shares)
     return optuna.trial.create_trial(
-        state=TrialState.RUNNING if known.values is None else TrialState.COMPLETE,
+        state=TrialState.RUNNING if observation.values is None else TrialState.COMPLETE,
         params={"u": u, "v": v},
-        distributions=SQUARE,
-        values=known.values,
-        system_attrs={GENERATION: generation},
+        distributions=UNIT_SQUARE,
+        values=observation.values,
+        system_attrs={GENERATION_KEY: generation},
     )
 
 
-def _mixed(seed: int, number: int) -> int:
-    digest = hashlib.blake2b(f"proposal {seed} {number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big")
+def _proposal_seed(seed: int, number: int) -> int:
+    hashed = hashlib.blake2b(f"proposal {seed} {number}".encode(), digest_size=4).digest()
+    return int.from_bytes(hashed, "big")

@@ -25,22 +25,22 @@ class OptunaPruner:
             )
         # Hyperband deals trials to its brackets by the study's name.
         self.study = optuna.create_study(study_name="rungs", direction="maximize", pruner=pruner)
-        self.trials: dict[int, int] = {}
+        self.trial_ids: dict[int, int] = {}
 
-    def prunes(self, place: int, epoch: int, value: float) -> bool:
+    def should_prune(self, trial: int, epoch: int, value: float) -> bool:
         """Whether a candidate with this mean accuracy at a rung is to be stopped."""
         storage = self.study._storage
-        if place not in self.trials:
+        if trial not in self.trial_ids:
             running = create_trial(state=TrialState.RUNNING)
-            self.trials[place] = storage.create_new_trial(self.study._study_id, running)
-        trial = self.trials[place]
-        storage.set_trial_intermediate_value(trial, epoch, value)
-        return self.study.pruner.prune(self.study, storage.get_trial(trial))
+            self.trial_ids[trial] = storage.create_new_trial(self.study._study_id, running)
+        trial_id = self.trial_ids[trial]
+        storage.set_trial_intermediate_value(trial_id, epoch, value)
+        return self.study.pruner.prune(self.study, storage.get_trial(trial_id))
 
-    def ended(self, place: int, value: float | None) -> None:
+    def report_end(self, trial: int, value: float | None) -> None:
         """A candidate was trained to the last epoch (None: it was not)."""
-        if place not in self.trials:
+        if trial not in self.trial_ids:
             return  # it failed before its first rung
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
         values = None if value is None else [value]
-        self.study._storage.set_trial_state_values(self.trials[place], state, values)
+        self.study._storage.set_trial_state_values(self.trial_ids[trial], state, values)

@@ -10,110 +10,110 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scalesearch.search.runners import Task
-from scalesearch.search.schedule import Schedule
-from scalesearch.search.source import Source
-from scalesearch.training import SWEEP
+from scalesearch.search.runners import JobSpec
+from scalesearch.search.schedule import SuccessiveHalving
+from scalesearch.search.source import CandidateSource
+from scalesearch.training import LR_SWEEP_FACTORS
 
-EQUAL = 0.5
-BEHIND = 1e-9
+EQUAL_ACCURACY = 0.5
+REFERENCE_DEFICIT = 1e-9
 """By how much references are behind, which go on in any case: no other's place is theirs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class JobGroup:
     """Jobs of one kind, counted. ``seeds`` are trained in each, for ``epochs``: the last is
     ``stop``, and 0 for sweeps of learning rates. ``references``: trained to the end in any case."""
 
     stop: int
-    references: bool
+    is_reference: bool
     jobs: int
     candidates: int
     seeds: int
     epochs: int
 
     @property
-    def trained(self) -> int:
+    def trained_epochs(self) -> int:
         """Epochs that come into the records."""
         return self.jobs * self.seeds * self.epochs if self.stop else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class SimulatedSchedule:
     """``seconds``: until the last job ends; ``busy``: of all jobs together."""
 
-    stages: tuple[Stage, ...]
+    job_groups: tuple[JobGroup, ...]
     seconds: float
-    busy: float
+    device_seconds: float
 
 
-def rehearsed(
-    schedule: Schedule, source: Source, workers: int, epoch_seconds: Callable[[int], float]
-) -> Rehearsal:
+def simulate_schedule(
+    halving: SuccessiveHalving, source: CandidateSource, workers: int, epoch_seconds: Callable[[int], float]
+) -> SimulatedSchedule:
     """Play a search through. ``schedule``: an empty one by its rules. ``epoch_seconds``: of one
     epoch of the candidate at a place."""
-    done: list[Task] = []
-    ends: list[tuple[float, int, Task]] = []
-    busy = clock = 0.0
-    cohorts = _entered(schedule, source)
+    finished_jobs: list[JobSpec] = []
+    job_ends: list[tuple[float, int, JobSpec]] = []
+    device_seconds = clock = 0.0
+    rounds = _start_rounds(halving, source)
     while True:
-        while len(ends) < workers:
-            task = schedule.pop()
-            if task is not None:
-                took = _epochs(task) * epoch_seconds(task.place)
-                busy += took
-                heapq.heappush(ends, (clock + took, len(done) + len(ends), task))
-            elif not next(cohorts, False):
+        while len(job_ends) < workers:
+            job_spec = halving.next_job()
+            if job_spec is not None:
+                duration = _job_epochs(job_spec) * epoch_seconds(job_spec.trial)
+                device_seconds += duration
+                heapq.heappush(job_ends, (clock + duration, len(finished_jobs) + len(job_ends), job_spec))
+            elif not next(rounds, False):
                 break
-        if not ends:
-            schedule.finish()
-            if not schedule.verdicts():
+        if not job_ends:
+            halving.stop_waiting_trials()
+            if not halving.decisions():
                 break
             continue
-        clock, _, task = heapq.heappop(ends)
-        done.append(task)
-        accuracy = EQUAL - BEHIND * schedule.runners[task.place].reference
-        for epoch in range(task.start + 1, task.stop + 1):
-            for seed in task.seeds:
-                schedule.reach(task.place, seed, epoch, accuracy)
-        schedule.close(task)
-    return Rehearsal(tuple(_stages(done, source)), clock, busy)
+        clock, _, job_spec = heapq.heappop(job_ends)
+        finished_jobs.append(job_spec)
+        accuracy = EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job_spec.trial].is_reference
+        for epoch in range(job_spec.start + 1, job_spec.stop + 1):
+            for seed in job_spec.seeds:
+                halving.report(job_spec.trial, seed, epoch, accuracy)
+        halving.finish_job(job_spec)
+    return SimulatedSchedule(tuple(_job_groups(finished_jobs, source)), clock, device_seconds)
 
 
-def _entered(schedule: Schedule, source: Source) -> Iterator[bool]:
+def _start_rounds(halving: SuccessiveHalving, source: CandidateSource) -> Iterator[bool]:
     """Let one cohort in whenever asked; false as long as the one before is not over."""
-    cohort = 0
-    while members := source.members(cohort):
-        while cohort and not (schedule.rules.asynchronous or schedule.is_over(cohort - 1)):
+    round_index = 0
+    while trials := source.indices_of_round(round_index):
+        while round_index and not (halving.config.asynchronous or halving.is_round_finished(round_index - 1)):
             yield False
-        for place in members:
-            roles = _roles(source, place)
-            schedule.enter(
-                place, cohort, searched="searched" in roles, reference=roles != ["searched"]
+        for trial in trials:
+            roles = _roles_of(source, trial)
+            halving.add_trial(
+                trial, round_index, is_searched="searched" in roles, is_reference=roles != ["searched"]
             )
-        schedule.begin(cohort)
-        cohort += 1
+        halving.start_round(round_index)
+        round_index += 1
         yield True
 
 
-def _roles(source: Source, place: int) -> list[str]:
+def _roles_of(source: CandidateSource, trial: int) -> list[str]:
     planned = source.planned
-    return planned[place].role.split("+") if place < len(planned) else ["searched"]
+    return planned[trial].role.split("+") if trial < len(planned) else ["searched"]
 
 
-def _epochs(task: Task) -> int:
-    return len(SWEEP) if task.sweep else len(task.seeds) * (task.stop - task.start)
+def _job_epochs(job_spec: JobSpec) -> int:
+    return len(LR_SWEEP_FACTORS) if job_spec.sweep else len(job_spec.seeds) * (job_spec.stop - job_spec.start)
 
 
-def _stages(tasks: list[Task], source: Source) -> Iterator[Stage]:
-    jobs: Counter[tuple[int, bool, int, int]] = Counter()
-    places: dict[tuple[int, bool, int, int], set[int]] = {}
-    for task in tasks:
-        alone = _roles(source, task.place) != ["searched"]
-        epochs = len(SWEEP) if task.sweep else task.stop - task.start
-        kind = (task.stop, alone, epochs, len(task.seeds))
-        jobs[kind] += 1
-        places.setdefault(kind, set()).add(task.place)
-    for kind in sorted(jobs):
-        stop, alone, epochs, seeds = kind
-        yield Stage(stop, alone, jobs[kind], len(places[kind]), seeds, epochs)
+def _job_groups(job_specs: list[JobSpec], source: CandidateSource) -> Iterator[JobGroup]:
+    job_counts: Counter[tuple[int, bool, int, int]] = Counter()
+    trials_by_kind: dict[tuple[int, bool, int, int], set[int]] = {}
+    for job_spec in job_specs:
+        is_reference = _roles_of(source, job_spec.trial) != ["searched"]
+        epochs = len(LR_SWEEP_FACTORS) if job_spec.sweep else job_spec.stop - job_spec.start
+        kind = (job_spec.stop, is_reference, epochs, len(job_spec.seeds))
+        job_counts[kind] += 1
+        trials_by_kind.setdefault(kind, set()).add(job_spec.trial)
+    for kind in sorted(job_counts):
+        stop, is_reference, epochs, seeds = kind
+        yield JobGroup(stop, is_reference, job_counts[kind], len(trials_by_kind[kind]), seeds, epochs)

@@ -7,7 +7,7 @@ from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 
 
-def require_equal_lengths(experiment: Experiment) -> None:
+def require_no_early_stopping(experiment: Experiment) -> None:
     """Refuse early stopping: networks are compared after equally many epochs."""
     if experiment.recipe.patience is not None:
         raise SearchError(
@@ -16,7 +16,7 @@ def require_equal_lengths(experiment: Experiment) -> None:
         )
 
 
-def require_from_the_beginning(experiment: Experiment) -> None:
+def require_no_transfer(experiment: Experiment) -> None:
     """Refuse trained weights to start from: no candidate's shape is that of another network."""
     if experiment.recipe.transfer is not None:
         raise SearchError(
@@ -25,24 +25,24 @@ def require_from_the_beginning(experiment: Experiment) -> None:
         )
 
 
-def require_fit(experiment: Experiment, data: dict[str, Any]) -> None:
+def require_data_fits_baseline(experiment: Experiment, data: dict[str, Any]) -> None:
     """Refuse a baseline for other images than these."""
-    asked = experiment.baseline
-    for key, wanted, given in (
-        ("in_channels", asked.in_channels, data["channels"]),
-        ("num_classes", asked.num_classes, len(data["classes"])),
+    baseline = experiment.baseline
+    for key, wanted, actual in (
+        ("in_channels", baseline.in_channels, data["channels"]),
+        ("num_classes", baseline.num_classes, len(data["classes"])),
     ):
-        if wanted not in (None, given):
+        if wanted not in (None, actual):
             raise SearchError(
-                f"baseline.{key}: the data have {given}, got {wanted}; leave it out, and it "
+                f"baseline.{key}: the data have {actual}, got {wanted}; leave it out, and it "
                 "follows the data"
             )
 
 
-def require_devices(asked: Sequence[str] | None, found: str) -> None:
+def require_devices(requested: Sequence[str] | None, available: str) -> None:
     """Refuse GPUs that were asked for where workers find none and would train on the CPU."""
-    if any(device.startswith("cuda") for device in asked or ()) and not found.startswith("cuda"):
+    if any(device.startswith("cuda") for device in requested or ()) and not available.startswith("cuda"):
         raise SearchError(
-            f"devices: {', '.join(asked or ())} were asked for, and a worker finds {found} alone; "
+            f"devices: {', '.join(requested or ())} were asked for, and a worker finds {available} alone; "
             "leave --devices out to train there, and see `scalesearch doctor`"
         )

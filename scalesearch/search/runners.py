@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-State: TypeAlias = Literal["running", "complete", "stopped", "failed"]
+SearchTrialState: TypeAlias = Literal["running", "complete", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class HalvingConfig:
     """What a schedule goes by.
 
     ``rungs``: rising epochs. ``seeds``: of every candidate that may still win; ``first``: how many
@@ -20,37 +20,37 @@ class Rules:
 
     rungs: tuple[int, ...]
     seeds: tuple[int, ...]
-    first: int
+    initial_seed_count: int
     eta: int = 3
     asynchronous: bool = False
     together: bool = False
-    tuned: bool = False
+    tune_learning_rate: bool = False
 
     @property
-    def last(self) -> int:
+    def last_epoch(self) -> int:
         """The epoch at which training ends."""
         return self.rungs[-1]
 
     @property
-    def stages(self) -> int:
+    def stage_count(self) -> int:
         """How often a searched candidate is decided on at most: at each rung, and after each seed
         that comes later."""
-        return len(self.rungs) + len(self.seeds) - self.first
+        return len(self.rungs) + len(self.seeds) - self.initial_seed_count
 
-    def needed(self, stage: int) -> tuple[Sequence[int], int]:
+    def seeds_and_epoch(self, stage: int) -> tuple[Sequence[int], int]:
         """The seeds that have to be at which epoch, for a candidate to have arrived at a stage."""
         later = max(0, stage - len(self.rungs) + 1)
-        return self.seeds[: self.first + later], self.rungs[min(stage, len(self.rungs) - 1)]
+        return self.seeds[: self.initial_seed_count + later], self.rungs[min(stage, len(self.rungs) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JobSpec:
     """Seeds of a candidate to be trained from the epoch after ``start`` to ``stop``, or a sweep.
 
     ``place``: the candidate's, in the order of plan and proposals.
     """
 
-    place: int
+    trial: int
     seeds: tuple[int, ...]
     start: int
     stop: int
@@ -58,18 +58,18 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """How a candidate ended. ``reason``: why it was not trained further, for people; ``kind``: of
     the failure."""
 
-    place: int
-    state: State
+    trial: int
+    state: SearchTrialState
     reason: str = ""
     kind: str = ""
 
 
 @dataclass(slots=True, eq=False)
-class Runner:
+class TrialProgress:
     """A candidate on its way.
 
     ``searched``: it is compared with the others; ``reference``: it gets all seeds and epochs.
@@ -78,74 +78,74 @@ class Runner:
     not ended; ``lost``: those that cannot be trained.
     """
 
-    place: int
-    cohort: int
-    searched: bool
-    reference: bool
-    tuned: bool
-    state: State = "running"
+    trial: int
+    round_index: int
+    is_searched: bool
+    is_reference: bool
+    is_tuned: bool
+    state: SearchTrialState = "running"
     stage: int = 0
-    arrived: bool = False
-    busy: set[int] = field(default_factory=set)
-    lost: set[int] = field(default_factory=set)
-    goal: dict[int, int] = field(default_factory=dict)
-    reached: dict[int, int] = field(default_factory=dict)
-    values: dict[int, dict[int, float]] = field(default_factory=dict)
-    failure: tuple[Task, str, str] | None = None
+    has_arrived: bool = False
+    busy_seeds: set[int] = field(default_factory=set)
+    lost_seeds: set[int] = field(default_factory=set)
+    target_epochs: dict[int, int] = field(default_factory=dict)
+    reached_epochs: dict[int, int] = field(default_factory=dict)
+    rung_accuracies: dict[int, dict[int, float]] = field(default_factory=dict)
+    failure: tuple[JobSpec, str, str] | None = None
 
-    def grant(self, seeds: Iterable[int], epoch: int) -> None:
+    def allow(self, seeds: Iterable[int], epoch: int) -> None:
         """These seeds may be trained to this epoch."""
         for seed in seeds:
-            self.goal[seed] = max(epoch, self.goal.get(seed, 0))
+            self.target_epochs[seed] = max(epoch, self.target_epochs.get(seed, 0))
 
-    def at(self, seeds: Iterable[int], epoch: int) -> bool:
+    def has_reached(self, seeds: Iterable[int], epoch: int) -> bool:
         """Whether these seeds have been trained to this epoch."""
-        return all(self.reached.get(seed, 0) >= epoch for seed in seeds)
+        return all(self.reached_epochs.get(seed, 0) >= epoch for seed in seeds)
 
     @property
-    def furthest(self) -> int:
+    def last_epoch(self) -> int:
         """The last epoch that any seed has been trained to."""
-        return max(self.reached.values(), default=0)
+        return max(self.reached_epochs.values(), default=0)
 
     @property
-    def through(self) -> bool:
+    def is_done(self) -> bool:
         """Whether all that may be trained has been."""
-        return all(self.reached.get(seed, 0) >= goal for seed, goal in self.goal.items())
+        return all(self.reached_epochs.get(seed, 0) >= target for seed, target in self.target_epochs.items())
 
-    def value(self, epoch: int, seeds: Sequence[int]) -> float | None:
+    def mean_accuracy(self, epoch: int, seeds: Sequence[int]) -> float | None:
         """Mean accuracy of these seeds at a rung, once all are there."""
-        found = self.values.get(epoch, {})
-        if any(seed not in found for seed in seeds):
+        accuracies = self.rung_accuracies.get(epoch, {})
+        if any(seed not in accuracies for seed in seeds):
             return None
-        return sum(found[seed] for seed in seeds) / len(seeds)
+        return sum(accuracies[seed] for seed in seeds) / len(seeds)
 
-    def tasks(self, seeds: Iterable[int], rules: Rules) -> Iterator[Task]:
+    def next_jobs(self, seeds: Iterable[int], config: HalvingConfig) -> Iterator[JobSpec]:
         """What is to be trained next of these seeds, each to its next rung."""
-        if not self.tuned:
-            if not self.busy and not self.lost:
-                yield Task(self.place, rules.seeds[:1], 0, 0, sweep=True)
+        if not self.is_tuned:
+            if not self.busy_seeds and not self.lost_seeds:
+                yield JobSpec(self.trial, config.seeds[:1], 0, 0, sweep=True)
             return
-        held = self.busy | self.lost
-        free = [seed for seed in sorted(seeds) if seed in self.goal and seed not in held]
-        spans = [(self._span(seed, rules), seed) for seed in free]
+        unavailable_seeds = self.busy_seeds | self.lost_seeds
+        free_seeds = [seed for seed in sorted(seeds) if seed in self.target_epochs and seed not in unavailable_seeds]
+        spans = [(self._epoch_range(seed, config), seed) for seed in free_seeds]
         due = sorted(((span, seed) for span, seed in spans if span[0] < span[1]))
-        if not rules.together:
-            yield from (Task(self.place, (seed,), *span) for span, seed in due)
+        if not config.together:
+            yield from (JobSpec(self.trial, (seed,), *span) for span, seed in due)
             return
         for span, group in groupby(due, key=lambda pair: pair[0]):
-            yield Task(self.place, tuple(seed for _, seed in group), *span)
+            yield JobSpec(self.trial, tuple(seed for _, seed in group), *span)
 
-    def _span(self, seed: int, rules: Rules) -> tuple[int, int]:
-        start = self.reached.get(seed, 0)
-        stop = next((rung for rung in rules.rungs if rung > start), start)
-        return start, min(stop, self.goal[seed])
+    def _epoch_range(self, seed: int, config: HalvingConfig) -> tuple[int, int]:
+        start = self.reached_epochs.get(seed, 0)
+        stop = next((rung for rung in config.rungs if rung > start), start)
+        return start, min(stop, self.target_epochs[seed])
 
 
 def past_values(
-    past: Mapping[int, Sequence[float]], rungs: Sequence[int]
+    accuracies: Mapping[int, Sequence[float]], rungs: Sequence[int]
 ) -> dict[int, dict[int, float]]:
     """Accuracy by rung and seed, of each seed's accuracies from its first epoch on."""
     return {
-        rung: {seed: told[rung - 1] for seed, told in past.items() if len(told) >= rung}
+        rung: {seed: seed_accuracies[rung - 1] for seed, seed_accuracies in accuracies.items() if len(seed_accuracies) >= rung}
         for rung in rungs
     }

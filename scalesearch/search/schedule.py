@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from scalesearch.analysis.pairs import may_still_win
-from scalesearch.search.ladder import Ladder
-from scalesearch.search.runners import Rules, Runner, State, Task, Verdict, past_values
+from scalesearch.search.ladder import Rung
+from scalesearch.search.runners import HalvingConfig, TrialProgress, SearchTrialState, JobSpec, Decision, past_values
 
-LEVEL = 0.1
+RACE_LEVEL = 0.1
 """Chance of losing the best candidate in the race of seeds, all its looks together."""
 
 
@@ -26,314 +26,314 @@ class Pruner(Protocol):
     def name(self) -> str:
         """For people."""
 
-    def prunes(self, place: int, epoch: int, value: float) -> bool:
+    def should_prune(self, trial: int, epoch: int, value: float) -> bool:
         """Whether a candidate with this mean accuracy at a rung is to be stopped."""
 
-    def ended(self, place: int, value: float | None) -> None:
+    def report_end(self, trial: int, value: float | None) -> None:
         """A candidate was trained to the last epoch (None: it was not)."""
 
 
-class Schedule:
+class SuccessiveHalving:
     """The state of all candidates of a search, changed by what is told of them."""
 
-    def __init__(self, rules: Rules, pruner: Pruner | None = None) -> None:
-        self.rules = rules
+    def __init__(self, config: HalvingConfig, pruner: Pruner | None = None) -> None:
+        self.config = config
         self.pruner = pruner
-        self.runners: dict[int, Runner] = {}
-        self.cohorts: dict[int, list[Runner]] = {}
-        self.live: set[int] = set()
-        self.ladders = {rung: Ladder() for rung in rules.rungs}
-        self._ready: list[tuple[tuple[int, int, int, int], Task]] = []
-        self._verdicts: list[Verdict] = []
-        self._awaited: dict[int, int] = {}
-        self._running: Counter[int] = Counter()
+        self.progress: dict[int, TrialProgress] = {}
+        self.rounds: dict[int, list[TrialProgress]] = {}
+        self.running_trials: set[int] = set()
+        self.rungs = {rung: Rung() for rung in config.rungs}
+        self._job_queue: list[tuple[tuple[int, int, int, int], JobSpec]] = []
+        self._decisions: list[Decision] = []
+        self._awaited_per_round: dict[int, int] = {}
+        self._running_per_round: Counter[int] = Counter()
 
-    def enter(
+    def add_trial(
         self,
-        place: int,
-        cohort: int,
+        trial: int,
+        round_index: int,
         *,
-        searched: bool = True,
-        reference: bool = False,
-        past: Mapping[int, Sequence[float]] | None = None,
-        tuned: bool = False,
-        state: State = "running",
+        is_searched: bool = True,
+        is_reference: bool = False,
+        accuracies: Mapping[int, Sequence[float]] | None = None,
+        is_tuned: bool = False,
+        state: SearchTrialState = "running",
     ) -> None:
         """A candidate of a cohort; ``begin`` follows when all of the cohort are entered.
 
         ``past``: what the ledger holds, each seed's accuracies from its first epoch on; ``state``:
         how the candidate has ended, if it has.
         """
-        rules, past = self.rules, past or {}
-        runner = Runner(place, cohort, searched, reference, tuned or not rules.tuned, state)
-        runner.reached = {seed: len(told) for seed, told in past.items()}
-        runner.values = past_values(past, rules.rungs)
-        self.runners[place] = runner
-        self.cohorts.setdefault(cohort, []).append(runner)
-        self._climb(runner)
+        config, accuracies = self.config, accuracies or {}
+        progress = TrialProgress(trial, round_index, is_searched, is_reference, is_tuned or not config.tune_learning_rate, state)
+        progress.reached_epochs = {seed: len(seed_accuracies) for seed, seed_accuracies in accuracies.items()}
+        progress.rung_accuracies = past_values(accuracies, config.rungs)
+        self.progress[trial] = progress
+        self.rounds.setdefault(round_index, []).append(progress)
+        self._update_rungs(progress)
         if state != "running":
             return
-        self.live.add(place)
-        self._running[cohort] += 1
-        if reference:
-            runner.grant(rules.seeds, rules.last)
-        if searched:
-            runner.grant(*rules.needed(0))
+        self.running_trials.add(trial)
+        self._running_per_round[round_index] += 1
+        if is_reference:
+            progress.allow(config.seeds, config.last_epoch)
+        if is_searched:
+            progress.allow(*config.seeds_and_epoch(0))
 
-    def begin(self, cohort: int) -> None:
+    def start_round(self, round_index: int) -> None:
         """All of a cohort are entered: what may be trained of it is offered."""
-        members = self.cohorts[cohort]
-        self._awaited[cohort] = self._missing(cohort)
-        for runner in members:
-            if runner.state == "running":
-                self._offer(runner, runner.goal)
-        if self._awaited[cohort] == 0:
-            self._replay(cohort)
-        for runner in members:
-            if self.rules.asynchronous and runner.state != "running":
-                self._make_room()
-            self._settle(runner)
+        trials_of_round = self.rounds[round_index]
+        self._awaited_per_round[round_index] = self._awaited_count(round_index)
+        for progress in trials_of_round:
+            if progress.state == "running":
+                self._queue_jobs(progress, progress.target_epochs)
+        if self._awaited_per_round[round_index] == 0:
+            self._replay_to_pruner(round_index)
+        for progress in trials_of_round:
+            if self.config.asynchronous and progress.state != "running":
+                self._promote_waiting()
+            self._update_state(progress)
 
-    def reach(self, place: int, seed: int, epoch: int, accuracy: float) -> None:
+    def report(self, trial: int, seed: int, epoch: int, accuracy: float) -> None:
         """A seed has been trained to this epoch."""
-        runner = self.runners[place]
-        runner.reached[seed] = max(epoch, runner.reached.get(seed, 0))
-        if epoch in self.ladders:
-            runner.values.setdefault(epoch, {})[seed] = accuracy
-            self._climb(runner)
+        progress = self.progress[trial]
+        progress.reached_epochs[seed] = max(epoch, progress.reached_epochs.get(seed, 0))
+        if epoch in self.rungs:
+            progress.rung_accuracies.setdefault(epoch, {})[seed] = accuracy
+            self._update_rungs(progress)
 
-    def close(self, task: Task) -> None:
+    def finish_job(self, job_spec: JobSpec) -> None:
         """A task has ended; where it was halted before its end, the rest is offered again."""
-        runner = self.runners[task.place]
-        runner.busy -= set(task.seeds)
-        if task.sweep:
-            runner.tuned = True
-        if runner.state == "running":
-            self._offer(runner, runner.goal if task.sweep else task.seeds)
-        self._settle(runner)
+        progress = self.progress[job_spec.trial]
+        progress.busy_seeds -= set(job_spec.seeds)
+        if job_spec.sweep:
+            progress.is_tuned = True
+        if progress.state == "running":
+            self._queue_jobs(progress, progress.target_epochs if job_spec.sweep else job_spec.seeds)
+        self._update_state(progress)
 
-    def fail(self, task: Task, kind: str, reason: str) -> None:
+    def fail_job(self, job_spec: JobSpec, kind: str, reason: str) -> None:
         """A task cannot be done. Its candidate fails when its other seeds are where they may be
         trained to, so that who was faster does not matter."""
-        runner = self.runners[task.place]
-        runner.busy -= set(task.seeds)
-        runner.lost |= set(task.seeds)
-        if runner.failure is None or task.seeds < runner.failure[0].seeds:
-            runner.failure = (task, kind, reason)
-        self._settle(runner)
+        progress = self.progress[job_spec.trial]
+        progress.busy_seeds -= set(job_spec.seeds)
+        progress.lost_seeds |= set(job_spec.seeds)
+        if progress.failure is None or job_spec.seeds < progress.failure[0].seeds:
+            progress.failure = (job_spec, kind, reason)
+        self._update_state(progress)
 
-    def rest(self, task: Task) -> Task:
+    def remaining_job(self, job_spec: JobSpec) -> JobSpec:
         """What is left of a task that was lost."""
-        reached = self.runners[task.place].reached
-        return replace(task, start=min(reached.get(seed, 0) for seed in task.seeds))
+        reached = self.progress[job_spec.trial].reached_epochs
+        return replace(job_spec, start=min(reached.get(seed, 0) for seed in job_spec.seeds))
 
-    def finish(self) -> None:
+    def stop_waiting_trials(self) -> None:
         """No further candidate comes and nothing is under way: who still waits is stopped."""
-        for place in sorted(self.live):
-            runner = self.runners[place]
-            if runner.arrived and not runner.busy:
-                self._end(runner, "stopped", self._standing(runner))
+        for trial in sorted(self.running_trials):
+            progress = self.progress[trial]
+            if progress.has_arrived and not progress.busy_seeds:
+                self._finish_trial(progress, "stopped", self._stop_reason(progress))
 
-    def pop(self) -> Task | None:
+    def next_job(self) -> JobSpec | None:
         """The next task, or None where all that may be trained is under way."""
-        return heapq.heappop(self._ready)[1] if self._ready else None
+        return heapq.heappop(self._job_queue)[1] if self._job_queue else None
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether all that may be trained is under way."""
-        return not self._ready
+        return not self._job_queue
 
-    def verdicts(self) -> list[Verdict]:
+    def decisions(self) -> list[Decision]:
         """Who has ended since this was last asked, in the order of their places."""
-        told, self._verdicts = sorted(self._verdicts, key=lambda told: told.place), []
-        return told
+        decision, self._decisions = sorted(self._decisions, key=lambda told: told.trial), []
+        return decision
 
-    def is_over(self, cohort: int) -> bool:
+    def is_round_finished(self, round_index: int) -> bool:
         """Whether every member of a cohort has ended."""
-        return self._running[cohort] == 0
+        return self._running_per_round[round_index] == 0
 
     # What follows from what it is told.
 
-    def _offer(self, runner: Runner, seeds: Iterable[int]) -> None:
-        first = self.rules.seeds[: self.rules.first]
-        for task in list(runner.tasks(seeds, self.rules)):
+    def _queue_jobs(self, progress: TrialProgress, seeds: Iterable[int]) -> None:
+        initial_seeds = self.config.seeds[: self.config.initial_seed_count]
+        for job_spec in list(progress.next_jobs(seeds, self.config)):
             # What a cohort waits for comes before what nobody waits for.
-            awaited = runner.searched and task.seeds[0] in first
-            ahead = -task.stop if self.rules.asynchronous else 0
-            order = (int(runner.reference and not awaited), ahead, runner.place, task.seeds[0])
-            heapq.heappush(self._ready, (order, task))
-            runner.busy |= set(task.seeds)
+            is_awaited = progress.is_searched and job_spec.seeds[0] in initial_seeds
+            depth_first_order = -job_spec.stop if self.config.asynchronous else 0
+            order = (int(progress.is_reference and not is_awaited), depth_first_order, progress.trial, job_spec.seeds[0])
+            heapq.heappush(self._job_queue, (order, job_spec))
+            progress.busy_seeds |= set(job_spec.seeds)
 
-    def _climb(self, runner: Runner) -> None:
+    def _update_rungs(self, progress: TrialProgress) -> None:
         """Put a candidate on the rungs that all its first seeds have reached."""
-        first = self.rules.seeds[: self.rules.first]
-        for rung, ladder in self.ladders.items():
-            value = runner.value(rung, first) if runner.searched else None
+        initial_seeds = self.config.seeds[: self.config.initial_seed_count]
+        for epoch, rung in self.rungs.items():
+            value = progress.mean_accuracy(epoch, initial_seeds) if progress.is_searched else None
             if value is not None:
-                ladder.put(runner.place, value)
+                rung.add(progress.trial, value)
 
-    def _settle(self, runner: Runner) -> None:
+    def _update_state(self, progress: TrialProgress) -> None:
         """What follows for a candidate from where it is."""
-        if runner.state != "running":
+        if progress.state != "running":
             return
-        if runner.failure is not None:
-            if not runner.busy:
-                _, kind, reason = runner.failure
-                awaited = runner.searched and not runner.arrived
-                self._end(runner, "failed", reason, kind)
-                self._count(runner.cohort, int(awaited))
-        elif runner.stage == self.rules.stages or not runner.searched:
-            if runner.through:
-                self._end(runner, "complete")
-        elif not runner.arrived and runner.at(*self.rules.needed(runner.stage)):
-            runner.arrived = True
-            if self.rules.asynchronous:
-                self._decide([runner])
+        if progress.failure is not None:
+            if not progress.busy_seeds:
+                _, kind, reason = progress.failure
+                is_awaited = progress.is_searched and not progress.has_arrived
+                self._finish_trial(progress, "failed", reason, kind)
+                self._count_arrivals(progress.round_index, int(is_awaited))
+        elif progress.stage == self.config.stage_count or not progress.is_searched:
+            if progress.is_done:
+                self._finish_trial(progress, "complete")
+        elif not progress.has_arrived and progress.has_reached(*self.config.seeds_and_epoch(progress.stage)):
+            progress.has_arrived = True
+            if self.config.asynchronous:
+                self._decide([progress])
             else:
-                self._count(runner.cohort, 1)
+                self._count_arrivals(progress.round_index, 1)
 
-    def _missing(self, cohort: int) -> int:
+    def _awaited_count(self, round_index: int) -> int:
         """How many of a cohort have not arrived at the stage that they are bound for."""
         return sum(
-            runner.searched
-            and runner.state == "running"
-            and not runner.arrived
-            and runner.stage < self.rules.stages
-            for runner in self.cohorts[cohort]
+            progress.is_searched
+            and progress.state == "running"
+            and not progress.has_arrived
+            and progress.stage < self.config.stage_count
+            for progress in self.rounds[round_index]
         )
 
-    def _count(self, cohort: int, arrived: int) -> None:
+    def _count_arrivals(self, round_index: int, arrived: int) -> None:
         """Decide about a cohort when all of it has arrived."""
-        if self.rules.asynchronous or not arrived:
+        if self.config.asynchronous or not arrived:
             return
-        self._awaited[cohort] -= arrived
-        if self._awaited[cohort] == 0:
-            there = [r for r in self.cohorts[cohort] if r.state == "running" and r.arrived]
-            self._decide(there)
-            self._awaited[cohort] = self._missing(cohort)
-            for runner in there:
-                self._settle(runner)
+        self._awaited_per_round[round_index] -= arrived
+        if self._awaited_per_round[round_index] == 0:
+            arrived_trials = [r for r in self.rounds[round_index] if r.state == "running" and r.has_arrived]
+            self._decide(arrived_trials)
+            self._awaited_per_round[round_index] = self._awaited_count(round_index)
+            for progress in arrived_trials:
+                self._update_state(progress)
 
-    def _decide(self, arrived: Sequence[Runner]) -> None:
+    def _decide(self, arrived: Sequence[TrialProgress]) -> None:
         """Who of those at one stage goes on."""
         if not arrived:
             return
-        if arrived[0].stage < len(self.rules.rungs) - 1:
-            self._compare(arrived)
+        if arrived[0].stage < len(self.config.rungs) - 1:
+            self._compare_at_rung(arrived)
         else:
-            self._race(arrived)
+            self._race_seeds(arrived)
 
-    def _compare(self, arrived: Sequence[Runner]) -> None:
+    def _compare_at_rung(self, arrived: Sequence[TrialProgress]) -> None:
         """At a rung before the last, the best go on."""
-        stage, rules = arrived[0].stage, self.rules
-        ladder = self.ladders[rules.rungs[stage]]
+        stage, config = arrived[0].stage, self.config
+        rung = self.rungs[config.rungs[stage]]
         if self.pruner is not None:
-            going = self._unpruned(arrived, stage)
-        elif rules.asynchronous:
+            promoted = self._ask_pruner_about_round(arrived, stage)
+        elif config.asynchronous:
             # One more at a rung moves at most one other into the part that goes on.
-            quota = ladder.count // rules.eta
-            places = {runner.place for runner in arrived} | ladder.at(quota)
-            going = {place for place in places if ladder.position(place) <= quota}
+            quota = rung.count // config.eta
+            trials = {progress.trial for progress in arrived} | rung.at_rank(quota)
+            promoted = {trial for trial in trials if rung.rank(trial) <= quota}
         else:
-            quota = -(-ladder.count // rules.eta)
-            going = {r.place for r in arrived if ladder.position(r.place) <= quota}
+            quota = -(-rung.count // config.eta)
+            promoted = {r.trial for r in arrived if rung.rank(r.trial) <= quota}
         # Beyond the rung is who went on before the driver was started again.
-        going |= {r.place for r in arrived if r.reference or r.furthest > rules.rungs[stage]}
-        self._let_on(going, stage)
-        if self.pruner is not None or not rules.asynchronous:
+        promoted |= {r.trial for r in arrived if r.is_reference or r.last_epoch > config.rungs[stage]}
+        self._promote_all(promoted, stage)
+        if self.pruner is not None or not config.asynchronous:
             for runner in arrived:
-                if runner.place not in going:
-                    self._end(runner, "stopped", self._standing(runner))
+                if runner.trial not in promoted:
+                    self._finish_trial(runner, "stopped", self._stop_reason(runner))
 
-    def _let_on(self, going: Iterable[int], stage: int) -> None:
-        for place in sorted(going):
-            runner = self.runners[place]
-            if runner.state == "running" and runner.arrived and runner.stage == stage:
-                self._advance(runner)
+    def _promote_all(self, trials: Iterable[int], stage: int) -> None:
+        for trial in sorted(trials):
+            progress = self.progress[trial]
+            if progress.state == "running" and progress.has_arrived and progress.stage == stage:
+                self._promote(progress)
 
-    def _make_room(self) -> None:
+    def _promote_waiting(self) -> None:
         """On resuming, who has ended counts at the rungs, and one who waits there may go on."""
         if self.pruner is None:
-            for stage, rung in enumerate(self.rules.rungs[:-1]):
-                ladder = self.ladders[rung]
-                self._let_on(ladder.at(ladder.count // self.rules.eta), stage)
+            for stage, epoch in enumerate(self.config.rungs[:-1]):
+                rung = self.rungs[epoch]
+                self._promote_all(rung.at_rank(rung.count // self.config.eta), stage)
 
-    def _unpruned(self, arrived: Sequence[Runner], stage: int) -> set[int]:
+    def _ask_pruner_about_round(self, arrived: Sequence[TrialProgress], stage: int) -> set[int]:
         """Whom the pruner lets go on. It is told of all the cohort, in the order of their places,
         also of those whose end is on record: it learns from each."""
-        asked = arrived if self.rules.asynchronous else self.cohorts[arrived[0].cohort]
-        return self._asked(asked, stage)
+        progress_to_ask = arrived if self.config.asynchronous else self.rounds[arrived[0].round_index]
+        return self._ask_pruner(progress_to_ask, stage)
 
-    def _asked(self, runners: Sequence[Runner], stage: int) -> set[int]:
+    def _ask_pruner(self, progress_to_ask: Sequence[TrialProgress], stage: int) -> set[int]:
         assert self.pruner is not None
-        rung, first = self.rules.rungs[stage], self.rules.seeds[: self.rules.first]
-        going = set()
-        for runner in sorted(runners, key=lambda runner: runner.place):
-            value = runner.value(rung, first) if runner.searched else None
-            if value is not None and not self.pruner.prunes(runner.place, rung, value):
-                going.add(runner.place)
-        return going
+        epoch, initial_seeds = self.config.rungs[stage], self.config.seeds[: self.config.initial_seed_count]
+        kept = set()
+        for progress in sorted(progress_to_ask, key=lambda runner: runner.trial):
+            value = progress.mean_accuracy(epoch, initial_seeds) if progress.is_searched else None
+            if value is not None and not self.pruner.should_prune(progress.trial, epoch, value):
+                kept.add(progress.trial)
+        return kept
 
-    def _replay(self, cohort: int) -> None:
+    def _replay_to_pruner(self, round_index: int) -> None:
         """Tell the pruner of a cohort that has ended before."""
         if self.pruner is not None:
-            for stage in range(len(self.rules.rungs) - 1):
-                self._asked(self.cohorts[cohort], stage)
-            if self.is_over(cohort):
-                self._tell_pruner(cohort)
+            for stage in range(len(self.config.rungs) - 1):
+                self._ask_pruner(self.rounds[round_index], stage)
+            if self.is_round_finished(round_index):
+                self._tell_pruner(round_index)
 
-    def _race(self, arrived: Sequence[Runner]) -> None:
+    def _race_seeds(self, arrived: Sequence[TrialProgress]) -> None:
         """At the last rung a further seed goes to those that may still win."""
-        seeds, last = self.rules.needed(arrived[0].stage)
-        more = len(self.rules.seeds) - len(seeds)
-        winning: Mapping[str, bool] = {}
-        if more > 0:
-            there = (self.runners[place] for place in self.ladders[last].places)
+        seeds, last_epoch = self.config.seeds_and_epoch(arrived[0].stage)
+        remaining_seeds = len(self.config.seeds) - len(seeds)
+        may_win: Mapping[str, bool] = {}
+        if remaining_seeds > 0:
+            finalists = (self.progress[trial] for trial in self.rungs[last_epoch].trials)
             values = {
-                str(runner.place): {seed: runner.values[last][seed] for seed in seeds}
-                for runner in there
-                if runner.value(last, seeds) is not None
+                str(progress.trial): {seed: progress.rung_accuracies[last_epoch][seed] for seed in seeds}
+                for progress in finalists
+                if progress.mean_accuracy(last_epoch, seeds) is not None
             }
-            winning = may_still_win(values, LEVEL / (len(self.rules.seeds) - self.rules.first))
+            may_win = may_still_win(values, RACE_LEVEL / (len(self.config.seeds) - self.config.initial_seed_count))
         for runner in arrived:
-            if more == 0 or runner.reference or winning[str(runner.place)]:
-                self._advance(runner)
+            if remaining_seeds == 0 or runner.is_reference or may_win[str(runner.trial)]:
+                self._promote(runner)
             else:
                 reason = f"out of the race after {len(seeds)} seeds"
-                self._end(runner, "complete", reason)
+                self._finish_trial(runner, "complete", reason)
 
-    def _advance(self, runner: Runner) -> None:
-        runner.stage += 1
-        runner.arrived = False
-        if runner.stage < self.rules.stages:
-            runner.grant(*self.rules.needed(runner.stage))
-            self._offer(runner, runner.goal)
-        if self.rules.asynchronous:
-            self._settle(runner)
+    def _promote(self, progress: TrialProgress) -> None:
+        progress.stage += 1
+        progress.has_arrived = False
+        if progress.stage < self.config.stage_count:
+            progress.allow(*self.config.seeds_and_epoch(progress.stage))
+            self._queue_jobs(progress, progress.target_epochs)
+        if self.config.asynchronous:
+            self._update_state(progress)
 
-    def _end(self, runner: Runner, state: State, reason: str = "", kind: str = "") -> None:
-        runner.state = state
-        self.live.discard(runner.place)
-        self._running[runner.cohort] -= 1
-        self._verdicts.append(Verdict(runner.place, state, reason, kind))
-        if self.pruner is not None and self.rules.asynchronous:
-            self.pruner.ended(runner.place, self._final(runner))
-        elif self.pruner is not None and self.is_over(runner.cohort):
-            self._tell_pruner(runner.cohort)
+    def _finish_trial(self, progress: TrialProgress, state: SearchTrialState, reason: str = "", kind: str = "") -> None:
+        progress.state = state
+        self.running_trials.discard(progress.trial)
+        self._running_per_round[progress.round_index] -= 1
+        self._decisions.append(Decision(progress.trial, state, reason, kind))
+        if self.pruner is not None and self.config.asynchronous:
+            self.pruner.report_end(progress.trial, self._final_accuracy(progress))
+        elif self.pruner is not None and self.is_round_finished(progress.round_index):
+            self._tell_pruner(progress.round_index)
 
-    def _tell_pruner(self, cohort: int) -> None:
+    def _tell_pruner(self, round_index: int) -> None:
         assert self.pruner is not None
-        for runner in sorted(self.cohorts[cohort], key=lambda runner: runner.place):
-            if runner.searched and runner.state != "running":
-                self.pruner.ended(runner.place, self._final(runner))
+        for progress in sorted(self.rounds[round_index], key=lambda runner: runner.trial):
+            if progress.is_searched and progress.state != "running":
+                self.pruner.report_end(progress.trial, self._final_accuracy(progress))
 
-    def _final(self, runner: Runner) -> float | None:
-        return runner.value(self.rules.last, self.rules.seeds[: self.rules.first])
+    def _final_accuracy(self, progress: TrialProgress) -> float | None:
+        return progress.mean_accuracy(self.config.last_epoch, self.config.seeds[: self.config.initial_seed_count])
 
-    def _standing(self, runner: Runner) -> str:
+    def _stop_reason(self, progress: TrialProgress) -> str:
         """Why a candidate does not go on from its rung."""
-        epoch = self.rules.rungs[runner.stage]
+        epoch = self.config.rungs[progress.stage]
         if self.pruner is not None:
             return f"stopped by the {self.pruner.name} pruner at epoch {epoch}"
-        ladder = self.ladders[epoch]
-        return f"halved at epoch {epoch}: place {ladder.position(runner.place)} of {ladder.count}"
+        rung = self.rungs[epoch]
+        return f"halved at epoch {epoch}: place {rung.rank(progress.trial)} of {rung.count}"

@@ -19,41 +19,41 @@ from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment, read_experiment, write_experiment
 from scalesearch.files import write_text
 from scalesearch.nets import code_allowed
-from scalesearch.search import study as ledger
-from scalesearch.search.driver import held_study, schedule_of, source_of
-from scalesearch.search.folder import Folder, locked
-from scalesearch.search.hold import removed
-from scalesearch.search.jobs import checkpoint
-from scalesearch.search.longer import lengthened, undecided
-from scalesearch.search.notebook import Notebook
+from scalesearch.search import study as study_store
+from scalesearch.search.driver import open_locked_study, successive_halving, candidate_source
+from scalesearch.search.folder import SearchFolder, lock_folder
+from scalesearch.search.hold import remove_checkpoint
+from scalesearch.search.jobs import checkpoint_path
+from scalesearch.search.longer import extended_experiment, reopened_trials
+from scalesearch.search.notebook import ResultsWriter
 from scalesearch.search.progress import read_progress
-from scalesearch.search.source import Source
-from scalesearch.search.study import Entry
-from scalesearch.search.study.entries import cells_of
+from scalesearch.search.source import CandidateSource
+from scalesearch.search.study import SearchTrial
+from scalesearch.search.study.entries import cell_documents
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedSearch:
     """A search's folder and study, in nobody else's hands."""
 
     experiment: Experiment
-    folder: Folder
-    source: Source
+    folder: SearchFolder
+    source: CandidateSource
     study: optuna.Study
-    entries: list[Entry]
+    trials: list[SearchTrial]
 
 
-def experiment_in(folder: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+def read_search_experiment(folder: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of the search in a folder. Raises SearchError where it holds none."""
-    path = Folder(Path(folder)).experiment
+    path = SearchFolder(Path(folder)).experiment
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     return read_experiment(path, overrides)
 
 
-def storage_of(folder: str | Path) -> str | None:
+def read_storage_url(folder: str | Path) -> str | None:
     """The database that has a folder's study, without its password; None: it is in the folder."""
-    path = Folder(Path(folder)).storage
+    path = SearchFolder(Path(folder)).storage
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
@@ -64,7 +64,7 @@ def retry(
     candidate: str | None = None,
     storage: str | None = None,
     allow_code: bool = False,
-) -> list[Entry]:
+) -> list[SearchTrial]:
     """Open failed candidates again, and return them; what they have on record stays.
 
     ``kind``: only of this class of failures. ``candidate``: only those whose fingerprint begins
@@ -72,19 +72,19 @@ def retry(
     all that are at its rung, and goes on if its place there allows it. Raises SearchError where
     none has failed so.
     """
-    with _held(folder, storage, allow_code) as held:
-        failed = [entry for entry in held.entries if entry.state == "failed"]
-        chosen = [
+    with _lock_search(folder, storage, allow_code) as locked_search:
+        failed_trials = [trial for trial in locked_search.trials if trial.state == "failed"]
+        selected = [
             entry
-            for entry in failed
-            if kind in (None, entry.kind) and entry.candidate.startswith(candidate or "")
+            for entry in failed_trials
+            if kind in (None, entry.failure_kind) and entry.candidate.startswith(candidate or "")
         ]
-        if not chosen:
-            known = ", ".join(f"{e.candidate} ({e.kind})" for e in failed) or "none at all"
-            raise SearchError(f"{folder}: no candidate has failed so; failed are {known}")
-        opened = [ledger.reopen(held.study, entry) for entry in chosen]
-        _rewrite(held)
-    return opened
+        if not selected:
+            failed_names = ", ".join(f"{e.candidate} ({e.failure_kind})" for e in failed_trials) or "none at all"
+            raise SearchError(f"{folder}: no candidate has failed so; failed are {failed_names}")
+        reopened = [study_store.reopen_trial(locked_search.study, entry) for entry in selected]
+        _write_results(locked_search)
+    return reopened
 
 
 def invalidate(
@@ -104,29 +104,29 @@ def invalidate(
     thrown away, which is kept in ``invalidated.csv``. What was decided by it about other candidates
     stays decided. Raises SearchError where there is nothing such, or no one such candidate.
     """
-    with _held(folder, storage, allow_code) as held:
-        entry = _one(held, candidate)
-        thrown = [
-            row for row in entry.rows if seed in (None, row["seed"]) and row["epoch"] >= from_epoch
+    with _lock_search(folder, storage, allow_code) as locked_search:
+        trial = _find_trial(locked_search, candidate)
+        removed_rows = [
+            row for row in trial.rows if seed in (None, row["seed"]) and row["epoch"] >= from_epoch
         ]
-        if not thrown:
-            seeds = sorted({row["seed"] for row in entry.rows})
+        if not removed_rows:
+            seeds = sorted({row["seed"] for row in trial.rows})
             raise SearchError(
-                f"{folder}: candidate {entry.candidate} has nothing on record "
+                f"{folder}: candidate {trial.candidate} has nothing on record "
                 + (f"for seed {seed} " if seed is not None else "")
                 + f"from epoch {from_epoch} on; it has seeds {', '.join(map(str, seeds)) or 'none'}"
             )
-        lost = ledger.records([replace(entry, rows=thrown)])
-        for one in sorted({row["seed"] for row in thrown}):
-            if not removed(checkpoint(held.folder.checkpoints, entry.candidate, one)):
+        removed_records = study_store.trial_records([replace(trial, rows=removed_rows)])
+        for seed_to_remove in sorted({row["seed"] for row in removed_rows}):
+            if not remove_checkpoint(checkpoint_path(locked_search.folder.checkpoints, trial.candidate, seed_to_remove)):
                 raise SearchError(
-                    f"{folder}: a worker of a driver that is gone still trains seed {one} of "
-                    f"{entry.candidate}, and would bring it all back; wait for it or end it"
+                    f"{folder}: a worker of a driver that is gone still trains seed {seed_to_remove} of "
+                    f"{trial.candidate}, and would bring it all back; wait for it or end it"
                 )
-        _keep(held.folder.path / "invalidated.csv", lost)
-        _reopen(held.study, entry, [row for row in entry.rows if row not in thrown])
-        _rewrite(held)
-    return lost
+        _append_rows(locked_search.folder.path / "invalidated.csv", removed_records)
+        _reopen(locked_search.study, trial, [row for row in trial.rows if row not in removed_rows])
+        _write_results(locked_search)
+    return removed_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class Extension:
     again by its rules. ``added``: how many more candidates there are at most."""
 
     experiment: Experiment
-    opened: tuple[Entry, ...]
-    added: int
+    reopened: tuple[SearchTrial, ...]
+    added_trials: int
 
 
 def extend(
@@ -162,73 +162,73 @@ def extend(
     epochs cannot change: the learning rate's schedule spans them. Raises SearchError where less is
     asked for than there is.
     """
-    with _held(folder, storage, allow_code) as held:
-        experiment = lengthened(held.experiment, trials, seeds, rungs)
-        data = read_environment(held.folder.environment)["data"]
-        source = source_of(experiment, data)
-        again = undecided(experiment, source, schedule_of(experiment), held.entries)
-        opened = tuple(_reopen(held.study, _as_planned(entry, source)) for entry in again)
+    with _lock_search(folder, storage, allow_code) as locked_search:
+        experiment = extended_experiment(locked_search.experiment, trials, seeds, rungs)
+        data = read_environment(locked_search.folder.environment)["data"]
+        source = candidate_source(experiment, data)
+        undecided_trials = reopened_trials(experiment, source, successive_halving(experiment), locked_search.trials)
+        reopened = tuple(_reopen(locked_search.study, _replanned_trial(trial, source)) for trial in undecided_trials)
         # Until this line, a driver decides as before, by the old rules.
-        write_experiment(held.folder.experiment, experiment)
-        _rewrite(held)
-    return Extension(experiment, opened, source.most - held.source.most)
+        write_experiment(locked_search.folder.experiment, experiment)
+        _write_results(locked_search)
+    return Extension(experiment, reopened, source.max_trials - locked_search.source.max_trials)
 
 
 @contextmanager
-def _held(folder: str | Path, storage: str | None, allow_code: bool) -> Iterator[Held]:
+def _lock_search(folder: str | Path, storage: str | None, allow_code: bool) -> Iterator[LockedSearch]:
     """A search's folder and study, while no driver has them."""
-    experiment, where = experiment_in(folder), Folder(Path(folder))
-    storage = storage or storage_of(folder)
-    with locked(where.path), code_allowed(allow_code), warnings.catch_warnings():
+    experiment, search_folder = read_search_experiment(folder), SearchFolder(Path(folder))
+    storage = storage or read_storage_url(folder)
+    with lock_folder(search_folder.path), code_allowed(allow_code), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them
-        source = source_of(experiment, read_environment(where.environment)["data"])
-        with held_study(where, experiment, source, storage) as study:
-            yield Held(experiment, where, source, study, ledger.contents(study))
+        source = candidate_source(experiment, read_environment(search_folder.environment)["data"])
+        with open_locked_study(search_folder, experiment, source, storage) as study:
+            yield LockedSearch(experiment, search_folder, source, study, study_store.read_trials(study))
 
 
-def _one(held: Held, candidate: str) -> Entry:
+def _find_trial(locked_search: LockedSearch, candidate: str) -> SearchTrial:
     """The candidate whose fingerprint begins so."""
-    found = [entry for entry in held.entries if entry.candidate.startswith(candidate)]
-    if len(found) != 1 or not candidate:
-        known = ", ".join(entry.candidate for entry in found or held.entries)
+    matches = [trial for trial in locked_search.trials if trial.candidate.startswith(candidate)]
+    if len(matches) != 1 or not candidate:
+        names = ", ".join(entry.candidate for entry in matches or locked_search.trials)
         raise SearchError(
-            f"{held.folder.path}: need the fingerprint of one candidate, or how it begins, got "
-            f"{candidate!r}; there are {known or 'none'}"
+            f"{locked_search.folder.path}: need the fingerprint of one candidate, or how it begins, got "
+            f"{candidate!r}; there are {names or 'none'}"
         )
-    return found[0]
+    return matches[0]
 
 
 def _reopen(
-    study: optuna.Study, entry: Entry, rows: Sequence[dict[str, Any]] | None = None
-) -> Entry:
+    study: optuna.Study, trial: SearchTrial, rows: Sequence[dict[str, Any]] | None = None
+) -> SearchTrial:
     """Open an entry again, ended or not, with these of its rows and their means."""
-    again = ledger.reopen(study, entry, rows)
-    if entry.state == "running":  # or its trial would seem to be, for ever
-        ledger.tell_stopped(study, entry, "a later trial goes on with it")
-    for epoch, mean in ledger.means(again.rows).items():
-        ledger.report(study, again, epoch, mean)
-    return again
+    reopened = study_store.reopen_trial(study, trial, rows)
+    if trial.state == "running":  # or its trial would seem to be, for ever
+        study_store.tell_stopped(study, trial, "a later trial goes on with it")
+    for epoch, mean in study_store.mean_accuracies(reopened.rows).items():
+        study_store.report_mean(study, reopened, epoch, mean)
+    return reopened
 
 
-def _as_planned(entry: Entry, source: Source) -> Entry:
+def _replanned_trial(trial: SearchTrial, source: CandidateSource) -> SearchTrial:
     """The entry with all that the plan now asks of it."""
-    place = source.place(entry.cells)
-    if place is None or place >= len(source.planned):
-        return entry
-    planned = source.planned[place]
-    facts = {**entry.facts, "role": planned.role}
-    return replace(entry, facts=facts, cells=cells_of(planned))
+    index = source.index_of(trial.cells)
+    if index is None or index >= len(source.planned):
+        return trial
+    planned_trial = source.planned[index]
+    facts = {**trial.candidate_columns, "role": planned_trial.role}
+    return replace(trial, facts=facts, cells=cell_documents(planned_trial))
 
 
-def _rewrite(held: Held) -> None:
+def _write_results(locked_search: LockedSearch) -> None:
     """Bring what people read up to date: there is something to do again."""
-    notebook = Notebook(held.folder)
-    notebook.projection(ledger.contents(held.study), always=True)
-    if (told := read_progress(held.folder.progress)) is not None:
-        notebook.progress(replace(told, finished=False, ended="", running=()), always=True)
+    writer = ResultsWriter(locked_search.folder)
+    writer.write(study_store.read_trials(locked_search.study), force=True)
+    if (progress := read_progress(locked_search.folder.progress)) is not None:
+        writer.write_progress(replace(progress, finished=False, ended="", running=()), force=True)
 
 
-def _keep(path: Path, rows: pd.DataFrame) -> None:
+def _append_rows(path: Path, rows: pd.DataFrame) -> None:
     """Add rows to a table of rows that do not count."""
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(path, before + rows.to_csv(index=False, header=not before))
+    existing_text = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, existing_text + rows.to_csv(index=False, header=not existing_text))

@@ -7,124 +7,124 @@ from typing import TypeAlias
 from scipy.special import stdtrit
 
 from scalesearch.analysis.pairs import paired
-from scalesearch.search.engine import Engine
-from scalesearch.search.folder import Folder
-from scalesearch.search.news import present
-from scalesearch.search.notebook import Notebook
-from scalesearch.search.progress import Best, Progress, Rung, Running
-from scalesearch.search.rehearsal import rehearsed
-from scalesearch.search.runners import Rules
-from scalesearch.search.schedule import Schedule
+from scalesearch.search.engine import Tuner
+from scalesearch.search.folder import SearchFolder
+from scalesearch.search.news import current_progress
+from scalesearch.search.notebook import ResultsWriter
+from scalesearch.search.progress import BestTrial, Progress, RungProgress, JobProgress
+from scalesearch.search.rehearsal import simulate_schedule
+from scalesearch.search.runners import HalvingConfig
+from scalesearch.search.schedule import SuccessiveHalving
 
-OnProgress: TypeAlias = Callable[[Progress], None]
-SECONDS_BETWEEN = 0.25
-QUANTILE_90 = 0.95
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+REPORT_SECONDS = 0.25
+T_QUANTILE = 0.95
 """Of Student's t, for a two-sided interval of 90%."""
 
 
-class Watch:
+class ProgressReporter:
     """Tells how far an engine is, from when it is made: at most four times a second."""
 
-    def __init__(self, engine: Engine, folder: Folder, on_progress: OnProgress | None) -> None:
-        self.engine = engine
-        self.news = folder.news
-        self.notebook = Notebook(folder)
+    def __init__(self, tuner: Tuner, folder: SearchFolder, on_progress: ProgressCallback | None) -> None:
+        self.tuner = tuner
+        self.heartbeats = folder.heartbeats
+        self.writer = ResultsWriter(folder)
         self.on_progress = on_progress
-        self.began = time.monotonic()
-        self.due = self.began
-        self.most = most_epochs(engine)
+        self.started_at = time.monotonic()
+        self.due = self.started_at
+        self.max_epochs = max_epochs(tuner)
 
-    def tell(self, *, last: bool = False, finished: bool = False) -> None:
+    def report(self, *, force: bool = False, finished: bool = False) -> None:
         """Write it down for who looks on, and call who asked. ``last``: whatever was told before.
         ``finished``: the search is over, and not to be resumed."""
         now = time.monotonic()
-        if now < self.due and not last:
+        if now < self.due and not force:
             return
-        seconds = now - self.began
-        told = present(
-            progress_of(self.engine, self.most, seconds=seconds, finished=finished), self.news
+        seconds = now - self.started_at
+        progress = current_progress(
+            tuner_progress(self.tuner, self.max_epochs, seconds=seconds, finished=finished), self.heartbeats
         )
-        self.notebook.progress(told, always=last)
+        self.writer.write_progress(progress, force=force)
         if self.on_progress:
-            self.on_progress(told)
-        self.due = time.monotonic() + SECONDS_BETWEEN
+            self.on_progress(progress)
+        self.due = time.monotonic() + REPORT_SECONDS
 
 
-def progress_of(engine: Engine, most: int, *, seconds: float, finished: bool = False) -> Progress:
+def tuner_progress(tuner: Tuner, max_epochs: int, *, seconds: float, finished: bool = False) -> Progress:
     """What the engine knows. ``most``: epochs that the search takes at most; ``seconds``: since
     this driver began to train."""
-    done = engine.enough.epochs
-    total = max(most, done)
-    states = [runner.state for runner in engine.schedule.runners.values()]
-    new = done - engine.resumed
+    epochs_done = tuner.stopping_criteria.epochs
+    epochs_total = max(max_epochs, epochs_done)
+    trial_states = [progress.state for progress in tuner.halving.progress.values()]
+    new_epochs = epochs_done - tuner.resumed_epochs
     return Progress(
-        name=engine.experiment.name,
-        epochs_done=done,
-        epochs_total=done if finished else total,
-        rungs=_rungs(engine),
+        name=tuner.experiment.name,
+        epochs_done=epochs_done,
+        epochs_total=epochs_done if finished else epochs_total,
+        rungs=_rung_progress(tuner),
         running=tuple(
-            Running(flight.job.name, "", engine.crew.now() - flight.since)
-            for flight in engine.flights.values()
+            JobProgress(running_job.job.name, "", tuner.pool.now() - running_job.started_at)
+            for running_job in tuner.running.values()
         ),
-        best=_best(engine),
-        seconds_left=seconds / new * (total - done) if new else None,
-        stopped=states.count("stopped"),
-        failures=dict(engine.failed),
+        best=_best_trial(tuner),
+        seconds_left=seconds / new_epochs * (epochs_total - epochs_done) if new_epochs else None,
+        stopped=trial_states.count("stopped"),
+        failures=dict(tuner.failure_counts),
         finished=finished,
-        ended=engine.enough.reason,
+        ended=tuner.stopping_criteria.reason,
         at=time.time(),
     )
 
 
-def most_epochs(engine: Engine) -> int:
+def max_epochs(tuner: Tuner) -> int:
     """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
-    empty = Schedule(engine.schedule.rules)
-    played = rehearsed(empty, engine.source, engine.crew.slots, lambda place: 1.0)
-    return sum(stage.trained for stage in played.stages)
+    empty_halving = SuccessiveHalving(tuner.halving.config)
+    simulated = simulate_schedule(empty_halving, tuner.source, tuner.pool.slots, lambda trial: 1.0)
+    return sum(stage.trained_epochs for stage in simulated.job_groups)
 
 
-def _rungs(engine: Engine) -> tuple[Rung, ...]:
-    rules: Rules = engine.schedule.rules
-    runners = engine.schedule.runners.values()
-    found = []
-    for rung in rules.rungs:
-        bound = [
-            r for r in runners if max(r.goal.values(), default=0) >= rung or _at(r.reached, rung)
+def _rung_progress(tuner: Tuner) -> tuple[RungProgress, ...]:
+    config: HalvingConfig = tuner.halving.config
+    all_progress = tuner.halving.progress.values()
+    rung_progress = []
+    for rung in config.rungs:
+        trials_bound_for_rung = [
+            r for r in all_progress if max(r.target_epochs.values(), default=0) >= rung or _has_reached(r.reached_epochs, rung)
         ]
-        found.append(Rung(rung, sum(_at(r.reached, rung) for r in bound), len(bound)))
-    return tuple(found)
+        rung_progress.append(RungProgress(rung, sum(_has_reached(r.reached_epochs, rung) for r in trials_bound_for_rung), len(trials_bound_for_rung)))
+    return tuple(rung_progress)
 
 
-def _at(reached: dict[int, int], rung: int) -> bool:
-    return bool(reached) and max(reached.values()) >= rung
+def _has_reached(reached_epochs: dict[int, int], rung: int) -> bool:
+    return bool(reached_epochs) and max(reached_epochs.values()) >= rung
 
 
-def _references(engine: Engine, rung: int) -> list[int]:
+def _reference_trials(tuner: Tuner, epoch: int) -> list[int]:
     """Places of those that are references alone, take nobody's place on a rung, and are there."""
-    first = engine.schedule.rules.seeds[: engine.schedule.rules.first]
-    runners = engine.schedule.runners.values()
-    return [r.place for r in runners if not r.searched and r.value(rung, first) is not None]
+    initial_seeds = tuner.halving.config.seeds[: tuner.halving.config.initial_seed_count]
+    all_progress = tuner.halving.progress.values()
+    return [r.trial for r in all_progress if not r.is_searched and r.mean_accuracy(epoch, initial_seeds) is not None]
 
 
-def _best(engine: Engine) -> Best | None:
+def _best_trial(tuner: Tuner) -> BestTrial | None:
     """The highest mean at the highest rung that anybody has reached with all first seeds."""
-    rules = engine.schedule.rules
-    for rung in reversed(rules.rungs):
-        places = [*engine.schedule.ladders[rung].places[:100], *_references(engine, rung)]
-        if places:
-            tables = {str(place): engine.schedule.runners[place].values[rung] for place in places}
-            means = {name: sum(v.values()) / len(v) for name, v in tables.items()}
-            name = max(means, key=lambda name: (len(tables[name]), means[name]))
-            noise = paired(tables)
-            error = noise.standard_error(len(tables[name]))
-            half = None if error is None else float(stdtrit(noise.df, QUANTILE_90)) * error
-            entry = engine.entries[int(name)]
-            return Best(
-                shares=entry.shares,
+    config = tuner.halving.config
+    for epoch in reversed(config.rungs):
+        trials = [*tuner.halving.rungs[epoch].trials[:100], *_reference_trials(tuner, epoch)]
+        if trials:
+            accuracies_by_trial = {str(trial): tuner.halving.progress[trial].rung_accuracies[epoch] for trial in trials}
+            means = {name: sum(v.values()) / len(v) for name, v in accuracies_by_trial.items()}
+            name = max(means, key=lambda name: (len(accuracies_by_trial[name]), means[name]))
+            noise = paired(accuracies_by_trial)
+            error = noise.standard_error(len(accuracies_by_trial[name]))
+            half_width = None if error is None else float(stdtrit(noise.df, T_QUANTILE)) * error
+            best_trial = tuner.trials[int(name)]
+            return BestTrial(
+                shares=best_trial.shares,
                 accuracy=means[name],
-                low=None if half is None else means[name] - half,
-                high=None if half is None else means[name] + half,
-                seeds=len(tables[name]),
-                epoch=rung,
+                low=None if half_width is None else means[name] - half_width,
+                high=None if half_width is None else means[name] + half_width,
+                seeds=len(accuracies_by_trial[name]),
+                epoch=epoch,
             )
     return None

@@ -1,19 +1,19 @@
 """Phi both ways: the network along given coefficients that costs what is asked for."""
 
-from scalesearch.solve.solution import Solution, message, rows, solve, solve_document
-from scalesearch.solve.staircase import Stair
-from scalesearch.solve.target import Target, amount, direction, parse_target, quantity
+from scalesearch.solve.solution import Solution, solution_sentence, solution_rows, solve, solve_document
+from scalesearch.solve.staircase import PathStep
+from scalesearch.solve.target import Target, format_amount, parse_coefficients, parse_target, format_count
 
 __all__ = [
     "Solution",
-    "Stair",
+    "PathStep",
     "Target",
-    "amount",
-    "direction",
-    "message",
+    "format_amount",
+    "parse_coefficients",
+    "solution_sentence",
     "parse_target",
-    "quantity",
-    "rows",
+    "format_count",
+    "solution_rows",
     "solve",
     "solve_document",
 ]

@@ -10,13 +10,13 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 from scalesearch.rounding import Rounding, rounding_from, rounding_spec
 from scalesearch.scaling import Coefficients
-from scalesearch.solve.staircase import Stair, Staircase, first
-from scalesearch.solve.target import Target, amount, parse_target
+from scalesearch.solve.staircase import PathStep, ScalingPath, first_true
+from scalesearch.solve.target import Target, format_amount, parse_target
 
 SCHEMA = "scalesearch/solution"
 VERSION = 1
 
-TOLERANCE = 0.02
+TARGET_TOLERANCE = 0.02
 """Within it, relatively, a network is said to meet its target."""
 
 
@@ -30,15 +30,15 @@ class Solution:
     target: Target
     coefficients: Coefficients
     rounding: Rounding
-    nearest: Stair
-    smaller: Stair | None
-    larger: Stair | None
+    nearest: PathStep
+    smaller: PathStep | None
+    larger: PathStep | None
     deviation: float
 
     @property
-    def meets(self) -> bool:
+    def is_within_tolerance(self) -> bool:
         """Whether the nearest network is within ``TOLERANCE`` of the target."""
-        return abs(self.deviation) <= TOLERANCE
+        return abs(self.deviation) <= TARGET_TOLERANCE
 
 
 def solve(
@@ -61,28 +61,28 @@ def solve(
             "calibrate NAME --out FILE.json` measures one, and --latency-model FILE.json names it"
         )
     profile = rounding_from(rounding)
-    path = Staircase(baseline, _growth(coefficients), target.measure, profile, latency)
-    least, most = path.bounds
-    for end, beyond, word in (
-        (least, path.measured(least) > target.value, "smallest"),
-        (most, path.measured(most) < target.value, "largest"),
+    path = ScalingPath(baseline, _validate_growth(coefficients), target.measure, profile, latency)
+    min_phi, max_phi = path.phi_bounds
+    for bound, is_beyond, word in (
+        (min_phi, path.measured_cost(min_phi) > target.value, "smallest"),
+        (max_phi, path.measured_cost(max_phi) < target.value, "largest"),
     ):
-        if beyond:
-            raise ArchitectureError(_unreachable(path, target, end, word, coefficients))
-    at_least = first(lambda phi: path.measured(phi) >= target.value, least, most)
-    upper = path.stair(at_least)
-    lower = path.below(upper)
+        if is_beyond:
+            raise ArchitectureError(_unreachable_message(path, target, bound, word, coefficients))
+    lowest_phi = first_true(lambda phi: path.measured_cost(phi) >= target.value, min_phi, max_phi)
+    upper = path.step_at(lowest_phi)
+    lower = path.step_below(upper)
     nearest = upper
-    if lower and _ratio(lower.spent, target) <= _ratio(upper.spent, target):
+    if lower and _log_ratio(lower.measured_cost, target) <= _log_ratio(upper.measured_cost, target):
         nearest = lower
     return Solution(
         target=target,
         coefficients=coefficients,
         rounding=profile,
         nearest=nearest,
-        smaller=path.below(nearest),
-        larger=path.above(nearest),
-        deviation=nearest.spent / target.value - 1,
+        smaller=path.step_below(nearest),
+        larger=path.step_above(nearest),
+        deviation=nearest.measured_cost / target.value - 1,
     )
 
 
@@ -97,30 +97,30 @@ def solve_document(
     ``message``, which says it in a sentence. With a latency model every network tells its predicted
     ``seconds``, whatever the target."""
     target = parse_target(target) if isinstance(target, str) else target
-    found = solve(baseline, coefficients, target, rounding, latency)
+    solution = solve(baseline, coefficients, target, rounding, latency)
 
-    def told(stair: Stair | None) -> dict[str, Any] | None:
-        return None if stair is None else _stair_document(stair, latency)
+    def document_of(step: PathStep | None) -> dict[str, Any] | None:
+        return None if step is None else _step_document(step, latency)
 
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "target": asdict(target),
         "coefficients": asdict(coefficients),
-        "rounding": rounding_spec(found.rounding),
+        "rounding": rounding_spec(solution.rounding),
         "baseline": to_json(baseline),
         "latency": latency and asdict(latency),
-        "phi": found.nearest.phi,
-        "deviation": found.deviation,
-        "meets": found.meets,
-        "message": message(found),
-        "network": told(found.nearest),
-        "smaller": told(found.smaller),
-        "larger": told(found.larger),
+        "phi": solution.nearest.phi,
+        "deviation": solution.deviation,
+        "meets": solution.is_within_tolerance,
+        "message": solution_sentence(solution),
+        "network": document_of(solution.nearest),
+        "smaller": document_of(solution.smaller),
+        "larger": document_of(solution.larger),
     }
 
 
-def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+def solution_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """A document's networks as rows of a table, the smallest first; ``network`` is the answer."""
     columns = ["phi", "depth", "width", "resolution", "macs", "params", "activations"]
     columns += ["seconds", "factor"] if document["latency"] else ["factor"]
@@ -131,27 +131,27 @@ def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def message(found: Solution) -> str:
+def solution_sentence(solution: Solution) -> str:
     """The solution in a sentence; where none is near, what is nearest."""
-    measure = found.target.measure
-    said = f"phi {found.nearest.phi:.4g}: {amount(found.nearest.spent, measure)} {measure}"
-    if found.meets:
-        return f"{said}, {found.deviation:+.1%} from {amount(found.target.value, measure)}"
-    others = [
-        f"{amount(stair.spent, measure)} at phi {stair.phi:.4g}"
-        for stair in (found.smaller, found.larger)
-        if stair
+    measure = solution.target.measure
+    nearest_text = f"phi {solution.nearest.phi:.4g}: {format_amount(solution.nearest.measured_cost, measure)} {measure}"
+    if solution.is_within_tolerance:
+        return f"{nearest_text}, {solution.deviation:+.1%} from {format_amount(solution.target.value, measure)}"
+    neighbours = [
+        f"{format_amount(step.measured_cost, measure)} at phi {step.phi:.4g}"
+        for step in (solution.smaller, solution.larger)
+        if step
     ]
-    beside = f"; beside it {' and '.join(others)}" if others else ""
+    neighbours_text = f"; beside it {' and '.join(neighbours)}" if neighbours else ""
     return (
-        f"no network along these coefficients has {found.target} within {TOLERANCE:.0%}; the "
-        f"nearest is {said} ({found.deviation:+.1%}){beside}"
+        f"no network along these coefficients has {solution.target} within {TARGET_TOLERANCE:.0%}; the "
+        f"nearest is {nearest_text} ({solution.deviation:+.1%}){neighbours_text}"
     )
 
 
-def _growth(coefficients: Coefficients) -> Coefficients:
-    bases = asdict(coefficients).values()
-    if min(bases) < 1 or max(bases) == 1:
+def _validate_growth(coefficients: Coefficients) -> Coefficients:
+    values = asdict(coefficients).values()
+    if min(values) < 1 or max(values) == 1:
         raise ArchitectureError(
             "coefficients: need alpha, beta and gamma of at least 1, and not all of them 1, so "
             f"that cost rises with phi; got {coefficients}"
@@ -159,34 +159,34 @@ def _growth(coefficients: Coefficients) -> Coefficients:
     return coefficients
 
 
-def _ratio(spent: float, target: Target) -> float:
-    return abs(math.log(spent / target.value))
+def _log_ratio(measured_cost: float, target: Target) -> float:
+    return abs(math.log(measured_cost / target.value))
 
 
-def _unreachable(
-    path: Staircase, target: Target, phi: float, word: str, coefficients: Coefficients
+def _unreachable_message(
+    path: ScalingPath, target: Target, phi: float, size_word: str, coefficients: Coefficients
 ) -> str:
-    end = path.stair(phi)
-    edge = end.first if word == "largest" else end.last
-    nearest = end.phi if end.phi == 0 else edge
+    step = path.step_at(phi)
+    edge = step.phi_low if size_word == "largest" else step.phi_high
+    nearest = step.phi if step.phi == 0 else edge
     return (
-        f"--target {target}: beyond what {coefficients} reach from this baseline; the {word} "
-        f"network looked at has {amount(end.spent, target.measure)} {target.measure}, at phi "
+        f"--target {target}: beyond what {coefficients} reach from this baseline; the {size_word} "
+        f"network looked at has {format_amount(step.measured_cost, target.measure)} {target.measure}, at phi "
         f"{nearest:.4g}; take other coefficients, another "
         "rounding or another baseline"
     )
 
 
-def _stair_document(stair: Stair, latency: LatencyModel | None) -> dict[str, Any]:
+def _step_document(step: PathStep, latency: LatencyModel | None) -> dict[str, Any]:
     return {
-        "phi": stair.phi,
-        "phi_interval": [stair.first, stair.last],
-        "depth": stair.multipliers.depth,
-        "width": stair.multipliers.width,
-        "resolution": stair.architecture.resolution,
-        **asdict(stair.cost),
-        **({"seconds": latency.predicted(stair.architecture)} if latency else {}),
-        "factor": stair.factor,
-        "fingerprint": fingerprint(stair.architecture),
-        "architecture": to_json(stair.architecture),
+        "phi": step.phi,
+        "phi_interval": [step.phi_low, step.phi_high],
+        "depth": step.multipliers.depth,
+        "width": step.multipliers.width,
+        "resolution": step.architecture.resolution,
+        **asdict(step.cost),
+        **({"seconds": latency.predicted_seconds(step.architecture)} if latency else {}),
+        "factor": step.factor,
+        "fingerprint": fingerprint(step.architecture),
+        "architecture": to_json(step.architecture),
     }

@@ -10,24 +10,24 @@ from dataclasses import asdict, dataclass
 
 from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.latency_model import LatencyModel
-from scalesearch.architectures.measures import Measure, measured
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.measures import Measure, cost_in_measure
+from scalesearch.architectures.scale import scale
 from scalesearch.architectures.stages import Architecture
 from scalesearch.rounding import Rounding
 from scalesearch.scaling import Coefficients, Multipliers
 
-DEEPEST = 64.0
-LARGEST = 1e6
+MAX_DEPTH_MULTIPLIER = 64.0
+MAX_MULTIPLIER = 1e6
 """Multipliers up to which networks are looked at: of depth, and of the steepest axis; and down to
 the inverse of the second."""
 
-GRAIN = 7
+PHI_DECIMALS = 7
 """Decimals of phi. Just above a whole number of blocks, the last bits of a float deepen one stage
 before another: stairs of a width of 1e-9, which are nobody's networks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stair:
+class PathStep:
     """A network along the direction, and where it is.
 
     ``phi``: the middle of the interval of phi, ``first`` to ``last``, in which the measured cost
@@ -38,17 +38,17 @@ class Stair:
     """
 
     phi: float
-    first: float
-    last: float
+    phi_low: float
+    phi_high: float
     multipliers: Multipliers
     architecture: Architecture
     cost: Cost
-    spent: float
+    measured_cost: float
     factor: float
 
 
 @dataclass(frozen=True, slots=True)
-class Staircase:
+class ScalingPath:
     """The networks along coefficients that are all at least one.
 
     ``latency``: what predicts it, needed where it is the measure.
@@ -61,67 +61,67 @@ class Staircase:
     latency: LatencyModel | None = None
 
     @property
-    def bounds(self) -> tuple[float, float]:
+    def phi_bounds(self) -> tuple[float, float]:
         """The phis between which networks are looked at (``DEEPEST``, ``LARGEST``)."""
         alpha, *others = (math.log(base) for base in asdict(self.coefficients).values())
-        most = math.log(LARGEST) / max(alpha, *others)
-        deepest = math.log(DEEPEST) / alpha if alpha else math.inf
-        return -round(most, GRAIN), round(min(most, deepest), GRAIN)
+        max_phi = math.log(MAX_MULTIPLIER) / max(alpha, *others)
+        max_depth_phi = math.log(MAX_DEPTH_MULTIPLIER) / alpha if alpha else math.inf
+        return -round(max_phi, PHI_DECIMALS), round(min(max_phi, max_depth_phi), PHI_DECIMALS)
 
-    def network(self, phi: float) -> Architecture:
-        return scaled(self.baseline, self.coefficients.at(round(phi, GRAIN)), self.rounding)
+    def network_at(self, phi: float) -> Architecture:
+        return scale(self.baseline, self.coefficients.at(round(phi, PHI_DECIMALS)), self.rounding)
 
-    def measured(self, phi: float) -> float:
-        return measured(self.network(phi), self.measure, self.latency)
+    def measured_cost(self, phi: float) -> float:
+        return cost_in_measure(self.network_at(phi), self.measure, self.latency)
 
-    def stair(self, phi: float) -> Stair:
+    def step_at(self, phi: float) -> PathStep:
         """All of the staircase that is level with phi."""
-        level = self.measured(phi)
-        least, most = self.bounds
-        begin = first(lambda x: self.measured(x) >= level, least, phi)
-        end = last(lambda x: self.measured(x) > level, phi, most)
-        own = begin <= 0 <= end and self.measured(0) == level
-        middle = 0.0 if own else round((begin + end) / 2, GRAIN)
-        network = self.network(middle)
-        return Stair(
+        cost_level = self.measured_cost(phi)
+        min_phi, max_phi = self.phi_bounds
+        phi_low = first_true(lambda x: self.measured_cost(x) >= cost_level, min_phi, phi)
+        phi_high = last_false(lambda x: self.measured_cost(x) > cost_level, phi, max_phi)
+        is_baseline = phi_low <= 0 <= phi_high and self.measured_cost(0) == cost_level
+        middle = 0.0 if is_baseline else round((phi_low + phi_high) / 2, PHI_DECIMALS)
+        network = self.network_at(middle)
+        return PathStep(
             phi=middle,
-            first=begin,
-            last=end,
+            phi_low=phi_low,
+            phi_high=phi_high,
             multipliers=self.coefficients.at(middle),
             architecture=network,
             cost=cost(network),
-            spent=level,
-            factor=level / measured(self.baseline, self.measure, self.latency),
+            measured_cost=cost_level,
+            factor=cost_level / cost_in_measure(self.baseline, self.measure, self.latency),
         )
 
-    def below(self, stair: Stair) -> Stair | None:
+    def step_below(self, step: PathStep) -> PathStep | None:
         """The next stair down; None at the foot."""
-        least, level = self.bounds[0], stair.spent
-        if self.measured(least) == level:
+        min_phi, level = self.phi_bounds[0], step.measured_cost
+        if self.measured_cost(min_phi) == level:
             return None
-        return self.stair(last(lambda x: self.measured(x) >= level, least, stair.first))
+        return self.step_at(last_false(lambda x: self.measured_cost(x) >= level, min_phi, step.phi_low))
 
-    def above(self, stair: Stair) -> Stair | None:
+    def step_above(self, step: PathStep) -> PathStep | None:
         """The next stair up; None at the top."""
-        most, level = self.bounds[1], stair.spent
-        if self.measured(most) == level:
+        max_phi, level = self.phi_bounds[1], step.measured_cost
+        if self.measured_cost(max_phi) == level:
             return None
-        return self.stair(first(lambda x: self.measured(x) > level, stair.last, most))
+        return self.step_at(first_true(lambda x: self.measured_cost(x) > level, step.phi_high, max_phi))
 
 
-def first(holds: Callable[[float], bool], low: float, high: float) -> float:
+def first_true(condition: Callable[[float], bool], low: float, high: float) -> float:
     """The smallest phi at which a rising condition holds; ``high`` where it never does."""
-    return low if holds(low) else _edge(holds, low, high)[1]
+    return low if condition(low) else _bisect(condition, low, high)[1]
 
 
-def last(holds: Callable[[float], bool], low: float, high: float) -> float:
+def last_false(condition: Callable[[float], bool], low: float, high: float) -> float:
     """The largest phi at which a rising condition does not hold; ``low`` where it always does."""
-    return _edge(holds, low, high)[0] if holds(high) else high
+    return _bisect(condition, low, high)[0] if condition(high) else high
 
 
-def _edge(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
-    grain = 10.0**-GRAIN
-    while high - low > 1.5 * grain:
-        middle = round((low + high) / 2, GRAIN)
-        low, high = (low, middle) if holds(middle) else (middle, high)
+def _bisect(condition: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
+    resolution = 10.0**-PHI_DECIMALS
+    while high - low > 1.5 * resolution:
+        middle = round((low + high) / 2, PHI_DECIMALS)
+        low, high = (low, middle) if condition(middle) else (middle, high)
     return low, high

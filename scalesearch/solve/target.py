@@ -9,11 +9,11 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.published import SCHEMES
 from scalesearch.scaling import Coefficients
 
-SUFFIXES = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9, "t": 12, "p": 15}
-SECONDS = {"s": 0, "ms": -3, "us": -6}
+COUNT_UNITS = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9, "t": 12, "p": 15}
+TIME_UNITS = {"s": 0, "ms": -3, "us": -6}
 """Powers of ten."""
 
-NUMBER = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
+NUMBER_PATTERN = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Target:
             raise ValueError(f"need a finite {self.measure} > 0, got {self.value!r}")
 
     def __str__(self) -> str:
-        return f"{amount(self.value, self.measure)} {self.measure}"
+        return f"{format_amount(self.value, self.measure)} {self.measure}"
 
 
 def parse_target(text: str) -> Target:
@@ -40,30 +40,30 @@ def parse_target(text: str) -> Target:
     K, M, G (or B), T and P multiply by a thousand, a million, and so on, in either case; a time
     is in s, ms or us. Raises ArchitectureError with the rule that the text breaks.
     """
-    where = f"--target {text}"
-    measure, equals, wanted = (part.strip() for part in text.partition("="))
-    if not equals:
-        raise ArchitectureError(f"{where}: need MEASURE=AMOUNT, such as macs=1.0G or params=10M")
+    option = f"--target {text}"
+    measure, separator, amount_text = (part.strip() for part in text.partition("="))
+    if not separator:
+        raise ArchitectureError(f"{option}: need MEASURE=AMOUNT, such as macs=1.0G or params=10M")
     if measure not in MEASURES:
         hint = "; FLOPs are counted as macs (multiply-adds)" if "flop" in measure.lower() else ""
         raise ArchitectureError(
-            f"{where}: need a measure of {', '.join(MEASURES)}, got {measure!r}{hint}"
+            f"{option}: need a measure of {', '.join(MEASURES)}, got {measure!r}{hint}"
         )
     if measure == "latency":
-        example, units = "a time such as 5ms, 800us or 1.2s", SECONDS
+        example, units = "a time such as 5ms, 800us or 1.2s", TIME_UNITS
     else:
-        example, units = "an amount such as 1.0G, 10M or 5300000", SUFFIXES
-    found = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", wanted)
-    if not found or found[2].lower() not in units:
-        raise ArchitectureError(f"{where}: need {example}, got {wanted!r}")
-    number, power = float(found[1]), units[found[2].lower()]
+        example, units = "an amount such as 1.0G, 10M or 5300000", COUNT_UNITS
+    match = re.fullmatch(rf"{NUMBER_PATTERN}\s*([a-zA-Z]*)", amount_text)
+    if not match or match[2].lower() not in units:
+        raise ArchitectureError(f"{option}: need {example}, got {amount_text!r}")
+    number, power = float(match[1]), units[match[2].lower()]
     try:  # a quotient is the nearest float to 0.8 thousandths, a product is not
         return Target(measure, number * 10**power if power >= 0 else number / 10**-power)
     except ValueError as error:
-        raise ArchitectureError(f"{where}: {error}") from error
+        raise ArchitectureError(f"{option}: {error}") from error
 
 
-def direction(text: str, factor: float = 2.0) -> Coefficients:
+def parse_coefficients(text: str, factor: float = 2.0) -> Coefficients:
     """Coefficients by a scheme's name (``published.SCHEMES``), or as ``ALPHA,BETA,GAMMA``.
 
     ``factor``: what one step of phi costs, for a scheme that publishes no coefficients.
@@ -80,15 +80,15 @@ def direction(text: str, factor: float = 2.0) -> Coefficients:
         ) from error
 
 
-def amount(value: float, measure: Measure) -> str:
+def format_amount(value: float, measure: Measure) -> str:
     """What is measured as people write it: 385.8M, and 5ms of latency."""
     if measure != "latency":
-        return quantity(value)
-    unit = next((unit for unit, power in SECONDS.items() if value >= 0.99995 * 10**power), "us")
-    return f"{value * 10 ** -SECONDS[unit]:.4g}{unit}"
+        return format_count(value)
+    unit = next((unit for unit, power in TIME_UNITS.items() if value >= 0.99995 * 10**power), "us")
+    return f"{value * 10 ** -TIME_UNITS[unit]:.4g}{unit}"
 
 
-def quantity(value: float) -> str:
+def format_count(value: float) -> str:
     """A count as people write it, to four digits: 385.8M."""
     for suffix, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if value >= scale * 0.99995:

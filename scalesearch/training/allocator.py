@@ -16,29 +16,29 @@ import torch
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # malloc.h of glibc
 MIB = 1 << 20
 
-KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * MIB}
+KEEP_MEMORY_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * MIB}
 """No block of its own for anything, nothing returned, and growth in large strides."""
 
-USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 64 * MIB, TOP_PAD: 128 * 1024}
+DEFAULT_OPTIONS = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * MIB, TRIM_THRESHOLD: 64 * MIB, TOP_PAD: 128 * 1024}
 """Where glibc's own thresholds, which grow with what is freed, end in a process with tensors."""
 
 
 @contextmanager
-def keeping_memory(device: torch.device) -> Iterator[None]:
+def keep_memory(device: torch.device) -> Iterator[None]:
     """Within: what is freed stays with the process, on a CPU and where the allocator is glibc's."""
     mallopt = _mallopt() if device.type == "cpu" else None
     if mallopt is None:
         yield
         return
-    _set(mallopt, KEEPING)
+    _set_options(mallopt, KEEP_MEMORY_OPTIONS)
     try:
         yield
     finally:
-        _set(mallopt, USUAL)
+        _set_options(mallopt, DEFAULT_OPTIONS)
 
 
-def _set(mallopt: Callable[[int, int], int], thresholds: dict[int, int]) -> None:
-    for name, value in thresholds.items():
+def _set_options(mallopt: Callable[[int, int], int], options: dict[int, int]) -> None:
+    for name, value in options.items():
         mallopt(name, value)
 
 

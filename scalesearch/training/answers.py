@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from scalesearch.data import Dataset, Split, View, evaluation_batches
+from scalesearch.data import Dataset, Split, InputTransform, evaluation_batches
 from scalesearch.errors import SearchError
 from scalesearch.recipe import Precision
 from scalesearch.training.job import Job
-from scalesearch.training.precision import cast, resolved
-from scalesearch.training.run import EVALUATION_BATCH, begun
+from scalesearch.training.precision import autocast, resolved_precision
+from scalesearch.training.run import EVALUATION_BATCH_SIZE, start_run
 
 
-def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
+def load_trained_model(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
     """The network that the job's checkpoint holds, in evaluation mode: with its best weights where
     the recipe has patience, else the averaged ones where it averages, else the last ones.
 
@@ -19,31 +19,31 @@ def trained(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module
     """
     if job.checkpoint is None or not job.checkpoint.is_file():
         raise SearchError(f"{job.checkpoint}: no such checkpoint; train the network first")
-    run = begun(job, dataset, torch.device(device))
+    run = start_run(job, dataset, torch.device(device))
     if not run.history:
         raise SearchError(f"{job.checkpoint}: not a whole checkpoint; train the network again")
-    return run.finish()
+    return run.finalize()
 
 
 def logits(
     network: nn.Module,
     split: Split,
-    view: View,
+    transform: InputTransform,
     resolution: int,
     device: torch.device | str,
     precision: Precision = "fp32",
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> tuple[Tensor, Tensor]:
     """The network's answers (N, K) to all images at a resolution, and the labels (N,), on the CPU.
 
     The network has to be in evaluation mode, and on the device. ``precision``: as in a recipe.
     ``batch_size``: images in one pass.
     """
-    where = torch.device(device)
+    torch_device = torch.device(device)
     batches = evaluation_batches(
-        split, view, batch_size=batch_size, resolution=resolution, device=device
+        split, transform, batch_size=batch_size, resolution=resolution, device=device
     )
-    with torch.inference_mode(), cast(resolved(precision, where), where):
-        answers = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
-    logits_NK, labels_N = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    with torch.inference_mode(), autocast(resolved_precision(precision, torch_device), torch_device):
+        outputs = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
+    logits_NK, labels_N = (torch.cat(parts) for parts in zip(*outputs, strict=True))
     return logits_NK, labels_N

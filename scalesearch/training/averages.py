@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Averages:
+class EMA:
     """Exponential moving averages of a network's parameters and running statistics.
 
     They start as a copy. The decay rises with the steps as TensorFlow's does, min(decay,
@@ -16,40 +16,40 @@ class Averages:
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        named = [*network.named_parameters(), *network.named_buffers()]
-        kept = {name: tensor.detach() for name, tensor in named if tensor.is_floating_point()}
+        named_tensors = [*network.named_parameters(), *network.named_buffers()]
+        tensors = {name: tensor.detach() for name, tensor in named_tensors if tensor.is_floating_point()}
         self.decay = decay
-        self._live = list(kept.values())
-        self._averages = {name: tensor.clone() for name, tensor in kept.items()}
+        self._live = list(tensors.values())
+        self._averages = {name: tensor.clone() for name, tensor in tensors.items()}
 
     def update(self, step: int) -> None:
         """Move the averages after the optimiser's step of this number, counted from 0."""
-        self.approach(self.weight(step))
+        self.interpolate(self.ema_weight(step))
 
-    def weight(self, step: int) -> float:
+    def ema_weight(self, step: int) -> float:
         """How far the averages move towards the weights after a step: 1 - decay."""
         return 1 - min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
-    def approach(self, weight: float | Tensor) -> None:
+    def interpolate(self, weight: float | Tensor) -> None:
         """Move the averages this part of the way; a tensor on the device can be filled anew before
         each replay of a CUDA graph."""
         averages = list(self._averages.values())
-        ways = torch._foreach_sub(self._live, averages)
-        torch._foreach_mul_(ways, weight)
-        torch._foreach_add_(averages, ways)
+        differences = torch._foreach_sub(self._live, averages)
+        torch._foreach_mul_(differences, weight)
+        torch._foreach_add_(averages, differences)
 
     @contextmanager
-    def swapped(self) -> Iterator[None]:
+    def swap_weights(self) -> Iterator[None]:
         """Within the block the network has the averages; after it, its own values, bit for bit."""
-        own = [tensor.clone() for tensor in self._live]
+        live_values = [tensor.clone() for tensor in self._live]
         self._fill(self._averages.values())
         try:
             yield
         finally:
-            self._fill(own)
+            self._fill(live_values)
 
-    def put_in(self) -> None:
+    def copy_to_network(self) -> None:
         """Give the network the averages for good."""
         self._fill(self._averages.values())
 

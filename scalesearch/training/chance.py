@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import torch
 
 
-def own_generator(device: torch.device) -> torch.Generator | None:
+def cuda_generator(device: torch.device) -> torch.Generator | None:
     """What a run draws with on CUDA; None on a CPU, whose default generator serves all runs."""
     return torch.Generator(device) if device.type == "cuda" else None
 
 
 @contextmanager
-def drawing(seed: int, generator: torch.Generator | None) -> Iterator[None]:
+def random_stream(seed: int, generator: torch.Generator | None) -> Iterator[None]:
     """Within: all draws come from the stream of a seed, on the CPU and on the generator's device.
 
     The generator stands in for its device's default one, which is put back. Up to PyTorch 2.11 a
@@ -25,9 +25,9 @@ def drawing(seed: int, generator: torch.Generator | None) -> Iterator[None]:
         return
     generator.manual_seed(seed)
     default = torch.cuda.default_generators[generator.device.index]
-    theirs = default.graphsafe_get_state()
+    previous_state = default.graphsafe_get_state()
     default.graphsafe_set_state(generator)
     try:
         yield
     finally:
-        default.graphsafe_set_state(theirs)
+        default.graphsafe_set_state(previous_state)

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from scalesearch.errors import SearchError
 from scalesearch.training.job import Epoch
-from scalesearch.training.schedules import Patience, Plateau
+from scalesearch.training.schedules import EarlyStoppingState, PlateauState
 
-DIGEST_BYTES = 16
+HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class CheckpointState:
     """A run after an epoch. ``network``, ``optimizer``, ``scaler`` and ``averages`` are their
     ``state_dict``; ``best``: the network of the best epoch, where the run watches for it.
 
@@ -32,8 +32,8 @@ class State:
     """
 
     history: list[Epoch]
-    plateau: Plateau
-    patience: Patience
+    plateau: PlateauState
+    patience: EarlyStoppingState
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
@@ -41,14 +41,14 @@ class State:
     best: dict[str, Tensor] | None
 
 
-def write_checkpoint(path: Path, traits: Mapping[str, Any], state: State) -> None:
+def write_checkpoint(path: Path, identity_fields: Mapping[str, Any], state: CheckpointState) -> None:
     """Replace the file by the run's present state; a crash leaves the old one or the new one.
 
     Raises OSError (a full disk), and leaves the old one then too.
     """
     buffer = io.BytesIO()
     document = {
-        "traits": dict(traits),
+        "traits": dict(identity_fields),
         **{f.name: getattr(state, f.name) for f in fields(state)},
         "history": [asdict(epoch) for epoch in state.history],
         "plateau": asdict(state.plateau),
@@ -56,16 +56,16 @@ def write_checkpoint(path: Path, traits: Mapping[str, Any], state: State) -> Non
     }
     torch.save(document, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(_digest(buffer.getvalue()))
+    temporary = path.with_name(f"{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(_content_hash(buffer.getvalue()))
         file.write(buffer.getvalue())
         file.flush()
         os.fsync(file.fileno())  # or a power cut could leave the new name on old blocks
-    part.replace(path)
+    temporary.replace(path)
 
 
-def restored(path: Path, traits: Mapping[str, Any]) -> State | None:
+def read_checkpoint(path: Path, identity_fields: Mapping[str, Any]) -> CheckpointState | None:
     """The state in the file, its tensors on the CPU; None where there is no file.
 
     None, with a warning, for a damaged one too, since the work can be done again. Raises
@@ -74,30 +74,30 @@ def restored(path: Path, traits: Mapping[str, Any]) -> State | None:
     if not path.exists():
         return None
     content = path.read_bytes()
-    digest, saved = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-    if digest != _digest(saved):
+    stored_hash, payload = content[:HASH_BYTES], content[HASH_BYTES:]
+    if stored_hash != _content_hash(payload):
         warnings.warn(f"{path}: not a whole checkpoint; this run starts over", stacklevel=3)
         return None
-    document = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
-    theirs = document.pop("traits")
-    if theirs != dict(traits):
+    document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    stored_fields = document.pop("traits")
+    if stored_fields != dict(identity_fields):
         raise SearchError(
             f"{path}: a checkpoint is continued only by its own run, but it was written with "
-            f"{_differences(theirs, traits)}; remove the file or choose another folder"
+            f"{_differences(stored_fields, identity_fields)}; remove the file or choose another folder"
         )
     document["history"] = [Epoch(**epoch) for epoch in document["history"]]
-    document["plateau"] = Plateau(**document["plateau"])
-    document["patience"] = Patience(**document["patience"])
-    return State(**document)
+    document["plateau"] = PlateauState(**document["plateau"])
+    document["patience"] = EarlyStoppingState(**document["patience"])
+    return CheckpointState(**document)
 
 
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+def _content_hash(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
 
 
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name}={theirs.get(name)!r} instead of {ours.get(name)!r}"
-        for name in sorted(theirs.keys() | ours.keys())
-        if theirs.get(name) != ours.get(name)
+        f"{name}={stored.get(name)!r} instead of {current.get(name)!r}"
+        for name in sorted(stored.keys() | current.keys())
+        if stored.get(name) != current.get(name)
     )

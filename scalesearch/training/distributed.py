@@ -27,49 +27,49 @@ from scalesearch.recipe import Recipe
 
 T = TypeVar("T")
 
-TOLD_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True, slots=True)
-class Processes:
+class DistributedContext:
     """This process among those that train one network.
 
     ``rank`` counts from 0 over all machines, ``local`` over this one's.
     """
 
     rank: int = 0
-    size: int = 1
-    local: int = 0
+    world_size: int = 1
+    local_rank: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rank < self.size:
-            raise ValueError(f"need 0 <= rank < size, got rank={self.rank}, size={self.size}")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"need 0 <= rank < size, got rank={self.rank}, size={self.world_size}")
 
     @property
-    def first(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
 
-    def device(self, name: str) -> str:
+    def own_device(self, name: str) -> str:
         """This process's own of the devices of a kind: ``cuda`` becomes ``cuda:1``."""
-        return f"cuda:{self.local}" if self.size > 1 and name.startswith("cuda") else name
+        return f"cuda:{self.local_rank}" if self.world_size > 1 and name.startswith("cuda") else name
 
 
-ALONE = Processes()
+SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def processes(device: str, environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
+def join_process_group(device: str, environment: Mapping[str, str] = os.environ) -> Iterator[DistributedContext]:
     """The process group that torchrun started, joined while within; ``ALONE`` without torchrun.
 
     ``device``: what is trained on, ``cpu`` (gloo) or ``cuda`` (NCCL). Raises SearchError where the
     others cannot be reached.
     """
-    if not all(name in environment for name in TOLD_BY_TORCHRUN):
-        yield ALONE
+    if not all(name in environment for name in TORCHRUN_VARIABLES):
+        yield SINGLE_PROCESS
         return
-    rank, size, local = (int(environment[name]) for name in TOLD_BY_TORCHRUN[:3])
-    joined = Processes(rank, size, local)
+    rank, size, local = (int(environment[name]) for name in TORCHRUN_VARIABLES[:3])
+    context = DistributedContext(rank, size, local)
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.set_device(local)
@@ -78,7 +78,7 @@ def processes(device: str, environment: Mapping[str, str] = os.environ) -> Itera
             "nccl" if cuda else "gloo",
             rank=rank,
             world_size=size,
-            device_id=torch.device(joined.device(device)) if cuda else None,
+            device_id=torch.device(context.own_device(device)) if cuda else None,
         )
     except dist.DistError as error:
         raise SearchError(
@@ -86,71 +86,71 @@ def processes(device: str, environment: Mapping[str, str] = os.environ) -> Itera
             f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}: {error}"
         ) from error
     try:
-        yield joined
+        yield context
     finally:
         dist.destroy_process_group()
 
 
-def shared(recipe: Recipe, processes: Processes) -> Recipe:
+def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recipe:
     """The recipe whose micro-batches are no larger than one process's part of a batch.
 
     It is what the run is identified by. Raises SearchError where a batch cannot be shared out
     evenly.
     """
-    if recipe.batch_size % processes.size:
+    if recipe.batch_size % distributed.world_size:
         raise SearchError(
-            f"recipe.batch_size: need a multiple of the {processes.size} processes, "
+            f"recipe.batch_size: need a multiple of the {distributed.world_size} processes, "
             f"got {recipe.batch_size}"
         )
-    part = recipe.batch_size // processes.size
+    images_per_process = recipe.batch_size // distributed.world_size
     micro = recipe.micro_batch or recipe.batch_size
-    if processes.size > 1 and part % min(micro, part):
+    if distributed.world_size > 1 and images_per_process % min(micro, images_per_process):
         raise SearchError(
-            f"recipe.micro_batch: need a divisor of the {part} images of one process, got {micro}"
+            f"recipe.micro_batch: need a divisor of the {images_per_process} images of one process, got {micro}"
         )
-    return replace(recipe, micro_batch=min(micro, part)) if processes.size > 1 else recipe
+    return replace(recipe, micro_batch=min(micro, images_per_process)) if distributed.world_size > 1 else recipe
 
 
-def part(rows_B: Tensor, processes: Processes) -> Tensor:
+def rows_of_process(rows_B: Tensor, distributed: DistributedContext) -> Tensor:
     """This process's rows of a batch: the ``rank``-th of equal, contiguous parts.
 
     Raises SearchError where the parts would not be equal.
     """
-    if len(rows_B) % processes.size:
+    if len(rows_B) % distributed.world_size:
         raise SearchError(
-            f"torchrun: need a multiple of the {processes.size} processes as images in a batch, "
+            f"torchrun: need a multiple of the {distributed.world_size} processes as images in a batch, "
             f"got {len(rows_B)}; train on more images, or with fewer processes"
         )
-    return rows_B.chunk(processes.size)[processes.rank]
+    return rows_B.chunk(distributed.world_size)[distributed.rank]
 
 
-def wrapped(network: nn.Module, processes: Processes) -> nn.Module:
+def wrap_ddp(network: nn.Module, distributed: DistributedContext) -> nn.Module:
     """The network as a step runs it: its gradients come out averaged over the processes.
 
     The parameters are the network's own, which stays the one to evaluate and to save.
     """
-    if processes.size == 1:
+    if distributed.world_size == 1:
         return network
-    together = DistributedDataParallel(network)
+    ddp_network = DistributedDataParallel(network)
     # By attribute: the argument is deprecated in new versions and its successor unknown to old ones
-    together.broadcast_buffers = False  # or rank 0's statistics would be everybody's (see in_turn)
-    return together
+    ddp_network.broadcast_buffers = False  # or rank 0's statistics would be everybody's (see in_turn)
+    return ddp_network
 
 
 @contextmanager
-def accumulating(network: nn.Module, last: bool) -> Iterator[None]:
+def accumulate_gradients(network: nn.Module, is_last: bool) -> Iterator[None]:
     """Within: a micro-batch's two passes, after which gradients are exchanged if ``last``."""
     if not isinstance(network, DistributedDataParallel):
         yield
         return
-    with warnings.catch_warnings(), nullcontext() if last else network.no_sync():
+    with warnings.catch_warnings(), nullcontext() if is_last else network.no_sync():
         # A depthwise filter's one channel may have any stride: the memory is laid out alike.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         yield
 
 
 @contextmanager
-def in_turn(network: nn.Module, processes: Processes, passes: int = 1) -> Iterator[None]:
+def sync_batch_norm_statistics(network: nn.Module, distributed: DistributedContext, passes: int = 1) -> Iterator[None]:
     """Within: one step's ``passes`` forward passes. After it the running statistics are those of
     one process that saw the parts of all of them in turn.
 
@@ -158,57 +158,57 @@ def in_turn(network: nn.Module, processes: Processes, passes: int = 1) -> Iterat
     d^k * r + own, where ``own`` is what this process's images contribute. W processes in turn
     give d^(kW) * r + the sum over ranks i of d^(k(W - 1 - i)) * own_i.
     """
-    norms = _norms(network) if processes.size > 1 else []
-    before = [statistic.clone() for norm in norms for statistic in _statistics(norm)]
+    norms = _training_batch_norms(network) if distributed.world_size > 1 else []
+    previous = [statistic.clone() for norm in norms for statistic in _running_statistics(norm)]
     yield
     if not norms:
         return
-    after = [statistic for norm in norms for statistic in _statistics(norm)]
-    decays = [(1 - _momentum(norm)) ** passes for norm in norms for _ in _statistics(norm)]
-    later = processes.size - 1 - processes.rank
+    current = [statistic for norm in norms for statistic in _running_statistics(norm)]
+    decays = [(1 - _momentum(norm)) ** passes for norm in norms for _ in _running_statistics(norm)]
+    ranks_after = distributed.world_size - 1 - distributed.rank
     with torch.no_grad():
-        own = [
-            decay**later * (now - decay * was)
-            for now, was, decay in zip(after, before, decays, strict=True)
+        contributions = [
+            decay**ranks_after * (now - decay * was)
+            for now, was, decay in zip(current, previous, decays, strict=True)
         ]
-        flat = torch.cat(own)
+        flat = torch.cat(contributions)
         dist.all_reduce(flat)
-        sums = torch.split(flat, [len(statistic) for statistic in after])
-        for now, was, decay, total in zip(after, before, decays, sums, strict=True):
-            now.copy_(decay**processes.size * was + total)
+        sums = torch.split(flat, [len(statistic) for statistic in current])
+        for now, was, decay, total in zip(current, previous, decays, sums, strict=True):
+            now.copy_(decay**distributed.world_size * was + total)
 
 
-def mean_over(value: Tensor | float, processes: Processes) -> float:
+def mean_across_processes(value: Tensor | float, distributed: DistributedContext) -> float:
     """The mean of the processes' values: the same bits in all, so that all decide alike."""
-    if processes.size == 1:
+    if distributed.world_size == 1:
         return float(value)
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     total = torch.as_tensor(value, dtype=torch.float64).detach().to(device, copy=True)
     dist.all_reduce(total)
-    return float(total) / processes.size
+    return float(total) / distributed.world_size
 
 
-def led(work: Callable[[], T], processes: Processes) -> T | None:
+def run_on_main_process(function: Callable[[], T], distributed: DistributedContext) -> T | None:
     """What the first process has to do alone; the others wait for it, and get None.
 
     Where it fails, nobody waits for it any longer: SearchError is raised in the others.
     """
     result: T | None = None
     error: Exception | None = None
-    if processes.first:
+    if distributed.is_main_process:
         try:
-            result = work()
+            result = function()
         except Exception as failure:
             error = failure
-    failed = mean_over(float(error is not None), processes) > 0
+    any_failed = mean_across_processes(float(error is not None), distributed) > 0
     if error is not None:
         raise error
-    if failed:
+    if any_failed:
         raise SearchError("torchrun: the first of the processes cannot go on, and tells why")
     return result
 
 
-def _norms(network: nn.Module) -> list[_BatchNorm]:
+def _training_batch_norms(network: nn.Module) -> list[_BatchNorm]:
     return [
         module
         for module in network.modules()
@@ -223,7 +223,7 @@ def _momentum(norm: _BatchNorm) -> float:
     return 0.0 if norm.momentum is None else norm.momentum
 
 
-def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+def _running_statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise TypeError(f"need a norm with running statistics, got {norm}")

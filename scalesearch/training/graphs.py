@@ -14,35 +14,35 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scalesearch.training.step import Inputs, Step
+from scalesearch.training.step import StepInputs, TrainingStep
 
-WARM_UP = 3
+WARM_UP_STEPS = 3
 """Ordinary steps before recording, in which libraries choose their kernels and get their memory."""
 
-WAITS = "called a synchronizing CUDA operation"
+SYNC_WARNING = "called a synchronizing CUDA operation"
 """What PyTorch warns of where a step waits for the device, so that no graph can hold it."""
 
-_IDLE: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
+_IDLE_STREAMS: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
 """Streams on which graphs were recorded that are no more. Taken again: each keeps memory for cuBLAS
 as long as the process lives."""
 
 
-def launched(step: Step, device: torch.device) -> Callable[[Inputs], Tensor]:
+def graphed_step(step: TrainingStep, device: torch.device) -> Callable[[StepInputs], Tensor]:
     """The step as it is best called on a device: on CUDA as a graph, where that can be."""
-    return _Graphed(step, device) if device.type == "cuda" and _recordable(step) else step
+    return _GraphedStep(step, device) if device.type == "cuda" and _is_recordable(step) else step
 
 
-def _recordable(step: Step) -> bool:
+def _is_recordable(step: TrainingStep) -> bool:
     """Whether a step looks at no value: float16 looks for overflow, policies at their draws, and
     several processes exchange statistics."""
     return (
         step.precision != "fp16"
-        and step.view.augmentation.policy == "none"
-        and step.processes.size == 1
+        and step.transform.augmentation.policy == "none"
+        and step.distributed.world_size == 1
     )
 
 
-class _Graphed:
+class _GraphedStep:
     """Calls that take a few steps as they are, record one, and replay it from then on.
 
     Where a network cannot be recorded (code of the user's own may look at a value), all steps are
@@ -54,62 +54,62 @@ class _Graphed:
     (github.com/pytorch/pytorch/issues/193402), also where it is replayed beside others.
     """
 
-    def __init__(self, step: Step, device: torch.device) -> None:
+    def __init__(self, step: TrainingStep, device: torch.device) -> None:
         self.step = step
         self.device = device
-        self.taken = 0
-        self.waits = False
-        idle = _IDLE[device]
-        self.aside = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        weakref.finalize(self, idle.append, self.aside)
+        self.step_count = 0
+        self.waits_for_device = False
+        idle_streams = _IDLE_STREAMS[device]
+        self.side_stream = idle_streams.pop() if idle_streams else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        weakref.finalize(self, idle_streams.append, self.side_stream)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.inputs: Inputs | None = None
-        self.loss: Tensor | None = None
+        self.static_inputs: StepInputs | None = None
+        self.static_loss: Tensor | None = None
 
-    def __call__(self, inputs: Inputs) -> Tensor:
-        self.taken += 1
-        if self.taken < WARM_UP:
-            return self._aside(inputs)
-        if self.taken == WARM_UP:
-            return self._watched(inputs)
-        if self.taken == WARM_UP + 1 and not self.waits:
+    def __call__(self, inputs: StepInputs) -> Tensor:
+        self.step_count += 1
+        if self.step_count < WARM_UP_STEPS:
+            return self._run_on_side_stream(inputs)
+        if self.step_count == WARM_UP_STEPS:
+            return self._run_and_detect_waits(inputs)
+        if self.step_count == WARM_UP_STEPS + 1 and not self.waits_for_device:
             self._record(inputs)
-        if self.graph is None or self.inputs is None or self.loss is None:
+        if self.graph is None or self.static_inputs is None or self.static_loss is None:
             return self.step(inputs)
-        for ours, theirs in zip(self.inputs.tensors(), inputs.tensors(), strict=True):
-            ours.copy_(theirs, non_blocking=True)
+        for static, new in zip(self.static_inputs.tensors(), inputs.tensors(), strict=True):
+            static.copy_(new, non_blocking=True)
         self.graph.replay()
-        return self.loss.clone()  # the next replay writes over it
+        return self.static_loss.clone()  # the next replay writes over it
 
-    def _aside(self, inputs: Inputs) -> Tensor:
+    def _run_on_side_stream(self, inputs: StepInputs) -> Tensor:
         """A step on the stream that the recording will take place on."""
-        here = torch.cuda.current_stream(self.device)
-        self.aside.wait_stream(here)
-        with torch.cuda.stream(self.aside):
+        current_stream = torch.cuda.current_stream(self.device)
+        self.side_stream.wait_stream(current_stream)
+        with torch.cuda.stream(self.side_stream):
             loss = self.step(inputs)
-        here.wait_stream(self.aside)
+        current_stream.wait_stream(self.side_stream)
         return loss
 
-    def _watched(self, inputs: Inputs) -> Tensor:
+    def _run_and_detect_waits(self, inputs: StepInputs) -> Tensor:
         """The same, while looking whether it waits for the device anywhere."""
         mode = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as recorded_warnings:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                loss = self._aside(inputs)
+                loss = self._run_on_side_stream(inputs)
             finally:
                 torch.cuda.set_sync_debug_mode(mode)
-        self.waits = any(WAITS in str(warning.message) for warning in caught)
+        self.waits_for_device = any(SYNC_WARNING in str(warning.message) for warning in recorded_warnings)
         return loss
 
-    def _record(self, inputs: Inputs) -> None:
+    def _record(self, inputs: StepInputs) -> None:
         """Record a step, which executes nothing; leave no graph where that fails."""
-        fixed = Inputs(
+        static_inputs = StepInputs(
             inputs.images.clone(),
             inputs.labels.clone(),
-            {kind: rows.clone() for kind, rows in inputs.drawn.items()},
-            inputs.averaging.clone(),
+            {kind: rows.clone() for kind, rows in inputs.draws.items()},
+            inputs.ema_weight.clone(),
         )
         graph = torch.cuda.CUDAGraph()
         self.step.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
@@ -117,11 +117,11 @@ class _Graphed:
             # The outer block gives the stream back where ``graph`` fails to do so.
             with (
                 torch.cuda.stream(torch.cuda.current_stream(self.device)),
-                torch.cuda.graph(graph, stream=self.aside, capture_error_mode="thread_local"),
+                torch.cuda.graph(graph, stream=self.side_stream, capture_error_mode="thread_local"),
             ):
-                loss = self.step(fixed)
+                loss = self.step(static_inputs)
         except RuntimeError:  # memory, or what names itself in many ways
             torch.cuda.synchronize(self.device)
             self.step.optimizer.zero_grad(set_to_none=True)
             return
-        self.graph, self.inputs, self.loss = graph, fixed, loss
+        self.graph, self.static_inputs, self.static_loss = graph, static_inputs, loss

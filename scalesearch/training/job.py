@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.data import Dataset
 from scalesearch.recipe import Recipe
-from scalesearch.training.precision import resolved
+from scalesearch.training.precision import resolved_precision
 
-VERSION = 2
+NUMERICS_VERSION = 2
 """Of the numbers: raised when the same job begins to give others, so that no run mixes both."""
 
 
@@ -43,12 +43,12 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class InitialWeights:
     """The file of a trained network that a job starts from, and the digest of what is in it (see
     ``weights.digest``)."""
 
     path: Path
-    digest: str
+    weights_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,27 +62,27 @@ class Job:
     The recipe's schedule spans all its epochs, wherever a job stops.
     """
 
-    architecture: Architecture | Foreign
+    architecture: Architecture | CustomModel
     recipe: Recipe
     seed: int
     fingerprint: str
     start: int = 0
     stop: int | None = None
     checkpoint: Path | None = None
-    weights: Weights | None = None
+    weights: InitialWeights | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.last <= self.recipe.epochs:
+        if not 0 <= self.start <= self.last_epoch <= self.recipe.epochs:
             raise ValueError(
                 f"need 0 <= start <= stop <= {self.recipe.epochs} epochs, "
                 f"got start={self.start}, stop={self.stop}"
             )
         if (self.weights is None) != (self.recipe.transfer is None):
-            given = "a transfer without weights" if self.recipe.transfer else "no transfer"
-            raise ValueError(f"need weights to start from and recipe.transfer, got {given}")
+            problem = "a transfer without weights" if self.recipe.transfer else "no transfer"
+            raise ValueError(f"need weights to start from and recipe.transfer, got {problem}")
 
     @property
-    def last(self) -> int:
+    def last_epoch(self) -> int:
         """Index of the last epoch that this job trains."""
         return self.recipe.epochs if self.stop is None else self.stop
 
@@ -96,22 +96,22 @@ def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, 
     if job.recipe.transfer is None:
         del recipe["transfer"]
     return {
-        "version": VERSION,
+        "version": NUMERICS_VERSION,
         "architecture": job.fingerprint,
         "data": dataset.fingerprint,
-        "mirrors": dataset.mirrors,
+        "mirrors": dataset.allows_flip,
         "seed": job.seed,
         "device": torch.device(device).type,
         **{f"recipe.{name}": value for name, value in recipe.items()},
-        "recipe.precision": resolved(job.recipe.precision, device),
-        **({} if job.weights is None else _start(job.weights, dataset)),
+        "recipe.precision": resolved_precision(job.recipe.precision, device),
+        **({} if job.weights is None else _initial_weights_fields(job.weights, dataset)),
     }
 
 
-def _start(weights: Weights, dataset: Dataset) -> dict[str, Any]:
+def _initial_weights_fields(weights: InitialWeights, dataset: Dataset) -> dict[str, Any]:
     """What is taken over from a trained network: its weights and perhaps its statistics."""
     return {
-        "weights": weights.digest,
+        "weights": weights.weights_hash,
         "mean": list(dataset.mean),
         "std": list(dataset.std),
     }

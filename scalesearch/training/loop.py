@@ -10,14 +10,14 @@ import torch
 
 from scalesearch.data import Dataset
 from scalesearch.errors import ScaleSearchError
-from scalesearch.training.allocator import keeping_memory
-from scalesearch.training.distributed import ALONE, Processes
+from scalesearch.training.allocator import keep_memory
+from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
 from scalesearch.training.job import Epoch, Job
-from scalesearch.training.run import Run, begun
-from scalesearch.training.start import require_fit, require_fixed
-from scalesearch.training.usage import return_memory
+from scalesearch.training.run import TrainingRun, start_run
+from scalesearch.training.start import require_matching_data, require_fixed_rules
+from scalesearch.training.usage import release_memory
 
-LACKING = ("DefaultCPUAllocator", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+OUT_OF_MEMORY_MESSAGES = ("DefaultCPUAllocator", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 """How PyTorch, the CUDA runtime, cuBLAS and cuDNN say that they got no memory."""
 
 
@@ -34,7 +34,7 @@ class OutOfMemory(ScaleSearchError):
 
 
 def train(
-    job: Job, dataset: Dataset, *, device: torch.device | str, processes: Processes = ALONE
+    job: Job, dataset: Dataset, *, device: torch.device | str, distributed: DistributedContext = SINGLE_PROCESS
 ) -> Iterator[Epoch]:
     """Yield the job's epochs after ``job.start``, each when it has ended and is checkpointed.
 
@@ -47,7 +47,7 @@ def train(
     another run and for a recipe whose rules are still to be carried out (see ``shape``),
     TrainingDiverged when a loss is not finite, OutOfMemory.
     """
-    for _, epoch in train_together([job], [dataset], device=device, processes=processes):
+    for _, epoch in train_together([job], [dataset], device=device, distributed=distributed):
         yield epoch
 
 
@@ -56,7 +56,7 @@ def train_together(
     datasets: Sequence[Dataset],
     *,
     device: torch.device | str,
-    processes: Processes = ALONE,
+    distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Iterator[tuple[int, Epoch]]:
     """Train several jobs at once, each on its own images; yield (place of the job, epoch).
 
@@ -65,43 +65,43 @@ def train_together(
     the same as alone, bit for bit. Raises as ``train`` does; jobs that have not failed keep the
     epoch that they trained meanwhile.
     """
-    where = torch.device(device)
+    torch_device = torch.device(device)
     for job, dataset in zip(jobs, datasets, strict=True):
-        require_fit(job, dataset)
-        require_fixed(job)
+        require_matching_data(job, dataset)
+        require_fixed_rules(job)
     try:
-        yield from _epochs(jobs, datasets, where, processes)
+        yield from _epochs(jobs, datasets, torch_device, distributed)
     finally:
-        return_memory(where)  # out here, where no name holds a run any more
+        release_memory(torch_device)  # out here, where no name holds a run any more
 
 
 def _epochs(
-    jobs: Sequence[Job], datasets: Sequence[Dataset], device: torch.device, processes: Processes
+    jobs: Sequence[Job], datasets: Sequence[Dataset], device: torch.device, distributed: DistributedContext
 ) -> Iterator[tuple[int, Epoch]]:
     """What is on record, then each epoch."""
-    with _refusing_to_overflow(jobs):
-        runs = [begun(*pair, device, processes) for pair in zip(jobs, datasets, strict=True)]
-    for place, run in enumerate(runs):
-        past = run.history[run.job.start : run.job.last]
-        yield from ((place, epoch) for epoch in past)
-    while live := {place: run for place, run in enumerate(runs) if run.goes_on}:
-        yield from _advanced(live, device)
+    with _explain_out_of_memory(jobs):
+        runs = [start_run(*pair, device, distributed) for pair in zip(jobs, datasets, strict=True)]
+    for index, run in enumerate(runs):
+        recorded = run.history[run.job.start : run.job.last_epoch]
+        yield from ((index, epoch) for epoch in recorded)
+    while active_runs := {place: run for place, run in enumerate(runs) if run.has_next_epoch}:
+        yield from _train_next_epochs(active_runs, device)
 
 
-def _advanced(live: dict[int, Run], device: torch.device) -> Iterator[tuple[int, Epoch]]:
+def _train_next_epochs(active_runs: dict[int, TrainingRun], device: torch.device) -> Iterator[tuple[int, Epoch]]:
     """Every run's next epoch; all are kept before the first is told."""
-    runs = list(live.values())
-    with reproducible(runs[0].job.recipe.threads, device), _refusing_to_overflow(_jobs(runs)):
-        epochs = _in_turns([run.epoch(len(runs)) for run in runs], device)
-    kept, diverged = [], []
-    for (place, run), epoch in zip(live.items(), epochs, strict=True):
+    runs = list(active_runs.values())
+    with reproducible(runs[0].job.recipe.threads, device), _explain_out_of_memory(_jobs(runs)):
+        epochs = _interleave_epochs([run.train_epoch(len(runs)) for run in runs], device)
+    finished, diverged = [], []
+    for (index, run), epoch in zip(active_runs.items(), epochs, strict=True):
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.loss)):
             diverged.append((run, epoch))
             continue
-        run.keep(epoch)
+        run.record_epoch(epoch)
         if epoch.index > run.job.start:
-            kept.append((place, epoch))
-    yield from kept
+            finished.append((index, epoch))
+    yield from finished
     for run, epoch in diverged:
         job = run.job
         raise TrainingDiverged(
@@ -112,19 +112,19 @@ def _advanced(live: dict[int, Run], device: torch.device) -> Iterator[tuple[int,
         )
 
 
-def _jobs(runs: Sequence[Run]) -> list[Job]:
+def _jobs(runs: Sequence[TrainingRun]) -> list[Job]:
     return [run.job for run in runs]
 
 
 @dataclass(slots=True)
-class _Turn:
+class _EpochInProgress:
     """A run's epoch under way, and the CUDA stream that its work is put on."""
 
     steps: Generator[None, None, Epoch]
     stream: torch.cuda.Stream | None
     epoch: Epoch | None = None
 
-    def take(self) -> None:
+    def advance(self) -> None:
         """One step further, or to the end."""
         try:
             with torch.cuda.stream(self.stream) if self.stream else nullcontext():
@@ -133,25 +133,25 @@ class _Turn:
             self.epoch = end.value
 
 
-def _in_turns(
+def _interleave_epochs(
     epochs: Sequence[Generator[None, None, Epoch]], device: torch.device
 ) -> Iterator[Epoch]:
     """Each generator's result; they take turns step by step."""
     streams: list[torch.cuda.Stream | None] = [None] * len(epochs)
     if device.type == "cuda" and len(epochs) > 1:
         torch.cuda.synchronize(device)  # what the runs begin with was made on another stream
-        streams = [_stream(device, place) for place in range(len(epochs))]
-    turns = [_Turn(steps, stream) for steps, stream in zip(epochs, streams, strict=True)]
-    while waiting := [turn for turn in turns if turn.epoch is None]:
-        for turn in waiting:
-            turn.take()
+        streams = [_cuda_stream(device, index) for index in range(len(epochs))]
+    in_progress = [_EpochInProgress(steps, stream) for steps, stream in zip(epochs, streams, strict=True)]
+    while unfinished := [turn for turn in in_progress if turn.epoch is None]:
+        for turn in unfinished:
+            turn.advance()
     if any(streams):
         torch.cuda.synchronize(device)  # averages are still giving way to the own weights
-    return (turn.epoch for turn in turns if turn.epoch is not None)
+    return (turn.epoch for turn in in_progress if turn.epoch is not None)
 
 
 @cache
-def _stream(device: torch.device, place: int) -> torch.cuda.Stream:
+def _cuda_stream(device: torch.device, index: int) -> torch.cuda.Stream:
     """The stream of a place among those who take turns, always the same one: each stream keeps
     memory for cuBLAS as long as the process lives."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -162,27 +162,27 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     """Within: as many threads as the recipe says, the device is CUDA's present one, and memory is
     kept. The caller's number, device and random streams are put back."""
     cuda = device.type == "cuda"
-    before = torch.get_num_threads()
+    previous_threads = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with (
             torch.cuda.device(device) if cuda else nullcontext(),
-            keeping_memory(device),
+            keep_memory(device),
             torch.random.fork_rng(devices=[device] if cuda else []),
         ):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous_threads)
 
 
 @contextmanager
-def _refusing_to_overflow(jobs: Sequence[Job]) -> Iterator[None]:
+def _explain_out_of_memory(jobs: Sequence[Job]) -> Iterator[None]:
     """Tell which networks did not fit, in place of the allocator's message."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and not any(words in str(error) for words in LACKING):
+        is_memory_error = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not is_memory_error and not any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES):
             raise
         recipe = jobs[0].recipe
         micro = recipe.micro_batch or recipe.batch_size

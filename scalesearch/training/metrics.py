@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TOP = 5
+TOP_K = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class ClassificationMetrics:
     """Answers to ``images`` images of K classes; all but the counts are fractions.
 
     ``top1``, ``top5``: the truth is the first, or among the first ``min(5, K)``, of the answers.
@@ -27,7 +27,7 @@ class Metrics:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def metrics(logits_NK: Tensor, labels_N: Tensor) -> Metrics:
+def classification_metrics(logits_NK: Tensor, labels_N: Tensor) -> ClassificationMetrics:
     """Counted from the logits of N images and their true classes.
 
     Of equal logits the lower class goes first. Raises ValueError for no image, and for logits
@@ -36,29 +36,29 @@ def metrics(logits_NK: Tensor, labels_N: Tensor) -> Metrics:
     count, classes = logits_NK.shape
     if not count or logits_NK.isnan().any():
         raise ValueError(f"need logits of an image, all numbers, got {logits_NK}")
-    ranks_N = _ranks(logits_NK, labels_N)
+    ranks_N = _label_ranks(logits_NK, labels_N)
     pairs_N = labels_N * classes + logits_NK.argmax(1)
     confusion_KK = torch.bincount(pairs_N, minlength=classes**2).view(classes, classes).cpu()
-    hits_K, answered_K, true_K = confusion_KK.diagonal(), confusion_KK.sum(0), confusion_KK.sum(1)
-    return Metrics(
+    correct_K, predicted_K, true_K = confusion_KK.diagonal(), confusion_KK.sum(0), confusion_KK.sum(1)
+    return ClassificationMetrics(
         images=count,
         top1=int((ranks_N < 1).sum()) / count,
-        top5=int((ranks_N < TOP).sum()) / count,
-        precision=_quotients(hits_K, answered_K),
-        recall=_quotients(hits_K, true_K),
-        f1=_quotients(2 * hits_K, answered_K + true_K),
+        top5=int((ranks_N < TOP_K).sum()) / count,
+        precision=_ratios(correct_K, predicted_K),
+        recall=_ratios(correct_K, true_K),
+        f1=_ratios(2 * correct_K, predicted_K + true_K),
         confusion=tuple(tuple(row) for row in confusion_KK.tolist()),
     )
 
 
-def _ranks(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
+def _label_ranks(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
     """How many answers go before the true one."""
     labels_N1 = labels_N[:, None]
     true_N1 = logits_NK.gather(1, labels_N1)
     lower_NK = torch.arange(logits_NK.shape[1], device=logits_NK.device) < labels_N1
-    before_NK = (logits_NK > true_N1) | ((logits_NK == true_N1) & lower_NK)
-    return before_NK.sum(1)
+    ahead_NK = (logits_NK > true_N1) | ((logits_NK == true_N1) & lower_NK)
+    return ahead_NK.sum(1)
 
 
-def _quotients(parts_K: Tensor, wholes_K: Tensor) -> tuple[float, ...]:
-    return tuple((parts_K.double() / wholes_K.clamp_min(1)).tolist())
+def _ratios(numerators_K: Tensor, denominators_K: Tensor) -> tuple[float, ...]:
+    return tuple((numerators_K.double() / denominators_K.clamp_min(1)).tolist())

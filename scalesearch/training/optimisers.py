@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from scalesearch.nets import Network
 from scalesearch.recipe import Recipe
 from scalesearch.training.rmsprop import RMSpropTF
-from scalesearch.training.schedules import full_rate
+from scalesearch.training.schedules import peak_learning_rate
 
-__all__ = ["RMSpropTF", "clipped", "optimiser", "set_rate"]
+__all__ = ["RMSpropTF", "clip_gradients", "make_optimizer", "set_learning_rate"]
 
-PART = "part_of_rate"
+RATE_FRACTION = "part_of_rate"
 """In a group of the optimiser's that takes a part of the rate alone."""
 
 
-def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser of a network that is on its device.
 
     Weight decay acts on the weights of convolutions and of linear layers; biases and
@@ -27,19 +27,19 @@ def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     state exists from the start, with the values that a first step would give it.
     """
     parameters = list(network.parameters())
-    groups = _groups(parameters, recipe)
+    groups = _parameter_groups(parameters, recipe)
     device = parameters[0].device
-    graphed = device.type == "cuda"
-    rate = torch.tensor(full_rate(recipe), device=device) if graphed else full_rate(recipe)
+    capturable = device.type == "cuda"
+    rate = torch.tensor(peak_learning_rate(recipe), device=device) if capturable else peak_learning_rate(recipe)
     if recipe.transfer is not None and recipe.transfer.body_rate != 1:
-        groups = list(_slower_body(network, recipe, recipe.transfer.body_rate, rate))
-    made = _made(groups, recipe, rate, graphed)
-    if graphed:
-        made.register_load_state_dict_post_hook(_rate_on_device)
-    return made
+        groups = list(_slower_body_groups(network, recipe, recipe.transfer.body_rate, rate))
+    optimizer = _optimizer_by_name(groups, recipe, rate, capturable)
+    if capturable:
+        optimizer.register_load_state_dict_post_hook(_move_rate_to_device)
+    return optimizer
 
 
-def _groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict[str, Any]]:
+def _parameter_groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict[str, Any]]:
     """These parameters by their weight decay."""
     parameters = list(parameters)
     return [
@@ -48,22 +48,22 @@ def _groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict[str, Any]
     ]
 
 
-def _slower_body(
-    network: nn.Module, recipe: Recipe, part: float, rate: float | Tensor
+def _slower_body_groups(
+    network: nn.Module, recipe: Recipe, rate_fraction: float, rate: float | Tensor
 ) -> Iterator[dict[str, Any]]:
     """The classifier's groups, then those of the rest, which take a part of each rate."""
     if not isinstance(network, Network):
         raise TypeError(f"need a network whose classifier is known, got {type(network).__name__}")
-    last = list(network.classifier.parameters())
-    known = set(map(id, last))
-    yield from _groups(last, recipe)
-    for group in _groups((p for p in network.parameters() if id(p) not in known), recipe):
-        own = rate.clone() * part if isinstance(rate, Tensor) else rate * part
-        yield {**group, "lr": own, PART: part}
+    classifier_parameters = list(network.classifier.parameters())
+    classifier_ids = set(map(id, classifier_parameters))
+    yield from _parameter_groups(classifier_parameters, recipe)
+    for group in _parameter_groups((p for p in network.parameters() if id(p) not in classifier_ids), recipe):
+        body_rate = rate.clone() * rate_fraction if isinstance(rate, Tensor) else rate * rate_fraction
+        yield {**group, "lr": body_rate, RATE_FRACTION: rate_fraction}
 
 
-def _made(
-    groups: list[dict[str, Any]], recipe: Recipe, rate: float | Tensor, graphed: bool
+def _optimizer_by_name(
+    groups: list[dict[str, Any]], recipe: Recipe, rate: float | Tensor, capturable: bool
 ) -> torch.optim.Optimizer:
     momentum = recipe.momentum
     eps = recipe.optimizer_eps or (1e-3 if recipe.optimizer == "rmsprop" else 1e-8)
@@ -71,40 +71,40 @@ def _made(
         case "sgd":
             nesterov = recipe.nesterov and momentum > 0
             sgd = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
-            return _started(sgd, "momentum_buffer") if momentum else sgd
+            return _initialise_state(sgd, "momentum_buffer") if momentum else sgd
         case "adam" | "adamw":
-            kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+            optimizer_class = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
             betas = (momentum, 0.999)
-            adam = kind(groups, lr=rate, betas=betas, eps=eps, fused=True, capturable=graphed)
-            return _started(adam, "exp_avg", "exp_avg_sq", counted=True)
+            adam = optimizer_class(groups, lr=rate, betas=betas, eps=eps, fused=True, capturable=capturable)
+            return _initialise_state(adam, "exp_avg", "exp_avg_sq", has_step_count=True)
         case "rmsprop":
             decay = recipe.rmsprop_decay
             return RMSpropTF(groups, rate, decay=decay, momentum=momentum, eps=eps)
 
 
-def _started(
-    optimizer: torch.optim.Optimizer, *zeros: str, counted: bool = False
+def _initialise_state(
+    optimizer: torch.optim.Optimizer, *zeros: str, has_step_count: bool = False
 ) -> torch.optim.Optimizer:
     """The optimiser with state of these names at zero, and of Adam's the count of steps."""
     for group in optimizer.param_groups:
         for weight in group["params"]:
             state = {name: torch.zeros_like(weight) for name in zeros}
-            count = {"step": torch.zeros((), device=weight.device)} if counted else {}
+            count = {"step": torch.zeros((), device=weight.device)} if has_step_count else {}
             optimizer.state[weight] = count | state
     return optimizer
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of the next steps, in place where it is a tensor."""
     for group in optimizer.param_groups:
-        own = rate * group.get(PART, 1.0)
+        group_rate = rate * group.get(RATE_FRACTION, 1.0)
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(own)
+            group["lr"].fill_(group_rate)
         else:
-            group["lr"] = own
+            group["lr"] = group_rate
 
 
-def clipped(parameters: Iterable[Tensor], norm: float) -> Tensor:
+def clip_gradients(parameters: Iterable[Tensor], norm: float) -> Tensor:
     """Shrink all gradients together to at most this norm, in place; the norm they had.
 
     Nothing waits for the device: a norm that is not finite makes all gradients so, and the loss
@@ -113,7 +113,7 @@ def clipped(parameters: Iterable[Tensor], norm: float) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(parameters, norm, error_if_nonfinite=False)
 
 
-def _rate_on_device(optimizer: torch.optim.Optimizer) -> None:
+def _move_rate_to_device(optimizer: torch.optim.Optimizer) -> None:
     """A checkpoint brings the rate as a tensor of the CPU, which a CUDA graph could not read."""
     device = optimizer.param_groups[0]["params"][0].device
     for group in optimizer.param_groups:

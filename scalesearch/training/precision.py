@@ -9,43 +9,43 @@ from scalesearch.errors import SearchError
 from scalesearch.nets import DepthwiseConv2d
 from scalesearch.recipe import Precision
 
-NARROW: dict[Precision, torch.dtype] = {
+AUTOCAST_DTYPES: dict[Precision, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
     "mixed": torch.bfloat16,
 }
 
 
-def resolved(precision: Precision, device: torch.device | str) -> Precision:
+def resolved_precision(precision: Precision, device: torch.device | str) -> Precision:
     """What ``auto`` stands for on a device; the others stand for themselves.
 
     Raises SearchError for float16 on a CPU, where most operators have no fast form of it.
     """
-    kind = torch.device(device).type
+    device_type = torch.device(device).type
     if precision == "auto":
-        return "bf16" if kind == "cuda" else "fp32"
-    if precision == "fp16" and kind == "cpu":
+        return "bf16" if device_type == "cuda" else "fp32"
+    if precision == "fp16" and device_type == "cpu":
         raise SearchError("recipe.precision: need fp32, bf16 or mixed on a CPU, got fp16")
     return precision
 
 
-def cast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Within: operators compute in the precision's narrow format where that is safe.
 
     Weights stay in float32 and are cast once within one such block. ``fp32`` is PyTorch's default,
     which on CUDA lets convolutions use TF32.
     """
-    narrow = NARROW.get(precision)
-    return torch.autocast(device.type, narrow, enabled=narrow is not None)
+    dtype = AUTOCAST_DTYPES.get(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
-def prepare(network: nn.Module, precision: Precision) -> None:
+def set_depthwise_precision(network: nn.Module, precision: Precision) -> None:
     """Tell depthwise convolutions whether they keep float32 within ``cast``."""
     for module in network.modules():
         if isinstance(module, DepthwiseConv2d):
-            module.exact = precision == "mixed"
+            module.keeps_full_precision = precision == "mixed"
 
 
-def scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
+def grad_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
     """Scales losses in float16, whose small gradients would vanish; else does nothing."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

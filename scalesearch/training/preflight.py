@@ -5,25 +5,25 @@ from dataclasses import replace
 
 import torch
 
-from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures import Architecture, CustomModel, cost
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.memory import training_memory
-from scalesearch.data import Dataset, Split, fits
+from scalesearch.data import Dataset, Split, fits_in_memory
 from scalesearch.recipe import Recipe
-from scalesearch.training.graphs import WARM_UP
+from scalesearch.training.graphs import WARM_UP_STEPS
 from scalesearch.training.job import Job
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train_together
-from scalesearch.training.precision import NARROW, resolved
-from scalesearch.training.run import EVALUATION_BATCH
+from scalesearch.training.precision import AUTOCAST_DTYPES, resolved_precision
+from scalesearch.training.run import EVALUATION_BATCH_SIZE
 
 
 def fitting_micro_batch(
-    networks: Sequence[Architecture | Foreign],
+    networks: Sequence[Architecture | CustomModel],
     recipe: Recipe,
     dataset: Dataset,
     *,
     device: torch.device | str,
-    together: int = 1,
+    concurrent_runs: int = 1,
 ) -> int | None:
     """The recipe's micro-batch, or the largest divisor of it with which all networks fit.
 
@@ -36,15 +36,15 @@ def fitting_micro_batch(
 
     Raises OutOfMemory where not even single images fit.
     """
-    where, most = torch.device(device), recipe.micro_batch or recipe.batch_size
+    torch_device, max_size = torch.device(device), recipe.micro_batch or recipe.batch_size
     largest = max(networks, key=lambda network: cost(network).activations)
-    for size in _divisors(most):
-        micro = recipe.micro_batch if size == most else size
-        if _fits(largest, replace(recipe, micro_batch=micro), dataset, where, together):
-            return micro
+    for size in _divisors(max_size):
+        micro_batch = recipe.micro_batch if size == max_size else size
+        if _fits_memory(largest, replace(recipe, micro_batch=micro_batch), dataset, torch_device, concurrent_runs):
+            return micro_batch
     raise OutOfMemory(
         f"network {fingerprint(largest)}: need memory for one image at "
-        f"{largest.resolution} pixels on {where}, got too little; take a smaller baseline or budget"
+        f"{largest.resolution} pixels on {torch_device}, got too little; take a smaller baseline or budget"
     )
 
 
@@ -53,38 +53,38 @@ def _divisors(number: int) -> Iterator[int]:
     yield from (size for size in range(number, 0, -1) if number % size == 0)
 
 
-def _fits(
-    network: Architecture | Foreign,
+def _fits_memory(
+    network: Architecture | CustomModel,
     recipe: Recipe,
     dataset: Dataset,
     device: torch.device,
-    together: int,
+    concurrent_runs: int,
 ) -> bool:
     if device.type == "cuda":
-        return _trains(network, recipe, dataset, device, together)
-    if isinstance(network, Foreign):
+        return _trains_without_overflow(network, recipe, dataset, device, concurrent_runs)
+    if isinstance(network, CustomModel):
         return True
     optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
-    narrow = resolved(recipe.precision, device) in NARROW and recipe.precision != "mixed"
+    is_half_precision = resolved_precision(recipe.precision, device) in AUTOCAST_DTYPES and recipe.precision != "mixed"
     size = recipe.micro_batch or recipe.batch_size
     memory = training_memory(
-        network, size, optimizer=optimizer, value_bytes=2 if narrow else 4
+        network, size, optimizer=optimizer, value_bytes=2 if is_half_precision else 4
     ).total
-    return fits(together * memory, device)
+    return fits_in_memory(concurrent_runs * memory, device)
 
 
-def _trains(
-    network: Architecture | Foreign,
+def _trains_without_overflow(
+    network: Architecture | CustomModel,
     recipe: Recipe,
     dataset: Dataset,
     device: torch.device,
-    together: int,
+    concurrent_runs: int,
 ) -> bool:
     """Whether an epoch of black images ends, long enough that its step is recorded as a graph, and
     with the gradients of one pass still there in the next where a batch takes several."""
     size = min(recipe.batch_size, 2 * (recipe.micro_batch or recipe.batch_size))
-    train, validation = (_black(n, dataset) for n in (size * (WARM_UP + 2), EVALUATION_BATCH))
-    short = replace(
+    train, validation = (_black_split(n, dataset) for n in (size * (WARM_UP_STEPS + 2), EVALUATION_BATCH_SIZE))
+    short_recipe = replace(
         recipe,
         epochs=1,
         warmup_epochs=0,
@@ -93,11 +93,11 @@ def _trains(
         learning_rate_rule="fixed",
         regularisation="fixed",
     )
-    job = Job(architecture=network, recipe=short, seed=0, fingerprint=fingerprint(network))
+    job = Job(architecture=network, recipe=short_recipe, seed=0, fingerprint=fingerprint(network))
     try:
-        blank = replace(dataset, train=train, validation=validation)
-        jobs = [replace(job, seed=seed) for seed in range(together)]
-        list(train_together(jobs, [blank] * together, device=device))
+        black_dataset = replace(dataset, train=train, validation=validation)
+        jobs = [replace(job, seed=seed) for seed in range(concurrent_runs)]
+        list(train_together(jobs, [black_dataset] * concurrent_runs, device=device))
     except OutOfMemory:
         return False
     except TrainingDiverged:
@@ -105,7 +105,7 @@ def _trains(
     return True
 
 
-def _black(count: int, dataset: Dataset) -> Split:
+def _black_split(count: int, dataset: Dataset) -> Split:
     """So many images of the data set's kind."""
     shape = (count, dataset.channels, dataset.pixels, dataset.pixels)
     return Split(torch.zeros(shape, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64))

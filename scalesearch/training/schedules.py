@@ -16,40 +16,40 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """
     warmup = recipe.warmup_epochs * steps_per_epoch
     if step + 1 <= warmup:
-        return full_rate(recipe) * (step + 1) / warmup
-    return full_rate(recipe) * _decay(recipe, step, steps_per_epoch)
+        return peak_learning_rate(recipe) * (step + 1) / warmup
+    return peak_learning_rate(recipe) * _schedule_factor(recipe, step, steps_per_epoch)
 
 
-def full_rate(recipe: Recipe) -> float:
+def peak_learning_rate(recipe: Recipe) -> float:
     """The rate before any decay: the recipe's, in proportion to the images of a step."""
     return (
         recipe.learning_rate * recipe.batch_size / (recipe.learning_rate_batch or recipe.batch_size)
     )
 
 
-def _decay(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def _schedule_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     match recipe.schedule:
         case "cosine":
             warmup = recipe.warmup_epochs * steps_per_epoch
             progress = max(0.0, step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
             return 0.5 * (1 + math.cos(math.pi * progress))
         case "exponential" if recipe.decay_per == "step":
-            return _decayed(recipe, step / steps_per_epoch / recipe.decay_epochs)
+            return _decay_factor(recipe, step / steps_per_epoch / recipe.decay_epochs)
         case "exponential":
-            return _decayed(recipe, step // steps_per_epoch / recipe.decay_epochs)
+            return _decay_factor(recipe, step // steps_per_epoch / recipe.decay_epochs)
         case "step":
             periods = step / (recipe.decay_epochs * steps_per_epoch)
-            return _decayed(recipe, math.floor(periods + 1e-9))  # 3 x 0.1 epochs of ten steps
+            return _decay_factor(recipe, math.floor(periods + 1e-9))  # 3 x 0.1 epochs of ten steps
         case "constant" | "plateau":
             return 1.0
 
 
-def _decayed(recipe: Recipe, periods: float) -> float:
+def _decay_factor(recipe: Recipe, periods: float) -> float:
     return float(recipe.decay_rate**periods)
 
 
 @dataclass(frozen=True, slots=True)
-class Plateau:
+class PlateauState:
     """What ``schedule: plateau`` knows after an epoch.
 
     ``best``: the lowest validation loss; ``bad_epochs``: since then, or since the last cut;
@@ -60,7 +60,7 @@ class Plateau:
     bad_epochs: int = 0
     factor: float = 1.0
 
-    def after(self, recipe: Recipe, loss: float) -> "Plateau":
+    def updated(self, recipe: Recipe, loss: float) -> "PlateauState":
         """The state after an epoch of this validation loss; of other schedules always the first."""
         if recipe.schedule != "plateau":
             return self
@@ -72,7 +72,7 @@ class Plateau:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class EarlyStoppingState:
     """What early stopping knows after an epoch.
 
     ``accuracy`` and ``epoch`` (counted from 1): of the best so far, the earlier of equals;
@@ -83,12 +83,12 @@ class Patience:
     epoch: int = 0
     waited: int = 0
 
-    def after(self, accuracy: float, epoch: int) -> "Patience":
+    def updated(self, accuracy: float, epoch: int) -> "EarlyStoppingState":
         """The state after an epoch of this validation accuracy."""
         if accuracy > self.accuracy:
-            return Patience(accuracy, epoch)
+            return EarlyStoppingState(accuracy, epoch)
         return replace(self, waited=self.waited + 1)
 
-    def stops(self, recipe: Recipe) -> bool:
+    def should_stop(self, recipe: Recipe) -> bool:
         """Whether the run ends here, to go back to the weights of ``epoch``."""
         return recipe.patience is not None and self.waited >= recipe.patience

@@ -3,22 +3,22 @@
 import math
 from dataclasses import replace
 
-from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures import Architecture, CustomModel, cost
 from scalesearch.architectures.effective_depth import effective_depth
 from scalesearch.recipe import Recipe
 
-SWEEP = (0.25, 0.5, 1.0, 2.0)
+LR_SWEEP_FACTORS = (0.25, 0.5, 1.0, 2.0)
 """What ``learning_rate_rule: tuned`` multiplies the recipe's rate by, to try each on a candidate.
 The deeper want less, so that it reaches further down."""
 
-DROPOUT_A_DOUBLING = (0.5 - 0.2) / 7
+DROPOUT_PER_DOUBLING = (0.5 - 0.2) / 7
 """The published family's: 0.2 at B0 to 0.5 at B7, whose cost doubles seven times by its rule."""
 
-HIGHEST_DROPOUT = 0.5
+MAX_DROPOUT = 0.5
 
 
-def adapted(
-    recipe: Recipe, network: Architecture | Foreign, baseline: Architecture | Foreign
+def adapted_recipe(
+    recipe: Recipe, network: Architecture | CustomModel, baseline: Architecture | CustomModel
 ) -> Recipe:
     """The recipe in numbers for this network, where it was set for the baseline; rules that are
     carried out become ``fixed``, so that adapting it again changes nothing.
@@ -43,5 +43,5 @@ def adapted(
 
 def _scaled_dropout(dropout: float, doublings: float) -> float:
     """A baseline's own dropout above the bound stays."""
-    highest = max(HIGHEST_DROPOUT, dropout)
-    return min(highest, max(0.0, dropout + DROPOUT_A_DOUBLING * doublings))
+    max_dropout = max(MAX_DROPOUT, dropout)
+    return min(max_dropout, max(0.0, dropout + DROPOUT_PER_DOUBLING * doublings))

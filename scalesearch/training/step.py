@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalesearch.data import View, prepared
+from scalesearch.data import InputTransform, training_inputs
 from scalesearch.recipe import Precision, Recipe
-from scalesearch.training.averages import Averages
-from scalesearch.training.distributed import ALONE, Processes, accumulating, in_turn
-from scalesearch.training.optimisers import clipped
-from scalesearch.training.precision import cast
+from scalesearch.training.averages import EMA
+from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext, accumulate_gradients, sync_batch_norm_statistics
+from scalesearch.training.optimisers import clip_gradients
+from scalesearch.training.precision import autocast
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
+class StepInputs:
     """What differs from step to step, on the device.
 
     ``images``: uint8 (B, C, H, W), as stored. ``labels``: int64 (B,). ``drawn``: the rows of the
@@ -25,24 +25,24 @@ class Inputs:
 
     images: Tensor
     labels: Tensor
-    drawn: Mapping[str, Tensor]
-    averaging: Tensor
+    draws: Mapping[str, Tensor]
+    ema_weight: Tensor
 
     def tensors(self) -> Iterator[Tensor]:
         """All of them, in an order that depends on the recipe alone."""
-        yield from (self.images, self.labels, self.averaging)
-        yield from (self.drawn[kind] for kind in sorted(self.drawn))
+        yield from (self.images, self.labels, self.ema_weight)
+        yield from (self.draws[kind] for kind in sorted(self.draws))
 
-    def micro(self, size: int) -> Iterator["Inputs"]:
+    def micro_batches(self, size: int) -> Iterator["StepInputs"]:
         """The batch in parts of at most ``size`` images."""
-        for first in range(0, len(self.labels), size):
-            rows = slice(first, first + size)
-            drawn = {kind: draws[rows] for kind, draws in self.drawn.items()}
-            yield Inputs(self.images[rows], self.labels[rows], drawn, self.averaging)
+        for start in range(0, len(self.labels), size):
+            rows = slice(start, start + size)
+            micro_draws = {kind: draws[rows] for kind, draws in self.draws.items()}
+            yield StepInputs(self.images[rows], self.labels[rows], micro_draws, self.ema_weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class TrainingStep:
     """The step of one epoch. It waits for nothing, so that a CUDA graph can replay it.
 
     ``network``: as it is run, perhaps wrapped for several processes; ``bare``: itself.
@@ -50,44 +50,44 @@ class Step:
     """
 
     network: nn.Module
-    bare: nn.Module
+    unwrapped: nn.Module
     optimizer: torch.optim.Optimizer
-    averages: Averages | None
+    ema: EMA | None
     scaler: torch.amp.GradScaler
     recipe: Recipe
-    view: View
+    transform: InputTransform
     resolution: int
     strength: float
     precision: Precision
-    processes: Processes = ALONE
+    distributed: DistributedContext = SINGLE_PROCESS
 
-    def __call__(self, inputs: Inputs) -> Tensor:
+    def __call__(self, inputs: StepInputs) -> Tensor:
         """Move the weights; the batch's mean loss before that, (), detached.
 
         The learning rate is the optimiser's present one.
         """
         self.optimizer.zero_grad(set_to_none=True)
         count = len(inputs.labels)
-        parts = list(inputs.micro(self.recipe.micro_batch or count))
+        micro_batches = list(inputs.micro_batches(self.recipe.micro_batch or count))
         with (
-            in_turn(self.bare, self.processes, len(parts)),
-            cast(self.precision, inputs.images.device),
+            sync_batch_norm_statistics(self.unwrapped, self.distributed, len(micro_batches)),
+            autocast(self.precision, inputs.images.device),
         ):
             losses = [
-                self._backward(part, len(part.labels) / count, last=number == len(parts))
-                for number, part in enumerate(parts, start=1)
+                self._backward(part, len(part.labels) / count, last=number == len(micro_batches))
+                for number, part in enumerate(micro_batches, start=1)
             ]
-        self._move()
-        if self.averages is not None:
-            self.averages.approach(inputs.averaging)
+        self._update_weights()
+        if self.ema is not None:
+            self.ema.interpolate(inputs.ema_weight)
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-    def _backward(self, part: Inputs, weight: float, last: bool) -> Tensor:
+    def _backward(self, micro_batch: StepInputs, weight: float, last: bool) -> Tensor:
         """Add a part's gradients; its share of the batch's loss."""
-        images_BCHW, targets = prepared(
-            part.images, part.labels, part.drawn, self.view, self.resolution, self.strength
+        images_BCHW, targets = training_inputs(
+            micro_batch.images, micro_batch.labels, micro_batch.draws, self.transform, self.resolution, self.strength
         )
-        with accumulating(self.network, last):
+        with accumulate_gradients(self.network, last):
             logits_BK = self.network(images_BCHW).float()
             smoothing = self.recipe.label_smoothing
             loss = F.cross_entropy(logits_BK, targets, label_smoothing=smoothing) * weight
@@ -96,9 +96,9 @@ class Step:
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _move(self) -> None:
+    def _update_weights(self) -> None:
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            clipped(self.bare.parameters(), self.recipe.clip_norm)
+            clip_gradients(self.unwrapped.parameters(), self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()

@@ -18,7 +18,7 @@ TAGS = {
 
 
 @contextmanager
-def tensorboard(folder: Path) -> Iterator[Callable[[Epoch], None]]:
+def tensorboard_writer(folder: Path) -> Iterator[Callable[[Epoch], None]]:
     """Within, epochs are written to event files in the folder.
 
     A run that goes on tells all its epochs again, which replace those told before. Raises
@@ -33,7 +33,7 @@ def tensorboard(folder: Path) -> Iterator[Callable[[Epoch], None]]:
         ) from error
     with SummaryWriter(str(folder), purge_step=1) as writer:
 
-        def told(epoch: Epoch) -> None:
+        def write_epoch(epoch: Epoch) -> None:
             measures = asdict(epoch)
             index = measures.pop("index")
             for name, value in measures.items():
@@ -41,4 +41,4 @@ def tensorboard(folder: Path) -> Iterator[Callable[[Epoch], None]]:
                     writer.add_scalar(TAGS.get(name, name), value, index)
             writer.flush()
 
-        yield told
+        yield write_epoch

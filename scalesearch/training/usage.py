@@ -9,19 +9,19 @@ from pathlib import Path
 import torch
 
 from scalesearch.recipe import Precision
-from scalesearch.training.precision import NARROW
+from scalesearch.training.precision import AUTOCAST_DTYPES
 
-SIDES = {"cpu": 1024, "cuda": 8192}
+MATRIX_SIDES = {"cpu": 1024, "cuda": 8192}
 """Of the matrices whose product stands for all that a device can do."""
-SECONDS = 0.2
-BACKWARD = 3
+BENCHMARK_SECONDS = 0.2
+STEP_OVER_FORWARD = 3
 """A step over a forward pass: gradients of inputs and of weights cost as much each."""
 
-STATUS = Path("/proc/self/status")
+PROC_STATUS = Path("/proc/self/status")
 RESET_PEAK = "5"  # proc_pid_clear_refs(5)
 
 
-def reset_peak(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """Forget the peak so far, where the system lets a process do so."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -39,13 +39,13 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     try:
-        lines = STATUS.read_text().splitlines()
+        lines = PROC_STATUS.read_text().splitlines()
     except OSError:
-        return _peak_of_unix()
+        return _rusage_peak_bytes()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def _peak_of_unix() -> int:
+def _rusage_peak_bytes() -> int:
     try:
         import resource
     except ImportError:  # Windows
@@ -54,7 +54,7 @@ def _peak_of_unix() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def return_memory(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Give back what is free in the allocator, so that the next network finds it whole."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -70,7 +70,7 @@ def utilisation(
     """Model-FLOP utilisation: the multiply-adds that training needs by count, over those of a large
     matrix product in the same format in the same time. ``macs``: of one image, forward."""
     return (
-        BACKWARD
+        STEP_OVER_FORWARD
         * macs
         * images_per_second
         / matrix_macs_per_second(device.type, precision, torch.get_num_threads())
@@ -78,29 +78,29 @@ def utilisation(
 
 
 @cache
-def matrix_macs_per_second(kind: str, precision: Precision, threads: int) -> float:
+def matrix_macs_per_second(device_type: str, precision: Precision, threads: int) -> float:
     """Multiply-adds a second of a matrix product, the best of several; measured once a process.
 
     ``threads`` is the present number; it is here since another number is another figure.
     """
-    side = SIDES[kind]
+    side = MATRIX_SIDES[device_type]
     # Drawn, since a GPU runs faster on numbers that are all alike.
-    generator = torch.Generator(kind).manual_seed(0)
-    one = torch.rand(side, side, device=kind, generator=generator)
-    one = one.to(NARROW.get(precision, torch.float32))
-    out = torch.empty_like(one)
-    best, end = float("inf"), time.perf_counter() + SECONDS
-    while time.perf_counter() < end or best == float("inf"):
-        _wait(kind)
-        began = time.perf_counter()
-        torch.mm(one, one, out=out)
-        _wait(kind)
-        best = min(best, time.perf_counter() - began)
-    del one, out
-    return_memory(torch.device(kind))  # or it would count as the next epoch's
-    return float(side**3 / best)
+    generator = torch.Generator(device_type).manual_seed(0)
+    matrix = torch.rand(side, side, device=device_type, generator=generator)
+    matrix = matrix.to(AUTOCAST_DTYPES.get(precision, torch.float32))
+    out = torch.empty_like(matrix)
+    best_seconds, deadline = float("inf"), time.perf_counter() + BENCHMARK_SECONDS
+    while time.perf_counter() < deadline or best_seconds == float("inf"):
+        _synchronize(device_type)
+        started = time.perf_counter()
+        torch.mm(matrix, matrix, out=out)
+        _synchronize(device_type)
+        best_seconds = min(best_seconds, time.perf_counter() - started)
+    del matrix, out
+    release_memory(torch.device(device_type))  # or it would count as the next epoch's
+    return float(side**3 / best_seconds)
 
 
-def _wait(kind: str) -> None:
-    if kind == "cuda":
+def _synchronize(device_type: str) -> None:
+    if device_type == "cuda":
         torch.cuda.synchronize()

@@ -1,7 +1,7 @@
 """Networks as files: our own format, and those of others."""
 
-from scalesearch.weights.layouts import LAYOUTS, exported, imported, write_exported
-from scalesearch.weights.network_file import Saved, load_network, read_network, write_network
+from scalesearch.weights.layouts import LAYOUTS, to_layout, import_weights, export_weights
+from scalesearch.weights.network_file import SavedNetwork, load_network, read_network, write_network
 from scalesearch.weights.preparation import Preparation
 from scalesearch.weights.sources import PRETRAINED, from_pretrained
 
@@ -9,12 +9,12 @@ __all__ = [
     "LAYOUTS",
     "PRETRAINED",
     "Preparation",
-    "Saved",
-    "exported",
+    "SavedNetwork",
+    "to_layout",
     "from_pretrained",
-    "imported",
+    "import_weights",
     "load_network",
     "read_network",
-    "write_exported",
+    "export_weights",
     "write_network",
 ]

@@ -19,25 +19,25 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures import Architecture, CustomModel, cost
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.errors import ExperimentError, ExportError, WeightsError
 from scalesearch.files import write_bytes
-from scalesearch.nets import Network, Options, build
-from scalesearch.validation import checked
+from scalesearch.nets import Network, NetworkOptions, build_model
+from scalesearch.validation import validate_document
 from scalesearch.weights.preparation import Preparation
 from scalesearch.weights.state import require_same_tensors
 
-KEY = "scalesearch"
+METADATA_KEY = "scalesearch"
 SCHEMA = "scalesearch/network"
 VERSION = 1
-AGAIN = "copy or write the file again"
+REWRITE_REMEDY = "copy or write the file again"
 
 Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class SavedNetwork:
     """A network as its file has it, in evaluation mode, and what came with it.
 
     ``preparation``: None where the file does not say how an image becomes the input. ``name``: what
@@ -45,7 +45,7 @@ class Saved:
     """
 
     network: nn.Module
-    architecture: Architecture | Foreign
+    architecture: Architecture | CustomModel
     preparation: Preparation | None = None
     name: str = ""
     origin: str = ""
@@ -56,7 +56,7 @@ def write_network(
     network: nn.Module,
     preparation: Preparation | None = None,
     *,
-    architecture: Architecture | Foreign | None = None,
+    architecture: Architecture | CustomModel | None = None,
     name: str = "",
     origin: str = "",
 ) -> Path:
@@ -71,7 +71,7 @@ def write_network(
     if architecture is None:
         raise ValueError(f"need the architecture of a {type(network).__name__}, got none")
     if preparation is not None:
-        _require_for(preparation, architecture)
+        _require_matching_preparation(preparation, architecture)
     tensors = {  # copies: safetensors refuses tensors that share memory, as tied weights do
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
@@ -85,10 +85,10 @@ def write_network(
         "options": asdict(network.options) if isinstance(network, Network) else None,
         "preparation": None if preparation is None else asdict(preparation),
     }
-    document["digest"] = _digest(document, tensors)
+    document["digest"] = _content_hash(document, tensors)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, save(tensors, {KEY: json.dumps(document)}))
+        write_bytes(path, save(tensors, {METADATA_KEY: json.dumps(document)}))
     except OSError as error:
         raise ExportError(
             f"{path}: cannot be written: {error.strerror or error}; choose another place"
@@ -101,7 +101,7 @@ def load_network(path: str | Path) -> nn.Module:
     return read_network(path).network
 
 
-def read_network(path: str | Path) -> Saved:
+def read_network(path: str | Path) -> SavedNetwork:
     """The network in a file of ``write_network``, on the CPU, in evaluation mode.
 
     Raises WeightsError for a file that is none, is cut off or was changed, and ArchitectureError
@@ -111,19 +111,19 @@ def read_network(path: str | Path) -> Saved:
     path = Path(path)
     if path.is_dir():
         raise WeightsError(f"{path}: need a file, got a folder; name its network.safetensors")
-    document, tensors = _content(path)
-    if _digest({k: v for k, v in document.items() if k != "digest"}, tensors) != document["digest"]:
-        raise WeightsError(f"{path}: need the content it was written with, got another; {AGAIN}")
-    architecture = _architecture(document["architecture"], path)
-    options = _part(Options, document["options"], f"{path}: options")
-    preparation = _part(Preparation, document["preparation"], f"{path}: preparation")
+    document, tensors = _read_content(path)
+    if _content_hash({k: v for k, v in document.items() if k != "digest"}, tensors) != document["digest"]:
+        raise WeightsError(f"{path}: need the content it was written with, got another; {REWRITE_REMEDY}")
+    architecture = _read_architecture(document["architecture"], path)
+    options = _read_optional(NetworkOptions, document["options"], f"{path}: options")
+    preparation = _read_optional(Preparation, document["preparation"], f"{path}: preparation")
     if preparation is not None:
         try:
-            _require_for(preparation, architecture)
+            _require_matching_preparation(preparation, architecture)
         except ValueError as error:
-            raise WeightsError(f"{path}: preparation: {error}; {AGAIN}") from error
-    return Saved(
-        network=_network(path, architecture, options, tensors),
+            raise WeightsError(f"{path}: preparation: {error}; {REWRITE_REMEDY}") from error
+    return SavedNetwork(
+        network=_build_network(path, architecture, options, tensors),
         architecture=architecture,
         preparation=preparation,
         name=str(document["name"]),
@@ -131,11 +131,11 @@ def read_network(path: str | Path) -> Saved:
     )
 
 
-def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read_content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The document and the tensors of a file."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
+            text = (file.metadata() or {}).get(METADATA_KEY)
             if text is None:
                 raise WeightsError(
                     f"{path}: need a network written by scalesearch, got other tensors; "
@@ -146,73 +146,73 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 raise ValueError(f"need the schema {SCHEMA}")
             if document.get("version") != VERSION:
                 raise ValueError(f"need version {VERSION}, got {document.get('version')}")
-            missing = {"digest", "name", "origin", "architecture", "options", "preparation"}
-            if missing := missing - document.keys():
-                raise ValueError(f"{', '.join(sorted(missing))} not there")
+            missing_keys = {"digest", "name", "origin", "architecture", "options", "preparation"}
+            if missing_keys := missing_keys - document.keys():
+                raise ValueError(f"{', '.join(sorted(missing_keys))} not there")
             return document, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{path}: not a whole network file ({error}); {AGAIN}") from error
+        raise WeightsError(f"{path}: not a whole network file ({error}); {REWRITE_REMEDY}") from error
 
 
-def _architecture(document: Any, path: Path) -> Architecture | Foreign:
+def _read_architecture(document: Any, path: Path) -> Architecture | CustomModel:
     where = f"{path}: architecture"
     if isinstance(document, dict) and "factory" in document:
-        return _of(Foreign, document, where)
-    return _of(Architecture, document, where)
+        return _validate_part(CustomModel, document, where)
+    return _validate_part(Architecture, document, where)
 
 
-def _part(kind: type[Part], document: Any, where: str) -> Part | None:
-    return None if document is None else _of(kind, document, where)
+def _read_optional(kind: type[Part], document: Any, where: str) -> Part | None:
+    return None if document is None else _validate_part(kind, document, where)
 
 
-def _of(kind: type[Part], document: Any, where: str) -> Part:
+def _validate_part(kind: type[Part], document: Any, where: str) -> Part:
     try:
-        return checked(kind, document, where, [])
+        return validate_document(kind, document, where, [])
     except ExperimentError as error:
-        raise WeightsError(f"{error}\n{AGAIN}") from error
+        raise WeightsError(f"{error}\n{REWRITE_REMEDY}") from error
 
 
-def _network(
+def _build_network(
     path: Path,
-    architecture: Architecture | Foreign,
-    options: Options | None,
+    architecture: Architecture | CustomModel,
+    options: NetworkOptions | None,
     tensors: Mapping[str, Tensor],
 ) -> nn.Module:
-    if isinstance(architecture, Foreign):
-        network = build(architecture)
+    if isinstance(architecture, CustomModel):
+        network = build_model(architecture)
     else:
-        held = sum(tensor.numel() for tensor in tensors.values())
-        if architecture.blocks > len(tensors) or cost(architecture).params > held:
+        stored_numbers = sum(tensor.numel() for tensor in tensors.values())
+        if architecture.num_blocks > len(tensors) or cost(architecture).params > stored_numbers:
             raise WeightsError(
-                f"{path}: need the tensors of {architecture.blocks:,} blocks with "
+                f"{path}: need the tensors of {architecture.num_blocks:,} blocks with "
                 f"{cost(architecture).params:,} parameters, got {len(tensors):,} tensors with "
-                f"{held:,} numbers; {AGAIN}"
+                f"{stored_numbers:,} numbers; {REWRITE_REMEDY}"
             )
         with torch.device("meta"):
-            network = build(architecture, **asdict(options or Options()))
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    require_same_tensors(str(path), wanted, given, AGAIN)
-    for name, own in network.state_dict().items():
-        if _kind(tensors[name]) != _kind(own):
+            network = build_model(architecture, **asdict(options or NetworkOptions()))
+    expected_shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    actual_shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    require_same_tensors(str(path), expected_shapes, actual_shapes, REWRITE_REMEDY)
+    for name, network_tensor in network.state_dict().items():
+        if _number_kind(tensors[name]) != _number_kind(network_tensor):
             raise WeightsError(
-                f"{path}: {name}: need numbers as {own.dtype} has, got {tensors[name].dtype}; "
-                f"{AGAIN}"
+                f"{path}: {name}: need numbers as {network_tensor.dtype} has, got {tensors[name].dtype}; "
+                f"{REWRITE_REMEDY}"
             )
-    if not isinstance(architecture, Foreign):
+    if not isinstance(architecture, CustomModel):
         network.to_empty(device="cpu")
     network.load_state_dict(dict(tensors))
     return network.eval()
 
 
-def _kind(tensor: Tensor) -> tuple[bool, bool]:
+def _number_kind(tensor: Tensor) -> tuple[bool, bool]:
     """Whether its numbers are real ones or whole ones, which loading would make of each other."""
     return tensor.is_floating_point(), tensor.is_complex() or tensor.dtype == torch.bool
 
 
-def _require_for(preparation: Preparation, architecture: Architecture | Foreign) -> None:
+def _require_matching_preparation(preparation: Preparation, architecture: Architecture | CustomModel) -> None:
     if preparation.channels != architecture.in_channels:
         raise ValueError(
             f"need a preparation of {architecture.in_channels} channels, as the network has, got "
@@ -223,15 +223,15 @@ def _require_for(preparation: Preparation, architecture: Architecture | Foreign)
         raise ValueError(f"need {architecture.num_classes} class names or none, got {names}")
 
 
-def _digest(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def _content_hash(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the document and of every tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
-    for part in _parts(tensors):
-        digest.update(part)
-    return digest.hexdigest()
+    hasher = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
+    for part in _hashed_bytes(tensors):
+        hasher.update(part)
+    return hasher.hexdigest()
 
 
-def _parts(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
+def _hashed_bytes(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
     for name, tensor in sorted(tensors.items()):
         yield f"{name} {tensor.dtype} {list(tensor.shape)}".encode()
         yield tensor.reshape(-1).view(torch.uint8).numpy().data

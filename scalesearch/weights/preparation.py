@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scalesearch.data import View
+from scalesearch.data import InputTransform
 from scalesearch.recipe import Augmentation
 
 Interpolation = Literal["bilinear", "bicubic"]
 
-MOST_PIXELS = 1 << 13
+MAX_PIXELS = 1 << 13
 """Per side, stored or shown: more than any classifier has, and 200 megabytes an image."""
 
 
@@ -28,7 +28,7 @@ class Preparation:
     """
 
     pixels: int
-    stored: int
+    resize_pixels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     zoom: float = 1.0
@@ -48,14 +48,14 @@ class Preparation:
         if not all(map(math.isfinite, self.mean)):
             raise ValueError(f"need a finite mean, got mean={self.mean}")
         positive = {"std": min(self.std), "temperature": self.temperature, "zoom": self.zoom}
-        for name, least in positive.items():
-            if not 0 < least < math.inf:
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
                 raise ValueError(f"need {name} > 0, got {name}={getattr(self, name)}")
-        side = round(self.zoom * self.pixels)
-        window = round(self.stored * self.pixels / side) if side else 0
-        if not 1 <= window <= self.stored:
+        zoomed_pixels = round(self.zoom * self.pixels)
+        window = round(self.resize_pixels * self.pixels / zoomed_pixels) if zoomed_pixels else 0
+        if not 1 <= window <= self.resize_pixels:
             raise ValueError(
-                f"need a zoom that shows 1 to stored={self.stored} pixels, got zoom={self.zoom}"
+                f"need a zoom that shows 1 to stored={self.resize_pixels} pixels, got zoom={self.zoom}"
             )
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(f"need bilinear or bicubic, got {self.interpolation!r}")
@@ -64,13 +64,13 @@ class Preparation:
     def channels(self) -> int:
         return len(self.mean)
 
-    def view(self) -> View:
+    def view(self) -> InputTransform:
         """The view by which ``data.shown`` makes the network's input of decoded squares."""
-        return View(
-            pixels=self.stored,
+        return InputTransform(
+            pixels=self.resize_pixels,
             mean=self.mean,
             std=self.std,
-            mirrors=False,
+            flips=False,
             num_classes=len(self.class_names),
             augmentation=Augmentation(),
             zoom=self.zoom,

@@ -11,29 +11,29 @@ Shape = tuple[int, ...]
 
 
 def require_same_tensors(
-    where: str, wanted: Mapping[str, Shape], given: Mapping[str, Shape], remedy: str
+    where: str, expected: Mapping[str, Shape], actual: Mapping[str, Shape], remedy: str
 ) -> None:
     """Raise WeightsError where tensors are missing, unexpected or misshapen, naming them."""
-    kinds = {
-        "missing": [f"{name} {list(wanted[name])}" for name in wanted if name not in given],
-        "unexpected": [f"{name} {list(given[name])}" for name in given if name not in wanted],
+    differences = {
+        "missing": [f"{name} {list(expected[name])}" for name in expected if name not in actual],
+        "unexpected": [f"{name} {list(actual[name])}" for name in actual if name not in expected],
         "misshapen": [
-            f"{name} {list(given[name])} instead of {list(wanted[name])}"
-            for name in wanted
-            if name in given and tuple(given[name]) != tuple(wanted[name])
+            f"{name} {list(actual[name])} instead of {list(expected[name])}"
+            for name in expected
+            if name in actual and tuple(actual[name]) != tuple(expected[name])
         ],
     }
-    if any(kinds.values()):
-        told = [
-            f"  {len(names)} {kind}: {_listed(names)}" for kind, names in kinds.items() if names
+    if any(differences.values()):
+        difference_lines = [
+            f"  {len(names)} {kind}: {_listed_names(names)}" for kind, names in differences.items() if names
         ]
         raise WeightsError(
-            f"{where}: need the {len(wanted)} tensors of the network, got {len(given)} of which "
-            "not all are; " + remedy + "\n" + "\n".join(told)
+            f"{where}: need the {len(expected)} tensors of the network, got {len(actual)} of which "
+            "not all are; " + remedy + "\n" + "\n".join(difference_lines)
         )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed_names(names: Iterable[str]) -> str:
     names = list(names)
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    more_text = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more_text

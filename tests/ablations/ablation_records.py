@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from scalesearch.ablations import experiments
-from scalesearch.records import table
-from scalesearch.search.points import listed
+from scalesearch.ablations import ablation_experiments
+from scalesearch.records import records_frame
+from scalesearch.search.points import trials_of_points
 
 
 def by_cost(gain=0.03):
@@ -19,13 +19,13 @@ def recorded(ablation, accuracy=None, *, seeds=3, noise=0.002, random_seed=0):
     random = np.random.default_rng(random_seed)
     shift = random.normal(0, 0.02, seeds)  # what a seed does to all alike
     found = {}
-    for name, experiment in experiments(ablation).items():
-        network = experiment.baseline.build(num_classes=10)
-        _, planned = listed(experiment.search.points, network, experiment.budget)
+    for name, experiment in ablation_experiments(ablation).items():
+        network = experiment.baseline.build_architecture(num_classes=10)
+        _, planned = trials_of_points(experiment.search.points, network, experiment.budget)
         rows = []
         for trial, item in enumerate(planned):
             rows += _rows(trial, item, accuracy or by_cost(), shift, noise, random)
-        found[name] = table(rows)
+        found[name] = records_frame(rows)
     return found
 
 

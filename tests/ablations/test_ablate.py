@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from scalesearch.ablations import ablate, ablations, read_ablation, write_ablation
-from scalesearch.ablations.maps import read_maps, write_maps
+from scalesearch.ablations import run_ablation, ablation_names, read_ablation, write_ablation_results
+from scalesearch.ablations.maps import read_gradcam, write_gradcam
 from scalesearch.errors import SearchError
 from scalesearch.records import read_records, write_records
 from scalesearch.search import advance
@@ -29,10 +29,10 @@ def trains_nothing(jobs, *_, **__):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ablations())
+@pytest.mark.parametrize("name", ablation_names())
 def test_an_ablation_runs_to_its_table_and_a_second_call_trains_nothing(name, results, monkeypatch):
     ablation = read_ablation(name, "smoke", FEW)
-    found = ablate(ablation, results / name)
+    found = run_ablation(ablation, results / name)
     assert len(found.rows) == sum(
         len(series.factors or _several(series)) for series in ablation.series
     ) * len(ablation.baselines)
@@ -48,7 +48,7 @@ def test_an_ablation_runs_to_its_table_and_a_second_call_trains_nothing(name, re
     assert list((results / name / "figures").glob(f"{name}*.png"))
     before = (results / name / "table.csv").read_bytes()
     monkeypatch.setattr(advance, "train_together", trains_nothing)
-    ablate(ablation, results / name)
+    run_ablation(ablation, results / name)
     assert (results / name / "table.csv").read_bytes() == before
 
 
@@ -60,15 +60,15 @@ def _several(series):
 @pytest.mark.slow
 def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
     ablation = read_ablation("table7", "smoke", FEW)
-    ablate(ablation, results / "table7")
-    found = read_maps(results / "table7" / "maps.npz")
+    run_ablation(ablation, results / "table7")
+    found = read_gradcam(results / "table7" / "maps.npz")
     names = ["base", "depth", "width", "resolution", "compound"]
     assert [panel.series for panel in found.panels] == names
     assert found.images.shape == (2, 1, 12, 12)
-    assert len(set(found.truths)) == 2
+    assert len(set(found.labels)) == 2
     assert found.stage == 5  # of 12 pixels: 12, 6, 3, 2, 2, then 1
     for panel in found.panels:
-        assert len(panel.maps) == len(panel.answers) == 2
+        assert len(panel.heatmaps) == len(panel.predictions) == 2
     assert (results / "table7" / "figures" / "figure7.png").is_file()
     assert not list((results / "table7" / "efficientnet_b0" / "checkpoints").iterdir())
 
@@ -77,14 +77,14 @@ def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
 def test_maps_of_kept_checkpoints_are_those_of_networks_trained_again(results):
     ablation = read_ablation("table7", "smoke", FEW)
     folder = results / "table7"
-    ablate(ablation, folder)
-    kept = read_maps(folder / "maps.npz")
+    run_ablation(ablation, folder)
+    kept = read_gradcam(folder / "maps.npz")
     (folder / "maps.npz").write_bytes(b"torn")
-    ablate(ablation, folder)
+    run_ablation(ablation, folder)
     assert not list((folder / "efficientnet_b0" / "checkpoints").iterdir())
-    again = read_maps(folder / "maps.npz")
+    again = read_gradcam(folder / "maps.npz")
     for one, other in zip(kept.panels, again.panels, strict=True):
-        assert (one.maps == other.maps).all()
+        assert (one.heatmaps == other.heatmaps).all()
 
 
 @pytest.mark.slow
@@ -93,21 +93,21 @@ def test_maps_of_other_images_are_made_anew_and_a_network_without_the_first_seed
 ):
     ablation = read_ablation("table7", "smoke", FEW)
     folder = results / "table7"
-    found = ablate(ablation, folder)
+    found = run_ablation(ablation, folder)
     more = replace(ablation, maps=replace(ablation.maps, images=3))
-    write_maps(replace(found, ablation=more))
-    assert len(read_maps(folder / "maps.npz").truths) == 3
+    write_gradcam(replace(found, ablation=more))
+    assert len(read_gradcam(folder / "maps.npz").labels) == 3
     path = folder / "efficientnet_b0" / "records.csv"
     whole = read_records(path)
     failed = found.rows[1].candidate
     try:
         write_records(path, whole[(whole["candidate"] != failed) | (whole["seed"] != 0)])
-        write_maps(found)
+        write_gradcam(found)
         names = ["base", "width", "resolution", "compound"]
-        assert [panel.series for panel in read_maps(folder / "maps.npz").panels] == names
+        assert [panel.series for panel in read_gradcam(folder / "maps.npz").panels] == names
         write_records(path, whole[whole["seed"] != 0])
         with pytest.raises(SearchError, match="trained to the end with seed 0, got none"):
-            write_maps(found)
+            write_gradcam(found)
     finally:
         write_records(path, whole)
         (folder / "maps.npz").unlink()
@@ -116,12 +116,12 @@ def test_maps_of_other_images_are_made_anew_and_a_network_without_the_first_seed
 @pytest.mark.slow
 def test_results_come_from_the_records_alone(results, tmp_path):
     ablation = read_ablation("figure3", "smoke", FEW)
-    ablate(ablation, results / "figure3")
+    run_ablation(ablation, results / "figure3")
     copy = tmp_path / "efficientnet_b0"
     copy.mkdir()
     for name in ("records.csv", "experiment.yaml", "environment.json"):
         (copy / name).write_bytes((results / "figure3" / "efficientnet_b0" / name).read_bytes())
-    write_ablation(ablation, tmp_path)
+    write_ablation_results(ablation, tmp_path)
     for name in ("table.csv", "ablation.json", "figures/figure3.png", "figures/figure3.svg"):
         assert (tmp_path / name).read_bytes() == (results / "figure3" / name).read_bytes()
     assert set(read_records(copy / "records.csv")["role"]) >= {"width", "depth", "resolution"}
@@ -131,7 +131,7 @@ def test_without_a_name_the_command_lists_what_there_is(run):
     code, out, _ = run("ablate", "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out)["ablations"]}
-    assert set(rows) == set(ablations())
+    assert set(rows) == set(ablation_names())
     assert rows["table7"]["points"] == 5
     assert rows["table3"]["points"] == 15
 

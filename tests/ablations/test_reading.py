@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalesearch.ablations import SIZES, ablations, experiments, points, read_ablation
+from scalesearch.ablations import SIZES, ablation_names, ablation_experiments, ablation_points, read_ablation
 from scalesearch.errors import ExperimentError
 from scalesearch.published import FIGURE_3, FIGURE_4, FIGURE_8, TABLE_3, TABLE_7
 from scalesearch.scaling import Multipliers
@@ -11,7 +11,7 @@ ALL = ("figure1", "figure3", "figure4", "figure8", "matched8", "table3", "table7
 
 
 def test_the_paper_s_comparisons_and_ours_are_there():
-    assert ablations() == ALL
+    assert ablation_names() == ALL
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -21,7 +21,7 @@ def test_every_file_is_a_search_of_points_at_every_size(name, size):
     assert ablation.name == name
     assert ablation.size == size
     assert bool(ablation.limits) == (size != "full")
-    for experiment in experiments(ablation).values():
+    for experiment in ablation_experiments(ablation).values():
         assert experiment.search.sampler == "points"
         assert len(experiment.search.points) >= 5
 
@@ -34,18 +34,18 @@ def test_full_figure_3_has_the_points_of_the_paper():
 def test_full_figure_4_begins_where_the_paper_s_curves_begin():
     ablation = read_ablation("figure4")
     first = [next(p for p in _points(ablation) if p.series == s.name) for s in ablation.series]
-    assert tuple(point.asked for point in first) == FIGURE_4
+    assert tuple(point.nominal_multipliers for point in first) == FIGURE_4
 
 
 def test_full_figure_8_has_the_four_ways_of_the_paper():
-    asked = {p.series: p.asked for p in _points(read_ablation("figure8")) if p.factor == 2}
+    asked = {p.series: p.nominal_multipliers for p in _points(read_ablation("figure8")) if p.factor == 2}
     assert asked == {name: shares.coefficients(2).at(1) for name, shares in FIGURE_8.items()}
 
 
 @pytest.mark.parametrize(("name", "rows"), [("table3", TABLE_3), ("table7", TABLE_7)])
 def test_the_full_tables_have_the_paper_s_rows(name, rows):
     ablation = read_ablation(name)
-    asked = {(p.baseline, p.asked) for p in _points(ablation)}
+    asked = {(p.baseline, p.nominal_multipliers) for p in _points(ablation)}
     compound = Multipliers(1.4, 1.2, 1.3)
     assert {(row.baseline, row.multipliers or compound) for row in rows} <= asked
 
@@ -115,4 +115,4 @@ def test_who_is_compared_with_has_to_be_a_series(tmp_path):
 
 
 def _points(ablation):
-    return [point for name in ablation.baselines for point in points(ablation, name)]
+    return [point for name in ablation.baselines for point in ablation_points(ablation, name)]

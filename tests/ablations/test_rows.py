@@ -7,8 +7,8 @@ import pytest
 from ablation_records import by_cost, recorded
 
 from scalesearch.ablations import read_ablation
-from scalesearch.ablations.curves import gains, overlaps
-from scalesearch.ablations.rows import rows, table
+from scalesearch.ablations.curves import series_gains, curve_comparisons
+from scalesearch.ablations.rows import ablation_rows, rows_to_table
 from scalesearch.ablations.words import sentences, table_rows
 
 
@@ -23,7 +23,7 @@ def by_name(found):
 
 
 def test_table_7_recounts_what_the_paper_s_networks_cost(table7):
-    found = by_name(rows(*table7))
+    found = by_name(ablation_rows(*table7))
     recounted = {name: round(row.recounted_macs / 1e9, 3) for name, row in found.items()}
     assert recounted == {
         "base": 0.386, "depth": 1.575, "width": 1.45, "resolution": 1.538, "compound": 1.827,
@@ -35,20 +35,20 @@ def test_table_7_recounts_what_the_paper_s_networks_cost(table7):
 
 def test_resnet_50_s_depth_and_width_look_exchanged_in_the_paper():
     ablation = read_ablation("table3", "small", ["baselines={resnet50: {}}"])
-    found = by_name(rows(ablation, recorded(ablation)))
+    found = by_name(ablation_rows(ablation, recorded(ablation)))
     assert found["depth"].recounted_macs == pytest.approx(found["width"].paper_macs, rel=0.02)
     assert found["width"].recounted_macs == pytest.approx(found["depth"].paper_macs, rel=0.02)
 
 
 def test_both_costs_stand_beside_each_other(table7):
-    compound = by_name(rows(*table7))["compound"]
+    compound = by_name(ablation_rows(*table7))["compound"]
     assert compound.asked_factor == pytest.approx(1.4 * 1.2**2 * 1.3**2)
     assert compound.factor == pytest.approx(3.90, abs=0.01)
     assert (compound.depth, compound.pixels) == (1.7, 42)
 
 
 def test_a_lead_is_paired_by_seed_and_covers_the_truth(table7):
-    found = by_name(rows(*table7))
+    found = by_name(ablation_rows(*table7))
     for name in ("depth", "width", "resolution"):
         row = found[name]
         true = by_cost()("", found["compound"].factor) - by_cost()("", row.factor)
@@ -64,7 +64,7 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
     better = recorded(
         ablation, lambda point, factor: by_cost()(point, factor) + 0.05 * ("width" in point)
     )
-    found = rows(ablation, better)
+    found = ablation_rows(ablation, better)
     compared = {row.point for row in found if row.lead is not None}
     assert compared == {f"{s} {f}x" for s in ("depth", "width", "resolution") for f in (2, 4, 8)}
     for row in found:
@@ -78,7 +78,7 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
 
 def test_a_network_that_stands_in_for_a_direction_is_told():
     ablation = read_ablation("matched8", "smoke")
-    found = rows(ablation, recorded(ablation))
+    found = ablation_rows(ablation, recorded(ablation))
     far = by_name(found)["resolution 2x"]
     assert far.deviation > 0.3
     told = [
@@ -93,13 +93,13 @@ def test_order_and_duplicates_of_records_change_nothing(table7):
     name, own = next(iter(records.items()))
     shuffled = pd.concat([own.sample(frac=1, random_state=1), own.iloc[:4]])
     pd.testing.assert_frame_equal(
-        table(rows(ablation, {name: shuffled})), table(rows(ablation, records))
+        rows_to_table(ablation_rows(ablation, {name: shuffled})), rows_to_table(ablation_rows(ablation, records))
     )
 
 
 def test_one_seed_has_no_interval_and_decides_nothing():
     ablation = read_ablation("table7", "small")
-    found = rows(ablation, recorded(ablation, seeds=1))
+    found = ablation_rows(ablation, recorded(ablation, seeds=1))
     assert all(row.low is None and row.lead is None and row.seeds == 1 for row in found)
     told = sentences(ablation, found, (), ())
     assert "no comparison: needs two seeds" in told[0]
@@ -108,17 +108,17 @@ def test_one_seed_has_no_interval_and_decides_nothing():
 def test_a_network_that_has_failed_is_left_out(table7):
     ablation, records = table7
     name, own = next(iter(records.items()))
-    found = rows(ablation, {name: own[own["cell"] != "width"]})
+    found = ablation_rows(ablation, {name: own[own["cell"] != "width"]})
     assert [row.point for row in found] == ["base", "depth", "resolution", "compound"]
 
 
 def test_gains_are_of_the_realised_cost():
     ablation = read_ablation("figure3", "small")
     records = recorded(ablation)
-    for gain in gains(rows(ablation, records), records):
+    for gain in series_gains(ablation_rows(ablation, records), records):
         assert gain.first == pytest.approx(0.03, abs=0.01)
         assert gain.low < 0.03 * _doublings(gain) < gain.high
-    assert {gain.series for gain in gains(rows(ablation, records), records)} == {
+    assert {gain.series for gain in series_gains(ablation_rows(ablation, records), records)} == {
         "width", "depth", "resolution",
     }  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_gains_are_of_the_realised_cost():
 def test_curves_are_compared_at_equal_realised_cost():
     ablation = read_ablation("figure8", "small")
     found = recorded(ablation, noise=0.0001)
-    leads = {one.series: one for one in overlaps(ablation, rows(ablation, found), found)}
+    leads = {one.series: one for one in curve_comparisons(ablation, ablation_rows(ablation, found), found)}
     assert set(leads) == {"depth", "width", "resolution"}
     for one in leads.values():  # accuracy is by cost alone: no curve is above another
         assert one.lead == pytest.approx(0, abs=5e-4)
@@ -134,14 +134,14 @@ def test_curves_are_compared_at_equal_realised_cost():
     better = recorded(
         ablation, lambda point, f: by_cost()(point, f) + 0.02 * ("depth" in point and f > 1),
     )  # fmt: skip
-    depth = {one.series: one for one in overlaps(ablation, rows(ablation, better), better)}["depth"]
+    depth = {one.series: one for one in curve_comparisons(ablation, ablation_rows(ablation, better), better)}["depth"]
     assert depth.lead < 0
     assert depth.p_corrected < 0.1
 
 
 def test_words_tell_costs_that_differ_and_what_the_paper_misprints(table7):
     ablation, records = table7
-    told = sentences(ablation, rows(*table7), gains(rows(*table7), records), ())
+    told = sentences(ablation, ablation_rows(*table7), series_gains(ablation_rows(*table7), records), ())
     text = "\n".join(told)
     assert "compound over width" in text
     assert "at 1.61x its cost" in text
@@ -151,7 +151,7 @@ def test_words_tell_costs_that_differ_and_what_the_paper_misprints(table7):
 
 
 def test_the_printed_table_has_the_paper_s_values_beside_ours(table7):
-    printed = table_rows(rows(*table7))[-1]
+    printed = table_rows(ablation_rows(*table7))[-1]
     assert (printed["nominal"], printed["realised"]) == ("3.41x", "3.90x")
     assert (printed["paper"], printed["its FLOPs"], printed["recounted"]) == (
         "81.1%", "1.8G", "1.83G",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.checked import NUMBERS, checked
+from scalesearch.analysis.checked import NUMERIC_COLUMNS, validate_records
 from scalesearch.errors import SearchError
 
 
@@ -15,10 +15,10 @@ def table(whole):
 
 def test_order_and_repeated_rows_are_nothing(table):
     other = pd.concat([table, table]).sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(checked(table), checked(other))
+    pd.testing.assert_frame_equal(validate_records(table), validate_records(other))
 
 
-@pytest.mark.parametrize("column", NUMBERS)
+@pytest.mark.parametrize("column", NUMERIC_COLUMNS)
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), None])
 def test_a_value_that_is_missing_or_not_finite_is_refused_with_its_run(table, column, wrong):
     values = table[column].astype(float)
@@ -26,17 +26,17 @@ def test_a_value_that_is_missing_or_not_finite_is_refused_with_its_run(table, co
     with pytest.raises(
         SearchError, match=f"need a finite {column} everywhere, got .* candidate c001, seed 1"
     ):
-        checked(table.assign(**{column: values}))
+        validate_records(table.assign(**{column: values}))
 
 
 def test_two_accuracies_of_one_run_are_refused(table):
     again = table.iloc[[0]].assign(accuracy=0.1)
     with pytest.raises(SearchError, match="need one accuracy for each run, got two for"):
-        checked(pd.concat([table, again]))
+        validate_records(pd.concat([table, again]))
 
 
 def test_a_missing_column_and_an_empty_table_are_refused(table):
     with pytest.raises(SearchError, match="need the columns role, which are missing"):
-        checked(table.drop(columns="role"))
+        validate_records(table.drop(columns="role"))
     with pytest.raises(SearchError, match="need at least one finished candidate"):
-        checked(table[:0])
+        validate_records(table[:0])

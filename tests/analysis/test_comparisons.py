@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis import behind, conclusion, observations, seeds_needed
-from scalesearch.analysis.comparisons import MOST_FURTHER, Side, comparisons, holm
-from scalesearch.analysis.optimum import curved
+from scalesearch.analysis import paired_difference, conclusion, candidate_estimates, seeds_needed
+from scalesearch.analysis.comparisons import MAX_FURTHER_SEEDS, ComparisonSide, comparisons, holm_correction
+from scalesearch.analysis.optimum import curved_polynomial_fits
 from scalesearch.analysis.pairs import paired
-from scalesearch.analysis.selection import chance, p_of_lead
+from scalesearch.analysis.selection import selection_bias, p_value_of_lead
 from scalesearch.published import SCHEMES
 from scalesearch.scaling import Shares
 
@@ -22,32 +22,32 @@ def runs(means, seeds=4, noise=0.004, seed=0):
 
 
 def sides(means, factor=2.0):
-    return {name: Side(name, Shares(0.2, 0.3, 0.5), factor) for name in means}
+    return {name: ComparisonSide(name, Shares(0.2, 0.3, 0.5), factor) for name in means}
 
 
 def test_holms_correction_is_his():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm_correction([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm_correction([0.9, 0.8]) == [1.0, 1.0]
+    assert holm_correction([]) == []
 
 
 def test_without_a_choice_a_comparison_is_the_paired_one_and_its_p_is_corrected():
     means = {"a": 0.70, "b": 0.69, "c": 0.66, "d": 0.695}
     table, who = runs(means), sides(means)
     found = comparisons(who["a"], {name: who[name] for name in "bcd"}, table, None)
-    plain = {name: behind(table, "a", name) for name in "bcd"}
+    plain = {name: paired_difference(table, "a", name) for name in "bcd"}
     for one in found:
         other = plain[one.candidate]
         assert (one.by, one.seeds) == ("runs", 4)
         assert (one.difference, one.low, one.high) == (other.mean, other.low, other.high)
         assert one.p == pytest.approx(other.p)
-    assert [one.p_corrected for one in found] == pytest.approx(holm([one.p for one in found]))
+    assert [one.p_corrected for one in found] == pytest.approx(holm_correction([one.p for one in found]))
 
 
 def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
     means = {"a": 0.70, "worse": 0.60, "close": 0.7025, "equal": 0.70, "better": 0.78}
     table, who = runs(means), sides(means)
-    who["worse"] = Side("worse", who["worse"].shares, 2.6)
+    who["worse"] = ComparisonSide("worse", who["worse"].shares, 2.6)
     found = {
         one.reference: one
         for one in comparisons(who["a"], {**who, "itself": who["a"]}, table, None)
@@ -75,19 +75,19 @@ def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take(
     table = runs({"a": 0.7, "b": 0.6}, noise=0.01)
     table["c"] = {seed: value - 1e-5 for seed, value in table["a"].items()}
     (one,) = comparisons(
-        Side("a", Shares(1, 0, 0), 2.0), {"c": Side("c", Shares(0, 1, 0), 2.0)}, table, None
+        ComparisonSide("a", Shares(1, 0, 0), 2.0), {"c": ComparisonSide("c", Shares(0, 1, 0), 2.0)}, table, None
     )
-    assert one.further_seeds == MOST_FURTHER
+    assert one.further_seeds == MAX_FURTHER_SEEDS
     assert "to show so little would take 100 further seeds or more" in one.words
 
 
 def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
     table = runs({"a": 0.7, "b": 0.6})
-    own = Side("a", Shares(0.5, 0.5, 0.0), 2.0)
+    own = ComparisonSide("a", Shares(0.5, 0.5, 0.0), 2.0)
     both = {
-        "resolution": Side("a", own.shares, 2.0, away=1.22),
-        "fast": Side("b", Shares(0.3, 0.7, 0.0), 2.0, away=0.3),
-        "depth": Side("b", Shares(1.0, 0.0, 0.0), 2.0, away=0.05),
+        "resolution": ComparisonSide("a", own.shares, 2.0, distance=1.22),
+        "fast": ComparisonSide("b", Shares(0.3, 0.7, 0.0), 2.0, distance=0.3),
+        "depth": ComparisonSide("b", Shares(1.0, 0.0, 0.0), 2.0, distance=0.05),
     }
     said = [one.words for one in comparisons(own, both, table, None)]
     assert said[0] == "is the network of resolution itself (1.22 from it in shares)"
@@ -113,8 +113,8 @@ def test_a_reference_that_was_not_trained_to_the_end_is_compared_on_the_surface(
     assert depth.cost is None
     assert depth.further_seeds is None
     truth = {name: one.shares for name, one in SCHEMES.items()}
-    best = concluded.answer.shares
-    fit = curved(observations(left))[concluded.optimum.degree]
+    best = concluded.nearest_to_optimum.shares
+    fit = curved_polynomial_fits(candidate_estimates(left))[concluded.optimum.degree]
     mean, _ = fit.predict(np.array([best.as_tuple(), truth["depth"].as_tuple()]))
     assert depth.difference == pytest.approx(mean[0] - mean[1])
     assert depth.settled
@@ -132,18 +132,18 @@ def test_an_axis_that_no_candidate_scales_is_not_compared_on_the_surface(whole):
 
 
 def test_leads_that_chance_gives_are_taken_off(simulated):
-    assert p_of_lead(2.0, 30, 0.0) == pytest.approx(0.0546, abs=1e-3)
-    assert p_of_lead(2.0, 30, 0.8) > 0.11
-    assert p_of_lead(-2.0, 30, 0.8) == p_of_lead(2.0, 30, 0.8)
+    assert p_value_of_lead(2.0, 30, 0.0) == pytest.approx(0.0546, abs=1e-3)
+    assert p_value_of_lead(2.0, 30, 0.8) > 0.11
+    assert p_value_of_lead(-2.0, 30, 0.8) == p_value_of_lead(2.0, 30, 0.8)
     table = simulated.records(simulated.Case(simulated.flat), np.random.default_rng(0))
-    observed = observations(table)
-    fits = curved(observed)
+    observed = candidate_estimates(table)
+    fits = curved_polynomial_fits(observed)
     fit = min(fits.values(), key=lambda one: one.error)
     every = observed.candidates
-    corner = chance(observed, fits, fit, "c000", every)
-    assert corner.lead_over("c014") > 0.5
-    assert corner.lead_over_shares(Shares(1, 0, 0)) > 0.5
-    assert corner.lead_over_shares(Shares(*map(float, observed.shares[0]))) == 0.0
+    corner = selection_bias(observed, fits, fit, "c000", every)
+    assert corner.expected_lead("c014") > 0.5
+    assert corner.expected_lead_at(Shares(1, 0, 0)) > 0.5
+    assert corner.expected_lead_at(Shares(*map(float, observed.shares[0]))) == 0.0
 
 
 @pytest.mark.slow

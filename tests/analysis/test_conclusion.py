@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from scalesearch.analysis import conclusion, optimum
-from scalesearch.analysis.comparisons import apart_on
-from scalesearch.analysis.observations import observations
-from scalesearch.analysis.optimum import curved
-from scalesearch.analysis.sentences import network
+from scalesearch.analysis.comparisons import surface_difference
+from scalesearch.analysis.observations import candidate_estimates
+from scalesearch.analysis.optimum import curved_polynomial_fits
+from scalesearch.analysis.sentences import network_text
 from scalesearch.architectures import efficientnet_b0
 from scalesearch.errors import SearchError
-from scalesearch.export import answer_document
+from scalesearch.export import conclusion_document
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Shares
 
@@ -24,7 +24,7 @@ def table(whole):
 
 
 def document(found):
-    return json.loads(json.dumps(answer_document(found), allow_nan=False))
+    return json.loads(json.dumps(conclusion_document(found), allow_nan=False))
 
 
 def test_the_answer_is_the_trained_network_nearest_to_the_top_and_not_the_luckiest(table):
@@ -33,37 +33,37 @@ def test_the_answer_is_the_trained_network_nearest_to_the_top_and_not_the_luckie
     shares = table.drop_duplicates("candidate").set_index("candidate")
     shares = shares[["depth_share", "width_share", "resolution_share"]]
     away = np.square(shares - np.array(best.shares.as_tuple())).sum(axis=1)
-    assert found.answer.candidate == away.idxmin()
+    assert found.nearest_to_optimum.candidate == away.idxmin()
     lucky = table.assign(accuracy=table.accuracy + 0.03 * (table.candidate == "c008"))
     assert lucky.groupby("candidate").accuracy.mean().idxmax() == "c008"
-    assert conclusion(lucky, 2.0).answer.candidate != "c008"
+    assert conclusion(lucky, 2.0).nearest_to_optimum.candidate != "c008"
 
 
 def test_it_says_what_the_optimum_the_surface_and_the_runs_say(table):
     found = conclusion(table, 2.0, name="x")
     best = optimum(table, 2.0)
-    assert found.optimum.intervals == best.intervals
+    assert found.optimum.coefficient_intervals == best.coefficient_intervals
     assert found.sentence.startswith("At 2x the cost alpha ")
-    for name, one in best.intervals.items():
+    for name, one in best.coefficient_intervals.items():
         assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in found.sentence
-    assert network(found.recommended) in found.sentence
-    assert (found.candidates, found.seeds, found.epoch, found.costs) == (17, 3, 9, (2.0, 2.0))
+    assert network_text(found.recommended) in found.sentence
+    assert (found.candidates, found.seeds, found.epoch, found.cost_range) == (17, 3, 9, (2.0, 2.0))
     assert [one.reference for one in found.comparisons] == [
         "paper", "uniform", "depth", "width", "resolution", "fast",
     ]  # fmt: skip
     assert found.power.noise == pytest.approx(0.008, rel=0.3)
-    others = {one.candidate for one in found.comparisons} - {found.answer.candidate}
+    others = {one.candidate for one in found.comparisons} - {found.nearest_to_optimum.candidate}
     assert found.power.comparisons == len(others)
-    assert not found.unequal
+    assert not found.has_unequal_costs
 
 
 def behind(table, found):
     """How far each network of the flat region is below the optimum, on the surface."""
-    fit = curved(observations(table))[found.optimum.degree]
+    fit = curved_polynomial_fits(candidate_estimates(table))[found.optimum.degree]
     rows = table.drop_duplicates("candidate").set_index("candidate")
     shares = rows[["depth_share", "width_share", "resolution_share"]]
     return {
-        name: apart_on(fit, found.optimum.shares, Shares(*shares.loc[name]))[0]
+        name: surface_difference(fit, found.optimum.shares, Shares(*shares.loc[name]))[0]
         for name in found.optimum.flat_candidates
     }
 
@@ -77,14 +77,14 @@ def test_recommended_is_the_cheapest_to_run_within_a_standard_error_of_the_best(
     first = table.drop_duplicates("candidate").set_index("candidate")
     assert found.recommended.activations == first.activations[near].min()
     assert (
-        found.why == f"the fewest activations of {len(near)} within one standard error of the best"
+        found.reason == f"the fewest activations of {len(near)} within one standard error of the best"
     )
-    assert f"; take {network(found.recommended)}, {found.why}." in found.sentence
+    assert f"; take {network_text(found.recommended)}, {found.reason}." in found.sentence
     seconds = dict.fromkeys(first.index, 1.0)
     dear = first.activations[near].idxmax()
     chosen = conclusion(table, 2.0, latencies={**seconds, dear: 0.5})
     assert chosen.recommended.candidate == dear
-    assert chosen.why.startswith("the lowest latency of")
+    assert chosen.reason.startswith("the lowest latency of")
     some = conclusion(table, 2.0, latencies={dear: 0.5})  # not known of all: activations decide
     assert some.recommended == found.recommended
 
@@ -95,26 +95,26 @@ def test_a_cheap_network_that_noise_alone_keeps_from_being_told_apart_is_not_rec
     worst = max(far, key=far.get)
     free = table.assign(activations=table.activations.where(table.candidate != worst, 1))
     found = conclusion(free, 2.0)
-    assert worst in found.optimum.flat_candidates
+    assert worst in found.optimum.equivalent_candidates
     assert found.recommended.candidate != worst
 
 
 def test_where_no_network_is_flat_the_nearest_is_recommended_and_not_called_cheap(whole):
     found = conclusion(whole(noise=0.0005), 2.0)
-    assert found.optimum.flat_candidates == ()
-    assert found.recommended == found.answer
+    assert found.optimum.equivalent_candidates == ()
+    assert found.recommended == found.nearest_to_optimum
     (note,) = (note for note in found.notes if note.startswith("the recommended network"))
     assert "it is the nearest that was trained, and behind by" in note
 
 
 def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(whole):
     table = whole(noise=0.02)
-    cheap = conclusion(table, 2.0).answer.candidate
+    cheap = conclusion(table, 2.0).nearest_to_optimum.candidate
     table = table.assign(activations=table.activations.where(table.candidate != cheap, 1))
     assert conclusion(table, 2.0).recommended.candidate == cheap
     bad = table.assign(accuracy=table.accuracy - 0.08 * (table.candidate == cheap))
     found = conclusion(bad, 2.0)
-    assert cheap in found.optimum.flat_candidates
+    assert cheap in found.optimum.equivalent_candidates
     assert found.recommended.candidate != cheap
 
 
@@ -131,7 +131,7 @@ def test_one_seed_says_that_it_knows_no_noise(whole):
     found = conclusion(whole(seeds=1), 2.0)
     assert "one seed tells no noise of its own" in found.sentence
     assert found.power is None
-    assert {one.by for one in found.comparisons if one.candidate != found.answer.candidate} == {
+    assert {one.by for one in found.comparisons if one.candidate != found.nearest_to_optimum.candidate} == {
         "surface"
     }
     assert document(found)["power"] is None
@@ -144,7 +144,7 @@ def test_too_few_candidates_are_an_answer_that_says_so(table):
         "No answer yet: 4 networks with 3 seeds and 9 epochs do not determine where accuracy is "
         "highest."
     )
-    assert (found.optimum, found.answer, found.recommended, found.comparisons) == (
+    assert (found.optimum, found.nearest_to_optimum, found.recommended, found.comparisons) == (
         (None, None, None, ())
     )
     assert found.notes[0].startswith("the optimum: need candidates that determine a quadratic")
@@ -158,7 +158,7 @@ def test_too_few_candidates_are_an_answer_that_says_so(table):
 def test_networks_of_unlike_cost_are_called_so(table):
     factors = {name: 1.4 + 0.1 * place for place, name in enumerate(table.candidate.unique())}
     found = conclusion(table.assign(factor=table.candidate.map(factors)), 2.0)
-    assert found.unequal
+    assert found.has_unequal_costs
     assert "the networks cost 1.40x to 3.00x, so this compares unlike with unlike" in found.sentence
     assert any("no search at equal cost" in note for note in found.notes)
     assert any("times its cost)" in one.words for one in found.comparisons)
@@ -169,7 +169,7 @@ def test_the_stopped_are_counted_and_never_recommended(whole):
     found = conclusion(table, 2.0)
     finished = set(table[table.epoch == 9].candidate)
     assert (found.candidates, len(found.stopped)) == (len(finished), 27 - len(finished))
-    assert {found.answer.candidate, found.recommended.candidate} <= finished
+    assert {found.nearest_to_optimum.candidate, found.recommended.candidate} <= finished
     assert "of 27 networks" in found.sentence
     assert {one.candidate for one in found.stopped}.isdisjoint(finished)
     assert any("stopped early and are predicted" in note for note in found.notes)
@@ -178,18 +178,18 @@ def test_the_stopped_are_counted_and_never_recommended(whole):
 def test_the_same_network_is_of_the_recommended_one(table):
     baseline = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
     bare = conclusion(table, 2.0)
-    assert bare.same_network is None
+    assert bare.equivalent_coefficients is None
     first = table.candidate == bare.recommended.candidate
     realised = table.assign(
         alpha=table.alpha.where(~first, 1.25), beta=table.beta.where(~first, 1.0),
         gamma=table.gamma.where(~first, 1.125),
     )  # fmt: skip
     found = conclusion(realised, 2.0, baseline=baseline, rounding=ROUNDINGS["even"])
-    assert set(found.same_network) == {"alpha", "beta", "gamma"}
+    assert set(found.equivalent_coefficients) == {"alpha", "beta", "gamma"}
     for name, value in (("alpha", 1.25), ("beta", 1.0), ("gamma", 1.125)):
-        low, high = found.same_network[name]
+        low, high = found.equivalent_coefficients[name]
         assert low < value < high
-    assert document(found)["same_network"]["alpha"] == list(found.same_network["alpha"])
+    assert document(found)["same_network"]["alpha"] == list(found.equivalent_coefficients["alpha"])
 
 
 def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(whole):

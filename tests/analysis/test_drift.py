@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import drift
-from scalesearch.analysis.drift import gain
-from scalesearch.analysis.mixture import lattice, terms
-from scalesearch.analysis.shapes import changed_shape
+from scalesearch.analysis import epoch_drift
+from scalesearch.analysis.drift import accuracy_gain
+from scalesearch.analysis.mixture import simplex_lattice, polynomial_terms
+from scalesearch.analysis.shapes import shape_change
 from scalesearch.errors import SearchError
 
 REPEATS = 60
@@ -38,9 +38,9 @@ def rates(simulated, **kind):
     """How often gains depend on shares, what is best drifts, and width is the one favoured."""
     counts = np.zeros(3)
     for seed in range(REPEATS):
-        found = gain(runs(simulated, seed=seed, **kind), 1, 9)
-        width = found.effects["width"].high < 0 < found.before["width"].low
-        counts += [found.p <= 0.1, found.drifts(0.1), found.drifts(0.1) and width]
+        found = accuracy_gain(runs(simulated, seed=seed, **kind), 1, 9)
+        width = found.gain_effects["width"].high < 0 < found.early_effects["width"].low
+        counts += [found.p <= 0.1, found.is_drift(0.1), found.is_drift(0.1) and width]
     return counts / REPEATS
 
 
@@ -63,36 +63,36 @@ def test_a_proxy_that_favours_nothing_is_called_so_no_more_often_than_the_level(
 
 def test_gains_depend_on_shares_where_curves_only_fan_out_and_that_is_no_drift(simulated):
     table = runs(simulated, (0.1, 0.25), fan=0.4, noise=0.002)
-    found = drift(table, 2.0)
+    found = epoch_drift(table, 2.0)
     (only,) = found.gains
     assert only.p < 0.01
     assert only.steepness == pytest.approx(2.5, rel=0.3)
-    assert found.drifts is False
-    assert (found.favoured, found.slighted) == ((), ())
-    assert "gains from epoch 1 to 9 depend on the shares (p" in found.words
-    assert "less on depth" in found.words
+    assert found.has_drift is False
+    assert (found.favoured_early, found.penalised_early) == ((), ())
+    assert "gains from epoch 1 to 9 depend on the shares (p" in found.sentence
+    assert "less on depth" in found.sentence
 
 
 def test_the_bias_comes_back_as_the_effect_on_gain_with_its_optimum_epoch_by_epoch(simulated):
-    found = drift(runs(simulated, bias=0.15, noise=0.001), 2.0)
-    effect = found.gains[0].effects["width"]
+    found = epoch_drift(runs(simulated, bias=0.15, noise=0.001), 2.0)
+    effect = found.gains[0].gain_effects["width"]
     assert effect.low < -0.15 < effect.high
     assert effect.width < 0.03
-    assert found.favoured == ("width",)
-    assert "what is best drifts from epoch 1 to 9" in found.words
-    assert "width is favoured early" in found.words
-    early, late = found.bests
+    assert found.favoured_early == ("width",)
+    assert "what is best drifts from epoch 1 to 9" in found.sentence
+    assert "width is favoured early" in found.sentence
+    early, late = found.optima
     assert (early.epoch, late.epoch) == (1, 9)
     assert early.shares["width"].low > late.shares["width"].high
     assert late.shares["width"].low < 0.35
 
 
 def test_differences_that_vanish_are_a_drift_too(simulated):
-    found = drift(runs(simulated, None, bias=0.1, noise=0.003), 2.0)
+    found = epoch_drift(runs(simulated, None, bias=0.1, noise=0.003), 2.0)
     assert found.gains[0].p_last > 0.1
-    assert found.drifts
-    assert found.favoured == ("width",)
-    assert "is level at 9" in found.words
+    assert found.has_drift
+    assert found.favoured_early == ("width",)
+    assert "is level at 9" in found.sentence
 
 
 def test_an_axis_that_the_baseline_cannot_scale_is_left_out(simulated):
@@ -100,52 +100,52 @@ def test_an_axis_that_the_baseline_cannot_scale_is_left_out(simulated):
     depth, width = table.depth_share, table.width_share
     flat = table.assign(resolution_share=0.0, depth_share=depth / (depth + width))
     flat = flat.assign(width_share=1 - flat.depth_share).dropna()
-    (only,) = drift(flat, 2.0).gains
-    assert set(only.effects) == {"depth", "width"}
-    assert only.effects["depth"].value == pytest.approx(-only.effects["width"].value)
+    (only,) = epoch_drift(flat, 2.0).gains
+    assert set(only.gain_effects) == {"depth", "width"}
+    assert only.gain_effects["depth"].value == pytest.approx(-only.gain_effects["width"].value)
 
 
 def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(simulated):
     table = runs(simulated, bias=0.05)
     other = pd.concat([table, table]).sample(frac=1, random_state=1).assign(note="x")
-    assert drift(other, 2.0).rows == drift(table, 2.0).rows
+    assert epoch_drift(other, 2.0).rows == epoch_drift(table, 2.0).rows
 
 
 def test_candidates_with_one_epoch_do_not_count_and_luck_of_the_chosen_is_told(simulated):
     table = runs(simulated, bias=0.05)
     gone = (table.candidate < "c05") & (table.epoch == 9)
-    found = drift(table[~gone].assign(stopped=""), 2.0)
+    found = epoch_drift(table[~gone].assign(stopped=""), 2.0)
     assert found.gains[0].candidates == 12
     assert found.notes == ()
     halved = table[~gone].assign(stopped=np.where(table[~gone].candidate < "c05", "halved", ""))
-    assert "doing well early" in drift(halved, 2.0).notes[0]
+    assert "doing well early" in epoch_drift(halved, 2.0).notes[0]
 
 
 def test_too_few_candidates_or_epochs_are_answered_in_words(simulated):
     table = runs(simulated)
     for few in (table[table.candidate < "c03"], table[table.epoch == 9]):
-        found = drift(few, 2.0)
-        assert (found.gains, found.drifts) == ((), None)
-        assert "too few" in found.words
+        found = epoch_drift(few, 2.0)
+        assert (found.gains, found.has_drift) == ((), None)
+        assert "too few" in found.sentence
     with pytest.raises(SearchError, match="epoch that is on record"):
-        drift(table[:0], 2.0)
+        epoch_drift(table[:0], 2.0)
     with pytest.raises(SearchError, match="finite"):
-        drift(table.assign(accuracy=np.nan), 2.0)
+        epoch_drift(table.assign(accuracy=np.nan), 2.0)
 
 
 def test_without_any_noise_a_proportional_surface_does_not_drift(simulated):
     table = runs(simulated, fan=0.5, noise=0.0)
-    assert gain(table, 1, 9).p_shape > 0.5
+    assert accuracy_gain(table, 1, 9).p_shape > 0.5
 
 
 def test_a_surface_that_is_turned_about_is_no_proportional_one(simulated):
-    only = gain(runs(simulated, (0.1, 0.25), fan=-1.0, noise=0.002), 1, 9)
+    only = accuracy_gain(runs(simulated, (0.1, 0.25), fan=-1.0, noise=0.002), 1, 9)
     assert only.steepness is None
     assert only.p_shape < 0.01
 
 
 def test_equal_accuracies_have_one_shape_whatever_their_rounding():
     for count in range(5, 15):
-        design = terms(lattice((0, 1, 2), 4), "linear")[:count]
+        design = polynomial_terms(simplex_lattice((0, 1, 2), 4), "linear")[:count]
         for level in np.linspace(0.1, 0.9, 9):
-            assert changed_shape(design, np.full((count, 2), level))[1] == pytest.approx(1)
+            assert shape_change(design, np.full((count, 2), level))[1] == pytest.approx(1)

@@ -20,8 +20,8 @@ def test_an_optimum_that_moves_with_the_factor_is_found_with_its_direction(simul
     (only,) = found.differences
     assert only.shares["depth"].low > 0 > only.shares["width"].high
     assert only.p < 0.05
-    assert found.drifts
-    assert "drift with phi: from 2x to 4x depth gets +" in found.words
+    assert found.has_drift
+    assert "drift with phi: from 2x to 4x depth gets +" in found.sentence
     assert only.row["depth_low"] == only.shares["depth"].low
 
 
@@ -33,9 +33,9 @@ def test_one_optimum_for_all_factors_is_no_drift_more_often_than_the_level(simul
             for place, factor in enumerate((2.0, 4.0))
         }
         found = factor_drift(tables)
-        claimed += bool(found.drifts)
+        claimed += bool(found.has_drift)
     assert claimed <= 3
-    assert "no drift of the coefficients with phi is shown between 2x, 4x" in found.words
+    assert "no drift of the coefficients with phi is shown between 2x, 4x" in found.sentence
 
 
 def test_coefficients_of_one_doubling_are_comparable_between_factors(simulated):
@@ -52,9 +52,9 @@ def test_coefficients_of_one_doubling_are_comparable_between_factors(simulated):
 def test_a_factor_with_too_few_candidates_is_left_out_and_named(simulated):
     few, _ = search(simulated, (0.3, 0.3), 0)
     found = factor_drift({2.0: search(simulated, (0.3, 0.3), 1), 4.0: (few[:9], None)})
-    assert (found.drifts, list(found.optima)) == (None, [2.0])
+    assert (found.has_drift, list(found.optima)) == (None, [2.0])
     assert found.notes[0].startswith("4x: the optimum: need candidates")
-    assert "fewer than two factors" in found.words
+    assert "fewer than two factors" in found.sentence
     with pytest.raises(SearchError, match="finite"):
         factor_drift({2.0: (few.assign(accuracy=np.nan), None)})
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import held_out, law, laws, star_shares
-from scalesearch.analysis.laws import Law, directions_of
+from scalesearch.analysis import held_out_network, fit_scaling_law, fit_scaling_laws, exponent_shares
+from scalesearch.analysis.laws import ScalingLaw, networks_by_direction
 from scalesearch.analysis.optimum import Interval
 from scalesearch.errors import SearchError
 
@@ -46,14 +46,14 @@ def star(*parameters, **options):
 
 @pytest.mark.parametrize("known", [(0.2, 0.2, 0.5), (0.0, 0.4, 0.1), (0.3, 0.1, 2.0)])
 def test_without_noise_a_law_comes_back_as_it_was(known):
-    found = law(line(*known))
+    found = fit_scaling_law(line(*known))
     assert (found.floor.value, found.scale.value, found.exponent.value) == pytest.approx(
         known, abs=2e-3
     )
     truth = 1 - known[0] - known[1] * 64 ** -known[2]
     assert found.at_phi(6).value == pytest.approx(truth, abs=2e-3)
     assert found.accuracy(64).width < 0.01
-    assert found.rises
+    assert found.is_rising
 
 
 @pytest.mark.slow
@@ -62,64 +62,64 @@ def test_bands_hold_the_truth_at_larger_cost_about_as_often_as_they_say(known):
     inside = np.zeros(2)
     for seed in range(40):
         table = line(*known, costs=(*COSTS, 16.0), noise=0.006, rough=0.002, seed=seed)
-        band = law(table[table.factor < 16]).accuracy(16)
+        band = fit_scaling_law(table[table.factor < 16]).accuracy(16)
         truth = 1 - known[0] - known[1] * 16 ** -known[2]
-        inside += [band.low <= truth <= band.high, held_out(table, 16.0).inside]
+        inside += [band.low <= truth <= band.high, held_out_network(table, 16.0).is_inside]
     assert (inside / 40 >= 0.75).all(), inside
 
 
 def test_a_larger_member_is_predicted_from_the_smaller_ones_and_checked():
     table = line(0.2, 0.2, 0.5, noise=0.003)
-    found = held_out(table, 5.0)
+    found = held_out_network(table, 5.0)
     assert (found.factor, found.seeds) == (5.6, 3)
-    assert found.inside
+    assert found.is_inside
     assert found.row["observed"] == pytest.approx(1 - 0.2 - 0.2 / 5.6**0.5, abs=0.01)
     better = table.factor > 5
-    assert not held_out(table.assign(accuracy=table.accuracy + 0.1 * better), 5.0).inside
+    assert not held_out_network(table.assign(accuracy=table.accuracy + 0.1 * better), 5.0).is_inside
     with pytest.raises(SearchError, match="to hold out, got at most 8x"):
-        held_out(table, 9.0)
+        held_out_network(table, 9.0)
 
 
 def test_a_network_s_own_chances_widen_what_is_predicted_of_it():
-    found = law(line(0.2, 0.2, 0.5, noise=0.01, rough=0.004))
+    found = fit_scaling_law(line(0.2, 0.2, 0.5, noise=0.01, rough=0.004))
     assert found.prediction(16, seeds=3).width > found.accuracy(16).width
     assert found.prediction(16, seeds=1).width > found.prediction(16, seeds=3).width
     assert found.accuracy(32).width > found.accuracy(4).width
-    row = found.rows([1, 4])[1]
+    row = found.curve_rows([1, 4])[1]
     assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
 
 
 def test_accuracy_that_falls_with_cost_has_a_law_that_is_level_and_says_so():
     table = line(0.2, 0.2, 0.5)
-    falling = law(table.assign(accuracy=1 - table.accuracy))
-    assert not falling.rises
+    falling = fit_scaling_law(table.assign(accuracy=1 - table.accuracy))
+    assert not falling.is_rising
     assert falling.accuracy(2).value == pytest.approx(falling.accuracy(32).value)
 
 
 def test_each_axis_of_a_star_has_its_law_from_the_baseline_on():
     table = star((0.2, 0.5), (0.1, 1.0), (0.3, 0.2))
-    assert {name: len(found) for name, found in directions_of(table).items()} == {
+    assert {name: len(found) for name, found in networks_by_direction(table).items()} == {
         "depth": 7, "width": 7, "resolution": 7,
     }  # fmt: skip
-    found = laws(table)
+    found = fit_scaling_laws(table)
     assert [found[axis].exponent.value for axis in ("depth", "width", "resolution")] == (
         pytest.approx([0.5, 1.0, 0.2], abs=0.01)
     )
     compound = table.assign(depth_share=0.3, width_share=0.3, resolution_share=0.4)
-    assert list(directions_of(compound)) == ["compound"]
+    assert list(networks_by_direction(compound)) == ["compound"]
 
 
 def test_exponents_give_equal_axes_equal_shares_and_a_useless_one_nothing():
-    equal = star_shares(laws(star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5))), 2.0)
+    equal = exponent_shares(fit_scaling_laws(star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5))), 2.0)
     assert equal.shares.as_tuple() == pytest.approx((1 / 3,) * 3, abs=0.01)
     assert equal.coefficients.factor == pytest.approx(2.0)
-    useless = star_shares(laws(star((0.0, 0.5), (0.2, 0.5), (0.2, 0.5))), 2.0)
+    useless = exponent_shares(fit_scaling_laws(star((0.0, 0.5), (0.2, 0.5), (0.2, 0.5))), 2.0)
     assert useless.shares.as_tuple() == pytest.approx((0, 0.5, 0.5), abs=0.01)
 
 
 def test_shares_from_exponents_are_where_no_other_division_gains_more():
     known = np.array([(0.25, 0.6), (0.2, 1.0), (0.3, 0.4)])
-    found = star_shares(laws(star(*known)), 4.0)
+    found = exponent_shares(fit_scaling_laws(star(*known)), 4.0)
     step = np.array(np.meshgrid(*[np.linspace(0, 1, 101)] * 2)).reshape(2, -1).T
     grid = np.column_stack([step, 1 - step.sum(axis=1)])
     grid = grid[grid[:, 2] >= -1e-9]
@@ -129,7 +129,7 @@ def test_shares_from_exponents_are_where_no_other_division_gains_more():
 
 def test_noise_makes_shares_from_exponents_wide_and_they_hold_the_truth():
     table = star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5), noise=0.008)
-    found = star_shares(laws(table), 2.0)
+    found = exponent_shares(fit_scaling_laws(table), 2.0)
     for row in found.rows:
         assert row["share_low"] < 1 / 3 < row["share_high"]
         assert row["share_high"] - row["share_low"] > 0.1
@@ -141,32 +141,32 @@ def test_a_hand_made_law_splits_a_small_budget_by_the_first_gains_alone():
     def made(scale, exponent):
         parts = [Interval(one, one, one) for one in (0.0, scale, exponent)]
         draws = np.array([[0.0, scale, exponent]])
-        return Law("x", *parts, (1.0,), (0.5,), 0.0, 0.0, 0.1, draws)
+        return ScalingLaw("x", *parts, (1.0,), (0.5,), 0.0, 0.0, 0.1, draws)
 
     steep = {"depth": made(0.1, 0.5), "width": made(0.1, 0.9), "resolution": made(0.1, 0.2)}
-    assert star_shares(steep, 1.01).shares.as_tuple() == pytest.approx((0, 1, 0))
+    assert exponent_shares(steep, 1.01).shares.as_tuple() == pytest.approx((0, 1, 0))
     level = dict.fromkeys(steep, made(0.0, 1.0))
     with pytest.raises(SearchError, match="along which accuracy rises"):
-        star_shares(level, 2.0)
+        exponent_shares(level, 2.0)
 
 
 def test_too_little_for_a_law_is_refused_with_what_is_missing():
     table = star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5))
     with pytest.raises(SearchError, match="at least 4 different costs, got 3"):
-        law(line(0.2, 0.2, 0.5, costs=(1, 2, 4)))
+        fit_scaling_law(line(0.2, 0.2, 0.5, costs=(1, 2, 4)))
     with pytest.raises(SearchError, match="got none for resolution"):
-        star_shares(laws(table[table.resolution_share < 0.9]), 2.0)
+        exponent_shares(fit_scaling_laws(table[table.resolution_share < 0.9]), 2.0)
     with pytest.raises(SearchError, match="factor above 1"):
-        star_shares(laws(table), 0.5)
+        exponent_shares(fit_scaling_laws(table), 0.5)
     with pytest.raises(SearchError, match="costs above 0"):
-        law(table.assign(factor=np.nan))
+        fit_scaling_law(table.assign(factor=np.nan))
     with pytest.raises(SearchError, match="got none; run"):
-        law(table[:0])
+        fit_scaling_law(table[:0])
     with pytest.raises(SearchError, match="finite"):
-        law(table.assign(accuracy=np.nan))
+        fit_scaling_law(table.assign(accuracy=np.nan))
 
 
 def test_order_of_rows_repeated_rows_and_other_columns_change_nothing():
     table = star((0.2, 0.5), (0.1, 1.0), (0.3, 0.2), noise=0.005)
     other = pd.concat([table, table]).sample(frac=1, random_state=1).assign(note="x")
-    assert [one.row for one in laws(other).values()] == [one.row for one in laws(table).values()]
+    assert [one.row for one in fit_scaling_laws(other).values()] == [one.row for one in fit_scaling_laws(table).values()]

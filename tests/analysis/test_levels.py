@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from scalesearch.analysis.levels import levelled
+from scalesearch.analysis.levels import imputed_accuracies
 from scalesearch.errors import SearchError
 
 GAIN = {1: 0.0, 3: 0.2, 9: 0.35}
@@ -25,14 +25,14 @@ def halved(rng, count, noise=0.0):
 
 def test_without_noise_the_stopped_are_predicted_exactly():
     values, truth = halved(np.random.default_rng(0), 27)
-    assert levelled(values) == pytest.approx(truth)
+    assert imputed_accuracies(values) == pytest.approx(truth)
 
 
 def test_with_noise_the_prediction_is_off_by_the_noise_and_not_much_above_the_truth():
     rng, errors = np.random.default_rng(1), []
     for _ in range(200):
         values, truth = halved(rng, 27, noise=0.01)
-        found = levelled(values)
+        found = imputed_accuracies(values)
         errors += [found[name] - truth[name] for name in truth if 9 not in values[name]]
     assert np.std(errors) < 0.016
     assert -0.015 < np.mean(errors) < 0.002  # the luck of those that went on
@@ -40,22 +40,22 @@ def test_with_noise_the_prediction_is_off_by_the_noise_and_not_much_above_the_tr
 
 def test_who_has_the_last_epoch_keeps_its_accuracy():
     values, _ = halved(np.random.default_rng(2), 27, noise=0.01)
-    found = levelled(values)
+    found = imputed_accuracies(values)
     done = {name: cells[9] for name, cells in values.items() if 9 in cells}
     assert done
     assert {name: found[name] for name in done} == done
 
 
 def test_a_candidate_that_shares_no_epoch_with_those_that_went_on_is_left_out():
-    assert levelled({"a": {1: 0.2, 3: 0.4}, "b": {1: 0.1}, "c": {2: 0.9}, "d": {}}) == (
+    assert imputed_accuracies({"a": {1: 0.2, 3: 0.4}, "b": {1: 0.1}, "c": {2: 0.9}, "d": {}}) == (
         {"a": 0.4, "b": pytest.approx(0.3)}
     )
-    assert levelled({}) == {}
-    assert levelled({"a": {}}) == {}
+    assert imputed_accuracies({}) == {}
+    assert imputed_accuracies({"a": {}}) == {}
 
 
 def test_a_chain_of_shared_epochs_is_enough():
-    assert levelled({"a": {1: 0.2}, "b": {1: 0.3, 2: 0.5}, "c": {2: 0.4, 3: 0.6}})["a"] == (
+    assert imputed_accuracies({"a": {1: 0.2}, "b": {1: 0.3, 2: 0.5}, "c": {2: 0.4, 3: 0.6}})["a"] == (
         pytest.approx(0.6)
     )
 
@@ -63,18 +63,18 @@ def test_a_chain_of_shared_epochs_is_enough():
 def test_the_order_of_candidates_and_epochs_changes_nothing():
     values, _ = halved(np.random.default_rng(3), 27, noise=0.01)
     other = {name: dict(reversed(values[name].items())) for name in reversed(values)}
-    assert levelled(other) == levelled(values)
+    assert imputed_accuracies(other) == imputed_accuracies(values)
 
 
 def test_an_accuracy_that_is_no_number_is_refused():
     with pytest.raises(SearchError, match="candidate b: need finite values"):
-        levelled({"a": {1: 0.2}, "b": {1: float("nan")}})
+        imputed_accuracies({"a": {1: 0.2}, "b": {1: float("nan")}})
 
 
 def test_a_hundred_candidates_are_levelled_in_milliseconds():
     rng, laps = np.random.default_rng(4), []
     for values, _ in [halved(rng, 100, noise=0.01) for _ in range(40)]:
         began = time.perf_counter()
-        levelled(values)
+        imputed_accuracies(values)
         laps.append(time.perf_counter() - began)
     assert min(laps) < 0.006  # a third of a millisecond where nothing else runs

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import observations, paired
+from scalesearch.analysis import candidate_estimates, paired
 from scalesearch.analysis.pairs import accuracies
 from scalesearch.errors import SearchError
 
@@ -31,33 +31,33 @@ def same(one, other):
 
 
 def test_of_a_full_table_the_values_are_the_means_and_the_noise_is_the_paired_one(table):
-    found = observations(table)
+    found = candidate_estimates(table)
     means = table.groupby("candidate")["accuracy"].mean()
     assert found.candidates == tuple(means.index)
     assert found.values == pytest.approx(means.to_numpy())
     assert found.variance == pytest.approx(paired(accuracies(table, 9)).variance)
-    assert found.noise == pytest.approx(found.variance / 3)
-    assert found.finished == len(means)
+    assert found.noise_variances == pytest.approx(found.variance / 3)
+    assert found.finished_count == len(means)
 
 
 def test_a_candidate_that_has_the_lucky_seed_alone_is_not_the_better_for_it(table):
     lucky = table.assign(accuracy=table.accuracy + 0.3 * (table.seed == 2))
     name = lucky.candidate.iloc[0]
     lacking = lucky[(lucky.candidate != name) | (lucky.seed == 2)]
-    before, after = observations(lucky), observations(lacking)
+    before, after = candidate_estimates(lucky), candidate_estimates(lacking)
     assert after.values[0] == pytest.approx(before.values[0], abs=0.03)
-    assert (after.seeds[0], after.noise[0]) == (1, pytest.approx(after.variance))
+    assert (after.seeds[0], after.noise_variances[0]) == (1, pytest.approx(after.variance))
 
 
 def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(halved):
     other = pd.concat([halved, halved]).sample(frac=1, random_state=1).assign(note="x")
-    assert same(observations(halved), observations(other))
+    assert same(candidate_estimates(halved), candidate_estimates(other))
 
 
 def test_the_stopped_are_predicted_from_where_they_stopped(simulated):
     case = simulated.Case(simulated.hill(0.3, 0.3), noise=0.0, candidates=27, halved=True)
-    found = observations(simulated.records(case, np.random.default_rng(0)))
-    assert found.finished == 9
+    found = candidate_estimates(simulated.records(case, np.random.default_rng(0)))
+    assert found.finished_count == 9
     assert len(found.candidates) == 27
     truth = case.accuracy(found.shares)
     assert found.values - truth == pytest.approx(found.values[0] - truth[0], abs=1e-9)
@@ -67,12 +67,12 @@ def test_a_prediction_is_less_sure_than_a_measurement_and_about_as_sure_as_it_sa
     case = simulated.Case(simulated.hill(0.3, 0.3), noise=0.01, candidates=27, halved=True)
     random, standard = np.random.default_rng(0), []
     for _ in range(60):
-        found = observations(simulated.records(case, random))
-        stopped = found.extra > 0
-        assert found.noise[stopped].min() > found.noise[~stopped].max()
+        found = candidate_estimates(simulated.records(case, random))
+        stopped = found.prediction_variance > 0
+        assert found.noise_variances[stopped].min() > found.noise_variances[~stopped].max()
         errors = found.values - case.accuracy(found.shares)
         errors -= errors[~stopped].mean()
-        standard += [*(errors[stopped] / np.sqrt(found.noise[stopped]))]
+        standard += [*(errors[stopped] / np.sqrt(found.noise_variances[stopped]))]
     # Those that went on were lucky at first, so the others seem to have a little less to gain.
     assert 0.7 < np.sqrt(np.mean(np.square(standard))) < 1.6
 
@@ -80,22 +80,22 @@ def test_a_prediction_is_less_sure_than_a_measurement_and_about_as_sure_as_it_sa
 def test_the_stopped_count_only_where_they_are_called_so_and_asked_for(halved):
     finished = len(halved[halved.epoch == 9].candidate.unique())
     for table in (halved.assign(stopped=""), halved.drop(columns="stopped")):
-        assert len(observations(table).candidates) == finished
-    assert len(observations(halved, stopped=False).candidates) == finished
+        assert len(candidate_estimates(table).candidates) == finished
+    assert len(candidate_estimates(halved, include_stopped=False).candidates) == finished
     few = set(halved[halved.epoch == 9].candidate.unique()[:2])
     left = halved[halved.candidate.isin(few) | (halved.stopped != "")]
-    assert set(observations(left).candidates) == few
+    assert set(candidate_estimates(left).candidates) == few
 
 
 def test_a_table_that_tells_nothing_is_refused(table):
     with pytest.raises(SearchError, match="need candidates with epoch 0, got none"):
-        observations(table[:0])
+        candidate_estimates(table[:0])
     with pytest.raises(SearchError, match="need candidates with epoch 12, got none"):
-        observations(table, epochs=12)
+        candidate_estimates(table, epochs=12)
     with pytest.raises(SearchError, match="candidate c003: need finite values"):
-        observations(table.assign(accuracy=table.accuracy.where(table.candidate != "c003")))
+        candidate_estimates(table.assign(accuracy=table.accuracy.where(table.candidate != "c003")))
     alone = (table.candidate == "c003") == (table.seed == 0)
     with pytest.raises(SearchError, match="got none between c000 and c003; train one seed on both"):
-        observations(table[alone])
+        candidate_estimates(table[alone])
     with pytest.raises(SearchError, match="need finite shares"):
-        observations(table.assign(depth_share=float("nan")))
+        candidate_estimates(table.assign(depth_share=float("nan")))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scalesearch.analysis import optimum
-from scalesearch.analysis.mixture import AXES, lattice
+from scalesearch.analysis.mixture import AXES, simplex_lattice
 from scalesearch.errors import SearchError
 
 
@@ -34,9 +34,9 @@ def test_without_noise_the_top_of_a_hill_is_found(simulated):
     assert found.degree == "quadratic"
     assert max(one.width for one in found.share_intervals.values()) < 0.01
     assert found.p_flat < 1e-9
-    assert found.flat_part < 0.02
-    assert found.flat[0] == pytest.approx(found.shares.as_tuple())
-    assert found.deserves == {"depth": 1.0, "width": 1.0, "resolution": 1.0}
+    assert found.equivalent_fraction < 0.02
+    assert found.equivalent_shares[0] == pytest.approx(found.shares.as_tuple())
+    assert found.share_probability == {"depth": 1.0, "width": 1.0, "resolution": 1.0}
 
 
 def test_coefficients_are_powers_of_the_factor_and_lie_in_their_intervals(table):
@@ -45,7 +45,7 @@ def test_coefficients_are_powers_of_the_factor_and_lie_in_their_intervals(table)
         assert found.coefficients.factor == pytest.approx(factor)
         powers = {"alpha": 1.0, "beta": 0.5, "gamma": 0.5}
         for axis, (name, power) in zip(AXES, powers.items(), strict=True):
-            share, interval = found.share_intervals[axis], found.intervals[name]
+            share, interval = found.share_intervals[axis], found.coefficient_intervals[name]
             assert interval.value == pytest.approx(getattr(found.coefficients, name))
             assert interval.low <= interval.value <= interval.high
             ends = sorted((factor ** (power * share.low), factor ** (power * share.high)))
@@ -68,33 +68,33 @@ def test_seeds_that_move_all_alike_change_nothing_but_the_accuracy(table):
 def test_more_noise_makes_wider_intervals_and_a_wider_flat_region(simulated):
     sure, unsure = (optimum(of(simulated, noise=noise), 2.0) for noise in (0.003, 0.02))
     assert unsure.share_intervals["width"].width > 2 * sure.share_intervals["width"].width
-    assert unsure.flat_part > 2 * sure.flat_part
-    assert len(unsure.flat_candidates) > len(sure.flat_candidates)
+    assert unsure.equivalent_fraction > 2 * sure.equivalent_fraction
+    assert len(unsure.equivalent_candidates) > len(sure.equivalent_candidates)
     strict = optimum(of(simulated, noise=0.02), 2.0, level=0.4)
     assert strict.share_intervals["width"].width < unsure.share_intervals["width"].width
-    assert strict.flat_part < unsure.flat_part
+    assert strict.equivalent_fraction < unsure.equivalent_fraction
 
 
 def test_an_axis_that_is_to_have_nothing_deserves_nothing(simulated):
     found = optimum(of(simulated, accuracy=simulated.hill(-0.3, 0.5), deviation=0.004), 2.0)
-    assert found.deserves["depth"] < 0.1
-    assert found.deserves["width"] > 0.9
-    assert found.intervals["alpha"].low == 1.0
+    assert found.share_probability["depth"] < 0.1
+    assert found.share_probability["width"] > 0.9
+    assert found.coefficient_intervals["alpha"].low == 1.0
     assert len(found.region) == 2  # a piece of an edge
     corner = optimum(of(simulated, accuracy=lambda shares: 0.5 + 0.2 * shares[:, 0]), 2.0)
     assert corner.shares.depth == pytest.approx(1.0, abs=1e-3)
     assert corner.degree != "linear"
-    assert corner.deserves["depth"] == 1.0
+    assert corner.share_probability["depth"] == 1.0
 
 
 def test_of_given_places_one_is_best_and_no_other_is_spoken_of(table):
-    places = lattice((0, 1, 2), 5)[::2]
-    found = optimum(table, 2.0, within=places)
+    places = simplex_lattice((0, 1, 2), 5)[::2]
+    found = optimum(table, 2.0, feasible_shares=places)
     known = {tuple(place) for place in places.tolist()}
     assert found.shares.as_tuple() in known
-    assert {tuple(place) for place in found.flat.tolist()} <= known
+    assert {tuple(place) for place in found.equivalent_shares.tolist()} <= known
     assert set(found.region) <= known
-    assert found.shares.as_tuple() in {tuple(place) for place in found.flat.tolist()}
+    assert found.shares.as_tuple() in {tuple(place) for place in found.equivalent_shares.tolist()}
 
 
 def test_one_seed_has_an_answer_that_says_where_its_noise_is_from(simulated):
@@ -139,7 +139,7 @@ def test_too_few_candidates_and_accuracies_that_are_no_numbers_are_refused(table
 
 def test_equal_accuracies_say_that_nothing_is_distinguishable(table):
     found = optimum(table.assign(accuracy=0.5), 2.0)
-    assert found.flat_part == 1.0
+    assert found.equivalent_fraction == 1.0
     assert found.p_flat > 0.1
     assert any("nothing is distinguishable" in note for note in found.notes)
 
@@ -147,7 +147,7 @@ def test_equal_accuracies_say_that_nothing_is_distinguishable(table):
 def test_where_shares_make_no_clear_difference_all_is_flat(simulated):
     found = optimum(of(simulated, accuracy=simulated.flat), 2.0)
     assert found.p_flat > 0.1
-    assert (found.flat_part, len(found.flat_candidates)) == (1.0, 17)
+    assert (found.equivalent_fraction, len(found.equivalent_candidates)) == (1.0, 17)
 
 
 def test_one_accuracy_moved_by_one_standard_error_leaves_the_answer_in_its_interval(simulated):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import dunnett, ttest_rel
 
-from scalesearch.analysis import behind, may_still_win, paired
-from scalesearch.analysis.pairs import accuracies, critical_value
+from scalesearch.analysis import paired_difference, may_still_win, paired
+from scalesearch.analysis.pairs import accuracies, dunnett_critical_value
 from scalesearch.errors import SearchError
 
 NOISE, SEEDS_ALONE = 0.008, 0.02
@@ -52,7 +52,7 @@ def test_of_two_candidates_it_is_the_paired_t_test():
     rng = np.random.default_rng(1)
     values = made(rng, [0.51, 0.5], 4)
     theirs = ttest_rel(list(values["c000"].values()), list(values["c001"].values()))
-    ours = behind(values, "c000", "c001")
+    ours = paired_difference(values, "c000", "c001")
     interval = theirs.confidence_interval(0.9)
     assert ours.p == pytest.approx(theirs.pvalue)
     assert (ours.low, ours.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
@@ -66,23 +66,23 @@ def test_a_difference_is_of_shared_seeds_and_of_what_the_table_tells_of_others()
         "c": {2: 0.60},
     }
     # a is at .60 over all seeds; c at .60 in seed 2, which is .09 above a and b's mean seed.
-    assert behind(values, "a", "c").mean == pytest.approx(0.09)
-    near, far = behind(values, "a", "b"), behind(values, "a", "c")
+    assert paired_difference(values, "a", "c").mean == pytest.approx(0.09)
+    near, far = paired_difference(values, "a", "b"), paired_difference(values, "a", "c")
     assert near.mean == pytest.approx(0.10)
     assert far.standard_error > near.standard_error
-    back = behind(values, "b", "a")
+    back = paired_difference(values, "b", "a")
     assert (back.mean, back.low, back.high) == (-near.mean, -near.high, -near.low)
-    assert behind(values, "a", "a").p == 1
+    assert paired_difference(values, "a", "a").p == 1
 
 
 def test_what_cannot_be_compared_is_refused_with_words():
     with pytest.raises(SearchError, match="candidate x: need at least one run"):
-        behind({"a": {0: 0.5}}, "a", "x")
+        paired_difference({"a": {0: 0.5}}, "a", "x")
     with pytest.raises(SearchError, match="two candidates with two seeds in common"):
-        behind({"a": {0: 0.5}, "b": {0: 0.6}}, "a", "b")
+        paired_difference({"a": {0: 0.5}, "b": {0: 0.6}}, "a", "b")
     apart = {"a": {0: 0.5, 1: 0.6}, "b": {0: 0.5, 1: 0.7}, "c": {7: 0.1}}
     with pytest.raises(SearchError, match="no seeds connect them"):
-        behind(apart, "a", "c")
+        paired_difference(apart, "a", "c")
     assert may_still_win(apart)["c"]
     with pytest.raises(SearchError, match="candidate b: need finite values"):
         may_still_win({"a": {0: 0.5, 1: 0.6}, "b": {0: 0.5, 1: float("nan")}})
@@ -90,7 +90,7 @@ def test_what_cannot_be_compared_is_refused_with_words():
 
 def test_p_values_are_uniform_where_there_is_no_difference():
     rng = np.random.default_rng(2)
-    found = np.array([behind(made(rng, [0.5] * 5, 2), "c000", "c003").p for _ in range(2000)])
+    found = np.array([paired_difference(made(rng, [0.5] * 5, 2), "c000", "c003").p for _ in range(2000)])
     for level in (0.05, 0.1, 0.5, 0.9):
         assert np.mean(found < level) == pytest.approx(level, abs=0.03)
 
@@ -114,7 +114,7 @@ def test_a_race_with_several_looks_keeps_the_level():
         for seed in (1, 2, 3):
             for name in alive:
                 raced[name][seed] = whole[name][seed]
-            verdicts = may_still_win(raced, looks=3)
+            verdicts = may_still_win(raced, interim_tests=3)
             alive = {name for name in alive if verdicts[name]}
         dropped += "c000" not in alive
     assert dropped / 600 <= 0.12
@@ -152,20 +152,20 @@ def test_equal_accuracies_all_stay_and_an_exact_table_keeps_the_best_alone():
     assert all(may_still_win({name: {0: 0.5, 1: 0.6} for name in "abc"}).values())
     exact = {name: {0: 0.5 + lead, 1: 0.6 + lead} for name, lead in (("a", 0.1), ("b", 0.0))}
     assert may_still_win(exact) == {"a": True, "b": False}
-    assert behind(exact, "a", "b").p == 0
+    assert paired_difference(exact, "a", "b").p == 0
 
 
 def test_the_critical_value_is_dunnetts():
     # Table of Dunnett (1955), one-sided, 5%: 4 comparisons, 20 degrees of freedom; 1 is Student's.
-    assert critical_value(4, 20, 0.05, 0.5) == pytest.approx(2.30, abs=0.01)
-    assert critical_value(1, 10, 0.05, 0.5) == pytest.approx(1.812, abs=0.001)
+    assert dunnett_critical_value(4, 20, 0.05, 0.5) == pytest.approx(2.30, abs=0.01)
+    assert dunnett_critical_value(1, 10, 0.05, 0.5) == pytest.approx(1.812, abs=0.001)
     rng = np.random.default_rng(8)
     samples = rng.normal(size=(4, 5))
     samples[0] += 1.0
     theirs = dunnett(*samples[1:], control=samples[0], alternative="less", random_state=rng)
     pooled = samples.var(axis=1, ddof=1).mean()
     largest = (samples[0].mean() - samples[1:].mean(axis=1)).max() / np.sqrt(pooled * 2 / 5)
-    assert critical_value(3, 16, float(theirs.pvalue.min()), 0.5) == pytest.approx(largest, 0.02)
+    assert dunnett_critical_value(3, 16, float(theirs.pvalue.min()), 0.5) == pytest.approx(largest, 0.02)
 
 
 def test_a_verdict_on_a_hundred_candidates_takes_milliseconds():

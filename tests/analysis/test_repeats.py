@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.repeats import at_their_best, repeated
+from scalesearch.analysis.repeats import rows_of_best_tables, repeated
 from scalesearch.errors import SearchError
 
 TRUTH = {"aa": 0.60, "bb": 0.58, "cc": 0.55, "dd": 0.50, "ee": 0.45, "ff": 0.40}
@@ -23,55 +23,55 @@ def table(truth=TRUTH, noise=0.004, seeds=(0, 1, 2), seed=0, epoch=3):
 
 def test_the_same_order_with_other_seeds_holds_and_agrees():
     found = repeated(table(), table(seeds=(3, 4, 5), seed=1), "after 9 epochs")
-    assert (found.first.candidate, found.holds) == ("aa", True)
+    assert (found.search_best.candidate, found.holds) == ("aa", True)
     assert [result.candidate for result in found.results] == list(TRUTH)
-    assert found.agreement.spearman.value == pytest.approx(1)
-    assert found.agreement.seeds == 3
-    assert "the search's answer, aa, is the best again" in found.words
-    assert found.words.startswith("after 9 epochs: accuracy changes by ")
-    assert abs(found.change) < 0.01
-    assert found.results[0].behind is None
+    assert found.rank_correlation.spearman.value == pytest.approx(1)
+    assert found.rank_correlation.seeds == 3
+    assert "the search's answer, aa, is the best again" in found.sentence
+    assert found.sentence.startswith("after 9 epochs: accuracy changes by ")
+    assert abs(found.mean_change) < 0.01
+    assert found.results[0].gap is None
     assert found.rows[5]["behind_low"] > 0.15
     assert found.rows[5]["may_win"] is False
 
 
 def test_a_best_that_is_clearly_beaten_does_not_hold():
     found = repeated(table(), table({**TRUTH, "aa": 0.5}, seed=1), "rate x2")
-    assert (found.holds, found.first.place) == (False, 3)
-    assert found.first.behind.low > 0
-    assert "aa, is beaten by bb by 0.0" in found.words
+    assert (found.holds, found.search_best.place) == (False, 3)
+    assert found.search_best.gap.low > 0
+    assert "aa, is beaten by bb by 0.0" in found.sentence
 
 
 def test_a_best_that_comes_second_by_chance_holds():
     near = {**TRUTH, "aa": 0.60, "bb": 0.601}
     after = table(near, noise=0.0)
     wobble = np.random.default_rng(0).normal(0, 0.01, len(after))
-    found = repeated(table(), after.assign(accuracy=after.accuracy + wobble), "rate x2", first="bb")
+    found = repeated(table(), after.assign(accuracy=after.accuracy + wobble), "rate x2", search_best="bb")
     assert found.holds
-    assert found.first.candidate == "bb"
-    words = found.words
+    assert found.search_best.candidate == "bb"
+    words = found.sentence
     assert "cannot be told from" in words
 
 
 def test_one_seed_tells_a_place_and_no_more():
     found = repeated(table(), table({**TRUTH, "aa": 0.5}, seeds=(7,)), "after 9 epochs")
     assert found.holds is None
-    assert "one seed cannot tell" in found.words
+    assert "one seed cannot tell" in found.sentence
     assert found.rows[0]["standard_error"] is None
     again = repeated(table(), table(seeds=(7,)), "after 9 epochs")
-    assert "the best again, of one seed" in again.words
+    assert "the best again, of one seed" in again.sentence
 
 
 def test_only_candidates_in_both_count():
     fewer = {name: TRUTH[name] for name in ("bb", "dd", "ff")}
     found = repeated(table(), table({**fewer, "new": 0.9}), "x")
     assert [row["candidate"] for row in found.rows] == ["bb", "dd", "ff"]
-    assert found.first.candidate == "bb"
-    assert "too few candidates to compare orders" in found.words
+    assert found.search_best.candidate == "bb"
+    assert "too few candidates to compare orders" in found.sentence
     with pytest.raises(SearchError, match="need the search's candidates"):
         repeated(table(), table({"new": 0.9}), "x")
     with pytest.raises(SearchError, match="need the search's candidates"):
-        repeated(table(), table(fewer), "x", first="aa")
+        repeated(table(), table(fewer), "x", search_best="aa")
 
 
 def test_order_of_rows_and_repeated_rows_change_nothing():
@@ -81,9 +81,9 @@ def test_order_of_rows_and_repeated_rows_change_nothing():
 
 def test_each_candidate_is_taken_where_it_is_best():
     low = table({**TRUTH, "ff": 0.7, "aa": 0.3})
-    found = at_their_best({"x1": table(), "x2": low})
+    found = rows_of_best_tables({"x1": table(), "x2": low})
     means = found.groupby("candidate")["accuracy"].mean()
     assert means["ff"] == pytest.approx(0.72, abs=0.01)
     assert means["aa"] == pytest.approx(0.62, abs=0.01)
     assert len(found) == 18
-    assert at_their_best({"x1": table(), "x2": table({"new": 0.1})}).empty
+    assert rows_of_best_tables({"x1": table(), "x2": table({"new": 0.1})}).empty

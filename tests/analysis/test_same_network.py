@@ -5,7 +5,7 @@ import pytest
 from scalesearch.analysis.same_network import same_network
 from scalesearch.architectures import efficientnet_b0
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.isocost import isocost, nominal_candidate
+from scalesearch.architectures.isocost import iso_cost_set, nominal_candidate
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Multipliers
 
@@ -27,9 +27,9 @@ def made(multipliers, budget):
 @pytest.mark.parametrize("rounding", ["even", "nearest", "official"])
 def test_what_lies_within_is_the_same_network_and_what_lies_beyond_is_not(rounding):
     budget = Budget(rounding=rounding)
-    found = isocost(PROXY, budget)
+    found = iso_cost_set(PROXY, budget)
     for candidate in found[:: len(found) // 12]:
-        told = same_network(PROXY, budget.profile, candidate.multipliers)
+        told = same_network(PROXY, budget.rounding_profile, candidate.multipliers)
         for name, axis in AXES.items():
             low, high = told[name]
             own = part(candidate.architecture, axis)

@@ -13,7 +13,7 @@ def test_every_baseline_takes_the_options_of_small_proxies(name):
     proxy = baseline(
         name, width=0.5, depth=0.5, resolution=32, stem_stride=1, in_channels=1, num_classes=10
     )
-    assert proxy.blocks < baseline(name).blocks
+    assert proxy.num_blocks < baseline(name).num_blocks
     assert sum(proxy.widths) < sum(baseline(name).widths)  # heads may be fixed
     assert (proxy.resolution, proxy.stem_stride) == (32, 1)
     assert (proxy.in_channels, proxy.num_classes) == (1, 10)
@@ -23,7 +23,7 @@ def test_b0_has_the_stages_of_the_papers_table():
     b0 = efficientnet_b0()
     assert b0.repeats == (1, 2, 2, 3, 3, 4, 1)
     assert b0.widths == (32, 16, 24, 40, 80, 112, 192, 320, 1280)
-    assert b0.stride == 32
+    assert b0.total_stride == 32
 
 
 def test_a_quarter_of_b0_keeps_at_least_eight_channels_and_every_stage():

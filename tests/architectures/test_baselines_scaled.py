@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import BASELINES, Cost, Stage, baseline, cost, scaled
-from scalesearch.architectures.baselines import catalogue
+from scalesearch.architectures import BASELINES, Cost, Stage, baseline, cost, scale
+from scalesearch.architectures.baselines import baseline_table
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.grid import grid_around
-from scalesearch.architectures.isocost import AxisWarning, isocost
+from scalesearch.architectures.grid import reachable_grid
+from scalesearch.architectures.isocost import StuckAxisWarning, iso_cost_set
 from scalesearch.architectures.levels import depth_levels, width_levels
 from scalesearch.architectures.matched import nearest_on_budget
 from scalesearch.architectures.scale import with_parts
@@ -53,14 +53,14 @@ def test_a_baseline_costs_what_was_counted_on_public_implementations(name):
 @pytest.mark.parametrize("member", GOLDEN["lite_family"], ids=["lite1", "lite2", "lite3", "lite4"])
 def test_the_lite_family_has_the_parameters_of_its_authors_tests(member):
     by = Multipliers(depth=member["depth"], width=member["width"])
-    assert cost(scaled(LITE, by, OFFICIAL)).params == member["params"]
+    assert cost(scale(LITE, by, OFFICIAL)).params == member["params"]
 
 
 @pytest.mark.parametrize(
     ("by", "billions"), [({"depth": 4}, 14.57), ({"width": 2}, 16.12), ({"resolution": 2}, 16.35)]
 )
 def test_resnet_50_scaled_costs_what_a_recount_of_the_papers_table_3_found(by, billions):
-    network = scaled(baseline("resnet50"), Multipliers(**by), OFFICIAL)
+    network = scale(baseline("resnet50"), Multipliers(**by), OFFICIAL)
     assert cost(network).macs / 1e9 == pytest.approx(billions, abs=0.005)
 
 
@@ -68,11 +68,11 @@ def test_resnet_50_scaled_costs_what_a_recount_of_the_papers_table_3_found(by, b
 def test_a_proxy_of_a_proxy_is_scaled_from_the_exact_widths(name):
     proxy = baseline(name, width=0.25, resolution=32, stem_stride=1)
     direct = baseline(name, width=1.5, resolution=32, stem_stride=1)
-    assert scaled(proxy, Multipliers(width=6), OFFICIAL) == direct
+    assert scale(proxy, Multipliers(width=6), OFFICIAL) == direct
 
 
 def test_lite_keeps_stem_head_and_the_depth_of_its_ends():
-    large = scaled(LITE, Multipliers(2, 2, 1), OFFICIAL)
+    large = scale(LITE, Multipliers(2, 2, 1), OFFICIAL)
     assert (large.stem, large.head) == (32, 1280)
     assert large.repeats == (1, 4, 4, 6, 6, 8, 1)
     assert large.widths[1:-1] == (32, 48, 80, 160, 224, 384, 640)
@@ -80,15 +80,15 @@ def test_lite_keeps_stem_head_and_the_depth_of_its_ends():
 
 @pytest.mark.parametrize("network", [V2, V3], ids=["v2", "v3"])
 def test_the_last_1280_channels_of_a_mobilenet_grow_and_do_not_shrink(network):
-    heads = [scaled(network, Multipliers(width=by), OFFICIAL).head for by in (0.25, 0.9, 1, 1.4)]
+    heads = [scale(network, Multipliers(width=by), OFFICIAL).head for by in (0.25, 0.9, 1, 1.4)]
     assert heads == [1280, 1280, 1280, 1792]
-    double = scaled(network, Multipliers(width=4), OFFICIAL)
-    assert scaled(double, Multipliers(width=0.5), OFFICIAL).head == 2560
+    double = scale(network, Multipliers(width=4), OFFICIAL)
+    assert scale(double, Multipliers(width=0.5), OFFICIAL).head == 2560
 
 
 def test_a_network_without_a_head_gets_none_by_scaling():
     for by in (0.5, 2.0):
-        assert scaled(baseline("resnet18"), Multipliers(width=by), OFFICIAL).head == 0
+        assert scale(baseline("resnet18"), Multipliers(width=by), OFFICIAL).head == 0
 
 
 def test_what_the_baseline_or_the_rounding_keeps_is_kept():
@@ -96,7 +96,7 @@ def test_what_the_baseline_or_the_rounding_keeps_is_kept():
         V2, stages=(V2.stages[0], replace(V2.stages[1], fixed_depth=True), *V2.stages[2:])
     )
     rounding = Rounding(fixed_stem=True, fixed_head=True, fixed_stages=(-1,))
-    large = scaled(kept, Multipliers(2, 2, 1), rounding)
+    large = scale(kept, Multipliers(2, 2, 1), rounding)
     assert (large.stem, large.head) == (32, 1280)
     assert large.repeats == (2, 2, 6, 8, 6, 6, 1)
 
@@ -110,14 +110,14 @@ def test_a_baseline_that_keeps_every_depth_has_one_level_of_it():
 
 def test_a_capped_resolution_bounds_the_grid_instead_of_growing_for_ever():
     baseline_at_384 = baseline("efficientnetv2_s")
-    grid = grid_around(baseline_at_384, Budget(factor=4, rounding="efficientnetv2"))
+    grid = reachable_grid(baseline_at_384, Budget(factor=4, rounding="efficientnetv2"))
     assert max(level.setting for level in grid.resolutions) == 480
 
 
 def test_growth_does_not_shrink_an_image_that_is_above_the_cap():
     large = baseline("efficientnet_b0", resolution=600)
     assert (
-        scaled(large, Multipliers(resolution=1.1), Rounding(resolution_cap=480)).resolution == 600
+        scale(large, Multipliers(resolution=1.1), Rounding(resolution_cap=480)).resolution == 600
     )
 
 
@@ -125,7 +125,7 @@ def test_growth_does_not_shrink_an_image_that_is_above_the_cap():
 @pytest.mark.parametrize("measure", ["macs", "params", "activations"])
 def test_the_grid_counts_each_network_like_the_closed_form(name, measure):
     proxy = baseline(name, width=0.5, resolution=48, num_classes=10)
-    grid = grid_around(proxy, Budget(measure=measure, smallest=0.6))
+    grid = reachable_grid(proxy, Budget(measure=measure, smallest=0.6))
     costs = np.stack(list(grid.costs(measure)))
     random = np.random.default_rng(0)
     for place in zip(*(random.integers(length, size=40) for length in costs.shape), strict=True):
@@ -145,7 +145,7 @@ def test_the_grid_counts_each_network_like_the_closed_form(name, measure):
 def test_a_larger_multiplier_never_costs_less(name, profile, axis, data):
     low, high = sorted((data.draw(multipliers), data.draw(multipliers)))
     start = baseline(name)
-    less, more = (cost(scaled(start, Multipliers(**{axis: by}), profile)) for by in (low, high))
+    less, more = (cost(scale(start, Multipliers(**{axis: by}), profile)) for by in (low, high))
     assert less.macs <= more.macs
     assert less.params <= more.params
     assert less.activations <= more.activations
@@ -155,7 +155,7 @@ def test_a_larger_multiplier_never_costs_less(name, profile, axis, data):
 def test_a_whole_step_of_any_axis_costs_more(name):
     start = baseline(name)
     for axis in ("depth", "width", "resolution"):
-        spent = [cost(scaled(start, Multipliers(**{axis: by}), OFFICIAL)).macs for by in (1, 2, 3)]
+        spent = [cost(scale(start, Multipliers(**{axis: by}), OFFICIAL)).macs for by in (1, 2, 3)]
         assert spent[0] < spent[1] < spent[2]
 
 
@@ -174,8 +174,8 @@ ALMOST = {("efficientnet_lite0", "depth"): 0.97}
 @each_of_equal_blocks
 def test_each_axis_alone_can_double_the_cost_at_224_pixels(name):
     with warnings.catch_warnings():
-        warnings.simplefilter("error", AxisWarning)
-        candidates = isocost(baseline(name, resolution=224), Budget())
+        warnings.simplefilter("error", StuckAxisWarning)
+        candidates = iso_cost_set(baseline(name, resolution=224), Budget())
     for axis in ("depth", "width", "resolution"):
         share = max(getattr(candidate.shares, axis) for candidate in candidates)
         if (name, axis) in ALMOST:
@@ -188,22 +188,22 @@ def test_each_axis_alone_can_double_the_cost_at_224_pixels(name):
 def test_a_proxy_for_small_images_has_networks_of_equal_cost(name):
     proxy = baseline(name, width=0.25, resolution=32, stem_stride=1, num_classes=10)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)
-        assert len(isocost(proxy, Budget(tolerance=0.05))) > 10
+        warnings.simplefilter("ignore", StuckAxisWarning)
+        assert len(iso_cost_set(proxy, Budget(tolerance=0.05))) > 10
 
 
 def test_the_networks_of_one_cost_are_not_listed_where_blocks_read_all_before_them():
     with pytest.raises(ArchitectureError, match=r"need stages of equal blocks .* got dense ones"):
-        isocost(baseline("densenet121"), Budget())
+        iso_cost_set(baseline("densenet121"), Budget())
     with pytest.raises(ArchitectureError, match="need stages of equal blocks"):
         nearest_on_budget(baseline("densenet121"), Shares(0.2, 0.5, 0.3), Budget())
 
 
 def test_a_dense_stage_widens_by_its_growth_and_deepens_by_its_blocks():
-    large = scaled(baseline("densenet169"), Multipliers(2, 2, 1), OFFICIAL)
+    large = scale(baseline("densenet169"), Multipliers(2, 2, 1), OFFICIAL)
     assert large.repeats == (12, 1, 24, 1, 64, 1, 64)
     assert large.widths == (128, 64, 256, 64, 512, 64, 1280, 64, 0)
-    assert large.last == large.features == 1280 + 64 * 64
+    assert large.last_channels == large.num_features == 1280 + 64 * 64
     assert [inputs for inputs, _ in large.transitions()] == [
         *(128, 128 + 12 * 64),
         *(256, 256 + 24 * 64),
@@ -213,7 +213,7 @@ def test_a_dense_stage_widens_by_its_growth_and_deepens_by_its_blocks():
 
 
 def test_the_catalogue_says_what_each_network_costs_and_keeps():
-    rows = {row["name"]: row for row in catalogue()}
+    rows = {row["name"]: row for row in baseline_table()}
     assert list(rows) == list(BASELINES)
     lite = rows["efficientnet_lite0"]
     assert (lite["params"], lite["macs"]) == (4652008, cost(LITE).macs)

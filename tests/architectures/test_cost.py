@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import Architecture, Cost, Stage, cost, efficientnet_b0, scaled
+from scalesearch.architectures import Architecture, Cost, Stage, cost, efficientnet_b0, scale
 from scalesearch.scaling import ROUNDINGS, Multipliers
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/efficientnet.json").read_text())["models"]
@@ -67,7 +67,7 @@ def counted_one_by_one(architecture):
 @pytest.mark.parametrize("name", GOLDEN)
 def test_published_networks_cost_exactly_what_was_counted_on_them(name):
     golden = GOLDEN[name]
-    network = scaled(
+    network = scale(
         efficientnet_b0(),
         Multipliers(golden["depth"], golden["width"], golden["resolution"] / 224),
         ROUNDINGS["official"],
@@ -104,7 +104,7 @@ def test_costs_add():
 )
 def test_growing_a_multiplier_never_lowers_the_cost(baseline, profile, axis, one, other):
     low, high = (
-        cost(scaled(baseline, Multipliers(**{axis: by}), ROUNDINGS[profile]))
+        cost(scale(baseline, Multipliers(**{axis: by}), ROUNDINGS[profile]))
         for by in sorted((one, other))
     )
     assert low.macs <= high.macs

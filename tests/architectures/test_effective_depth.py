@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.architectures import BASELINES, Architecture, Foreign, Stage, baseline, scaled
+from scalesearch.architectures import BASELINES, Architecture, CustomModel, Stage, baseline, scale
 from scalesearch.architectures.effective_depth import effective_depth
-from scalesearch.architectures.stages import BLOCKS
+from scalesearch.architectures.stages import BLOCK_FIELDS
 from scalesearch.errors import ArchitectureError
-from scalesearch.nets import build
-from scalesearch.nets.blocks import Appended
+from scalesearch.nets import build_model
+from scalesearch.nets.blocks import Concatenate
 from scalesearch.nets.layers import DropConnect
 from scalesearch.nets.squeeze import SqueezeExcitation
 from scalesearch.rounding import ROUNDINGS
@@ -33,11 +33,11 @@ class Length(int):
 def walked(architecture: Architecture) -> int:
     """The shortest path as the network's own ``forward`` takes it."""
     with torch.device("meta"):
-        network = build(architecture)
+        network = build_model(architecture)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.forward = lambda length: Length(int(length) + 1)
-        elif isinstance(module, Appended):
+        elif isinstance(module, Concatenate):
             module.forward = Length.__add__
         elif isinstance(module, SqueezeExcitation | DropConnect) or not list(module.children()):
             module.forward = lambda length: length
@@ -83,15 +83,15 @@ def test_it_is_the_shortest_path_of_the_network_as_built(name: str, head_pooled:
 
 def variants(block: str) -> Iterator[Stage]:
     """Two blocks of a kind with all its options, that keep the shape of what comes in or not."""
-    expansions = (1, 2) if "expansion" in BLOCKS[block] else (1,)
-    squeezes = (0, 4) if "squeeze" in BLOCKS[block] else (0,)
+    expansions = (1, 2) if "expansion" in BLOCK_FIELDS[block] else (1,)
+    squeezes = (0, 4) if "squeeze" in BLOCK_FIELDS[block] else (0,)
     for width, stride, expansion, squeeze in product(
         (8, 16), (1,) if block == "dense" else (1, 2), expansions, squeezes
     ):
         yield Stage(2, width, stride, 3, expansion, squeeze, block)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", BLOCK_FIELDS)
 def test_so_it_is_of_every_block(block: str) -> None:
     for stage in variants(block):
         assert effective_depth(of(stage)) == walked(of(stage)), stage
@@ -116,7 +116,7 @@ def test_a_block_without_a_shortcut_adds_its_convolutions(block: str, convolutio
 @pytest.mark.parametrize("name", BASELINES)
 def test_scaled_width_and_resolution_leave_it(name: str) -> None:
     own = baseline(name)
-    larger = scaled(own, Multipliers(width=1.5, resolution=1.3), ROUNDINGS["official"])
+    larger = scale(own, Multipliers(width=1.5, resolution=1.3), ROUNDINGS["official"])
     assert effective_depth(larger) == effective_depth(own)
 
 
@@ -129,4 +129,4 @@ def test_widths_that_become_equal_give_a_block_its_shortcut() -> None:
 
 def test_a_network_made_by_code_is_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"need a network as data, got nets\.plain:cnn"):
-        effective_depth(Foreign(factory="nets.plain:cnn"))
+        effective_depth(CustomModel(factory="nets.plain:cnn"))

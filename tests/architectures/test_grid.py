@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.grid import grid_around
+from scalesearch.architectures.grid import reachable_grid
 from scalesearch.architectures.scale import with_parts
 
 MEASURES = ("macs", "params", "activations")
@@ -43,7 +43,7 @@ def network_at(grid, depth, width, resolution):
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_a_thousand_networks_cost_in_the_grid_what_each_costs_alone(measure):
-    grid = grid_around(QUARTER, Budget(measure=measure))
+    grid = reachable_grid(QUARTER, Budget(measure=measure))
     costs = np.stack(list(grid.costs(measure)))
     assert costs.shape == (len(grid.depths), len(grid.widths), len(grid.resolutions))
     assert grid.size == costs.size
@@ -55,7 +55,7 @@ def test_a_thousand_networks_cost_in_the_grid_what_each_costs_alone(measure):
 @settings(max_examples=40)
 @given(architectures, st.sampled_from(MEASURES), st.data())
 def test_the_grid_counts_any_baseline_exactly(baseline, measure, data):
-    grid = grid_around(baseline, Budget(measure=measure))
+    grid = reachable_grid(baseline, Budget(measure=measure))
     costs = np.stack(list(grid.costs(measure)))
     place = tuple(data.draw(st.integers(0, length - 1)) for length in costs.shape)
     assert costs[place] == getattr(cost(network_at(grid, *place)), measure)
@@ -63,7 +63,7 @@ def test_the_grid_counts_any_baseline_exactly(baseline, measure, data):
 
 def test_growth_takes_no_multiplier_below_the_smallest_and_shrinking_none_above_its_inverse():
     def extremes(budget):
-        grid = grid_around(QUARTER, budget)
+        grid = reachable_grid(QUARTER, budget)
         for levels in (grid.depths, grid.widths, grid.resolutions):
             multipliers = [level.multiplier for level in levels]
             yield min(multipliers), max(multipliers)
@@ -75,7 +75,7 @@ def test_growth_takes_no_multiplier_below_the_smallest_and_shrinking_none_above_
 
 
 def test_each_axis_reaches_beyond_the_whole_budget():
-    grid = grid_around(QUARTER, Budget())
+    grid = reachable_grid(QUARTER, Budget())
     own = {"repeats": QUARTER.repeats, "widths": QUARTER.widths, "resolution": QUARTER.resolution}
     for part, levels in zip(own, (grid.depths, grid.widths, grid.resolutions), strict=True):
         largest = with_parts(QUARTER, **{**own, part: levels[-1].setting})
@@ -83,5 +83,5 @@ def test_each_axis_reaches_beyond_the_whole_budget():
 
 
 def test_an_axis_that_is_free_in_the_measure_stays_where_it_is():
-    grid = grid_around(QUARTER, Budget(measure="params"))
+    grid = reachable_grid(QUARTER, Budget(measure="params"))
     assert [level.setting for level in grid.resolutions] == [32]

@@ -12,12 +12,12 @@ from scalesearch.architectures import (
     cost,
     efficientnet_b0,
     fingerprint,
-    scaled,
+    scale,
 )
-from scalesearch.architectures.budget import Budget, Limits
+from scalesearch.architectures.budget import Budget, CostLimits
 from scalesearch.architectures.isocost import (
-    AxisWarning,
-    isocost,
+    StuckAxisWarning,
+    iso_cost_set,
     nearest_candidate,
     nominal_candidate,
 )
@@ -46,13 +46,13 @@ CORNERS = (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))
 def quiet_isocost(baseline, budget):
     """The set alone, where the warnings are another test's subject."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)
-        return isocost(baseline, budget)
+        warnings.simplefilter("ignore", StuckAxisWarning)
+        return iso_cost_set(baseline, budget)
 
 
 @pytest.fixture(scope="module")
 def doubled():
-    return isocost(QUARTER, Budget())
+    return iso_cost_set(QUARTER, Budget())
 
 
 def found_by_trying(baseline, budget):
@@ -65,7 +65,7 @@ def found_by_trying(baseline, budget):
     depths, sizes = {baseline.repeats}, {baseline.resolution}
     giving = defaultdict(list)
     for by in np.arange(0.1, 4.0, 5e-4):
-        network = scaled(baseline, Multipliers(by, by, by), budget.profile)
+        network = scale(baseline, Multipliers(by, by, by), budget.profile)
         depths.add(network.repeats)
         sizes.add(network.resolution)
         giving[network.widths].append(by)
@@ -128,9 +128,9 @@ def test_the_small_proxy_realises_all_three_pure_axes(doubled):
 def test_effective_multipliers_are_those_of_the_whole_number_network(doubled):
     for candidate in doubled:
         network, by = candidate.architecture, candidate.multipliers
-        assert by.depth == network.blocks / QUARTER.blocks
+        assert by.depth == network.blocks / QUARTER.num_blocks
         assert by.resolution == network.resolution / 32
-        widened = scaled(QUARTER, Multipliers(width=by.width), ROUNDINGS["even"])
+        widened = scale(QUARTER, Multipliers(width=by.width), ROUNDINGS["even"])
         assert widened.widths == network.widths
         assert candidate.shares == by.shares
 
@@ -146,13 +146,13 @@ def test_no_axis_moves_against_the_budget(doubled):
 
 
 def test_a_proxy_with_all_axes_free_gives_no_warning(recwarn):
-    isocost(QUARTER, Budget())
+    iso_cost_set(QUARTER, Budget())
     assert not recwarn.list
 
 
 def test_a_last_feature_map_of_one_pixel_is_warned_of_with_the_remedy():
-    with pytest.warns(AxisWarning) as caught:
-        candidates = isocost(efficientnet_b0(resolution=32), Budget())
+    with pytest.warns(StuckAxisWarning) as caught:
+        candidates = iso_cost_set(efficientnet_b0(resolution=32), Budget())
     assert {candidate.architecture.resolution for candidate in candidates} == {32}
     (message,) = (str(warning.message) for warning in caught)
     assert message.startswith("resolution: this baseline cannot spend 2x on resolution alone")
@@ -175,7 +175,7 @@ def test_a_budget_no_network_meets_is_refused_with_the_nearest_factor():
 
 
 def test_limits_and_bounds_keep_exactly_the_candidates_that_meet_them(doubled):
-    limits = Limits(activations=1.6, params=2.0)
+    limits = CostLimits(activations=1.6, params=2.0)
     within = Budget(limits=limits, min_resolution=33, max_resolution=40)
     own = cost(QUARTER)
     expected = {
@@ -190,8 +190,8 @@ def test_limits_and_bounds_keep_exactly_the_candidates_that_meet_them(doubled):
 
 
 def test_a_bound_that_holds_an_axis_back_is_named_in_the_warning():
-    with pytest.warns(AxisWarning) as caught:
-        isocost(QUARTER, Budget(max_resolution=40))
+    with pytest.warns(StuckAxisWarning) as caught:
+        iso_cost_set(QUARTER, Budget(max_resolution=40))
     (message,) = (str(warning.message) for warning in caught)
     assert message.startswith("resolution: this baseline cannot spend 2x on resolution alone")
     assert "The budget also asks for at most 40 px: loosen that" in message
@@ -199,11 +199,11 @@ def test_a_bound_that_holds_an_axis_back_is_named_in_the_warning():
 
 def test_bounds_no_network_meets_are_refused_with_what_is_near():
     with pytest.raises(ArchitectureError, match="and activations at most 1x under rounding 'even'"):
-        quiet_isocost(QUARTER, Budget(limits=Limits(activations=1.0), tolerance=0.001))
+        quiet_isocost(QUARTER, Budget(limits=CostLimits(activations=1.0), tolerance=0.001))
     with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
         quiet_isocost(QUARTER, Budget(max_resolution=16))
     with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
-        quiet_isocost(QUARTER, Budget(limits=Limits(params=0.5)))
+        quiet_isocost(QUARTER, Budget(limits=CostLimits(params=0.5)))
 
 
 def test_a_rounding_of_ones_own_gives_finer_networks():
@@ -222,7 +222,7 @@ def test_the_papers_triple_costs_two_and_a_half_times_b0():
     asked = Coefficients(1.2, 1.1, 1.15).at(1)
     candidate = nominal_candidate(b0, asked, Budget(mode="nominal", rounding="official"))
     assert candidate.factor == pytest.approx(2.57, abs=0.005)
-    assert candidate.architecture == scaled(b0, asked, ROUNDINGS["official"])
+    assert candidate.architecture == scale(b0, asked, ROUNDINGS["official"])
     assert candidate.multipliers.depth == 23 / 16
     assert candidate.multipliers.resolution == 258 / 224
 
@@ -251,7 +251,7 @@ def test_the_nearest_on_the_simplex_is_taken(doubled):
 def test_what_is_excluded_is_passed_over_until_nothing_is_left(doubled):
     few = doubled[:3]
     seen = []
-    while (candidate := nearest_candidate(few, CORNERS[0], without=seen)) is not None:
+    while (candidate := nearest_candidate(few, CORNERS[0], excluded=seen)) is not None:
         seen.append(candidate.fingerprint)
     assert sorted(seen) == sorted(candidate.fingerprint for candidate in few)
 
@@ -273,9 +273,9 @@ def test_the_baseline_is_no_candidate_where_the_tolerance_reaches_it():
 
 def test_a_factor_beyond_counting_is_refused_at_once():
     with pytest.raises(ArchitectureError, match="leaves more than 1,000,000,000 combinations"):
-        isocost(efficientnet_b0(), Budget(factor=1e6))
+        iso_cost_set(efficientnet_b0(), Budget(factor=1e6))
 
 
 def test_resolution_is_not_called_stuck_where_it_costs_nothing(recwarn):
-    isocost(efficientnet_b0(), Budget(measure="params"))
+    iso_cost_set(efficientnet_b0(), Budget(measure="params"))
     assert not [warning for warning in recwarn if "resolution" in str(warning.message)]

@@ -4,16 +4,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from scalesearch.architectures import Architecture, Foreign, Stage, cost, efficientnet_b0
-from scalesearch.architectures.budget import Budget, Limits
-from scalesearch.architectures.grid import grid_around
-from scalesearch.architectures.isocost import AxisWarning, isocost, nominal_candidate
+from scalesearch.architectures import Architecture, CustomModel, Stage, cost, efficientnet_b0
+from scalesearch.architectures.budget import Budget, CostLimits
+from scalesearch.architectures.grid import reachable_grid
+from scalesearch.architectures.isocost import StuckAxisWarning, iso_cost_set, nominal_candidate
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
 from scalesearch.architectures.scale import with_parts
 from scalesearch.errors import ArchitectureError
 from scalesearch.scaling import ROUNDINGS, Multipliers
-from scalesearch.search.plan import space
+from scalesearch.search.plan import search_space
 
 TINY = Architecture(
     stem=8,
@@ -35,8 +35,8 @@ MODEL = LatencyModel(  # each takes an eighth of TINY's time or more
 
 def quiet_isocost(baseline, budget):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)
-        return isocost(baseline, budget)
+        warnings.simplefilter("ignore", StuckAxisWarning)
+        return iso_cost_set(baseline, budget)
 
 
 def every_network(baseline, low, high):
@@ -57,22 +57,22 @@ def every_network(baseline, low, high):
 @pytest.mark.parametrize(("factor", "low", "high"), [(1.5, 1, 3), (0.7, 0.05, 1)])
 def test_the_set_of_equal_latency_is_found_by_predicting_every_network(factor, low, high):
     budget = Budget(measure="latency", factor=factor, tolerance=0.05, latency=MODEL)
-    own = MODEL.predicted(TINY)
+    own = MODEL.predicted_seconds(TINY)
     expected = {
         network
         for network in every_network(TINY, low, high)
-        if abs(MODEL.predicted(network) / own / factor - 1) <= 0.05
+        if abs(MODEL.predicted_seconds(network) / own / factor - 1) <= 0.05
     }
     found = quiet_isocost(TINY, budget)
     assert {candidate.architecture for candidate in found} == expected
     assert len(found) == len(expected) > 3
     for candidate in found:
-        assert candidate.factor == MODEL.predicted(candidate.architecture) / own
+        assert candidate.factor == MODEL.predicted_seconds(candidate.architecture) / own
         assert candidate.cost == cost(candidate.architecture)
 
 
 def test_the_grids_seconds_are_a_networks_own_to_the_last_bit():
-    grid = grid_around(QUARTER, Budget(measure="latency", factor=1.2, latency=MODEL))
+    grid = reachable_grid(QUARTER, Budget(measure="latency", factor=1.2, latency=MODEL))
     seconds = np.stack(list(grid.costs("latency", MODEL)))
     random = np.random.default_rng(0)
     for d, w, r in zip(*(random.integers(size, size=300) for size in seconds.shape), strict=True):
@@ -82,14 +82,14 @@ def test_the_grids_seconds_are_a_networks_own_to_the_last_bit():
             widths=grid.widths[w].setting,
             resolution=grid.resolutions[r].setting,
         )
-        assert seconds[d, w, r] == MODEL.predicted(network)
+        assert seconds[d, w, r] == MODEL.predicted_seconds(network)
 
 
 def test_latency_can_bound_networks_of_equal_macs():
     free = quiet_isocost(QUARTER, Budget())
-    bounded = quiet_isocost(QUARTER, Budget(limits=Limits(latency=1.8), latency=MODEL))
-    own = MODEL.predicted(QUARTER)
-    expected = {c.fingerprint for c in free if MODEL.predicted(c.architecture) <= 1.8 * own}
+    bounded = quiet_isocost(QUARTER, Budget(limits=CostLimits(latency=1.8), latency=MODEL))
+    own = MODEL.predicted_seconds(QUARTER)
+    expected = {c.fingerprint for c in free if MODEL.predicted_seconds(c.architecture) <= 1.8 * own}
     assert {candidate.fingerprint for candidate in bounded} == expected
     assert 0 < len(expected) < len(free)
 
@@ -97,11 +97,11 @@ def test_latency_can_bound_networks_of_equal_macs():
 def test_a_nominal_budget_tells_the_realised_latency():
     budget = Budget(measure="latency", mode="nominal", latency=MODEL)
     candidate = nominal_candidate(QUARTER, Multipliers(depth=2.0), budget)
-    own = MODEL.predicted(QUARTER)
-    assert candidate.factor == MODEL.predicted(candidate.architecture) / own
+    own = MODEL.predicted_seconds(QUARTER)
+    assert candidate.factor == MODEL.predicted_seconds(candidate.architecture) / own
 
 
-@pytest.mark.parametrize("asks", [{"measure": "latency"}, {"limits": Limits(latency=1.5)}])
+@pytest.mark.parametrize("asks", [{"measure": "latency"}, {"limits": CostLimits(latency=1.5)}])
 def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
     with pytest.raises(
         ValueError, match=r"^latency: need a latency model .*`scalesearch calibrate"
@@ -113,4 +113,4 @@ def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
 def test_the_latency_of_a_network_made_by_code_is_refused_with_what_to_do(mode):
     budget = Budget(measure="latency", latency=MODEL, mode=mode)
     with pytest.raises(ArchitectureError, match=r"some\.module:factory: latency .* as YAML"):
-        space(Foreign(factory="some.module:factory"), budget)
+        search_space(CustomModel(factory="some.module:factory"), budget)

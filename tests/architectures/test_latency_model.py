@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import cost, efficientnet_b0, scaled
+from scalesearch.architectures import cost, efficientnet_b0, scale
 from scalesearch.architectures.latency_model import (
-    PRICES,
+    COEFFICIENT_FIELDS,
     LatencyModel,
     latency_document,
     read_latency_model,
@@ -23,19 +23,19 @@ MODEL = LatencyModel(
     batch_size=4,
 )
 B0 = efficientnet_b0()
-FREE = dict.fromkeys(PRICES, 0.0)
+FREE = dict.fromkeys(COEFFICIENT_FIELDS, 0.0)
 seconds = st.floats(0, 1e-3)
 
 
 @given(st.lists(seconds, min_size=4, max_size=4), st.integers(1, 64), st.sampled_from([1, 1.4, 2]))
 def test_latency_is_linear_in_what_is_paid_for(paid, batch_size, by):
-    network = scaled(B0, Multipliers(by, by, by), ROUNDINGS["even"])
+    network = scale(B0, Multipliers(by, by, by), ROUNDINGS["even"])
     spent = cost(network)
-    model = LatencyModel(**dict(zip(PRICES, paid, strict=True)) | {"seconds_per_mac": 1e-10})
+    model = LatencyModel(**dict(zip(COEFFICIENT_FIELDS, paid, strict=True)) | {"seconds_per_mac": 1e-10})
     model = replace(model, batch_size=batch_size)
-    assert model.predicted(network) == pytest.approx(
+    assert model.predicted_seconds(network) == pytest.approx(
         batch_size * (1e-10 * spent.macs + paid[1] * spent.activations)
-        + paid[2] * network.blocks
+        + paid[2] * network.num_blocks
         + paid[3]
     )
 
@@ -45,12 +45,12 @@ def test_every_price_is_paid_for_by_its_own_part():
     parts = {
         "seconds_per_mac": own.macs,
         "seconds_per_activation": own.activations,
-        "seconds_per_block": B0.blocks,
+        "seconds_per_block": B0.num_blocks,
         "overhead_seconds": 1,
     }
     cheapest = FREE | {"seconds_per_mac": 1e-30}
     for name, part in parts.items():
-        found = LatencyModel(**{**cheapest, name: 1e-6}).predicted(B0)
+        found = LatencyModel(**{**cheapest, name: 1e-6}).predicted_seconds(B0)
         assert found == pytest.approx(1e-6 * part)
 
 

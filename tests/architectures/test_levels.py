@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import efficientnet_b0, scaled
+from scalesearch.architectures import efficientnet_b0, scale
 from scalesearch.architectures.levels import depth_levels, resolution_levels, width_levels
 from scalesearch.architectures.scale import scaled_widths
 from scalesearch.scaling import ROUNDINGS, Multipliers, Rounding
@@ -44,7 +44,7 @@ def test_a_width_lies_in_the_middle_of_the_multipliers_that_give_it(profile):
 @each_profile
 def test_a_depth_is_the_ratio_of_blocks(profile):
     for level in depth_levels(QUARTER, profile, 0.5, 3):
-        assert level.multiplier == sum(level.setting) / QUARTER.blocks
+        assert level.multiplier == sum(level.setting) / QUARTER.num_blocks
 
 
 @given(st.sampled_from(sorted(ROUNDINGS)), st.floats(1.0, 2.5))
@@ -55,7 +55,7 @@ def test_whatever_a_multiplier_gives_is_a_level(name, by):
     widths = {level.setting for level in width_levels(QUARTER, profile, 0.0, 3)}
     depths = {level.setting for level in depth_levels(QUARTER, profile, 0.0, 4)}
     sizes = {level.setting for level in resolution_levels(QUARTER, profile, 0.0, 3)}
-    network = scaled(QUARTER, Multipliers(by, by, by), profile)
+    network = scale(QUARTER, Multipliers(by, by, by), profile)
     assert network.widths in widths
     assert network.repeats in depths
     assert network.resolution in sizes

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scaled
+from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scale
 from scalesearch.architectures.memory import training_memory
-from scalesearch.nets import build
-from scalesearch.published import PUBLISHED
+from scalesearch.nets import build_model
+from scalesearch.published import PUBLISHED_MODELS
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Multipliers
 
@@ -18,7 +18,7 @@ def kept_for_backward(architecture, batch):
     Exact, and the same on every machine: shapes suffice for it, so nothing is computed.
     """
     with torch.device("meta"):
-        network = build(architecture).train()
+        network = build_model(architecture).train()
         size = architecture.resolution
         images = torch.empty(batch, architecture.in_channels, size, size)
         labels = torch.zeros(batch, dtype=torch.long)
@@ -38,15 +38,15 @@ def kept_for_backward(architecture, batch):
 
 @pytest.mark.parametrize("name", ["b0", "b2", "b5", "b7"])
 def test_the_estimate_of_the_published_family_is_within_four_percent(name):
-    network = scaled(efficientnet_b0(), PUBLISHED[name].multipliers, ROUNDINGS["official"])
-    estimate = training_memory(network, 16).kept
+    network = scale(efficientnet_b0(), PUBLISHED_MODELS[name].multipliers, ROUNDINGS["official"])
+    estimate = training_memory(network, 16).saved_activations
     assert estimate == pytest.approx(kept_for_backward(network, 16), rel=0.04)
 
 
 @pytest.mark.parametrize("by", [Multipliers(), Multipliers(2.0), Multipliers(1, 1.5, 1.3)])
 def test_the_estimate_of_small_proxies_is_within_four_percent(by):
-    network = scaled(PROXY, by, ROUNDINGS["even"])
-    assert training_memory(network, 64).kept == pytest.approx(
+    network = scale(PROXY, by, ROUNDINGS["even"])
+    assert training_memory(network, 64).saved_activations == pytest.approx(
         kept_for_backward(network, 64), rel=0.04
     )
 
@@ -54,7 +54,7 @@ def test_the_estimate_of_small_proxies_is_within_four_percent(by):
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_the_estimate_of_every_baseline_is_within_fifteen_percent(name):
     network = baseline(name, resolution=96)
-    assert training_memory(network, 4).kept == pytest.approx(
+    assert training_memory(network, 4).saved_activations == pytest.approx(
         kept_for_backward(network, 4), rel=0.15
     )
 
@@ -65,13 +65,13 @@ def test_weights_gradients_and_state_take_four_bytes_a_parameter():
         memory = training_memory(PROXY, 1, optimizer=optimizer)
         assert (memory.weights, memory.gradients) == (4 * params, 4 * params)
         assert memory.optimizer == 4 * params * states
-        assert memory.total == memory.kept + 4 * params * (2 + states)
+        assert memory.total == memory.saved_activations + 4 * params * (2 + states)
 
 
 def test_what_is_kept_grows_with_the_batch_and_halves_in_half_precision():
-    one = training_memory(PROXY, 1).kept
-    assert training_memory(PROXY, 32).kept == pytest.approx(32 * one, rel=1e-5)
-    assert training_memory(PROXY, 32, value_bytes=2).kept == pytest.approx(16 * one, rel=1e-5)
+    one = training_memory(PROXY, 1).saved_activations
+    assert training_memory(PROXY, 32).saved_activations == pytest.approx(32 * one, rel=1e-5)
+    assert training_memory(PROXY, 32, value_bytes=2).saved_activations == pytest.approx(16 * one, rel=1e-5)
 
 
 def test_a_batch_or_optimiser_that_cannot_be_is_refused():

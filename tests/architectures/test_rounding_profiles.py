@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scaled
-from scalesearch.published import PUBLISHED
+from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scale
+from scalesearch.published import PUBLISHED_MODELS
 from scalesearch.rounding import ROUNDINGS, rounding_from
 from scalesearch.scaling import Multipliers
 
@@ -28,13 +28,13 @@ def numbers(network):
 
 @each_profile
 def test_multipliers_of_one_change_nothing(profile):
-    assert scaled(B0, Multipliers(), profile) == B0
+    assert scale(B0, Multipliers(), profile) == B0
 
 
 @each_profile
 @given(multipliers)
 def test_scaled_channels_are_multiples_of_the_divisor_above_minimum_and_floor(profile, width):
-    network = scaled(B0, Multipliers(width=width), profile)
+    network = scale(B0, Multipliers(width=width), profile)
     free = list(zip(network.widths, B0.widths, strict=True))
     free = free[int(profile.fixed_stem) : len(free) - int(profile.fixed_head)]
     for channels, own in free:
@@ -49,7 +49,7 @@ def test_scaled_channels_are_multiples_of_the_divisor_above_minimum_and_floor(pr
 @each_profile
 @given(st.tuples(*[st.tuples(multipliers, multipliers).map(sorted)] * 3))
 def test_a_higher_multiplier_lowers_no_setting_and_no_cost(profile, bounds):
-    low, high = (scaled(B0, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
+    low, high = (scale(B0, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
     assert all(a <= b for a, b in zip(numbers(low), numbers(high), strict=True))
     less, more = cost(low), cost(high)
     assert less.macs <= more.macs
@@ -60,16 +60,16 @@ def test_a_higher_multiplier_lowers_no_setting_and_no_cost(profile, bounds):
 @each_profile
 @pytest.mark.parametrize("noise", [-4e-16, 0.0, 4e-16])
 def test_float_noise_at_a_whole_multiplier_changes_nothing(profile, noise):
-    exact = scaled(B0, Multipliers(2, 2, 2), profile)
+    exact = scale(B0, Multipliers(2, 2, 2), profile)
     noisy = 2 * (1 + noise)
-    assert scaled(B0, Multipliers(noisy, noisy, noisy), profile) == exact
+    assert scale(B0, Multipliers(noisy, noisy, noisy), profile) == exact
     assert (2**0.5) ** 2 > 2  # what such noise comes from
 
 
 @each_profile
 def test_pixels_keep_to_the_multiple_and_the_cap(profile):
     for percent in range(30, 400, 7):
-        size = scaled(B0, Multipliers(resolution=percent / 100), profile).resolution
+        size = scale(B0, Multipliers(resolution=percent / 100), profile).resolution
         assert size % profile.resolution_multiple == 0
         assert size <= (profile.resolution_cap or 10**9)
 
@@ -82,8 +82,8 @@ def test_pixels_keep_to_the_multiple_and_the_cap(profile):
 )
 def test_monotony_and_identity_hold_for_every_baseline(profile, name, bounds):
     own = baseline(name)
-    assert scaled(own, Multipliers(), profile) == own
-    low, high = (scaled(own, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
+    assert scale(own, Multipliers(), profile) == own
+    low, high = (scale(own, Multipliers(*by), profile) for by in zip(*bounds, strict=True))
     assert all(a <= b for a, b in zip(numbers(low), numbers(high), strict=True))
     assert cost(low).macs <= cost(high).macs
 
@@ -91,26 +91,26 @@ def test_monotony_and_identity_hold_for_every_baseline(profile, name, bounds):
 @pytest.mark.parametrize("width", [1.03, 1.1, 1.3, 1.7])
 def test_torchvisions_head_is_four_times_the_last_stage(width):
     by = Multipliers(width=width)
-    network = scaled(B0, by, ROUNDINGS["torchvision"])
+    network = scale(B0, by, ROUNDINGS["torchvision"])
     assert network.head == 4 * network.stages[-1].width
-    assert network.widths[:-1] == scaled(B0, by, ROUNDINGS["official"]).widths[:-1]
+    assert network.widths[:-1] == scale(B0, by, ROUNDINGS["official"]).widths[:-1]
 
 
 def test_torchvision_and_official_agree_on_the_published_heads_only():
     heads = {
         name: [
-            scaled(B0, model.multipliers, ROUNDINGS[p]).head for p in ("torchvision", "official")
+            scale(B0, model.multipliers, ROUNDINGS[p]).head for p in ("torchvision", "official")
         ]
-        for name, model in PUBLISHED.items()
+        for name, model in PUBLISHED_MODELS.items()
     }
     assert all(one == other for one, other in heads.values())
     between = Multipliers(width=1.03)
-    assert scaled(B0, between, ROUNDINGS["torchvision"]).head == 1312
-    assert scaled(B0, between, ROUNDINGS["official"]).head == 1320
+    assert scale(B0, between, ROUNDINGS["torchvision"]).head == 1312
+    assert scale(B0, between, ROUNDINGS["official"]).head == 1320
 
 
 def test_lite_keeps_stem_head_and_the_ends_depth():
-    wide = scaled(B0, Multipliers(1.8, 1.4), ROUNDINGS["lite"])  # Lite4's multipliers
+    wide = scale(B0, Multipliers(1.8, 1.4), ROUNDINGS["lite"])  # Lite4's multipliers
     assert (wide.stem, wide.head) == (32, 1280)
     assert wide.repeats == (1, 4, 4, 6, 6, 8, 1)
     assert wide.widths[1:-1] == (24, 32, 56, 112, 160, 272, 448)
@@ -118,4 +118,4 @@ def test_lite_keeps_stem_head_and_the_ends_depth():
 
 def test_profiles_that_fix_all_stages_still_scale_width():
     frozen = replace(ROUNDINGS["even"], fixed_stages=tuple(range(7)))
-    assert scaled(B0, Multipliers(3.0, 2.0), frozen).repeats == B0.repeats
+    assert scale(B0, Multipliers(3.0, 2.0), frozen).repeats == B0.repeats

@@ -10,13 +10,13 @@ SMALL = Architecture(stem=8, stages=STAGES, head=64, resolution=32)
 
 def test_what_depth_and_width_count_can_be_read_off():
     assert SMALL.repeats == (1, 2)
-    assert SMALL.blocks == 3
+    assert SMALL.num_blocks == 3
     assert SMALL.widths == (8, 16, 24, 64)
 
 
 def test_the_stride_is_the_product_of_all_strides():
-    assert SMALL.stride == 4
-    assert replace(SMALL, stem_stride=1).stride == 2
+    assert SMALL.total_stride == 4
+    assert replace(SMALL, stem_stride=1).total_stride == 2
 
 
 def test_each_stage_comes_with_the_channels_that_flow_into_it():
@@ -54,12 +54,12 @@ def test_a_whole_expansion_is_one_number_however_it_is_written():
 
 
 def test_the_classifier_reads_the_head_or_the_last_stage():
-    assert SMALL.features == 64
-    assert replace(SMALL, head=0).features == 24
+    assert SMALL.num_features == 64
+    assert replace(SMALL, head=0).num_features == 24
 
 
 def test_a_pool_behind_the_stem_is_part_of_the_stride():
-    assert replace(SMALL, stem_pool=2).stride == 8
+    assert replace(SMALL, stem_pool=2).total_stride == 8
 
 
 @pytest.mark.parametrize("field", ["repeats", "width", "stride", "kernel", "expansion"])

@@ -5,11 +5,11 @@ import torch
 
 from scalesearch.data import (
     Split,
-    View,
-    drawn,
+    InputTransform,
+    epoch_draws,
     epoch_order,
     evaluation_batches,
-    shown,
+    evaluation_inputs,
     training_batches,
 )
 from scalesearch.recipe import Augmentation
@@ -23,12 +23,12 @@ def split() -> Split:
 
 
 @pytest.fixture
-def view() -> View:
-    return View(
+def view() -> InputTransform:
+    return InputTransform(
         pixels=12,
         mean=(0.5, 0.25, 0.75),
         std=(0.2, 0.3, 0.1),
-        mirrors=True,
+        flips=True,
         num_classes=50,
         augmentation=Augmentation(),
     )
@@ -54,7 +54,7 @@ def test_seeds_decide_on_the_order_and_batch_sizes_only_cut_it():
 
 def test_labels_and_draws_stay_with_their_images(split):
     order = epoch_order(50, 16, 3)
-    rows = drawn(Augmentation(), 50, 3)
+    rows = epoch_draws(Augmentation(), 50, 3)
     batches = list(training_batches(split, order, rows, "cpu"))
     assert len(batches) == 3
     for (images, labels, drawn_B), rows_B in zip(batches, order, strict=True):
@@ -71,7 +71,7 @@ def test_evaluation_keeps_the_order_and_every_image(split, view):
     assert [len(labels) for _, labels in batches] == [16, 16, 16, 2]
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(50))
     images = torch.cat([images for images, _ in batches])
-    assert torch.allclose(images, shown(split.images, view, 9), atol=1e-5)
+    assert torch.allclose(images, evaluation_inputs(split.images, view, 9), atol=1e-5)
 
 
 def test_the_images_of_a_split_are_left_untouched(split, view):
@@ -84,7 +84,7 @@ def test_the_images_of_a_split_are_left_untouched(split, view):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_sees_the_same_batches(split):
-    order, rows = epoch_order(50, 16, 3), drawn(Augmentation(), 50, 3)
+    order, rows = epoch_order(50, 16, 3), epoch_draws(Augmentation(), 50, 3)
     both = [training_batches(split, order, rows, device) for device in ("cpu", "cuda")]
     for (images, labels, draws), (cuda_images, cuda_labels, cuda_draws) in zip(*both, strict=True):
         assert torch.equal(images, cuda_images.cpu())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import scalesearch.data.decoded as decoded
-from scalesearch.data import load, load_test
+from scalesearch.data import load_dataset, load_test_split
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -41,48 +41,48 @@ def spec(root) -> DataSpec:
 
 
 def test_a_folder_is_decoded_once_for_all_splits_and_seeds(spec, cache, decodings):
-    first, second = load(spec, 0, cache), load(spec, 0, cache)
-    load_test(spec, cache)
-    load(DataSpec(source=spec.source, train_samples=4), 2, cache)
+    first, second = load_dataset(spec, 0, cache), load_dataset(spec, 0, cache)
+    load_test_split(spec, cache)
+    load_dataset(DataSpec(source=spec.source, train_samples=4), 2, cache)
     assert decodings == [16]
     assert first.fingerprint == second.fingerprint
     assert torch.equal(first.train.images, second.train.images)
 
 
 def test_another_size_is_decoded_anew(spec, cache, decodings):
-    load(spec, 0, cache)
-    assert load(DataSpec(source=spec.source, pixels=4), 0, cache).pixels == 4
+    load_dataset(spec, 0, cache)
+    assert load_dataset(DataSpec(source=spec.source, pixels=4), 0, cache).pixels == 4
     assert len(decodings) == 2
 
 
 def test_a_changed_image_is_seen_even_with_size_and_time_of_before(spec, root, cache, decodings):
     path = root / "val/ant/000.png"
-    before = load(spec, 0, cache)
+    before = load_dataset(spec, 0, cache)
     status, content = path.stat(), path.read_bytes()
     other = (root / "val/bee/000.png").read_bytes()
     path.write_bytes(other[: len(content)].ljust(len(content), b"\0"))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    after = load(spec, 0, cache)
+    after = load_dataset(spec, 0, cache)
     assert len(decodings) == 2
     assert after.fingerprint != before.fingerprint
 
 
 def test_a_touched_image_is_decoded_anew_to_the_same_fingerprint(spec, root, cache, decodings):
-    before = load(spec, 0, cache).fingerprint
+    before = load_dataset(spec, 0, cache).fingerprint
     os.utime(root / "val/ant/000.png", ns=(1, 1))
-    assert load(spec, 0, cache).fingerprint == before
+    assert load_dataset(spec, 0, cache).fingerprint == before
     assert len(decodings) == 2
 
 
 def test_an_image_more_is_seen(spec, root, cache, picture):
-    load(spec, 0, cache)
+    load_dataset(spec, 0, cache)
     picture(99).save(root / "train/ant/more.png")
-    assert len(load(spec, 0, cache).train) == 13 - 3  # a fifth of thirteen is for test
+    assert len(load_dataset(spec, 0, cache).train) == 13 - 3  # a fifth of thirteen is for test
 
 
 def test_the_store_is_a_memory_mappable_array_beside_its_description(spec, cache):
-    load(spec, 0, cache)
+    load_dataset(spec, 0, cache)
     (pixels,) = cache.glob("*.npy")
     (description,) = cache.glob("*.json")
     document = json.loads(description.read_text())
@@ -106,17 +106,17 @@ def test_the_store_is_a_memory_mappable_array_beside_its_description(spec, cache
     ids=["torn", "altered", "emptied", "removed"],
 )
 def test_a_damaged_store_is_built_again(spec, cache, decodings, suffix, harm):
-    before = load(spec, 0, cache)
+    before = load_dataset(spec, 0, cache)
     (path,) = cache.glob(f"*.{suffix}")
     harmed = harm(path.read_bytes())
     if harmed is None:
         path.unlink()
     else:
         path.write_bytes(harmed)
-    again = load(spec, 0, cache)
+    again = load_dataset(spec, 0, cache)
     assert torch.equal(again.train.images, before.train.images)
     assert len(decodings) == 2
-    load(spec, 0, cache)
+    load_dataset(spec, 0, cache)
     assert len(decodings) == 2  # and is whole again
 
 
@@ -125,20 +125,20 @@ def test_an_interrupted_decoding_leaves_nothing_behind(spec, cache):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load(spec, 0, cache, progress=interrupt)
+        load_dataset(spec, 0, cache, progress=interrupt)
     assert not list(cache.iterdir())
-    assert len(load(spec, 0, cache).validation) == 4
+    assert len(load_dataset(spec, 0, cache).validation) == 4
 
 
 @pytest.mark.parametrize(("variable", "below"), [("XDG_CACHE_HOME", ""), ("HOME", ".cache")])
 def test_the_default_place_is_read_when_it_is_needed(spec, tmp_path, monkeypatch, variable, below):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv(variable, str(tmp_path / "home"))
-    load(spec, 0)
+    load_dataset(spec, 0)
     assert len(list((tmp_path / "home" / below / "scalesearch").glob("*.npy"))) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_refused(spec, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cache .*file: need a folder that can be written, got"):
-        load(spec, 0, tmp_path / "file")
+        load_dataset(spec, 0, tmp_path / "file")

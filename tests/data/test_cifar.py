@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalesearch.data import SOURCES, load, load_test
+from scalesearch.data import SOURCES, load_dataset, load_test_split
 from scalesearch.data.cifar import CIFAR10, CIFAR100, read_cifar
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
@@ -73,9 +73,9 @@ def cifar100(tmp_path) -> DataSpec:
 
 
 def test_images_are_read_in_the_order_of_the_batches_red_first(cifar10, cache):
-    data, test = load(cifar10, 0, cache), load_test(cifar10, cache)
+    data, test = load_dataset(cifar10, 0, cache), load_test_split(cifar10, cache)
     assert (data.channels, data.pixels, data.class_names) == (3, 32, tuple(NAMES10))
-    assert data.mirrors
+    assert data.allows_flip
     assert (len(data.train), len(data.validation), len(test)) == (90, 10, 10)
     everything = np.concatenate([pixels(n, 20) for n in range(1, 6)])
     labels = np.concatenate([(np.arange(20) + n) % 10 for n in range(1, 6)])
@@ -90,15 +90,15 @@ def test_images_are_read_in_the_order_of_the_batches_red_first(cifar10, cache):
 
 
 def test_the_second_byte_of_cifar100_is_the_fine_label(cifar100, cache):
-    data, test = load(cifar100, 0, cache), load_test(cifar100, cache)
+    data, test = load_dataset(cifar100, 0, cache), load_test_split(cifar100, cache)
     assert data.class_names == tuple(NAMES100)
     assert test.labels.tolist() == list(range(100))
     assert np.array_equal(test.images, pixels(2, 100))
 
 
 def test_images_are_stored_at_the_pixels_asked_for(cifar10, cache):
-    small = load(replace(cifar10, pixels=16), 0, cache)
-    full = load(cifar10, 0, cache)
+    small = load_dataset(replace(cifar10, pixels=16), 0, cache)
+    full = load_dataset(cifar10, 0, cache)
     assert small.pixels == 16
     assert small.train.labels.equal(full.train.labels)
     means = small.train.images.double().mean((2, 3)), full.train.images.double().mean((2, 3))
@@ -115,10 +115,10 @@ def test_without_a_folder_the_archive_is_downloaded_into_the_cache(
     expected = cache / "downloads" / "cifar10" / archive.name
     monkeypatch.setenv("NO_PROXY", "*")
     with pytest.raises(DataError) as error:
-        load(DataSpec(source="cifar10"), 0, cache)
+        load_dataset(DataSpec(source="cifar10"), 0, cache)
     assert str(expected) in str(error.value)
     archive.rename(expected)
-    assert len(load(DataSpec(source="cifar10"), 0, cache).train) == 90
+    assert len(load_dataset(DataSpec(source="cifar10"), 0, cache).train) == 90
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_damaged_archive_is_refused_with_the_remedy(cifar10, cache, tmp_path, 
     path = tmp_path / "mine" / CIFAR10.archive.name
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(DataError, match=message) as error:
-        load(cifar10, 0, cache)
+        load_dataset(cifar10, 0, cache)
     assert str(path) in str(error.value)
     assert "remove the file and let it be downloaded again" in str(error.value)
 
@@ -159,10 +159,10 @@ def test_other_content_is_refused(cifar10, files10, cache, tmp_path, changes, me
     files = {name: content for name, content in (files10 | changes).items() if content is not None}
     write_archive(tmp_path / "mine" / CIFAR10.archive.name, "cifar-10-batches-bin", files)
     with pytest.raises(DataError, match=message):
-        load(cifar10, 0, cache)
+        load_dataset(cifar10, 0, cache)
 
 
 def test_a_folder_without_the_archive_is_refused(tmp_path, cache):
     message = r"need the file cifar-10-binary\.tar\.gz in .*, got none; put it there, or leave"
     with pytest.raises(DataError, match=message):
-        load(DataSpec(source=f"cifar10:{tmp_path}"), 0, cache)
+        load_dataset(DataSpec(source=f"cifar10:{tmp_path}"), 0, cache)

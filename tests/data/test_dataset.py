@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from scalesearch.data import Split, load
-from scalesearch.data.dataset import fingerprint, statistics
+from scalesearch.data import Split, load_dataset
+from scalesearch.data.dataset import dataset_fingerprint, channel_statistics
 from scalesearch.experiment import DataSpec
 
 NAMES = ("ant", "bee")
@@ -31,26 +31,26 @@ def split(*, pixel: int = 7, label: int = 1, count: int = 3) -> Split:
     ],
 )
 def test_a_change_anywhere_in_the_content_changes_the_fingerprint(splits, names):
-    same = fingerprint((split(), split()), NAMES)
-    assert fingerprint((split(), split()), NAMES) == same
-    assert fingerprint(splits, names) != same
+    same = dataset_fingerprint((split(), split()), NAMES)
+    assert dataset_fingerprint((split(), split()), NAMES) == same
+    assert dataset_fingerprint(splits, names) != same
 
 
 def test_the_layout_in_memory_does_not_change_the_fingerprint():
     strided = Split(split().images.contiguous(memory_format=torch.channels_last), split().labels)
-    assert fingerprint((strided,), NAMES) == fingerprint((split(),), NAMES)
+    assert dataset_fingerprint((strided,), NAMES) == dataset_fingerprint((split(),), NAMES)
 
 
 def test_statistics_are_exact_over_more_images_than_are_counted_at_a_time():
     images = torch.randint(0, 256, (600, 3, 4, 4), dtype=torch.uint8)
-    mean, std = statistics(images)
+    mean, std = channel_statistics(images)
     fractions = images.double() / 255
     assert mean == pytest.approx(fractions.mean((0, 2, 3)).tolist(), abs=1e-12)
     assert std == pytest.approx(fractions.std((0, 2, 3), correction=0).tolist(), abs=1e-9)
 
 
 def test_a_constant_channel_is_not_divided_by_zero():
-    assert statistics(torch.full((4, 1, 2, 2), 51, dtype=torch.uint8)) == ((0.2,), (1.0,))
+    assert channel_statistics(torch.full((4, 1, 2, 2), 51, dtype=torch.uint8)) == ((0.2,), (1.0,))
 
 
 def test_a_split_that_is_there_already_is_not_copied():
@@ -76,7 +76,7 @@ def test_a_split_refuses_other_tensors(images, labels, message):
 
 
 def test_both_splits_move_to_a_device_and_the_rest_stays():
-    data = load(DataSpec(), 0)
+    data = load_dataset(DataSpec(), 0)
     moved = data.to("meta")
     assert {s.images.device.type for s in (moved.train, moved.validation)} == {"meta"}
     assert (moved.fingerprint, moved.mean, moved.pixels) == (data.fingerprint, data.mean, 8)

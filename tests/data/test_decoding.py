@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from scalesearch.data import decoding
-from scalesearch.data.decoding import Geometry, square, squares
+from scalesearch.data.decoding import StoredFormat, decode_square, decode_squares
 
-COLOUR, GREY = Geometry(8, "RGB"), Geometry(8, "L")
+COLOUR, GREY = StoredFormat(8, "RGB"), StoredFormat(8, "L")
 
 
 def saved(image, kind="PNG", **options) -> io.BytesIO:
@@ -44,35 +44,35 @@ def centre(pixels):
     ],
 )
 def test_each_mode_becomes_colour_or_grey_and_alpha_uncovers_what_lies_beneath(image, colour, grey):
-    assert centre(square(saved(image), COLOUR)) == colour
-    assert centre(square(saved(image), GREY)) == grey
+    assert centre(decode_square(saved(image), COLOUR)) == colour
+    assert centre(decode_square(saved(image), GREY)) == grey
 
 
 def test_inks_become_light_also_as_adobe_inverts_them():
     inks = plain((0, 255, 255, 0), "CMYK")
-    red = centre(square(saved(inks, "JPEG", quality=95), COLOUR))
+    red = centre(decode_square(saved(inks, "JPEG", quality=95), COLOUR))
     assert red[0] > 250
     assert max(red[1:]) < 5
-    assert centre(square(saved(inks, "TIFF"), COLOUR)) == [255, 0, 0]
+    assert centre(decode_square(saved(inks, "TIFF"), COLOUR)) == [255, 0, 0]
 
 
 def test_sixteen_bits_of_each_colour_keep_the_upper_eight():
     row = b"\0" + struct.pack(">3H", 0xC8FF, 0x6400, 0x32FF) * 8
     file = png(8, 8, 16, 2, zlib.compress(row * 8))
-    assert centre(square(file, COLOUR)) == [0xC8, 0x64, 0x32]
+    assert centre(decode_square(file, COLOUR)) == [0xC8, 0x64, 0x32]
 
 
 def test_a_profile_of_colours_is_no_reason_to_fail():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     file = saved(plain((9, 8, 7)), icc_profile=profile)
-    assert centre(square(file, COLOUR)) == [9, 8, 7]
+    assert centre(decode_square(file, COLOUR)) == [9, 8, 7]
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_without_a_white_are_refused(mode):
-    reason = square(saved(Image.new(mode, (8, 8), 70_000), "TIFF"), COLOUR)
+    reason = decode_square(saved(Image.new(mode, (8, 8), 70_000), "TIFF"), COLOUR)
     assert "its values are of 32 bits" in reason
-    assert square(Image.new(mode, (8, 8), 70_000), COLOUR) == reason
+    assert decode_square(Image.new(mode, (8, 8), 70_000), COLOUR) == reason
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -82,12 +82,12 @@ def test_a_callers_own_image_is_turned_as_its_file_is_and_stays_as_it_was(orient
     file = saved(picture(3, (11, 8)), exif=exif)
     with Image.open(file) as own:
         expected = np.asarray(ImageOps.exif_transpose(own).convert("RGB"))
-        assert np.array_equal(square(own, COLOUR), square(file, COLOUR))
+        assert np.array_equal(decode_square(own, COLOUR), decode_square(file, COLOUR))
         assert own.size == (11, 8)
         assert own.getexif()[0x0112] == orientation
     offset = (max(expected.shape) - 8) // 2
     rows, columns = (slice(offset, offset + 8) if n == 11 else slice(8) for n in expected.shape[:2])
-    assert np.array_equal(square(file, COLOUR), expected[rows, columns].transpose(2, 0, 1))
+    assert np.array_equal(decode_square(file, COLOUR), expected[rows, columns].transpose(2, 0, 1))
 
 
 def png(width, height, depth, kind, compressed) -> io.BytesIO:
@@ -106,16 +106,16 @@ def test_of_a_hundred_megapixels_nothing_is_decoded(side):
     """It would be a few kilobytes, and 400 megabytes in memory."""
     bomb = png(side, side, 8, 2, b"never looked at")
     into = np.empty((1, 3, 8, 8), np.uint8)
-    for reason in (square(bomb, COLOUR), *squares([bomb], COLOUR, into)):
+    for reason in (decode_square(bomb, COLOUR), *decode_squares([bomb], COLOUR, into)):
         assert reason.startswith("too many pixels to be decoded: ")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-        assert "pixels" not in square(bomb, COLOUR)
+        assert "pixels" not in decode_square(bomb, COLOUR)
 
 
 def test_an_image_of_ones_own_may_not_be_larger_either(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 63)
-    reason = square(plain((1, 2, 3)), COLOUR)
+    reason = decode_square(plain((1, 2, 3)), COLOUR)
     assert reason == "too many pixels to be decoded: 64; need at most 63"
 
 
@@ -127,7 +127,7 @@ def test_a_file_larger_than_any_image_is_refused_before_it_is_read(tmp_path, mon
     path.write_bytes(b"RIFF\0\0\0\0WEBPVP8L")
     with path.open("r+b") as sparse:
         sparse.truncate(8001)
-    assert square(path, COLOUR) == "a file of 8,001 bytes; need at most 8,000"
+    assert decode_square(path, COLOUR) == "a file of 8,001 bytes; need at most 8,000"
 
 
 def test_a_text_that_unpacks_to_gigabytes_is_refused_before_it_does():
@@ -135,7 +135,7 @@ def test_a_text_that_unpacks_to_gigabytes_is_refused_before_it_does():
     body = b"zTXt" + b"Comment\0\0" + text
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     whole = saved(plain((1, 2, 3))).getvalue()
-    reason = square(io.BytesIO(whole[:33] + chunk + whole[33:]), COLOUR)
+    reason = decode_square(io.BytesIO(whole[:33] + chunk + whole[33:]), COLOUR)
     assert isinstance(reason, str)
     assert "too large" in reason
 
@@ -144,7 +144,7 @@ def test_no_other_program_is_started_to_decode_what_is_called_an_image(monkeypat
     started = []
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *a, **k: started.append(a))
     page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
-    reason = square(io.BytesIO(page), COLOUR)
+    reason = decode_square(io.BytesIO(page), COLOUR)
     assert reason.startswith("not an image: it begins with b'%!PS-Adobe")
     assert "JPEG, PNG" in reason
     assert not started
@@ -152,16 +152,16 @@ def test_no_other_program_is_started_to_decode_what_is_called_an_image(monkeypat
 
 def test_what_is_not_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    assert square(tmp_path / "pipe.png", COLOUR) == "not a file"
-    assert square(tmp_path, COLOUR) == "not a file"
-    assert square(tmp_path / "absent.png", COLOUR) == "no such file"
-    assert square(Path("/dev/zero"), COLOUR) == "not a file"
+    assert decode_square(tmp_path / "pipe.png", COLOUR) == "not a file"
+    assert decode_square(tmp_path, COLOUR) == "not a file"
+    assert decode_square(tmp_path / "absent.png", COLOUR) == "no such file"
+    assert decode_square(Path("/dev/zero"), COLOUR) == "not a file"
 
 
 def test_large_images_are_decoded_one_at_a_time(picture, monkeypatch):
-    monkeypatch.setattr(decoding, "LARGE", 100)
-    monkeypatch.setattr(decoding, "_threads", lambda: 4)
-    centre, busy, alone = decoding._centre, threading.Semaphore(1), []
+    monkeypatch.setattr(decoding, "LARGE_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(decoding, "_thread_count", lambda: 4)
+    centre, busy, alone = decoding._centre_square, threading.Semaphore(1), []
 
     def watching(image, geometry):
         alone.append(busy.acquire(blocking=False))
@@ -170,21 +170,21 @@ def test_large_images_are_decoded_one_at_a_time(picture, monkeypatch):
         busy.release()
         return pixels
 
-    monkeypatch.setattr(decoding, "_centre", watching)
+    monkeypatch.setattr(decoding, "_centre_square", watching)
     files = [saved(picture(seed, (20, 20))) for seed in range(8)]
     into = np.empty((8, 3, 8, 8), np.uint8)
-    assert squares(files, COLOUR, into) == [None] * 8
+    assert decode_squares(files, COLOUR, into) == [None] * 8
     assert alone == [True] * 8
 
 
 def test_a_batch_of_few_images_is_shared_by_the_threads(picture, monkeypatch):
-    monkeypatch.setattr(decoding, "_threads", lambda: 4)
+    monkeypatch.setattr(decoding, "_thread_count", lambda: 4)
     together = threading.Barrier(4, timeout=30)
 
     def meeting(image, mode):
         together.wait()
         return image.convert(mode)
 
-    monkeypatch.setattr(decoding, "_converted", meeting)
+    monkeypatch.setattr(decoding, "_convert_mode", meeting)
     files = [saved(picture(seed)) for seed in range(4)]
-    assert squares(files, COLOUR, np.empty((4, 3, 8, 8), np.uint8)) == [None] * 4
+    assert decode_squares(files, COLOUR, np.empty((4, 3, 8, 8), np.uint8)) == [None] * 4

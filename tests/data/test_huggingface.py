@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scalesearch.data import load, load_test
+from scalesearch.data import load_dataset, load_test_split
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -48,7 +48,7 @@ def test_splits_are_parts_and_rows_keep_their_order(write, cache, picture):
     write("train", 12)
     write("validation", 4, 100)
     folder = write("test", 6, 200)
-    data, test = load(spec(folder), 0, cache), load_test(spec(folder), cache)
+    data, test = load_dataset(spec(folder), 0, cache), load_test_split(spec(folder), cache)
     assert np.array_equal(data.train.images, pixels(picture, range(12)))
     assert np.array_equal(data.validation.images, pixels(picture, range(100, 104)))
     assert np.array_equal(test.images, pixels(picture, range(200, 206)))
@@ -57,30 +57,30 @@ def test_splits_are_parts_and_rows_keep_their_order(write, cache, picture):
 
 
 def test_what_a_data_set_does_not_split_is_drawn_as_from_a_folder(write, cache):
-    data = load(spec(write("train", 40)), 0, cache)
-    test = load_test(spec(write("train", 40)), cache)
+    data = load_dataset(spec(write("train", 40)), 0, cache)
+    test = load_test_split(spec(write("train", 40)), cache)
     assert (len(data.train), len(data.validation), len(test)) == (29, 3, 8)
 
 
 def test_grey_pictures_are_one_channel_and_pixels_are_followed(write, cache):
-    data = load(spec(write("train", 20, mode="L"), pixels=4), 0, cache)
+    data = load_dataset(spec(write("train", 20, mode="L"), pixels=4), 0, cache)
     assert data.train.images.shape[1:] == (1, 4, 4)
 
 
 def test_pictures_are_decoded_once_and_may_stay_on_disk(write, cache):
     folder = write("train", 40)
     calls = []
-    data = load(spec(folder), 0, cache, progress=lambda *done: calls.append(done))
+    data = load_dataset(spec(folder), 0, cache, progress=lambda *done: calls.append(done))
     assert calls == [(40, 40)]
-    on_disk = load(spec(folder, resident=False), 0, cache, progress=lambda *done: calls.append(1))
+    on_disk = load_dataset(spec(folder, resident=False), 0, cache, progress=lambda *done: calls.append(1))
     assert len(calls) == 1
-    assert not on_disk.train.resident
+    assert not on_disk.train.is_resident
     assert on_disk.fingerprint == data.fingerprint
 
 
 def test_another_version_of_the_data_set_is_decoded_anew(write, cache, picture):
-    load(spec(write("train", 20)), 0, cache)
-    data = load(spec(write("train", 20, 500)), 0, cache)
+    load_dataset(spec(write("train", 20)), 0, cache)
+    data = load_dataset(spec(write("train", 20, 500)), 0, cache)
     assert set(data.train.images[:, 0, 0, 0].tolist()) <= set(
         pixels(picture, range(500, 520))[:, 0, 0, 0].tolist()
     )
@@ -88,13 +88,13 @@ def test_another_version_of_the_data_set_is_decoded_anew(write, cache, picture):
 
 def test_of_several_kinds_of_classes_the_fine_ones_are_meant(write, cache):
     folder = write("train", 20, coarse=datasets.ClassLabel(names=["animal", "plant"]))
-    assert load(spec(folder), 0, cache).class_names == tuple(NAMES)
+    assert load_dataset(spec(folder), 0, cache).class_names == tuple(NAMES)
 
 
 def test_a_test_split_that_keeps_its_labels_secret_is_passed_over(write, cache):
     write("train", 40)
     folder = write("test", 10, 300, labels=[-1] * 10)
-    assert len(load_test(spec(folder), cache)) == 8
+    assert len(load_test_split(spec(folder), cache)) == 8
 
 
 def test_a_picture_that_cannot_be_read_is_named_by_its_row(tmp_path, cache):
@@ -104,13 +104,13 @@ def test_a_picture_that_cannot_be_read_is_named_by_its_row(tmp_path, cache):
     made = datasets.Dataset.from_dict(table, features=datasets.Features(kinds))
     made.to_parquet(tmp_path / "hub/train-00000-of-00001.parquet")
     with pytest.raises(DataError, match=r"none can be read, train\[0\] the first"):
-        load(spec(tmp_path / "hub"), 0, cache)
+        load_dataset(spec(tmp_path / "hub"), 0, cache)
 
 
 def test_training_images_without_labels_are_refused(write, cache):
     folder = write("train", 10, labels=[0, 1, -1, None, 0, 1, 0, 1, 0, 1])
     with pytest.raises(DataError, match="a label for each image to train on, got 2 without"):
-        load(spec(folder), 0, cache)
+        load_dataset(spec(folder), 0, cache)
 
 
 def test_a_data_set_without_classes_is_refused_with_its_columns(tmp_path, cache):
@@ -119,19 +119,19 @@ def test_a_data_set_without_classes_is_refused_with_its_columns(tmp_path, cache)
     made.to_parquet(tmp_path / "hub/train-00000-of-00001.parquet")
     message = r"one column of type Image .*, got text \(Value\), label \(Value\); export it as an"
     with pytest.raises(DataError, match=message):
-        load(spec(tmp_path / "hub"), 0, cache)
+        load_dataset(spec(tmp_path / "hub"), 0, cache)
 
 
 def test_a_data_set_without_a_split_to_train_on_is_refused(write, cache):
     with pytest.raises(DataError, match="need a split named train, got test"):
-        load(spec(write("test", 10)), 0, cache)
+        load_dataset(spec(write("test", 10)), 0, cache)
 
 
 def test_a_name_that_leads_nowhere_is_refused(tmp_path, cache):
     with pytest.raises(DataError, match=r"hf:.*absent: need a data set that can be loaded, got Fi"):
-        load(spec(tmp_path / "absent"), 0, cache)
+        load_dataset(spec(tmp_path / "absent"), 0, cache)
     with pytest.raises(DataError, match="need a data set's name, got none; write hf:NAME"):
-        load(DataSpec(source="hf"), 0, cache)
+        load_dataset(DataSpec(source="hf"), 0, cache)
 
 
 def test_the_name_and_the_configuration_are_what_the_library_is_asked_for(monkeypatch):
@@ -144,7 +144,7 @@ def test_the_name_and_the_configuration_are_what_the_library_is_asked_for(monkey
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     for source in ("hf:owner/name", "hf:owner/name:small"):
         with pytest.raises(DataError, match="ConnectionError: Couldn't reach the Hub; check the"):
-            load(DataSpec(source=source), 0)
+            load_dataset(DataSpec(source=source), 0)
     options = {"cache_dir": None}
     assert asked == [("owner/name", None, options), ("owner/name", "small", options)]
 
@@ -152,7 +152,7 @@ def test_the_name_and_the_configuration_are_what_the_library_is_asked_for(monkey
 def test_without_the_library_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install 'scalesearch\[huggingface\]'"):
-        load(DataSpec(source="hf:cifar10"), 0)
+        load_dataset(DataSpec(source="hf:cifar10"), 0)
 
 
 def test_rows_that_lie_in_files_are_read_from_there(tmp_path, cache, picture):
@@ -160,6 +160,6 @@ def test_rows_that_lie_in_files_are_read_from_there(tmp_path, cache, picture):
         folder = tmp_path / "hub" / "train" / NAMES[row % 2]
         folder.mkdir(parents=True, exist_ok=True)
         picture(row).save(folder / f"{row:02d}.png")
-    data = load(spec(tmp_path / "hub"), 0, cache)
+    data = load_dataset(spec(tmp_path / "hub"), 0, cache)
     assert data.class_names == tuple(NAMES)
     assert torch.equal(data.train.labels.unique(), torch.tensor([0, 1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalesearch.data import load, load_test
+from scalesearch.data import load_dataset, load_test_split
 from scalesearch.data.idx import MNIST
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
@@ -43,9 +43,9 @@ def folder(tmp_path) -> Path:
 @pytest.mark.parametrize(("source", "mirrors"), [("mnist", False), ("fashion_mnist", True)])
 def test_images_are_grey_and_test_is_the_files_own(folder, cache, source, mirrors):
     spec = DataSpec(source=f"{source}:{folder}", validation_samples=10)
-    data, test = load(spec, 0, cache), load_test(spec, cache)
+    data, test = load_dataset(spec, 0, cache), load_test_split(spec, cache)
     assert (data.channels, data.pixels, data.num_classes) == (1, 28, 10)
-    assert data.mirrors is mirrors
+    assert data.allows_flip is mirrors
     assert (len(data.train), len(data.validation)) == (50, 10)
     assert np.array_equal(test.images[:, 0], pixels(2, 20))
     assert test.labels.tolist() == [*range(10)] * 2
@@ -55,7 +55,7 @@ def test_images_are_grey_and_test_is_the_files_own(folder, cache, source, mirror
 
 
 def test_images_are_stored_at_the_pixels_asked_for(folder, cache):
-    assert load(DataSpec(source=f"mnist:{folder}", pixels=14), 0, cache).pixels == 14
+    assert load_dataset(DataSpec(source=f"mnist:{folder}", pixels=14), 0, cache).pixels == 14
 
 
 WHOLE = images_file(pixels(1, 60))
@@ -99,7 +99,7 @@ def test_a_damaged_file_is_refused_with_its_name_and_the_remedy(
 ):
     (folder / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
-        load(DataSpec(source=f"mnist:{folder}"), 0, cache)
+        load_dataset(DataSpec(source=f"mnist:{folder}"), 0, cache)
     assert str(folder / name) in str(error.value)
     assert "remove the file and let it be downloaded again" in str(error.value)
 
@@ -107,4 +107,4 @@ def test_a_damaged_file_is_refused_with_its_name_and_the_remedy(
 def test_a_missing_file_is_named(folder, cache):
     (folder / TEST_LABELS).unlink()
     with pytest.raises(DataError, match=f"need the file {TEST_LABELS} in .*, got none"):
-        load(DataSpec(source=f"mnist:{folder}"), 0, cache)
+        load_dataset(DataSpec(source=f"mnist:{folder}"), 0, cache)

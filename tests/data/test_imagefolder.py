@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scalesearch.data import load, load_test
+from scalesearch.data import load_dataset, load_test_split
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -20,7 +20,7 @@ HELD_OUT = {"val/ant": 1, "val/bee": 1, "test/ant": 1, "test/bee": 1}
 @pytest.fixture
 def load_folder(cache):
     def loaded(root, seed=0, **options):
-        return load(DataSpec(source=f"imagefolder:{root}", **options), seed, cache)
+        return load_dataset(DataSpec(source=f"imagefolder:{root}", **options), seed, cache)
 
     return loaded
 
@@ -51,7 +51,7 @@ def test_images_labels_and_names_come_in_sorted_order(make_folder, load_folder, 
     assert data.class_names == ("ant", "bee")
     assert data.validation.labels.tolist() == [0, 1]
     assert data.mirrors
-    test = load_test(DataSpec(source=f"imagefolder:{root}"), cache)
+    test = load_test_split(DataSpec(source=f"imagefolder:{root}"), cache)
     paths = sorted((root / "test").glob("*/*"))
     assert np.array_equal(test.images, np.stack([pixels(path) for path in paths]))
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from scalesearch.data import SOURCES, Dataset, Split, load, load_test
+from scalesearch.data import SOURCES, Dataset, Split, load_dataset, load_test_split
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -37,7 +37,7 @@ def spec(request, make_folder):
 
 
 def test_train_validation_and_test_share_no_image(spec, cache):
-    data, test = load(spec, 0, cache), load_test(spec, cache)
+    data, test = load_dataset(spec, 0, cache), load_test_split(spec, cache)
     train, validation, held_out = map(contents, (data.train, data.validation, test))
     assert not train & validation
     assert not train & held_out
@@ -55,14 +55,14 @@ def test_a_dataset_has_no_place_for_test_images():
 
 def test_the_sizes_of_samples_leave_test_alone(spec, cache):
     few = DataSpec(source=spec.source, train_samples=12, validation_samples=6)
-    assert len(load(few, 0, cache).train) == 12
-    assert len(load(few, 0, cache).validation) == 6
-    assert torch.equal(load_test(spec, cache).images, load_test(few, cache).images)
+    assert len(load_dataset(few, 0, cache).train) == 12
+    assert len(load_dataset(few, 0, cache).validation) == 6
+    assert torch.equal(load_test_split(spec, cache).images, load_test_split(few, cache).images)
 
 
 def test_a_larger_sample_contains_the_smaller_one(spec, cache):
     small, large = (
-        load(DataSpec(source=spec.source, train_samples=n, validation_samples=m), 0, cache)
+        load_dataset(DataSpec(source=spec.source, train_samples=n, validation_samples=m), 0, cache)
         for n, m in ((10, 3), (20, 6))
     )
     assert contents(small.train) < contents(large.train)
@@ -71,13 +71,13 @@ def test_a_larger_sample_contains_the_smaller_one(spec, cache):
 
 def test_another_seed_draws_other_images(spec, cache):
     few = DataSpec(source=spec.source, train_samples=12, validation_samples=6)
-    first, second = load(few, 0, cache), load(few, 1, cache)
+    first, second = load_dataset(few, 0, cache), load_dataset(few, 1, cache)
     assert contents(first.train) != contents(second.train)
     assert first.fingerprint != second.fingerprint
 
 
 def test_the_same_seed_draws_the_same_in_another_process():
-    here = load(DataSpec(train_samples=100), 7).fingerprint
+    here = load_dataset(DataSpec(train_samples=100), 7).fingerprint
     program = (
         "from scalesearch.data import load; from scalesearch.experiment import DataSpec; "
         "print(load(DataSpec(train_samples=100), 7).fingerprint)"
@@ -87,11 +87,11 @@ def test_the_same_seed_draws_the_same_in_another_process():
 
 
 def test_the_fingerprint_of_digits_does_not_change_between_versions():
-    assert load(DataSpec(), 0).fingerprint == "eecca784c721f532"
+    assert load_dataset(DataSpec(), 0).fingerprint == "eecca784c721f532"
 
 
 def test_mean_and_deviation_are_those_of_the_training_images(spec, cache):
-    data = load(spec, 0, cache)
+    data = load_dataset(spec, 0, cache)
     fractions = data.train.images.double() / 255
     assert data.mean == pytest.approx(fractions.mean((0, 2, 3)).tolist())
     assert data.std == pytest.approx(fractions.std((0, 2, 3), correction=0).tolist())
@@ -99,8 +99,8 @@ def test_mean_and_deviation_are_those_of_the_training_images(spec, cache):
 
 def test_progress_ends_with_all_images(spec, cache):
     calls = []
-    data = load(spec, 0, cache, progress=lambda done, total: calls.append((done, total)))
-    total = sum(map(len, (data.train, data.validation, load_test(spec, cache))))
+    data = load_dataset(spec, 0, cache, progress=lambda done, total: calls.append((done, total)))
+    total = sum(map(len, (data.train, data.validation, load_test_split(spec, cache))))
     assert calls[-1] == (total, total)
 
 
@@ -116,7 +116,7 @@ def test_progress_ends_with_all_images(spec, cache):
 def test_an_unknown_source_is_refused_with_the_known_ones(source, message):
     assert {"digits", "imagefolder", "cifar10", "cifar100", "mnist"} < set(SOURCES)
     with pytest.raises(DataError, match=message):
-        load(DataSpec(source=source), 0)
+        load_dataset(DataSpec(source=source), 0)
 
 
 def test_more_training_samples_than_there_are_is_refused_with_the_numbers():
@@ -125,28 +125,28 @@ def test_more_training_samples_than_there_are_is_refused_with_the_numbers():
         r"\(of 1797 images 359 are for test and 144 for validation\), got 1295"
     )
     with pytest.raises(DataError, match=message):
-        load(DataSpec(train_samples=1295), 0)
-    assert len(load(DataSpec(train_samples=1294), 0).train) == 1294
+        load_dataset(DataSpec(train_samples=1295), 0)
+    assert len(load_dataset(DataSpec(train_samples=1294), 0).train) == 1294
 
 
 def test_more_validation_samples_than_can_be_spared_is_refused_with_the_numbers():
     message = r"validation_samples of at most 1428 \(every class keeps an image .*\), got 1429"
     with pytest.raises(DataError, match=message):
-        load(DataSpec(validation_samples=1429), 0)
-    assert load(DataSpec(validation_samples=1428), 0).train.labels.bincount().tolist() == [1] * 10
+        load_dataset(DataSpec(validation_samples=1429), 0)
+    assert load_dataset(DataSpec(validation_samples=1428), 0).train.labels.bincount().tolist() == [1] * 10
 
 
 def test_more_validation_samples_than_the_folder_holds_is_refused(make_folder, cache):
     root = make_folder({**CLASSES, "validation/ant": 2, "validation/bee": 3})
     spec = DataSpec(source=f"imagefolder:{root}", validation_samples=6)
     with pytest.raises(DataError, match=r"at most 5 \(the source has no more .*\), got 6"):
-        load(spec, 0, cache)
+        load_dataset(spec, 0, cache)
 
 
 def test_no_seed_trains_or_validates_on_what_any_other_is_tested_on():
-    test = {image.numpy().tobytes() for image in load_test(DataSpec()).images}
+    test = {image.numpy().tobytes() for image in load_test_split(DataSpec()).images}
     for seed in range(3):
-        data = load(DataSpec(), seed)
+        data = load_dataset(DataSpec(), seed)
         seen = {
             image.numpy().tobytes()
             for image in torch.cat([data.train.images, data.validation.images])

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import scalesearch.data.streaming as streaming
-from scalesearch.data import Split, load, load_test
-from scalesearch.data.dataset import fingerprint, statistics
-from scalesearch.data.streaming import MappedImages, fits, in_chunks, mapped, prefetched, taken
+from scalesearch.data import Split, load_dataset, load_test_split
+from scalesearch.data.dataset import dataset_fingerprint, channel_statistics
+from scalesearch.data.streaming import MappedImages, fits_in_memory, image_chunks, map_images, prefetch, take_images
 from scalesearch.errors import DataError
 from scalesearch.experiment import DataSpec
 
@@ -43,7 +43,7 @@ def splits(path, stored) -> tuple[Split, Split]:
     """The same rows in memory and on disk."""
     rows = np.random.default_rng(1).permutation(600)[:500]
     labels = torch.arange(500)
-    return Split(torch.from_numpy(stored[rows]), labels), Split(mapped(path).part(rows), labels)
+    return Split(torch.from_numpy(stored[rows]), labels), Split(map_images(path).subset(rows), labels)
 
 
 def rows_of_batches(seed: int = 0) -> list[torch.Tensor]:
@@ -76,15 +76,15 @@ def test_shape_name_and_statistics_do_not_depend_on_where_images_are(splits):
     assert on_disk.images.shape == resident.images.shape
     assert len(on_disk) == len(on_disk.images) == 500
     assert on_disk.images.nbytes == resident.images.nbytes
-    assert fingerprint([on_disk], ["a"]) == fingerprint([resident], ["a"])
-    assert statistics(on_disk.images) == statistics(resident.images)
-    assert torch.equal(torch.cat(list(in_chunks(on_disk.images))), resident.images)
+    assert dataset_fingerprint([on_disk], ["a"]) == dataset_fingerprint([resident], ["a"])
+    assert channel_statistics(on_disk.images) == channel_statistics(resident.images)
+    assert torch.equal(torch.cat(list(image_chunks(on_disk.images))), resident.images)
 
 
 def test_rows_of_rows_are_rows_of_the_file(path, stored):
-    part = mapped(path).part(np.array([5, 3, 9])).part(np.array([2, 0]))
+    part = map_images(path).subset(np.array([5, 3, 9])).subset(np.array([2, 0]))
     assert np.array_equal(part.take(torch.tensor([0, 1, 0])), stored[[9, 5, 9]])
-    assert np.array_equal(taken(part, torch.tensor([-1])), stored[[5]])
+    assert np.array_equal(take_images(part, torch.tensor([-1])), stored[[5]])
     with pytest.raises(IndexError):
         part.take(torch.tensor([2]))
 
@@ -104,12 +104,12 @@ def test_what_was_taken_may_be_changed(splits, stored, path):
 def test_other_arrays_are_refused(array, tmp_path):
     np.save(tmp_path / "other.npy", array)
     with pytest.raises(ValueError, match="need uint8 images"):
-        mapped(tmp_path / "other.npy")
+        map_images(tmp_path / "other.npy")
 
 
 def test_two_results_are_worked_out_ahead_and_no_more():
     begun = []
-    results = prefetched(lambda n: begun.append(n) or n, range(10))
+    results = prefetch(lambda n: begun.append(n) or n, range(10))
     assert next(results) == 0
     deadline = time.monotonic() + 200
     while len(begun) < 3 and time.monotonic() < deadline:
@@ -121,7 +121,7 @@ def test_two_results_are_worked_out_ahead_and_no_more():
 
 
 def test_an_exception_in_the_thread_reaches_the_caller_in_its_turn():
-    results = prefetched(lambda n: 6 // n, [3, 2, 0, 1])
+    results = prefetch(lambda n: 6 // n, [3, 2, 0, 1])
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -173,17 +173,17 @@ def folder(make_folder) -> DataSpec:
 
 def loaded(folder: DataSpec, cache: Path, resident: bool | None):
     spec = DataSpec(source=folder.source, resident=resident)
-    return load(spec, 0, cache), load_test(spec, cache)
+    return load_dataset(spec, 0, cache), load_test_split(spec, cache)
 
 
 def test_a_data_set_is_the_same_on_disk_and_in_memory(folder, cache):
     (memory, test), (disk, test_on_disk) = (loaded(folder, cache, r) for r in (True, False))
-    assert memory.train.resident
-    assert not disk.train.resident
+    assert memory.train.is_resident
+    assert not disk.train.is_resident
     assert (memory.fingerprint, memory.mean, memory.std) == (disk.fingerprint, disk.mean, disk.std)
     assert (memory.channels, memory.pixels) == (disk.channels, disk.pixels)
     for here, there in ((memory.train, disk.train), (test, test_on_disk)):
-        assert torch.equal(here.images, taken(there.images, torch.arange(len(there))))
+        assert torch.equal(here.images, take_images(there.images, torch.arange(len(there))))
         assert torch.equal(here.labels, there.labels)
 
 
@@ -191,9 +191,9 @@ def test_a_data_set_is_the_same_on_disk_and_in_memory(folder, cache):
 def test_images_are_in_memory_where_they_take_less_than_half_of_it(
     folder, cache, monkeypatch, free, resident
 ):
-    monkeypatch.setattr(streaming, "_free", lambda device: iter([10**12, free]))
+    monkeypatch.setattr(streaming, "_free_bytes", lambda device: iter([10**12, free]))
     data, _ = loaded(folder, cache, None)  # 38 images of 192 bytes are 7,296
-    assert data.train.resident is resident
+    assert data.train.is_resident is resident
     assert isinstance(data.train.images, MappedImages) is not resident
 
 
@@ -204,23 +204,23 @@ def test_corrupt_images_that_are_left_out_are_left_out_on_disk_too(folder, cache
     for resident in (True, False):
         spec = DataSpec(source=folder.source, resident=resident, skip_corrupt=True)
         with pytest.warns(UserWarning, match="1 of 46 images cannot be read"):
-            datasets.append(load(spec, 0, cache))
+            datasets.append(load_dataset(spec, 0, cache))
     assert datasets[0].fingerprint == datasets[1].fingerprint
 
 
 def test_this_machine_says_how_much_memory_is_free():
-    assert fits(1)
-    assert not fits(2**60)
+    assert fits_in_memory(1)
+    assert not fits_in_memory(2**60)
 
 
 def test_a_container_has_what_its_limit_leaves_and_its_cached_files(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("700\n")
     (tmp_path / "memory.stat").write_text("anon 400\ninactive_file 250\n")
-    assert list(streaming._free_by_container(tmp_path)) == [550]
+    assert list(streaming._container_free_bytes(tmp_path)) == [550]
     (tmp_path / "memory.max").write_text("max\n")
-    assert list(streaming._free_by_container(tmp_path)) == []
-    assert list(streaming._free_by_container(tmp_path / "absent")) == []
+    assert list(streaming._container_free_bytes(tmp_path)) == []
+    assert list(streaming._container_free_bytes(tmp_path / "absent")) == []
 
 
 @pytest.mark.gpu
@@ -228,5 +228,5 @@ def test_a_container_has_what_its_limit_leaves_and_its_cached_files(tmp_path, mo
 def test_images_that_would_fill_the_device_stay_on_disk(folder, cache, monkeypatch):
     memory = namedtuple("memory", ["free", "total"])
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: memory(10**4, 10**9))
-    assert not load(folder, 0, cache, device="cuda").train.resident
-    assert load(folder, 0, cache).train.resident
+    assert not load_dataset(folder, 0, cache, device="cuda").train.is_resident
+    assert load_dataset(folder, 0, cache).train.is_resident

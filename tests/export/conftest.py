@@ -5,11 +5,11 @@ import torch
 
 from scalesearch.architectures import Architecture, Stage
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.data import load, view
+from scalesearch.data import load_dataset, input_transform
 from scalesearch.experiment import DataSpec
-from scalesearch.export.pictures import pictures
+from scalesearch.export.pictures import load_image_set
 from scalesearch.recipe import Recipe
-from scalesearch.training import Job, train, trained
+from scalesearch.training import Job, train, load_trained_model
 from scalesearch.weights import Preparation, read_network, write_network
 
 READER = Architecture(
@@ -32,7 +32,7 @@ def digits_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    data, recipe = load(DIGITS, 0), Recipe(epochs=6, batch_size=16)
+    data, recipe = load_dataset(DIGITS, 0), Recipe(epochs=6, batch_size=16)
     job = Job(
         architecture=READER,
         recipe=recipe,
@@ -41,16 +41,16 @@ def digits_file(tmp_path_factory):
         checkpoint=folder / "checkpoint",
     )
     list(train(job, data, device="cpu"))
-    seen = view(data, recipe, READER.resolution)
+    seen = input_transform(data, recipe, READER.resolution)
     preparation = Preparation(
         pixels=READER.resolution,
-        stored=data.pixels,
+        resize_pixels=data.pixels,
         mean=data.mean,
         std=data.std,
         zoom=seen.zoom,
         class_names=data.class_names,
     )
-    network = trained(job, data, "cpu")
+    network = load_trained_model(job, data, "cpu")
     torch.set_num_threads(before)
     return write_network(folder / "reader.safetensors", network, preparation, name="reader")
 
@@ -64,4 +64,4 @@ def reader(digits_file):
 def digits(reader):
     """Few enough to train on within a test."""
     spec = DataSpec(source="digits", train_samples=320, validation_samples=100)
-    return pictures(reader, spec, seed=0)
+    return load_image_set(reader, spec, seed=0)

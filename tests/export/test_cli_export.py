@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from scalesearch.cli.exporting import FORMATS, GONE
+from scalesearch.cli.exporting import FORMATS, DEPRECATED_FORMATS
 
 
 def test_a_network_goes_to_several_forms_and_they_are_compared(run, digits_file, tmp_path):
@@ -35,7 +35,7 @@ def test_without_images_the_table_says_that_only_noise_was_compared(run, digits_
     assert "--data compares on images" in told
 
 
-@pytest.mark.parametrize("name", GONE)
+@pytest.mark.parametrize("name", DEPRECATED_FORMATS)
 def test_torchscript_is_refused_with_what_to_take_instead(run, digits_file, tmp_path, name):
     code, _, err = run("export", digits_file, "--format", name, "--out", tmp_path / "o")
     assert code == 2

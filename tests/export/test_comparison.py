@@ -5,15 +5,15 @@ import torch
 
 from scalesearch.export import comparison as module
 from scalesearch.export.comparison import (
-    Variant,
-    comparison,
-    inputs,
-    paces,
-    rightness,
-    turns,
-    variants,
+    ExportVariant,
+    compare_exports,
+    timing_images,
+    variant_latencies,
+    variant_accuracies,
+    time_in_turn,
+    export_variants,
 )
-from scalesearch.export.pictures import torch_answers
+from scalesearch.export.pictures import torch_logits
 from scalesearch.export.programs import write_program
 
 
@@ -21,22 +21,22 @@ def test_turns_take_every_run_once_a_round(monkeypatch):
     clock = itertools.count(step=1.0)
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     told = []
-    seconds = turns([lambda: told.append("a"), lambda: told.append("b")], rounds=3)
+    seconds = time_in_turn([lambda: told.append("a"), lambda: told.append("b")], rounds=3)
     assert seconds == [[1.0, 1.0]] * 3
     assert told[-6:] == ["a", "b"] * 3
 
 
 def test_a_short_run_is_repeated_within_its_turn():
     calls = itertools.count()
-    turns([lambda: next(calls)], rounds=1)
+    time_in_turn([lambda: next(calls)], rounds=1)
     assert next(calls) == 1 + 3 + 100
 
 
 def test_ratios_are_of_the_same_round(monkeypatch):
     rounds = [[1.0, 0.5], [10.0, 5.0], [2.0, 1.2]]  # a busy machine slows both
-    monkeypatch.setattr(module, "turns", lambda runs, count: rounds)
-    form = Variant("eager", lambda images: images)
-    eager, other = paces([form, form], torch.zeros(4, 1), rounds=3)
+    monkeypatch.setattr(module, "time_in_turn", lambda runs, count: rounds)
+    form = ExportVariant("eager", lambda images: images)
+    eager, other = variant_latencies([form, form], torch.zeros(4, 1), rounds=3)
     assert (eager.batch, eager.milliseconds, eager.ratio) == (4, 2000, 1)
     assert (other.milliseconds, other.ratio) == (1200, 0.5)
     assert other.low == pytest.approx(0.5)
@@ -45,13 +45,13 @@ def test_ratios_are_of_the_same_round(monkeypatch):
 
 def test_threads_are_put_back(reader):
     before = torch.get_num_threads()
-    paces(variants(reader, {}), torch.zeros(1, 1, 16, 16), threads=before + 1, rounds=1)
+    variant_latencies(export_variants(reader, {}), torch.zeros(1, 1, 16, 16), threads=before + 1, rounds=1)
     assert torch.get_num_threads() == before
 
 
 def test_the_first_form_is_the_measure_of_the_others(reader, digits):
-    wrong = Variant("wrong", lambda images: torch.eye(10)[torch.zeros(len(images)).long()])
-    eager, folded, zeros = rightness([*variants(reader, {}), wrong], digits)
+    wrong = ExportVariant("wrong", lambda images: torch.eye(10)[torch.zeros(len(images)).long()])
+    eager, folded, zeros = variant_accuracies([*export_variants(reader, {}), wrong], digits)
     assert eager.same == folded.same == 1
     assert eager.accuracy == folded.accuracy > 0.6
     assert zeros.images == len(digits.test)
@@ -63,7 +63,7 @@ def test_a_comparison_has_a_row_for_every_form_and_batch(reader, digits, tmp_pat
     path = tmp_path / "n.pt2"
     write_program(path, reader)
     files = {"exported": path, "torchvision": tmp_path / "n.pth"}
-    rows = comparison(reader, files, digits, batches=(1, 2), rounds=2)
+    rows = compare_exports(reader, files, digits, batch_sizes=(1, 2), rounds=2)
     assert [(row["form"], row["batch"]) for row in rows] == [
         (form, batch) for batch in (1, 2) for form in ("eager", "folded", "exported")
     ]
@@ -73,15 +73,15 @@ def test_a_comparison_has_a_row_for_every_form_and_batch(reader, digits, tmp_pat
 
 
 def test_a_network_can_be_timed_without_images(reader):
-    assert inputs(reader, 3, None).shape == (3, 1, 16, 16)
-    rows = comparison(reader, {}, rounds=1)
+    assert timing_images(reader, 3, None).shape == (3, 1, 16, 16)
+    rows = compare_exports(reader, {}, rounds=1)
     assert [row["accuracy"] for row in rows] == [None, None]
-    before = torch_answers(reader.network, torch.ones(1, 1, 16, 16))
-    comparison(reader, {}, rounds=1)
-    torch.testing.assert_close(torch_answers(reader.network, torch.ones(1, 1, 16, 16)), before)
+    before = torch_logits(reader.network, torch.ones(1, 1, 16, 16))
+    compare_exports(reader, {}, rounds=1)
+    torch.testing.assert_close(torch_logits(reader.network, torch.ones(1, 1, 16, 16)), before)
 
 
 def test_more_images_than_there_are_begin_again(reader, digits):
     count = len(digits.test)
-    batch = inputs(reader, count + 3, digits)
+    batch = timing_images(reader, count + 3, digits)
     assert torch.equal(batch[count:], batch[:3])

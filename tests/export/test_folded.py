@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from scalesearch.architectures import BASELINES, baseline
-from scalesearch.export.folded import folded
-from scalesearch.nets import build
-from scalesearch.nets.strided import without_narrow_strides
+from scalesearch.export.folded import fold_batch_norms
+from scalesearch.nets import build_model
+from scalesearch.nets.strided import replace_narrow_strides
 
 
 def perturbed(network, seed=0):
@@ -24,7 +24,7 @@ def perturbed(network, seed=0):
 
 def network(name, **options):
     torch.manual_seed(0)
-    return perturbed(build(baseline(name, width=0.25, resolution=32, num_classes=7), **options))
+    return perturbed(build_model(baseline(name, width=0.25, resolution=32, num_classes=7), **options))
 
 
 def images(count=3, pixels=32):
@@ -46,7 +46,7 @@ CASES += [("efficientnet_b0", "same"), ("mobilenet_v3_large", "same"), ("resnet1
 @pytest.mark.parametrize(("name", "padding"), CASES)
 def test_folding_norms_changes_no_logit_by_more_than_1e_5(name, padding):
     before = network(name, padding=padding, dropout=0.2, drop_connect=0.2)
-    after = folded(before)
+    after = fold_batch_norms(before)
     left = [type(module) for module in after.modules()]
     assert nn.Dropout not in left
     # DenseNet's 58 blocks and 3 transitions each begin with a norm, and so does its end.
@@ -58,7 +58,7 @@ def test_folding_norms_changes_no_logit_by_more_than_1e_5(name, padding):
 def test_folding_leaves_the_network_as_it_was():
     before = network("resnet18").train()
     state = copy.deepcopy(before.state_dict())
-    after = folded(before)
+    after = fold_batch_norms(before)
     assert before.training
     assert not after.training
     assert all(torch.equal(tensor, state[name]) for name, tensor in before.state_dict().items())
@@ -67,25 +67,25 @@ def test_folding_leaves_the_network_as_it_was():
 
 def test_folding_keeps_what_narrow_strides_were_replaced_by():
     pair = nn.Sequential(nn.Conv2d(3, 4, 1, stride=2, bias=False), nn.BatchNorm2d(4))
-    before = without_narrow_strides(perturbed(pair))
-    assert difference(before, folded(before), images()) < 1e-6
+    before = replace_narrow_strides(perturbed(pair))
+    assert difference(before, fold_batch_norms(before), images()) < 1e-6
 
 
 def test_folding_takes_a_bias_and_a_norm_without_parameters():
     pair = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Conv2d(4, 2, 1))
     with torch.no_grad():
         pair[1].running_mean.add_(0.5)
-    after = folded(pair.eval())
+    after = fold_batch_norms(pair.eval())
     assert isinstance(after[1], nn.Identity)
     assert difference(pair, after, images()) < 1e-6
 
 
 def test_a_norm_that_follows_no_convolution_stays():
     lone = nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3))
-    assert isinstance(folded(perturbed(lone))[1], nn.BatchNorm2d)
+    assert isinstance(fold_batch_norms(perturbed(lone))[1], nn.BatchNorm2d)
 
 
 def test_a_norm_without_statistics_is_refused():
     pair = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
     with pytest.raises(ValueError, match="need a batch norm with running statistics"):
-        folded(pair)
+        fold_batch_norms(pair)

@@ -9,14 +9,14 @@ from onnx import numpy_helper
 from scalesearch.architectures import Architecture, Stage
 from scalesearch.errors import ExportError
 from scalesearch.export import int8
-from scalesearch.export.comparison import Variant, rightness, variants
-from scalesearch.export.folded import folded
+from scalesearch.export.comparison import ExportVariant, variant_accuracies, export_variants
+from scalesearch.export.folded import fold_batch_norms
 from scalesearch.export.int8 import write_int8
-from scalesearch.export.onnx_files import answers, float_model
-from scalesearch.export.programs import program
-from scalesearch.export.qat import Tuning, write_int8_qat
-from scalesearch.export.quantizer import quantizer
-from scalesearch.nets import build
+from scalesearch.export.onnx_files import onnx_logits_function, float_model
+from scalesearch.export.programs import export_program
+from scalesearch.export.qat import QatConfig, write_int8_qat
+from scalesearch.export.quantizer import onnx_runtime_quantizer
+from scalesearch.nets import build_model
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def made(reader):
 @pytest.fixture(scope="module")
 def int8_file(reader, digits, made, tmp_path_factory):
     path = tmp_path_factory.mktemp("int8") / "reader.int8.onnx"
-    return path, write_int8(path, reader, digits, made=made)
+    return path, write_int8(path, reader, digits, onnx_model=made)
 
 
 def weights_of_convolutions(path):
@@ -61,7 +61,7 @@ def same_types(path):
 def test_eight_bits_cost_a_few_answers_in_a_hundred(int8_file, reader, digits):
     path, found = int8_file
     assert found.images == 64
-    eager, rounded = rightness([*variants(reader, {})[:1], Variant("int8", answers(path))], digits)
+    eager, rounded = variant_accuracies([*export_variants(reader, {})[:1], ExportVariant("int8", onnx_logits_function(path))], digits)
     assert abs(eager.accuracy - rounded.accuracy) < 0.05
     assert rounded.same > 0.9
 
@@ -78,32 +78,32 @@ def test_logits_stay_float(int8_file):
 
 def test_int8_takes_any_batch(int8_file):
     images = torch.randn(7, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    together = answers(int8_file[0])(images)
-    alone = torch.cat([answers(int8_file[0])(image[None]) for image in images])
+    together = onnx_logits_function(int8_file[0])(images)
+    alone = torch.cat([onnx_logits_function(int8_file[0])(image[None]) for image in images])
     torch.testing.assert_close(together, alone)
 
 
 def test_ranges_from_the_wrong_images_are_refused_and_leave_no_file(
     reader, digits, made, tmp_path, monkeypatch
 ):
-    read = int8._reader
-    monkeypatch.setattr(int8, "_reader", lambda batches: read(x * 1000 for x in batches))
+    read = int8._calibration_reader
+    monkeypatch.setattr(int8, "_calibration_reader", lambda batches: read(x * 1000 for x in batches))
     with pytest.raises(ExportError, match="need the float network's answer on at least 50%"):
-        write_int8(tmp_path / "n.onnx", reader, digits, made=made)
+        write_int8(tmp_path / "n.onnx", reader, digits, onnx_model=made)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_training_with_rounded_numbers_goes_to_onnx_with_the_same_types(reader, digits, tmp_path):
     path = tmp_path / "reader.int8-qat.onnx"
-    steps, tuning = [], Tuning(epochs=1, batch_size=64)
+    steps, tuning = [], QatConfig(epochs=1, batch_size=64)
     found = write_int8_qat(path, reader, digits, tuning, steps.append)
     assert steps == [*range(1, tuning.steps(320) + 1)] == [1, 2, 3, 4, 5]
     same_types(path)
-    assert found.file.same > 0.98  # of the program that was trained
-    assert found.network.same > 0.85
+    assert found.file_parity.same_fraction > 0.98  # of the program that was trained
+    assert found.network_parity.same_fraction > 0.85
     assert found.slowdown > 1  # in PyTorch's eager mode
-    eager, rounded = rightness([*variants(reader, {})[:1], Variant("qat", answers(path))], digits)
+    eager, rounded = variant_accuracies([*export_variants(reader, {})[:1], ExportVariant("qat", onnx_logits_function(path))], digits)
     assert abs(eager.accuracy - rounded.accuracy) < 0.05
     assert list(tmp_path.iterdir()) == [path]
 
@@ -113,9 +113,9 @@ def test_what_is_clipped_is_rounded_once_and_logits_never():
     one = Architecture(
         stem=8, stages=(stage,), head=0, resolution=8, num_classes=3, activation="relu"
     )
-    network = folded(build(one).eval())
-    graph = program(network, torch.zeros(2, 3, 8, 8), "n").module()
-    quantizer().annotate(graph)
+    network = fold_batch_norms(build_model(one).eval())
+    graph = export_program(network, torch.zeros(2, 3, 8, 8), "n").module()
+    onnx_runtime_quantizer().annotate(graph)
     told = {
         node: node.meta["quantization_annotation"]
         for node in graph.graph.nodes
@@ -133,7 +133,7 @@ def test_what_is_clipped_is_rounded_once_and_logits_never():
 def test_a_tuning_that_is_none_is_refused(value):
     (name,) = value
     with pytest.raises(ValueError, match=f"need {name}"):
-        Tuning(**value)
+        QatConfig(**value)
 
 
 def test_calibration_and_test_images_are_apart(digits):

@@ -6,18 +6,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scalesearch.architectures import Architecture, Stage, baseline, cost, scaled
+from scalesearch.architectures import Architecture, Stage, baseline, cost, scale
 from scalesearch.errors import ExportError
 from scalesearch.export.standalone import (
     Exportable,
     files,
-    timm_script,
-    torchvision_script,
-    write_peer_script,
+    timm_script_text,
+    torchvision_script_text,
+    write_library_script,
 )
-from scalesearch.nets import Options, build
+from scalesearch.nets import NetworkOptions, build_model
 from scalesearch.scaling import ROUNDINGS, Multipliers
-from scalesearch.weights import exported
+from scalesearch.weights import to_layout
 
 B0 = baseline("efficientnet_b0", width=0.25, resolution=40, num_classes=7)
 ODD = Architecture(
@@ -41,7 +41,7 @@ def built(text):
 
 def trained(network, **options):
     torch.manual_seed(0)
-    ours = build(network, **options).eval()
+    ours = build_model(network, **options).eval()
     with torch.no_grad():
         for tensor in ours.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
@@ -55,11 +55,11 @@ def trained(network, **options):
     ids=["b0", "odd channels", "v2"],
 )
 def test_torchvision_builds_the_same_network_and_it_gives_the_same_logits(torchvision, network):
-    options = Options(dropout=0.3, drop_connect=0.2, norm_eps=0.02)
-    theirs = built(torchvision_script("n", network, options)).eval()
+    options = NetworkOptions(dropout=0.3, drop_connect=0.2, norm_eps=0.02)
+    theirs = built(torchvision_script_text("n", network, options)).eval()
     assert sum(p.numel() for p in theirs.parameters()) == cost(network).params
     ours = trained(network, norm_eps=0.02)
-    theirs.load_state_dict(exported(ours, "torchvision"))
+    theirs.load_state_dict(to_layout(ours, "torchvision"))
     images = torch.rand(2, 3, network.resolution, network.resolution)
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), ours(images))
@@ -71,13 +71,13 @@ def test_torchvision_builds_the_same_network_and_it_gives_the_same_logits(torchv
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["b0", "b3"])
 def test_a_published_network_is_torchvisions_own(torchvision, name):
-    from scalesearch.published import PUBLISHED
+    from scalesearch.published import PUBLISHED_MODELS
 
-    network = scaled(
-        baseline("efficientnet_b0"), PUBLISHED[name].multipliers, ROUNDINGS["official"]
+    network = scale(
+        baseline("efficientnet_b0"), PUBLISHED_MODELS[name].multipliers, ROUNDINGS["official"]
     )
     theirs = torchvision.models.get_model(f"efficientnet_{name}", weights=None)
-    ours = built(torchvision_script(name, network, Options()))
+    ours = built(torchvision_script_text(name, network, NetworkOptions()))
     shapes = [
         {key: tuple(value.shape) for key, value in one.state_dict().items()}
         for one in (theirs, ours)
@@ -86,8 +86,8 @@ def test_a_published_network_is_torchvisions_own(torchvision, name):
 
 
 def test_channels_that_torchvision_would_round_are_kept_by_a_class_of_their_own():
-    assert "class ExactMBConvConfig(MBConvConfig)" in torchvision_script("n", ODD, Options())
-    assert "Exact" not in torchvision_script("n", baseline("efficientnet_b0"), Options())
+    assert "class ExactMBConvConfig(MBConvConfig)" in torchvision_script_text("n", ODD, NetworkOptions())
+    assert "Exact" not in torchvision_script_text("n", baseline("efficientnet_b0"), NetworkOptions())
 
 
 @pytest.mark.parametrize(
@@ -115,45 +115,45 @@ def test_channels_that_torchvision_would_round_are_kept_by_a_class_of_their_own(
 )
 def test_what_torchvision_cannot_be_is_named(changes, told):
     with pytest.raises(ExportError) as error:
-        torchvision_script("mine", replace(B0, **changes), Options())
+        torchvision_script_text("mine", replace(B0, **changes), NetworkOptions())
     assert told in str(error.value)
     assert str(error.value).endswith("export it as `python`, which can be any network")
 
 
 def test_everything_that_torchvision_cannot_be_is_named_at_once():
     with pytest.raises(ExportError, match=r"stride 1 \(there 2\); TensorFlow's SAME padding"):
-        torchvision_script("mine", replace(B0, stem_stride=1), Options(padding="same"))
+        torchvision_script_text("mine", replace(B0, stem_stride=1), NetworkOptions(padding="same"))
 
 
 def test_the_file_is_named_so_that_python_can_import_it(tmp_path):
-    found = Exportable("my-b0.1", B0, Options())
-    path, _ = write_peer_script(found, tmp_path, "torchvision")
+    found = Exportable("my-b0.1", B0, NetworkOptions())
+    path, _ = write_library_script(found, tmp_path, "torchvision")
     assert path.name == "my_b0_1_torchvision.py"
 
 
 def test_multipliers_that_round_to_odd_channels_are_representable(torchvision):
-    network = scaled(B0, Multipliers(width=1.3), ROUNDINGS["nearest"])
-    theirs = built(torchvision_script("n", network, Options()))
+    network = scale(B0, Multipliers(width=1.3), ROUNDINGS["nearest"])
+    theirs = built(torchvision_script_text("n", network, NetworkOptions()))
     assert sum(p.numel() for p in theirs.parameters()) == cost(network).params
 
 
 def test_where_torchvision_imports_it_is_asked_to_build_the_network(
     torchvision, tmp_path, monkeypatch
 ):
-    found = Exportable("b0", B0, Options())
-    path, built = write_peer_script(found, tmp_path, "torchvision")
+    found = Exportable("b0", B0, NetworkOptions())
+    path, built = write_library_script(found, tmp_path, "torchvision")
     assert built
     text = path.read_text().replace("(6, 3, 2", "(4, 3, 2")
-    monkeypatch.setitem(files.SCRIPTS, "torchvision", lambda *_: text)
+    monkeypatch.setitem(files.LIBRARY_SCRIPTS, "torchvision", lambda *_: text)
     with pytest.raises(
         ExportError, match=r"need [\d,]+ parameters, got [\d,]+ from the torchvision"
     ):
-        write_peer_script(found, tmp_path / "other", "torchvision")
+        write_library_script(found, tmp_path / "other", "torchvision")
 
 
 def test_without_torchvision_the_file_is_written_and_said_not_to_be_built(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    path, built = write_peer_script(Exportable("b0", B0, Options()), tmp_path, "torchvision")
+    path, built = write_library_script(Exportable("b0", B0, NetworkOptions()), tmp_path, "torchvision")
     assert path.is_file()
     assert not built
 
@@ -180,12 +180,12 @@ OWN = Architecture(
 @pytest.mark.parametrize("padding", ["half", "same"])
 @pytest.mark.parametrize("network", [B0, OWN], ids=["b0", "own"])
 def test_timm_builds_the_same_network_and_it_gives_the_same_logits(timm, network, padding):
-    options = Options(dropout=0.3, drop_connect=0.2, norm_eps=0.02, padding=padding)
-    theirs = built(timm_script("n", network, options)).eval()
+    options = NetworkOptions(dropout=0.3, drop_connect=0.2, norm_eps=0.02, padding=padding)
+    theirs = built(timm_script_text("n", network, options)).eval()
     assert sum(p.numel() for p in theirs.parameters()) == cost(network).params
     ours = trained(network, norm_eps=0.02, padding=padding)
     layout = "timm-tf" if padding == "same" else "timm"
-    theirs.load_state_dict(exported(ours, layout))
+    theirs.load_state_dict(to_layout(ours, layout))
     images = torch.rand(2, network.in_channels, network.resolution, network.resolution)
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), ours(images))
@@ -198,7 +198,7 @@ def test_a_stage_of_timms_may_have_an_activation_of_its_own(timm):
     *first, last = OWN.stages
     network = replace(OWN, stages=(*first, replace(last, activation="relu")))
     ours = trained(network)
-    theirs = built(timm_script("n", network, ours.options)).eval()
+    theirs = built(timm_script_text("n", network, ours.options)).eval()
     values = ours.state_dict().values()  # in the same order; the layout has no such activations
     theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))
     images = torch.rand(2, 1, 33, 33)
@@ -212,7 +212,7 @@ def test_a_published_network_is_timms_own(timm, name):
     from scalesearch.weights.layouts import published_network
 
     theirs = timm.create_model(f"efficientnet_{name}", pretrained=False)
-    ours = built(timm_script(name, published_network(name), Options()))
+    ours = built(timm_script_text(name, published_network(name), NetworkOptions()))
     shapes = [
         {key: tuple(value.shape) for key, value in one.state_dict().items()}
         for one in (theirs, ours)
@@ -239,7 +239,7 @@ def test_a_published_network_is_timms_own(timm, name):
 )
 def test_what_timm_cannot_be_is_named(changes, told):
     with pytest.raises(ExportError) as error:
-        timm_script("mine", replace(B0, **changes), Options())
+        timm_script_text("mine", replace(B0, **changes), NetworkOptions())
     assert "need a network that timm's EfficientNet can be, got one with " in str(error.value)
     assert told in str(error.value)
 

@@ -13,18 +13,18 @@ from scalesearch.errors import ExportError
 from scalesearch.experiment import DataSpec
 from scalesearch.export import programs
 from scalesearch.export.agreement import (
-    TOLERANCE,
-    Agreement,
-    require_equal,
-    require_faithful,
-    require_similar,
+    MAX_LOGIT_DIFFERENCE,
+    Parity,
+    require_close_logits,
+    require_faithful_predictions,
+    require_similar_predictions,
 )
-from scalesearch.export.extras import extra
-from scalesearch.export.onnx_files import answers, read_onnx_metadata, write_onnx
-from scalesearch.export.pictures import pictures, torch_answers
+from scalesearch.export.extras import import_extra
+from scalesearch.export.onnx_files import onnx_logits_function, read_onnx_metadata, write_onnx
+from scalesearch.export.pictures import load_image_set, torch_logits
 from scalesearch.export.programs import read_program, write_program
-from scalesearch.nets import build
-from scalesearch.weights import Saved
+from scalesearch.nets import build_model
+from scalesearch.weights import SavedNetwork
 
 
 def images(count, pixels=16, channels=1):
@@ -41,12 +41,12 @@ def onnx_file(reader, digits, tmp_path_factory):
 def test_a_program_answers_batches_of_any_size_as_its_network(reader, digits, tmp_path):
     path = tmp_path / "reader.pt2"
     noise, real = write_program(path, reader, digits)
-    assert noise.difference < TOLERANCE
-    assert (real.images, real.same) == (64, 1)
+    assert noise.difference < MAX_LOGIT_DIFFERENCE
+    assert (real.images, real.same_fraction) == (64, 1)
     network, told = read_program(path)
     for count in (1, 2, 7):
         torch.testing.assert_close(
-            torch_answers(network, images(count)), torch_answers(reader.network, images(count))
+            torch_logits(network, images(count)), torch_logits(reader.network, images(count))
         )
     assert told["class_names"] == list("0123456789")
     assert told["preparation"]["mean"] == list(reader.preparation.mean)
@@ -63,8 +63,8 @@ def test_what_is_no_program_is_refused(tmp_path):
 def test_onnx_runtime_answers_as_torch_on_noise_and_on_real_images(onnx_file, reader):
     path, (noise, real) = onnx_file
     assert (noise.images, real.images, real.same) == (4, 64, 1)
-    assert max(noise.difference, real.difference) < TOLERANCE
-    own, theirs = torch_answers(reader.network, images(5)), answers(path)(images(5))
+    assert max(noise.difference, real.difference) < MAX_LOGIT_DIFFERENCE
+    own, theirs = torch_logits(reader.network, images(5)), onnx_logits_function(path)(images(5))
     np.testing.assert_allclose(theirs, own, atol=1e-4)
 
 
@@ -90,9 +90,9 @@ def test_padding_as_in_tensorflow_and_an_odd_resolution_survive_onnx(tmp_path):
     stage = Stage(block="mbconv", expansion=1, kernel=5, stride=2, width=8, repeats=1, squeeze=0)
     one = Architecture(stem=8, stages=(stage,), head=0, resolution=21, num_classes=3)
     torch.manual_seed(0)
-    saved = Saved(network=build(one, padding="same").eval(), architecture=one)
+    saved = SavedNetwork(network=build_model(one, padding="same").eval(), architecture=one)
     (noise,) = write_onnx(tmp_path / "n.onnx", saved)
-    assert noise.difference < TOLERANCE
+    assert noise.difference < MAX_LOGIT_DIFFERENCE
     assert read_onnx_metadata(tmp_path / "n.onnx")["preparation"] is None
 
 
@@ -108,7 +108,7 @@ def test_an_onnx_model_that_answers_otherwise_is_refused_and_leaves_no_file(
     broken = onnx.load(onnx_file[0])
     (bias,) = [t for t in broken.graph.initializer if t.name == "classifier.bias"]
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 0.01, bias.name))
-    assert refused(lambda: write_onnx(tmp_path / "n.onnx", reader, made=broken))
+    assert refused(lambda: write_onnx(tmp_path / "n.onnx", reader, built_model=broken))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,19 +120,19 @@ def test_a_program_that_answers_otherwise_is_refused_and_leaves_no_file(
             network.classifier.bias.add_(0.01)
         return network
 
-    fold = programs.folded
-    monkeypatch.setattr(programs, "folded", lambda network: broken(fold(network)))
+    fold = programs.fold_batch_norms
+    monkeypatch.setattr(programs, "fold_batch_norms", lambda network: broken(fold(network)))
     assert refused(lambda: write_program(tmp_path / "n.pt2", reader))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_answers_that_are_not_numbers_are_refused():
     with pytest.raises(ExportError, match="got nan on 4 random images"):
-        require_equal("n", Agreement(4, float("nan"), 1.0), "random")
+        require_close_logits("n", Parity(4, float("nan"), 1.0), "random")
     with pytest.raises(ExportError, match="at least 50% of the images, got 40% of 10"):
-        require_similar("n", Agreement(10, 0.1, 0.4))
+        require_similar_predictions("n", Parity(10, 0.1, 0.4))
     with pytest.raises(ExportError, match=r"rounded program's answer on at least 90% .* got 80%"):
-        require_faithful("n", Agreement(10, 0.1, 0.8))
+        require_faithful_predictions("n", Parity(10, 0.1, 0.8))
 
 
 def test_an_input_of_absurd_size_is_refused_before_it_takes_memory(reader, tmp_path):
@@ -144,7 +144,7 @@ def test_an_input_of_absurd_size_is_refused_before_it_takes_memory(reader, tmp_p
 
 def test_what_is_no_onnx_model_is_refused():
     with pytest.raises(ExportError, match="model: "):
-        answers(b"nothing")
+        onnx_logits_function(b"nothing")
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
@@ -159,7 +159,7 @@ def test_a_missing_quantiser_is_named_with_its_extra(monkeypatch):
     name = "torchao.quantization.pt2e"
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ExportError, match=r"int8-qat: need torchao.*scalesearch\[export\]"):
-        extra(name, "int8-qat")
+        import_extra(name, "int8-qat")
 
 
 def test_a_network_that_cannot_be_traced_is_refused():
@@ -168,25 +168,25 @@ def test_a_network_that_cannot_be_traced_is_refused():
             return x if x.sum() > 0 else -x
 
     with pytest.raises(ExportError, match=r"n: need a network that torch\.export can trace"):
-        programs.program(Undecided(), images(2), "n")
+        programs.export_program(Undecided(), images(2), "n")
 
 
 def test_real_images_have_to_be_of_the_networks_classes(reader):
     named = dataclasses.replace(reader.preparation, class_names=tuple("abcdefghij"))
     with pytest.raises(ExportError, match=r"need the network's 10 classes \(a, b, c, d, \.\.\.\)"):
-        pictures(dataclasses.replace(reader, preparation=named), DataSpec(source="digits"), 0)
+        load_image_set(dataclasses.replace(reader, preparation=named), DataSpec(source="digits"), 0)
 
 
 def test_real_images_need_a_preparation(reader):
     bare = dataclasses.replace(reader, preparation=None)
     with pytest.raises(ExportError, match="reader: need to know how an image becomes its input"):
-        pictures(bare, DataSpec(source="digits"), 0)
+        load_image_set(bare, DataSpec(source="digits"), 0)
 
 
 def test_no_image_is_shown_twice_or_left_out(reader, digits):
     shown = [images for images, _ in digits.shown(digits.test)]
     assert sum(map(len, shown)) == len(digits.test)
     assert sum(len(images) for images, _ in digits.shown(digits.test, 40)) == 40
-    own = partial(torch_answers, reader.network)
+    own = partial(torch_logits, reader.network)
     hits = [(own(x).argmax(1) == y).sum() for x, y in digits.shown(digits.test)]
     assert sum(hits) / len(digits.test) > 0.6

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from scalesearch.architectures import BASELINES, Architecture, Stage, baseline
-from scalesearch.architectures.foreign import Foreign
+from scalesearch.architectures.foreign import CustomModel
 from scalesearch.errors import ExportError
-from scalesearch.export.standalone import Exportable, script, write_script
-from scalesearch.export.standalone.lines import WRITERS
+from scalesearch.export.standalone import Exportable, python_script_text, write_script
+from scalesearch.export.standalone.lines import BLOCK_WRITERS
 from scalesearch.family import write_family
 from scalesearch.family.document import family_document
-from scalesearch.nets import BLOCKS, Options, build
-from scalesearch.published import PAPER
+from scalesearch.nets import BLOCKS, NetworkOptions, build_model
+from scalesearch.published import PAPER_COEFFICIENTS
 from scalesearch.weights import Preparation, read_network, write_network
 from scalesearch.weights.sources import imagenet_classes
 
@@ -36,7 +36,7 @@ SMALL = Architecture(
 )
 PREPARATION = Preparation(
     pixels=33,
-    stored=40,
+    resize_pixels=40,
     zoom=40 / 33,
     mean=(0.5, 0.4, 0.3),
     std=(0.2, 0.3, 0.4),
@@ -47,7 +47,7 @@ PREPARATION = Preparation(
 def trained(architecture, **options):
     """A network whose norms have seen something, so that no setting of them is without effect."""
     torch.manual_seed(0)
-    network = build(architecture, **options).eval()
+    network = build_model(architecture, **options).eval()
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if "norm" in name and tensor.is_floating_point():
@@ -85,18 +85,18 @@ def saved(tmp_path):
 def test_every_baseline_as_a_file_gives_the_same_logits(name, padding):
     network = baseline(name, width=0.25, resolution=33, num_classes=5)
     ours = trained(network, padding=padding, norm_eps=0.02)
-    made = run_in_process(script(name, network, ours.options))["network"]()
+    made = run_in_process(python_script_text(name, network, ours.options))["network"]()
     made.load_state_dict(ours.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(made.eval()(images(network)), ours(images(network)))
 
 
 def test_every_kind_of_block_is_known_and_another_would_be_refused(monkeypatch):
-    assert set(WRITERS) == set(BLOCKS)
+    assert set(BLOCK_WRITERS) == set(BLOCKS)
     stages = (Stage(repeats=1, width=8, squeeze=0, block="conv"),)
-    monkeypatch.delitem(WRITERS, "conv")
+    monkeypatch.delitem(BLOCK_WRITERS, "conv")
     with pytest.raises(ExportError, match=r"need blocks of .* got conv; export it as"):
-        script("n", replace(SMALL, stages=stages), Options())
+        python_script_text("n", replace(SMALL, stages=stages), NetworkOptions())
 
 
 def test_the_files_are_alone_in_another_process_and_load_our_weights(saved, tmp_path):
@@ -138,7 +138,7 @@ torch.save((model(images), found["MEAN"], found["CLASSES"]), {str(tmp_path / "lo
 
 
 def test_the_file_says_how_images_are_made_and_runs_as_a_program(saved, tmp_path):
-    text = script("small", SMALL, saved.network.options, PREPARATION, "small.safetensors")
+    text = python_script_text("small", SMALL, saved.network.options, PREPARATION, "small.safetensors")
     said = " ".join(text.split())
     assert "resize it to 40 pixels (bilinear), cut 33 pixels from its centre, divide" in said
     assert 'model = network("small.safetensors").eval()' in text
@@ -151,25 +151,25 @@ def test_the_file_says_how_images_are_made_and_runs_as_a_program(saved, tmp_path
 def test_what_a_file_of_weights_calls_itself_never_becomes_code(tmp_path):
     name = 'x"""\nimport os; os.abort()\n"""'
     with pytest.raises(ValueError, match="need a name of letters, digits, dots and dashes"):
-        script(name, SMALL, Options())
+        python_script_text(name, SMALL, NetworkOptions())
     evil = replace(PREPARATION, class_names=('")\nraise SystemExit', "b", "\\"))
-    namespace = run_in_process(script("small", SMALL, Options(), evil))
+    namespace = run_in_process(python_script_text("small", SMALL, NetworkOptions(), evil))
     assert namespace["CLASSES"] == evil.class_names
 
 
 def test_names_of_several_words_stay_whole_where_lines_break():
     for kinds in (imagenet_classes(), ("two  blanks", "x" * 95 + "  y", "a\tb ", "\udc80 c")):
         named = replace(PREPARATION, class_names=kinds)
-        text = script("small", SMALL, Options(), named)
+        text = python_script_text("small", SMALL, NetworkOptions(), named)
         assert run_in_process(text)["CLASSES"] == kinds
 
 
 def test_a_file_whose_network_differs_is_refused_and_not_written(saved, tmp_path, monkeypatch):
     from scalesearch.export.standalone import files
 
-    true = files.script
+    true = files.python_script_text
     monkeypatch.setattr(
-        files, "script", lambda *given: true(*given).replace("NORM_EPS = 0.01", "NORM_EPS = 0.5")
+        files, "python_script_text", lambda *given: true(*given).replace("NORM_EPS = 0.01", "NORM_EPS = 0.5")
     )
     found = Exportable("small", saved.architecture, saved.network.options, saved)
     with pytest.raises(ExportError, match=r"its logits are up to .* from the network's"):
@@ -178,14 +178,14 @@ def test_a_file_whose_network_differs_is_refused_and_not_written(saved, tmp_path
 
 
 def test_a_network_that_code_makes_is_its_own_file(tmp_path):
-    found = Exportable("own", Foreign(factory="own:make", resolution=32), Options())
+    found = Exportable("own", CustomModel(factory="own:make", resolution=32), NetworkOptions())
     with pytest.raises(ExportError, match="need a network as data, got code"):
         write_script(found, tmp_path)
 
 
 def test_export_writes_all_members_of_a_family_or_one(run, tmp_path):
     small = baseline("efficientnet_b0", width=0.25, resolution=64)
-    document = family_document(PAPER, small, mode="exact", phis=(0, 1))
+    document = family_document(PAPER_COEFFICIENTS, small, mode="exact", phis=(0, 1))
     family = write_family(tmp_path / "family.json", document)
     code, out, err = run("export", family, "--format", "python", "--out", tmp_path / "all")
     assert (code, err) == (0, "")

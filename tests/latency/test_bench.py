@@ -5,21 +5,21 @@ import importlib
 import pytest
 import torch
 
-from scalesearch.architectures import Architecture, Foreign, Stage
+from scalesearch.architectures import Architecture, CustomModel, Stage
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.errors import ArchitectureError
-from scalesearch.latency import bench as whole
-from scalesearch.latency import benches, benchmark
-from scalesearch.latency.bench import _plan
-from scalesearch.latency.passes import Pass, Unfit, cpu_peak_bytes
-from scalesearch.nets import Entry, Options, build
+from scalesearch.latency import run_benchmark as whole
+from scalesearch.latency import benches, time_networks
+from scalesearch.latency.bench import _plan_rounds
+from scalesearch.latency.passes import PreparedPass, SkippedPass, cpu_peak_bytes
+from scalesearch.nets import NamedNetwork, NetworkOptions, build_model
 
 
 def tiny(width: int = 8, resolution: int = 8) -> Architecture:
     return Architecture(8, (Stage(1, width),), 16, resolution, num_classes=4)
 
 
-REFERENCE, OTHER = Entry("reference", tiny()), Entry("other", tiny(16))
+REFERENCE, OTHER = NamedNetwork("reference", tiny()), NamedNetwork("other", tiny(16))
 
 
 @pytest.fixture
@@ -35,25 +35,25 @@ def turns(module, monkeypatch):
     seconds = {"reference": 0.05, "other": 0.1}
 
     def passes(entry, size, place):
-        yield Pass(entry.name, "eager", lambda: ran.append(entry.name), seconds[entry.name], 7)
+        yield PreparedPass(entry.name, "eager", lambda: ran.append(entry.name), seconds[entry.name], 7)
 
     def timed(run, place):
         run()
         return seconds[ran[-1]] * (2 if len(ran) > 40 else 1)  # the machine gets slower
 
-    monkeypatch.setattr(module, "passes", passes)
-    monkeypatch.setattr(module, "_timed", timed)
+    monkeypatch.setattr(module, "prepare_passes", passes)
+    monkeypatch.setattr(module, "_time_run", timed)
     return ran
 
 
 def test_networks_take_turns_in_every_round_and_the_reference_is_first(turns):
-    rows = benchmark([OTHER], reference=REFERENCE, least_runs=10, least_seconds=1)
+    rows = time_networks([OTHER], reference=REFERENCE, target_runs=10, target_seconds=1)
     assert turns == 10 * ["reference", "reference", "other", "other"]  # the first does not count
     assert [(row.name, row.runs) for row in rows] == [("reference", 10), ("other", 10)]
 
 
 def test_the_ratio_is_of_the_same_round_however_the_machine_changes(turns):
-    reference, other = benchmark([OTHER], reference=REFERENCE, least_runs=20, least_seconds=9)
+    reference, other = time_networks([OTHER], reference=REFERENCE, target_runs=20, target_seconds=9)
     assert (reference.ratio, other.ratio) == (1, 2)
     assert other.seconds == pytest.approx(0.15)  # the median of slow and fast rounds
     assert other.p90_seconds == pytest.approx(0.2)
@@ -62,33 +62,33 @@ def test_the_ratio_is_of_the_same_round_however_the_machine_changes(turns):
 
 
 def test_a_hundred_passes_or_a_second_whichever_is_first_but_five():
-    rounds, counts = _plan([0.001, 0.05, 3.0], 100, 1.0)
+    rounds, counts = _plan_rounds([0.001, 0.05, 3.0], 100, 1.0)
     assert rounds == 5  # as the slowest has them
     assert [rounds * count for count in counts] == [100, 20, 5]
-    assert _plan([1e-4], 100, 1.0) == (20, [5])
+    assert _plan_rounds([1e-4], 100, 1.0) == (20, [5])
 
 
 def test_a_network_listed_beside_itself_as_the_reference_is_timed_once(turns):
-    rows = benchmark([OTHER, REFERENCE], reference=REFERENCE, least_runs=5)
+    rows = time_networks([OTHER, REFERENCE], reference=REFERENCE, target_runs=5)
     assert [row.name for row in rows] == ["reference", "other"]
 
 
 def test_a_batch_that_does_not_fit_is_told_and_the_others_are_timed(module, monkeypatch):
     def passes(entry, size, place):
         if entry == REFERENCE:
-            yield Unfit(entry.name, "eager", "out of memory")
+            yield SkippedPass(entry.name, "eager", "out of memory")
         else:
-            yield Pass(entry.name, "eager", lambda: None, 0.01, None)
+            yield PreparedPass(entry.name, "eager", lambda: None, 0.01, None)
 
-    monkeypatch.setattr(module, "passes", passes)
-    full, other = benchmark([OTHER], reference=REFERENCE, batch_sizes=(8,), least_runs=5)
+    monkeypatch.setattr(module, "prepare_passes", passes)
+    full, other = time_networks([OTHER], reference=REFERENCE, batch_sizes=(8,), target_runs=5)
     assert (full.seconds, full.note, full.images_per_second) == (None, "out of memory", None)
     assert other.seconds > 0
     assert other.ratio is None
 
 
 def test_a_real_network_is_timed_and_its_memory_told():
-    (row,) = benchmark([], reference=REFERENCE, batch_sizes=(2,), least_runs=5, least_seconds=0.1)
+    (row,) = time_networks([], reference=REFERENCE, batch_sizes=(2,), target_runs=5, target_seconds=0.1)
     assert 0 < row.seconds < 60
     assert row.runs >= 5
     weights = 4 * REFERENCE.cost.params
@@ -118,7 +118,7 @@ def test_the_memory_of_a_pass_is_what_lives_at_once_with_weights_and_images():
 )
 def test_what_cannot_be_timed_is_refused_by_name(asks, message):
     with pytest.raises(ArchitectureError, match=message):
-        benchmark([], reference=REFERENCE, **asks)
+        time_networks([], reference=REFERENCE, **asks)
 
 
 # As a whole
@@ -126,15 +126,15 @@ def test_what_cannot_be_timed_is_refused_by_name(asks, message):
 
 @pytest.fixture
 def busy(monkeypatch):
-    monkeypatch.setattr(benches, "disturbances", lambda place: ("others use 2.0 of 2 cores",))
+    monkeypatch.setattr(benches, "find_disturbances", lambda place: ("others use 2.0 of 2 cores",))
 
 
 def test_nothing_is_timed_on_a_busy_machine_unless_it_is_asked_for(busy, turns):
     with pytest.raises(ArchitectureError, match="does nothing else, got others use"):
         whole([OTHER], reference=REFERENCE)
     assert turns == []
-    found = whole([OTHER], reference=REFERENCE, least_runs=5, anyway=True)
-    assert found.warnings[0] == "others use 2.0 of 2 cores"
+    found = whole([OTHER], reference=REFERENCE, target_runs=5, anyway=True)
+    assert found.warning_texts[0] == "others use 2.0 of 2 cores"
     assert found.document()["warnings"][0] == "others use 2.0 of 2 cores"
 
 
@@ -144,32 +144,32 @@ MODEL = LatencyModel(
 
 
 def test_a_latency_model_is_checked_against_what_was_timed(busy, turns):
-    found = whole([OTHER], reference=REFERENCE, least_runs=5, anyway=True, check=MODEL)
+    found = whole([OTHER], reference=REFERENCE, target_runs=5, anyway=True, model_to_check=MODEL)
     (check,) = found.checks
     assert [network.name for network in check.networks] == ["reference", "other"]
-    assert check.networks[0].predicted == MODEL.predicted(REFERENCE.network)
+    assert check.networks[0].predicted == MODEL.predicted_seconds(REFERENCE.network)
     assert check.correlation is None  # of two networks
     assert check.summary.startswith("latency model, 1 image: r -, median error ")
 
 
 def test_a_model_with_nothing_to_predict_is_refused_before_anything_is_timed(busy, turns):
-    code = Entry("reference", Foreign(factory="some.module:factory"))
+    code = NamedNetwork("reference", CustomModel(factory="some.module:factory"))
     with pytest.raises(ArchitectureError, match="need networks as data to check a latency model"):
-        whole([], reference=code, check=tiny(), anyway=True)
+        whole([], reference=code, model_to_check=tiny(), anyway=True)
     assert turns == []
 
 
 def test_a_model_of_another_batch_or_machine_is_refused_before_anything_is_timed(busy, turns):
     with pytest.raises(ArchitectureError, match="need its batch of 1 among those measured, got 8"):
-        whole([OTHER], reference=REFERENCE, batch_sizes=(8,), anyway=True, check=MODEL)
+        whole([OTHER], reference=REFERENCE, batch_sizes=(8,), anyway=True, model_to_check=MODEL)
     with pytest.raises(ArchitectureError, match=r"need one of this device \(cpu, 2 threads\)"):
-        whole([OTHER], reference=REFERENCE, threads=2, anyway=True, check=MODEL)
+        whole([OTHER], reference=REFERENCE, threads=2, anyway=True, model_to_check=MODEL)
     assert turns == []
 
 
 @pytest.mark.gpu
 def test_a_gpu_is_timed_eagerly_and_as_a_graph_and_its_memory_told():
-    rows = benchmark([OTHER], reference=REFERENCE, device="cuda", least_runs=5)
+    rows = time_networks([OTHER], reference=REFERENCE, device="cuda", target_runs=5)
     assert [(row.name, row.mode) for row in rows] == [
         ("reference", "eager"),
         ("reference", "graph"),
@@ -180,9 +180,9 @@ def test_a_gpu_is_timed_eagerly_and_as_a_graph_and_its_memory_told():
 
 
 def test_an_entry_is_made_as_its_file_says():
-    entry = Entry("same", tiny(), Options(padding="same", norm_eps=0.5))
-    network = entry.made()
+    entry = NamedNetwork("same", tiny(), NetworkOptions(padding="same", norm_eps=0.5))
+    network = entry.build()
     assert not network.training
     assert network.options.padding == "same"
     assert entry.cost == REFERENCE.cost
-    assert [t.shape for t in network.parameters()] == [t.shape for t in build(tiny()).parameters()]
+    assert [t.shape for t in network.parameters()] == [t.shape for t in build_model(tiny()).parameters()]

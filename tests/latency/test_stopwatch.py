@@ -5,18 +5,18 @@ import torch
 
 from scalesearch.architectures import Architecture, Stage, efficientnet_b0
 from scalesearch.errors import ArchitectureError
-from scalesearch.latency import device_name, measure, measured_in_turn, stopwatch
+from scalesearch.latency import device_name, measure_latency, measure_latencies, stopwatch
 
 TINY = Architecture(stem=8, stages=(Stage(1, 8),), head=16, resolution=8, num_classes=4)
 
 
 def test_a_network_takes_some_time():
-    assert 0 < measure(TINY, rounds=2) < 60
+    assert 0 < measure_latency(TINY, rounds=2) < 60
 
 
 def test_the_callers_threads_are_put_back():
     before = torch.get_num_threads()
-    measure(TINY, threads=before + 1, rounds=1)
+    measure_latency(TINY, threads=before + 1, rounds=1)
     assert torch.get_num_threads() == before
 
 
@@ -31,9 +31,9 @@ def test_networks_are_measured_in_turn_and_the_median_is_told(monkeypatch):
         assert images_BCHW.is_contiguous(memory_format=torch.channels_last)
         return float(next(clock))
 
-    monkeypatch.setattr(stopwatch, "_pass", passed)
+    monkeypatch.setattr(stopwatch, "_time_pass", passed)
     other = Architecture(stem=8, stages=(Stage(1, 8),), head=16, resolution=12, num_classes=4)
-    assert measured_in_turn([TINY, other], batch_size=2, rounds=3) == [2, 30]
+    assert measure_latencies([TINY, other], batch_size=2, rounds=3) == [2, 30]
     assert turns == 3 * [(TINY, (2, 3, 8, 8)), (other, (2, 3, 12, 12))]
 
 
@@ -50,10 +50,10 @@ def test_networks_are_measured_in_turn_and_the_median_is_told(monkeypatch):
 )
 def test_what_cannot_be_measured_is_refused_by_name(asks, message):
     with pytest.raises(ArchitectureError, match=message):
-        measure(efficientnet_b0(), **asks)
+        measure_latency(efficientnet_b0(), **asks)
 
 
 @pytest.mark.gpu
 def test_a_gpu_is_waited_for_and_named():
-    assert measure(TINY, device="cuda", rounds=2) > 0
+    assert measure_latency(TINY, device="cuda", rounds=2) > 0
     assert device_name("cuda").startswith("cuda: ")

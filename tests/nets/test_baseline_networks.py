@@ -8,23 +8,23 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalesearch.architectures import BASELINES, Architecture, Cost, Stage, baseline, cost, scaled
-from scalesearch.architectures.stages import ACTIVATIONS, BLOCKS
+from scalesearch.architectures import BASELINES, Architecture, Cost, Stage, baseline, cost, scale
+from scalesearch.architectures.stages import ACTIVATIONS, BLOCK_FIELDS
 from scalesearch.fvcore_count import fvcore_macs
 from scalesearch.nets import BLOCKS as BUILDERS
-from scalesearch.nets import Network, build, initialise
-from scalesearch.nets.blocks import Basic, Bottleneck
+from scalesearch.nets import Network, build_model, initialise
+from scalesearch.nets.blocks import BasicBlock, BottleneckBlock
 from scalesearch.nets.layers import DropConnect
 from scalesearch.nets.squeeze import SqueezeExcitation
 from scalesearch.scaling import ROUNDINGS, Multipliers
 
 each_baseline = pytest.mark.parametrize("name", BASELINES)
-each_block = pytest.mark.parametrize("block", BLOCKS)
+each_block = pytest.mark.parametrize("block", BLOCK_FIELDS)
 
 
 def meta(architecture: Architecture, **options: float) -> Network:
     with torch.device("meta"):
-        return build(architecture, **options)
+        return build_model(architecture, **options)
 
 
 def counted(architecture: Architecture) -> Cost:
@@ -47,7 +47,7 @@ def counted(architecture: Architecture) -> Cost:
 def stage_of(block: str, **changes: object) -> Stage:
     stride = 1 if block == "dense" else 2
     fields = {"repeats": 2, "width": 16, "stride": stride, "squeeze": 0, "block": block}
-    if "expansion" in BLOCKS[block]:
+    if "expansion" in BLOCK_FIELDS[block]:
         fields["expansion"] = 2
     return Stage(**fields | changes)
 
@@ -60,8 +60,8 @@ def small(block: str, **changes: object) -> Architecture:
 
 @st.composite
 def stages(draw: st.DrawFn) -> Stage:
-    block = draw(st.sampled_from(sorted(BLOCKS)))
-    used = BLOCKS[block]
+    block = draw(st.sampled_from(sorted(BLOCK_FIELDS)))
+    used = BLOCK_FIELDS[block]
     return Stage(
         repeats=draw(st.integers(1, 3)),
         width=draw(st.integers(1, 40)),
@@ -91,7 +91,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
 
 
 def test_every_kind_of_block_can_be_built() -> None:
-    assert set(BUILDERS) == set(BLOCKS)
+    assert set(BUILDERS) == set(BLOCK_FIELDS)
 
 
 @each_baseline
@@ -117,7 +117,7 @@ def test_a_scaled_baseline_as_built_costs_what_the_closed_form_says(
     name: str, depth: float, width: float, resolution: float, rounding: str
 ) -> None:
     by = Multipliers(depth, width, resolution)
-    network = scaled(baseline(name), by, ROUNDINGS[rounding])
+    network = scale(baseline(name), by, ROUNDINGS[rounding])
     assert counted(network) == cost(network)
 
 
@@ -137,7 +137,7 @@ def test_any_mixture_of_blocks_costs_what_the_closed_form_says(architecture: Arc
 @each_block
 def test_one_step_of_training_lowers_the_loss(block: str) -> None:
     torch.manual_seed(0)
-    network = build(small(block, activation="relu"), norm_momentum=0.1)
+    network = build_model(small(block, activation="relu"), norm_momentum=0.1)
     initialise(network, torch.Generator().manual_seed(0))
     before = {name: value.clone() for name, value in network.named_parameters()}
     images_BCHW = torch.rand(16, 3, 16, 16)
@@ -157,7 +157,7 @@ def test_one_step_of_training_lowers_the_loss(block: str) -> None:
 @each_baseline
 @pytest.mark.parametrize("rule", ["tf", "fan_in"])
 def test_every_layer_of_a_proxy_has_a_rule_of_initialisation(name: str, rule: str) -> None:
-    network = build(baseline(name, width=0.25, depth=0.3, resolution=32, num_classes=10))
+    network = build_model(baseline(name, width=0.25, depth=0.3, resolution=32, num_classes=10))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(torch.nan)
@@ -179,8 +179,8 @@ def test_sizes_round_up_in_every_block(block: str, resolution: int) -> None:
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_a_residual_network_adds_its_shortcut_before_it_activates(block: str) -> None:
-    network = build(small(block, stride=1, width=8, repeats=1, activation="relu")).eval()
-    (body,) = (m for m in network.modules() if isinstance(m, Basic | Bottleneck))
+    network = build_model(small(block, stride=1, width=8, repeats=1, activation="relu")).eval()
+    (body,) = (m for m in network.modules() if isinstance(m, BasicBlock | BottleneckBlock))
     nn.init.zeros_(body.branch[-1].conv.weight)
     x_BCHW = torch.randn(2, 8, 4, 4)
     assert isinstance(body.shortcut, nn.Identity)
@@ -194,7 +194,7 @@ def test_a_shortcut_is_a_convolution_only_where_shapes_differ(
     changes: dict[str, int], fits: bool
 ) -> None:
     network = meta(small("basic", repeats=1, **changes))
-    (body,) = (module for module in network.modules() if isinstance(module, Basic))
+    (body,) = (module for module in network.modules() if isinstance(module, BasicBlock))
     assert isinstance(body.shortcut, nn.Identity) is fits
 
 
@@ -206,7 +206,7 @@ def test_a_residual_network_may_drop_the_branch_of_any_block() -> None:
 
 def test_a_bottleneck_strides_in_its_full_convolution() -> None:
     network = meta(small("bottleneck", repeats=1))
-    (body,) = (module for module in network.modules() if isinstance(module, Bottleneck))
+    (body,) = (module for module in network.modules() if isinstance(module, BottleneckBlock))
     assert [layer.conv.stride[0] for layer in body.branch] == [1, 2, 1]
     assert [layer.conv.kernel_size[0] for layer in body.branch] == [1, 3, 1]
 
@@ -222,7 +222,7 @@ def test_mobilenet_v3_squeezes_to_multiples_of_eight_with_its_own_gates() -> Non
 def test_the_gate_of_a_bneck_closes_entirely_and_that_of_an_mbconv_does_not() -> None:
     closed = {}
     for block in ("bneck", "mbconv"):
-        network = build(small(block, repeats=1, squeeze=4))
+        network = build_model(small(block, repeats=1, squeeze=4))
         (gate,) = (module for module in network.modules() if isinstance(module, SqueezeExcitation))
         nn.init.zeros_(gate.expand.weight)
         nn.init.constant_(gate.expand.bias, -9.0)

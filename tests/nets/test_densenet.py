@@ -9,14 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scalesearch.architectures import Architecture, Stage, baseline, cost
 from scalesearch.fvcore_count import fvcore_macs
-from scalesearch.nets import build
-from scalesearch.nets.blocks import Dense, Transition
+from scalesearch.nets import build_model
+from scalesearch.nets.blocks import DenseLayer, TransitionLayer
 
 
 def test_densenet_169_has_torchvisions_logits_and_multiply_adds(torchvision: ModuleType) -> None:
     torch.manual_seed(0)
     theirs = torchvision.models.densenet169().eval()
-    ours = build(baseline("densenet169"), norm_eps=1e-5).eval()
+    ours = build_model(baseline("densenet169"), norm_eps=1e-5).eval()
     tensors = zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True)
     ours.load_state_dict({name: tensor for (name, _), tensor in tensors})
     image_BCHW = torch.rand(1, 3, 64, 64)
@@ -33,10 +33,10 @@ def test_fvcore_counts_densenet_169_at_224_pixels_alike() -> None:
 
 
 def test_a_dense_block_keeps_what_it_read_and_appends_to_it() -> None:
-    network = build(
+    network = build_model(
         Architecture(8, (Stage(2, 4, expansion=2, squeeze=0, block="dense"),), 0, 8)
     ).eval()
-    first, second = (module for module in network.modules() if isinstance(module, Dense))
+    first, second = (module for module in network.modules() if isinstance(module, DenseLayer))
     x_BCHW = torch.randn(2, 8, 4, 4)
     y_BCHW = second(first(x_BCHW))
     assert y_BCHW.shape == (2, 16, 4, 4)
@@ -47,8 +47,8 @@ def test_a_dense_block_keeps_what_it_read_and_appends_to_it() -> None:
 
 def test_a_transition_averages_at_the_edge_over_the_pixels_there_are() -> None:
     stage = Stage(1, 4, 2, kernel=1, squeeze=0, block="transition")
-    network = build(Architecture(8, (stage,), 0, 8)).eval()
-    (transition,) = (module for module in network.modules() if isinstance(module, Transition))
+    network = build_model(Architecture(8, (stage,), 0, 8)).eval()
+    (transition,) = (module for module in network.modules() if isinstance(module, TransitionLayer))
     nn.init.constant_(transition.conv.weight, 1 / 8)
     transition.before = nn.Identity()
     ones_BCHW = torch.ones(1, 8, 5, 5)

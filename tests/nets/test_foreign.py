@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalesearch.architectures import Foreign, cost, fingerprint, scaled
-from scalesearch.architectures.budget import Budget, Limits
+from scalesearch.architectures import CustomModel, cost, fingerprint, scale
+from scalesearch.architectures.budget import Budget, CostLimits
 from scalesearch.architectures.fingerprint import from_json, to_json
-from scalesearch.architectures.isocost import AxisWarning, isocost, nominal_candidate
+from scalesearch.architectures.isocost import StuckAxisWarning, iso_cost_set, nominal_candidate
 from scalesearch.errors import ArchitectureError
 from scalesearch.family import family
-from scalesearch.nets import build, code_allowed, made
+from scalesearch.nets import build_model, code_allowed, build_custom_model
 from scalesearch.nets import foreign as counting
 from scalesearch.rounding import ROUNDINGS
 from scalesearch.scaling import Coefficients, Multipliers
 
-PLAIN = Foreign(
+PLAIN = CustomModel(
     factory="experiments.baselines.plain_cnn:factory", resolution=20, in_channels=1, num_classes=10
 )
 
@@ -75,7 +75,7 @@ def factory(tmp_path, monkeypatch):
     """A network of the factories above, by name; nothing is kept beyond the test."""
     (tmp_path / "their_factories.py").write_text(FACTORIES)
     monkeypatch.syspath_prepend(tmp_path)
-    yield lambda name, **asked: Foreign(
+    yield lambda name, **asked: CustomModel(
         **{"factory": f"their_factories:{name}", "resolution": 8, "num_classes": 4, **asked}
     )
     sys.modules.pop("their_factories", None)
@@ -91,13 +91,13 @@ def shared_cache(tmp_path_factory):
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    counting._inspected.cache_clear()
+    counting._inspect.cache_clear()
     yield tmp_path / "cache" / "scalesearch" / "counts"
-    counting._inspected.cache_clear()
+    counting._inspect.cache_clear()
 
 
 def counted(network):
-    module = build(network).eval()
+    module = build_model(network).eval()
     shape = (1, network.in_channels, network.resolution, network.resolution)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(shape))
@@ -106,7 +106,7 @@ def counted(network):
 
 @pytest.mark.parametrize("multipliers", [(1, 1, 1), (1.5, 1.2, 1.3), (0.5, 0.7, 0.8)])
 def test_a_foreign_network_costs_half_of_what_torchs_counter_counts(multipliers):
-    network = scaled(PLAIN, Multipliers(*multipliers), ROUNDINGS["even"])
+    network = scale(PLAIN, Multipliers(*multipliers), ROUNDINGS["even"])
     with code_allowed():
         assert (cost(network).macs, cost(network).params) == counted(network)
 
@@ -117,7 +117,7 @@ def test_activations_are_the_outputs_of_convolutions_and_linear_layers(factory):
 
 
 def test_code_does_not_run_where_it_is_not_allowed(factory):
-    for action in (cost, fingerprint, build, made):
+    for action in (cost, fingerprint, build_model, build_custom_model):
         with pytest.raises(ArchitectureError, match=r"their_factories:plain.*--allow-code"):
             action(factory("plain"))
     with code_allowed(False), pytest.raises(ArchitectureError, match="--allow-code"):
@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_code_is_said_with_its_name(factory, name, messag
 
 def test_a_module_that_is_not_there_is_said_with_its_name():
     with code_allowed(), pytest.raises(ArchitectureError, match="nowhere:factory: cannot be impor"):
-        cost(Foreign(factory="nowhere:factory"))
+        cost(CustomModel(factory="nowhere:factory"))
 
 
 def test_multipliers_that_give_the_same_network_give_the_same_name(factory):
@@ -171,7 +171,7 @@ def test_multipliers_that_give_the_same_network_give_the_same_name(factory):
 def test_another_stride_is_another_network_though_its_parameters_are_the_same(factory, own_cache):
     with code_allowed():
         one = fingerprint(factory("plain")), cost(factory("plain"))
-        counting._inspected.cache_clear()
+        counting._inspect.cache_clear()
         sys.modules["their_factories"].STRIDE = 2
         other = fingerprint(factory("plain")), cost(factory("plain"))
     assert one[0] != other[0]
@@ -184,12 +184,12 @@ def test_a_count_is_kept_and_a_changed_source_is_counted_anew(factory, own_cache
         first = cost(network)
         assert first.macs > 0
         assert len(list(own_cache.iterdir())) == 1
-        counting._inspected.cache_clear()
-        monkeypatch.setattr(counting, "_counted", lambda *_: pytest.fail("counted twice"))
+        counting._inspect.cache_clear()
+        monkeypatch.setattr(counting, "_count_cost", lambda *_: pytest.fail("counted twice"))
         assert cost(network) == first
-        counting._inspected.cache_clear()
-        monkeypatch.setattr(counting, "_counted", lambda *_: replace(first, macs=1))
-        monkeypatch.setattr(counting, "_content", lambda file: b"another")
+        counting._inspect.cache_clear()
+        monkeypatch.setattr(counting, "_count_cost", lambda *_: replace(first, macs=1))
+        monkeypatch.setattr(counting, "_file_hash", lambda file: b"another")
         assert cost(network).macs == 1
         assert len(list(own_cache.iterdir())) == 2
 
@@ -199,14 +199,14 @@ def test_the_seed_alone_decides_the_weights_and_the_callers_stream_is_left_alone
         torch.manual_seed(3)
         expected = torch.rand(2)
         torch.manual_seed(3)
-        one, same, other = (made(factory("plain"), seed)[0].weight for seed in (1, 1, 2))
+        one, same, other = (build_custom_model(factory("plain"), seed)[0].weight for seed in (1, 1, 2))
         assert torch.equal(torch.rand(2), expected)
         assert torch.equal(one, same)
         assert not torch.equal(one, other)
 
 
 def test_a_foreign_network_survives_json():
-    network = Foreign(factory="a.b:c", depth=1.25, resolution=33, num_classes=10)
+    network = CustomModel(factory="a.b:c", depth=1.25, resolution=33, num_classes=10)
     assert from_json(to_json(network)) == network
 
 
@@ -221,7 +221,7 @@ def test_a_foreign_network_survives_json():
 )
 def test_what_cannot_be_asked_of_code_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
-        Foreign(**given)
+        CustomModel(**given)
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.architectures.isocost.AxisWarning")
@@ -229,12 +229,12 @@ def test_what_cannot_be_asked_of_code_is_refused(given, message):
 def test_the_isocost_set_is_distinct_matched_and_made_by_its_own_multipliers(factor):
     budget = Budget(factor=factor, tolerance=0.05)
     with code_allowed():
-        found = isocost(PLAIN, budget)
+        found = iso_cost_set(PLAIN, budget)
         assert len(found) > 12
         assert len({candidate.fingerprint for candidate in found}) == len(found)
         for candidate in found:
             assert counted(candidate.architecture)[0] / cost(PLAIN).macs == candidate.factor
-            assert budget.meets(candidate.factor)
+            assert budget.is_met_by(candidate.factor)
             again = nominal_candidate(PLAIN, candidate.multipliers, budget)
             assert again.fingerprint == candidate.fingerprint
     for axis in ("depth", "width", "resolution"):
@@ -242,27 +242,27 @@ def test_the_isocost_set_is_distinct_matched_and_made_by_its_own_multipliers(fac
 
 
 def test_limits_and_bounds_hold_for_code_too():
-    budget = Budget(tolerance=0.05, limits=Limits(params=1.4), max_resolution=26)
+    budget = Budget(tolerance=0.05, limits=CostLimits(params=1.4), max_resolution=26)
     with code_allowed():
         most = 1.4 * cost(PLAIN).params
-        with pytest.warns(AxisWarning, match="params at most 1.4x, at most 26 px"):
-            found = isocost(PLAIN, budget)
+        with pytest.warns(StuckAxisWarning, match="params at most 1.4x, at most 26 px"):
+            found = iso_cost_set(PLAIN, budget)
     assert all(candidate.cost.params <= most for candidate in found)
     assert all(candidate.architecture.resolution <= 26 for candidate in found)
 
 
 def test_a_budget_of_parameters_leaves_the_pixels_alone():
     with code_allowed():
-        found = isocost(PLAIN, Budget(measure="params", tolerance=0.05))
+        found = iso_cost_set(PLAIN, Budget(measure="params", tolerance=0.05))
     assert {candidate.architecture.resolution for candidate in found} == {20}
 
 
 def test_budgets_that_code_cannot_meet_are_refused():
     with code_allowed():
         with pytest.raises(ArchitectureError, match="between 1/8 and 8"):
-            isocost(PLAIN, Budget(factor=1e6))
+            iso_cost_set(PLAIN, Budget(factor=1e6))
         with pytest.raises(ArchitectureError, match="the nearest costs"):
-            isocost(PLAIN, Budget(tolerance=1e-7))
+            iso_cost_set(PLAIN, Budget(tolerance=1e-7))
 
 
 def test_multipliers_that_change_nothing_are_no_candidate():

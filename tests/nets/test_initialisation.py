@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from scalesearch.architectures import BASELINES, Architecture, Stage, baseline, efficientnet_b0
-from scalesearch.architectures.stages import BLOCKS
-from scalesearch.nets import Network, build, initialise
-from scalesearch.nets.blocks import Residual, Shortened
+from scalesearch.architectures.stages import BLOCK_FIELDS
+from scalesearch.nets import Network, build_model, initialise
+from scalesearch.nets.blocks import ResidualBlock, ShortcutBlock
 
 
 def initialised(seed: int = 0, **options: float) -> Network:
-    network = build(efficientnet_b0(width=0.5, num_classes=10, resolution=32, **options))
+    network = build_model(efficientnet_b0(width=0.5, num_classes=10, resolution=32, **options))
     initialise(network, torch.Generator().manual_seed(seed))
     return network
 
@@ -52,7 +52,7 @@ def test_the_generator_alone_decides() -> None:
 
 
 def test_the_layout_in_memory_changes_no_weight() -> None:
-    turned = build(efficientnet_b0(width=0.5, num_classes=10, resolution=32))
+    turned = build_model(efficientnet_b0(width=0.5, num_classes=10, resolution=32))
     turned = turned.to(memory_format=torch.channels_last)
     initialise(turned, torch.Generator().manual_seed(0))
     assert torch.equal(
@@ -62,7 +62,7 @@ def test_the_layout_in_memory_changes_no_weight() -> None:
 
 
 def test_the_global_generator_is_left_alone() -> None:
-    network = build(efficientnet_b0(width=0.25, num_classes=10, resolution=32))
+    network = build_model(efficientnet_b0(width=0.25, num_classes=10, resolution=32))
     before = torch.get_rng_state()
     initialise(network, torch.Generator().manual_seed(0))
     assert torch.equal(before, torch.get_rng_state())
@@ -75,12 +75,12 @@ def test_a_layer_without_a_rule_is_refused() -> None:
 
 def branched(block: str, residual: str, expansion: int = 2) -> Network:
     """Two stages of three blocks, of which all but the first (in ResNet's, all) have a branch."""
-    options = {"squeeze": 4 if "squeeze" in BLOCKS[block] else 0, "block": block}
-    if "expansion" in BLOCKS[block]:
+    options = {"squeeze": 4 if "squeeze" in BLOCK_FIELDS[block] else 0, "block": block}
+    if "expansion" in BLOCK_FIELDS[block]:
         options["expansion"] = expansion
     stages = tuple(Stage(3, width, 2, **options) for width in (8, 16))
     architecture = Architecture(stem=8, stages=stages, head=0, resolution=16, num_classes=4)
-    network = build(architecture)
+    network = build_model(architecture)
     initialise(network, torch.Generator().manual_seed(0), "tf", residual)
     return network
 
@@ -107,7 +107,7 @@ def test_zero_makes_every_residual_block_the_identity(block: str, expansion: int
     widths = [8, 8, 16, 16]
     for one, width in zip(later, widths, strict=True):
         x_BCHW = images_BCHW.repeat(1, width // 8, 1, 1)
-        expected = one.activation(x_BCHW) if isinstance(one, Shortened) else x_BCHW
+        expected = one.activation(x_BCHW) if isinstance(one, ShortcutBlock) else x_BCHW
         assert torch.equal(one(x_BCHW), expected)
 
 
@@ -155,20 +155,20 @@ def test_scaled_weighs_what_is_added_and_nothing_before_it(block: str, expansion
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_residual_rule_changes_nothing_but_those_norms(name: str) -> None:
-    plain, zero = (build(baseline(name, width=0.25, resolution=32)) for _ in range(2))
+    plain, zero = (build_model(baseline(name, width=0.25, resolution=32)) for _ in range(2))
     initialise(plain, torch.Generator().manual_seed(0))
     initialise(zero, torch.Generator().manual_seed(0), residual="zero")
     ends = {
         id(block.last_norm.weight)
         for block in zero.modules()
-        if isinstance(block, Residual | Shortened) and block.last_norm
+        if isinstance(block, ResidualBlock | ShortcutBlock) and block.last_norm
     }
     for one, other in zip(plain.parameters(), zero.parameters(), strict=True):
         assert torch.equal(torch.zeros_like(one) if id(other) in ends else one, other)
 
 
 def test_a_network_without_branches_has_nothing_to_weigh() -> None:
-    network = build(baseline("mobilenet_v1", width=0.25, resolution=32))
+    network = build_model(baseline("mobilenet_v1", width=0.25, resolution=32))
     for residual in ("zero", "scaled"):
         initialise(network, torch.Generator().manual_seed(0), residual=residual)
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0, scaled
-from scalesearch.nets import Network, build
+from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0, scale
+from scalesearch.nets import Network, build_model
 from scalesearch.nets.blocks import MBConv
 from scalesearch.nets.layers import DropConnect
 from scalesearch.nets.squeeze import SqueezeExcitation
@@ -30,7 +30,7 @@ PARAMETERS = {"b0": 5288548, "b1": 7794184, "b2": 9109994, "b4": 19341616, "b7":
 
 def meta(architecture: Architecture, **options: float) -> Network:
     with torch.device("meta"):
-        return build(architecture, **options)
+        return build_model(architecture, **options)
 
 
 def published(name: str) -> Architecture:
@@ -65,7 +65,7 @@ def test_forward_works_at_the_published_resolutions(name: str) -> None:
 
 
 def test_b0_really_computes_logits() -> None:
-    network = build(efficientnet_b0()).eval()
+    network = build_model(efficientnet_b0()).eval()
     with torch.inference_mode():
         logits_BK = network(torch.rand(1, 3, 224, 224))
     assert logits_BK.shape == (1, 1000)
@@ -87,7 +87,7 @@ def test_what_is_built_costs_what_the_closed_form_says(
     baseline = efficientnet_b0(
         resolution=pixels, stem_stride=stem_stride, in_channels=channels, num_classes=10
     )
-    architecture = scaled(baseline, Multipliers(depth, width), ROUNDINGS[rounding])
+    architecture = scale(baseline, Multipliers(depth, width), ROUNDINGS[rounding])
     network = meta(architecture).eval()
     counter = FlopCounterMode(display=False)
     with counter:

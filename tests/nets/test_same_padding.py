@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from scalesearch.architectures import baseline
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.nets.layers import SamePaddedConv2d
 
 
@@ -37,7 +37,7 @@ def test_an_odd_pixel_of_padding_is_right_and_below(pixels, kernel, stride):
 def test_padding_changes_what_a_network_says_and_no_size():
     tiny = baseline("efficientnet_b0", width=0.25, depth=0.3, resolution=32)
     torch.manual_seed(0)
-    half, other = build(tiny).eval(), build(tiny, padding="same").eval()
+    half, other = build_model(tiny).eval(), build_model(tiny, padding="same").eval()
     other.load_state_dict(half.state_dict())
     images = torch.randn(1, 3, 32, 32)
     with torch.inference_mode():

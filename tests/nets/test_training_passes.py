@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from scalesearch.architectures import baseline
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.nets.depthwise import DepthwiseConv2d, weight_gradient
 from scalesearch.nets.squeeze import SqueezeExcitation
 
@@ -87,7 +87,7 @@ def test_squeeze_and_excitation_trains_with_a_part_frozen():
 
 def test_evaluation_and_training_compute_the_same_outputs():
     torch.manual_seed(0)
-    network = build(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
+    network = build_model(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
@@ -100,7 +100,7 @@ def test_evaluation_and_training_compute_the_same_outputs():
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_who_traces_a_training_network_sees_ordinary_convolutions():
-    network = build(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
+    network = build_model(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
     traced = torch.jit.trace(network, torch.randn(2, 3, 32, 32), check_trace=False)
     kinds = {node.kind() for node in traced.inlined_graph.nodes()}
     assert "aten::_convolution" in kinds
@@ -115,7 +115,7 @@ def test_an_exact_depthwise_convolution_computes_in_float32_also_under_autocast(
     x = torch.randn(2, 6, 8, 8).to(dtype)
     with torch.no_grad():
         expected = F.conv2d(x.float(), layer.weight, None, 1, 1, 1, 6).to(dtype)
-    layer.exact = True
+    layer.keeps_full_precision = True
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
     assert y.dtype == dtype

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis import agreement
+from scalesearch.analysis import epoch_rank_correlation
 from scalesearch.errors import SearchError
 from scalesearch.plots import COLUMN, DOUBLE_COLUMN
-from scalesearch.plots.agreement import agreement_figure, agreement_matrix
+from scalesearch.plots.agreement import rank_correlation_figure, rank_correlation_matrix
 
 
 def test_the_matrix_has_the_later_epoch_in_its_rows(searched):
-    found = agreement(searched(epochs=(1, 3)))
-    data = agreement_matrix(found)
+    found = epoch_rank_correlation(searched(epochs=(1, 3)))
+    data = rank_correlation_matrix(found)
     assert data.epochs == (1, 3)
     (pair,) = [pair for pair in found.pairs if pair.one != pair.other]
     assert data.values[1, 0] == pair.spearman.value
@@ -19,20 +19,20 @@ def test_the_matrix_has_the_later_epoch_in_its_rows(searched):
 
 
 def test_the_diagonal_is_how_an_epoch_repeats_itself_over_other_seeds(searched):
-    found = agreement(searched(epochs=(1, 3)))
-    assert agreement_matrix(found).values[1, 1] == found.ceiling.repeat.value
-    one_seed = agreement_matrix(agreement(searched(seeds=1, epochs=(1, 3))))
+    found = epoch_rank_correlation(searched(epochs=(1, 3)))
+    assert rank_correlation_matrix(found).values[1, 1] == found.noise_ceiling.repeat.value
+    one_seed = rank_correlation_matrix(epoch_rank_correlation(searched(seeds=1, epochs=(1, 3))))
     assert np.isnan(one_seed.values[1, 1])
     assert not np.isnan(one_seed.values[1, 0])
 
 
 def test_a_single_epoch_is_refused(searched):
     with pytest.raises(SearchError, match="need two epochs"):
-        agreement_matrix(agreement(searched(epochs=(1,))))
+        rank_correlation_matrix(epoch_rank_correlation(searched(epochs=(1,))))
 
 
 @pytest.mark.parametrize("width", [3.3, COLUMN, DOUBLE_COLUMN])
 @pytest.mark.parametrize("count", [2, 3, 9])
 def test_no_two_texts_collide(searched, legible, width, count):
     table = searched(seeds=1, epochs=tuple(range(1, count + 1)))
-    assert legible(agreement_figure(agreement_matrix(agreement(table)), width)) > 10
+    assert legible(rank_correlation_figure(rank_correlation_matrix(epoch_rank_correlation(table)), width)) > 10

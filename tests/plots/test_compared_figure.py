@@ -5,10 +5,10 @@ from itertools import combinations
 import pytest
 from matplotlib.text import Annotation, Text
 
-from scalesearch.compared import GIVEN
+from scalesearch.compared import USER_SOURCE
 from scalesearch.errors import ExportError
-from scalesearch.plots.compared import compared, compared_figure
-from scalesearch.plots.style import style
+from scalesearch.plots.compared import accuracy_cost_plot, accuracy_cost_figure
+from scalesearch.plots.style import figure_style
 
 
 def row(name, top1, macs, params):
@@ -28,17 +28,17 @@ ROWS = [
 
 
 def test_networks_are_ordered_by_cost_and_those_of_unknown_accuracy_are_left_out():
-    data = compared(ROWS)
+    data = accuracy_cost_plot(ROWS)
     assert [network.name for network in data.networks][:3] == [
         "results/x/family.json:b1",
         "results/x/family.json:b2",
         "densenet169",
     ]
-    assert data.left_out == ("secret",)
+    assert data.names_without_accuracy == ("secret",)
 
 
 def test_networks_of_one_family_are_joined():
-    families = {tuple(network.name for network in group) for group in compared(ROWS).families}
+    families = {tuple(network.name for network in group) for group in accuracy_cost_plot(ROWS).families}
     assert families == {
         ("resnet50", "resnet152"),
         ("efficientnet_b6", "efficientnet_b7"),
@@ -48,18 +48,18 @@ def test_networks_of_one_family_are_joined():
 
 def test_without_any_accuracy_there_is_no_figure():
     with pytest.raises(ExportError, match="got none; name a published network"):
-        compared([row("secret", None, 1, 1)])
+        accuracy_cost_plot([row("secret", None, 1, 1)])
 
 
 def test_the_figure_calls_only_printed_accuracies_printed():
-    assert compared(ROWS).ordinate == "ImageNet top-1, as printed"
-    mixed = [*ROWS, {**row("mine", 0.7, 1e9, 1e6), "source": GIVEN}]
-    assert compared(mixed).ordinate == "ImageNet top-1, as printed or given"
+    assert accuracy_cost_plot(ROWS).y_label == "ImageNet top-1, as printed"
+    mixed = [*ROWS, {**row("mine", 0.7, 1e9, 1e6), "source": USER_SOURCE}]
+    assert accuracy_cost_plot(mixed).y_label == "ImageNet top-1, as printed or given"
 
 
 def test_no_name_lies_over_another_one_or_over_a_point():
-    with style():
-        drawn = compared_figure(compared(ROWS))
+    with figure_style():
+        drawn = accuracy_cost_figure(accuracy_cost_plot(ROWS))
         drawn.draw_without_rendering()
         for axes in drawn.axes:
             names = [child for child in axes.get_children() if isinstance(child, Annotation)]

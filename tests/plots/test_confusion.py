@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from scalesearch.plots.confusion import confusion, confusion_figure
+from scalesearch.plots.confusion import confusion_matrix, confusion_figure
 
 
 def matrix(classes):
@@ -12,21 +12,21 @@ def matrix(classes):
 
 
 def test_shares_are_of_the_rows_and_a_class_without_images_has_none():
-    shares = confusion([[3, 1], [0, 0]], ["a", "b"]).shares
+    shares = confusion_matrix([[3, 1], [0, 0]], ["a", "b"]).shares
     assert shares[0].tolist() == [0.75, 0.25]
     assert np.isnan(shares[1]).all()
 
 
 def test_a_matrix_of_other_classes_is_refused():
     with pytest.raises(ValueError, match=r"need 3 by 3 counts, got \(2, 2\)"):
-        confusion([[1, 0], [0, 1]], "abc")
+        confusion_matrix([[1, 0], [0, 1]], "abc")
 
 
 @pytest.mark.parametrize("classes", [2, 10, 12, 13, 40, 41, 100, 1000])
 @pytest.mark.parametrize("name", ["{}", "a long name of class {}"])
 def test_no_two_labels_collide_and_none_is_cut_off(classes, name):
     names = [name.format(number) for number in range(classes)]
-    figure = confusion_figure(confusion(matrix(classes), names))
+    figure = confusion_figure(confusion_matrix(matrix(classes), names))
     FigureCanvasAgg(figure).draw()
     axes, bar = figure.axes
     for labels in (
@@ -47,7 +47,7 @@ def test_no_two_labels_collide_and_none_is_cut_off(classes, name):
 
 def test_few_classes_are_named_and_numbered_and_many_are_counted():
     few, many = (
-        confusion_figure(confusion(matrix(k), [f"c{i}" for i in range(k)])).axes[0]
+        confusion_figure(confusion_matrix(matrix(k), [f"c{i}" for i in range(k)])).axes[0]
         for k in (10, 100)
     )
     assert [label.get_text() for label in few.get_xticklabels()] == [f"c{i}" for i in range(10)]
@@ -57,5 +57,5 @@ def test_few_classes_are_named_and_numbered_and_many_are_counted():
 
 
 def test_a_share_that_rounds_to_nothing_is_left_blank():
-    axes = confusion_figure(confusion([[199, 1], [1, 99]], ["a", "b"])).axes[0]
+    axes = confusion_figure(confusion_matrix([[199, 1], [1, 99]], ["a", "b"])).axes[0]
     assert [text.get_text() for text in axes.texts] == ["100", "1", "99"]

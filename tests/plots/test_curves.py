@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from scalesearch.errors import SearchError
-from scalesearch.plots.curves import curves, curves_figure, seed_curves, seeds_figure
+from scalesearch.plots.curves import training_curves, training_curves_figure, seed_curves, seed_curves_figure
 
 
 def table(count, **columns):
@@ -21,8 +21,8 @@ def table(count, **columns):
 
 
 def test_the_best_epoch_is_the_first_of_the_greatest_accuracy():
-    data = curves(table(4, accuracy=[0.1, 0.5, 0.5, 0.4]))
-    assert data.best == 2
+    data = training_curves(table(4, accuracy=[0.1, 0.5, 0.5, 0.4]))
+    assert data.best_epoch == 2
     assert data.epochs == (1, 2, 3, 4)
     assert data.train_loss == (2, 1, 2 / 3, 0.5)
 
@@ -32,25 +32,25 @@ def test_the_best_epoch_is_the_first_of_the_greatest_accuracy():
     [({}, True), ({"top5": [1.0, 1.0]}, False), ({"top5": [None, 0.5]}, False)],
 )
 def test_top5_is_drawn_where_it_says_something(columns, told):
-    data = curves(table(2, **columns))
+    data = training_curves(table(2, **columns))
     assert (data.top5 is not None) is told
-    (_, accuracies) = curves_figure(data).axes
+    (_, accuracies) = training_curves_figure(data).axes
     labels = [text.get_text() for text in accuracies.get_legend().get_texts()]
     assert ("top-5" in labels) is told
 
 
 def test_a_table_without_top5_can_be_drawn():
-    assert curves(table(3).drop(columns="top5")).top5 is None
+    assert training_curves(table(3).drop(columns="top5")).top5 is None
 
 
 def test_no_epoch_is_refused():
     with pytest.raises(SearchError, match="need an epoch to draw"):
-        curves(table(0))
+        training_curves(table(0))
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 350])
 def test_ticks_are_whole_epochs_and_no_labels_collide(count):
-    figure = curves_figure(curves(table(count)))
+    figure = training_curves_figure(training_curves(table(count)))
     FigureCanvasAgg(figure).draw()
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -72,7 +72,7 @@ def seeds(*counts, **columns):
 
 def test_the_mean_of_seeds_ends_where_the_first_of_them_ends():
     data = seed_curves(seeds(4, 2, 3))
-    assert [one.epochs for one in data.each] == [(1, 2, 3, 4), (1, 2), (1, 2, 3)]
+    assert [one.epochs for one in data.per_seed] == [(1, 2, 3, 4), (1, 2), (1, 2, 3)]
     assert data.mean.epochs == (1, 2)
     assert data.mean.accuracy == pytest.approx((0.0, 0.45))
     assert data.mean.loss == pytest.approx((2.1, 1.05))
@@ -83,7 +83,7 @@ def test_the_mean_of_seeds_ends_where_the_first_of_them_ends():
 @pytest.mark.parametrize("top5", [True, False])
 def test_each_seed_is_a_thin_line_and_their_mean_a_thick_one(top5):
     columns = {} if top5 else {"top5": 1.0}
-    figure = seeds_figure(seed_curves(seeds(5, 5, 5, **columns)))
+    figure = seed_curves_figure(seed_curves(seeds(5, 5, 5, **columns)))
     for axes, kinds in zip(figure.axes, (2, 1 + top5), strict=True):
         widths = [line.get_linewidth() for line in axes.get_lines()]
         assert sorted(widths) == [min(widths)] * 3 * kinds + [max(widths)] * kinds
@@ -95,7 +95,7 @@ def test_each_seed_is_a_thin_line_and_their_mean_a_thick_one(top5):
 
 @pytest.mark.parametrize("counts", [(1, 1), (2, 1), (350, 350, 340), (3,)])
 def test_seeds_of_any_length_can_be_drawn(counts):
-    figure = seeds_figure(seed_curves(seeds(*counts)))
+    figure = seed_curves_figure(seed_curves(seeds(*counts)))
     FigureCanvasAgg(figure).draw()
     low, high = figure.axes[0].get_xlim()
     assert low <= 1

@@ -1,7 +1,7 @@
 import pytest
 
 from scalesearch.plots import COLUMN, DOUBLE_COLUMN
-from scalesearch.plots.intervals import intervals, intervals_figure
+from scalesearch.plots.intervals import coefficient_intervals, coefficient_intervals_figure
 
 ESTIMATE = {
     "alpha": {"value": 1.15, "low": 1.0, "high": 1.25},
@@ -11,29 +11,29 @@ ESTIMATE = {
 
 
 def test_each_coefficient_lies_between_what_it_can_be_beside_the_papers():
-    alpha, beta, gamma = intervals(ESTIMATE, 2.0).rows
-    assert (alpha.least, alpha.most, alpha.paper) == (1.0, 2.0, 1.2)
-    assert (beta.most, gamma.paper) == (pytest.approx(2**0.5), 1.15)
+    alpha, beta, gamma = coefficient_intervals(ESTIMATE, 2.0).rows
+    assert (alpha.minimum, alpha.maximum, alpha.paper) == (1.0, 2.0, 1.2)
+    assert (beta.maximum, gamma.paper) == (pytest.approx(2**0.5), 1.15)
     assert (gamma.value, gamma.low, gamma.high) == (1.33, 1.16, 1.41)
 
 
 def test_the_papers_triple_is_of_the_same_factor():
-    rows = intervals(ESTIMATE, 4.0).rows
+    rows = coefficient_intervals(ESTIMATE, 4.0).rows
     product = rows[0].paper * rows[1].paper ** 2 * rows[2].paper ** 2
     assert product == pytest.approx(4.0)
-    assert (rows[0].most, rows[1].most) == (4.0, 2.0)
+    assert (rows[0].maximum, rows[1].maximum) == (4.0, 2.0)
 
 
 def test_a_shrinking_factor_turns_the_bounds():
-    (alpha, *_) = intervals(ESTIMATE, 0.5).rows
-    assert (alpha.least, alpha.most) == (0.5, 1.0)
+    (alpha, *_) = coefficient_intervals(ESTIMATE, 0.5).rows
+    assert (alpha.minimum, alpha.maximum) == (0.5, 1.0)
 
 
 def test_the_level_is_told():
-    figure = intervals_figure(intervals(ESTIMATE, 2.0, level=0.2))
+    figure = coefficient_intervals_figure(coefficient_intervals(ESTIMATE, 2.0, level=0.2))
     assert figure.axes[0].get_title(loc="left") == "Coefficients with 80% intervals"
 
 
 @pytest.mark.parametrize("width", [3.3, COLUMN, DOUBLE_COLUMN])
 def test_no_two_texts_collide(legible, width):
-    assert legible(intervals_figure(intervals(ESTIMATE, 2.0), width)) > 12
+    assert legible(coefficient_intervals_figure(coefficient_intervals(ESTIMATE, 2.0), width)) > 12

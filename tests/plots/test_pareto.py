@@ -2,16 +2,16 @@ import pytest
 
 from scalesearch.errors import SearchError
 from scalesearch.plots import COLUMN, DOUBLE_COLUMN
-from scalesearch.plots.pareto import front, pareto, pareto_figure
+from scalesearch.plots.pareto import pareto_front, pareto, pareto_figure
 
 BASELINE = {"macs": 1000, "params": 800, "activations": 700}
 BUDGET = ("macs", 2.0, 0.02)
 
 
 def test_a_front_is_of_those_that_no_cheaper_one_beats():
-    assert front((3.0, 1.0, 2.0, 1.0), [0.9, 0.5, 0.4, 0.6]) == (3, 0)
-    assert front((1.0,), [0.5]) == (0,)
-    assert front((2.0, 1.0), [0.5, 0.5]) == (1,)
+    assert pareto_front((3.0, 1.0, 2.0, 1.0), [0.9, 0.5, 0.4, 0.6]) == (3, 0)
+    assert pareto_front((1.0,), [0.5]) == (0,)
+    assert pareto_front((2.0, 1.0), [0.5, 0.5]) == (1,)
 
 
 def test_costs_follow_the_points(searched):

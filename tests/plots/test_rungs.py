@@ -9,8 +9,8 @@ def test_the_rungs_say_how_many_came_to_them(searched):
     data = rung_curves(searched(epochs=(1, 2, 6), stopped=5), (1, 2, 6))
     assert data.rungs == (1, 2, 6)
     assert data.reached == (17, 12, 12)
-    assert sum(not curve.whole for curve in data.curves) == 5
-    assert {curve.epochs for curve in data.curves if not curve.whole} == {(1,)}
+    assert sum(not curve.is_complete for curve in data.curves) == 5
+    assert {curve.epochs for curve in data.curves if not curve.is_complete} == {(1,)}
 
 
 def test_the_best_is_of_those_that_came_to_the_last_rung(searched):

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from scalesearch.errors import SearchError
 from scalesearch.plots import COLUMN, DOUBLE_COLUMN, simplex, simplex_figure
-from scalesearch.plots.simplex import cartesian, surface
+from scalesearch.plots.simplex import cartesian, point_triangulation
 
 ROLES = {
     (1.0, 0.0, 0.0): "searched+depth",
@@ -77,10 +77,10 @@ def test_a_candidate_may_play_several_parts():
 
 def test_seeds_and_the_standard_error_are_told():
     table = records(SEARCH)
-    assert simplex(table).seeds == "3 seeds"
-    assert simplex(table[table.seed == 0]).seeds == "1 seed"
+    assert simplex(table).seeds_text == "3 seeds"
+    assert simplex(table[table.seed == 0]).seeds_text == "1 seed"
     assert simplex(table[table.seed == 0]).standard_error is None
-    assert simplex(table[(table.seed == 0) | (table.candidate == "c00")]).seeds == "1-3 seeds"
+    assert simplex(table[(table.seed == 0) | (table.candidate == "c00")]).seeds_text == "1-3 seeds"
     errors = [point.standard_error for point in simplex(table).points]
     assert min(errors) < simplex(table).standard_error < max(errors)
 
@@ -102,13 +102,13 @@ def test_shares_lie_where_the_corners_are():
 )
 def test_points_without_an_area_have_no_surface(candidates):
     data = simplex(records(candidates))
-    assert surface(data) is None
+    assert point_triangulation(data) is None
     assert not simplex_figure(data).axes[0].collections
 
 
 def test_the_surface_spans_the_points():
     data = simplex(records(SEARCH))
-    triangles = surface(data)
+    triangles = point_triangulation(data)
     corners = cartesian([point.shares for point in data.points])[triangles.get_masked_triangles()]
     u, v = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
     assert np.abs(u[0] * v[1] - u[1] * v[0]).sum() / 2 == pytest.approx(3**0.5 / 4)

@@ -2,12 +2,12 @@ import matplotlib as mpl
 import pytest
 
 from scalesearch.errors import ExportError
-from scalesearch.plots import figure, style, write_figure
+from scalesearch.plots import new_figure, figure_style, write_figure
 
 
 def drawn():
-    with style():
-        made = figure()
+    with figure_style():
+        made = new_figure()
         axes = made.add_subplot()
         axes.plot([0, 1], [0, 1])
         axes.set_xlabel("epoch")
@@ -33,7 +33,7 @@ def test_a_dot_in_the_name_is_no_suffix(tmp_path):
 def test_the_style_ends_with_its_block_and_ignores_what_was_set_before():
     with mpl.rc_context({"font.size": 31, "axes.facecolor": "red"}):
         before = mpl.rcParams.copy()
-        with style():
+        with figure_style():
             assert mpl.rcParams["font.size"] < 10
             assert mpl.rcParams["axes.facecolor"] == "white"
         assert mpl.rcParams == before

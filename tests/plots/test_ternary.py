@@ -23,8 +23,8 @@ def test_the_surface_is_highest_where_the_optimum_is_said_to_be(searched):
 def test_what_is_shown_as_flat_is_what_the_optimum_calls_flat(searched):
     table = searched(noise=0.01)
     found, data = optimum(table, 2.0), drawn(table)
-    assert not data.undecided
-    flat = {tuple(place) for place in np.round(found.flat[1:], 6)}
+    assert not data.is_undecided
+    flat = {tuple(place) for place in np.round(found.equivalent_shares[1:], 6)}
     coarse = [tuple(place) for place in np.round(data.places, 6)]
     shared = [
         (margin <= 0, place in flat)
@@ -38,7 +38,7 @@ def test_what_is_shown_as_flat_is_what_the_optimum_calls_flat(searched):
 
 def test_equal_accuracies_are_undecided_and_have_no_outline(searched):
     data = drawn(searched(steep=0.0))
-    assert data.undecided
+    assert data.is_undecided
     figure = ternary_figure(data)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert "as good, within noise" not in labels

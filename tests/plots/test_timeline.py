@@ -48,7 +48,7 @@ def test_every_worker_has_a_lane_and_time_begins_with_the_first_job():
         (0, 20, 40, 1),
     ]
     assert data.seconds == 40
-    assert data.busy == (10 + 20 + 20) / (2 * 40)
+    assert data.busy_fraction == (10 + 20 + 20) / (2 * 40)
 
 
 def test_a_process_that_replaces_a_dead_one_takes_over_its_lane():
@@ -90,7 +90,7 @@ def test_times_that_were_rounded_do_not_overlap():
 def test_what_was_lost_with_its_worker_has_no_bar_but_is_counted():
     data = drawn(job("n:1", 0, 10), LOST, LOST)
     assert len(data.bars) == 1
-    assert data.untimed == {"worker_lost": 2}
+    assert data.untimed_failures == {"worker_lost": 2}
     legend = timeline_figure(data).axes[0].get_legend()
     assert "worker lost (2), no time" in [text.get_text() for text in legend.get_texts()]
 
@@ -144,7 +144,7 @@ def test_a_table_read_from_a_file_is_drawn_alike(tmp_path):
 
 def test_a_job_of_no_length_can_be_drawn():
     data = drawn(job("n:1", 0, 0))
-    assert (data.seconds, data.busy) == (0, 1)
+    assert (data.seconds, data.busy_fraction) == (0, 1)
     FigureCanvasAgg(timeline_figure(data)).draw()
 
 

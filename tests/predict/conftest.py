@@ -13,10 +13,10 @@ from torch import Tensor
 
 from scalesearch.architectures import baseline
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.data import Dataset, Split, load, load_test, view
+from scalesearch.data import Dataset, Split, load_dataset, load_test_split, input_transform
 from scalesearch.experiment import DataSpec
 from scalesearch.presets import preset
-from scalesearch.training import Job, logits, train, trained
+from scalesearch.training import Job, logits, train, load_trained_model
 from scalesearch.weights import Preparation, write_network
 
 
@@ -48,7 +48,7 @@ def digits(tmp_path_factory) -> Digits:
         part.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15.9).astype("uint8")).save(part / f"{number:04d}.png")
     spec = DataSpec(source=f"imagefolder:{folder}", pixels=12, train_samples=600)
-    dataset = load(spec, 0, home / "cache")
+    dataset = load_dataset(spec, 0, home / "cache")
     network = baseline(
         "efficientnet_b0", width=0.25, depth=0.3, resolution=14, stem_stride=1,
         in_channels=1, num_classes=10,
@@ -60,12 +60,12 @@ def digits(tmp_path_factory) -> Digits:
     )  # fmt: skip
     for _ in train(job, dataset, device="cpu"):
         pass
-    model = trained(job, dataset, "cpu")
-    seen = view(dataset, recipe, network.resolution)
-    test = load_test(spec, home / "cache")
+    model = load_trained_model(job, dataset, "cpu")
+    seen = input_transform(dataset, recipe, network.resolution)
+    test = load_test_split(spec, home / "cache")
     logits_NK, labels_N = logits(model, test, seen, network.resolution, "cpu")
     preparation = Preparation(
-        pixels=network.resolution, stored=dataset.pixels, zoom=seen.zoom, mean=seen.mean,
+        pixels=network.resolution, resize_pixels=dataset.pixels, zoom=seen.zoom, mean=seen.mean,
         std=seen.std, class_names=dataset.class_names,
     )  # fmt: skip
     path = write_network(home / "network.safetensors", model, preparation, name="digits")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scalesearch.errors import DataError, ExportError
 from scalesearch.predict import (
     Classifier,
-    calibrated,
-    fitted_temperature,
+    probability_calibration,
+    fit_temperature,
     reliability,
-    with_temperature,
+    write_calibrated_network,
 )
 from scalesearch.predict.prediction import probabilities
 from scalesearch.weights import read_network, write_network
@@ -31,12 +31,12 @@ def drawn(count, temperature, seed=0, classes=5):
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_the_temperature_that_made_answers_too_sure_is_found(temperature):
     logits, labels = drawn(20_000, temperature)
-    assert fitted_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
 
 
 def test_no_other_temperature_has_a_smaller_loss():
     logits, labels = drawn(300, 2.0)
-    best = fitted_temperature(logits, labels)
+    best = fit_temperature(logits, labels)
     least = reliability(logits, labels, best).nll
     for factor in (0.5, 0.99, 1.01, 2.0):
         assert reliability(logits, labels, best * factor).nll > least
@@ -44,8 +44,8 @@ def test_no_other_temperature_has_a_smaller_loss():
 
 def test_calibrating_what_is_calibrated_changes_nothing():
     logits, labels = drawn(500, 3.0)
-    once = fitted_temperature(logits, labels)
-    assert fitted_temperature(logits / np.float32(once), labels) == pytest.approx(1, rel=1e-4)
+    once = fit_temperature(logits, labels)
+    assert fit_temperature(logits / np.float32(once), labels) == pytest.approx(1, rel=1e-4)
 
 
 @given(st.floats(0.05, 20), st.integers(0, 5))
@@ -82,18 +82,18 @@ def test_the_surest_of_answers_have_a_finite_loss():
 def test_answers_that_are_all_right_have_no_best_temperature():
     logits, labels = np.eye(4, dtype=np.float32), np.arange(4)
     with pytest.raises(DataError, match=r"need some wrong answers .* got 4 right ones"):
-        fitted_temperature(logits, labels)
+        fit_temperature(logits, labels)
 
 
 def test_answers_that_are_all_wrong_have_no_temperature():
     logits, labels = -np.eye(4, dtype=np.float32), np.arange(4)
     with pytest.raises(DataError, match="need answers that tell more than chance does"):
-        fitted_temperature(logits, labels)
+        fit_temperature(logits, labels)
 
 
 def test_a_network_is_calibrated_on_validation_images_and_checked_on_test_images(digits):
     classifier = Classifier.read(digits.network, "cpu")
-    found = calibrated(classifier, digits.dataset, digits.test)
+    found = probability_calibration(classifier, digits.dataset, digits.test)
     before, after = found.validation
     assert (before.images, found.test[0].images) == (
         len(digits.dataset.validation),
@@ -108,7 +108,7 @@ def test_a_network_is_calibrated_on_validation_images_and_checked_on_test_images
 
 def test_the_temperature_is_in_the_new_file_and_the_old_one_is_as_it_was(digits, tmp_path):
     before = digits.network.read_bytes()
-    out = with_temperature(digits.network, tmp_path / "milder.safetensors", 2.5)
+    out = write_calibrated_network(digits.network, tmp_path / "milder.safetensors", 2.5)
     assert digits.network.read_bytes() == before
     old, new = read_network(digits.network), read_network(out)
     assert new.preparation == replace(old.preparation, temperature=2.5)
@@ -125,7 +125,7 @@ def test_what_is_there_is_not_written_over(digits, tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("there", "link"):
         with pytest.raises(ExportError, match=f"{name}: need a new file"):
-            with_temperature(digits.network, tmp_path / name, 2.0)
+            write_calibrated_network(digits.network, tmp_path / name, 2.0)
     assert (tmp_path / "there").read_text() == "my thesis"
 
 
@@ -133,14 +133,14 @@ def test_a_network_that_says_nothing_of_images_can_hold_no_temperature(digits, t
     saved = read_network(digits.network)
     bare = write_network(tmp_path / "bare.safetensors", saved.network)
     with pytest.raises(ExportError, match="need a preparation to hold a temperature"):
-        with_temperature(bare, tmp_path / "new.safetensors", 2.0)
+        write_calibrated_network(bare, tmp_path / "new.safetensors", 2.0)
 
 
 def test_images_that_are_resized_otherwise_than_the_network_is_used_to_are_warned_of(digits):
     preparation = replace(digits.preparation, interpolation="bicubic")
     other = Classifier(read_network(digits.network).network, preparation, "cpu")
     with pytest.warns(UserWarning, match="fitted to images resized by bilinear, and the network's"):
-        calibrated(other, digits.dataset, digits.test)
+        probability_calibration(other, digits.dataset, digits.test)
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_images_that_the_network_was_not_made_for_are_refused(digits, change, me
     preparation = replace(digits.preparation, **change)
     other = Classifier(read_network(digits.network).network, preparation, "cpu")
     with pytest.raises(DataError, match=message):
-        calibrated(other, digits.dataset, digits.test)
+        probability_calibration(other, digits.dataset, digits.test)

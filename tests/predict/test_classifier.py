@@ -12,8 +12,8 @@ from torch import nn
 import scalesearch
 from scalesearch.architectures import baseline
 from scalesearch.errors import DataError, WeightsError
-from scalesearch.nets import build
-from scalesearch.predict import Classifier, Prediction, Refused, images_in
+from scalesearch.nets import build_model
+from scalesearch.predict import Classifier, Prediction, UnreadableImage, image_paths
 from scalesearch.predict import classifier as module
 from scalesearch.weights import Preparation, write_network
 
@@ -29,7 +29,7 @@ def colour():
     torch.manual_seed(1)
     network = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(3 * 16 * 16, 3))
     preparation = Preparation(
-        pixels=16, stored=16, mean=(0.5,) * 3, std=(0.25,) * 3, class_names=("ant", "bee", "cow")
+        pixels=16, resize_pixels=16, mean=(0.5,) * 3, std=(0.25,) * 3, class_names=("ant", "bee", "cow")
     )
     return Classifier(network, preparation, "cpu")
 
@@ -99,11 +99,11 @@ def test_images_that_cannot_be_read_have_their_reason_in_their_place(colour, tmp
     given = [tmp_path / "a.png", tmp_path / "b.jpg", whole[:40], b"", tmp_path / "no.png", whole]
     found = list(colour.predict_batch(given, batch_size=2))
     kinds = [type(answer) for answer in found]
-    assert kinds == [Prediction, Refused, Refused, Refused, Refused, Prediction]
+    assert kinds == [Prediction, UnreadableImage, UnreadableImage, UnreadableImage, UnreadableImage, Prediction]
     assert np.allclose(found[0].logits, found[-1].logits, atol=1e-6)
     assert found[1].image == str(tmp_path / "b.jpg")
     assert found[1].reason.startswith("not an image: it begins with b'<!DOCTYPE html>")
-    assert found[3] == Refused("image 3", "an empty file")
+    assert found[3] == UnreadableImage("image 3", "an empty file")
     assert found[4].reason == "no such file"
     with pytest.raises(DataError, match=r"b\.jpg: not an image: .*; give another image"):
         colour.predict(tmp_path / "b.jpg")
@@ -118,7 +118,7 @@ def test_a_batch_of_nothing_but_broken_images_and_one_of_none_do_no_harm(colour)
 def test_images_are_taken_as_they_are_needed_so_that_a_stream_needs_no_end(
     colour, picture, monkeypatch, ahead
 ):
-    monkeypatch.setattr(module, "_ahead", lambda device: ahead)
+    monkeypatch.setattr(module, "_max_pending_batches", lambda device: ahead)
     taken = []
 
     def stream():
@@ -184,7 +184,7 @@ def test_a_network_is_used_in_evaluation_mode_whatever_mode_it_came_in(colour, p
 
 
 def test_a_file_that_does_not_say_how_an_image_becomes_the_input_is_refused(tmp_path):
-    network = build(baseline("mobilenet_v2", width=0.1, num_classes=3))
+    network = build_model(baseline("mobilenet_v2", width=0.1, num_classes=3))
     path = write_network(tmp_path / "n.safetensors", network)
     with pytest.raises(WeightsError, match=r"n\.safetensors: need a preparation"):
         Classifier.read(path, "cpu")
@@ -200,7 +200,7 @@ def test_a_preparation_of_absurd_size_is_refused_before_it_takes_memory(colour, 
 def test_what_a_folder_refuses_passes_through_in_its_place(colour, tmp_path, picture):
     picture(1).save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to("/dev/null")
-    first, second = colour.predict_batch(images_in([tmp_path]))
+    first, second = colour.predict_batch(image_paths([tmp_path]))
     assert first.image == str(tmp_path / "a.png")
     assert second.image == str(tmp_path / "b.png")
     assert "a link that leads out of the folder" in second.reason

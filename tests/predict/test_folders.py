@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesearch.predict import Refused, images_in
+from scalesearch.predict import UnreadableImage, image_paths
 
 
 def touched(root: Path, *names: str) -> Path:
@@ -20,7 +20,7 @@ def told(root, found):
     """Each path below the root, or with its reason where it is refused."""
     shown = []
     for one in found:
-        refused = isinstance(one, Refused)
+        refused = isinstance(one, UnreadableImage)
         name = os.path.relpath(one.image if refused else one, root)
         shown.append((name, one.reason) if refused else name)
     return shown
@@ -29,18 +29,18 @@ def told(root, found):
 def test_images_in_and_below_a_folder_come_in_the_order_of_their_names(tmp_path):
     touched(tmp_path, "b.JPG", "a/z.png", "a/b/c.webp", "z/a.tiff", "a.gif", "a/0.jpeg")
     expected = ["a.gif", "b.JPG", "a/0.jpeg", "a/z.png", "a/b/c.webp", "z/a.tiff"]
-    assert told(tmp_path, images_in([tmp_path])) == expected
+    assert told(tmp_path, image_paths([tmp_path])) == expected
 
 
 def test_other_files_and_hidden_ones_are_passed_over(tmp_path):
     touched(tmp_path, "notes.txt", ".hidden.png", ".git/a.png", "a.png", "page.html", "png")
-    assert told(tmp_path, images_in([tmp_path])) == ["a.png"]
+    assert told(tmp_path, image_paths([tmp_path])) == ["a.png"]
 
 
 def test_a_file_that_is_named_is_taken_whatever_it_is_called(tmp_path):
     touched(tmp_path, "photograph", ".hidden.png")
     named = [tmp_path / "photograph", str(tmp_path / ".hidden.png"), tmp_path / "absent.png"]
-    assert list(images_in(named)) == list(map(Path, named))
+    assert list(image_paths(named)) == list(map(Path, named))
 
 
 def test_a_link_that_leads_out_of_the_folder_is_refused_and_one_within_is_taken(tmp_path):
@@ -52,23 +52,23 @@ def test_a_link_that_leads_out_of_the_folder_is_refused_and_one_within_is_taken(
     (inside / "f.txt").symlink_to("/etc/passwd")
     (inside / "g.png").symlink_to("nowhere.png")
     out = "a link that leads out of the folder; name what it leads to, if it is meant"
-    assert told(inside, images_in([inside])) == [
+    assert told(inside, image_paths([inside])) == [
         ("b.png", out), ("c.png", out), "d.png", ("e.png", out), "g.png", "a/a.png",
     ]  # fmt: skip
-    assert told(inside, images_in([inside / "b.png"])) == ["b.png"]  # this was asked for
+    assert told(inside, image_paths([inside / "b.png"])) == ["b.png"]  # this was asked for
 
 
 def test_a_folder_next_to_it_that_is_called_alike_is_outside(tmp_path):
     inside, outside = touched(tmp_path / "in", "a.png"), touched(tmp_path / "inner", "b.png")
     (inside / "b.png").symlink_to(outside / "b.png")
-    assert [type(one) for one in images_in([inside])] == [type(inside), Refused]
+    assert [type(one) for one in image_paths([inside])] == [type(inside), UnreadableImage]
 
 
 def test_links_to_folders_are_not_followed_so_that_none_is_walked_for_ever(tmp_path):
     inside, outside = touched(tmp_path / "in", "a/a.png"), touched(tmp_path / "out", "b.png")
     (inside / "around").symlink_to(inside)
     (inside / "out").symlink_to(outside)
-    (around, why), (out, reason), image = told(inside, images_in([inside]))
+    (around, why), (out, reason), image = told(inside, image_paths([inside]))
     assert (around, out, image) == ("around", "out", "a/a.png")
     assert "a link to a folder, which is not followed" in why
     assert "leads out of the folder" in reason
@@ -77,7 +77,7 @@ def test_links_to_folders_are_not_followed_so_that_none_is_walked_for_ever(tmp_p
 def test_a_folder_given_through_a_link_is_taken(tmp_path):
     touched(tmp_path / "real", "a.png", "b/b.png")
     (tmp_path / "link").symlink_to("real")
-    assert told(tmp_path, images_in([tmp_path / "link"])) == ["link/a.png", "link/b/b.png"]
+    assert told(tmp_path, image_paths([tmp_path / "link"])) == ["link/a.png", "link/b/b.png"]
 
 
 def test_a_folder_that_cannot_be_read_is_told_of_and_the_others_go_on(tmp_path, monkeypatch):
@@ -91,11 +91,11 @@ def test_a_folder_that_cannot_be_read_is_told_of_and_the_others_go_on(tmp_path, 
 
     monkeypatch.setattr(os, "scandir", forbidding)
     reason = "a folder that cannot be read: Permission denied"
-    assert told(tmp_path, images_in([tmp_path])) == ["a/a.png", ("b", reason), "c/c.png"]
+    assert told(tmp_path, image_paths([tmp_path])) == ["a/a.png", ("b", reason), "c/c.png"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs names that are bytes")
 def test_names_that_are_no_text_are_found(tmp_path):
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))).touch()
-    (found,) = images_in([tmp_path])
+    (found,) = image_paths([tmp_path])
     assert os.fsencode(found).endswith(b"/\xff.png")

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from scalesearch.progress import display
 from scalesearch.scaling import Shares
-from scalesearch.search.progress import Best, Progress, Rung, Running
+from scalesearch.search.progress import BestTrial, Progress, RungProgress, JobProgress
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def now():
 
     def progress(jobs=2, **changed):
         running = tuple(
-            Running(
+            JobProgress(
                 f"{index:08x} seed {index % 3} epochs 4-9", f"tcp://10.0.0.{index}:40123",
                 seconds=7300.0 - index, epoch=4, accuracy=0.5, images_per_second=300.0,
             )
@@ -23,8 +23,8 @@ def now():
         )  # fmt: skip
         whole = Progress(
             name="quickstart", epochs_done=37, epochs_total=120,
-            rungs=(Rung(1, 20, 20), Rung(3, 5, 7), Rung(9, 0, 3)), running=running,
-            best=Best(Shares(0.25, 0.5, 0.25), 0.683, 0.675, 0.691, seeds=3, epoch=9),
+            rungs=(RungProgress(1, 20, 20), RungProgress(3, 5, 7), RungProgress(9, 0, 3)), running=running,
+            best=BestTrial(Shares(0.25, 0.5, 0.25), 0.683, 0.675, 0.691, seeds=3, epoch=9),
             images_per_second=1240.4, seconds_left=761.0, stopped=13,
             failures={"out_of_memory": 2, "diverged": 1, "timeout": 0},
         )  # fmt: skip

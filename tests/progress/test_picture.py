@@ -5,15 +5,15 @@ import io
 import pytest
 from rich.console import Console
 
-from scalesearch.progress.picture import picture
-from scalesearch.search.progress import Best, Rung, Running
+from scalesearch.progress.picture import search_panel
+from scalesearch.search.progress import BestTrial, RungProgress, JobProgress
 
 BARS = str.maketrans("", "", "━╸╺")
 
 
 def drawn(now, width=80, height=24, images=None):
     console = Console(file=io.StringIO(), width=width, height=height, highlight=False)
-    console.print(picture(now, width, height, images))
+    console.print(search_panel(now, width, height, images))
     return [line.rstrip() for line in console.file.getvalue().rstrip("\n").split("\n")]
 
 
@@ -42,7 +42,7 @@ def test_all_there_is_to_know_is_in_the_picture(now):
 @pytest.mark.parametrize(("width", "height"), [(60, 14), (60, 24), (80, 24), (120, 50)])
 @pytest.mark.parametrize("images", [None, 0.34])
 def test_every_line_fits_and_no_job_is_forgotten(now, jobs, rungs, width, height, images):
-    steps = tuple(Rung(epoch, 0, 9) for epoch in range(1, rungs + 1))
+    steps = tuple(RungProgress(epoch, 0, 9) for epoch in range(1, rungs + 1))
     lines = drawn(now(jobs, rungs=steps), width, height, images)
     assert len(lines) < height
     assert max(map(len, lines)) <= width
@@ -56,7 +56,7 @@ def test_every_line_fits_and_no_job_is_forgotten(now, jobs, rungs, width, height
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_on_a_narrow_terminal_jobs_keep_their_names_and_what_they_do(now, width):
-    job = Running("54f15e9d seeds 0, 1, 2 epoch 9", "x" * 40 + ":4711", 100.0, doing="images 34%")
+    job = JobProgress("54f15e9d seeds 0, 1, 2 epoch 9", "x" * 40 + ":4711", 100.0, doing="images 34%")
     line = drawn(now(running=(job,)), width)[-1]
     assert job.job in line
     assert "1:40" in line
@@ -65,20 +65,20 @@ def test_on_a_narrow_terminal_jobs_keep_their_names_and_what_they_do(now, width)
 
 
 def test_the_jobs_that_have_run_for_longest_come_first(now):
-    jobs = tuple(Running(f"job {n}", "w", seconds) for n, seconds in enumerate((5, 900, 40)))
+    jobs = tuple(JobProgress(f"job {n}", "w", seconds) for n, seconds in enumerate((5, 900, 40)))
     assert [line.split()[2] for line in drawn(now(running=jobs))[-3:]] == ["1", "2", "0"]
 
 
 @pytest.mark.parametrize("full", [0, 3, 6, 11, 12])
 def test_of_many_rungs_those_that_are_filling_are_shown(now, full):
-    steps = tuple(Rung(epoch, 9 if epoch <= full else 0, 9) for epoch in range(1, 13))
+    steps = tuple(RungProgress(epoch, 9 if epoch <= full else 0, 9) for epoch in range(1, 13))
     lines = drawn(now(rungs=steps))
     assert sum("to epoch" in line for line in lines) == 6
     assert any(f"to epoch {min(full + 1, 12)} " in line for line in lines) or full == 12
 
 
 def test_a_candidate_of_one_seed_has_no_interval(now):
-    best = Best(now().best.shares, 0.683, None, None, seeds=1, epoch=1)
+    best = BestTrial(now().best.shares, 0.683, None, None, seeds=1, epoch=1)
     assert "best so far 0.683 depth" in words(drawn(now(best=best)))
     assert "1 seed, epoch 1" in words(drawn(now(best=best)))
 
@@ -98,7 +98,7 @@ def test_a_search_that_has_ended_says_why(now):
 
 
 def test_names_with_brackets_are_no_markup(now):
-    lines = drawn(now(1, name="a[red]b", running=(Running("[bold]", "[w]", 1.0),)))
+    lines = drawn(now(1, name="a[red]b", running=(JobProgress("[bold]", "[w]", 1.0),)))
     assert "a[red]b" in lines[0]
     assert "[w]" in lines[-1]
     assert "[bold]" in lines[-1]

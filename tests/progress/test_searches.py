@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from scalesearch.progress import search_line, search_shown
+from scalesearch.progress import search_line, show_search
 from scalesearch.search import news as newspaper
-from scalesearch.search.news import tell
-from scalesearch.search.progress import Rung, Running
+from scalesearch.search.news import write_heartbeat
+from scalesearch.search.progress import RungProgress, JobProgress
 
 LINE = (
     "37/120 epochs   12:41 left   epoch 3: 5/7   best so far 0.683 [0.675, 0.691]   "
@@ -31,7 +31,7 @@ def test_a_line_about_the_end_tells_no_pace(now):
 
 def test_off_a_terminal_there_is_a_line_every_ten_seconds(now, clock, capsys):
     steps = [now(rungs=(), epochs_done=epoch) for epoch in range(100)]
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         for step in steps:
             on_progress(step)
             clock(0.5)
@@ -41,7 +41,7 @@ def test_off_a_terminal_there_is_a_line_every_ten_seconds(now, clock, capsys):
 
 
 def test_a_line_is_spared_where_only_time_has_passed(now, clock, capsys):
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         for left in range(50):
             on_progress(now(rungs=(), seconds_left=left))
             clock(11)
@@ -49,16 +49,16 @@ def test_a_line_is_spared_where_only_time_has_passed(now, clock, capsys):
 
 
 def test_a_full_rung_is_told_at_once_and_only_once(now, clock, capsys):
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         for done in (0, 1, 2, 3, 3, 3):
-            on_progress(now(rungs=(Rung(1, done, 3), Rung(3, 0, 0))))
+            on_progress(now(rungs=(RungProgress(1, done, 3), RungProgress(3, 0, 0))))
     first, full = capsys.readouterr().err.splitlines()
     assert first.startswith("37/120 epochs")
     assert full.startswith("epoch 1: all 3 there   37/120 epochs")
 
 
 def test_the_end_is_told_at_once_and_only_once(now, clock, capsys):
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         on_progress(now(rungs=()))
         for _ in range(3):
             on_progress(now(rungs=(), finished=True))
@@ -66,7 +66,7 @@ def test_the_end_is_told_at_once_and_only_once(now, clock, capsys):
 
 
 def test_images_that_keep_one_waiting_are_told_of(now, clock, capsys):
-    with search_shown() as (_, on_data):
+    with show_search() as (_, on_data):
         for done in range(101):
             on_data(done, 100)
             clock(0.25)
@@ -75,7 +75,7 @@ def test_images_that_keep_one_waiting_are_told_of(now, clock, capsys):
 
 def test_on_a_terminal_the_picture_goes_when_all_is_over(now, screen):
     file = screen()
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         assert not file.getvalue()
         on_progress(now())
         shown = file.getvalue()
@@ -86,7 +86,7 @@ def test_on_a_terminal_the_picture_goes_when_all_is_over(now, screen):
 
 def test_on_a_terminal_images_are_told_of_before_there_is_a_search(now, screen, clock):
     file = screen()
-    with search_shown() as (on_progress, on_data):
+    with show_search() as (on_progress, on_data):
         on_data(1, 200)
         clock(2)
         assert not file.getvalue()
@@ -106,9 +106,9 @@ def noon(monkeypatch):
 
 def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen, tmp_path, noon):
     file = screen(width=120)
-    tell(tmp_path, "node7:4711", "one", 2, 0.612, 310.0, began=noon - 70)
-    with search_shown(tmp_path) as (on_progress, _):
-        on_progress(now(running=(Running("one", "", 75.0),)))
+    write_heartbeat(tmp_path, "node7:4711", "one", 2, 0.612, 310.0, started_at=noon - 70)
+    with show_search(tmp_path) as (on_progress, _):
+        on_progress(now(running=(JobProgress("one", "", 75.0),)))
     shown = " ".join(file.getvalue().split())
     assert "node7:4711 one 1:10 epoch 2: 0.612 310" in shown
     assert "310 img/s" in shown
@@ -118,7 +118,7 @@ def test_time_goes_on_while_the_driver_waits(now, screen, noon):
     file = screen(width=120)
     told = now(1, at=noon - 61, seconds_left=100.0)
     told = replace(told, running=(replace(told.running[0], seconds=30.0),))
-    with search_shown() as (on_progress, _):
+    with show_search() as (on_progress, _):
         on_progress(told)
     assert "0:39 left" in file.getvalue()
     assert "1:31" in file.getvalue()

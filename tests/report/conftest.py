@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from scalesearch.experiment import experiment_from, write_experiment
-from scalesearch.records import table, write_records
+from scalesearch.experiment import experiment_from_document, write_experiment
+from scalesearch.records import records_frame, write_records
 from scalesearch.report import page, write_report
-from scalesearch.report.figures import Shown
+from scalesearch.report.figures import ReportFigure
 
 ENVIRONMENT = {
     "device": "cpu", "processor": "A Processor", "cores": 2, "system": "Linux x86_64",
@@ -80,10 +80,10 @@ def searched():
     def fill(folder, experiment=None, **changed):
         folder.mkdir()
         write_experiment(
-            folder / "experiment.yaml", experiment_from(EXPERIMENT | (experiment or {}))
+            folder / "experiment.yaml", experiment_from_document(EXPERIMENT | (experiment or {}))
         )
         (folder / "environment.json").write_text(json.dumps(ENVIRONMENT))
-        write_records(folder / "records.csv", table(rows(**changed)))
+        write_records(folder / "records.csv", records_frame(rows(**changed)))
         return folder
 
     return fill
@@ -109,6 +109,6 @@ def copied(told, tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports link figures, and draw none: for what is said beside them."""
-    shown = (Shown("surface", "Surface", "alt", "caption"), Shown("rungs", "Curves", "alt", "x"))
-    monkeypatch.setattr(page, "write_figures", lambda facts, folder: shown)
-    monkeypatch.setattr(page, "embedded", lambda path: "data:,")
+    shown = (ReportFigure("surface", "Surface", "alt", "caption"), ReportFigure("rungs", "Curves", "alt", "x"))
+    monkeypatch.setattr(page, "write_report_figures", lambda facts, folder: shown)
+    monkeypatch.setattr(page, "svg_data_uri", lambda path: "data:,")

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, write_experiment
-from scalesearch.records import read_records, table, write_records
-from scalesearch.report.audit import audit, write_audit
+from scalesearch.experiment import experiment_from_document, write_experiment
+from scalesearch.records import read_records, records_frame, write_records
+from scalesearch.report.audit import proxy_check, write_proxy_check
 
 GRID = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
 
@@ -36,8 +36,8 @@ def rows(seed=0, bias=0.1, noise=0.002):
 def search(path, **kind):
     path.mkdir()
     asked = {"name": path.name, "recipe": {"epochs": 4}, "search": {"rungs": [1, 2, 4]}}
-    write_experiment(path / "experiment.yaml", experiment_from(asked))
-    write_records(path / "records.csv", table(rows(**kind)))
+    write_experiment(path / "experiment.yaml", experiment_from_document(asked))
+    write_records(path / "records.csv", records_frame(rows(**kind)))
     return path
 
 
@@ -47,15 +47,15 @@ def folder(tmp_path):
 
 
 def test_an_audit_tells_the_shortest_epoch_and_what_is_favoured_before_it(folder):
-    found = audit(folder)
-    assert found.agreement.shortest == 2
-    assert found.drift.favoured == ("width",)
-    assert [best.epoch for best in found.drift.bests] == [1, 2, 4]
-    assert found.sentences[:2] == [found.agreement.words, found.drift.words]
+    found = proxy_check(folder)
+    assert found.rank_correlation.shortest_epoch == 2
+    assert found.drift.favoured_early == ("width",)
+    assert [best.epoch for best in found.drift.optima] == [1, 2, 4]
+    assert found.sentences[:2] == [found.rank_correlation.sentence, found.drift.sentence]
 
 
 def test_the_document_is_json_with_flat_rows(folder):
-    path = write_audit(folder, audit(folder))
+    path = write_proxy_check(folder, proxy_check(folder))
     document = json.loads(path.read_text())
     assert (document["schema"], document["version"]) == ("scalesearch/audit", 1)
     assert document["agreement"]["shortest"] == 2
@@ -66,7 +66,7 @@ def test_the_document_is_json_with_flat_rows(folder):
 
 def test_two_searches_are_compared_by_their_last_rankings(folder, tmp_path):
     other = search(tmp_path / "other", seed=1)
-    (pair,) = audit(folder, [other]).beside
+    (pair,) = proxy_check(folder, [other]).other_searches
     assert (pair.other, pair.candidates) == (str(other), 15)
     assert pair.across.low > 0.8
 
@@ -75,13 +75,13 @@ def test_epochs_beyond_the_search_s_last_rung_do_not_count(folder):
     known = read_records(folder / "records.csv")
     later = known[known.epoch == 4].assign(epoch=5, accuracy=0.1)
     both = pd.concat([known, later]).to_dict("records")
-    write_records(folder / "records.csv", table(both))
-    assert audit(folder).agreement.epochs == (1, 2, 4)
+    write_records(folder / "records.csv", records_frame(both))
+    assert proxy_check(folder).rank_correlation.epochs == (1, 2, 4)
 
 
 def test_a_folder_without_a_search_is_refused(tmp_path):
     with pytest.raises(SearchError, match="holds no search"):
-        audit(tmp_path)
+        proxy_check(tmp_path)
 
 
 def test_the_command_prints_tables_or_the_document_and_writes_it(folder, run):

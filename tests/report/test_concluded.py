@@ -12,12 +12,12 @@ import pytest
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.errors import SearchError
 from scalesearch.experiment import read_experiment, write_experiment
-from scalesearch.export import answer_document, write_answer
-from scalesearch.progress import answer_lines, conclusion, power_lines
+from scalesearch.export import conclusion_document, write_conclusion
+from scalesearch.progress import conclusion_text, finished_search_text, power_lines
 from scalesearch.records import read_records
-from scalesearch.report import concluded
-from scalesearch.report.concluded import of_experiment
-from scalesearch.report.words import power
+from scalesearch.report import conclusion_of_folder
+from scalesearch.report.concluded import conclusion_of_records
+from scalesearch.report.words import power_sentences
 
 RESULTS = Path(__file__).parents[2] / "results"
 LATTICE = RESULTS / "cifar10-lattice"
@@ -25,11 +25,11 @@ LATTICE = RESULTS / "cifar10-lattice"
 
 @pytest.fixture(scope="module")
 def lattice():
-    return concluded(LATTICE)
+    return conclusion_of_folder(LATTICE)
 
 
 def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
-    text = answer_lines(lattice)
+    text = conclusion_text(lattice)
     lines = text.splitlines()
     assert lines[0] == lattice.sentence
     for name, one in lattice.optimum.intervals.items():
@@ -47,33 +47,33 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
 
 @pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-optimal", "clothing-optimal"])
 def test_the_network_recommended_by_a_recorded_search_is_about_as_good_as_the_best(name):
-    found = concluded(RESULTS / name)
+    found = conclusion_of_folder(RESULTS / name)
     assert "outside of the optimum's intervals" not in " ".join(found.notes)
     assert found.optimum.p_flat < found.level
-    mean, _ = found.surface.predict([found.recommended.shares.as_tuple()])
+    mean, _ = found.response_model.predict([found.recommended.shares.as_tuple()])
     near = 2 * found.optimum.standard_error  # which kind of surface is asked makes a difference
     assert found.optimum.accuracy - mean[0] < near
 
 
 def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
-    lines = conclusion(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
-    assert lines[:-2] == answer_lines(lattice).splitlines()
+    lines = finished_search_text(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
+    assert lines[:-2] == conclusion_text(lattice).splitlines()
     assert lines[-2] == "  elsewhere  not trained"
     assert lines[-1].startswith(f"{tmp_path}/   answer.json   coefficients.json")
 
 
 def test_a_search_of_one_seed_at_unlike_costs_says_both():
-    found = concluded(RESULTS / "paper-nominal-grid")
+    found = conclusion_of_folder(RESULTS / "paper-nominal-grid")
     assert "one seed tells no noise of its own" in found.sentence
     assert "the networks cost 1.40x to 3.10x" in found.sentence
-    text = answer_lines(found)
+    text = conclusion_text(found)
     assert "noise of a run" not in text
     assert "by the surface" in text
 
 
 def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_path):
-    told = answer_document(lattice)
-    write_answer(tmp_path / "answer.json", told)
+    told = conclusion_document(lattice)
+    write_conclusion(tmp_path / "answer.json", told)
     assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(told))
     assert (told["schema"], told["version"]) == ("scalesearch/answer", 1)
     assert set(told["estimate"]) == {"alpha", "beta", "gamma"}
@@ -98,13 +98,13 @@ def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
     )  # fmt: skip
     experiment = read_experiment(LATTICE / "experiment.yaml")
     object.__setattr__(experiment.budget, "latency", model)
-    baseline = experiment.baseline.build(in_channels=3, num_classes=10)
+    baseline = experiment.baseline.build_architecture(in_channels=3, num_classes=10)
     records = read_records(LATTICE / "records.csv")
-    found = of_experiment(records, experiment, baseline)
-    flat = set(found.optimum.flat_candidates)
+    found = conclusion_of_records(records, experiment, baseline)
+    flat = set(found.optimum.equivalent_candidates)
     shallow = records[records.candidate.isin(flat)].alpha.min()
     assert found.recommended.multipliers.depth == shallow
-    assert found.why.startswith("the lowest latency of")
+    assert found.reason.startswith("the lowest latency of")
 
 
 def test_points_listed_one_by_one_have_no_answer(tmp_path):
@@ -117,7 +117,7 @@ def test_points_listed_one_by_one_have_no_answer(tmp_path):
     }  # fmt: skip
     write_experiment(path, read_experiment(path, [f"{k}={v}" for k, v in listed.items()]))
     with pytest.raises(SearchError, match="need a search over one budget to conclude from"):
-        concluded(tmp_path / "r")
+        conclusion_of_folder(tmp_path / "r")
 
 
 def test_power_is_told_with_what_it_rests_on(lattice):
@@ -133,12 +133,12 @@ def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
     records = pd.read_csv(tmp_path / "r" / "records.csv", dtype=str, keep_default_na=False)
     records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
     with pytest.raises(SearchError, match="no candidate has finished all its seeds"):
-        concluded(tmp_path / "r")
+        conclusion_of_folder(tmp_path / "r")
 
 
 def test_power_without_references_names_none_and_what_is_beyond_counting_is_called_so(lattice):
     alone = replace(lattice.power, comparisons=0, needed=((0.005, 1000), (0.01, 72)))
-    first, second, last = power(SimpleNamespace(conclusion=replace(lattice, power=alone)))
+    first, second, last = power_sentences(SimpleNamespace(conclusion=replace(lattice, power=alone)))
     assert first.startswith("The noise of a run")
     assert second.endswith("two networks chosen beforehand (at the level 0.1).")
     assert last.endswith("1,000 or more for 0.5 points, 72 for 1 points.")

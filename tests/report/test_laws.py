@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, write_experiment
-from scalesearch.records import table, write_records
-from scalesearch.report.laws import laws_of
+from scalesearch.experiment import experiment_from_document, write_experiment
+from scalesearch.records import records_frame, write_records
+from scalesearch.report.laws import scaling_laws_of_folder
 
 COSTS = (1.0, 1.5, 2.2, 3.3, 5.0, 7.5)
 LISTED = {"sampler": "points", "references": [], "pruner": "none", "race": None}
@@ -39,22 +39,22 @@ def rows(scales=(0.1, 0.2, 0.3), noise=0.002):
 def folder(tmp_path):
     points = [{"name": "base"}]
     asked = {"name": "star", "recipe": {"epochs": 4}, "search": {**LISTED, "points": points}}
-    write_experiment(tmp_path / "experiment.yaml", experiment_from(asked))
-    write_records(tmp_path / "records.csv", table(rows()))
+    write_experiment(tmp_path / "experiment.yaml", experiment_from_document(asked))
+    write_records(tmp_path / "records.csv", records_frame(rows()))
     return tmp_path
 
 
 def test_a_star_s_laws_predict_at_larger_phi_and_come_to_shares(folder):
-    found = laws_of(folder, phis=(1, 4), hold_out=7.0)
+    found = scaling_laws_of_folder(folder, phis=(1, 4), hold_out=7.0)
     assert list(found.laws) == ["depth", "width", "resolution"]
     (far,) = [row for row in found.predictions if (row["direction"], row["phi"]) == ("depth", 4)]
     assert far["accuracy_low"] < 0.5 + 0.1 * 0.75 < far["accuracy_high"]
     assert far["factor"] == 16
     assert found.shares.shares.resolution > 0.8  # steepest, as far as twice the cost goes
-    shares = laws_of(folder, factor=30).shares.shares
+    shares = scaling_laws_of_folder(folder, factor=30).shares.shares
     assert shares.depth < 0.05 < shares.width < shares.resolution < 0.8
     assert [one.factor for one in found.held_out] == [7.5] * 3
-    assert sum(one.inside for one in found.held_out) >= 2
+    assert sum(one.is_inside for one in found.held_out) >= 2
     assert any("if what the axes gain adds up" in sentence for sentence in found.sentences)
 
 
@@ -72,15 +72,15 @@ def test_the_command_prints_and_writes_them(folder, run):
 
 def test_networks_of_one_cost_have_no_law(folder):
     equal = [row for row in rows() if row["factor"] == 1.5]
-    write_records(folder / "records.csv", table(equal))
+    write_records(folder / "records.csv", records_frame(equal))
     with pytest.raises(SearchError, match="different costs"):
-        laws_of(folder)
+        scaling_laws_of_folder(folder)
     with pytest.raises(SearchError, match="holds no search"):
-        laws_of(folder / "none")
+        scaling_laws_of_folder(folder / "none")
 
 
 def test_a_direction_that_gains_nothing_is_said_to_be_level(folder):
-    write_records(folder / "records.csv", table(rows(scales=(-0.2, 0.2, 0.2))))
-    found = laws_of(folder)
+    write_records(folder / "records.csv", records_frame(rows(scales=(-0.2, 0.2, 0.2))))
+    found = scaling_laws_of_folder(folder)
     assert "depth: accuracy does not rise with cost here" in found.sentences[0]
     assert found.shares.shares.depth == 0

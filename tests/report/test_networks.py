@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from scalesearch.architectures import Foreign, baseline
+from scalesearch.architectures import CustomModel, baseline
 from scalesearch.architectures.fingerprint import from_json
 from scalesearch.errors import ExperimentError, SearchError
-from scalesearch.experiment import experiment_from, write_experiment
+from scalesearch.experiment import experiment_from_document, write_experiment
 from scalesearch.family import family_document, write_family
-from scalesearch.report.networks import held, holds
+from scalesearch.report.networks import network_from_reference, is_network_reference
 from scalesearch.scaling import Coefficients
 
 DATA = {"source": "digits", "channels": 1, "classes": [str(i) for i in range(10)]}
@@ -23,7 +23,7 @@ def document():
 
 @pytest.fixture
 def folder(tmp_path):
-    experiment = experiment_from(
+    experiment = experiment_from_document(
         {"name": "x", "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1}}
     )
     write_experiment(tmp_path / "experiment.yaml", experiment)
@@ -35,46 +35,46 @@ def folder(tmp_path):
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
 def test_a_member_and_its_baseline(tmp_path, document, suffix):
     path = write_family(tmp_path / f"family.{suffix}", document)
-    found = held(f"{path}:b1")
+    found = network_from_reference(f"{path}:b1")
     assert found.name == "b1"
     assert found.network == from_json(document["members"][1]["architecture"])
     assert found.baseline == from_json(document["baseline"])
 
 
 def test_a_candidate_by_as_much_of_its_fingerprint_as_is_needed(folder):
-    from scalesearch.architectures.isocost import isocost
+    from scalesearch.architectures.isocost import iso_cost_set
     from scalesearch.experiment import read_experiment
 
     experiment = read_experiment(folder / "experiment.yaml")
-    small = experiment.baseline.build(in_channels=1, num_classes=10)
-    candidates = isocost(small, experiment.budget)
+    small = experiment.baseline.build_architecture(in_channels=1, num_classes=10)
+    candidates = iso_cost_set(small, experiment.budget)
     asked = candidates[len(candidates) // 2]
-    found = held(f"{folder}:{asked.fingerprint}")
+    found = network_from_reference(f"{folder}:{asked.fingerprint}")
     assert found.network == asked.architecture
     assert found.baseline == small
-    assert held(f"{folder}:{asked.fingerprint[:8]}").name == asked.fingerprint
+    assert network_from_reference(f"{folder}:{asked.fingerprint[:8]}").name == asked.fingerprint
     (folder / "coefficients.json").write_text(json.dumps({"candidate": asked.fingerprint}))
-    assert held(f"{folder}:best") == found
+    assert network_from_reference(f"{folder}:best") == found
 
 
 def test_what_is_not_there_is_refused_by_name(folder, tmp_path):
     with pytest.raises(SearchError, match=r"need the fingerprint of one of \d+ .* got 'zz'"):
-        held(f"{folder}:zz")
+        network_from_reference(f"{folder}:zz")
     with pytest.raises(SearchError, match="tells no best candidate yet"):
-        held(f"{folder}:best")
+        network_from_reference(f"{folder}:best")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SearchError, match="empty: holds no search"):
-        held(f"{tmp_path / 'empty'}:best")
+        network_from_reference(f"{tmp_path / 'empty'}:best")
 
 
 def test_a_document_of_something_else_is_refused(tmp_path, document):
     path = tmp_path / "family.json"
     path.write_text(json.dumps({"schema": "scalesearch/coefficients"}))
     with pytest.raises(ExperimentError, match="need the document of a family"):
-        held(f"{path}:b1")
+        network_from_reference(f"{path}:b1")
     path.write_text(json.dumps({**document, "members": [{"name": "b0"}]}))
     with pytest.raises(ExperimentError, match="not a whole family document"):
-        held(f"{path}:b0")
+        network_from_reference(f"{path}:b0")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_document_of_something_else_is_refused(tmp_path, document):
     ],
 )
 def test_what_has_the_form_of_such_a_name(text, whether):
-    assert holds(text) is whether
+    assert is_network_reference(text) is whether
 
 
 def test_a_member_made_by_code_is_asked_of_its_code(tmp_path):
@@ -104,4 +104,4 @@ def test_a_member_made_by_code_is_asked_of_its_code(tmp_path):
             }
         )
     )
-    assert held(f"{path}:b1").network == Foreign(**made)
+    assert network_from_reference(f"{path}:b1").network == CustomModel(**made)

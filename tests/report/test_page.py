@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.report import concluded, write_report
-from scalesearch.report.facts import read_facts
-from scalesearch.report.figures import write_figures
-from scalesearch.report.words import PAPER, Fact, provenance
+from scalesearch.report import conclusion_of_folder, write_report
+from scalesearch.report.facts import read_report_data
+from scalesearch.report.figures import write_report_figures
+from scalesearch.report.words import PAPER_BIBTEX, ProvenanceLine, provenance_lines
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +21,9 @@ def both(folder):
 
 
 def test_the_answer_and_its_numbers_are_in_both_forms(told):
-    said, (page, text) = concluded(told), both(told)
+    said, (page, text) = conclusion_of_folder(told), both(told)
     assert html.escape(said.sentence, quote=False) in html.unescape(page).replace("&", "&amp;")
-    for name, interval in said.optimum.intervals.items():
+    for name, interval in said.optimum.coefficient_intervals.items():
         for form in (page, text):
             assert name in form
             for value in (interval.value, interval.low, interval.high):
@@ -86,7 +86,7 @@ def test_provenance_method_and_how_to_repeat_and_cite_it_are_told(told):
             "Accuracy is fitted",
         ):  # fmt: skip
             assert words in told_words, words
-        assert PAPER in html.unescape(form)
+        assert PAPER_BIBTEX in html.unescape(form)
         assert "@software{scalesearch" in form
     assert "learning_rate_rule" in page  # the experiment with its defaults
 
@@ -140,7 +140,7 @@ def test_too_few_candidates_are_told_in_words_and_not_in_numbers(searched, tmp_p
     write_report(folder)
     page, text = both(folder)
     for form in (page, text):
-        assert concluded(folder).sentence in html.unescape(form).replace("\\", "")
+        assert conclusion_of_folder(folder).sentence in html.unescape(form).replace("\\", "")
         assert "No surface could be fitted" in form
         assert "interval |" not in form
     assert 'id="coefficients"' not in page
@@ -168,8 +168,8 @@ def test_a_baseline_of_code_needs_no_code_to_be_run(searched, tmp_path, undrawn)
     commands = both(folder)[1].partition("## How to reproduce it")[2].split("```")[1]
     assert "experiment.yaml --results results/told-again --allow-code" in commands
     assert "scalesearch report 'code of mine'" in commands
-    assert read_facts(folder).baseline_cost is None
-    assert "pareto" not in [one.name for one in write_figures(read_facts(folder), tmp_path / "f")]
+    assert read_report_data(folder).baseline_cost is None
+    assert "pareto" not in [one.name for one in write_report_figures(read_report_data(folder), tmp_path / "f")]
 
 
 def test_an_audit_beside_other_searches_is_listed(copied, undrawn):
@@ -209,7 +209,7 @@ def test_what_was_trained_again_is_listed(copied, undrawn):
 
 def test_what_a_search_could_show_is_told(told):
     page, _ = both(told)
-    known = concluded(told).power
+    known = conclusion_of_folder(told).power
     assert f"{100 * known.noise:.2f} points of accuracy" in page
     assert 'id="table-surfaces"' in page
 
@@ -217,9 +217,9 @@ def test_what_a_search_could_show_is_told(told):
 def test_a_torn_log_of_jobs_is_warned_of_and_left_out(copied):
     (copied / "jobs.csv").write_text("torn")
     with pytest.warns(UserWarning, match=r"jobs\.csv: cannot be read"):
-        facts = read_facts(copied)
+        facts = read_report_data(copied)
     assert facts.jobs is None
-    assert Fact("wall time", "not on record") in list(provenance(facts))
+    assert ProvenanceLine("wall time", "not on record") in list(provenance_lines(facts))
 
 
 @pytest.mark.parametrize("missing", ["records.csv", "environment.json", "experiment.yaml"])

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from scalesearch.report import concluded
+from scalesearch.report import conclusion_of_folder
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
@@ -77,7 +77,7 @@ def column(page, key, heading):
 
 def test_it_opens_from_disk_without_a_complaint(page, told):
     assert page.get_log("browser") == []
-    assert find(page, "#answer")[0].text == concluded(told).sentence
+    assert find(page, "#answer")[0].text == conclusion_of_folder(told).sentence
     assert "1." in find(page, "#coefficients")[0].text
     for image in find(page, "figure img"):
         assert page.execute_script("return arguments[0].naturalWidth", image) > 100

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from scalesearch.report.facts import read_facts
-from scalesearch.report.figures import simplex_numbers
-from scalesearch.report.picture import HEIGHT, SIDE, clipped, picture, placed
+from scalesearch.report.facts import read_report_data
+from scalesearch.report.figures import triangle_data
+from scalesearch.report.picture import HEIGHT, SIDE, clip_polygon, ternary_svg, to_xy
 
 
 def area(path):
@@ -22,16 +22,16 @@ def area(path):
 
 @pytest.fixture(scope="module")
 def facts(told):
-    return read_facts(told)
+    return read_report_data(told)
 
 
 @pytest.fixture(scope="module")
 def drawn(facts):
-    return picture(facts, simplex_numbers(facts))
+    return ternary_svg(facts, triangle_data(facts))
 
 
 def test_corners_are_where_all_is_spent_on_an_axis():
-    depth, width, resolution = (placed(shares) for shares in np.eye(3))
+    depth, width, resolution = (to_xy(shares) for shares in np.eye(3))
     assert depth[0] < resolution[0] < width[0]
     assert depth[1] == width[1] > resolution[1]
     assert resolution[0] - depth[0] == pytest.approx(SIDE / 2)
@@ -56,7 +56,7 @@ def test_every_candidate_is_a_mark_that_tells_its_run(drawn, facts):
     told = dict(first.facts)
     assert told["accuracy"] == f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
     assert told["cost"] == f"{best.factor:.3f} times the baseline's"
-    assert (first.x, first.y) == placed(best.shares.as_tuple())
+    assert (first.x, first.y) == to_xy(best.shares.as_tuple())
     assert len(drawn.stopped) == 2
 
 
@@ -71,8 +71,8 @@ def test_references_lie_in_front(drawn):
 def test_a_polygon_is_clipped_where_its_values_are():
     square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     values = square[:, 0]
-    kept = np.array(clipped(square, values, 0.25, 0.5))
+    kept = np.array(clip_polygon(square, values, 0.25, 0.5))
     assert kept[:, 0].min() == pytest.approx(0.25)
     assert kept[:, 0].max() == pytest.approx(0.5)
-    assert len(clipped(square, values, -np.inf, np.inf)) == 4
-    assert clipped(square, values, 2.0, 3.0) == []
+    assert len(clip_polygon(square, values, -np.inf, np.inf)) == 4
+    assert clip_polygon(square, values, 2.0, 3.0) == []

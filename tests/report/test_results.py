@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, read_experiment, write_experiment
-from scalesearch.records import read_records, table, write_records
-from scalesearch.report import results, status, write_results
+from scalesearch.experiment import experiment_from_document, read_experiment, write_experiment
+from scalesearch.records import read_records, records_frame, write_records
+from scalesearch.report import results, search_status, write_results
 
 ENVIRONMENT = {
     "device": "cpu", "commit": "abc", "packages": {},
@@ -35,7 +35,7 @@ def row(candidate, seed, accuracy, shares):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "a").mkdir()
-    experiment = experiment_from(
+    experiment = experiment_from_document(
         {
             "name": "x",
             "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1},
@@ -52,7 +52,7 @@ def folder(tmp_path):
         )
         for seed in (0, 1)
     ]  # fmt: skip
-    write_records(tmp_path / "a" / "records.csv", table(rows))
+    write_records(tmp_path / "a" / "records.csv", records_frame(rows))
     return tmp_path / "a"
 
 
@@ -67,7 +67,7 @@ def test_a_moved_copy_without_its_study_gives_the_same_results(folder, tmp_path)
 
 
 def test_status_counts_what_is_on_record(folder):
-    now = status(folder)
+    now = search_status(folder)
     assert (now.name, now.epochs, now.seconds) == ("x", 6, 6.0)
     assert [result.candidate for result in now.results] == ["bb", "aa", "cc"]
 
@@ -82,14 +82,14 @@ def test_an_answer_is_of_those_that_were_let_on_and_of_the_last_rung(folder, mon
     halved = records["candidate"] != "aa"
     records.loc[halved, "stopped"] = "halved at epoch 1: place 2 of 3"
     write_records(folder / "records.csv", pd.concat([records, second]))
-    monkeypatch.setattr(results, "_family", lambda *a: {})
+    monkeypatch.setattr(results, "_family_along", lambda *a: {})
     found = write_results(folder)
     assert (found.best.candidate, found.epoch, found.candidates) == ("aa", 2, 1)
     assert {one.candidate for one in found.stopped} == {"bb", "cc"}
 
 
 def test_who_worked_when_is_drawn_where_it_was_logged(folder, monkeypatch):
-    monkeypatch.setattr(results, "_family", lambda *a: {})
+    monkeypatch.setattr(results, "_family_along", lambda *a: {})
     write_results(folder)
     assert not (folder / "figures" / "workers.png").exists()
     log = "job,candidate,seeds,start,stop,attempt,worker,began,ended,failure\n"
@@ -112,7 +112,7 @@ def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_network
     folder, monkeypatch
 ):
     """The top of the surface lies near the middle, and the highest mean is luck at a corner."""
-    monkeypatch.setattr(results, "_family", lambda *a: {})
+    monkeypatch.setattr(results, "_family_along", lambda *a: {})
     places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
     rows = []
     for number, shares in enumerate(places):
@@ -121,7 +121,7 @@ def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_network
         for seed in (0, 1):
             noise = 0.002 * (-1) ** (number + seed)
             rows.append(row(f"c{number:02}", seed, 0.7 - 0.15 * away + lucky + noise, shares))
-    write_records(folder / "records.csv", table(rows))
+    write_records(folder / "records.csv", records_frame(rows))
     found = write_results(folder)
     written = json.loads((folder / "coefficients.json").read_text())
     assert found.best.shares.depth == 1.0
@@ -133,7 +133,7 @@ def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_network
 
 
 def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(folder, monkeypatch):
-    monkeypatch.setattr(results, "_family", lambda *a: {})
+    monkeypatch.setattr(results, "_family_along", lambda *a: {})
     found = write_results(folder)
     written = json.loads((folder / "coefficients.json").read_text())
     assert (written["by"], written["intervals"]) == ("highest mean", None)
@@ -141,7 +141,7 @@ def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(fol
 
 
 def test_where_nothing_is_distinguishable_the_network_recommended_is_exported(folder, monkeypatch):
-    monkeypatch.setattr(results, "_family", lambda *a: {})
+    monkeypatch.setattr(results, "_family_along", lambda *a: {})
     chance = random.Random(0)
     places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
     rows = [
@@ -149,7 +149,7 @@ def test_where_nothing_is_distinguishable_the_network_recommended_is_exported(fo
         for number, shares in enumerate(places)
         for seed in (0, 1)
     ]
-    write_records(folder / "records.csv", table(rows))
+    write_records(folder / "records.csv", records_frame(rows))
     found = write_results(folder)
     written = json.loads((folder / "coefficients.json").read_text())
     told = json.loads((folder / "answer.json").read_text())

@@ -10,18 +10,18 @@ import time
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, write_experiment
+from scalesearch.experiment import experiment_from_document, write_experiment
 from scalesearch.progress import watching
-from scalesearch.records import table, write_records
-from scalesearch.report import status
-from scalesearch.report.standing import standing
-from scalesearch.search.folder import locked
-from scalesearch.search.news import tell
-from scalesearch.search.progress import Progress, Rung, Running, read_progress, write_progress
+from scalesearch.records import records_frame, write_records
+from scalesearch.report import search_status
+from scalesearch.report.standing import driver_status
+from scalesearch.search.folder import lock_folder
+from scalesearch.search.news import write_heartbeat
+from scalesearch.search.progress import Progress, RungProgress, JobProgress, read_progress, write_progress
 
 NAMES = ("aa", "bb", "cc", "dd", "ee")
-JOB = Running("dd seed 0 epochs 2-3", "", 50.0)
-NOW = Progress("x", 12, 30, (Rung(1, 5, 5), Rung(3, 2, 3)), (JOB,), stopped=2)
+JOB = JobProgress("dd seed 0 epochs 2-3", "", 50.0)
+NOW = Progress("x", 12, 30, (RungProgress(1, 5, 5), RungProgress(3, 2, 3)), (JOB,), stopped=2)
 
 
 def row(candidate, seed, epoch, accuracy, stopped=""):
@@ -41,7 +41,7 @@ def folder(tmp_path):
     """aa has all seeds, bb lost the race, cc was halved, dd and ee go on."""
     (tmp_path / "a").mkdir()
     asked = {"name": "x", "recipe": {"epochs": 3}, "search": {"seeds": 3}}
-    write_experiment(tmp_path / "a" / "experiment.yaml", experiment_from(asked))
+    write_experiment(tmp_path / "a" / "experiment.yaml", experiment_from_document(asked))
     lost, halved = "out of the race after 2 seeds", "halved at epoch 1: place 9 of 15"
     rows = [
         *(row("aa", seed, epoch, 0.2 * epoch) for seed in (0, 1, 2) for epoch in (1, 2, 3)),
@@ -50,14 +50,14 @@ def folder(tmp_path):
         row("dd", 0, 1, 0.2),
         *(row("ee", 0, epoch, 0.15 * epoch) for epoch in (1, 2)),
     ]
-    write_records(tmp_path / "a" / "records.csv", table(rows))
+    write_records(tmp_path / "a" / "records.csv", records_frame(rows))
     return tmp_path / "a"
 
 
 def test_every_candidate_has_a_row_that_tells_how_it_stands(folder):
     rows = [
         (now["candidate"], now["state"], now["reason"], now["epoch"], now["seeds"])
-        for now in status(folder).rows
+        for now in search_status(folder).rows
     ]
     assert rows == [
         ("aa", "done", "", 3, 3),
@@ -70,17 +70,17 @@ def test_every_candidate_has_a_row_that_tells_how_it_stands(folder):
 
 def test_a_search_that_ends_before_its_recipe_is_done_at_its_last_rung(folder):
     asked = {"name": "x", "recipe": {"epochs": 3}, "search": {"seeds": 3, "rungs": [1, 2]}}
-    write_experiment(folder / "experiment.yaml", experiment_from(asked))
+    write_experiment(folder / "experiment.yaml", experiment_from_document(asked))
     rows = [row("aa", seed, epoch, 0.5) for seed in (0, 1, 2) for epoch in (1, 2)]
-    write_records(folder / "records.csv", table(rows))
-    (now,) = status(folder).rows
+    write_records(folder / "records.csv", records_frame(rows))
+    (now,) = search_status(folder).rows
     assert (now["state"], now["epoch"]) == ("done", 2)
 
 
 def test_a_candidate_that_lacks_a_seed_is_unfinished(folder):
-    records = table([row("aa", 0, 3, 0.5), row("aa", 1, 3, 0.6)])
+    records = records_frame([row("aa", 0, 3, 0.5), row("aa", 1, 3, 0.6)])
     write_records(folder / "records.csv", records)
-    assert [(now["state"], now["accuracy"]) for now in status(folder).rows] == [
+    assert [(now["state"], now["accuracy"]) for now in search_status(folder).rows] == [
         ("unfinished", pytest.approx(0.55))
     ]
 
@@ -88,7 +88,7 @@ def test_a_candidate_that_lacks_a_seed_is_unfinished(folder):
 def test_a_candidate_that_failed_is_a_failure_and_nothing_else(folder):
     failures = [{"candidate": "dd", "role": "searched", "kind": "diverged", "reason": "NaN"}]
     (folder / "failures.json").write_text(json.dumps(failures))
-    now = status(folder)
+    now = search_status(folder)
     assert "dd" not in {row["candidate"] for row in now.rows}
     assert list(now.failures) == failures
     assert now.epochs == 19  # what it was trained for is on record
@@ -96,32 +96,32 @@ def test_a_candidate_that_failed_is_a_failure_and_nothing_else(folder):
 
 def test_before_the_first_record_there_is_nothing_to_show(folder):
     (folder / "records.csv").unlink()
-    assert (status(folder).rows, status(folder).epochs) == ([], 0)
+    assert (search_status(folder).rows, search_status(folder).epochs) == ([], 0)
 
 
 def test_while_a_driver_works_its_jobs_are_shown_with_what_workers_tell(folder):
     write_progress(folder / "progress.json", NOW)
-    tell(folder / "news", "node7:4711", JOB.job, 2, 0.5, 310.0, began=time.time())
-    with locked(folder):
-        now = status(folder)
-    assert now.standing.state == "running"
+    write_heartbeat(folder / "news", "node7:4711", JOB.job, 2, 0.5, 310.0, started_at=time.time())
+    with lock_folder(folder):
+        now = search_status(folder)
+    assert now.driver.state == "running"
     (job,) = now.job_rows
     assert (job["worker"], job["epoch"], job["accuracy"]) == ("node7:4711", 2, 0.5)
 
 
 def test_nobody_works_on_a_copy(folder, tmp_path):
     write_progress(folder / "progress.json", NOW)
-    with locked(folder):
+    with lock_folder(folder):
         shutil.copytree(folder, tmp_path / "b")
-        assert standing(tmp_path / "b").state == "interrupted"
-        assert standing(folder).state == "running"
+        assert driver_status(tmp_path / "b").state == "interrupted"
+        assert driver_status(folder).state == "running"
 
 
 def test_looking_on_keeps_no_driver_out(folder):
-    standing(folder)
-    with locked(folder):
-        assert standing(folder).state == "running"
-        with pytest.raises(SearchError, match="another search"), locked(folder):
+    driver_status(folder)
+    with lock_folder(folder):
+        assert driver_status(folder).state == "running"
+        with pytest.raises(SearchError, match="another search"), lock_folder(folder):
             pass
 
 
@@ -139,7 +139,7 @@ def test_a_killed_driver_leaves_no_jobs_and_a_way_to_go_on(folder, run):
     command = [sys.executable, "-c", HOLD, str(folder / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
         assert driver.stdout.readline() == b"held\n"
-        assert standing(folder).state == "running"
+        assert driver_status(folder).state == "running"
         driver.kill()
     code, out, _ = run("status", folder)
     assert code == 0
@@ -162,19 +162,19 @@ def test_without_a_driver_a_search_has_ended_or_was_interrupted(folder, progress
         write_progress(folder / "progress.json", progress)
     if answered:
         (folder / "coefficients.json").write_text("{}")
-    assert standing(folder).state == state
+    assert driver_status(folder).state == state
 
 
 def test_a_torn_file_of_progress_is_no_obstacle(folder):
     (folder / "progress.json").write_text('{"name": "x", "epo')
-    with locked(folder):
-        assert standing(folder).progress is None
-        assert status(folder).epochs == 19
+    with lock_folder(folder):
+        assert driver_status(folder).progress is None
+        assert search_status(folder).epochs == 19
 
 
 def test_json_has_all_of_it(folder, run):
     write_progress(folder / "progress.json", NOW)
-    with locked(folder):
+    with lock_folder(folder):
         code, out, err = run("status", folder, "--json")
     document = json.loads(out)
     assert (code, err) == (0, "")
@@ -189,8 +189,8 @@ def test_the_table_tells_reasons_where_there_are_any(folder, run):
     assert "reason" in out.split()
     assert "halved at epoch 1: place 9 of 15" in out
     assert "19 epochs on record, 19 s of training, 2 stopped, 0 failed" in out
-    assert {now["factor"] for now in status(folder).rows} == {2.0}
-    write_records(folder / "records.csv", table([row("aa", 0, 3, 0.5)]))
+    assert {now["factor"] for now in search_status(folder).rows} == {2.0}
+    write_records(folder / "records.csv", records_frame([row("aa", 0, 3, 0.5)]))
     assert "reason" not in run("status", folder)[1].split()
 
 
@@ -206,7 +206,7 @@ def looks(monkeypatch):
 
 
 def test_watching_ends_when_the_search_does(folder, run, looks):
-    lock = locked(folder)
+    lock = lock_folder(folder)
     lock.__enter__()
 
     def later(done):
@@ -229,7 +229,7 @@ def test_watching_ends_when_the_search_does(folder, run, looks):
 
 def test_watching_a_driver_die_ends_with_exit_code_2_and_how_to_resume(folder, run, looks):
     write_progress(folder / "progress.json", NOW)
-    lock = locked(folder)
+    lock = lock_folder(folder)
     lock.__enter__()
     looks(lambda: lock.__exit__(None, None, None))
     code, out, err = run("status", folder, "--watch")
@@ -243,15 +243,15 @@ def test_ctrl_c_ends_watching_and_not_the_search(folder, run, looks):
         raise KeyboardInterrupt
 
     looks(interrupted)
-    with locked(folder):
+    with lock_folder(folder):
         code, out, _ = run("status", folder, "--watch")
         assert (code, out) == (130, "")
-        assert standing(folder).state == "running"
+        assert driver_status(folder).state == "running"
 
 
 def test_watching_with_json_prints_one_document_at_the_end(folder, run, looks):
     write_progress(folder / "progress.json", NOW)
-    lock = locked(folder)
+    lock = lock_folder(folder)
     lock.__enter__()
     looks(lambda: None, lambda: lock.__exit__(None, None, None))
     _, out, _ = run("status", folder, "--watch", "--json")
@@ -261,7 +261,7 @@ def test_watching_with_json_prints_one_document_at_the_end(folder, run, looks):
 def test_a_driver_that_ends_between_two_looks_is_not_taken_for_dead(folder, monkeypatch):
     """The lock is looked at before the progress."""
     write_progress(folder / "progress.json", NOW)
-    lock = locked(folder)
+    lock = lock_folder(folder)
     lock.__enter__()
 
     def ends_first(path):
@@ -270,9 +270,9 @@ def test_a_driver_that_ends_between_two_looks_is_not_taken_for_dead(folder, monk
         return read_progress(path)
 
     monkeypatch.setattr("scalesearch.report.standing.read_progress", ends_first)
-    assert standing(folder).state == "running"
+    assert driver_status(folder).state == "running"
     monkeypatch.undo()
-    assert standing(folder).state == "ended"
+    assert driver_status(folder).state == "ended"
 
 
 def test_a_folder_without_a_search_is_refused(tmp_path, run):
@@ -282,4 +282,4 @@ def test_a_folder_without_a_search_is_refused(tmp_path, run):
 def test_who_looks_on_is_taken_for_no_driver(folder):
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # as another who looks, at that moment
-        assert standing(folder).state == "interrupted"
+        assert driver_status(folder).state == "interrupted"

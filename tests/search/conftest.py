@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesearch.experiment import experiment_from
+from scalesearch.experiment import experiment_from_document
 from scalesearch.search import advance, watch
 from scalesearch.training import Epoch
 
@@ -32,7 +32,7 @@ def tiny_document(**search):
 @pytest.fixture
 def tiny():
     def experiment(**search):
-        return experiment_from(tiny_document(**search))
+        return experiment_from_document(tiny_document(**search))
 
     return experiment
 
@@ -44,7 +44,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed_after(monkeypatch):
     """Stop a search at its n-th event."""
-    monkeypatch.setattr(watch, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(watch, "REPORT_SECONDS", 0.0)
 
     def on_progress_of(events):
         left = events

@@ -9,9 +9,9 @@ from typing import Any
 
 import optuna
 
-from scalesearch.experiment import Experiment, experiment_from
-from scalesearch.search.driver import schedule_of, source_of
-from scalesearch.search.engine import Engine
+from scalesearch.experiment import Experiment, experiment_from_document
+from scalesearch.search.driver import successive_halving, candidate_source
+from scalesearch.search.engine import Tuner
 from scalesearch.search.jobs import Failure, Job, Outcome
 from scalesearch.search.study import open_study
 
@@ -27,14 +27,14 @@ DATA = {"channels": 1, "classes": list("0123456789"), "pixels": 12}
 
 def experiment(**search: Any) -> Experiment:
     given = {"sampler": "lattice", "step": 2, "seeds": 2, "references": ["depth"], **search}
-    return experiment_from({**DOCUMENT, "search": given})
+    return experiment_from_document({**DOCUMENT, "search": given})
 
 
 @cache
 def source(asked: Experiment):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a network this small cannot be scaled in every way
-        return source_of(asked, DATA)
+        return candidate_source(asked, DATA)
 
 
 def measured(job: Job, *, stop: int | None = None) -> tuple[dict[str, Any], ...]:
@@ -113,14 +113,14 @@ def job_of(entry, task) -> Job:
     )
 
 
-def engine(asked: Experiment, crew: Any = None, study: Any = None, **more: Any) -> Engine:
+def engine(asked: Experiment, crew: Any = None, study: Any = None, **more: Any) -> Tuner:
     if study is None:
         directions = ["maximize", "minimize"] if asked.search.against else ["maximize"]
         study = open_study(optuna.storages.InMemoryStorage(), "game", directions)
-    return Engine(asked, source(asked), schedule_of(asked), study, crew or Hands(), job_of, **more)
+    return Tuner(asked, source(asked), successive_halving(asked), study, crew or Hands(), job_of, **more)
 
 
-def finish(engine: Engine) -> Engine:
+def finish(engine: Tuner) -> Tuner:
     for _ in engine.run():
         pass
     return engine

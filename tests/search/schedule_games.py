@@ -10,8 +10,8 @@ from random import Random
 from hypothesis import strategies as st
 
 from scalesearch.search.pruners import OptunaPruner
-from scalesearch.search.runners import Rules, Task, Verdict
-from scalesearch.search.schedule import Schedule
+from scalesearch.search.runners import HalvingConfig, JobSpec, Decision
+from scalesearch.search.schedule import SuccessiveHalving
 
 
 class Killed(Exception):
@@ -23,7 +23,7 @@ class Plot:
     """What is searched. ``cohorts``: numbers of candidates; ``searched_references`` and
     ``references``: places; ``fails``: the epoch that a (place, seed) never gets to."""
 
-    rules: Rules
+    rules: HalvingConfig
     cohorts: tuple[int, ...]
     salt: int = 0
     levels: int = 1000
@@ -44,10 +44,10 @@ class Plot:
         chance = Random(f"{self.salt} {place} {seed} {epoch}")
         return chance.randrange(self.levels) / self.levels
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> SuccessiveHalving:
         name, rules = self.pruner, self.rules
         other = OptunaPruner(name, rules.rungs, rules.eta) if name != "halving" else None
-        return Schedule(rules, other)
+        return SuccessiveHalving(rules, other)
 
 
 @dataclass
@@ -55,11 +55,11 @@ class Ledger:
     """What survives. ``trained``: every epoch of every seed as often as it was trained."""
 
     rows: dict[int, dict[int, list[float]]] = field(default_factory=dict)
-    ends: dict[int, Verdict] = field(default_factory=dict)
+    ends: dict[int, Decision] = field(default_factory=dict)
     tuned: set[int] = field(default_factory=set)
     trained: list[tuple[int, int, int]] = field(default_factory=list)
     sweeps: list[int] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[JobSpec] = field(default_factory=list)
 
     def epochs(self) -> dict[tuple[int, int], int]:
         return {(p, s): len(told) for p, seeds in self.rows.items() for s, told in seeds.items()}
@@ -73,7 +73,7 @@ def play(
     order: int = 0,
     kill_after: int | None = None,
     halts: bool = False,
-    watch: Callable[[Schedule, Verdict], None] = lambda schedule, verdict: None,
+    watch: Callable[[SuccessiveHalving, Decision], None] = lambda schedule, verdict: None,
 ) -> Ledger:
     """Bring a search to its end. ``order``: seeds who is first; ``kill_after``: so many writes;
     ``halts``: jobs may end before their time, as they do under SIGINT."""
@@ -84,7 +84,7 @@ def play(
         if game.flying:
             game.land(halts)
             continue
-        game.schedule.finish()
+        game.schedule.stop_waiting_trials()
         if not game.tell():
             return game.ledger
 
@@ -112,8 +112,8 @@ class _Game:
     ledger: Ledger
     chance: Random
     kill_after: int | None
-    watch: Callable[[Schedule, Verdict], None]
-    flying: list[Task] = field(default_factory=list)
+    watch: Callable[[SuccessiveHalving, Decision], None]
+    flying: list[JobSpec] = field(default_factory=list)
     cohort: int = 0
 
     def __post_init__(self) -> None:
@@ -127,28 +127,28 @@ class _Game:
         for place in members:
             end = self.ledger.ends.get(place)
             pure = place in self.plot.references
-            self.schedule.enter(
+            self.schedule.add_trial(
                 place,
                 self.cohort,
-                searched=not pure,
-                reference=pure or place in self.plot.searched_references,
-                past=self.ledger.rows.get(place),
-                tuned=place in self.ledger.tuned,
+                is_searched=not pure,
+                is_reference=pure or place in self.plot.searched_references,
+                accuracies=self.ledger.rows.get(place),
+                is_tuned=place in self.ledger.tuned,
                 state=end.state if end else "running",
             )
-        self.schedule.begin(self.cohort)
+        self.schedule.start_round(self.cohort)
         self.cohort += 1
 
     def fill(self, workers: int) -> None:
         while len(self.flying) < workers:
-            task = self.schedule.pop()
+            task = self.schedule.next_job()
             if task is not None:
                 self.flying.append(task)
                 self.ledger.tasks.append(task)
             elif self.cohort < len(self.plot.members) and (
                 self.plot.rules.asynchronous
                 or self.cohort == 0
-                or self.schedule.is_over(self.cohort - 1)
+                or self.schedule.is_round_finished(self.cohort - 1)
             ):
                 self._enter(self.plot.members[self.cohort])
             else:
@@ -158,27 +158,27 @@ class _Game:
     def land(self, halts: bool) -> None:
         task = self.flying.pop(self.chance.randrange(len(self.flying)))
         if task.sweep:
-            self.ledger.sweeps.append(task.place)
-            self.ledger.tuned.add(task.place)
+            self.ledger.sweeps.append(task.trial)
+            self.ledger.tuned.add(task.trial)
             self._write()
-            self.schedule.close(task)
+            self.schedule.finish_job(task)
             return
         fails = {(p, s): epoch for p, s, epoch in self.plot.fails}
-        stops = [min(task.stop, fails.get((task.place, s), 10**6) - 1) for s in task.seeds]
+        stops = [min(task.stop, fails.get((task.trial, s), 10**6) - 1) for s in task.seeds]
         failed = min(stops) < task.stop
         stop = min(stops)
         if halts and stop > task.start + 1 and self.chance.random() < 0.5:
             stop, failed = self.chance.randrange(task.start + 1, stop), False
         rows = [(s, e) for e in range(task.start + 1, stop + 1) for s in task.seeds]
-        self._record(task.place, rows)
+        self._record(task.trial, rows)
         self._write()
         for seed, epoch in rows:
-            told = self.plot.accuracy(task.place, seed, epoch)
-            self.schedule.reach(task.place, seed, epoch, told)
+            told = self.plot.accuracy(task.trial, seed, epoch)
+            self.schedule.report(task.trial, seed, epoch, told)
         if failed:
-            self.schedule.fail(self.schedule.rest(task), "diverged", f"seeds {task.seeds}")
+            self.schedule.fail_job(self.schedule.remaining_job(task), "diverged", f"seeds {task.seeds}")
         else:
-            self.schedule.close(task)
+            self.schedule.finish_job(task)
 
     def _record(self, place: int, rows: Sequence[tuple[int, int]]) -> None:
         own = self.ledger.rows.setdefault(place, {})
@@ -189,10 +189,10 @@ class _Game:
             told.append(self.plot.accuracy(place, seed, epoch))
 
     def tell(self) -> bool:
-        verdicts = self.schedule.verdicts()
+        verdicts = self.schedule.decisions()
         for verdict in verdicts:
-            assert verdict.place not in self.ledger.ends, "ended twice"
-            self.ledger.ends[verdict.place] = verdict
+            assert verdict.trial not in self.ledger.ends, "ended twice"
+            self.ledger.ends[verdict.trial] = verdict
             self.watch(self.schedule, verdict)
             self._write()
         return bool(verdicts)
@@ -211,14 +211,14 @@ def plots(
     """Searches of all kinds, some with many ties, failures and references."""
     rungs = tuple(sorted(draw(st.sets(st.integers(1, 9), min_size=1, max_size=3))))
     seeds = draw(st.integers(1, 4))
-    rules = Rules(
+    rules = HalvingConfig(
         rungs=rungs,
         seeds=tuple(range(5, 5 + seeds)),
-        first=draw(st.integers(1, seeds)),
+        initial_seed_count=draw(st.integers(1, seeds)),
         eta=draw(st.integers(2, 4)),
         asynchronous=asynchronous,
         together=draw(st.booleans()),
-        tuned=draw(st.booleans()),
+        tune_learning_rate=draw(st.booleans()),
     )
     cohorts = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
     places = st.integers(0, sum(cohorts) - 1)

@@ -10,11 +10,11 @@ import torch
 
 from scalesearch.errors import DataError
 from scalesearch.search import advance as worker
-from scalesearch.search.advance import advance, survey
-from scalesearch.search.driver import source_of
-from scalesearch.search.hold import held
+from scalesearch.search.advance import run_job, inspect_worker
+from scalesearch.search.driver import candidate_source
+from scalesearch.search.hold import lock_checkpoint
 from scalesearch.search.jobs import Job
-from scalesearch.search.news import news
+from scalesearch.search.news import read_heartbeats
 from scalesearch.training import OutOfMemory, TrainingDiverged
 
 TIMED = ("seconds", "images_per_second", "peak_bytes", "utilisation")
@@ -24,8 +24,8 @@ TIMED = ("seconds", "images_per_second", "peak_bytes", "utilisation")
 def facts(experiment):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = survey(experiment).data
-        return data, source_of(experiment, data).planned[0].candidate
+        data = inspect_worker(experiment).data
+        return data, candidate_source(experiment, data).planned[0].candidate
 
 
 @pytest.fixture
@@ -58,37 +58,37 @@ def timeless(rows):
 
 
 def test_a_job_tells_each_epoch_of_its_run(job):
-    outcome = advance(job())
+    outcome = run_job(job())
     assert outcome.failure is None
     assert outcome.key == job().key
     assert [(row["seed"], row["epoch"]) for row in outcome.rows] == [(0, 1), (0, 2)]
-    assert outcome.began < outcome.ended
-    assert outcome.worker == worker.worker()
+    assert outcome.started_at < outcome.ended_at
+    assert outcome.worker == worker.worker_name()
 
 
 def test_a_run_in_two_jobs_measures_what_it_does_in_one(job, tmp_path):
-    whole = advance(job(checkpoints=tmp_path / "other"))
-    parts = advance(job(stop=1)).rows + advance(job(start=1)).rows
+    whole = run_job(job(checkpoints=tmp_path / "other"))
+    parts = run_job(job(stop=1)).rows + run_job(job(start=1)).rows
     assert timeless(parts) == timeless(whole.rows)
 
 
 def test_epochs_that_were_trained_and_not_recorded_are_told_from_the_checkpoint(job, monkeypatch):
-    first = advance(job())
+    first = run_job(job())
     monkeypatch.setattr("scalesearch.training.run.Run.epoch", lambda *a: pytest.fail("trained"))
-    assert advance(job()).rows == first.rows
-    assert advance(job(start=1)).rows == first.rows[1:]
+    assert run_job(job()).rows == first.rows
+    assert run_job(job(start=1)).rows == first.rows[1:]
 
 
 def test_seeds_together_measure_what_they_do_alone(job, tmp_path):
-    together = advance(job(0, 1, checkpoints=tmp_path / "other"))
-    alone = advance(job(0)).rows + advance(job(1)).rows
+    together = run_job(job(0, 1, checkpoints=tmp_path / "other"))
+    alone = run_job(job(0)).rows + run_job(job(1)).rows
     rows = sorted(together.rows, key=lambda row: (row["seed"], row["epoch"]))
     assert timeless(rows) == timeless(alone)
 
 
 def test_where_a_halt_is_asked_for_a_job_ends_after_its_epoch_with_all_its_seeds(job, tmp_path):
     (tmp_path / "halt").touch()
-    outcome = advance(job(0, 1))
+    outcome = run_job(job(0, 1))
     assert outcome.failure is None
     assert [(row["seed"], row["epoch"]) for row in outcome.rows] == [(0, 1), (1, 1)]
 
@@ -103,16 +103,16 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
             yield place, told
 
     monkeypatch.setattr(worker, "train_together", counted)
-    with held(job().checkpoint(0), lambda: None):
+    with lock_checkpoint(job().checkpoint(0), lambda: None):
         waiting = [
-            threading.Thread(target=lambda n=n: outcomes.update({n: advance(job())}), daemon=True)
+            threading.Thread(target=lambda n=n: outcomes.update({n: run_job(job())}), daemon=True)
             for n in range(2)
         ]
         for thread in waiting:
             thread.start()
         told = []
         while not told:
-            told = [about.doing for about in news(job().news) if "waiting" in about.doing]
+            told = [about.doing for about in read_heartbeats(job().news) if "waiting" in about.doing]
         assert not outcomes
         assert not trained
     for thread in waiting:
@@ -121,7 +121,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
 
 
 def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
-    outcome = advance(job(fingerprints=("of others",)))
+    outcome = run_job(job(fingerprints=("of others",)))
     assert outcome.failure.kind == "data"
     assert "need the images that the search was begun with (of others)" in outcome.failure.reason
     assert not outcome.rows
@@ -130,7 +130,7 @@ def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
 
 def test_a_run_that_diverges_tells_what_came_before(job):
     recipe = replace(job().recipe, learning_rate=1e6)
-    outcome = advance(job(recipe=recipe))
+    outcome = run_job(job(recipe=recipe))
     assert outcome.failure.kind == "diverged"
     assert "need finite losses" in outcome.failure.reason
     assert len(outcome.rows) < 2
@@ -155,7 +155,7 @@ def test_what_a_job_runs_into_has_a_class_and_a_traceback(job, monkeypatch, erro
         raise error
 
     monkeypatch.setattr(worker, "train_together", failing)
-    failure = advance(job()).failure
+    failure = run_job(job()).failure
     assert failure.kind == kind
     assert "\n" not in failure.reason
     assert failure.traceback.startswith("Traceback")
@@ -171,26 +171,26 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monke
         write(run, epoch)
 
     monkeypatch.setattr("scalesearch.training.run.Run.keep", full)
-    outcome = advance(job())
+    outcome = run_job(job())
     assert outcome.failure.kind == "data"
     assert [row["epoch"] for row in outcome.rows] == [1]
-    again = advance(job(start=1))
+    again = run_job(job(start=1))
     assert [row["epoch"] for row in again.rows] == [2]
     assert writes == [1, 2, 2]
 
 
 def test_a_torn_checkpoint_is_said_and_the_run_begins_anew(job):
-    first = advance(job())
+    first = run_job(job())
     path = job().checkpoint(0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="not a whole checkpoint; this run starts over"):
-        again = advance(job(start=1))
+        again = run_job(job(start=1))
     assert timeless(again.rows) == timeless(first.rows[1:])
 
 
 def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, tmp_path):
     recipe = replace(job().recipe, learning_rate_rule="tuned")
-    outcome = advance(job(sweep=True, recipe=recipe))
+    outcome = run_job(job(sweep=True, recipe=recipe))
     assert outcome.failure is None, outcome.failure.traceback
     assert outcome.tuning["learning_rate"] > 0
     assert outcome.tuning["seconds"] > 0
@@ -199,5 +199,5 @@ def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, t
 
 
 def test_after_a_job_its_worker_tells_no_news(job):
-    advance(job())
-    assert not news(job().news)
+    run_job(job())
+    assert not read_heartbeats(job().news)

@@ -16,7 +16,7 @@ import pytest
 from scalesearch.errors import SearchError
 from scalesearch.experiment import write_experiment
 from scalesearch.records import KEY, read_records
-from scalesearch.search import proposals, search, study
+from scalesearch.search import proposals, run_search, study
 from scalesearch.search.progress import read_progress
 
 pytestmark = pytest.mark.filterwarnings(
@@ -35,11 +35,11 @@ def timeless(records):
 
 @pytest.fixture(autouse=True)
 def models_start_early(monkeypatch):
-    monkeypatch.setattr(proposals, "STARTUP", 2)
+    monkeypatch.setattr(proposals, "STARTUP_TRIALS", 2)
 
 
 def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, tmp_path):
-    records = search(tiny(), tmp_path / "r")
+    records = run_search(tiny(), tmp_path / "r")
     assert not records.duplicated(KEY).any()
     assert (records.groupby(["candidate", "seed"]).size() == 2).all()
     assert (records.groupby("candidate")["seed"].nunique() == 2).all()
@@ -55,7 +55,7 @@ def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, 
 
 def test_the_best_of_each_rung_go_on_and_the_last_seeds_go_to_who_may_still_win(tiny, tmp_path):
     """By real training: four candidates and a reference, rungs at 1 and 2, a race after 2 seeds."""
-    records = search(tiny(**RACED, trials=4, references=["uniform"]), tmp_path / "r")
+    records = run_search(tiny(**RACED, trials=4, references=["uniform"]), tmp_path / "r")
     assert not records.duplicated(KEY).any()
     searched = records[records["role"].str.contains("searched")]
     reached = searched.groupby("candidate")["epoch"].max()
@@ -78,9 +78,9 @@ def test_the_best_of_each_rung_go_on_and_the_last_seeds_go_to_who_may_still_win(
 
 
 def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, untrained):
-    first = search(tiny(**SHORT), tmp_path / "r")
+    first = run_search(tiny(**SHORT), tmp_path / "r")
     done = len(untrained)
-    pd.testing.assert_frame_equal(search(tiny(**SHORT), tmp_path / "r"), first)
+    pd.testing.assert_frame_equal(run_search(tiny(**SHORT), tmp_path / "r"), first)
     assert len(untrained) == done == len(first)
 
 
@@ -91,14 +91,14 @@ def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(
 ):
     asked = {"trials": 6, "cohort": 2, "references": ["uniform"], "sampler": sampler, "step": None}
     experiment = tiny(**asked, **(RACED if rules == "raced" else {}))
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     once = list(untrained)
     untrained.clear()
     chance, stops = random.Random(sampler), 0
     while True:
         try:
             events = killed_after(chance.randint(1, 6))
-            resumed = search(experiment, tmp_path / "two", on_progress=events)
+            resumed = run_search(experiment, tmp_path / "two", on_progress=events)
             break
         except killed_after.error:
             stops += 1
@@ -113,10 +113,10 @@ def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(
 def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrained, killed_after):
     asked = {"sampler": "nsga2", "against": "params", "step": None, "trials": 6, "cohort": 3}
     experiment = tiny(**asked, references=["uniform"])
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     with pytest.raises(killed_after.error):
-        search(experiment, tmp_path / "two", on_progress=killed_after(7))
-    resumed = search(experiment, tmp_path / "two")
+        run_search(experiment, tmp_path / "two", on_progress=killed_after(7))
+    resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
     told = study.open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
     assert [direction.name for direction in told.directions] == ["MAXIMIZE", "MINIMIZE"]
@@ -125,8 +125,8 @@ def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrai
 
 def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**SHORT)
-    undisturbed = search(experiment, tmp_path / "one")
-    record, told = study.record, []
+    undisturbed = run_search(experiment, tmp_path / "one")
+    record, told = study.record_outcome, []
 
     class Killed(BaseException):
         pass
@@ -135,12 +135,12 @@ def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_p
         told.append((entry.candidate, list(rows)))
         if len(told) == 3:
             raise Killed
-        return record(of, entry, rows, job=job)
+        return record(of, entry, rows, attribute_name=job)
 
-    monkeypatch.setattr(study, "record", dies_once)
+    monkeypatch.setattr(study, "record_outcome", dies_once)
     with pytest.raises(Killed):
-        search(experiment, tmp_path / "two")
-    resumed = search(experiment, tmp_path / "two")
+        run_search(experiment, tmp_path / "two")
+    resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
     assert told[3] == told[2]  # the very measurements, with the seconds that they took at first
 
@@ -148,14 +148,14 @@ def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_p
 @pytest.mark.parametrize("sampler", ["lattice", "tpe"])
 def test_a_study_is_made_again_from_its_records(tiny, tmp_path, sampler, untrained, killed_after):
     experiment = tiny(**{**SHORT, **RACED, "trials": 6, "sampler": sampler, "step": None})
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     with pytest.raises(killed_after.error):
-        search(experiment, tmp_path / "two", on_progress=killed_after(12))
+        run_search(experiment, tmp_path / "two", on_progress=killed_after(12))
     (tmp_path / "two" / "study.db").unlink()
     on_record = read_records(tmp_path / "two" / "records.csv")
     done = on_record.groupby("candidate").filter(lambda rows: rows["stopped"].ne("").all())
     untrained.clear()
-    again = search(experiment, tmp_path / "two")
+    again = run_search(experiment, tmp_path / "two")
     assert 0 < len(untrained) <= len(undisturbed) - len(done)
     # What had not ended began again, under another number.
     sides = [table.drop(columns="trial").sort_values(KEY) for table in (again, undisturbed)]
@@ -164,10 +164,10 @@ def test_a_study_is_made_again_from_its_records(tiny, tmp_path, sampler, untrain
 
 def test_proposals_are_made_again_from_another_searchs_log(tiny, tmp_path, untrained):
     asked = {"sampler": "tpe", "step": None, "trials": 5, "references": ["uniform"]}
-    first = search(tiny(**asked), tmp_path / "one")
+    first = run_search(tiny(**asked), tmp_path / "one")
     other = replace(tiny(**asked), seed=7)
-    own = search(other, tmp_path / "two")
-    again = search(other, tmp_path / "three", replay=tmp_path / "one")
+    own = run_search(other, tmp_path / "two")
+    again = run_search(other, tmp_path / "three", replay=tmp_path / "one")
     assert list(again["candidate"].unique()) == list(first["candidate"].unique())
     assert list(own["candidate"].unique()) != list(first["candidate"].unique())
 
@@ -176,7 +176,7 @@ def test_proposals_are_made_again_from_another_searchs_log(tiny, tmp_path, untra
 @pytest.mark.parametrize("sampler", ["lattice", "tpe"])
 def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_path, sampler):
     experiment = tiny(**{**SHORT, "sampler": sampler, "step": None})
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     chance, kills = random.Random(sampler), 0
     for _ in range(60):
         # The first one is met amid its work, however fast it is.
@@ -259,9 +259,9 @@ def test_one_signal_ends_a_search_in_order_and_it_goes_on_from_there(tiny, tmp_p
     progress = read_progress(tmp_path / "two" / "progress.json")
     assert not progress.finished
     before = len(read_records(tmp_path / "two" / "records.csv"))
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     assert 0 < before < len(undisturbed)
-    resumed = search(experiment, tmp_path / "two")
+    resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
     assert read_progress(tmp_path / "two" / "progress.json").finished
 
@@ -282,8 +282,8 @@ def test_a_second_signal_ends_a_search_at_once(tiny, tmp_path):
 @pytest.mark.slow
 def test_two_local_workers_give_the_records_of_one_process(tiny, tmp_path):
     experiment = tiny(**SHORT, **{**RACED, "eta": 3})
-    alone = search(experiment, tmp_path / "one")
-    two = search(experiment, tmp_path / "two", executor="local", workers=2)
+    alone = run_search(experiment, tmp_path / "one")
+    two = run_search(experiment, tmp_path / "two", executor="local", workers=2)
     pd.testing.assert_frame_equal(timeless(two), timeless(alone))
     jobs = pd.read_csv(tmp_path / "two" / "jobs.csv")
     assert jobs["worker"].nunique() == 2
@@ -291,20 +291,20 @@ def test_two_local_workers_give_the_records_of_one_process(tiny, tmp_path):
 
 def test_a_second_driver_in_the_same_folder_is_refused(tiny, tmp_path, untrained):
     def second(progress):
-        search(tiny(**SHORT), tmp_path / "r")
+        run_search(tiny(**SHORT), tmp_path / "r")
 
     with pytest.raises(SearchError, match="another search is running in this folder"):
-        search(tiny(**SHORT), tmp_path / "r", on_progress=second)
+        run_search(tiny(**SHORT), tmp_path / "r", on_progress=second)
 
 
 def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path):
-    in_turn = search(tiny(**SHORT), tmp_path / "turn")
-    together = search(tiny(**SHORT, together=True), tmp_path / "together")
+    in_turn = run_search(tiny(**SHORT), tmp_path / "turn")
+    together = run_search(tiny(**SHORT, together=True), tmp_path / "together")
     pd.testing.assert_frame_equal(timeless(together), timeless(in_turn))
 
 
 def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
-    records = search(tiny(**SHORT, **RACED), tmp_path / "r")
+    records = run_search(tiny(**SHORT, **RACED), tmp_path / "r")
     told = study.open_study(tmp_path / "r" / "study.db", "tiny")
     complete = {trial.number for trial in told.trials if trial.state.name == "COMPLETE"}
     pruned = {trial.number for trial in told.trials if trial.state.name == "PRUNED"}
@@ -324,31 +324,31 @@ def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
 def test_an_executor_of_ones_own_carries_a_search_out(tiny, tmp_path, untrained):
     from concurrent.futures import ThreadPoolExecutor
 
-    alone = search(tiny(**SHORT, **RACED), tmp_path / "one")
+    alone = run_search(tiny(**SHORT, **RACED), tmp_path / "one")
     with ThreadPoolExecutor(3) as executor:
-        others = search(tiny(**SHORT, **RACED), tmp_path / "two", executor=executor)
+        others = run_search(tiny(**SHORT, **RACED), tmp_path / "two", executor=executor)
     pd.testing.assert_frame_equal(timeless(others), timeless(alone))
 
 
 def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monkeypatch):
-    from scalesearch.search.executors.inline import InlineCrew
+    from scalesearch.search.executors.inline import InlinePool
 
-    collect = InlineCrew.collect
+    collect = InlinePool.collect
     monkeypatch.setattr(
-        InlineCrew, "collect", lambda self, timeout: [*(came := collect(self, timeout)), *came]
+        InlinePool, "collect", lambda self, timeout: [*(came := collect(self, timeout)), *came]
     )
-    records = search(tiny(**SHORT), tmp_path / "r")
+    records = run_search(tiny(**SHORT), tmp_path / "r")
     assert not records.duplicated(KEY).any()
     assert len(records) == 16
 
 
 def test_progress_tells_what_is_done_and_what_is_left(tiny, tmp_path, untrained, killed_after):
     told = []
-    search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=told.append)
+    run_search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=told.append)
     last = told[-1]
     assert last.finished
     assert last.epochs_done == last.epochs_total == len(untrained)
     assert last == read_progress(tmp_path / "r" / "progress.json")
     with pytest.raises(killed_after.error):
-        search(tiny(**SHORT), tmp_path / "s", on_progress=killed_after(2))
+        run_search(tiny(**SHORT), tmp_path / "s", on_progress=killed_after(2))
     assert not json.loads((tmp_path / "s" / "progress.json").read_text())["finished"]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def file(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(results, "FAMILY", range(2))
+    monkeypatch.setattr(results, "FAMILY_PHIS", range(2))
     document = to_document(tiny(step=3, references=["uniform"]))
     document["budget"]["factor"] = [1.5, 2]
     path = tmp_path / "tiny.yaml"

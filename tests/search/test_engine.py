@@ -5,9 +5,9 @@ import pytest
 from engine_games import Hands, done, engine, experiment, failed, finish, measured
 
 from scalesearch.search import proposals
-from scalesearch.search import study as ledger
+from scalesearch.search import study as study_store
 from scalesearch.search.jobs import Outcome
-from scalesearch.search.study import contents, records
+from scalesearch.search.study import read_trials, trial_records
 
 
 class Killed(Exception):
@@ -15,7 +15,7 @@ class Killed(Exception):
 
 
 def table(engine):
-    return records(engine.in_order)
+    return trial_records(engine.in_order)
 
 
 def states(engine):
@@ -26,13 +26,13 @@ def test_every_epoch_is_recorded_once_and_every_candidate_ends():
     ended = finish(engine(experiment()))
     assert not table(ended).duplicated(["candidate", "seed", "epoch"]).any()
     assert set(states(ended).values()) == {"complete", "stopped"}
-    trained = sum(len(job.seeds) * (job.stop - job.start) for job in ended.crew.submitted)
+    trained = sum(len(job.seeds) * (job.stop - job.start) for job in ended.pool.submitted)
     assert trained == len(table(ended))
 
 
 def test_the_study_holds_what_the_engine_knows():
     ended = finish(engine(experiment()))
-    assert records(contents(ended.study)).equals(table(ended))
+    assert trial_records(read_trials(ended.study)).equals(table(ended))
 
 
 def test_an_outcome_that_comes_again_or_late_counts_once():
@@ -44,7 +44,7 @@ def test_an_outcome_that_comes_again_or_late_counts_once():
 
     hostile = finish(engine(experiment(), Hands(twice)))
     assert table(hostile).equals(table(finish(engine(experiment()))))
-    assert hostile.repeated > 0
+    assert hostile.duplicate_outcomes > 0
 
 
 def test_epochs_that_were_recorded_before_are_not_recorded_again():
@@ -52,7 +52,7 @@ def test_epochs_that_were_recorded_before_are_not_recorded_again():
         return Outcome(key=job.key, rows=measured(replace(job, start=0)) + measured(job))
 
     ended = finish(engine(experiment(), Hands(overlapping)))
-    assert ended.enough.epochs == len(table(ended))
+    assert ended.stopping_criteria.epochs == len(table(ended))
     assert table(ended).equals(table(finish(engine(experiment()))))
 
 
@@ -62,7 +62,7 @@ def test_a_job_that_was_halted_before_its_end_is_offered_for_the_rest():
 
     ended = finish(engine(experiment(), Hands(halted)))
     assert table(ended).equals(table(finish(engine(experiment()))))
-    assert len(ended.crew.submitted) == len(table(ended))
+    assert len(ended.pool.submitted) == len(table(ended))
 
 
 def test_after_a_halt_nothing_is_begun_and_what_is_under_way_is_recorded():
@@ -70,12 +70,12 @@ def test_after_a_halt_nothing_is_begun_and_what_is_under_way_is_recorded():
     halting = engine(experiment(), Hands(slots=3), halt=lambda: told.append(1))
     steps = halting.run()
     next(steps)
-    before = len(halting.crew.submitted)
+    before = len(halting.pool.submitted)
     halting.halt()
     halting.halt()
     assert len(list(steps)) == 2
-    assert len(halting.crew.submitted) == before
-    assert len(table(halting)) == sum(job.stop - job.start for job in halting.crew.submitted)
+    assert len(halting.pool.submitted) == before
+    assert len(table(halting)) == sum(job.stop - job.start for job in halting.pool.submitted)
     assert told == [1]
     again = finish(engine(experiment(), study=halting.study))
     assert table(again).equals(table(finish(engine(experiment()))))
@@ -112,7 +112,7 @@ def test_at_the_end_nobody_is_waited_for():
             return len(self.submitted) == most and not self.waiting
 
     usual = finish(engine(experiment()))
-    most = len(usual.crew.submitted)
+    most = len(usual.pool.submitted)
     assert table(finish(engine(experiment(), Leaving()))).equals(table(usual))
 
 
@@ -134,16 +134,16 @@ def test_an_end_that_was_not_followed_by_its_cleaning_is_cleaned_on_resuming():
     again = engine(experiment(), study=ended.study, forget=lambda e: cleaned.append(e.candidate))
     finish(again)
     assert sorted(cleaned) == sorted(states(ended))
-    assert not again.crew.submitted
+    assert not again.pool.submitted
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_sampler_proposes_after_a_kill_as_before_though_one_has_failed_meanwhile(
     sampler, monkeypatch
 ):
-    monkeypatch.setattr(proposals, "STARTUP", 2)
+    monkeypatch.setattr(proposals, "STARTUP_TRIALS", 2)
     asked = experiment(sampler=sampler, trials=8, cohort=4, step=None)
-    enter = ledger.enter
+    enter = study_store.add_trial
 
     def play(study=None, killed_at=10**6):
         playing = engine(asked, Hands(slots=1), study)
@@ -157,18 +157,18 @@ def test_a_sampler_proposes_after_a_kill_as_before_though_one_has_failed_meanwhi
             return enter(*args, **options)
 
         def answer(job):
-            bad = [e.candidate for e in playing.in_order if e.cell == "proposal 4"]
+            bad = [e.candidate for e in playing.trials_in_order if e.cell == "proposal 4"]
             return failed(job, "diverged") if job.candidate in bad else done(job)
 
-        playing.crew.answer = answer
-        monkeypatch.setattr(ledger, "enter", entered)
+        playing.pool.answer = answer
+        monkeypatch.setattr(study_store, "add_trial", entered)
         with suppress(Killed):
             finish(playing)
         return playing
 
     whole = play()
     assert "failed" in states(whole).values()
-    for killed_at in range(1, len(whole.in_order) + 1):
+    for killed_at in range(1, len(whole.trials_in_order) + 1):
         again = play(play(killed_at=killed_at).study)
         assert states(again) == states(whole)
         assert table(again).equals(table(whole))
@@ -176,26 +176,26 @@ def test_a_sampler_proposes_after_a_kill_as_before_though_one_has_failed_meanwhi
 
 def test_stops_when_so_many_epochs_are_trained():
     ended = finish(engine(experiment(stop={"epochs": 5})))
-    assert 5 <= ended.enough.epochs < 5 + 2 * 9
-    assert "epochs are trained (search.stop.epochs)" in ended.enough.reason
+    assert 5 <= ended.stopping_criteria.epochs < 5 + 2 * 9
+    assert "epochs are trained (search.stop.epochs)" in ended.stopping_criteria.reason
 
 
 def test_stops_when_the_time_is_over():
     ended = finish(engine(experiment(stop={"hours": 3 / 3600})))
-    assert ended.enough.reason == f"{3 / 3600:g} hours are over (search.stop.hours)"
-    assert len(ended.crew.submitted) < 8
+    assert ended.stopping_criteria.reason == f"{3 / 3600:g} hours are over (search.stop.hours)"
+    assert len(ended.pool.submitted) < 8
 
 
 def test_stops_when_the_workers_have_spent_their_hours():
     ended = finish(engine(experiment(stop={"device_hours": 20 / 3600})))
-    assert "device-hours are spent" in ended.enough.reason
-    assert ended.enough.seconds >= 20
+    assert "device-hours are spent" in ended.stopping_criteria.reason
+    assert ended.stopping_criteria.seconds >= 20
 
 
 def test_stops_at_an_accuracy_that_is_asked_for():
     asked = experiment(pruner="none", asynchronous=True, stop={"accuracy": 0.4})
     ended = finish(engine(asked, Hands(slots=1)))
-    assert "is reached (search.stop.accuracy)" in ended.enough.reason
+    assert "is reached (search.stop.accuracy)" in ended.stopping_criteria.reason
     assert list(states(ended).values()) == ["complete"]
 
 

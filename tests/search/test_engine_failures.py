@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from engine_games import DOCUMENT, Hands, done, engine, experiment, failed, finish, measured
 
-from scalesearch.experiment import experiment_from
+from scalesearch.experiment import experiment_from_document
 from scalesearch.search.engine import SearchFailed
-from scalesearch.search.folder import Folder
+from scalesearch.search.folder import SearchFolder
 from scalesearch.search.jobs import Outcome
-from scalesearch.search.notebook import Notebook
-from scalesearch.search.study import contents, records
+from scalesearch.search.notebook import ResultsWriter
+from scalesearch.search.study import read_trials, trial_records
 
 
 class Failing:
@@ -34,10 +34,10 @@ def test_a_candidate_fails_alone_when_its_class_is_out_of_retries(kind):
     asked = experiment(failures={kind: {"retries": 1}})
     ended = finish(engine(asked, Hands(Failing(kind))))
     assert ends(ended) == [("failed", kind)]
-    assert ended.failed == {kind: 1}
-    others = [entry.state for entry in ended.in_order if entry.state != "failed"]
+    assert ended.failure_counts == {kind: 1}
+    others = [entry.state for entry in ended.trials_in_order if entry.state != "failed"]
     assert set(others) == {"complete", "stopped"}
-    attempts = [job.attempt for job in ended.crew.submitted if job.candidate == failing(ended)]
+    attempts = [job.attempt for job in ended.pool.submitted if job.candidate == failing(ended)]
     assert max(attempts) == 1
 
 
@@ -50,7 +50,7 @@ def test_a_worker_that_never_trains_anything_is_not_asked_for_ever():
 
     ended = finish(engine(experiment(), Hands(idle)))
     assert ends(ended) == [("failed", "worker_lost")]
-    assert all(entry.state != "running" for entry in ended.in_order)
+    assert all(entry.state != "running" for entry in ended.trials_in_order)
 
 
 def failing(engine):
@@ -60,7 +60,7 @@ def failing(engine):
 def test_a_lost_job_is_tried_again_and_nobody_can_tell_from_the_records():
     ended = finish(engine(experiment(), Hands(Failing("worker_lost", times=3))))
     calm = finish(engine(experiment()))
-    assert records(ended.in_order).equals(records(calm.in_order))
+    assert trial_records(ended.trials_in_order).equals(trial_records(calm.trials_in_order))
 
 
 def test_what_is_left_of_a_lost_job_is_tried_and_no_more():
@@ -73,7 +73,7 @@ def test_what_is_left_of_a_lost_job_is_tried_and_no_more():
         return done(job)
 
     ended = finish(engine(experiment(), Hands(losing)))
-    again = [job for job in ended.crew.submitted if job.attempt == 1]
+    again = [job for job in ended.pool.submitted if job.attempt == 1]
     assert [(job.start, job.stop) for job in again] == [(lost[0].start + 1, lost[0].stop)]
 
 
@@ -82,22 +82,22 @@ def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kin
     def answer(job):
         return failed(job, kind, rows=measured(job, stop=2)) if job.start == 1 else done(job)
 
-    stopping = engine(experiment(), Hands(answer), notebook=Notebook(Folder(tmp_path)))
+    stopping = engine(experiment(), Hands(answer), notebook=ResultsWriter(SearchFolder(tmp_path)))
     with pytest.raises(SearchFailed, match=f"{kind} told.*nothing recorded is lost"):
         finish(stopping)
-    kept = records(contents(stopping.study))
+    kept = trial_records(read_trials(stopping.study))
     assert 2 in set(kept["epoch"])
     assert len(kept) == len((tmp_path / "records.csv").read_text().splitlines()) - 1
     told = [path.read_text() for path in (tmp_path / "errors").iterdir()]
     assert "Traceback: all of it" in told
-    assert not stopping.crew.waiting
+    assert not stopping.pool.waiting
     again = finish(engine(experiment(), study=stopping.study))
-    assert records(again.in_order).equals(records(finish(engine(experiment())).in_order))
+    assert trial_records(again.trials_in_order).equals(trial_records(finish(engine(experiment())).trials_in_order))
 
 
 def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
     stopping = engine(
-        experiment(), Hands(lambda job: failed(job, "bug")), notebook=Notebook(Folder(tmp_path))
+        experiment(), Hands(lambda job: failed(job, "bug")), notebook=ResultsWriter(SearchFolder(tmp_path))
     )
     with pytest.raises(SearchFailed, match=r"all of it is in .*errors/.*-attempt-1\.txt") as told:
         finish(stopping)
@@ -129,28 +129,28 @@ def test_a_job_that_takes_too_long_is_given_up_and_tried_again_and_may_come_late
     crew.collect = collect
     ended = finish(engine(asked, crew))
     assert [job.name for job in crew.given_up] == [held[0].name]
-    assert records(ended.in_order).equals(records(finish(engine(experiment())).in_order))
+    assert trial_records(ended.trials_in_order).equals(trial_records(finish(engine(experiment())).trials_in_order))
 
 
 def test_too_many_failures_of_a_class_stop_the_search():
     asked = experiment(failures={"worker_lost": {"retries": 0, "candidates": 1}})
     ended = finish(engine(asked, Hands(lambda job: failed(job, "worker_lost"))))
-    assert ended.failed["worker_lost"] == 2
-    assert "2 candidates failed as worker_lost, and 1 may" in ended.enough.reason
+    assert ended.failure_counts["worker_lost"] == 2
+    assert "2 candidates failed as worker_lost, and 1 may" in ended.stopping_criteria.reason
 
 
 def test_a_failed_candidate_says_why_in_the_study():
     asked = experiment(failures={"diverged": {"retries": 0}})
     ended = finish(engine(asked, Hands(Failing("diverged"))))
-    entry = next(entry for entry in contents(ended.study) if entry.state == "failed")
-    assert (entry.kind, entry.reason) == ("diverged", "diverged told")
+    entry = next(entry for entry in read_trials(ended.study) if entry.state == "failed")
+    assert (entry.failure_kind, entry.reason) == ("diverged", "diverged told")
 
 
 def test_a_sweep_that_fails_fails_its_candidate_alone():
     recipe = {"epochs": 9, "learning_rate_rule": "tuned"}
-    asked = experiment_from(
+    asked = experiment_from_document(
         {**DOCUMENT, "recipe": recipe, "search": {"step": 2, "seeds": 2, "references": ["depth"]}}
     )
     ended = finish(engine(asked, Hands(Failing("out_of_memory"))))
     assert ends(ended) == [("failed", "out_of_memory")]
-    assert all(entry.tuning for entry in ended.in_order if entry.state != "failed")
+    assert all(entry.tuning for entry in ended.trials_in_order if entry.state != "failed")

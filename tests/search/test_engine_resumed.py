@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from engine_games import Hands, done, engine, experiment, failed, finish
 
-from scalesearch.search import study as ledger
-from scalesearch.search.study import contents
+from scalesearch.search import study as study_store
+from scalesearch.search.study import read_trials
 
 
 class Killed(Exception):
@@ -14,11 +14,11 @@ class Killed(Exception):
 
 
 def reported(engine):
-    return {entry.candidate: entry.reported for entry in contents(engine.study)}
+    return {entry.candidate: entry.intermediate_values for entry in read_trials(engine.study)}
 
 
 def test_means_that_a_killed_driver_had_not_told_are_told_by_the_next(monkeypatch):
-    whole, report = reported(finish(engine(experiment()))), ledger.report
+    whole, report = reported(finish(engine(experiment()))), study_store.report_mean
 
     def killed_at(count):
         left = count
@@ -34,10 +34,10 @@ def test_means_that_a_killed_driver_had_not_told_are_told_by_the_next(monkeypatc
 
     for count in range(1, 30, 3):
         first = engine(experiment(), Hands(slots=1))
-        monkeypatch.setattr(ledger, "report", killed_at(count))
+        monkeypatch.setattr(study_store, "report_mean", killed_at(count))
         with pytest.raises(Killed):
             finish(first)
-        monkeypatch.setattr(ledger, "report", report)
+        monkeypatch.setattr(study_store, "report_mean", report)
         assert reported(finish(engine(experiment(), study=first.study))) == whole
 
 
@@ -46,34 +46,34 @@ def test_what_sweeps_took_before_counts_after_a_kill():
     asked = replace(given, recipe=replace(given.recipe, learning_rate_rule="tuned"))
     whole = finish(engine(asked))
     again = finish(engine(asked, study=whole.study))
-    assert again.enough.seconds == whole.enough.seconds > 2.0 * whole.enough.epochs
+    assert again.stopping_criteria.seconds == whole.stopping_criteria.seconds > 2.0 * whole.stopping_criteria.epochs
 
 
 def test_a_failed_candidate_waits_for_its_retry_with_its_checkpoints(tmp_path):
-    from scalesearch.search.folder import Folder
-    from scalesearch.search.jobs import checkpoint
-    from scalesearch.search.setting import Setting
+    from scalesearch.search.folder import SearchFolder
+    from scalesearch.search.jobs import checkpoint_path
+    from scalesearch.search.setting import SearchContext
 
-    folder, asked, kept = Folder(tmp_path), experiment(), []
-    setting = Setting(asked, folder, None, {}, "cpu", None)
+    folder, asked, kept = SearchFolder(tmp_path), experiment(), []
+    setting = SearchContext(asked, folder, None, {}, "cpu", None)
     folder.checkpoints.mkdir()
 
     def answer(job):
         for seed in job.seeds:
-            checkpoint(folder.checkpoints, job.candidate, seed).touch()
+            checkpoint_path(folder.checkpoints, job.candidate, seed).touch()
         kept.append(job.candidate)
         return failed(job, "diverged") if job.candidate == kept[0] else done(job)
 
-    finish(engine(asked, Hands(answer), forget=setting.forget))
+    finish(engine(asked, Hands(answer), forget=setting.remove_checkpoints))
     assert {path.name.partition("-")[0] for path in folder.checkpoints.iterdir()} == {kept[0]}
 
 
 def test_a_sampler_that_goes_on_from_a_shorter_log_knows_what_came_before():
     asked = experiment(sampler="tpe", trials=4, step=None, cohort=1)
     first = finish(engine(asked))
-    shares = tuple(entry.shares for entry in first.in_order if entry.proposal is not None)
+    shares = tuple(entry.shares for entry in first.trials_in_order if entry.proposal is not None)
     short = engine(asked)
     short.source = replace(short.source, replayed=shares[:2])
     finish(short)
-    assert [e.candidate for e in short.in_order] == [e.candidate for e in first.in_order]
-    assert short.in_order[-1].proposal["known"] == first.in_order[-1].proposal["known"]
+    assert [e.candidate for e in short.trials_in_order] == [e.candidate for e in first.trials_in_order]
+    assert short.trials_in_order[-1].proposal["known"] == first.trials_in_order[-1].proposal["known"]

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from scalesearch.errors import ArchitectureError, DataError, SearchError
-from scalesearch.experiment import StopSpec, experiment_from, read_experiment
-from scalesearch.search import advance, search
-from scalesearch.search.folder import locked, without_password
+from scalesearch.experiment import StopSpec, experiment_from_document, read_experiment
+from scalesearch.search import advance, run_search
+from scalesearch.search.folder import lock_folder, without_password
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -18,36 +18,36 @@ SHORT = {"trials": 3, "references": ["uniform"]}
 
 
 def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_path, untrained):
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     with pytest.raises(SearchError, match=r"another experiment.*\n  search.seeds: 3 here, 2 there"):
-        search(tiny(**SHORT, seeds=3), tmp_path / "r")
+        run_search(tiny(**SHORT, seeds=3), tmp_path / "r")
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
 def test_when_to_stop_and_what_may_fail_can_change(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
     few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
-    some = search(few, tmp_path / "r")
+    some = run_search(few, tmp_path / "r")
     assert 4 <= len(some) < 16
-    assert len(search(experiment, tmp_path / "r")) == 16
+    assert len(run_search(experiment, tmp_path / "r")) == 16
     assert read_experiment(tmp_path / "r" / "experiment.yaml") == experiment
 
 
 def test_who_is_refused_for_another_driver_changes_nothing(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
-    search(experiment, tmp_path / "r")
+    run_search(experiment, tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
-    with locked(tmp_path / "r"), pytest.raises(SearchError, match="another search is running"):
-        search(few, tmp_path / "r")
+    with lock_folder(tmp_path / "r"), pytest.raises(SearchError, match="another search is running"):
+        run_search(few, tmp_path / "r")
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
 def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(SearchError, match="need an empty folder or one of this experiment"):
-        search(tiny(), tmp_path)
+        run_search(tiny(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
         ({"baseline": {"num_classes": 5}}, SearchError),
     ):
         with pytest.raises(error):
-            search(experiment_from({"name": "x", **change}), tmp_path / "r")
+            run_search(experiment_from_document({"name": "x", **change}), tmp_path / "r")
         assert not (tmp_path / "r").exists()
 
 
@@ -77,7 +77,7 @@ def test_workers_that_cannot_be_are_refused_before_anything_is_written(
     tiny, tmp_path, options, message
 ):
     with pytest.raises(SearchError, match=message):
-        search(tiny(), tmp_path / "r", **options)
+        run_search(tiny(), tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()
 
 
@@ -85,25 +85,25 @@ def test_a_search_does_not_go_on_with_other_images(
     tiny, tmp_path, untrained, killed_after, monkeypatch
 ):
     with pytest.raises(killed_after.error):
-        search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
-    load = advance.load
+        run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
+    load = advance.load_dataset
 
     def changed(spec, seed, **options):
         data = load(spec, seed, **options)
         return replace(data, fingerprint=data.fingerprint[::-1])
 
-    monkeypatch.setattr(advance, "load", changed)
-    monkeypatch.setattr(advance, "_LOADED", {})
+    monkeypatch.setattr(advance, "load_dataset", changed)
+    monkeypatch.setattr(advance, "_DATASET_CACHE", {})
     with pytest.raises(SearchError, match="was begun on other images"):
-        search(tiny(**SHORT), tmp_path / "r")
+        run_search(tiny(**SHORT), tmp_path / "r")
 
 
 def test_the_images_of_further_seeds_are_written_down_too(tiny, tmp_path, untrained):
     from scalesearch.search import extend
 
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     first = json.loads((tmp_path / "r" / "environment.json").read_text())
-    search(extend(tmp_path / "r", seeds=3).experiment, tmp_path / "r")
+    run_search(extend(tmp_path / "r", seeds=3).experiment, tmp_path / "r")
     then = json.loads((tmp_path / "r" / "environment.json").read_text())
     assert set(then["data"]["fingerprints"]) == {"0", "1", "2"}
     assert then["data"]["fingerprints"].items() > first["data"]["fingerprints"].items()
@@ -112,12 +112,12 @@ def test_the_images_of_further_seeds_are_written_down_too(tiny, tmp_path, untrai
 
 def test_a_study_elsewhere_is_not_begun_again_in_the_folder(tiny, tmp_path, untrained):
     shared = f"sqlite:///{tmp_path / 'shared.db'}"
-    search(tiny(**SHORT), tmp_path / "r", storage=shared)
+    run_search(tiny(**SHORT), tmp_path / "r", storage=shared)
     with pytest.raises(SearchError, match=f"has its study in {shared}.*say --storage {shared}"):
-        search(tiny(**SHORT), tmp_path / "r")
-    search(tiny(**SHORT), tmp_path / "s")
+        run_search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "s")
     with pytest.raises(SearchError, match=r"has its study in study\.db.*leave --storage out"):
-        search(tiny(**SHORT), tmp_path / "s", storage=shared)
+        run_search(tiny(**SHORT), tmp_path / "s", storage=shared)
 
 
 def test_a_password_is_not_written_down():
@@ -131,15 +131,15 @@ def test_a_kill_while_the_folder_is_made_leaves_one_that_can_be_used(tiny, tmp_p
     (tmp_path / "r" / "checkpoints").mkdir(parents=True)
     (tmp_path / "r" / "logs").mkdir(parents=True)
     (tmp_path / "r" / ".experiment.yaml.partial").write_text("name: ti")
-    assert len(search(tiny(**SHORT), tmp_path / "r"))
+    assert len(run_search(tiny(**SHORT), tmp_path / "r"))
 
 
 def test_checkpoints_of_ended_candidates_are_swept(tiny, tmp_path, untrained):
-    records = search(tiny(**SHORT), tmp_path / "r")
+    records = run_search(tiny(**SHORT), tmp_path / "r")
     name = records["candidate"].iloc[0]
     left = tmp_path / "r" / "checkpoints" / f"{name}-0.pt"  # by a driver that died just then
     left.write_bytes(b"")
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     assert not left.exists()
 
 
@@ -147,4 +147,4 @@ def test_checkpoints_of_ended_candidates_are_swept(tiny, tmp_path, untrained):
 def test_a_path_that_cannot_hold_a_search_is_refused(tiny, tmp_path, path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SearchError, match=r"need a path without|cannot be written"):
-        search(tiny(**SHORT), tmp_path / path)
+        run_search(tiny(**SHORT), tmp_path / path)

@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis import detectable
+from scalesearch.analysis import detectable_difference
 from scalesearch.architectures import efficientnet_b0
 from scalesearch.architectures.budget import Budget
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from
-from scalesearch.records import table, write_records
+from scalesearch.experiment import experiment_from_document
+from scalesearch.records import records_frame, write_records
 from scalesearch.search import noise
-from scalesearch.search.driver import source_of
+from scalesearch.search.driver import candidate_source
 from scalesearch.search.noise import (
-    affordable,
+    networks_to_measure,
     guessed_noise,
-    least_seconds,
-    measured_noise,
-    noise_from,
+    min_measurement_seconds,
+    measure_noise,
+    noise_from_records,
     planned_power,
 )
-from scalesearch.search.plan import space
+from scalesearch.search.plan import search_space
 
 DATA = {"channels": 1, "classes": [str(i) for i in range(10)]}
 PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
@@ -47,13 +47,13 @@ def recorded(tmp_path):
         for epoch in (1, 2)
     ]
     (tmp_path / "r").mkdir()
-    write_records(tmp_path / "r" / "records.csv", table(rows))
+    write_records(tmp_path / "r" / "records.csv", records_frame(rows))
     return tmp_path / "r"
 
 
 def test_the_noise_of_another_search_is_the_paired_one_at_its_last_epoch(recorded):
-    found = noise_from(recorded)
-    assert noise_from(recorded / "records.csv").value == found.value
+    found = noise_from_records(recorded)
+    assert noise_from_records(recorded / "records.csv").value == found.value
     assert 0.004 < found.value < 0.02  # and not the .05 that a seed moves
     assert found.low < found.value < found.high
     assert found.basis == f"{recorded}: 4 candidates after 2 epochs, 6 degrees of freedom"
@@ -63,17 +63,17 @@ def test_an_interval_of_the_noise_holds_it_nine_times_of_ten():
     random, held = np.random.default_rng(0), []
     for _ in range(1000):
         variance = 0.01**2 * random.chisquare(4) / 4
-        found = noise._known(variance, 4, "")
+        found = noise._noise_with_interval(variance, 4, "")
         held.append(found.low <= 0.01 <= found.high)
     assert np.mean(held) == pytest.approx(0.9, abs=0.03)
 
 
 def test_a_search_with_one_seed_has_no_noise_to_take(tmp_path):
-    write_records(tmp_path / "records.csv", table([row(f"c{i}", 0, 1, 0.5) for i in range(3)]))
+    write_records(tmp_path / "records.csv", records_frame([row(f"c{i}", 0, 1, 0.5) for i in range(3)]))
     with pytest.raises(SearchError, match=r"two seeds in common .* got 3 candidates with at"):
-        noise_from(tmp_path)
+        noise_from_records(tmp_path)
     with pytest.raises(SearchError, match="no such table"):
-        noise_from(tmp_path / "nowhere")
+        noise_from_records(tmp_path / "nowhere")
 
 
 def test_a_guess_says_that_it_is_one():
@@ -85,15 +85,15 @@ def test_a_guess_says_that_it_is_one():
 
 
 def test_a_guess_says_how_long_a_measurement_would_take():
-    needed = least_seconds([2.0, 9.0, 3.0])
+    needed = min_measurement_seconds([2.0, 9.0, 3.0])
     assert needed == 17  # 3 seeds of the first and the last, and a tenth
     assert "--measure-noise 17, or --noise-from would tell" in guessed_noise(2500, needed).basis
-    assert least_seconds([2.0]) is None
+    assert min_measurement_seconds([2.0]) is None
 
 
 def test_as_much_is_measured_as_the_time_allows():
-    experiment = experiment_from({"name": "x", "recipe": {"epochs": 9}})
-    candidates = space(PROXY, Budget()).candidates[:5]
+    experiment = experiment_from_document({"name": "x", "recipe": {"epochs": 9}})
+    candidates = search_space(PROXY, Budget()).candidates[:5]
     seconds = [1.0, 1.0, 1.0, 1.0, 2.0]
     networks = [one.architecture for one in candidates]
     for most, places, epochs in (
@@ -104,9 +104,9 @@ def test_as_much_is_measured_as_the_time_allows():
         (8.0, (), 0),
         (0.0, (), 0),
     ):
-        chosen, found = affordable(experiment, candidates, seconds, most)
+        chosen, found = networks_to_measure(experiment, candidates, seconds, most)
         assert (chosen, found) == ([networks[place] for place in places], epochs), most
-    assert affordable(experiment, candidates[:1], seconds[:1], 1e6) == ([], 0)
+    assert networks_to_measure(experiment, candidates[:1], seconds[:1], 1e6) == ([], 0)
 
 
 class Told:
@@ -123,8 +123,8 @@ def measured(monkeypatch, tiny):
     def of(accuracies):
         left = iter(accuracies)
         monkeypatch.setattr(noise, "train", lambda job, images, device: [Told(next(left))])
-        networks = [one.architecture for one in space(PROXY, Budget()).candidates[:2]]
-        return measured_noise(tiny(), networks, 1, "cpu", False)
+        networks = [one.architecture for one in search_space(PROXY, Budget()).candidates[:2]]
+        return measure_noise(tiny(), networks, 1, "cpu", False)
 
     return of
 
@@ -157,10 +157,10 @@ def test_networks_that_have_learned_nothing_do_not_count_as_noiseless(measured):
     "ignore::scalesearch.search.plan.StrayWarning",
 )
 def test_a_plan_has_the_power_of_all_that_is_planned(tiny, search, proposed):
-    source = source_of(tiny(**search, seeds=3, references=["depth"]), DATA)
+    source = candidate_source(tiny(**search, seeds=3, references=["depth"]), DATA)
     found = planned_power(source, guessed_noise(2500))
     assert found.noise == pytest.approx(0.01)
     assert (found.seeds, found.comparisons) == (3, 1)
     assert len(source.planned) <= found.candidates <= len(source.planned) + proposed
     assert found.candidates > len(source.planned) or not proposed
-    assert found.two == detectable(0.01, 3, found.candidates)
+    assert found.two == detectable_difference(0.01, 3, found.candidates)

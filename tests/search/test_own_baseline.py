@@ -9,11 +9,11 @@ import pytest
 from scalesearch.architectures import Stage, baseline, cost
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.errors import ArchitectureError, ExperimentError
-from scalesearch.experiment import BaselineSpec, experiment_from, named_baseline, to_document
-from scalesearch.family import family_document, read_source
+from scalesearch.experiment import BaselineSpec, experiment_from_document, named_baseline, to_document
+from scalesearch.family import family_document, read_family_source
 from scalesearch.nets import code_allowed
 from scalesearch.report import write_results
-from scalesearch.search import search
+from scalesearch.search import run_search
 
 ROOT = Path(__file__).parents[2]
 YAML = ROOT / "experiments" / "baselines" / "tiny_mbconv.yaml"
@@ -94,7 +94,7 @@ def test_a_rule_that_a_stage_breaks_is_told_with_its_place(tmp_path):
 )
 def test_a_baseline_that_is_none_is_refused(own, message):
     with pytest.raises(ExperimentError, match=message):
-        experiment_from(document(**own))
+        experiment_from_document(document(**own))
 
 
 def test_a_network_in_the_experiment_needs_a_name_of_its_own():
@@ -104,29 +104,29 @@ def test_a_network_in_the_experiment_needs_a_name_of_its_own():
 
 def test_code_decides_its_stem_itself():
     with pytest.raises(ArchitectureError, match="stem_stride is for its code to decide"):
-        experiment_from(document(name=CODE, stem_stride=1)).baseline.build()
+        experiment_from_document(document(name=CODE, stem_stride=1)).baseline.build_architecture()
 
 
 def test_a_results_folder_keeps_the_network_of_a_file(tmp_path):
     file = tmp_path / "mine.yaml"
     shutil.copy(YAML, file)
-    experiment = experiment_from(document(name=str(file), width=0.25, depth=0.5, resolution=12))
-    records = search(experiment, tmp_path / "results")
+    experiment = experiment_from_document(document(name=str(file), width=0.25, depth=0.5, resolution=12))
+    records = run_search(experiment, tmp_path / "results")
     file.unlink()
     found = write_results(tmp_path / "results")
     assert found.candidates == records["candidate"].nunique() >= 2
-    assert search(experiment, tmp_path / "results").equals(records)
-    assert experiment_from(to_document(experiment)) == experiment
-    origin = read_source(str(tmp_path / "results" / "coefficients.json"))
-    assert origin.baseline == experiment.baseline.build(in_channels=1, num_classes=10)
+    assert run_search(experiment, tmp_path / "results").equals(records)
+    assert experiment_from_document(to_document(experiment)) == experiment
+    origin = read_family_source(str(tmp_path / "results" / "coefficients.json"))
+    assert origin.baseline == experiment.baseline.build_architecture(in_channels=1, num_classes=10)
 
 
 @pytest.mark.slow
 def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
-    experiment = experiment_from(document(name=CODE, resolution=12, width=0.5))
+    experiment = experiment_from_document(document(name=CODE, resolution=12, width=0.5))
     folder = tmp_path / "results"
     with pytest.raises(ArchitectureError, match=rf"{CODE}.*--allow-code"):
-        search(experiment, folder)
+        run_search(experiment, folder)
     assert not folder.exists()
 
     class Stopped(Exception):
@@ -136,27 +136,27 @@ def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
         raise Stopped
 
     with pytest.raises(Stopped):
-        search(experiment, folder, on_progress=stop, allow_code=True)
-    records = search(experiment, folder, allow_code=True)
-    undisturbed = search(experiment, tmp_path / "undisturbed", allow_code=True)
+        run_search(experiment, folder, on_progress=stop, allow_code=True)
+    records = run_search(experiment, folder, allow_code=True)
+    undisturbed = run_search(experiment, tmp_path / "undisturbed", allow_code=True)
     kept = ["candidate", "seed", "epoch", "macs", "loss", "accuracy"]
     assert records[kept].equals(undisturbed[kept])
     assert len(records) >= 2
     with code_allowed():
         found = write_results(folder)
-        origin = read_source(str(folder / "coefficients.json"))
+        origin = read_family_source(str(folder / "coefficients.json"))
         members = family_document(origin.coefficients, origin.baseline, phis=(0, 1))["members"]
     assert found.candidates == len(records)
     assert all(member["macs"] == member["fvcore_macs"] for member in members)
 
 
 def test_code_that_changed_during_a_search_is_noticed(tmp_path, monkeypatch):
-    from scalesearch.data import load
+    from scalesearch.data import load_dataset
     from scalesearch.training import Job, train
 
-    experiment = experiment_from(document(name=CODE, resolution=12))
-    network = experiment.baseline.build(in_channels=1, num_classes=10)
-    dataset = load(experiment.data, 0)
+    experiment = experiment_from_document(document(name=CODE, resolution=12))
+    network = experiment.baseline.build_architecture(in_channels=1, num_classes=10)
+    dataset = load_dataset(experiment.data, 0)
     job = Job(
         architecture=network, recipe=experiment.recipe, seed=0, fingerprint="0123456789abcdef"
     )

@@ -4,15 +4,15 @@ import pytest
 
 from scalesearch.architectures import cost, efficientnet_b0
 from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.isocost import isocost
+from scalesearch.architectures.isocost import iso_cost_set
 from scalesearch.errors import ExperimentError, SearchError
-from scalesearch.experiment import PointSpec, SearchSpec, experiment_from
+from scalesearch.experiment import PointSpec, SearchSpec, experiment_from_document
 from scalesearch.records import read_records
-from scalesearch.report import status, write_results
-from scalesearch.report.networks import held
-from scalesearch.search import search
-from scalesearch.search.plan import EVEN
-from scalesearch.search.points import listed
+from scalesearch.report import search_status, write_results
+from scalesearch.report.networks import network_from_reference
+from scalesearch.search import run_search
+from scalesearch.search.plan import EVEN_SHARES
+from scalesearch.search.points import trials_of_points
 
 PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
 LISTED = {"sampler": "points", "references": [], "pruner": "none", "race": None}
@@ -20,9 +20,9 @@ LISTED = {"sampler": "points", "references": [], "pruner": "none", "race": None}
 
 def test_multipliers_give_the_network_whatever_it_costs_and_all_of_one_the_baseline():
     points = (PointSpec(name="base"), PointSpec(name="wide", width=2.0))
-    _, (base, wide) = listed(points, PROXY, Budget())
+    _, (base, wide) = trials_of_points(points, PROXY, Budget())
     assert base.candidate.architecture == PROXY
-    assert (base.candidate.factor, base.candidate.shares) == (1.0, EVEN)
+    assert (base.candidate.factor, base.candidate.shares) == (1.0, EVEN_SHARES)
     assert base.deviations == {"base": 0.0}
     assert wide.candidate.factor > 2.5
     assert wide.candidate.shares.as_tuple() == (0.0, 1.0, 0.0)
@@ -30,23 +30,23 @@ def test_multipliers_give_the_network_whatever_it_costs_and_all_of_one_the_basel
 
 def test_cost_and_direction_give_a_network_that_really_costs_so():
     point = PointSpec(name="deep x4", factor=4.0, shares=(1.0, 0.0, 0.0), role="depth")
-    _, (item,) = listed([point], PROXY, Budget())
+    _, (item,) = trials_of_points([point], PROXY, Budget())
     assert cost(item.candidate.architecture).macs == pytest.approx(4 * cost(PROXY).macs, rel=0.02)
     assert item.candidate.shares.depth > 0.9
     assert item.role == "depth"
 
 
 def test_a_fingerprint_gives_that_very_candidate():
-    wanted = isocost(PROXY, Budget())[40]
-    _, (item,) = listed([PointSpec(name="x", candidate=wanted.fingerprint)], PROXY, Budget())
+    wanted = iso_cost_set(PROXY, Budget())[40]
+    _, (item,) = trials_of_points([PointSpec(name="x", candidate=wanted.fingerprint)], PROXY, Budget())
     assert item.candidate == wanted
     with pytest.raises(SearchError, match=r"need the fingerprint of one of .* got 'zzz'"):
-        listed([PointSpec(name="x", candidate="zzz")], PROXY, Budget())
+        trials_of_points([PointSpec(name="x", candidate="zzz")], PROXY, Budget())
 
 
 def test_points_that_are_one_network_are_one_candidate():
     points = [PointSpec(name="one", depth=2.0), PointSpec(name="other", depth=2.0000001)]
-    where, (item,) = listed(points, PROXY, Budget())
+    where, (item,) = trials_of_points(points, PROXY, Budget())
     assert [cell.name for cell in item.cells] == ["one", "other"]
     assert where.candidates == (item.candidate,)
 
@@ -64,7 +64,7 @@ def test_points_that_are_one_network_are_one_candidate():
 )
 def test_a_point_that_is_no_network_is_refused(point, message):
     with pytest.raises(ExperimentError, match=message):
-        experiment_from({"name": "x", "search": {**LISTED, "points": [point]}})
+        experiment_from_document({"name": "x", "search": {**LISTED, "points": [point]}})
 
 
 @pytest.mark.parametrize(
@@ -92,21 +92,21 @@ def test_a_search_of_points_trains_each_once_and_has_no_coefficients(tiny, tmp_p
         {"name": "matched", "factor": 2, "shares": [0, 1, 0]},
     ]
     experiment = tiny(**LISTED, points=points, seeds=2)
-    records = search(experiment, tmp_path / "r")
+    records = run_search(experiment, tmp_path / "r")
     assert records.groupby("candidate")["cell"].first().tolist().count("wide; wide again") == 1
     assert len(records.groupby(["candidate", "seed"])) == 6
     assert set(records.loc[records["cell"] == "base", "factor"]) == {1.0}
-    assert status(tmp_path / "r").standing.state == "ended"
+    assert search_status(tmp_path / "r").driver.state == "ended"
     name = str(records.loc[records["cell"] == "matched", "candidate"].iloc[0])
-    assert held(f"{tmp_path / 'r'}:{name}").name == name
+    assert network_from_reference(f"{tmp_path / 'r'}:{name}").name == name
     with pytest.raises(SearchError, match="need a search over one budget to have coefficients"):
         write_results(tmp_path / "r")
 
 
 def test_a_search_of_points_goes_on_from_its_records_alone(tiny, tmp_path, untrained):
     experiment = tiny(**LISTED, points=[{"name": "base"}, {"name": "deep", "depth": 2}], seeds=2)
-    records = search(experiment, tmp_path / "r")
+    records = run_search(experiment, tmp_path / "r")
     (tmp_path / "r" / "study.db").unlink()
-    again = search(experiment, tmp_path / "r")
+    again = run_search(experiment, tmp_path / "r")
     assert again.equals(records)
     assert again.equals(read_records(tmp_path / "r" / "records.csv"))

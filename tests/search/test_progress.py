@@ -4,19 +4,19 @@ import pytest
 
 from scalesearch.scaling import Shares
 from scalesearch.search.progress import (
-    Best,
+    BestTrial,
     Progress,
-    Rung,
-    Running,
-    aged,
+    RungProgress,
+    JobProgress,
+    progress_at,
     read_progress,
     write_progress,
 )
 
-BEST = Best(Shares(0.25, 0.5, 0.25), 0.683, 0.675, 0.691, seeds=3, epoch=9)
+BEST = BestTrial(Shares(0.25, 0.5, 0.25), 0.683, 0.675, 0.691, seeds=3, epoch=9)
 NOW = Progress(
-    name="x", epochs_done=7, epochs_total=60, rungs=(Rung(1, 20, 20), Rung(3, 5, 7)),
-    running=(Running("job", "w", 3.5, 2, 0.5, 310.0), Running("b", "", 0.0, doing="waits")),
+    name="x", epochs_done=7, epochs_total=60, rungs=(RungProgress(1, 20, 20), RungProgress(3, 5, 7)),
+    running=(JobProgress("job", "w", 3.5, 2, 0.5, 310.0), JobProgress("b", "", 0.0, doing="waits")),
     best=BEST, images_per_second=1240.4, seconds_left=761.0, stopped=13,
     failures={"diverged": 1}, at=1000.0,
 )  # fmt: skip
@@ -47,12 +47,12 @@ def test_a_file_of_something_else_is_no_progress(tmp_path, text):
 
 
 def test_jobs_grow_older_and_the_end_comes_nearer():
-    later = aged(NOW, 1060.0)
+    later = progress_at(NOW, 1060.0)
     assert [job.seconds for job in later.running] == [63.5, 60.0]
     assert later.seconds_left == 701.0
-    assert aged(NOW, 9000.0).seconds_left == 0.0
-    assert aged(aged(NOW, 1030.0), 1060.0) == later
+    assert progress_at(NOW, 9000.0).seconds_left == 0.0
+    assert progress_at(progress_at(NOW, 1030.0), 1060.0) == later
 
 
 def test_a_clock_that_was_put_back_makes_nothing_younger():
-    assert aged(NOW, 900.0) == NOW
+    assert progress_at(NOW, 900.0) == NOW

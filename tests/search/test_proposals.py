@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scalesearch.experiment import SearchSpec
 from scalesearch.scaling import Shares
 from scalesearch.search.proposals import (
-    LEARNING,
+    LEARNING_SAMPLERS,
     SAMPLERS,
-    STARTUP,
-    Known,
+    STARTUP_TRIALS,
+    Observation,
     from_square,
     proposal,
     to_square,
@@ -20,7 +20,7 @@ from scalesearch.search.proposals import (
 
 unit = st.floats(0.001, 1.0)
 HISTORY = [
-    Known(str(i), from_square((i + 0.5) / 12, (7 * i % 12 + 0.5) / 12), (1.0 - i / 12,))
+    Observation(str(i), from_square((i + 0.5) / 12, (7 * i % 12 + 0.5) / 12), (1.0 - i / 12,))
     for i in range(12)
 ]
 
@@ -74,7 +74,7 @@ def test_a_proposal_follows_from_seed_number_and_history(sampler):
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_a_model_learns_from_its_history(sampler):
-    assert len(HISTORY) > STARTUP
+    assert len(HISTORY) > STARTUP_TRIALS
     mirrored = [replace(one, values=(1 - one.values[0],)) for one in HISTORY]
     assert proposal(spec(sampler), 3, 9, HISTORY) != proposal(spec(sampler), 3, 9, mirrored)
 
@@ -85,13 +85,13 @@ def test_a_model_knows_what_is_being_trained(sampler):
     asked, top = spec(sampler), Shares(0.3, 0.4, 0.3)  # a corner may be met in many ways
     hill = [replace(one, values=(1 - one.shares.distance(top),)) for one in HISTORY]
     first = proposal(asked, 0, 20, hill)
-    in_flight = [*hill, Known("first", first, None)]
+    in_flight = [*hill, Observation("first", first, None)]
     assert proposal(asked, 0, 20, in_flight) != first
 
 
 def test_samplers_that_learn_are_known():
-    assert set(LEARNING) < set(SAMPLERS)
-    for sampler in set(SAMPLERS) - set(LEARNING):
+    assert set(LEARNING_SAMPLERS) < set(SAMPLERS)
+    for sampler in set(SAMPLERS) - set(LEARNING_SAMPLERS):
         asked = spec(sampler)
         assert proposal(asked, 0, 3, HISTORY) == proposal(asked, 0, 3, [])
 
@@ -105,7 +105,7 @@ def test_a_model_goes_where_accuracy_is(sampler):
         told = [replace(one, values=(accuracy(one.shares),)) for one in HISTORY]
         for number in range(12):
             shares = proposal(spec(sampler), 0, number, told)
-            told.append(Known(f"proposal {number}", shares, (accuracy(shares),)))
+            told.append(Observation(f"proposal {number}", shares, (accuracy(shares),)))
         return 0.8 - max(one.values[0] for one in told[len(HISTORY) :])
 
     assert regret(sampler) < 0.01

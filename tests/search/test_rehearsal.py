@@ -2,8 +2,8 @@
 
 import pytest
 
-from scalesearch.search.driver import schedule_of, source_of
-from scalesearch.search.rehearsal import rehearsed
+from scalesearch.search.driver import successive_halving, candidate_source
+from scalesearch.search.rehearsal import simulate_schedule
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -14,21 +14,21 @@ RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 3, "seeds": 3, "race": 2}
 
 
 def played(experiment, workers=1):
-    source = source_of(experiment, DATA)
-    return rehearsed(schedule_of(experiment), source, workers, lambda place: 1.0)
+    source = candidate_source(experiment, DATA)
+    return simulate_schedule(successive_halving(experiment), source, workers, lambda place: 1.0)
 
 
 def test_rungs_let_on_as_many_as_they_may_and_the_race_drops_nobody(tiny):
     found = played(tiny(**RACED, trials=6, references=[]))
-    counted = [(s.stop, s.references, s.candidates, s.jobs, s.trained) for s in found.stages]
+    counted = [(s.stop, s.is_reference, s.candidates, s.jobs, s.trained_epochs) for s in found.job_groups]
     # Six with two seeds to epoch 1; two of them to epoch 2; then the third seed, by both rungs.
     assert counted == [(1, False, 6, 14, 14), (2, False, 2, 6, 6)]
 
 
 def test_references_are_trained_to_the_end_with_all_seeds(tiny):
     found = played(tiny(**RACED, trials=1, references=["depth", "paper"]))
-    alone = [stage for stage in found.stages if stage.references]
-    assert sum(stage.trained for stage in alone) == 2 * 3 * 2
+    alone = [stage for stage in found.job_groups if stage.is_reference]
+    assert sum(stage.trained_epochs for stage in alone) == 2 * 3 * 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -36,21 +36,21 @@ def test_proposals_come_in_cohorts_that_wait_for_each_other(tiny, sampler):
     asked = {"sampler": sampler, "step": None, "references": [], "trials": 6, "seeds": 1}
     one_by_one = played(tiny(**asked, cohort=1), workers=6)
     at_once = played(tiny(**asked, cohort=6), workers=6)
-    assert (one_by_one.busy, at_once.busy) == (12.0, 12.0)
+    assert (one_by_one.device_seconds, at_once.device_seconds) == (12.0, 12.0)
     assert (one_by_one.seconds, at_once.seconds) == (12.0, 2.0)
 
 
 def test_more_workers_take_less_time_for_the_same_work(tiny):
     one, two = (played(tiny(trials=4, references=[]), workers) for workers in (1, 2))
-    assert one.busy == two.busy == one.seconds == 4 * 2 * 2
+    assert one.device_seconds == two.device_seconds == one.seconds == 4 * 2 * 2
     assert two.seconds == one.seconds / 2
 
 
 def test_what_is_foretold_is_what_is_trained(tiny, tmp_path, untrained):
     """Where all do equally well, and the race cannot tell them apart."""
-    from scalesearch.search import search
+    from scalesearch.search import run_search
 
     experiment = tiny(**{**RACED, "race": None}, trials=6, references=["uniform", "depth"])
     found = played(experiment)
-    search(experiment, tmp_path / "r")
-    assert sum(stage.trained for stage in found.stages) == len(untrained)
+    run_search(experiment, tmp_path / "r")
+    assert sum(stage.trained_epochs for stage in found.job_groups) == len(untrained)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from scalesearch.search import advance, search
-from scalesearch.search.retrained import retrained
+from scalesearch.search import advance, run_search
+from scalesearch.search.retrained import retrain_candidates
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -20,12 +20,12 @@ POINTS = {
 @pytest.mark.slow
 def test_kept_weights_are_read_and_gone_ones_trained_again_to_the_same_bits(tiny, tmp_path):
     experiment = tiny(**POINTS)
-    search(experiment, tmp_path / "kept", keep=True)
-    kept = {one.candidate: one.network.state_dict() for one in retrained(tmp_path / "kept", 1)}
+    run_search(experiment, tmp_path / "kept", keep=True)
+    kept = {one.candidate: one.network.state_dict() for one in retrain_candidates(tmp_path / "kept", 1)}
     assert len(kept) == 2
-    search(experiment, tmp_path / "gone")
+    run_search(experiment, tmp_path / "gone")
     assert not list((tmp_path / "gone" / "checkpoints").iterdir())
-    for one in retrained(tmp_path / "gone", 1):
+    for one in retrain_candidates(tmp_path / "gone", 1):
         for name, tensor in one.network.state_dict().items():
             assert torch.equal(tensor, kept[one.candidate][name])
     assert len(list((tmp_path / "gone" / "checkpoints").glob("*-1.pt"))) == 2
@@ -34,12 +34,12 @@ def test_kept_weights_are_read_and_gone_ones_trained_again_to_the_same_bits(tiny
 @pytest.mark.slow
 def test_a_search_that_keeps_trains_nothing_when_it_is_called_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**POINTS)
-    first = search(experiment, tmp_path, keep=True)
+    first = run_search(experiment, tmp_path, keep=True)
 
     def trains(*_, **__):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(advance, "train_together", trains)
-    again = search(experiment, tmp_path, keep=True)
+    again = run_search(experiment, tmp_path, keep=True)
     assert list(again["accuracy"]) == list(first["accuracy"])
     assert len(list((tmp_path / "checkpoints").glob("*.pt"))) == 4

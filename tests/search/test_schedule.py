@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_games import Plot, play, play_on, plots
 
-from scalesearch.search.runners import Rules
+from scalesearch.search.runners import HalvingConfig
 
 chances = st.integers(0, 10**6).map(Random)
 
@@ -55,7 +55,7 @@ def test_an_undisturbed_search_sweeps_once_and_before_the_first_epoch(plot, chan
         return
     assert sorted(ledger.sweeps) == list(range(sum(plot.cohorts)))
     for place in range(sum(plot.cohorts)):
-        own = [task for task in ledger.tasks if task.place == place]
+        own = [task for task in ledger.tasks if task.trial == place]
         assert [task.sweep for task in own] == [True] + [False] * (len(own) - 1)
 
 
@@ -84,14 +84,14 @@ def test_seeds_are_in_one_task_where_they_are_trained_together(plot):
             continue
         if not plot.rules.together:
             assert len(task.seeds) == 1
-        elif task.place in plot.references | plot.searched_references:
+        elif task.trial in plot.references | plot.searched_references:
             assert task.seeds == plot.rules.seeds
         else:
             assert task.seeds == first or not set(task.seeds) & set(first)
 
 
 def halving(n, **changes):
-    rules = Rules(**{"rungs": (1, 3, 9), "seeds": (0, 1), "first": 2, **changes})
+    rules = HalvingConfig(**{"rungs": (1, 3, 9), "seeds": (0, 1), "first": 2, **changes})
     return Plot(rules, (n,), salt=7)
 
 
@@ -132,7 +132,7 @@ def test_why_a_candidate_was_halved_is_told_with_its_place():
 
 
 def test_of_the_next_cohort_goes_on_who_is_among_the_best_of_all_so_far():
-    plot = Plot(Rules(rungs=(1, 2), seeds=(0,), first=1, eta=3), (9, 6), salt=3)
+    plot = Plot(HalvingConfig(rungs=(1, 2), seeds=(0,), initial_seed_count=1, eta=3), (9, 6), salt=3)
     ledger = play(plot)
     ranked = sorted(range(15), key=lambda place: -plot.accuracy(place, 0, 1))
     went_on = {place for place in range(9, 15) if ledger.epochs()[place, 0] == 2}
@@ -149,7 +149,7 @@ def test_a_failure_amid_a_rung_takes_nobody_else_along():
 
 
 def test_a_cohort_of_which_all_fail_is_over():
-    plot = Plot(Rules(rungs=(1, 3), seeds=(0,), first=1), (2, 1), fails=((0, 0, 1), (1, 0, 2)))
+    plot = Plot(HalvingConfig(rungs=(1, 3), seeds=(0,), initial_seed_count=1), (2, 1), fails=((0, 0, 1), (1, 0, 2)))
     plot = replace(plot, fails=((0, 0, 1), (1, 0, 1)))
     assert {p: v.state for p, v in play(plot).ends.items()} == {
         0: "failed",

@@ -4,23 +4,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_games import Plot, play, play_on, plots
 
-from scalesearch.search.runners import Rules, Task
-from scalesearch.search.schedule import Schedule
+from scalesearch.search.runners import HalvingConfig, JobSpec
+from scalesearch.search.schedule import SuccessiveHalving
 
 chances = st.integers(0, 10**6).map(Random)
-RULES = Rules(rungs=(1, 3, 9), seeds=(0,), first=1, asynchronous=True)
+RULES = HalvingConfig(rungs=(1, 3, 9), seeds=(0,), initial_seed_count=1, asynchronous=True)
 
 
 @given(plots(asynchronous=True), st.integers(1, 9), st.integers(0, 99))
 def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, workers, order):
     schedule, rules = None, plot.rules
 
-    class Watched(Schedule):
+    class Watched(SuccessiveHalving):
         def _advance(self, runner):
-            if runner.stage < len(rules.rungs) - 1 and not runner.reference:
-                ladder = self.ladders[rules.rungs[runner.stage]]
-                assert ladder.position(runner.place) <= ladder.count / rules.eta
-            super()._advance(runner)
+            if runner.stage < len(rules.rungs) - 1 and not runner.is_reference:
+                ladder = self.rungs[rules.rungs[runner.stage]]
+                assert ladder.rank(runner.trial) <= ladder.count / rules.eta
+            super()._promote(runner)
 
     class Watching(Plot):
         def schedule(self):
@@ -80,17 +80,17 @@ def test_with_one_worker_the_best_third_is_promoted_as_they_come():
 def test_no_worker_waits_as_long_as_there_are_candidates():
     schedule = Plot(RULES, (9,)).schedule()
     for place in range(9):
-        schedule.enter(place, place)
-        schedule.begin(place)
-        assert schedule.pop() is not None
-    assert schedule.idle
+        schedule.add_trial(place, place)
+        schedule.start_round(place)
+        assert schedule.next_job() is not None
+    assert schedule.is_idle
 
 
 def test_who_waits_goes_on_after_a_kill_where_those_that_failed_have_made_room():
-    rules = Rules(rungs=(1, 3), seeds=(0,), first=1, eta=3, asynchronous=True)
-    resumed = Schedule(rules)
+    rules = HalvingConfig(rungs=(1, 3), seeds=(0,), initial_seed_count=1, eta=3, asynchronous=True)
+    resumed = SuccessiveHalving(rules)
     past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}
     for place, (accuracy, state) in past.items():
-        resumed.enter(place, place, past={0: [accuracy]}, state=state)
-        resumed.begin(place)
-    assert resumed.pop() == Task(0, (0,), 1, 3)
+        resumed.add_trial(place, place, accuracies={0: [accuracy]}, state=state)
+        resumed.start_round(place)
+    assert resumed.next_job() == JobSpec(0, (0,), 1, 3)

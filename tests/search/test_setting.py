@@ -8,13 +8,13 @@ import pytest
 
 from scalesearch.data.augment import policies
 from scalesearch.errors import DataError, SearchError
-from scalesearch.experiment import FailureSpec, StopSpec, Tolerance
+from scalesearch.experiment import FailureSpec, StopSpec, FailureLimit
 from scalesearch.recipe import Augmentation
 from scalesearch.records import read_records
-from scalesearch.search import advance, driver, search, study
+from scalesearch.search import advance, driver, run_search, study
 from scalesearch.search.engine import SearchFailed
-from scalesearch.search.plan import StrayWarning, plan, space
-from scalesearch.training import OutOfMemory, Sweep, TrainingDiverged
+from scalesearch.search.plan import OffTargetWarning, planned_trials, search_space
+from scalesearch.training import OutOfMemory, LearningRateSweep, TrainingDiverged
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.architectures.isocost.AxisWarning",
@@ -53,7 +53,7 @@ def raising(untrained, monkeypatch):
 def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising, error, kind):
     raising.extend([error] * 2)  # of both seeds
     with pytest.warns(driver.FailureWarning, match=f"{kind}: {error}; the search goes on"):
-        records = search(tiny(**SHORT), tmp_path / "r")
+        records = run_search(tiny(**SHORT), tmp_path / "r")
     (failure,) = json.loads((tmp_path / "r" / "failures.json").read_text())
     assert (failure["kind"], failure["reason"]) == (kind, str(error))
     assert failure["candidate"] not in set(records["candidate"])
@@ -67,8 +67,8 @@ def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising
 
 def test_a_failure_that_may_be_tried_again_is(tiny, tmp_path, raising):
     raising.extend([OutOfMemory("others were in the way")] * 2)
-    allowed = FailureSpec(out_of_memory=Tolerance(retries=2))
-    assert len(search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")) == 16
+    allowed = FailureSpec(out_of_memory=FailureLimit(retries=2))
+    assert len(run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")) == 16
     assert not (tmp_path / "r" / "failures.json").exists()
 
 
@@ -78,9 +78,9 @@ def test_too_many_failures_of_a_class_stop_a_search(tiny, tmp_path, untrained, m
         yield
 
     monkeypatch.setattr(advance, "train_together", train_together)
-    allowed = FailureSpec(out_of_memory=Tolerance(candidates=1))
+    allowed = FailureSpec(out_of_memory=FailureLimit(candidates=1))
     with pytest.warns(driver.FailureWarning):
-        search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")
+        run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")
     assert len(json.loads((tmp_path / "r" / "failures.json").read_text())) == 2
     progress = json.loads((tmp_path / "r" / "progress.json").read_text())
     assert "2 candidates failed as out_of_memory, and 1 may" in progress["ended"]
@@ -89,23 +89,23 @@ def test_too_many_failures_of_a_class_stop_a_search(tiny, tmp_path, untrained, m
 def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raising):
     raising.append(ZeroDivisionError("ours"))
     with pytest.raises(SearchFailed, match=r"a bug of ours.*ZeroDivisionError: ours; all of it is"):
-        search(tiny(**SHORT), tmp_path / "r")
+        run_search(tiny(**SHORT), tmp_path / "r")
     (told,) = (tmp_path / "r" / "errors").iterdir()
     assert "Traceback" in told.read_text()
     raising.clear()
-    assert len(search(tiny(**SHORT), tmp_path / "r")) == 16
+    assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
 
 
 def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
     raising.append(DataError("images: gone"))
     with pytest.raises(SearchFailed, match="images: gone; nothing recorded is lost"):
-        search(tiny(**SHORT), tmp_path / "r")
+        run_search(tiny(**SHORT), tmp_path / "r")
     raising.clear()
-    assert len(search(tiny(**SHORT), tmp_path / "r")) == 16
+    assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
 
 
 def test_a_search_stops_when_it_is_enough(tiny, tmp_path, untrained):
-    records = search(with_search(tiny(**SHORT), stop=StopSpec(accuracy=0.3)), tmp_path / "r")
+    records = run_search(with_search(tiny(**SHORT), stop=StopSpec(accuracy=0.3)), tmp_path / "r")
     assert len(records) < 16
     progress = json.loads((tmp_path / "r" / "progress.json").read_text())
     assert progress["finished"]
@@ -128,7 +128,7 @@ def watched(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
 def test_candidates_are_paired_by_seed(tiny, tmp_path, watched):
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     prints = {}
     for job, dataset in watched:
         prints.setdefault(job.seed, set()).add(dataset.fingerprint)
@@ -140,11 +140,11 @@ def test_candidates_are_paired_by_seed(tiny, tmp_path, watched):
 def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, watched):
     experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
     larger = replace(experiment, data=replace(experiment.data, pixels=14))
-    search(larger, tmp_path / "larger")
+    run_search(larger, tmp_path / "larger")
     assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.14}  # the baseline has 12
     assert any(job.architecture.resolution >= 14 for job, _ in watched)
     watched.clear()
-    search(experiment, tmp_path / "own")
+    run_search(experiment, tmp_path / "own")
     assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.0}
 
 
@@ -157,10 +157,10 @@ def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, watched, monk
     )
     experiment = tiny(sampler="cartesian", step=0.05, references=[])
     experiment = replace(experiment, budget=replace(experiment.budget, mode="nominal"))
-    with pytest.warns(StrayWarning):
-        search(experiment, tmp_path / "r")
-    where = space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
-    planned = {item.candidate.architecture for item in plan(experiment.search, where)}
+    with pytest.warns(OffTargetWarning):
+        run_search(experiment, tmp_path / "r")
+    where = search_space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
+    planned = {item.candidate.architecture for item in planned_trials(experiment.search, where)}
     assert planned - {candidate.architecture for candidate in where.candidates}
     assert planned <= set(asked)
 
@@ -179,8 +179,8 @@ def test_one_micro_batch_is_found_once_and_kept(
         pytest.warns(driver.MicroBatchWarning, match="micro-batches of 15"),
         pytest.raises(killed_after.error),
     ):
-        search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
-    search(tiny(**SHORT), tmp_path / "r")
+        run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
+    run_search(tiny(**SHORT), tmp_path / "r")
     assert len(asked) == 1
     assert asked[0] > 1
     told = study.open_study(tmp_path / "r" / "study.db", "tiny")
@@ -194,13 +194,13 @@ def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(
     swept = []
     monkeypatch.setattr(
         advance,
-        "swept",
-        lambda job, *a, **k: swept.append(job.fingerprint) or Sweep({1.0: 1.0}, 0.03, 2.5),
+        "run_lr_sweep",
+        lambda job, *a, **k: swept.append(job.fingerprint) or LearningRateSweep({1.0: 1.0}, 0.03, 2.5),
     )
     experiment = with_recipe(tiny(**SHORT), learning_rate_rule="tuned")
     with pytest.raises(killed_after.error):
-        search(experiment, tmp_path / "r", on_progress=killed_after(3))
-    records = search(experiment, tmp_path / "r")
+        run_search(experiment, tmp_path / "r", on_progress=killed_after(3))
+    records = run_search(experiment, tmp_path / "r")
     assert sorted(swept) == sorted(set(records["candidate"]))
     assert records["learning_rate"].unique() == pytest.approx([0.03])
     assert set(records["tuning_seconds"]) == {2.5}
@@ -208,29 +208,29 @@ def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(
 
 def test_the_depth_rule_gives_deeper_candidates_less(tiny, tmp_path, untrained):
     experiment = tiny(**{**SHORT, "references": ["depth", "width"]})
-    records = search(with_recipe(experiment, learning_rate_rule="depth"), tmp_path / "r")
+    records = run_search(with_recipe(experiment, learning_rate_rule="depth"), tmp_path / "r")
     rates = records.groupby("alpha")["learning_rate"].first().sort_index()
     assert rates.iloc[0] > rates.iloc[-1]
 
 
 def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
     with pytest.raises(SearchError, match=r"recipe\.patience: need null in a search"):
-        search(with_recipe(tiny(**SHORT), patience=2), tmp_path / "r")
+        run_search(with_recipe(tiny(**SHORT), patience=2), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 
 def test_the_images_of_every_seed_are_told_of_as_they_come(tiny, tmp_path, untrained, monkeypatch):
     told = []
-    monkeypatch.setattr(advance, "_LOADED", {})
-    search(tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total)))
+    monkeypatch.setattr(advance, "_DATASET_CACHE", {})
+    run_search(tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total)))
     assert len(told) == 2
     assert all(done == total > 0 for done, total in told)
 
 
 def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kornia.augmentation.auto", None)
-    policies._made.cache_clear()
+    policies._load_policy.cache_clear()
     experiment = with_recipe(tiny(**SHORT), augmentation=Augmentation(policy="randaugment"))
     with pytest.raises(DataError, match=r"pip install 'scalesearch\[augment\]'"):
-        search(experiment, tmp_path / "r")
+        run_search(experiment, tmp_path / "r")
     assert not (tmp_path / "r").exists()

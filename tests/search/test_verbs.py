@@ -10,17 +10,17 @@ from scalesearch.experiment import read_experiment
 from scalesearch.records import KEY, read_records
 from scalesearch.search import (
     advance,
-    experiment_in,
+    read_search_experiment,
     extend,
     invalidate,
     retry,
-    search,
-    storage_of,
+    run_search,
+    read_storage_url,
     study,
 )
-from scalesearch.search.folder import locked
-from scalesearch.search.hold import held
-from scalesearch.search.jobs import checkpoint
+from scalesearch.search.folder import lock_folder
+from scalesearch.search.hold import lock_checkpoint
+from scalesearch.search.jobs import checkpoint_path
 from scalesearch.search.progress import read_progress
 from scalesearch.training import OutOfMemory
 
@@ -55,37 +55,37 @@ def failing(untrained, monkeypatch):
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
 def test_a_failed_candidate_is_tried_again_and_keeps_what_it_has(tiny, tmp_path, failing):
     experiment = tiny(**SHORT, **RACED, seeds=3)
-    undisturbed = search(experiment, tmp_path / "one")
+    undisturbed = run_search(experiment, tmp_path / "one")
     last = undisturbed[(undisturbed["epoch"] == 2) & (undisturbed["role"] == "searched")]
     failing.add(last["candidate"].iloc[0])
-    search(experiment, tmp_path / "two")
+    run_search(experiment, tmp_path / "two")
     assert (tmp_path / "two" / "failures.json").exists()
     failing.clear()
     (again,) = retry(tmp_path / "two", kind="out_of_memory")
     assert len(again.rows) == 2  # the first epoch of two seeds
     assert not (tmp_path / "two" / "failures.json").exists()
     assert not read_progress(tmp_path / "two" / "progress.json").finished
-    records = search(experiment, tmp_path / "two")
+    records = run_search(experiment, tmp_path / "two")
     assert not records.duplicated(KEY).any()
     assert set(last["candidate"]) <= set(records.loc[records["epoch"] == 2, "candidate"])
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
 def test_only_what_has_failed_so_is_tried_again(tiny, tmp_path, failing):
-    undisturbed = search(tiny(**SHORT), tmp_path / "one")
+    undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     failing.update(undisturbed["candidate"])
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     with pytest.raises(SearchError, match=r"no candidate has failed so; failed are \w+ \(out_of_"):
         retry(tmp_path / "r", kind="diverged")
     name = undisturbed["candidate"].iloc[0]
     assert [entry.candidate for entry in retry(tmp_path / "r", candidate=name[:5])] == [name]
     failing.clear()
-    assert set(search(tiny(**SHORT), tmp_path / "r")["candidate"]) == {name}
+    assert set(run_search(tiny(**SHORT), tmp_path / "r")["candidate"]) == {name}
 
 
 def test_results_that_were_wrong_are_trained_again(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
-    undisturbed = search(experiment, tmp_path / "r")
+    undisturbed = run_search(experiment, tmp_path / "r")
     name = undisturbed["candidate"].iloc[-1]
     thrown = invalidate(tmp_path / "r", name[:6], seed=1, from_epoch=2)
     assert thrown[KEY].values.tolist() == [[name, 1, 2]]
@@ -93,21 +93,21 @@ def test_results_that_were_wrong_are_trained_again(tiny, tmp_path, untrained):
     assert len(left) == len(undisturbed) - 1
     assert not read_progress(tmp_path / "r" / "progress.json").finished
     untrained.clear()
-    same(search(experiment, tmp_path / "r"), undisturbed)
+    same(run_search(experiment, tmp_path / "r"), undisturbed)
     assert untrained == [(name, 1, 2)]
     invalidate(tmp_path / "r", name)
     kept = pd.read_csv(tmp_path / "r" / "invalidated.csv")
     assert len(kept) == 1 + 4
-    same(search(experiment, tmp_path / "r"), undisturbed)
+    same(run_search(experiment, tmp_path / "r"), undisturbed)
     told = study.open_study(tmp_path / "r" / "study.db", "tiny")
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
 
 
 def test_what_a_worker_is_at_still_is_not_thrown_away(tiny, tmp_path, untrained):
-    undisturbed = search(tiny(**SHORT), tmp_path / "r")
+    undisturbed = run_search(tiny(**SHORT), tmp_path / "r")
     name = undisturbed["candidate"].iloc[-1]
-    run = checkpoint(tmp_path / "r" / "checkpoints", name, 1)
-    with held(run, lambda: None), pytest.raises(SearchError, match="still trains seed 1 of"):
+    run = checkpoint_path(tmp_path / "r" / "checkpoints", name, 1)
+    with lock_checkpoint(run, lambda: None), pytest.raises(SearchError, match="still trains seed 1 of"):
         invalidate(tmp_path / "r", name)
     same(read_records(tmp_path / "r" / "records.csv"), undisturbed)
 
@@ -115,9 +115,9 @@ def test_what_a_worker_is_at_still_is_not_thrown_away(tiny, tmp_path, untrained)
 def test_epochs_before_the_wrong_ones_are_trained_again_but_not_recorded_twice(tiny, tmp_path):
     """By real training, whose checkpoint was of the last epoch."""
     experiment = tiny(trials=1, references=[], seeds=1)
-    undisturbed = search(experiment, tmp_path / "r")
+    undisturbed = run_search(experiment, tmp_path / "r")
     invalidate(tmp_path / "r", undisturbed["candidate"].iloc[0], from_epoch=2)
-    again = search(experiment, tmp_path / "r")
+    again = run_search(experiment, tmp_path / "r")
     assert again["seconds"].iloc[0] == undisturbed["seconds"].iloc[0]
     assert again["seconds"].iloc[1] != undisturbed["seconds"].iloc[1]
     assert again["loss"].tolist() == undisturbed["loss"].tolist()
@@ -126,13 +126,13 @@ def test_epochs_before_the_wrong_ones_are_trained_again_but_not_recorded_twice(t
 def test_results_of_a_search_that_has_not_ended_can_be_thrown_away(
     tiny, tmp_path, untrained, killed_after
 ):
-    undisturbed = search(tiny(**SHORT), tmp_path / "one")
+    undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     with pytest.raises(killed_after.error):
-        search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(2))
-    entries = study.contents(study.open_study(tmp_path / "r" / "study.db", "tiny"))
+        run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(2))
+    entries = study.read_trials(study.open_study(tmp_path / "r" / "study.db", "tiny"))
     running = next(entry for entry in entries if entry.state == "running" and entry.rows)
     invalidate(tmp_path / "r", running.candidate)
-    same(search(tiny(**SHORT), tmp_path / "r"), undisturbed)
+    same(run_search(tiny(**SHORT), tmp_path / "r"), undisturbed)
     told = study.open_study(tmp_path / "r" / "study.db", "tiny")
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
 
@@ -147,7 +147,7 @@ def test_results_of_a_search_that_has_not_ended_can_be_thrown_away(
     ],
 )
 def test_what_is_not_there_cannot_be_thrown_away(tiny, tmp_path, untrained, options, message):
-    records = search(tiny(**SHORT), tmp_path / "r")
+    records = run_search(tiny(**SHORT), tmp_path / "r")
     before = (tmp_path / "r" / "records.csv").read_bytes()
     with pytest.raises(SearchError, match=message):
         invalidate(tmp_path / "r", **{"candidate": records["candidate"].iloc[0], **options})
@@ -171,15 +171,15 @@ def test_what_is_not_there_cannot_be_thrown_away(tiny, tmp_path, untrained, opti
 )
 def test_an_extended_search_is_what_it_would_have_been(tiny, tmp_path, untrained, begun, more):
     begun = {"references": ["uniform"], **begun}
-    first = search(tiny(**begun), tmp_path / "r")
+    first = run_search(tiny(**begun), tmp_path / "r")
     longer = extend(tmp_path / "r", **more)
     assert longer.experiment == tiny(**{**begun, **more})
     assert read_experiment(tmp_path / "r" / "experiment.yaml") == longer.experiment
     done = len(untrained)
-    extended = search(longer.experiment, tmp_path / "r")
+    extended = run_search(longer.experiment, tmp_path / "r")
     assert len(untrained) > done
     assert len(set(untrained)) == len(untrained)
-    whole = search(longer.experiment, tmp_path / "whole")
+    whole = run_search(longer.experiment, tmp_path / "whole")
     # Who had gone beyond a rung goes on in any case, and may be the one too many for another.
     kept = set(first.loc[first["epoch"] > longer.experiment.rungs[0], "candidate"])
     for name in set(whole["candidate"]) - kept:
@@ -200,26 +200,26 @@ def test_a_halved_candidate_goes_on_where_the_longer_search_lets_it(
 
     monkeypatch.setattr(advance, "train_together", the_first_are_the_best)
     begun = {"references": [], "seeds": 2, **RACED}
-    first = search(tiny(**begun, trials=3), tmp_path / "r")
+    first = run_search(tiny(**begun, trials=3), tmp_path / "r")
     halved = set(first.loc[first["stopped"] != "", "candidate"])
     assert halved
     longer = extend(tmp_path / "r", trials=6)
-    assert {entry.candidate for entry in longer.opened} == halved
-    assert longer.added == 3
-    records = search(longer.experiment, tmp_path / "r")
+    assert {entry.candidate for entry in longer.reopened} == halved
+    assert longer.added_trials == 3
+    records = run_search(longer.experiment, tmp_path / "r")
     assert set(records.loc[records["epoch"] == 2, "candidate"]) & halved
 
 
 def test_what_would_be_decided_alike_is_not_opened_again(tiny, tmp_path, untrained):
     begun = {"references": ["uniform"], "seeds": 2, **RACED, "rungs": [1], "trials": 6}
-    first = search(tiny(**{**begun, "rungs": [1, 2]}), tmp_path / "r")
+    first = run_search(tiny(**{**begun, "rungs": [1, 2]}), tmp_path / "r")
     halved = set(first.loc[first["stopped"] != "", "candidate"])
     longer = extend(tmp_path / "r", seeds=3)
-    assert halved.isdisjoint(entry.candidate for entry in longer.opened)
+    assert halved.isdisjoint(entry.candidate for entry in longer.reopened)
 
 
 def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
-    search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
+    run_search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
     with pytest.raises(SearchError, match="as a design is made for its number, got 5; ask for"):
         extend(tmp_path / "r", trials=5)
     assert extend(tmp_path / "r", seeds=3).experiment.search.sampler == "optimal"
@@ -237,7 +237,7 @@ def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
     ],
 )
 def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, message):
-    search(tiny(**SHORT, **RACED), tmp_path / "r")
+    run_search(tiny(**SHORT, **RACED), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     with pytest.raises(SearchError, match=message):
         extend(tmp_path / "r", **more)
@@ -245,14 +245,14 @@ def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, me
 
 
 def test_a_whole_grid_has_no_more_candidates(tiny, tmp_path, untrained):
-    search(tiny(references=[]), tmp_path / "r")
+    run_search(tiny(references=[]), tmp_path / "r")
     with pytest.raises(SearchError, match="trials: it has the whole grid"):
         extend(tmp_path / "r", trials=50)
 
 
 def test_every_verb_is_refused_while_a_driver_is_at_work(tiny, tmp_path, untrained):
-    records = search(tiny(**SHORT), tmp_path / "r")
-    with locked(tmp_path / "r"):
+    records = run_search(tiny(**SHORT), tmp_path / "r")
+    with lock_folder(tmp_path / "r"):
         for verb in (
             lambda: retry(tmp_path / "r"),
             lambda: invalidate(tmp_path / "r", records["candidate"].iloc[0]),
@@ -264,25 +264,25 @@ def test_every_verb_is_refused_while_a_driver_is_at_work(tiny, tmp_path, untrain
 
 def test_verbs_know_the_folders_experiment_and_where_its_study_is(tiny, tmp_path, untrained):
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
-    search(tiny(**SHORT), tmp_path / "r", storage=storage)
-    assert experiment_in(tmp_path / "r") == tiny(**SHORT)
-    assert storage_of(tmp_path / "r") == storage
+    run_search(tiny(**SHORT), tmp_path / "r", storage=storage)
+    assert read_search_experiment(tmp_path / "r") == tiny(**SHORT)
+    assert read_storage_url(tmp_path / "r") == storage
     longer = extend(tmp_path / "r", seeds=3)
     assert not (tmp_path / "r" / "study.db").exists()
-    records = search(longer.experiment, tmp_path / "r", storage=storage)
+    records = run_search(longer.experiment, tmp_path / "r", storage=storage)
     assert records["seed"].nunique() == 3
     with pytest.raises(SearchError, match="holds no search"):
-        experiment_in(tmp_path)
+        read_search_experiment(tmp_path)
 
 
 def test_a_committed_search_is_extended_from_its_records_alone(tiny, tmp_path, untrained):
-    search(tiny(**SHORT), tmp_path / "r")
+    run_search(tiny(**SHORT), tmp_path / "r")
     (tmp_path / "r" / "study.db").unlink()
     untrained.clear()
     longer = extend(tmp_path / "r", seeds=3)
-    records = search(longer.experiment, tmp_path / "r")
+    records = run_search(longer.experiment, tmp_path / "r")
     assert {seed for _, seed, _ in untrained} == {2}
-    same(records, search(replace(longer.experiment), tmp_path / "whole"))
+    same(records, run_search(replace(longer.experiment), tmp_path / "whole"))
 
 
 def test_who_has_gone_on_stays_on_when_better_ones_come(tiny, tmp_path, untrained, monkeypatch):
@@ -295,9 +295,9 @@ def test_who_has_gone_on_stays_on_when_better_ones_come(tiny, tmp_path, untraine
 
     monkeypatch.setattr(advance, "train_together", the_last_are_the_best)
     begun = {"references": [], "seeds": 2, **RACED}
-    first = search(tiny(**begun, trials=2), tmp_path / "r")
+    first = run_search(tiny(**begun, trials=2), tmp_path / "r")
     longer = extend(tmp_path / "r", trials=6, seeds=3)
-    records = search(longer.experiment, tmp_path / "r")
+    records = run_search(longer.experiment, tmp_path / "r")
     went_on = set(first.loc[first["epoch"] == 2, "candidate"])
     (reason,) = set(records.loc[records["candidate"].isin(went_on), "stopped"])
     assert not reason.startswith("halved")

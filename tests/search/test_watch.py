@@ -3,7 +3,7 @@
 import pytest
 from engine_games import Hands, done, engine, experiment, finish
 
-from scalesearch.search.watch import progress_of
+from scalesearch.search.watch import tuner_progress
 
 
 def mean(entry):
@@ -16,7 +16,7 @@ def test_the_best_so_far_is_the_best_of_all_references_included(whose):
 
     def answer(job):
         told = done(job)
-        entry = next(e for e in playing.in_order if e.candidate == job.candidate)
+        entry = next(e for e in playing.trials_in_order if e.candidate == job.candidate)
         if whose in entry.cell:
             for row in told.rows:
                 row["accuracy"] += 0.3
@@ -24,8 +24,8 @@ def test_the_best_so_far_is_the_best_of_all_references_included(whose):
 
     playing = engine(asked, Hands(answer))
     finish(playing)
-    best = progress_of(playing, 0, seconds=1.0).best
-    highest = max(playing.in_order, key=mean)
+    best = tuner_progress(playing, 0, seconds=1.0).best
+    highest = max(playing.trials_in_order, key=mean)
     assert whose in highest.cell
     assert best.shares == highest.shares
     assert best.accuracy == pytest.approx(mean(highest))

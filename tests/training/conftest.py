@@ -33,7 +33,7 @@ def dataset() -> Dataset:
         validation=split(40, seed=1),
         class_names=("upper", "lower"),
         fingerprint="two-patterns",
-        mirrors=True,
+        allows_flip=True,
         mean=(0.37, 0.37, 0.37),
         std=(0.2, 0.2, 0.2),
     )

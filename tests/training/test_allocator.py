@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scalesearch.training import allocator, train
-from scalesearch.training.allocator import KEEPING, USUAL, keeping_memory
+from scalesearch.training.allocator import KEEP_MEMORY_OPTIONS, DEFAULT_OPTIONS, keep_memory
 
 CPU = torch.device("cpu")
 glibc = pytest.mark.skipif(allocator._mallopt() is None, reason="needs glibc's allocator")
@@ -22,25 +22,25 @@ def called(monkeypatch):
 
 
 def test_thresholds_are_set_and_put_back(called):
-    with keeping_memory(CPU):
-        assert dict(called) == KEEPING
+    with keep_memory(CPU):
+        assert dict(called) == KEEP_MEMORY_OPTIONS
         called.clear()
-    assert dict(called) == USUAL
+    assert dict(called) == DEFAULT_OPTIONS
 
 
 def test_they_are_put_back_after_an_error(called):
     def failing():
-        with keeping_memory(CPU):
+        with keep_memory(CPU):
             called.clear()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         failing()
-    assert dict(called) == USUAL
+    assert dict(called) == DEFAULT_OPTIONS
 
 
 def test_only_cpus_are_concerned(called):
-    with keeping_memory(torch.device("cuda")):
+    with keep_memory(torch.device("cuda")):
         pass
     assert not called
 
@@ -49,7 +49,7 @@ def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     allocator._mallopt.cache_clear()
     try:
-        with keeping_memory(CPU):
+        with keep_memory(CPU):
             assert torch.ones(3).sum() == 3
     finally:
         allocator._mallopt.cache_clear()
@@ -84,7 +84,7 @@ def test_large_blocks_are_not_fetched_anew():
 def test_training_keeps_memory_within_an_epoch_and_not_between_epochs(job, dataset, called):
     epochs = train(job, dataset, device="cpu")
     next(epochs)
-    assert called == [*KEEPING.items(), *USUAL.items()]
+    assert called == [*KEEP_MEMORY_OPTIONS.items(), *DEFAULT_OPTIONS.items()]
     next(epochs)
     epochs.close()
-    assert called == 2 * [*KEEPING.items(), *USUAL.items()]
+    assert called == 2 * [*KEEP_MEMORY_OPTIONS.items(), *DEFAULT_OPTIONS.items()]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from scalesearch.architectures import Architecture
-from scalesearch.nets import build
-from scalesearch.training.averages import Averages
+from scalesearch.nets import build_model
+from scalesearch.training.averages import EMA
 
 
 def network() -> nn.Module:
@@ -33,7 +33,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 def test_they_start_as_a_copy_of_weights_and_running_statistics() -> None:
     module = network()
-    averages, first = Averages(module, 0.9), values(module)
+    averages, first = EMA(module, 0.9), values(module)
     moved(module, 1)
     del first["1.num_batches_tracked"]
     assert_same(averages.state_dict(), first)
@@ -43,7 +43,7 @@ def test_the_decay_rises_with_the_steps_to_its_bound() -> None:
     """After weights 1, 2, 3 from 0, by hand: decays 1/10, 2/11, then the bound 0.2."""
     module = nn.Linear(1, 1, bias=False)
     module.weight.data.fill_(0.0)
-    averages, average = Averages(module, 0.2), 0.0
+    averages, average = EMA(module, 0.2), 0.0
     for step, decay in enumerate([1 / 10, 2 / 11, 0.2]):
         moved(module, 1)
         averages.update(step)
@@ -53,22 +53,22 @@ def test_the_decay_rises_with_the_steps_to_its_bound() -> None:
 
 def test_a_weight_that_is_a_tensor_moves_them_by_the_same_bits() -> None:
     module = network()
-    by_number, by_tensor = Averages(module, 0.99), Averages(module, 0.99)
+    by_number, by_tensor = EMA(module, 0.99), EMA(module, 0.99)
     for step in range(3):
         moved(module, 0.37)
         by_number.update(step)
-        by_tensor.approach(torch.tensor(by_tensor.weight(step)))
+        by_tensor.interpolate(torch.tensor(by_tensor.ema_weight(step)))
     assert_same(by_number.state_dict(), by_tensor.state_dict())
 
 
 def test_the_network_has_them_within_the_block_and_its_own_bits_after_it() -> None:
     module = network()
-    averages = Averages(module, 0.9)
+    averages = EMA(module, 0.9)
     moved(module, 0.1)
     averages.update(100)
     own, addresses = values(module), [p.data_ptr() for p in module.parameters()]
     expected = values(module) | copy.deepcopy(averages.state_dict())
-    with averages.swapped():
+    with averages.swap_weights():
         assert_same(values(module), expected)
         assert [p.data_ptr() for p in module.parameters()] == addresses
     assert_same(values(module), own)
@@ -77,10 +77,10 @@ def test_the_network_has_them_within_the_block_and_its_own_bits_after_it() -> No
 
 def test_an_error_within_the_block_gives_the_network_its_own_back() -> None:
     module = network()
-    averages = Averages(module, 0.9)
+    averages = EMA(module, 0.9)
     moved(module, 0.1)
     own = values(module)
-    with pytest.raises(RuntimeError, match="evaluation failed"), averages.swapped():
+    with pytest.raises(RuntimeError, match="evaluation failed"), averages.swap_weights():
         raise RuntimeError("evaluation failed")
     assert_same(values(module), own)
 
@@ -99,12 +99,12 @@ class Tied(nn.Module):
 @pytest.mark.parametrize("made", [network, Tied])
 def test_put_in_for_good_they_reach_all_that_they_are_of(made: Callable[[], nn.Module]) -> None:
     module = made()
-    averages = Averages(module, 0.9)
+    averages = EMA(module, 0.9)
     moved(module, 1)
     averages.update(100)
-    with averages.swapped():
+    with averages.swap_weights():
         expected = values(module)
-    averages.put_in()
+    averages.copy_to_network()
     assert_same(values(module), expected)
     for name, average in averages.state_dict().items():
         assert torch.equal(
@@ -116,7 +116,7 @@ def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:
     torch.manual_seed(0)
     module = network()
     twin, images = copy.deepcopy(module), torch.rand(5, 3)
-    averages = Averages(module, 0.9)
+    averages = EMA(module, 0.9)
     for one in (module, twin):
         optimizer = torch.optim.SGD(one.parameters(), lr=0.1, momentum=0.9)
         for step in range(3):
@@ -125,7 +125,7 @@ def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:
             optimizer.step()
             if one is module:
                 averages.update(step)
-                with averages.swapped(), torch.inference_mode():
+                with averages.swap_weights(), torch.inference_mode():
                     module.eval()(images)
                 module.train()
     assert_same(values(module), values(twin))
@@ -133,10 +133,10 @@ def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:
 
 def test_saved_ones_go_on_as_if_never_saved() -> None:
     module = network()
-    averages = Averages(module, 0.9)
+    averages = EMA(module, 0.9)
     moved(module, 0.3)
     averages.update(0)
-    other = Averages(module, 0.9)
+    other = EMA(module, 0.9)
     other.load_state_dict(copy.deepcopy(averages.state_dict()))
     moved(module, 0.3)
     averages.update(1)
@@ -145,14 +145,14 @@ def test_saved_ones_go_on_as_if_never_saved() -> None:
 
 
 def test_those_of_another_network_are_refused() -> None:
-    saved = Averages(nn.Linear(3, 4), 0.9).state_dict()
+    saved = EMA(nn.Linear(3, 4), 0.9).state_dict()
     with pytest.raises(KeyError, match=r"averages: need those of this network, but for 0\.bias"):
-        Averages(network(), 0.9).load_state_dict(saved)
+        EMA(network(), 0.9).load_state_dict(saved)
 
 
 def test_they_keep_the_layout_in_memory(architecture: Architecture) -> None:
-    module = build(architecture).to(memory_format=torch.channels_last)
-    averages = Averages(module, 0.9).state_dict()
+    module = build_model(architecture).to(memory_format=torch.channels_last)
+    averages = EMA(module, 0.9).state_dict()
     assert all(
         averages[name].stride() == parameter.stride()
         for name, parameter in module.named_parameters()
@@ -163,13 +163,13 @@ def test_they_keep_the_layout_in_memory(architecture: Architecture) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_cuda_graph_replays_them_with_new_weights() -> None:
     module = network().cuda()
-    averages, eager = Averages(module, 0.99), Averages(module, 0.99)
+    averages, eager = EMA(module, 0.99), EMA(module, 0.99)
     weight, graph = torch.zeros((), device="cuda"), torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        averages.approach(weight)
+        averages.interpolate(weight)
     for step in range(3):
         moved(module, 0.37)
-        weight.fill_(averages.weight(step))
+        weight.fill_(averages.ema_weight(step))
         graph.replay()
         eager.update(step)
     for name, value in averages.state_dict().items():

@@ -11,7 +11,7 @@ import torch
 from scalesearch.data import Dataset
 from scalesearch.errors import SearchError
 from scalesearch.training import Epoch, Job, run, train
-from scalesearch.training.checkpoint import DIGEST_BYTES
+from scalesearch.training.checkpoint import HASH_BYTES
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def reference(
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    saved = io.BytesIO(path.read_bytes()[DIGEST_BYTES:])
+    saved = io.BytesIO(path.read_bytes()[HASH_BYTES:])
     document = torch.load(saved, weights_only=True)
     momenta = document["optimizer"]["state"]
     return document["network"] | {

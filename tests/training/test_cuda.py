@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, Split, drawn, view
-from scalesearch.data.streaming import mapped
-from scalesearch.nets import build
+from scalesearch.data import Dataset, Split, epoch_draws, input_transform
+from scalesearch.data.streaming import map_images
+from scalesearch.nets import build_model
 from scalesearch.recipe import Augmentation, Recipe
 from scalesearch.training import Epoch, Job, train, train_together
-from scalesearch.training.chance import drawing, own_generator
-from scalesearch.training.graphs import WARM_UP, launched
-from scalesearch.training.optimisers import optimiser, set_rate
-from scalesearch.training.precision import scaler
-from scalesearch.training.run import begun
-from scalesearch.training.step import Inputs, Step
+from scalesearch.training.chance import random_stream, cuda_generator
+from scalesearch.training.graphs import WARM_UP_STEPS, graphed_step
+from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.precision import grad_scaler
+from scalesearch.training.run import start_run
+from scalesearch.training.step import StepInputs, TrainingStep
 
 CUDA = torch.device("cuda")
 
@@ -58,9 +58,9 @@ def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
 ) -> None:
     """Batches, draws, rates, averages and seeds included: the next step is always there."""
     recipe = replace(job.recipe, optimizer=optimizer, ema=0.9, clip_norm=1.0)
-    run = begun(replace(job, recipe=recipe), many, CUDA)
-    steps = run.epoch()
-    for _ in range(WARM_UP + 1):
+    run = start_run(replace(job, recipe=recipe), many, CUDA)
+    steps = run.train_epoch()
+    for _ in range(WARM_UP_STEPS + 1):
         next(steps)
     with waiting_refused():  # raises where a step waits
         taken = sum(1 for _ in islice(steps, 20))
@@ -73,7 +73,7 @@ def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
 def test_images_on_disk_train_as_those_in_memory(job: Job, many: Dataset, tmp_path: Path) -> None:
     """A thread pins and reads them, also while the step is recorded."""
     np.save(tmp_path / "images.npy", many.train.images.numpy())
-    on_disk = replace(many, train=Split(mapped(tmp_path / "images.npy"), many.train.labels))
+    on_disk = replace(many, train=Split(map_images(tmp_path / "images.npy"), many.train.labels))
     both = [list(train(job, data, device="cuda")) for data in (many, on_disk)]
     for resident, streamed in zip(*both, strict=True):
         assert streamed.train_loss == pytest.approx(resident.train_loss, rel=0.05)
@@ -105,26 +105,26 @@ class Products(nn.Module):
         return answers
 
 
-def step_of(network: nn.Module, dataset: Dataset) -> Step:
+def step_of(network: nn.Module, dataset: Dataset) -> TrainingStep:
     recipe = Recipe(batch_size=64, learning_rate=1e-3, momentum=0)
-    return Step(
+    return TrainingStep(
         network=network.train(),
-        bare=network,
-        optimizer=optimiser(network, recipe),
-        averages=None,
-        scaler=scaler("bf16", CUDA),
+        unwrapped=network,
+        optimizer=make_optimizer(network, recipe),
+        ema=None,
+        scaler=grad_scaler("bf16", CUDA),
         recipe=recipe,
-        view=view(dataset, recipe, 9),
+        transform=input_transform(dataset, recipe, 9),
         resolution=9,
         strength=1.0,
         precision="bf16",
     )
 
 
-def first_batch(dataset: Dataset) -> Inputs:
-    draws = drawn(Recipe().augmentation, len(dataset.train), seed=1)
+def first_batch(dataset: Dataset) -> StepInputs:
+    draws = epoch_draws(Recipe().augmentation, len(dataset.train), seed=1)
     rows = slice(0, 64)
-    return Inputs(
+    return StepInputs(
         dataset.train.images[rows].to(CUDA),
         dataset.train.labels[rows].to(CUDA),
         {kind: values[rows].to(CUDA) for kind, values in draws.items()},
@@ -140,11 +140,11 @@ def test_a_graph_goes_on_when_others_are_recorded_and_gone(dataset: Dataset) -> 
     inputs, network = first_batch(dataset), Products().to(CUDA)
     alone = Products().to(CUDA)
     alone.load_state_dict(network.state_dict())
-    step, plain = launched(step_of(network, dataset), CUDA), step_of(alone, dataset)
-    losses = [step(inputs) for _ in range(WARM_UP + 2)]
+    step, plain = graphed_step(step_of(network, dataset), CUDA), step_of(alone, dataset)
+    losses = [step(inputs) for _ in range(WARM_UP_STEPS + 2)]
     for _ in range(3):
-        other = launched(step_of(Products().to(CUDA), dataset), CUDA)
-        for _ in range(WARM_UP + 2):
+        other = graphed_step(step_of(Products().to(CUDA), dataset), CUDA)
+        for _ in range(WARM_UP_STEPS + 2):
             other(inputs)
         del other
         torch.cuda.empty_cache()
@@ -171,10 +171,10 @@ def test_together_runs_take_no_more_streams_than_they_need(job: Job, dataset: Da
 
 
 def test_on_a_cpu_draws_are_those_of_the_seed() -> None:
-    assert own_generator(torch.device("cpu")) is None
+    assert cuda_generator(torch.device("cpu")) is None
     torch.manual_seed(5)
     expected = torch.rand(3)
-    with drawing(5, None):
+    with random_stream(5, None):
         assert torch.equal(torch.rand(3), expected)
 
 
@@ -189,10 +189,10 @@ def test_on_cuda_draws_are_those_of_the_seed_and_the_callers_stream_goes_on() ->
     next_of_three = torch.rand(3, device=CUDA)
     torch.cuda.set_rng_state(state)
 
-    generator = own_generator(CUDA)
-    with drawing(5, generator):
+    generator = cuda_generator(CUDA)
+    with random_stream(5, generator):
         assert torch.equal(torch.rand(3, device=CUDA), of_five)
-    with pytest.raises(KeyError), drawing(6, generator):
+    with pytest.raises(KeyError), random_stream(6, generator):
         raise KeyError
     assert torch.equal(torch.cuda.get_rng_state(), state)
     assert torch.equal(torch.rand(3, device=CUDA), next_of_three)
@@ -207,19 +207,19 @@ def test_replayed_side_by_side_each_graph_draws_from_its_own_seed(
     inputs = first_batch(dataset)
 
     def losses(places: int) -> list[Tensor]:
-        takes, generators = [], [own_generator(CUDA) for _ in range(places)]
+        takes, generators = [], [cuda_generator(CUDA) for _ in range(places)]
         for _ in range(places):
             torch.manual_seed(0)
-            network = build(architecture, dropout=0.5, drop_connect=0.5).to(CUDA)
+            network = build_model(architecture, dropout=0.5, drop_connect=0.5).to(CUDA)
             step = step_of(network, dataset)
-            set_rate(step.optimizer, 0.0)
-            takes.append(launched(replace(step, precision="fp32"), CUDA))
+            set_learning_rate(step.optimizer, 0.0)
+            takes.append(graphed_step(replace(step, precision="fp32"), CUDA))
         streams = [torch.cuda.Stream() for _ in takes]
         told: list[list[Tensor]] = [[] for _ in takes]
         for seed in range(60):
             for place, take in enumerate(takes):
                 streams[place].wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(streams[place]), drawing(seed + place, generators[place]):
+                with torch.cuda.stream(streams[place]), random_stream(seed + place, generators[place]):
                     told[place].append(take(inputs))
         torch.cuda.synchronize()
         return [torch.stack(own) for own in told]

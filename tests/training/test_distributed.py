@@ -15,10 +15,10 @@ from torch import nn
 
 from scalesearch.architectures import baseline
 from scalesearch.errors import SearchError
-from scalesearch.nets import build, initialise
+from scalesearch.nets import build_model, initialise
 from scalesearch.recipe import Recipe
 from scalesearch.training import distributed
-from scalesearch.training.distributed import ALONE, Processes
+from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
 from scalesearch.weights import read_network, write_network
 
 STEPS = 3
@@ -39,34 +39,34 @@ def network() -> nn.Module:
     ).to(memory_format=torch.channels_last)
 
 
-def trained(processes: Processes, micro_batch: int) -> dict[str, object]:
+def trained(processes: DistributedContext, micro_batch: int) -> dict[str, object]:
     """A few steps of gradient descent, written with the parts that the loop is made of."""
     generator = torch.Generator().manual_seed(1)
     net = network()
-    running = distributed.wrapped(net, processes)
+    running = distributed.wrap_ddp(net, processes)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     losses = []
     for _ in range(STEPS):
         images = torch.rand(BATCH, 3, 8, 8, generator=generator)
         labels = torch.randint(0, 4, (BATCH,), generator=generator)
-        own = distributed.part(torch.arange(BATCH), processes)
+        own = distributed.rows_of_process(torch.arange(BATCH), processes)
         micro = own.split(micro_batch)
         optimizer.zero_grad()
         total = 0.0
-        with distributed.in_turn(net, processes, len(micro)):
+        with distributed.sync_batch_norm_statistics(net, processes, len(micro)):
             for rows in micro:
-                with distributed.accumulating(running, last=rows is micro[-1]):
+                with distributed.accumulate_gradients(running, last=rows is micro[-1]):
                     loss = F.cross_entropy(running(images[rows]), labels[rows]) / len(micro)
                     loss.backward()
                 total += loss.item()
         optimizer.step()
-        losses.append(distributed.mean_over(total, processes))
+        losses.append(distributed.mean_across_processes(total, processes))
     return {"losses": losses, "state": net.state_dict()}
 
 
 def run_as_process(folder: str, micro_batch: int) -> None:
     torch.set_num_threads(1)
-    with distributed.processes("cpu") as processes:
+    with distributed.join_process_group("cpu") as processes:
         torch.save(trained(processes, micro_batch), f"{folder}/{processes.rank}.pt")
 
 
@@ -92,7 +92,7 @@ def together(size: int, port: int, arguments: list[str]) -> list[str]:
 def test_two_processes_equal_one_with_micro_batches(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    alone = trained(ALONE, 4)
+    alone = trained(SINGLE_PROCESS, 4)
     here = str(Path(__file__).parent)
     program = f"import sys; sys.path.insert(0, {here!r}); import test_distributed as t; "
     together(2, free_port(), ["-c", f"{program} t.run_as_process({str(tmp_path)!r}, 4)"])
@@ -128,7 +128,7 @@ def test_the_command_trains_with_two_processes_as_with_one(
 def test_two_processes_freeze_and_unfreeze_as_one(
     tmp_path: Path, run: Callable[..., tuple[int, str, str]], free_port: Callable[[], int]
 ) -> None:
-    before = build(baseline("efficientnet_b0", width=0.25, depth=0.3, stem_stride=1))
+    before = build_model(baseline("efficientnet_b0", width=0.25, depth=0.3, stem_stride=1))
     initialise(before, torch.Generator().manual_seed(0))
     path = write_network(tmp_path / "before.safetensors", before)
     command = [
@@ -150,31 +150,31 @@ def test_two_processes_freeze_and_unfreeze_as_one(
 
 
 def test_without_torchrun_there_is_one_process() -> None:
-    with distributed.processes("cpu", {"WORLD_SIZE": "4"}) as processes:
-        assert processes == ALONE
-    assert ALONE.first
-    assert ALONE.device("cuda") == "cuda"
-    assert Processes(3, 4, 1).device("cuda") == "cuda:1"
-    assert Processes(3, 4, 1).device("cpu") == "cpu"
+    with distributed.join_process_group("cpu", {"WORLD_SIZE": "4"}) as processes:
+        assert processes == SINGLE_PROCESS
+    assert SINGLE_PROCESS.is_main_process
+    assert SINGLE_PROCESS.own_device("cuda") == "cuda"
+    assert DistributedContext(3, 4, 1).own_device("cuda") == "cuda:1"
+    assert DistributedContext(3, 4, 1).own_device("cpu") == "cpu"
 
 
 def test_alone_nothing_is_wrapped_or_shared_out() -> None:
     net, rows = network(), torch.arange(5)
-    assert distributed.wrapped(net, ALONE) is net
-    assert torch.equal(distributed.part(rows, ALONE), rows)
-    assert distributed.mean_over(torch.tensor(0.25), ALONE) == 0.25
-    assert distributed.shared(Recipe(), ALONE) == Recipe()
+    assert distributed.wrap_ddp(net, SINGLE_PROCESS) is net
+    assert torch.equal(distributed.rows_of_process(rows, SINGLE_PROCESS), rows)
+    assert distributed.mean_across_processes(torch.tensor(0.25), SINGLE_PROCESS) == 0.25
+    assert distributed.distributed_recipe(Recipe(), SINGLE_PROCESS) == Recipe()
 
 
 def test_parts_are_contiguous_and_together_the_batch() -> None:
-    parts = [distributed.part(torch.arange(12), Processes(rank, 3)) for rank in range(3)]
+    parts = [distributed.rows_of_process(torch.arange(12), DistributedContext(rank, 3)) for rank in range(3)]
     assert [part.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
 @pytest.mark.parametrize(("given", "micro"), [(None, 16), (64, 16), (16, 16), (4, 4)])
 def test_a_run_is_known_by_the_micro_batch_of_its_processes(given: int | None, micro: int) -> None:
     recipe = Recipe(batch_size=64, micro_batch=given)
-    assert distributed.shared(recipe, Processes(1, 4)).micro_batch == micro
+    assert distributed.distributed_recipe(recipe, DistributedContext(1, 4)).micro_batch == micro
 
 
 @pytest.mark.parametrize(
@@ -186,19 +186,19 @@ def test_a_run_is_known_by_the_micro_batch_of_its_processes(given: int | None, m
 )
 def test_batches_that_cannot_be_shared_out_are_refused(recipe: Recipe, message: str) -> None:
     with pytest.raises(SearchError, match=message):
-        distributed.shared(recipe, Processes(0, 3))
+        distributed.distributed_recipe(recipe, DistributedContext(0, 3))
 
 
 def test_a_last_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(
         SearchError, match="multiple of the 2 processes as images in a batch, got 7"
     ):
-        distributed.part(torch.arange(7), Processes(0, 2))
+        distributed.rows_of_process(torch.arange(7), DistributedContext(0, 2))
 
 
 def test_a_rank_beyond_the_last_is_refused() -> None:
     with pytest.raises(ValueError, match="0 <= rank < size, got rank=2, size=2"):
-        Processes(2, 2)
+        DistributedContext(2, 2)
 
 
 def test_others_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +210,6 @@ def test_others_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) ->
     told |= {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     with (
         pytest.raises(SearchError, match=r"process 1 of 2 cannot reach .* at 10\.0\.0\.1:29500"),
-        distributed.processes("cpu", told),
+        distributed.join_process_group("cpu", told),
     ):
         pass

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, drawn, view
-from scalesearch.nets import build
-from scalesearch.recipe import Augmentation, Precision, Progressive, Recipe
-from scalesearch.training import Epoch, Job, graphs, run, train, train_together, trained
-from scalesearch.training.averages import Averages
-from scalesearch.training.graphs import WARM_UP, launched
-from scalesearch.training.optimisers import optimiser, set_rate
-from scalesearch.training.precision import prepare, scaler
-from scalesearch.training.step import Inputs, Step
+from scalesearch.data import Dataset, epoch_draws, input_transform
+from scalesearch.nets import build_model
+from scalesearch.recipe import Augmentation, Precision, ProgressiveResizing, Recipe
+from scalesearch.training import Epoch, Job, graphs, run, train, train_together, load_trained_model
+from scalesearch.training.averages import EMA
+from scalesearch.training.graphs import WARM_UP_STEPS, graphed_step
+from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.precision import set_depthwise_precision, grad_scaler
+from scalesearch.training.step import StepInputs, TrainingStep
 
 pytestmark = [
     pytest.mark.gpu,
@@ -36,7 +36,7 @@ EVERYTHING = {
     "clip_norm": 0.5,
     "micro_batch": 2,
     "augmentation": Augmentation(crop=0.125, rotation=10, erasing=0.5, mixup=0.2, cutmix=1.0),
-    "progressive": Progressive(start=0.6, regularisation=0.3),
+    "progressive": ProgressiveResizing(start=0.6, regularisation=0.3),
 }
 
 
@@ -58,9 +58,9 @@ def small(job: Job) -> Job:
 def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How many graphs are recorded, and how many steps they are replayed for."""
     counts = {"graphs": 0, "replays": 0}
-    record, replay = graphs._Graphed._record, torch.cuda.CUDAGraph.replay
+    record, replay = graphs._GraphedStep._record, torch.cuda.CUDAGraph.replay
 
-    def recording(graphed: Any, inputs: Inputs) -> None:
+    def recording(graphed: Any, inputs: StepInputs) -> None:
         record(graphed, inputs)
         counts["graphs"] += graphed.graph is not None
 
@@ -68,8 +68,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["replays"] += 1
         replay(graph)
 
-    monkeypatch.setattr(graphs._Graphed, "_record", recording)
-    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", replaying)
+    monkeypatch.setattr(graphs._GraphedStep, "_record_outcome", recording)
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "load_replay", replaying)
     return counts
 
 
@@ -83,7 +83,7 @@ def epochs_of(job: Job, dataset: Dataset) -> list[Epoch]:
 
 def eagerly(job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Epoch]:
     with monkeypatch.context() as without_graphs:
-        without_graphs.setattr(run, "launched", lambda step, _: step)
+        without_graphs.setattr(run, "graphed_step", lambda step, _: step)
         return epochs_of(job, dataset)
 
 
@@ -102,18 +102,18 @@ def step_of(
     network: nn.Module,
     dataset: Dataset,
     recipe: Recipe,
-    averages: Averages | None = None,
+    averages: EMA | None = None,
     precision: Precision = "fp32",
-) -> Step:
-    prepare(network, precision)
-    return Step(
+) -> TrainingStep:
+    set_depthwise_precision(network, precision)
+    return TrainingStep(
         network=network.train(),
-        bare=network,
-        optimizer=optimiser(network, recipe),
-        averages=averages,
-        scaler=scaler(precision, CUDA),
+        unwrapped=network,
+        optimizer=make_optimizer(network, recipe),
+        ema=averages,
+        scaler=grad_scaler(precision, CUDA),
         recipe=recipe,
-        view=view(dataset, recipe, 9),
+        transform=input_transform(dataset, recipe, 9),
         resolution=9,
         strength=1.0,
         precision=precision,
@@ -122,15 +122,15 @@ def step_of(
 
 def network_of(architecture: Architecture, **options: float) -> nn.Module:
     torch.manual_seed(0)
-    network = build(architecture, norm_momentum=0.1, **options).to(CUDA)
+    network = build_model(architecture, norm_momentum=0.1, **options).to(CUDA)
     return network.to(memory_format=torch.channels_last)
 
 
-def batches(dataset: Dataset, recipe: Recipe, count: int, averaging: float = 0.0) -> list[Inputs]:
-    draws = drawn(recipe.augmentation, len(dataset.train), seed=1)
+def batches(dataset: Dataset, recipe: Recipe, count: int, averaging: float = 0.0) -> list[StepInputs]:
+    draws = epoch_draws(recipe.augmentation, len(dataset.train), seed=1)
     rows = [slice(BATCH * index, BATCH * (index + 1)) for index in range(count)]
     return [
-        Inputs(
+        StepInputs(
             dataset.train.images[row].to(CUDA),
             dataset.train.labels[row].to(CUDA),
             {kind: values[row].to(CUDA) for kind, values in draws.items()},
@@ -152,11 +152,11 @@ def test_replays_take_the_steps_that_the_plain_step_takes(
 ) -> None:
     """Each with its own batch; a loss that was told is not written over by the next one."""
     ours, theirs = network_of(architecture), network_of(architecture)
-    graphed, plain = launched(step_of(ours, dataset, PLAIN), CUDA), step_of(theirs, dataset, PLAIN)
+    graphed, plain = graphed_step(step_of(ours, dataset, PLAIN), CUDA), step_of(theirs, dataset, PLAIN)
     inputs = batches(dataset, PLAIN, 10)
     losses = torch.stack([graphed(one) for one in inputs])
     expected = torch.stack([plain(one) for one in inputs])
-    assert recorded == {"graphs": 1, "replays": 10 - WARM_UP}
+    assert recorded == {"graphs": 1, "replays": 10 - WARM_UP_STEPS}
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-3, atol=1e-4)
     for (name, one), other in zip(ours.named_buffers(), theirs.buffers(), strict=True):
@@ -168,9 +168,9 @@ def test_recording_takes_no_step(
     architecture: Architecture, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = network_of(architecture)
-    graphed = graphs._Graphed(step_of(network, dataset, PLAIN), CUDA)
+    graphed = graphs._GraphedStep(step_of(network, dataset, PLAIN), CUDA)
     inputs = batches(dataset, PLAIN, 1)[0]
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP_STEPS):
         graphed(inputs)
     before = copy.deepcopy(network.state_dict())
     graphed._record(inputs)
@@ -184,12 +184,12 @@ def test_the_rate_of_a_replay_is_the_present_one(
 ) -> None:
     network = network_of(architecture)
     step = step_of(network, dataset, PLAIN)
-    graphed, inputs = launched(step, CUDA), batches(dataset, PLAIN, 8)
-    for one in inputs[: WARM_UP + 1]:
+    graphed, inputs = graphed_step(step, CUDA), batches(dataset, PLAIN, 8)
+    for one in inputs[: WARM_UP_STEPS + 1]:
         graphed(one)
     moved = []
     for rate in (0.0, 0.05, 0.1):
-        set_rate(step.optimizer, rate)
+        set_learning_rate(step.optimizer, rate)
         before = weights(network)
         graphed(inputs[-1])
         moved.append((weights(network) - before).norm().item())
@@ -205,10 +205,10 @@ def test_every_optimiser_is_replayed(
     recipe = replace(recipe, clip_norm=1.0)
     ours, theirs = network_of(architecture), network_of(architecture)
     one, other = step_of(ours, dataset, recipe), step_of(theirs, dataset, recipe)
-    graphed = launched(one, CUDA)
+    graphed = graphed_step(one, CUDA)
     for number, inputs in enumerate(batches(dataset, recipe, 10)):
         for step in (one, other):
-            set_rate(step.optimizer, 0.01 / (1 + number))
+            set_learning_rate(step.optimizer, 0.01 / (1 + number))
         graphed(inputs)
         other(inputs)
     assert recorded["graphs"] == 1
@@ -219,10 +219,10 @@ def test_averages_move_in_a_replay_by_what_the_step_says(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     network = network_of(architecture)
-    averages = Averages(network, 0.9)
-    graphed = launched(step_of(network, dataset, PLAIN, averages), CUDA)
+    averages = EMA(network, 0.9)
+    graphed = graphed_step(step_of(network, dataset, PLAIN, averages), CUDA)
     inputs = batches(dataset, PLAIN, 8, averaging=0.5)
-    for one in inputs[: WARM_UP + 1]:
+    for one in inputs[: WARM_UP_STEPS + 1]:
         graphed(one)
     for part in (0.0, 0.25, 1.0):
         before = copy.deepcopy(averages.state_dict())
@@ -239,8 +239,8 @@ def test_dropout_of_a_replay_has_the_stream_of_its_own_step(
     """The weights stand still, so that only what is dropped tells one step from another."""
     network = network_of(architecture, dropout=0.5, drop_connect=0.5)
     step = step_of(network, dataset, replace(PLAIN, learning_rate=1e-30))
-    graphed, inputs = launched(step, CUDA), batches(dataset, PLAIN, 1)[0]
-    for _ in range(WARM_UP + 1):
+    graphed, inputs = graphed_step(step, CUDA), batches(dataset, PLAIN, 1)[0]
+    for _ in range(WARM_UP_STEPS + 1):
         graphed(inputs)
 
     def loss(take: Any, seed: int) -> float:
@@ -287,11 +287,11 @@ def test_a_step_waits_for_nothing_and_is_recorded(
 ) -> None:
     recipe = replace(PLAIN, augmentation=augmentation, clip_norm=1.0, micro_batch=2)
     network = network_of(architecture, dropout=0.2, drop_connect=0.2)
-    step = step_of(network, dataset, recipe, Averages(network, 0.9), precision)
-    graphed, inputs = launched(step, CUDA), batches(dataset, recipe, 6, averaging=0.1)
+    step = step_of(network, dataset, recipe, EMA(network, 0.9), precision)
+    graphed, inputs = graphed_step(step, CUDA), batches(dataset, recipe, 6, averaging=0.1)
     for one in inputs:
         loss = graphed(one)
-    assert recorded == {"graphs": 1, "replays": 6 - WARM_UP}
+    assert recorded == {"graphs": 1, "replays": 6 - WARM_UP_STEPS}
     assert loss.isfinite()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
@@ -337,7 +337,7 @@ def test_a_network_that_cannot_be_recorded_takes_plain_steps(
     ours = kind().to(CUDA)
     theirs = copy.deepcopy(ours)
     stream = torch.cuda.current_stream()
-    graphed, plain = launched(step_of(ours, dataset, PLAIN), CUDA), step_of(theirs, dataset, PLAIN)
+    graphed, plain = graphed_step(step_of(ours, dataset, PLAIN), CUDA), step_of(theirs, dataset, PLAIN)
     for inputs in batches(dataset, PLAIN, 8):
         torch.testing.assert_close(graphed(inputs), plain(inputs), rtol=1e-4, atol=1e-5)
     assert recorded == {"graphs": 0, "replays": 0}
@@ -347,7 +347,7 @@ def test_a_network_that_cannot_be_recorded_takes_plain_steps(
     torch.rand(3, device=CUDA)
 
     after = network_of(architecture)
-    graphed = launched(step_of(after, dataset, PLAIN), CUDA)
+    graphed = graphed_step(step_of(after, dataset, PLAIN), CUDA)
     for inputs in batches(dataset, PLAIN, 5):
         graphed(inputs)
     assert recorded["graphs"] == 1  # the next network's
@@ -385,7 +385,7 @@ def test_a_run_of_everything_is_alike_with_and_without_graphs(
     expected = eagerly(job, dataset, monkeypatch)
     assert recorded == {"graphs": 0, "replays": 0}
     epochs = epochs_of(job, dataset)
-    assert recorded == {"graphs": 3, "replays": 3 * (STEPS - WARM_UP)}
+    assert recorded == {"graphs": 3, "replays": 3 * (STEPS - WARM_UP_STEPS)}
     assert_alike(epochs, expected, rel=0.02)
 
 
@@ -400,7 +400,7 @@ def test_a_run_in_a_narrow_format_is_alike_with_and_without_graphs(
     job = changed(small, precision=precision, ema=0.9)
     expected = eagerly(job, dataset, monkeypatch)
     assert_alike(epochs_of(job, dataset), expected, rel=0.05)
-    assert recorded == {"graphs": 1, "replays": 3 * STEPS - WARM_UP}  # one serves all epochs
+    assert recorded == {"graphs": 1, "replays": 3 * STEPS - WARM_UP_STEPS}  # one serves all epochs
 
 
 def test_each_side_of_growing_images_is_recorded_anew(
@@ -410,17 +410,17 @@ def test_each_side_of_growing_images_is_recorded_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sides: list[tuple[bool, int]] = []
-    prepared = graphs.Step._backward
+    prepared = graphs.TrainingStep._backward
 
-    def spying(step: Step, *args: Any, **kwargs: Any) -> Tensor:
+    def spying(step: TrainingStep, *args: Any, **kwargs: Any) -> Tensor:
         sides.append((torch.cuda.is_current_stream_capturing(), step.resolution))
         return prepared(step, *args, **kwargs)
 
-    monkeypatch.setattr(Step, "_backward", spying)
-    job = changed(small, progressive=Progressive(start=0.5, regularisation=0.0))
+    monkeypatch.setattr(TrainingStep, "_convolution_backward", spying)
+    job = changed(small, progressive=ProgressiveResizing(start=0.5, regularisation=0.0))
     epochs = epochs_of(job, dataset)
     assert [side for capturing, side in sides if capturing] == [4, 7, 9]
-    assert len(sides) == 3 * (WARM_UP + 1)  # all other steps are replays
+    assert len(sides) == 3 * (WARM_UP_STEPS + 1)  # all other steps are replays
     assert [epoch.resolution for epoch in epochs] == [4, 7, 9]
     assert_alike(epochs, eagerly(job, dataset, monkeypatch), rel=0.02)
 
@@ -431,13 +431,13 @@ def test_a_rate_that_falls_to_nothing_lets_the_weights_rest(
     """The second and third epoch replay at rate zero, where only batch norm's statistics move."""
     monkeypatch.setattr(run, "learning_rate", lambda _, step, per: 0.02 if step < per else 0.0)
     made: list[nn.Module] = []
-    whole = run.initialised
+    whole = run.build_initial_model
 
     def spying(*args: Any) -> nn.Module:
         made.append(whole(*args))
         return made[-1]
 
-    monkeypatch.setattr(run, "initialised", spying)
+    monkeypatch.setattr(run, "build_initial_model", spying)
     running = train(changed(small, weight_decay=0, momentum=0), dataset, device="cuda")
     next(running)
     after = weights(made[0])
@@ -452,14 +452,14 @@ def test_together_each_seed_is_alike_to_itself_alone(
     job = changed(small, ema=0.9)
     jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"{seed}") for seed in range(3)]
     told = list(train_together(jobs, [dataset] * 3, device="cuda"))
-    assert recorded == {"graphs": 3, "replays": 3 * (3 * STEPS - WARM_UP)}
+    assert recorded == {"graphs": 3, "replays": 3 * (3 * STEPS - WARM_UP_STEPS)}
     assert [(place, epoch.index) for place, epoch in told] == [
         (place, index) for index in (1, 2, 3) for place in range(3)
     ]
     for place, its in enumerate(jobs):
         alone = replace(its, checkpoint=tmp_path / f"alone {place}")
         assert_alike([e for where, e in told if where == place], epochs_of(alone, dataset), 0.01)
-        ours, theirs = (trained(one, dataset, "cuda").state_dict() for one in (its, alone))
+        ours, theirs = (load_trained_model(one, dataset, "cuda").state_dict() for one in (its, alone))
         for name, value in ours.items():
             torch.testing.assert_close(value, theirs[name], rtol=0.05, atol=5e-3, msg=name)
 
@@ -484,7 +484,7 @@ def test_float16_with_its_scaler_learns_and_resumes(
         job = changed(small, precision="fp16", epochs=8, dropout=0, drop_connect=0, **changes)
         kept = replace(job, checkpoint=tmp_path / name)
         epochs_of(replace(kept, stop=4), dataset)
-        before = run.begun(kept, dataset, CUDA).scaler.get_scale()
+        before = run.start_run(kept, dataset, CUDA).scaler.get_scale()
         assert before > 1
         epochs = epochs_of(replace(kept, start=4), dataset)
         assert epochs[-1].accuracy > 0.9
@@ -494,7 +494,7 @@ def test_float16_with_its_scaler_learns_and_resumes(
 def test_epochs_take_no_more_memory_one_after_another(small: Job, dataset: Dataset) -> None:
     """The graph of a side is gone with it."""
     allocated = []
-    progressive = Progressive(start=0.5, shape="stepped", stages=3)
+    progressive = ProgressiveResizing(start=0.5, shape="stepped", stages=3)
     job = changed(small, epochs=9, ema=0.9, progressive=progressive)
     for epoch in train(job, dataset, device="cuda"):
         gc.collect()

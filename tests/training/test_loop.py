@@ -147,7 +147,7 @@ def test_validation_is_without_smoothing_and_dropout() -> None:
     network = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 3))
     images = [torch.rand(5, 4), torch.rand(2, 4)]
     labels = [torch.tensor([0, 1, 2, 0, 1]), torch.tensor([2, 2])]
-    loss, accuracy, top5 = run.evaluated(network, zip(images, labels, strict=True))
+    loss, accuracy, top5 = run.evaluate(network, zip(images, labels, strict=True))
     logits = network[1](torch.cat(images))
     assert loss == pytest.approx(F.cross_entropy(logits, torch.cat(labels)).item())
     assert accuracy == pytest.approx((logits.argmax(1) == torch.cat(labels)).double().mean().item())
@@ -158,13 +158,13 @@ def test_the_recipe_reaches_the_network(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Network] = []
-    build = start.build
+    build = start.build_model
 
     def spying(*args: object, **kwargs: object) -> Network:
         built.append(build(*args, **kwargs))
         return built[-1]
 
-    monkeypatch.setattr(start, "build", spying)
+    monkeypatch.setattr(start, "build_model", spying)
     trained(replace(job, stop=1, recipe=replace(job.recipe, norm_momentum=0.3)), dataset)
     assert built[0].stem.norm.momentum == 0.3
     assert built[0].dropout.p == 0.2

@@ -7,9 +7,9 @@ import torch
 
 from scalesearch.architectures import baseline
 from scalesearch.errors import ArchitectureError
-from scalesearch.nets import build
-from scalesearch.training import train, trained
-from scalesearch.training.maps import class_maps, mapped, pictures
+from scalesearch.nets import build_model
+from scalesearch.training import train, load_trained_model
+from scalesearch.training.maps import grad_cam, grad_cam_of_validation, validation_images
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def network():
     small = baseline(
         "efficientnet_b0", width=0.25, depth=0.3, resolution=24, stem_stride=1, num_classes=5
     )
-    return settled(build(small, norm_momentum=1.0))
+    return settled(build_model(small, norm_momentum=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ CLASSES = torch.tensor([0, 2, 4])
 
 
 def test_the_last_maps_sum_to_the_logit_without_its_bias(network, images):
-    found, logits = class_maps(network, images, CLASSES)
+    found, logits = grad_cam(network, images, CLASSES)
     bias = network.classifier.bias[CLASSES]
     sums = found.sum((1, 2)) + bias
     torch.testing.assert_close(sums, logits.gather(1, CLASSES[:, None])[:, 0])
@@ -52,7 +52,7 @@ def test_the_last_maps_sum_to_the_logit_without_its_bias(network, images):
 
 
 def test_the_last_maps_are_those_of_zhou_et_al(network, images):
-    found, _ = class_maps(network, images, CLASSES)
+    found, _ = grad_cam(network, images, CLASSES)
     features = network.head(network.stages(network.stem_pool(network.stem(images))))
     weights = network.classifier.weight[CLASSES]
     expected = torch.einsum("bc,bchw->bhw", weights, features) / features[0, 0].numel()
@@ -60,7 +60,7 @@ def test_the_last_maps_are_those_of_zhou_et_al(network, images):
 
 
 def test_maps_behind_a_stage_are_as_wide_as_its_maps_and_follow_the_gradient(network, images):
-    found, logits = class_maps(network, images, CLASSES, stage=2)
+    found, logits = grad_cam(network, images, CLASSES, stage=2)
     assert found.shape == (3, 6, 6)
     torch.testing.assert_close(logits, network(images))
     features = network.stages[:3](network.stem(images)).detach()
@@ -77,19 +77,19 @@ def test_maps_behind_a_stage_are_as_wide_as_its_maps_and_follow_the_gradient(net
 def test_a_head_behind_the_pooling_is_gone_through(images):
     torch.manual_seed(0)
     own = baseline("mobilenet_v3_large", width=0.25, resolution=24, num_classes=5)
-    pooled = settled(build(own, norm_momentum=1.0))
-    found, logits = class_maps(pooled, images, CLASSES)
+    pooled = settled(build_model(own, norm_momentum=1.0))
+    found, logits = grad_cam(pooled, images, CLASSES)
     assert found.shape[0] == 3
     torch.testing.assert_close(logits, pooled(images))
 
 
 def test_a_network_in_training_or_made_by_code_is_refused(network, images):
     with pytest.raises(ArchitectureError, match="need a network as data"):
-        class_maps(torch.nn.Flatten(), images, CLASSES)
+        grad_cam(torch.nn.Flatten(), images, CLASSES)
     network.train()
     try:
         with pytest.raises(ValueError, match="evaluation mode"):
-            class_maps(network, images, CLASSES)
+            grad_cam(network, images, CLASSES)
     finally:
         network.eval()
 
@@ -98,12 +98,12 @@ def test_images_are_shown_as_in_validation(job, dataset, tmp_path):
     job = dataclasses.replace(job, checkpoint=tmp_path / "run.pt", stop=1)
     for _ in train(job, dataset, device="cpu"):
         pass
-    own = trained(job, dataset, "cpu")
+    own = load_trained_model(job, dataset, "cpu")
     chosen = [3, 0, 11]
-    maps, answers = mapped(own, job, dataset, chosen, None, "cpu")
+    maps, answers = grad_cam_of_validation(own, job, dataset, chosen, None, "cpu")
     assert maps.shape == (3, 5, 5)
     assert set(answers) <= {0, 1}
-    stored = pictures(dataset, chosen)
+    stored = validation_images(dataset, chosen)
     assert (stored["images"] == dataset.validation.images[chosen].numpy()).all()
     assert list(stored["labels"]) == [1, 0, 1]
     assert list(stored["class_names"]) == ["upper", "lower"]

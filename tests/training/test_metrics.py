@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
-from scalesearch.training.metrics import metrics
+from scalesearch.training.metrics import classification_metrics
 
 
 @pytest.mark.parametrize("classes", [3, 10, 100])
@@ -13,7 +13,7 @@ def test_they_equal_scikit_learns(classes: int) -> None:
     logits = torch.randn(500, classes, generator=generator)
     labels = torch.randint(0, classes, (500,), generator=generator)
     logits[range(500), labels] += 1
-    found, truth, answers = metrics(logits, labels), labels.numpy(), logits.argmax(1).numpy()
+    found, truth, answers = classification_metrics(logits, labels), labels.numpy(), logits.argmax(1).numpy()
     names = range(classes)
     precision, recall, f1, _ = precision_recall_fscore_support(
         truth, answers, labels=names, zero_division=0
@@ -33,7 +33,7 @@ def test_they_equal_scikit_learns(classes: int) -> None:
 
 def test_by_hand() -> None:
     answers, truth = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 2, 2, 0])
-    found = metrics(torch.nn.functional.one_hot(answers, 3).float(), truth)
+    found = classification_metrics(torch.nn.functional.one_hot(answers, 3).float(), truth)
     assert found.confusion == ((1, 0, 1), (1, 1, 0), (0, 0, 2))
     assert found.top1 == 4 / 6
     assert found.precision == (1 / 2, 1, 2 / 3)
@@ -42,19 +42,19 @@ def test_by_hand() -> None:
 
 
 def test_a_class_never_met_and_never_answered_has_zeros() -> None:
-    found = metrics(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0]))
+    found = classification_metrics(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0]))
     assert (found.precision, found.recall, found.f1) == ((1, 0, 0), (1, 0, 0), (1, 0, 0))
 
 
 def test_of_equal_logits_the_lower_class_goes_first() -> None:
     alike = torch.zeros(7, 7)
-    found = metrics(alike, torch.arange(7))
+    found = classification_metrics(alike, torch.arange(7))
     assert found.top1 == 1 / 7
     assert found.top5 == 5 / 7
 
 
 def test_logits_without_an_order_are_refused() -> None:
     with pytest.raises(ValueError, match=r"all numbers, got .*nan"):
-        metrics(torch.tensor([[float("nan"), 1.0]]), torch.tensor([0]))
+        classification_metrics(torch.tensor([[float("nan"), 1.0]]), torch.tensor([0]))
     with pytest.raises(ValueError, match="logits of an image"):
-        metrics(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+        classification_metrics(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from scalesearch.architectures import Architecture
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.recipe import Recipe
-from scalesearch.training.optimisers import RMSpropTF, clipped, optimiser, set_rate
+from scalesearch.training.optimisers import RMSpropTF, clip_gradients, make_optimizer, set_learning_rate
 
 RECIPE = Recipe(epochs=4, learning_rate=0.2, warmup_epochs=1)
 OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
@@ -40,9 +40,9 @@ def table(steps: int, seed: int = 0) -> torch.Tensor:
 
 @each_optimizer
 def test_biases_and_normalisation_do_not_decay(architecture: Architecture, name: str) -> None:
-    network = build(architecture)
+    network = build_model(architecture)
     recipe = replace(RECIPE, optimizer=name, weight_decay=0.1, warmup_epochs=0)
-    kept, spared = optimiser(network, recipe).param_groups
+    kept, spared = make_optimizer(network, recipe).param_groups
     assert (kept["weight_decay"], spared["weight_decay"]) == (0.1, 0)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     assert {names[id(parameter)].split(".")[-1] for parameter in kept["params"]} == {"weight"}
@@ -56,7 +56,7 @@ def test_sgd_takes_the_step_of_nesterov_or_of_plain_momentum(
 ) -> None:
     one = nn.Linear(1, 1, bias=False)
     one.weight.data.fill_(1.0)
-    steps = optimiser(one, replace(RECIPE, momentum=momentum, nesterov=nesterov, weight_decay=0.0))
+    steps = make_optimizer(one, replace(RECIPE, momentum=momentum, nesterov=nesterov, weight_decay=0.0))
     for _ in range(2):
         one.weight.grad = torch.ones(1, 1)
         steps.step()
@@ -69,7 +69,7 @@ def test_sgd_takes_the_step_of_nesterov_or_of_plain_momentum(
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_adam_takes_the_recipes_momentum_as_beta1(architecture: Architecture, name: str) -> None:
     recipe = replace(RECIPE, optimizer=name, momentum=0.8)
-    (group, _) = optimiser(build(architecture), recipe).param_groups
+    (group, _) = make_optimizer(build_model(architecture), recipe).param_groups
     assert group["betas"] == (0.8, 0.999)
     assert math.isclose(group["lr"], 0.2)
 
@@ -79,7 +79,7 @@ def test_adam_adds_the_decay_to_the_gradient_and_adamw_to_the_weight() -> None:
     for name in ("adam", "adamw"):
         one = nn.Linear(1, 1, bias=False)
         one.weight.data.fill_(2.0)
-        steps = optimiser(one, replace(RECIPE, optimizer=name, weight_decay=0.1))
+        steps = make_optimizer(one, replace(RECIPE, optimizer=name, weight_decay=0.1))
         one.weight.grad = torch.ones(1, 1)
         steps.step()
         moved[name] = one.weight.item()
@@ -90,8 +90,8 @@ def test_adam_adds_the_decay_to_the_gradient_and_adamw_to_the_weight() -> None:
 @pytest.mark.parametrize(("name", "eps"), [("adam", 1e-8), ("adamw", 1e-8), ("rmsprop", 1e-3)])
 def test_eps_is_the_recipes_or_the_optimisers_own(name: str, eps: float) -> None:
     recipe = replace(RECIPE, optimizer=name)
-    assert optimiser(layer(), recipe).param_groups[0]["eps"] == eps
-    assert optimiser(layer(), replace(recipe, optimizer_eps=0.5)).param_groups[0]["eps"] == 0.5
+    assert make_optimizer(layer(), recipe).param_groups[0]["eps"] == eps
+    assert make_optimizer(layer(), replace(recipe, optimizer_eps=0.5)).param_groups[0]["eps"] == 0.5
 
 
 def by_hand(
@@ -119,9 +119,9 @@ def test_rmsprop_takes_tensorflows_steps(decay: float) -> None:
     )
     linear, rates, gradients = layer(), [0.3, 0.1, 0.2, 0.05], table(4)
     weight, bias = (p.detach().double().numpy().copy() for p in linear.parameters())
-    steps = optimiser(linear, recipe)
+    steps = make_optimizer(linear, recipe)
     for rate, gradient in zip(rates, gradients, strict=True):
-        set_rate(steps, rate)
+        set_learning_rate(steps, rate)
         step_with(steps, gradient)
     rows = gradients.double().numpy()
     expected = by_hand(weight, rows[:, 0].reshape(-1, 2, 3), rates, decay)
@@ -153,7 +153,7 @@ def test_state_that_is_there_from_the_start_changes_no_bit(name: str) -> None:
     """PyTorch makes its own at the first step, in which no CUDA graph could then be captured."""
     ours, peers = layer(), layer()
     recipe = replace(RECIPE, optimizer=name)
-    started, lazy = optimiser(ours, recipe), optimiser(peers, recipe)
+    started, lazy = make_optimizer(ours, recipe), make_optimizer(peers, recipe)
     assert len(started.state) == 2
     if name != "rmsprop":
         lazy.state.clear()
@@ -171,11 +171,11 @@ def test_state_that_is_there_from_the_start_changes_no_bit(name: str) -> None:
 @each_optimizer
 def test_a_restored_optimiser_takes_the_same_steps(name: str) -> None:
     recipe, gradients = replace(RECIPE, optimizer=name), table(4)
-    whole, steps = (made := layer()), optimiser(made, recipe)
+    whole, steps = (made := layer()), make_optimizer(made, recipe)
     for row in gradients[:2]:
         step_with(steps, row)
     weights, state = copy.deepcopy(whole.state_dict()), copy.deepcopy(steps.state_dict())
-    again, resumed = (made := layer()), optimiser(made, recipe)
+    again, resumed = (made := layer()), make_optimizer(made, recipe)
     again.load_state_dict(weights)
     resumed.load_state_dict(state)
     for row in gradients[2:]:
@@ -189,8 +189,8 @@ def test_the_rate_is_that_of_the_next_step(name: str) -> None:
     moves = []
     for rate in (0.1, 0.2):
         linear = layer()
-        steps = optimiser(linear, replace(RECIPE, optimizer=name, weight_decay=0.0))
-        set_rate(steps, rate)
+        steps = make_optimizer(linear, replace(RECIPE, optimizer=name, weight_decay=0.0))
+        set_learning_rate(steps, rate)
         step_with(steps, table(1)[0])
         moves.append(linear.weight.detach() - layer().weight)
     torch.testing.assert_close(moves[1], 2 * moves[0])
@@ -199,7 +199,7 @@ def test_the_rate_is_that_of_the_next_step(name: str) -> None:
 def test_a_rate_that_is_a_tensor_is_filled_in_place() -> None:
     weight = torch.ones(1, requires_grad=True)
     steps = RMSpropTF([weight], rate := torch.tensor(0.5))
-    set_rate(steps, 0.1)
+    set_learning_rate(steps, 0.1)
     assert rate == pytest.approx(0.1)
     weight.grad = torch.full((1,), 2.0)
     steps.step()
@@ -208,14 +208,14 @@ def test_a_rate_that_is_a_tensor_is_filled_in_place() -> None:
 
 def test_the_base_rate_is_scaled_by_the_batch() -> None:
     recipe = replace(RECIPE, batch_size=64, learning_rate_batch=256)
-    assert optimiser(layer(), recipe).param_groups[0]["lr"] == pytest.approx(0.05)
+    assert make_optimizer(layer(), recipe).param_groups[0]["lr"] == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1.0, 1.0), (10.0, 5.0)])
 def test_gradients_are_shrunk_together_and_never_stretched(limit: float, expected: float) -> None:
     weights = [torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)]
     weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([-4.0])
-    assert clipped(weights, limit).item() == pytest.approx(5)
+    assert clip_gradients(weights, limit).item() == pytest.approx(5)
     assert math.hypot(weights[0].grad, weights[1].grad) == pytest.approx(expected, rel=1e-5)
     assert weights[0].grad / weights[1].grad == pytest.approx(-0.75)
 
@@ -226,25 +226,25 @@ def test_gradients_are_shrunk_together_and_never_stretched(limit: float, expecte
 def test_a_cuda_graph_replays_the_steps_at_new_rates(name: str) -> None:
     recipe = replace(RECIPE, optimizer=name)
     eager, graphed, gradients = layer(), layer("cuda"), table(3).cuda()
-    steps = optimiser(graphed, recipe)
-    restored = optimiser(graphed, recipe)
+    steps = make_optimizer(graphed, recipe)
+    restored = make_optimizer(graphed, recipe)
     restored.load_state_dict(copy.deepcopy(steps.state_dict()))
     for weight in graphed.parameters():
         weight.grad = torch.zeros_like(weight)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        clipped(graphed.parameters(), 1.0)
+        clip_gradients(graphed.parameters(), 1.0)
         restored.step()
-    plain = optimiser(eager, recipe)
+    plain = make_optimizer(eager, recipe)
     for rate, rows in zip([0.3, 0.1, 0.2], gradients, strict=True):
-        set_rate(restored, rate)
+        set_learning_rate(restored, rate)
         graphed.weight.grad.copy_(rows[0].reshape(2, 3))
         graphed.bias.grad.copy_(rows[1, :2])
         graph.replay()
-        set_rate(plain, rate)
+        set_learning_rate(plain, rate)
         eager.weight.grad = rows[0].reshape(2, 3).cpu()
         eager.bias.grad = rows[1, :2].cpu()
-        clipped(eager.parameters(), 1.0)
+        clip_gradients(eager.parameters(), 1.0)
         plain.step()
     torch.testing.assert_close(graphed.weight.cpu(), eager.weight, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(graphed.bias.cpu(), eager.bias, rtol=1e-5, atol=1e-6)

@@ -11,8 +11,8 @@ from scalesearch.data import Dataset
 from scalesearch.errors import SearchError
 from scalesearch.nets import DepthwiseConv2d
 from scalesearch.recipe import Precision
-from scalesearch.training import Epoch, Job, identity, train, trained
-from scalesearch.training.precision import cast, resolved, scaler
+from scalesearch.training import Epoch, Job, identity, train, load_trained_model
+from scalesearch.training.precision import autocast, resolved_precision, grad_scaler
 
 CPU = torch.device("cpu")
 
@@ -39,7 +39,7 @@ def epochs_of(job: Job, dataset: Dataset) -> list[Epoch]:
     ],
 )
 def test_auto_stands_for_what_suits_the_device(named, device, meant) -> None:
-    assert resolved(named, device) == meant
+    assert resolved_precision(named, device) == meant
 
 
 def test_float16_is_refused_on_a_cpu_before_anything_is_trained(job: Job, dataset: Dataset) -> None:
@@ -89,7 +89,7 @@ def test_weights_and_their_averages_stay_in_float32(
 ) -> None:
     kept = replace(precise(job, precision, ema=0.9), checkpoint=tmp_path / "run", stop=1)
     epochs_of(kept, dataset)
-    kinds = {tensor.dtype for tensor in trained(kept, dataset, "cpu").state_dict().values()}
+    kinds = {tensor.dtype for tensor in load_trained_model(kept, dataset, "cpu").state_dict().values()}
     assert kinds == {torch.float32, torch.int64}
 
 
@@ -97,14 +97,14 @@ def test_weights_and_their_averages_stay_in_float32(
 def convolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, torch.dtype, torch.dtype]]:
     """Of each depthwise convolution: whether in training, and the formats of input and output."""
     seen = []
-    whole: Callable[[DepthwiseConv2d, Tensor], Tensor] = DepthwiseConv2d._convolved
+    whole: Callable[[DepthwiseConv2d, Tensor], Tensor] = DepthwiseConv2d._convolve
 
     def spying(layer: DepthwiseConv2d, x_BCHW: Tensor) -> Tensor:
         y_BCHW = whole(layer, x_BCHW)
         seen.append((layer.training, x_BCHW.dtype, y_BCHW.dtype))
         return y_BCHW
 
-    monkeypatch.setattr(DepthwiseConv2d, "_convolved", spying)
+    monkeypatch.setattr(DepthwiseConv2d, "_convolve", spying)
     return seen
 
 
@@ -124,11 +124,11 @@ def test_other_operators_are_narrow_in_mixed() -> None:
     weights, images = torch.nn.Conv2d(4, 4, 1), torch.rand(1, 4, 2, 2)
     kinds = {}
     for precision in ("fp32", "mixed", "bf16"):
-        with cast(precision, CPU):
+        with autocast(precision, CPU):
             kinds[precision] = weights(images).dtype
     assert kinds == {"fp32": torch.float32, "mixed": torch.bfloat16, "bf16": torch.bfloat16}
 
 
 def test_only_float16_scales_its_losses() -> None:
-    assert [scaler(name, CPU).is_enabled() for name in ("fp32", "bf16", "mixed")] == [False] * 3
-    assert scaler("fp16", torch.device("cpu")).is_enabled()
+    assert [grad_scaler(name, CPU).is_enabled() for name in ("fp32", "bf16", "mixed")] == [False] * 3
+    assert grad_scaler("fp16", torch.device("cpu")).is_enabled()

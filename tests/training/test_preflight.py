@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scalesearch.architectures import Foreign, fingerprint
+from scalesearch.architectures import CustomModel, fingerprint
 from scalesearch.architectures.memory import training_memory
 from scalesearch.training import (
     OutOfMemory,
@@ -25,7 +25,7 @@ def networks(architecture):
 def holding(monkeypatch, images, network, copies=1):
     """A machine with room for so many images of a network in one pass."""
     room = copies * training_memory(network, images).total
-    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: nbytes <= room)
+    monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: nbytes <= room)
 
 
 def test_what_fits_is_left_as_it_is(networks, job, dataset, monkeypatch):
@@ -59,7 +59,7 @@ def test_real_steps_are_tried_with_gradients_from_the_pass_before(
     monkeypatch.setattr(preflight, "train_together", lambda jobs, *a, **k: tried.extend(jobs) or [])
     for micro_batch in (4, None):
         recipe = replace(job.recipe, micro_batch=micro_batch)
-        assert preflight._trains(architecture, recipe, dataset, torch.device("cpu"), 1)
+        assert preflight._trains_without_overflow(architecture, recipe, dataset, torch.device("cpu"), 1)
     assert [(job.recipe.batch_size, job.recipe.micro_batch) for job in tried] == [
         (8, 4),
         (16, None),
@@ -76,15 +76,15 @@ def test_of_what_is_tried_only_a_lack_of_memory_counts(
         raise error
 
     monkeypatch.setattr(preflight, "train_together", failing)
-    found = preflight._trains(architecture, job.recipe, dataset, torch.device("cpu"), 1)
+    found = preflight._trains_without_overflow(architecture, job.recipe, dataset, torch.device("cpu"), 1)
     assert found is fits
 
 
 def test_runs_at_the_same_time_share_the_room(networks, job, dataset, monkeypatch):
     holding(monkeypatch, 8, networks[1], copies=2)
     recipe = job.recipe
-    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", together=2) == 8
-    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", together=4) == 2
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", concurrent_runs=2) == 8
+    assert fitting_micro_batch(networks, recipe, dataset, device="cpu", concurrent_runs=4) == 2
 
 
 def test_a_smaller_micro_batch_of_the_recipes_own_stays(networks, job, dataset, monkeypatch):
@@ -94,14 +94,14 @@ def test_a_smaller_micro_batch_of_the_recipes_own_stays(networks, job, dataset, 
 
 
 def test_where_no_image_fits_the_largest_network_is_named(networks, job, dataset, monkeypatch):
-    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: False)
+    monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: False)
     with pytest.raises(OutOfMemory, match="one image at 24 pixels on cpu, got too little"):
         fitting_micro_batch(networks, job.recipe, dataset, device="cpu")
 
 
 def test_code_of_the_users_own_is_taken_to_fit_a_cpu(job, dataset, monkeypatch):
-    monkeypatch.setattr(preflight, "fits", lambda nbytes, device: False)
-    foreign = Foreign(factory="nobody:knows")
+    monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: False)
+    foreign = CustomModel(factory="nobody:knows")
     monkeypatch.setattr(preflight, "cost", lambda network: training_memory)
     monkeypatch.setattr(training_memory, "activations", 1, raising=False)
     assert fitting_micro_batch([foreign], job.recipe, dataset, device="cpu") is None

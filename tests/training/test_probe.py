@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from scalesearch.training import probe as probing
-from scalesearch.training.probe import probe
+from scalesearch.training.probe import benchmark_precisions
 
 
 def test_each_format_is_measured_and_nothing_is_left_behind():
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    found = probe("cpu")
+    found = benchmark_precisions("cpu")
     assert found.images_per_second.keys() == {"fp32", "mixed"}
     assert min(found.images_per_second.values()) > 0
     rates = found.images_per_second
@@ -22,5 +22,5 @@ def test_each_format_is_measured_and_nothing_is_left_behind():
     ("worth", "advice"), [(0.0, "set recipe.precision: mixed"), (1e9, "keep fp32")]
 )
 def test_only_a_gain_that_is_worth_it_is_advised(monkeypatch, worth, advice):
-    monkeypatch.setattr(probing, "WORTH_IT", worth)
-    assert probe("cpu").advice.endswith(advice)
+    monkeypatch.setattr(probing, "MIN_SPEEDUP", worth)
+    assert benchmark_precisions("cpu").advice.endswith(advice)

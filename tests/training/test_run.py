@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from trained_runs import EVERYTHING, assert_same_bits, document, epochs_of, flat, numbers
 
-from scalesearch.data import Dataset, evaluation_batches, view
+from scalesearch.data import Dataset, evaluation_batches, input_transform
 from scalesearch.errors import SearchError
 from scalesearch.nets.layers import DropConnect
-from scalesearch.recipe import Augmentation, Progressive, Recipe
-from scalesearch.training import Job, run, train, trained
-from scalesearch.training.averages import Averages
+from scalesearch.recipe import Augmentation, ProgressiveResizing, Recipe
+from scalesearch.training import Job, run, train, load_trained_model
+from scalesearch.training.averages import EMA
 
 STEPS = 4  # 70 images in full batches of 16
 
@@ -24,13 +24,13 @@ def changed(job: Job, **changes: Any) -> Job:
 
 
 def validated(network: nn.Module, job: Job, dataset: Dataset) -> tuple[float, float, float]:
-    seen = view(dataset, job.recipe, job.architecture.resolution)
-    return run.evaluated(
+    seen = input_transform(dataset, job.recipe, job.architecture.resolution)
+    return run.evaluate(
         network,
         evaluation_batches(
             dataset.validation,
             seen,
-            batch_size=run.EVALUATION_BATCH,
+            batch_size=run.EVALUATION_BATCH_SIZE,
             resolution=job.architecture.resolution,
             device="cpu",
         ),
@@ -41,13 +41,13 @@ def validated(network: nn.Module, job: Job, dataset: Dataset) -> tuple[float, fl
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The networks that are trained, as they are made."""
     made: list[nn.Module] = []
-    whole = run.initialised
+    whole = run.build_initial_model
 
     def spying(*args: Any) -> nn.Module:
         made.append(whole(*args))
         return made[-1]
 
-    monkeypatch.setattr(run, "initialised", spying)
+    monkeypatch.setattr(run, "build_initial_model", spying)
     return made
 
 
@@ -55,7 +55,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
 def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The rate that each step of the optimiser takes."""
     taken: list[float] = []
-    whole = run.optimiser
+    whole = run.make_optimizer
 
     def spying(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         made = whole(network, recipe)
@@ -64,7 +64,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         )
         return made
 
-    monkeypatch.setattr(run, "optimiser", spying)
+    monkeypatch.setattr(run, "make_optimizer", spying)
     return taken
 
 
@@ -94,13 +94,13 @@ def test_the_averages_decay_rises_over_the_whole_run(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    whole = run.Averages.weight
+    whole = run.EMA.ema_weight
 
-    def spying(averages: Averages, step: int) -> float:
+    def spying(averages: EMA, step: int) -> float:
         asked.append(step)
         return whole(averages, step)
 
-    monkeypatch.setattr(run.Averages, "weight", spying)
+    monkeypatch.setattr(run.EMA, "ema_weight", spying)
     epochs_of(changed(job, ema=0.99), dataset)
     assert asked == list(range(3 * STEPS))
 
@@ -110,7 +110,7 @@ def test_a_trained_network_has_the_averages_that_were_validated(
 ) -> None:
     kept = replace(changed(job, ema=0.9), checkpoint=tmp_path / "run")
     last = epochs_of(kept, dataset)[-1]
-    network = trained(kept, dataset, "cpu")
+    network = load_trained_model(kept, dataset, "cpu")
     assert not network.training
     assert validated(network, kept, dataset) == (last.loss, last.accuracy, last.top5)
     for name, average in document(kept.checkpoint)["averages"].items():
@@ -122,7 +122,7 @@ def test_a_trained_network_has_its_last_weights_where_nothing_else_was_asked_for
 ) -> None:
     kept = replace(job, checkpoint=tmp_path / "run")
     last = epochs_of(kept, dataset)[-1]
-    assert validated(trained(kept, dataset, "cpu"), kept, dataset) == (
+    assert validated(load_trained_model(kept, dataset, "cpu"), kept, dataset) == (
         last.loss,
         last.accuracy,
         last.top5,
@@ -133,16 +133,16 @@ def test_without_a_whole_checkpoint_there_is_no_trained_network(
     job: Job, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(SearchError, match="no such checkpoint"):
-        trained(job, dataset, "cpu")
+        load_trained_model(job, dataset, "cpu")
     kept = replace(job, checkpoint=tmp_path / "run")
     with pytest.raises(SearchError, match="no such checkpoint"):
-        trained(kept, dataset, "cpu")
+        load_trained_model(kept, dataset, "cpu")
     kept.checkpoint.write_bytes(b"damaged")
     with (
         pytest.warns(UserWarning, match="not a whole checkpoint"),
         pytest.raises(SearchError, match=r"run: not a whole checkpoint; train the network again"),
     ):
-        trained(kept, dataset, "cpu")
+        load_trained_model(kept, dataset, "cpu")
 
 
 # Resuming
@@ -151,13 +151,13 @@ def test_without_a_whole_checkpoint_there_is_no_trained_network(
 @pytest.fixture
 def worsening(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that seem to get worse as they learn, so that plateaus and patience act."""
-    whole = run.evaluated
+    whole = run.evaluate
 
     def reversing(*args: Any) -> tuple[float, float, float]:
         loss, accuracy, top5 = whole(*args)
         return 10 - loss, 1 - accuracy, top5
 
-    monkeypatch.setattr(run, "evaluated", reversing)
+    monkeypatch.setattr(run, "evaluate", reversing)
 
 
 @pytest.mark.usefixtures("worsening")
@@ -207,7 +207,7 @@ def test_everything_is_really_at_work_there(job: Job, dataset: Dataset) -> None:
         "clip_norm": None,
         "micro_batch": None,
         "augmentation": Augmentation(),
-        "progressive": Progressive(),
+        "progressive": ProgressiveResizing(),
         "dropout": 0.0,
         "drop_connect": 0.0,
     }
@@ -237,12 +237,12 @@ def test_a_run_stops_when_its_patience_is_over_and_goes_back_to_its_best_epoch(
     best = max(epochs, key=lambda epoch: (epoch.accuracy, -epoch.index))
     assert len(epochs) == best.index + 2 < 12
     assert best.accuracy > epochs[-1].accuracy
-    network = trained(kept, dataset, "cpu")
+    network = load_trained_model(kept, dataset, "cpu")
     assert validated(network, kept, dataset) == (best.loss, best.accuracy, best.top5)
 
     monkeypatch.setattr(run, "training_batches", None)  # nothing is trained any more
     assert epochs_of(kept, dataset) == epochs
-    again = trained(kept, dataset, "cpu").state_dict()
+    again = load_trained_model(kept, dataset, "cpu").state_dict()
     assert all(torch.equal(again[name], weight) for name, weight in network.state_dict().items())
 
 
@@ -272,7 +272,7 @@ def test_a_run_without_patience_goes_on(job: Job, dataset: Dataset) -> None:
 def test_images_grow_to_the_whole_side_and_the_regularisation_with_them(
     job: Job, dataset: Dataset, networks: list[nn.Module]
 ) -> None:
-    progressive = Progressive(start=0.5, regularisation=0.2)
+    progressive = ProgressiveResizing(start=0.5, regularisation=0.2)
     running = train(changed(job, epochs=3, progressive=progressive), dataset, device="cpu")
     seen: dict[str, list[Any]] = {"training": [], "validation": [], "dropout": [], "drop": []}
 
@@ -326,14 +326,14 @@ def test_validation_may_be_at_another_side(
 def test_what_was_trained_in_parts_is_evaluated_in_parts(
     job: Job, micro_batch: int | None, size: int
 ) -> None:
-    assert run.evaluation_batch(changed(job, micro_batch=micro_batch).recipe) == size
+    assert run.evaluation_batch_size(changed(job, micro_batch=micro_batch).recipe) == size
 
 
 def test_a_loss_that_does_not_fall_cuts_the_rate_that_the_optimiser_takes(
     job: Job, dataset: Dataset, rates: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([2.0, 1.0, 1.0, 0.9, 1.0, 1.0])
-    monkeypatch.setattr(run, "evaluated", lambda *_: (next(losses), 0.5, 1.0))
+    monkeypatch.setattr(run, "evaluate", lambda *_: (next(losses), 0.5, 1.0))
     cutting = changed(
         job, epochs=6, warmup_epochs=0, schedule="plateau", plateau_patience=0, decay_rate=0.5
     )
@@ -360,13 +360,13 @@ def test_every_step_has_a_dropout_stream_of_its_own(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = []
-    whole = run.drawing
+    whole = run.random_stream
 
     def spying(seed: int, *others: Any) -> Any:
         seeds.append(seed)
         return whole(seed, *others)
 
-    monkeypatch.setattr(run, "drawing", spying)
+    monkeypatch.setattr(run, "random_stream", spying)
     epochs_of(job, dataset)
     epochs_of(replace(job, seed=8), dataset)
     assert len(seeds) == len(set(seeds)) == 2 * 3 * STEPS
@@ -378,14 +378,14 @@ def test_every_step_has_a_dropout_stream_of_its_own(
 def test_of_ten_classes_five_answers_may_be_near() -> None:
     logits_BK = torch.arange(10).float().expand(4, 10)  # the highest are 9, 8, 7, 6, 5
     labels_B = torch.tensor([9, 5, 4, 0])
-    _, accuracy, top5 = run.evaluated(nn.Identity(), iter([(logits_BK, labels_B)]))
+    _, accuracy, top5 = run.evaluate(nn.Identity(), iter([(logits_BK, labels_B)]))
     assert (accuracy, top5) == (0.25, 0.5)
 
 
 def test_accuracies_are_of_images_and_not_of_batches() -> None:
     right, wrong = torch.eye(10)[:3], torch.eye(10)[3:4]
     batches = [(right, torch.arange(3)), (wrong, torch.tensor([9]))]
-    _, accuracy, top5 = run.evaluated(nn.Identity(), iter(batches))
+    _, accuracy, top5 = run.evaluate(nn.Identity(), iter(batches))
     assert accuracy == 0.75
     assert top5 == 0.75
 
@@ -409,5 +409,5 @@ def test_the_arithmetic_that_is_needed_is_that_of_the_epochs_side(
         return 0.5
 
     monkeypatch.setattr(run, "utilisation", spying)
-    epochs_of(changed(job, progressive=Progressive(start=0.5)), dataset)
+    epochs_of(changed(job, progressive=ProgressiveResizing(start=0.5)), dataset)
     assert asked[0] < asked[1] < asked[2]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scalesearch.presets import preset
 from scalesearch.recipe import Recipe
-from scalesearch.training.schedules import Patience, Plateau, learning_rate
+from scalesearch.training.schedules import EarlyStoppingState, PlateauState, learning_rate
 
 STEPS = 10
 RECIPE = Recipe(epochs=4, learning_rate=0.2, warmup_epochs=1)
@@ -114,30 +114,30 @@ def test_a_plateau_cuts_where_pytorchs_does(losses: list[int], patience: int) ->
     peer = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=patience, threshold=0.0, eps=0.0
     )
-    recipe, state = replace(PLATEAU, plateau_patience=patience), Plateau()
+    recipe, state = replace(PLATEAU, plateau_patience=patience), PlateauState()
     for loss in losses:
         peer.step(float(loss))
-        state = state.after(recipe, float(loss))
+        state = state.updated(recipe, float(loss))
         assert state.factor == optimizer.param_groups[0]["lr"]
 
 
 def test_a_loss_that_is_no_number_has_not_fallen() -> None:
-    assert Plateau(0.5).after(PLATEAU, math.nan) == Plateau(0.5, bad_epochs=1)
+    assert PlateauState(0.5).updated(PLATEAU, math.nan) == PlateauState(0.5, bad_epochs=1)
 
 
 def test_other_schedules_know_no_plateau() -> None:
-    state = Plateau()
+    state = PlateauState()
     for _ in range(10):
-        state = state.after(RECIPE, 1.0)
-    assert state == Plateau()
+        state = state.updated(RECIPE, 1.0)
+    assert state == PlateauState()
 
 
 def test_patience_waits_since_the_best_epoch_and_then_stops() -> None:
     recipe = replace(RECIPE, patience=2)
-    state, states = Patience(), []
+    state, states = EarlyStoppingState(), []
     for epoch, accuracy in enumerate([0.1, 0.3, 0.3, 0.4, 0.2, 0.4], start=1):
-        state = state.after(accuracy, epoch)
-        states.append((state.epoch, state.waited, state.stops(recipe)))
+        state = state.updated(accuracy, epoch)
+        states.append((state.epoch, state.waited, state.should_stop(recipe)))
     assert states == [
         (1, 0, False),
         (2, 0, False),
@@ -146,9 +146,9 @@ def test_patience_waits_since_the_best_epoch_and_then_stops() -> None:
         (4, 1, False),
         (4, 2, True),
     ]
-    assert not state.stops(RECIPE)
+    assert not state.should_stop(RECIPE)
 
 
-@pytest.mark.parametrize("state", [Plateau(), Plateau(0.3, 1, 0.25), Patience(), Patience(0.9, 4)])
-def test_states_are_plain_data(state: Plateau | Patience) -> None:
+@pytest.mark.parametrize("state", [PlateauState(), PlateauState(0.3, 1, 0.25), EarlyStoppingState(), EarlyStoppingState(0.9, 4)])
+def test_states_are_plain_data(state: PlateauState | EarlyStoppingState) -> None:
     assert type(state)(**json.loads(json.dumps(asdict(state)))) == state

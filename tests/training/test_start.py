@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from scalesearch.architectures import Foreign
+from scalesearch.architectures import CustomModel
 from scalesearch.errors import SearchError
 from scalesearch.training import Job
-from scalesearch.training.start import initialised
+from scalesearch.training.start import build_initial_model
 
 
 @pytest.mark.parametrize("option", [{"dropout": 0.2}, {"drop_connect": 0.2}, {"residual": "zero"}])
@@ -17,6 +17,6 @@ def test_what_would_not_reach_a_network_made_by_code_is_refused(
     job: Job, option: dict[str, Any]
 ) -> None:
     recipe = replace(job.recipe, **{"dropout": 0, "drop_connect": 0, **option})
-    by_code = replace(job, architecture=Foreign(factory="nobody:knows"), recipe=recipe)
+    by_code = replace(job, architecture=CustomModel(factory="nobody:knows"), recipe=recipe)
     with pytest.raises(SearchError, match="need dropout 0, drop_connect 0 and residual tf for"):
-        initialised(by_code, torch.device("cpu"))
+        build_initial_model(by_code, torch.device("cpu"))

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, drawn, prepared, view
-from scalesearch.nets import build
+from scalesearch.data import Dataset, epoch_draws, training_inputs, input_transform
+from scalesearch.nets import build_model
 from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training.averages import Averages
-from scalesearch.training.optimisers import optimiser, set_rate
-from scalesearch.training.precision import resolved, scaler
-from scalesearch.training.step import Inputs, Step
+from scalesearch.training.averages import EMA
+from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.precision import resolved_precision, grad_scaler
+from scalesearch.training.step import StepInputs, TrainingStep
 
 CPU = torch.device("cpu")
 PLAIN = Recipe(
@@ -36,30 +36,30 @@ def without_norm() -> nn.Module:
 
 def with_norm(architecture: Architecture) -> nn.Module:
     torch.manual_seed(0)
-    return build(architecture, norm_momentum=0.1)
+    return build_model(architecture, norm_momentum=0.1)
 
 
 def step_of(
-    network: nn.Module, dataset: Dataset, recipe: Recipe, averages: Averages | None = None
-) -> Step:
-    return Step(
+    network: nn.Module, dataset: Dataset, recipe: Recipe, averages: EMA | None = None
+) -> TrainingStep:
+    return TrainingStep(
         network=network,
-        bare=network,
-        optimizer=optimiser(network, recipe),
-        averages=averages,
-        scaler=scaler("fp32", CPU),
+        unwrapped=network,
+        optimizer=make_optimizer(network, recipe),
+        ema=averages,
+        scaler=grad_scaler("fp32", CPU),
         recipe=recipe,
-        view=view(dataset, recipe, 9),
+        transform=input_transform(dataset, recipe, 9),
         resolution=9,
         strength=1.0,
-        precision=resolved(recipe.precision, CPU),
+        precision=resolved_precision(recipe.precision, CPU),
     )
 
 
-def inputs_of(dataset: Dataset, recipe: Recipe, count: int = 16, averaging: float = 0.0) -> Inputs:
+def inputs_of(dataset: Dataset, recipe: Recipe, count: int = 16, averaging: float = 0.0) -> StepInputs:
     rows = slice(0, count)
-    draws = drawn(recipe.augmentation, len(dataset.train), seed=1)
-    return Inputs(
+    draws = epoch_draws(recipe.augmentation, len(dataset.train), seed=1)
+    return StepInputs(
         dataset.train.images[rows],
         dataset.train.labels[rows],
         {kind: values[rows] for kind, values in draws.items()},
@@ -71,9 +71,9 @@ def weights(network: nn.Module) -> Tensor:
     return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
-def by_hand(network: nn.Module, inputs: Inputs, dataset: Dataset, recipe: Recipe) -> Tensor:
-    images, targets = prepared(
-        inputs.images, inputs.labels, inputs.drawn, view(dataset, recipe, 9), 9
+def by_hand(network: nn.Module, inputs: StepInputs, dataset: Dataset, recipe: Recipe) -> Tensor:
+    images, targets = training_inputs(
+        inputs.images, inputs.labels, inputs.draws, input_transform(dataset, recipe, 9), 9
     )
     return F.cross_entropy(network(images), targets, label_smoothing=recipe.label_smoothing)
 
@@ -112,7 +112,7 @@ def test_with_batch_norm_micro_batches_are_the_average_of_their_parts(
     whole, other = copy.deepcopy(network), copy.deepcopy(network)
     recipe = replace(PLAIN, micro_batch=4)
     loss = step_of(network, dataset, recipe)(inputs)
-    losses = [by_hand(other, part, dataset, recipe) for part in inputs.micro(4)]
+    losses = [by_hand(other, part, dataset, recipe) for part in inputs.micro_batches(4)]
     expected = torch.stack(losses).mean()
     expected.backward()
     torch.testing.assert_close(loss, expected.detach())
@@ -156,7 +156,7 @@ def test_the_rate_is_the_optimisers_present_one(dataset: Dataset) -> None:
     for rate in (0.1, 0.05):
         network = without_norm()
         before, step = weights(network), step_of(network, dataset, PLAIN)
-        set_rate(step.optimizer, rate)
+        set_learning_rate(step.optimizer, rate)
         step(inputs_of(dataset, PLAIN))
         moved.append(weights(network) - before)
     torch.testing.assert_close(moved[0], 2 * moved[1], rtol=1e-3, atol=1e-7)
@@ -166,7 +166,7 @@ def test_averages_go_part_of_the_way_to_the_moved_weights(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     network = with_norm(architecture)
-    averages = Averages(network, 0.9)
+    averages = EMA(network, 0.9)
     before = copy.deepcopy(averages.state_dict())
     step_of(network, dataset, PLAIN, averages)(inputs_of(dataset, PLAIN, averaging=0.25))
     now = network.state_dict()
@@ -180,7 +180,7 @@ def test_a_step_begins_without_the_gradients_of_the_last(dataset: Dataset) -> No
     step = step_of(network, dataset, PLAIN)
     before, gradients = weights(network), []
     for _ in range(2):
-        set_rate(step.optimizer, 1e-12)
+        set_learning_rate(step.optimizer, 1e-12)
         step(inputs)
         gradients.append(torch.cat([w.grad.flatten() for w in network.parameters()]))
     torch.testing.assert_close(weights(network), before)
@@ -194,7 +194,7 @@ def test_mixing_acts_by_the_strength_of_the_epoch(dataset: Dataset) -> None:
     for strength in (0.0, 0.5, 1.0):
         step = replace(step_of(without_norm(), dataset, recipe), strength=strength)
         losses.append(step(inputs).item())
-    moved = {kind: inputs.drawn[kind] for kind in ("crop", "flip")}
+    moved = {kind: inputs.draws[kind] for kind in ("crop", "flip")}
     unmixed = by_hand(without_norm(), replace(inputs, drawn=moved), dataset, PLAIN)
     assert losses[0] == pytest.approx(unmixed.item(), rel=1e-5)
     assert len({round(loss, 4) for loss in losses}) == 3
@@ -203,6 +203,6 @@ def test_mixing_acts_by_the_strength_of_the_epoch(dataset: Dataset) -> None:
 def test_inputs_are_told_in_an_order_of_their_own() -> None:
     one, other = torch.zeros(2), torch.ones(2)
     images, labels, averaging = torch.zeros(2, 3, 4, 4), torch.zeros(2), torch.zeros(())
-    forth = Inputs(images, labels, {"crop": one, "flip": other}, averaging)
-    back = Inputs(images, labels, {"flip": other, "crop": one}, averaging)
+    forth = StepInputs(images, labels, {"crop": one, "flip": other}, averaging)
+    back = StepInputs(images, labels, {"flip": other, "crop": one}, averaging)
     assert [id(t) for t in forth.tensors()] == [id(t) for t in back.tensors()]

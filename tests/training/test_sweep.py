@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scalesearch.training import SWEEP, TrainingDiverged, sweep, swept, train
+from scalesearch.training import LR_SWEEP_FACTORS, TrainingDiverged, sweep, run_lr_sweep, train
 
 
 @pytest.fixture
@@ -16,17 +16,17 @@ def tuned(job):
 
 
 def test_the_rate_of_the_lowest_loss_is_taken(tuned, dataset):
-    found = swept(tuned, dataset, device="cpu")
-    assert found.losses.keys() == set(SWEEP)
+    found = run_lr_sweep(tuned, dataset, device="cpu")
+    assert found.losses.keys() == set(LR_SWEEP_FACTORS)
     best = min(found.losses, key=found.losses.get)
     assert found.learning_rate == pytest.approx(0.4 * best)
-    assert len(set(found.losses.values())) == len(SWEEP)
+    assert len(set(found.losses.values())) == len(LR_SWEEP_FACTORS)
     assert found.seconds > 0
 
 
 def test_a_sweep_is_reproducible_and_writes_no_checkpoint(tuned, dataset, tmp_path):
     kept = replace(tuned, checkpoint=tmp_path / "run.pt")
-    once, again = (swept(kept, dataset, device="cpu") for _ in range(2))
+    once, again = (run_lr_sweep(kept, dataset, device="cpu") for _ in range(2))
     assert once.losses == again.losses
     assert not list(tmp_path.iterdir())
 
@@ -39,8 +39,8 @@ def test_every_short_run_has_a_whole_schedule_with_its_warm_up(tuned, dataset, m
         return train(job, dataset, device=device)
 
     monkeypatch.setattr(sweep, "train", spying)
-    swept(tuned, dataset, device="cpu")
-    assert [recipe.learning_rate for recipe in seen] == pytest.approx([0.4 * f for f in SWEEP])
+    run_lr_sweep(tuned, dataset, device="cpu")
+    assert [recipe.learning_rate for recipe in seen] == pytest.approx([0.4 * f for f in LR_SWEEP_FACTORS])
     for recipe in seen:
         assert (recipe.epochs, recipe.patience) == (1, None)
         assert recipe.warmup_epochs == pytest.approx(tuned.recipe.warmup_epochs / 3)
@@ -53,15 +53,15 @@ def test_rates_that_diverge_have_lost_and_if_all_do_it_is_said(tuned, dataset, m
         return train(job, dataset, device=device)
 
     monkeypatch.setattr(sweep, "train", diverging)
-    found = swept(tuned, dataset, device="cpu")
+    found = run_lr_sweep(tuned, dataset, device="cpu")
     assert found.learning_rate == pytest.approx(0.1)
     assert [math.isinf(loss) for loss in found.losses.values()] == [False, True, True, True]
     higher = replace(tuned, recipe=replace(tuned.recipe, learning_rate=4.0))
     with pytest.raises(TrainingDiverged, match=r"got none from 0\.25 to 2"):
-        swept(higher, dataset, device="cpu")
+        run_lr_sweep(higher, dataset, device="cpu")
 
 
 def test_a_sweep_leaves_the_callers_generator_alone(tuned, dataset):
     state = torch.get_rng_state()
-    swept(tuned, dataset, device="cpu")
+    run_lr_sweep(tuned, dataset, device="cpu")
     assert torch.equal(torch.get_rng_state(), state)

@@ -5,7 +5,7 @@ import pytest
 
 from scalesearch.errors import SearchError
 from scalesearch.training import Epoch
-from scalesearch.training.tensorboard import tensorboard
+from scalesearch.training.tensorboard import tensorboard_writer
 
 
 def epoch(index: int, accuracy: float) -> Epoch:
@@ -19,7 +19,7 @@ def epoch(index: int, accuracy: float) -> Epoch:
 def test_epochs_are_scalars_and_those_told_again_replace_the_first(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for accuracies in ([0.1, 0.2], [0.3, 0.5, 0.75]):
-        with tensorboard(tmp_path) as told:
+        with tensorboard_writer(tmp_path) as told:
             for index, accuracy in enumerate(accuracies, start=1):
                 told(epoch(index, accuracy))
     events = accumulator.EventAccumulator(str(tmp_path)).Reload()
@@ -37,7 +37,7 @@ def test_where_it_is_missing_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with (
         pytest.raises(SearchError, match=r"pip install 'scalesearch\[tensorboard\]'"),
-        tensorboard(tmp_path / "events"),
+        tensorboard_writer(tmp_path / "events"),
     ):
         pass
     assert not (tmp_path / "events").exists()

@@ -24,7 +24,7 @@ from scalesearch.training import (
     run,
     train,
     train_together,
-    trained,
+    load_trained_model,
 )
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def test_together_each_seed_has_the_bits_that_it_has_alone(
         alone = replace(its, checkpoint=tmp_path / f"alone {place}")
         expected = [numbers(epoch) for epoch in train(alone, images, device="cpu")]
         assert [numbers(epoch) for where, epoch in told if where == place] == expected
-        ours, theirs = (trained(one, images, "cpu").state_dict() for one in (its, alone))
+        ours, theirs = (load_trained_model(one, images, "cpu").state_dict() for one in (its, alone))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert len({epoch.train_loss for _, epoch in told}) == len(told)
 
@@ -116,7 +116,7 @@ def test_an_epochs_time_is_shared_out(
     def ended(sharing: int) -> Epoch:
         ticks = itertools.count(start=0.0, step=6.0)  # begun, trained, validated
         monkeypatch.setattr(run.time, "perf_counter", lambda: next(ticks))
-        steps = run.begun(job, dataset, CPU).epoch(sharing)
+        steps = run.start_run(job, dataset, CPU).train_epoch(sharing)
         for _ in range(4 + 1):  # and once before validation
             next(steps)
         with pytest.raises(StopIteration) as end:
@@ -135,7 +135,7 @@ def test_all_have_trained_before_the_first_is_validated(
 ) -> None:
     """Or their pace would be that of others' validation, too."""
     done: list[str] = []
-    whole_step, whole_validation = run.set_rate, run.evaluated
+    whole_step, whole_validation = run.set_learning_rate, run.evaluate
 
     def stepping(*args: Any) -> None:
         done.append("step")
@@ -145,8 +145,8 @@ def test_all_have_trained_before_the_first_is_validated(
         done.append("validation")
         return whole_validation(*args)
 
-    monkeypatch.setattr(run, "set_rate", stepping)
-    monkeypatch.setattr(run, "evaluated", validating)
+    monkeypatch.setattr(run, "set_learning_rate", stepping)
+    monkeypatch.setattr(run, "evaluate", validating)
     clock = run.time.perf_counter
     monkeypatch.setattr(run.time, "perf_counter", lambda: done.append("clock") or clock())
     monkeypatch.setattr(run, "utilisation", lambda *_: 0.5)  # it has a clock of its own
@@ -186,7 +186,7 @@ def test_who_stops_listening_has_lost_nobodys_epoch(
 
 def failing(monkeypatch: pytest.MonkeyPatch, how: Callable[[], object]) -> None:
     """Let the first step end so."""
-    monkeypatch.setattr(run, "launched", lambda *_: lambda _: how())
+    monkeypatch.setattr(run, "graphed_step", lambda *_: lambda _: how())
 
 
 def throwing(error: Exception) -> Callable[[], NoReturn]:
@@ -232,7 +232,7 @@ def test_all_who_share_the_device_are_named(
 def test_a_network_too_large_to_begin_with_is_told_so_too(
     job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "begun", lambda *_: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr(loop, "start_run", lambda *_: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(OutOfMemory, match="need memory"):
         list(train(job, dataset, device="cpu"))
 
@@ -263,16 +263,16 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many networks are left at each time that memory is given back."""
     made: list[weakref.ref[nn.Module]] = []
     left: list[int] = []
-    whole = run.initialised
+    whole = run.build_initial_model
 
     def spying(*args: Any) -> nn.Module:
         network = whole(*args)
         made.append(weakref.ref(network))
         return network
 
-    monkeypatch.setattr(run, "initialised", spying)
+    monkeypatch.setattr(run, "build_initial_model", spying)
     monkeypatch.setattr(
-        loop, "return_memory", lambda _: left.append(sum(one() is not None for one in made))
+        loop, "release_memory", lambda _: left.append(sum(one() is not None for one in made))
     )
     gc.collect()
     gc.disable()  # networks have to go by themselves: nothing may hold itself

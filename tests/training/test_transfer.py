@@ -11,19 +11,19 @@ from trained_runs import EVERYTHING, assert_same_bits, epochs_of, numbers
 from transfers import EPOCHS, after, going_on, moved, part_of, some_network
 
 from scalesearch.architectures import Architecture, baseline, cost, fingerprint
-from scalesearch.data import Dataset, Split, load
-from scalesearch.data.dataset import statistics
+from scalesearch.data import Dataset, Split, load_dataset
+from scalesearch.data.dataset import channel_statistics
 from scalesearch.errors import SearchError
 from scalesearch.experiment import DataSpec
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.presets import preset
-from scalesearch.recipe import Augmentation, Recipe, Transfer, Unfreeze
+from scalesearch.recipe import Augmentation, Recipe, Transfer, UnfreezeStep
 from scalesearch.recipe.transfer import part_names
-from scalesearch.training import Job, Weights, identity, swept, trained, transfer
-from scalesearch.training.optimisers import optimiser, set_rate
-from scalesearch.training.start import initialised
+from scalesearch.training import Job, InitialWeights, identity, run_lr_sweep, load_trained_model, transfer
+from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.start import build_initial_model
 from scalesearch.weights import write_network
-from scalesearch.weights.digest import digest
+from scalesearch.weights.digest import weights_hash
 
 # What moves
 
@@ -62,7 +62,7 @@ def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
 ) -> None:
     staged = Transfer(
         freeze=("all-but-head",),
-        unfreeze=(Unfreeze(epoch=2, parts=("head",)), Unfreeze(epoch=4, parts=("stage2", "stem"))),
+        unfreeze=(UnfreezeStep(epoch=2, parts=("head",)), UnfreezeStep(epoch=4, parts=("stage2", "stem"))),
     )
     asked = going_on(job, pretrained, staged, ema=None)
     states = [after(asked, dataset, epoch, tmp_path) for epoch in range(EPOCHS + 1)]
@@ -75,8 +75,8 @@ def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
 
 
 def test_frozen_norms_normalise_as_in_evaluation(job: Job, pretrained: Path) -> None:
-    network = initialised(going_on(job, pretrained), torch.device("cpu")).train()
-    transfer.freeze(network, frozenset({"stem", "stage2"}))
+    network = build_initial_model(going_on(job, pretrained), torch.device("cpu")).train()
+    transfer.freeze_parts(network, frozenset({"stem", "stage2"}))
     training = {
         name: all(module.training for module in modules)
         for name, modules in transfer.part_modules(network).items()
@@ -86,16 +86,16 @@ def test_frozen_norms_normalise_as_in_evaluation(job: Job, pretrained: Path) -> 
     }  # fmt: skip
     assert not any(module.training for module in network.stages[1].modules())
     network.train()
-    transfer.freeze(network, frozenset())
+    transfer.freeze_parts(network, frozenset())
     assert all(module.training for module in network.modules())
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_the_body_takes_its_part_of_every_rate(job: Job, pretrained: Path) -> None:
     asked = going_on(job, pretrained, Transfer(body_rate=0.1))
-    network = initialised(asked, torch.device("cpu"))
-    steps = optimiser(network, asked.recipe)
-    set_rate(steps, 0.5)
+    network = build_initial_model(asked, torch.device("cpu"))
+    steps = make_optimizer(network, asked.recipe)
+    set_learning_rate(steps, 0.5)
     rates = {
         id(parameter): (group["lr"], group["weight_decay"])
         for group in steps.param_groups
@@ -125,8 +125,8 @@ def test_a_slower_body_moves_less(
 @pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_large", "densenet121"])
 def test_every_parameter_is_of_a_part(name: str) -> None:
     with torch.device("meta"):
-        network = build(baseline(name))
-    transfer.freeze(network, frozenset(part_names(len(network.stages))))
+        network = build_model(baseline(name))
+    transfer.freeze_parts(network, frozenset(part_names(len(network.stages))))
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -141,7 +141,7 @@ def test_runs_from_the_beginning_are_known_as_they_always_were() -> None:
         validation=split,
         class_names=("a", "b"),
         fingerprint="two",
-        mirrors=True,
+        allows_flip=True,
         mean=(0.5,) * 3,
         std=(0.2,) * 3,
     )
@@ -162,7 +162,7 @@ def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
     asked = going_on(job, pretrained)
     others = [
         identity(replace(job, recipe=replace(job.recipe, epochs=EPOCHS)), dataset, "cpu"),
-        identity(replace(asked, weights=Weights(path=pretrained, digest="other")), dataset, "cpu"),
+        identity(replace(asked, weights=InitialWeights(path=pretrained, weights_hash="other")), dataset, "cpu"),
         identity(going_on(job, pretrained, Transfer(freeze=("1",))), dataset, "cpu"),
         identity(going_on(job, pretrained, Transfer(body_rate=0.5)), dataset, "cpu"),
         identity(asked, replace(dataset, mean=(0.5,) * 3), "cpu"),
@@ -175,21 +175,21 @@ def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
 
 
 def test_weights_are_known_by_what_is_in_them(architecture: Architecture) -> None:
-    known = digest(some_network(architecture))
-    assert digest(some_network(architecture, dropout=0.3)) == known
+    known = weights_hash(some_network(architecture))
+    assert weights_hash(some_network(architecture, dropout=0.3)) == known
     others = [
         some_network(architecture, seed=1),
         some_network(architecture, padding="same"),
         some_network(architecture, norm_eps=1e-5),
     ]
-    assert len({known, *map(digest, others)}) == 4
+    assert len({known, *map(weights_hash, others)}) == 4
 
 
 def test_a_transfer_needs_weights_and_weights_a_transfer(job: Job) -> None:
     with pytest.raises(ValueError, match="got a transfer without weights"):
         replace(job, recipe=replace(job.recipe, transfer=Transfer()))
     with pytest.raises(ValueError, match="got no transfer"):
-        replace(job, weights=Weights(path=Path("there"), digest="0"))
+        replace(job, weights=InitialWeights(path=Path("there"), weights_hash="0"))
 
 
 @pytest.mark.parametrize("stops", [(1, 2, 3), (2,)])
@@ -198,7 +198,7 @@ def test_a_run_that_is_resumed_is_the_one_that_was_not_stopped(
 ) -> None:
     staged = Transfer(
         freeze=("all-but-head",),
-        unfreeze=(Unfreeze(epoch=2, parts=("head",)), Unfreeze(epoch=3, parts=("all",))),
+        unfreeze=(UnfreezeStep(epoch=2, parts=("head",)), UnfreezeStep(epoch=3, parts=("all",))),
         body_rate=0.3,
     )
     everything = {name: value for name, value in EVERYTHING.items() if name != "epochs"}
@@ -227,8 +227,8 @@ def test_a_checkpoint_that_began_with_other_weights_is_refused(
 def test_a_sweep_of_rates_begins_with_the_same_weights(
     job: Job, dataset: Dataset, pretrained: Path
 ) -> None:
-    staged = Transfer(freeze=("1",), unfreeze=(Unfreeze(epoch=3, parts=("all",)),))
-    assert swept(going_on(job, pretrained, staged), dataset, device="cpu").learning_rate > 0
+    staged = Transfer(freeze=("1",), unfreeze=(UnfreezeStep(epoch=3, parts=("all",)),))
+    assert run_lr_sweep(going_on(job, pretrained, staged), dataset, device="cpu").learning_rate > 0
 
 
 # What a step costs
@@ -256,20 +256,20 @@ def test_the_backward_pass_of_a_frozen_beginning_is_not_counted(
 
 def digits(classes: range, count: int) -> Dataset:
     """Digits of some classes alone, so many to train on."""
-    whole = load(DataSpec(source="digits"), seed=0)
+    whole = load_dataset(DataSpec(source="digits"), seed=0)
 
     def of(split: Split, count: int | None = None) -> Split:
         rows = torch.isin(split.labels, torch.tensor(list(classes))).nonzero()[:count, 0]
         return Split(split.images[rows], split.labels[rows] - classes.start)
 
     train_part = of(whole.train, count)
-    mean, std = statistics(train_part.images)
+    mean, std = channel_statistics(train_part.images)
     return Dataset(
         train=train_part,
         validation=of(whole.validation),
         class_names=tuple(map(str, classes)),
         fingerprint=f"digits {classes}",
-        mirrors=False,
+        allows_flip=False,
         mean=mean,
         std=std,
     )
@@ -292,7 +292,7 @@ def test_what_was_learnt_of_half_the_digits_helps_with_the_others(tmp_path: Path
         checkpoint=tmp_path / "known",
     )
     epochs_of(first, known)
-    path = write_network(tmp_path / "known.safetensors", trained(first, known, "cpu"))
+    path = write_network(tmp_path / "known.safetensors", load_trained_model(first, known, "cpu"))
     few = replace(first, recipe=replace(recipe, epochs=6), checkpoint=None)
     taught = going_on(few, path, Transfer(body_rate=0.3), epochs=6)
 

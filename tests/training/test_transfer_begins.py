@@ -11,15 +11,15 @@ from transfers import going_on, moved, some_network, tensors
 from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset
 from scalesearch.errors import WeightsError
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.recipe import Transfer
 from scalesearch.training import Job, transfer
-from scalesearch.training.start import initialised
-from scalesearch.weights import Preparation, Saved, read_network, write_network
+from scalesearch.training.start import build_initial_model
+from scalesearch.weights import Preparation, SavedNetwork, read_network, write_network
 
 
 def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> None:
-    ours = initialised(going_on(job, pretrained), torch.device("cpu")).state_dict()
+    ours = build_initial_model(going_on(job, pretrained), torch.device("cpu")).state_dict()
     theirs = read_network(pretrained).network.state_dict()
     for name in theirs:
         if name.startswith("classifier"):
@@ -30,7 +30,7 @@ def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> N
 
 def test_a_new_classifier_is_drawn_from_the_seed(job: Job, pretrained: Path) -> None:
     one, same, other = (
-        initialised(replace(going_on(job, pretrained), seed=seed), torch.device("cpu"))
+        build_initial_model(replace(going_on(job, pretrained), seed=seed), torch.device("cpu"))
         for seed in (1, 1, 2)
     )
     assert torch.equal(one.classifier.weight, same.classifier.weight)
@@ -42,7 +42,7 @@ def test_a_classifier_is_kept_where_that_is_asked_for(
 ) -> None:
     network = some_network(architecture)
     path = write_network(tmp_path / "same.safetensors", network)
-    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    ours = build_initial_model(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
     assert moved(tensors(network), tensors(ours)) == set()
 
 
@@ -51,7 +51,7 @@ def test_a_network_computes_as_it_did_where_its_weights_were_trained(
 ) -> None:
     network = some_network(architecture, norm_eps=0.1, padding="same")
     path = write_network(tmp_path / "tf.safetensors", network)
-    ours = initialised(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    ours = build_initial_model(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
     images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(ours.eval()(images), network(images))
@@ -66,7 +66,7 @@ def test_grey_images_are_answered_alike_after_a_change_of_channels(
     path = write_network(tmp_path / "other.safetensors", network)
     for_ours = replace(architecture, in_channels=ours)
     asked = replace(going_on(job, path, Transfer(classifier="keep")), architecture=for_ours)
-    adapted = initialised(asked, torch.device("cpu")).eval()
+    adapted = build_initial_model(asked, torch.device("cpu")).eval()
     grey = torch.rand(4, 1, 9, 9, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(
@@ -76,7 +76,7 @@ def test_grey_images_are_answered_alike_after_a_change_of_channels(
 
 def test_other_numbers_of_channels_are_refused() -> None:
     with pytest.raises(WeightsError, match="need images of 3 channels, or of 1, got images of 4"):
-        transfer.stem_for(torch.zeros(8, 3, 3, 3), 4)
+        transfer.adapted_stem_weight(torch.zeros(8, 3, 3, 3), 4)
 
 
 def test_another_network_than_the_files_is_refused(
@@ -84,9 +84,9 @@ def test_another_network_than_the_files_is_refused(
 ) -> None:
     wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
     with pytest.raises(WeightsError, match="need the file's own network"):
-        initialised(wider, torch.device("cpu"))
+        build_initial_model(wider, torch.device("cpu"))
     larger = replace(architecture, resolution=20, stem_stride=2)
-    initialised(replace(wider, architecture=larger), torch.device("cpu"))
+    build_initial_model(replace(wider, architecture=larger), torch.device("cpu"))
 
 
 def test_weights_that_changed_since_the_run_was_planned_are_refused(
@@ -110,8 +110,8 @@ def test_weights_that_changed_since_the_run_was_planned_are_refused(
 def test_a_classifier_for_other_classes_cannot_be_kept(
     names: tuple[str, ...], message: str, architecture: Architecture
 ) -> None:
-    shown = Preparation(pixels=9, stored=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
-    saved = Saved(network=build(architecture), architecture=architecture, preparation=shown)
+    shown = Preparation(pixels=9, resize_pixels=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
+    saved = SavedNetwork(network=build_model(architecture), architecture=architecture, preparation=shown)
     with pytest.raises(WeightsError, match=message):
         transfer.require_classes(saved, names, "before.safetensors")
     transfer.require_classes(saved, ("a", "b"), "before.safetensors")

@@ -23,31 +23,31 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 @only_linux
 def test_the_peak_rises_with_what_is_allocated_and_can_be_forgotten() -> None:
-    usage.return_memory(CPU)
-    usage.reset_peak(CPU)
+    usage.release_memory(CPU)
+    usage.reset_peak_memory(CPU)
     before = usage.peak_bytes(CPU)
     assert before > 10 * MEBIBYTE  # Python and PyTorch alone are more
     block = torch.ones(200 * MEBIBYTE, dtype=torch.uint8)
     during = usage.peak_bytes(CPU)
     assert during - before == pytest.approx(block.nbytes, rel=0.1)
     del block
-    usage.return_memory(CPU)
+    usage.release_memory(CPU)
     assert usage.peak_bytes(CPU) == pytest.approx(during, rel=0.01)  # what was is remembered
-    usage.reset_peak(CPU)
+    usage.reset_peak_memory(CPU)
     assert usage.peak_bytes(CPU) - before < 20 * MEBIBYTE
 
 
 @only_linux
 def test_what_is_freed_in_small_parts_goes_back_to_the_system() -> None:
     """Blocks of the heap, which the C library keeps for itself until it is asked."""
-    usage.return_memory(CPU)
-    usage.reset_peak(CPU)
+    usage.release_memory(CPU)
+    usage.reset_peak_memory(CPU)
     before = usage.peak_bytes(CPU)
     parts = [torch.ones(64 * 1024, dtype=torch.uint8) for _ in range(1600)]
     kept = parts[-1]
     del parts
-    usage.return_memory(CPU)
-    usage.reset_peak(CPU)
+    usage.release_memory(CPU)
+    usage.reset_peak_memory(CPU)
     assert usage.peak_bytes(CPU) - before < 20 * MEBIBYTE
     assert kept.sum() == 64 * 1024
 
@@ -61,7 +61,7 @@ def test_where_a_process_may_not_forget_its_peak_it_stays(
 
     monkeypatch.setattr("pathlib.Path.write_text", refusing)
     before = usage.peak_bytes(CPU)
-    usage.reset_peak(CPU)
+    usage.reset_peak_memory(CPU)
     assert usage.peak_bytes(CPU) >= before > 0
 
 
@@ -70,7 +70,7 @@ def test_where_there_is_no_proc_the_peak_is_that_of_unix(
 ) -> None:
     pytest.importorskip("resource")
     linux = usage.peak_bytes(CPU)
-    monkeypatch.setattr(usage, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(usage, "PROC_STATUS", tmp_path / "status")
     assert usage.peak_bytes(CPU) == pytest.approx(linux, rel=0.5)
 
 
@@ -86,8 +86,8 @@ def test_a_matrix_product_is_measured_once_for_each_format(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usage.matrix_macs_per_second.cache_clear()
-    monkeypatch.setattr(usage, "SIDES", {"cpu": 64})
-    monkeypatch.setattr(usage, "SECONDS", 0.01)
+    monkeypatch.setattr(usage, "MATRIX_SIDES", {"cpu": 64})
+    monkeypatch.setattr(usage, "BENCHMARK_SECONDS", 0.01)
     kinds = []
     whole = torch.mm
 
@@ -109,8 +109,8 @@ def test_a_matrix_product_is_measured_once_for_each_format(
 
 def test_one_product_at_least_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     usage.matrix_macs_per_second.cache_clear()
-    monkeypatch.setattr(usage, "SIDES", {"cpu": 8})
-    monkeypatch.setattr(usage, "SECONDS", -1.0)
+    monkeypatch.setattr(usage, "MATRIX_SIDES", {"cpu": 8})
+    monkeypatch.setattr(usage, "BENCHMARK_SECONDS", -1.0)
     assert 0 < usage.matrix_macs_per_second("cpu", "fp32", 1) < float("inf")
     usage.matrix_macs_per_second.cache_clear()
 
@@ -120,15 +120,15 @@ def test_one_product_at_least_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_cuda_the_peak_is_what_the_allocator_has_taken() -> None:
     cuda = torch.device("cuda")
     torch.cuda.synchronize()  # or there is no allocator yet
-    usage.return_memory(cuda)
-    usage.reset_peak(cuda)
+    usage.release_memory(cuda)
+    usage.reset_peak_memory(cuda)
     before = usage.peak_bytes(cuda)
     block = torch.ones(64 * MEBIBYTE, dtype=torch.uint8, device=cuda)
     assert usage.peak_bytes(cuda) - before == block.nbytes
     del block
     assert usage.peak_bytes(cuda) - before == 64 * MEBIBYTE  # what was is remembered
-    usage.return_memory(cuda)
-    usage.reset_peak(cuda)
+    usage.release_memory(cuda)
+    usage.reset_peak_memory(cuda)
     assert usage.peak_bytes(cuda) == before
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from scalesearch.data import Dataset
-from scalesearch.recipe import Augmentation, Progressive
+from scalesearch.recipe import Augmentation, ProgressiveResizing
 from scalesearch.training import Epoch, Job, train
-from scalesearch.training.checkpoint import DIGEST_BYTES
+from scalesearch.training.checkpoint import HASH_BYTES
 
 EVERYTHING = {
     "epochs": 5,
@@ -26,7 +26,7 @@ EVERYTHING = {
     "augmentation": Augmentation(
         crop=0.125, rotation=10, jitter=(0.2, 0.2, 0.2, 0.1), erasing=0.5, mixup=0.2, cutmix=1.0
     ),
-    "progressive": Progressive(start=0.6, regularisation=0.3),
+    "progressive": ProgressiveResizing(start=0.6, regularisation=0.3),
 }
 """All at once, in addition to the dropout and drop-connect of the tests' recipe."""
 
@@ -42,7 +42,7 @@ def numbers(epochs: list[Epoch]) -> list[tuple[float, ...]]:
 
 
 def document(path: Path) -> dict[str, Any]:
-    return torch.load(io.BytesIO(path.read_bytes()[DIGEST_BYTES:]), weights_only=True)
+    return torch.load(io.BytesIO(path.read_bytes()[HASH_BYTES:]), weights_only=True)
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

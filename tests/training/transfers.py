@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture
 from scalesearch.data import Dataset
-from scalesearch.nets import Network, build, initialise
+from scalesearch.nets import Network, build_model, initialise
 from scalesearch.recipe import Transfer
-from scalesearch.training import Job, Weights, train, trained
-from scalesearch.training.start import initialised
+from scalesearch.training import Job, InitialWeights, train, load_trained_model
+from scalesearch.training.start import build_initial_model
 from scalesearch.weights import read_network
-from scalesearch.weights.digest import digest
+from scalesearch.weights.digest import weights_hash
 
 EPOCHS = 4
 
 
 def some_network(architecture: Architecture, seed: int = 0, **options: Any) -> Network:
     """Weights and statistics that no new network has."""
-    network = build(architecture, **options)
+    network = build_model(architecture, **options)
     generator = torch.Generator().manual_seed(seed)
     initialise(network, generator)
     for tensor in network.state_dict().values():
@@ -31,7 +31,7 @@ def some_network(architecture: Architecture, seed: int = 0, **options: Any) -> N
 
 
 def going_on(job: Job, path: Path, kept: Transfer | None = None, **changes: Any) -> Job:
-    known = Weights(path=path, digest=digest(read_network(path).network))
+    known = InitialWeights(path=path, weights_hash=weights_hash(read_network(path).network))
     changes = {"epochs": EPOCHS, "transfer": kept or Transfer(), **changes}
     recipe = replace(job.recipe, **changes)
     return replace(job, recipe=recipe, weights=known)
@@ -45,9 +45,9 @@ def after(job: Job, dataset: Dataset, epoch: int, folder: Path) -> dict[str, Ten
     """The run's own tensors after an epoch."""
     until = replace(job, stop=epoch, checkpoint=folder / f"after-{epoch}")
     if epoch == 0:
-        return tensors(initialised(job, torch.device("cpu")))
+        return tensors(build_initial_model(job, torch.device("cpu")))
     list(train(until, dataset, device="cpu"))
-    return tensors(trained(until, dataset, "cpu"))
+    return tensors(load_trained_model(until, dataset, "cpu"))
 
 
 def moved(before: dict[str, Tensor], now: dict[str, Tensor]) -> set[str]:

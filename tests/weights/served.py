@@ -8,8 +8,8 @@ from functools import cache
 import torch
 
 from scalesearch.architectures import Architecture, Stage
-from scalesearch.nets import build
-from scalesearch.weights import exported
+from scalesearch.nets import build_model
+from scalesearch.weights import to_layout
 
 SMALL = Architecture(
     stem=8,
@@ -39,14 +39,14 @@ class Server:
 @cache
 def network(architecture=SMALL):
     torch.manual_seed(0)
-    return build(architecture).eval()
+    return build_model(architecture).eval()
 
 
 @cache
 def torchvision_file(architecture=SMALL) -> bytes:
     """What torchvision's weights would be saved as."""
     kept = io.BytesIO()
-    torch.save(exported(network(architecture), "torchvision"), kept)
+    torch.save(to_layout(network(architecture), "torchvision"), kept)
     return kept.getvalue()
 
 

@@ -7,10 +7,10 @@ import pytest
 from served import network, same_weights, sha256
 
 from scalesearch.errors import WeightsError
-from scalesearch.weights import exported, from_pretrained, write_network
+from scalesearch.weights import to_layout, from_pretrained, write_network
 from scalesearch.weights.layouts import published_network
 from scalesearch.weights.sources import hub, pretrained
-from scalesearch.weights.sources.hub import HubPlace, hub_place
+from scalesearch.weights.sources.hub import HubFile, parse_hub_address
 
 
 @pytest.fixture
@@ -36,18 +36,18 @@ def test_a_network_of_ours_comes_from_the_hub(on_hub, tmp_path):
     content = write_network(tmp_path / "mine.safetensors", network(), name="mine").read_bytes()
     on_hub("mine.safetensors", content)
     told = []
-    saved = from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, told=told.append)
+    saved = from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, announce=told.append)
     assert same_weights(saved.network, network())
     assert (saved.name, saved.origin) == ("mine", "hf:me/mine:mine.safetensors")
     assert len(told) == 1
     assert told[0].startswith(f"downloading mine.safetensors, {len(content) / 1e3:.1f} kB: from ")
-    from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, told=told.append)
+    from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, announce=told.append)
     assert len(told) == 1  # it is in the cache
 
 
 def test_timms_configuration_says_the_network_and_its_images(on_hub, tmp_path):
     b0 = replace(published_network("efficientnet_b0"), num_classes=3)
-    tensors = exported(network(b0), "timm")
+    tensors = to_layout(network(b0), "timm")
     from safetensors.torch import save
 
     shown = {"input_size": [3, 96, 96], "crop_pct": 0.9, "mean": [0.5] * 3, "std": [0.25] * 3}
@@ -59,7 +59,7 @@ def test_timms_configuration_says_the_network_and_its_images(on_hub, tmp_path):
     on_hub("config.json", json.dumps(configuration).encode())
     on_hub("model.safetensors", save(tensors))
     told = []
-    saved = from_pretrained("hf:me/mine", cache=tmp_path, told=told.append)
+    saved = from_pretrained("hf:me/mine", cache=tmp_path, announce=told.append)
     assert [line.split()[:2] for line in told] == [
         ["downloading", "config.json,"],
         ["downloading", "model.safetensors,"],
@@ -67,7 +67,7 @@ def test_timms_configuration_says_the_network_and_its_images(on_hub, tmp_path):
     assert same_weights(saved.network, network(b0))
     assert saved.network.options.padding == "same"
     assert saved.network.options.norm_eps == 1e-3
-    assert (saved.preparation.pixels, saved.preparation.stored) == (96, 106)
+    assert (saved.preparation.pixels, saved.preparation.resize_pixels) == (96, 106)
     assert saved.preparation.mean == (0.5, 0.5, 0.5)
     assert saved.preparation.class_names == ()
 
@@ -75,7 +75,7 @@ def test_timms_configuration_says_the_network_and_its_images(on_hub, tmp_path):
 def test_a_file_that_is_not_what_the_hub_says_is_refused(on_hub, tmp_path):
     on_hub("mine.safetensors", b"something else", etag=sha256(b"mine"))
     with pytest.raises(WeightsError, match=f"need the file with SHA-256 {sha256(b'mine')}, got "):
-        from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, told=lambda _: None)
+        from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, announce=lambda _: None)
 
 
 def test_a_file_in_plain_git_needs_a_hash(on_hub, tmp_path):
@@ -89,7 +89,7 @@ def test_a_file_in_plain_git_needs_a_hash(on_hub, tmp_path):
 
 
 def test_a_large_file_on_the_hub_is_not_taken(on_hub, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "MOST", 100)
+    monkeypatch.setattr(pretrained, "MAX_BYTES", 100)
     on_hub("mine.safetensors", bytes(101))
     with pytest.raises(WeightsError, match="need at most 100 bytes, got a file of 101 bytes"):
         from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path)
@@ -122,11 +122,11 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 
 
 def test_a_place_on_the_hub_has_a_form():
-    assert hub_place("hf:me/mine") == HubPlace("me/mine", None, "model.safetensors")
-    assert hub_place("hf:me/my.net@v1.0:a/b.pth") == HubPlace("me/my.net", "v1.0", "a/b.pth")
+    assert parse_hub_address("hf:me/mine") == HubFile("me/mine", None, "model.safetensors")
+    assert parse_hub_address("hf:me/my.net@v1.0:a/b.pth") == HubFile("me/my.net", "v1.0", "a/b.pth")
 
 
 @pytest.mark.parametrize("text", ["hf:", "hf:mine", "hf:a/b/c", "hf:a/b:../c", "hf:a/b:/etc/x"])
 def test_a_place_of_another_form_is_refused(text):
     with pytest.raises(WeightsError, match="need hf:OWNER/NAME"):
-        hub_place(text)
+        parse_hub_address(text)

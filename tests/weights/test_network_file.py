@@ -5,18 +5,18 @@ import pytest
 import safetensors.torch
 import torch
 
-from scalesearch.architectures import Foreign, baseline
+from scalesearch.architectures import CustomModel, baseline
 from scalesearch.errors import ArchitectureError, WeightsError
-from scalesearch.nets import build, code_allowed, initialise, made
+from scalesearch.nets import build_model, code_allowed, initialise, build_custom_model
 from scalesearch.weights import Preparation, load_network, read_network, write_network
-from scalesearch.weights.network_file import KEY
+from scalesearch.weights.network_file import METADATA_KEY
 
 TINY = baseline(
     "efficientnet_b0", width=0.25, depth=0.3, resolution=32, stem_stride=1, num_classes=3
 )
 PREPARATION = Preparation(
     pixels=32,
-    stored=36,
+    resize_pixels=36,
     zoom=36 / 32,
     mean=(0.5, 0.4, 0.3),
     std=(0.2, 0.2, 0.3),
@@ -30,7 +30,7 @@ BIAS = "classifier.bias"
 
 def network(**options):
     """A network whose every tensor has values of its own."""
-    made = build(TINY, **options)
+    made = build_model(TINY, **options)
     generator = torch.Generator().manual_seed(0)
     initialise(made, generator)
     for tensor in made.buffers():
@@ -47,12 +47,12 @@ def file(tmp_path):
 def document_of(path):
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"][KEY])
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"][METADATA_KEY])
 
 
 def written_with(path, document, tensors=None):
     tensors = safetensors.torch.load_file(path) if tensors is None else tensors
-    path.write_bytes(safetensors.torch.save(tensors, {KEY: json.dumps(document)}))
+    path.write_bytes(safetensors.torch.save(tensors, {METADATA_KEY: json.dumps(document)}))
 
 
 @pytest.mark.parametrize("options", [{}, {"norm_eps": 1e-5, "padding": "same", "dropout": 0.2}])
@@ -120,12 +120,12 @@ def test_other_tensors_are_refused_with_what_to_do(tmp_path):
 
 def resealed(path, change):
     """The file with another document, and the digest that belongs to it."""
-    from scalesearch.weights.network_file import _digest
+    from scalesearch.weights.network_file import _content_hash
 
     document, tensors = document_of(path), safetensors.torch.load_file(path)
     change(document, tensors)
     del document["digest"]
-    document["digest"] = _digest(document, tensors)
+    document["digest"] = _content_hash(document, tensors)
     written_with(path, document, tensors)
 
 
@@ -176,7 +176,7 @@ def test_more_blocks_than_tensors_are_refused_before_they_are_built(file):
 
 
 def test_a_preparation_of_other_channels_is_refused(tmp_path):
-    grey = Preparation(pixels=32, stored=32, mean=(0.5,), std=(0.2,))
+    grey = Preparation(pixels=32, resize_pixels=32, mean=(0.5,), std=(0.2,))
     with pytest.raises(ValueError, match="need a preparation of 3 channels"):
         write_network(tmp_path / "n", network(), grey)
 
@@ -209,13 +209,13 @@ def test_code_named_by_a_file_runs_only_where_it_may(tmp_path, monkeypatch):
         "                               torch.nn.Linear(3, num_classes))\n"
     )
     monkeypatch.chdir(tmp_path)
-    named = Foreign(factory="filed_nets:tiny", num_classes=2)
+    named = CustomModel(factory="filed_nets:tiny", num_classes=2)
     with code_allowed():
-        path = write_network(tmp_path / "n.safetensors", made(named, 0), architecture=named)
+        path = write_network(tmp_path / "n.safetensors", build_custom_model(named, 0), architecture=named)
     with pytest.raises(ArchitectureError, match="--allow-code"):
         load_network(path)
     with code_allowed():
-        assert torch.equal(load_network(path)[2].weight, made(named, 0)[2].weight)
+        assert torch.equal(load_network(path)[2].weight, build_custom_model(named, 0)[2].weight)
 
 
 def test_a_network_by_code_may_tie_weights_and_keep_tensors_that_are_not_saved(
@@ -237,10 +237,10 @@ def test_a_network_by_code_may_tie_weights_and_keep_tensors_that_are_not_saved(
         "    return Tied(num_classes)\n"
     )
     monkeypatch.chdir(tmp_path)
-    named = Foreign(factory="tied_nets:tied", num_classes=2)
+    named = CustomModel(factory="tied_nets:tied", num_classes=2)
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     with code_allowed():
-        before = made(named, 0).eval()
+        before = build_custom_model(named, 0).eval()
         path = write_network(tmp_path / "n.safetensors", before, architecture=named)
         after = load_network(path)
     assert after.two.weight is after.one.weight

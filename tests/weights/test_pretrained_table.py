@@ -8,7 +8,7 @@ import pytest
 
 from scalesearch.weights import PRETRAINED
 from scalesearch.weights.layouts import published_network
-from scalesearch.weights.sources import imagenet_classes, published
+from scalesearch.weights.sources import imagenet_classes, pretrained_weights
 
 
 def source_of(package: str, file: str) -> str:
@@ -29,7 +29,7 @@ def test_the_table_has_the_files_of_torchvision_as_it_downloads_them():
     ours = [row for row in PRETRAINED.values() if row.layout == "torchvision"]
     assert len(theirs) == len(ours) == 9
     assert {
-        (row.file.urls[0], str(row.pixels), str(row.resize), row.interpolation.upper())
+        (row.download.urls[0], str(row.pixels), str(row.resize), row.interpolation.upper())
         for row in ours
     } == set(theirs)
 
@@ -37,7 +37,7 @@ def test_the_table_has_the_files_of_torchvision_as_it_downloads_them():
 def test_the_table_has_the_files_of_efficientnet_pytorch_as_it_downloads_them():
     text = source_of("efficientnet_pytorch", "utils.py")
     theirs = set(re.findall(r"'(https://github\.com/lukemelas/\S+-b[0-7]-\w+\.pth)'", text))
-    ours = {row.file.urls[0] for row in PRETRAINED.values() if row.layout == "lukemelas"}
+    ours = {row.download.urls[0] for row in PRETRAINED.values() if row.layout == "lukemelas"}
     assert len(theirs) == 16
     assert ours == theirs
 
@@ -57,7 +57,7 @@ def test_the_table_has_the_files_of_timm_as_it_downloads_them():
         resize = int(pixels / float(crop[1] if crop else 0.875))
         theirs[name] = (file, pixels, resize, "INCEPTION" in rest)
     ours = {
-        row.name: (row.file.name, row.pixels, row.resize, row.inception)
+        row.name: (row.download.name, row.pixels, row.resize, row.uses_inception_statistics)
         for row in PRETRAINED.values()
         if row.layout == "timm-tf"
     }
@@ -78,4 +78,4 @@ def test_the_classes_are_torchvisions():
     found = {}
     exec(source_of("torchvision", "models/_meta.py"), found)
     assert imagenet_classes() == tuple(found["_IMAGENET_CATEGORIES"])
-    assert published("efficientnet-b0").row()["sha256"].startswith("7f5810bc")
+    assert pretrained_weights("efficientnet-b0").row()["sha256"].startswith("7f5810bc")

@@ -35,7 +35,7 @@ def test_a_name_gives_the_network_its_images_and_its_classes(known, server, tmp_
     saved = from_pretrained("efficientnet-b0", cache=tmp_path)
     assert same_weights(saved.network, known)
     assert not saved.network.training
-    assert (saved.preparation.pixels, saved.preparation.stored) == (224, 256)
+    assert (saved.preparation.pixels, saved.preparation.resize_pixels) == (224, 256)
     assert saved.preparation.view().window(224) == 224
     assert saved.preparation.class_names[:2] == ("tench", "goldfish")
     assert saved.name == "efficientnet-b0"
@@ -86,7 +86,7 @@ def test_a_missing_file_and_a_missing_network_say_where_to_put_it(known, server,
 
 def test_without_a_network_the_cache_is_enough(known, monkeypatch, tmp_path):
     from_pretrained("efficientnet-b0", cache=tmp_path)
-    gone = replace(PRETRAINED["efficientnet-b0"].file, urls=("http://127.0.0.1:1/x.pth",))
+    gone = replace(PRETRAINED["efficientnet-b0"].download, urls=("http://127.0.0.1:1/x.pth",))
     row = replace(PRETRAINED["efficientnet-b0"], file=gone)
     monkeypatch.setitem(PRETRAINED, "efficientnet-b0", row)
     assert same_weights(from_pretrained("efficientnet-b0", cache=tmp_path).network, known)
@@ -102,7 +102,7 @@ def test_a_download_that_broke_off_goes_on(server, tmp_path):
     with pytest.raises(WeightsError, match="the connection broke; what has come is kept"):
         from_pretrained(url, "efficientnet_b0", **options)
     told = []
-    saved = from_pretrained(url, "efficientnet_b0", told=told.append, **options)
+    saved = from_pretrained(url, "efficientnet_b0", announce=told.append, **options)
     assert "the rest of it from byte" in told[0]
     assert same_weights(saved.network, network(published_network("efficientnet_b0")))
 
@@ -144,7 +144,7 @@ def test_two_files_of_one_name_do_not_replace_each_other(server, tmp_path):
 
 def test_a_file_too_large_for_weights_is_not_taken(server, tmp_path, monkeypatch):
     content = torchvision_file()
-    monkeypatch.setattr(pretrained, "MOST", len(content) - 1)
+    monkeypatch.setattr(pretrained, "MAX_BYTES", len(content) - 1)
     url = server.give("/mine.pth", content)
     with pytest.raises(WeightsError, match="that such a file may have"):
         from_pretrained(url, SMALL, sha256=sha256(content), cache=tmp_path)

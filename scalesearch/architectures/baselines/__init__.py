@@ -15,10 +15,10 @@ from scalesearch.architectures.baselines.resnet import RESNETS
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 
-__all__ = ["BASELINES", "Baseline", "baseline", "catalogue", "efficientnet_b0"]
+__all__ = ["BASELINES", "Baseline", "baseline", "baseline_table", "efficientnet_b0"]
 
 BASELINES: dict[str, Baseline] = {
-    known.name: known for known in (*EFFICIENTNETS, *MOBILENETS, *RESNETS, *DENSENETS)
+    published.name: published for published in (*EFFICIENTNETS, *MOBILENETS, *RESNETS, *DENSENETS)
 }
 """Each takes width, depth, resolution, stem_stride, in_channels and num_classes by keyword."""
 
@@ -37,6 +37,6 @@ def baseline(name: str, **options: Any) -> Architecture:
         raise ArchitectureError(f"baseline {name}: {error}") from error
 
 
-def catalogue() -> list[dict[str, str | int]]:
+def baseline_table() -> list[dict[str, str | int]]:
     """All baselines as flat rows (see ``Baseline.row``)."""
-    return [known.row() for known in BASELINES.values()]
+    return [published.row() for published in BASELINES.values()]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scalesearch.architectures.cost import cost
-from scalesearch.architectures.scale import scaled
+from scalesearch.architectures.scale import scale
 from scalesearch.architectures.stages import Architecture
 from scalesearch.scaling import ROUNDINGS, Multipliers
 
@@ -41,11 +41,11 @@ class Baseline:
             "in_channels": in_channels,
             "num_classes": num_classes,
         }
-        given: dict[str, Any] = {
+        overrides: dict[str, Any] = {
             name: value for name, value in options.items() if value is not None
         }
-        full = replace(self.network, **given)
-        return scaled(full, Multipliers(depth=depth, width=width), ROUNDINGS["official"])
+        network = replace(self.network, **overrides)
+        return scale(network, Multipliers(depth=depth, width=width), ROUNDINGS["official"])
 
     def row(self) -> dict[str, str | int]:
         """Name, origin, resolution, cost, and in words what each axis scales."""
@@ -55,20 +55,20 @@ class Baseline:
             "citation": self.citation,
             "resolution": self.network.resolution,
             **asdict(cost(self.network)),
-            "depth": f"{self.network.blocks} blocks: {_depth(self.network)}",
-            "width": ", ".join(_width(self.network)),
-            "stride": self.network.stride,
+            "depth": f"{self.network.num_blocks} blocks: {_depth_text(self.network)}",
+            "width": ", ".join(_width_parts(self.network)),
+            "stride": self.network.total_stride,
         }
 
 
-def _depth(network: Architecture) -> str:
+def _depth_text(network: Architecture) -> str:
     fixed = [str(index) for index, stage in enumerate(network.stages, start=1) if stage.fixed_depth]
     if not fixed:
         return "all stages"
     return f"all stages but {' and '.join(fixed)} of {len(network.stages)}"
 
 
-def _width(network: Architecture) -> Iterator[str]:
+def _width_parts(network: Architecture) -> Iterator[str]:
     yield "stages"
     yield f"stem fixed at {network.stem}" if network.fixed_stem else "stem"
     if not network.head:

@@ -5,51 +5,51 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment.view import View
+from scalesearch.data.augment.view import InputTransform
 
-FULL = 255
+MAX_LEVEL = 255
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow turns grey
 
 
-def jittered(images_BCHW: Tensor, jitter_B4: Tensor, view: View) -> Tensor:
+def jitter_colours(images_BCHW: Tensor, jitter_B4: Tensor, transform: InputTransform) -> Tensor:
     """Brightness, contrast and saturation times a factor each, then the hue turned.
 
     Saturation and hue are of colours: images that have not three channels keep theirs.
     """
     factors = jitter_B4[:, :, None, None, None].unbind(1)
     brightness, contrast, saturation, hue = factors
-    ranges = view.augmentation.jitter
+    ranges = transform.augmentation.jitter
     images = images_BCHW
     if ranges[0]:
-        images = (images * brightness).clamp(0, FULL)
+        images = (images * brightness).clamp(0, MAX_LEVEL)
     if ranges[1]:
-        images = _blended(_grey(images).mean((2, 3), keepdim=True), images, contrast)
+        images = _blend(_to_grey(images).mean((2, 3), keepdim=True), images, contrast)
     if ranges[2] and images.shape[1] == 3:
-        images = _blended(_grey(images), images, saturation)
+        images = _blend(_to_grey(images), images, saturation)
     if ranges[3] and images.shape[1] == 3:
-        images = _turned(images, hue)
+        images = _adjust_hue(images, hue)
     return images
 
 
-def normalise(images_BCHW: Tensor, view: View) -> None:
+def normalise(images_BCHW: Tensor, transform: InputTransform) -> None:
     """Bring the view's mean to 0 and its deviation to 1, in place."""
-    inverse = levels(view.std, images_BCHW).reciprocal()
-    images_BCHW.mul_(inverse).sub_(levels(view.mean, images_BCHW) * inverse)  # divides no pixel
+    inverse = channel_levels(transform.std, images_BCHW).reciprocal()
+    images_BCHW.mul_(inverse).sub_(channel_levels(transform.mean, images_BCHW) * inverse)  # divides no pixel
 
 
-def levels(fractions: Sequence[float], images_BCHW: Tensor) -> Tensor:
+def channel_levels(fractions: Sequence[float], images_BCHW: Tensor) -> Tensor:
     """A level for each channel, (C, 1, 1), beside the images.
 
     Filled on the device: a copy from the host would wait for it, and fit in no CUDA graph.
     """
-    return torch.cat([images_BCHW.new_full((1, 1, 1), FULL * value) for value in fractions])
+    return torch.cat([images_BCHW.new_full((1, 1, 1), MAX_LEVEL * value) for value in fractions])
 
 
-def _blended(none: Tensor, images: Tensor, factor: Tensor) -> Tensor:
-    return (none + factor * (images - none)).clamp(0, FULL)
+def _blend(base: Tensor, images: Tensor, factor: Tensor) -> Tensor:
+    return (base + factor * (images - base)).clamp(0, MAX_LEVEL)
 
 
-def _grey(images_BCHW: Tensor) -> Tensor:
+def _to_grey(images_BCHW: Tensor) -> Tensor:
     """One channel: the luma of three, the mean of any other number."""
     if images_BCHW.shape[1] != 3:
         return images_BCHW.mean(1, keepdim=True)
@@ -57,7 +57,7 @@ def _grey(images_BCHW: Tensor) -> Tensor:
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
-def _turned(images_BCHW: Tensor, turns_B111: Tensor) -> Tensor:
+def _adjust_hue(images_BCHW: Tensor, turns_B111: Tensor) -> Tensor:
     """The same value and saturation at another hue of the hexagon of HSV."""
     red, green, blue = torch.split(images_BCHW, 1, dim=1)
     value = images_BCHW.amax(1, keepdim=True)

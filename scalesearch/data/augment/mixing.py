@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment.covering import squares
+from scalesearch.data.augment.covering import square_masks
 
 
-def mixed(
+def mix_batch(
     images_BCHW: Tensor,
     labels_B: Tensor,
-    drawn_B: Mapping[str, Tensor],
+    draws_B: Mapping[str, Tensor],
     num_classes: int,
     strength: float | Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -21,28 +21,28 @@ def mixed(
     or the other.
     """
     images, own_B = images_BCHW, images_BCHW.new_ones(len(images_BCHW))
-    if "mixup" in drawn_B:
-        own_B = 1 - strength * (1 - drawn_B["mixup"])
-        if "mixing" in drawn_B:
-            own_B = own_B.where(drawn_B["mixing"] < 0.5, 1)
-        images = _next(images_BCHW).lerp(images_BCHW, own_B[:, None, None, None])
-    if "cutmix" in drawn_B:
-        theirs_B11 = _pasted(drawn_B, strength, images.shape[-1])
-        images = torch.where(theirs_B11, _next(images_BCHW), images)
-        own_B = own_B * (1 - theirs_B11.float().mean((1, 2, 3)))
+    if "mixup" in draws_B:
+        own_B = 1 - strength * (1 - draws_B["mixup"])
+        if "mixing" in draws_B:
+            own_B = own_B.where(draws_B["mixing"] < 0.5, 1)
+        images = _next_image(images_BCHW).lerp(images_BCHW, own_B[:, None, None, None])
+    if "cutmix" in draws_B:
+        is_pasted_BHW = _cutmix_masks(draws_B, strength, images.shape[-1])
+        images = torch.where(is_pasted_BHW, _next_image(images_BCHW), images)
+        own_B = own_B * (1 - is_pasted_BHW.float().mean((1, 2, 3)))
     classes = torch.arange(num_classes, device=labels_B.device)
     targets_BK = (labels_B[:, None] == classes).to(own_B.dtype)
-    return images, _next(targets_BK).lerp(targets_BK, own_B[:, None])
+    return images, _next_image(targets_BK).lerp(targets_BK, own_B[:, None])
 
 
-def _pasted(drawn_B: Mapping[str, Tensor], strength: float | Tensor, side: int) -> Tensor:
+def _cutmix_masks(draws_B: Mapping[str, Tensor], strength: float | Tensor, side: int) -> Tensor:
     """Masks of what the next image covers: of the drawn area, but for what the border cuts off."""
-    own_B, centres_B2 = drawn_B["cutmix"][:, 0], drawn_B["cutmix"][:, 1:]
-    theirs_B = strength * (1 - own_B)
-    if "mixing" in drawn_B:
-        theirs_B = theirs_B.where(drawn_B["mixing"] >= 0.5, 0)
-    return squares(centres_B2, (theirs_B.sqrt() * side).floor(), side)
+    own_B, centres_B2 = draws_B["cutmix"][:, 0], draws_B["cutmix"][:, 1:]
+    pasted_share_B = strength * (1 - own_B)
+    if "mixing" in draws_B:
+        pasted_share_B = pasted_share_B.where(draws_B["mixing"] >= 0.5, 0)
+    return square_masks(centres_B2, (pasted_share_B.sqrt() * side).floor(), side)
 
 
-def _next(rows_B: Tensor) -> Tensor:
+def _next_image(rows_B: Tensor) -> Tensor:
     return rows_B.roll(-1, 0)

@@ -6,20 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from scalesearch.errors import DataError
-from scalesearch.recipe import Policy
+from scalesearch.recipe import AugmentationPolicy
 
-CHUNK = 8
+CHUNK_IMAGES = 8
 """Images that go through one choice of operations: kornia draws one for whatever it is given.
 
 Fewer would cost more: a call takes a millisecond and more, however few its images."""
 
 
-def require_policy(policy: Policy) -> None:
+def require_policy(policy: AugmentationPolicy) -> None:
     """Raise DataError where a policy needs kornia, and that is missing."""
-    _made(policy)
+    _load_policy(policy)
 
 
-def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
+def apply_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: AugmentationPolicy) -> Tensor:
     """uint8 images after a policy; each ``CHUNK`` of them draws its own from its first seed.
 
     The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
@@ -28,24 +28,24 @@ def by_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: Policy) -> Tensor:
     The caller's random state is left alone. Autocast has no part in it, since kornia finds by
     products of matrices where a pixel comes from. Raises DataError where kornia is missing.
     """
-    made = _made(policy)
+    policy_module = _load_policy(policy)
     channels = images_BCHW.shape[1]
     colours = images_BCHW.expand(-1, 3, -1, -1) if channels == 1 else images_BCHW
     devices = [images_BCHW.device] if images_BCHW.is_cuda else []
     chunks = []
     exact = torch.autocast(images_BCHW.device.type, enabled=False)
     with torch.random.fork_rng(devices), torch.no_grad(), exact:
-        for chunk, seed in zip(torch.split(colours, CHUNK), seeds_B[::CHUNK].tolist(), strict=True):
+        for chunk, seed in zip(torch.split(colours, CHUNK_IMAGES), seeds_B[::CHUNK_IMAGES].tolist(), strict=True):
             torch.default_generator.manual_seed(seed)
             if devices:
                 torch.cuda.manual_seed(seed)
-            chunks.append(made(chunk / 255))
+            chunks.append(policy_module(chunk / 255))
     levels = (torch.cat(chunks) * 255).round().clamp(0, 255).to(torch.uint8)
     return levels[:, :channels]
 
 
 @cache
-def _made(policy: Policy) -> nn.Module:
+def _load_policy(policy: AugmentationPolicy) -> nn.Module:
     """The policies' published settings."""
     try:
         from kornia.augmentation.auto import AutoAugment, RandAugment, TrivialAugment

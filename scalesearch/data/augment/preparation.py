@@ -5,19 +5,19 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment.colour import jittered, normalise
-from scalesearch.data.augment.covering import cut_out, erased
-from scalesearch.data.augment.geometry import centred, placed, resized
-from scalesearch.data.augment.mixing import mixed
-from scalesearch.data.augment.policies import by_policy
-from scalesearch.data.augment.view import View
+from scalesearch.data.augment.colour import jitter_colours, normalise
+from scalesearch.data.augment.covering import cutout, erase
+from scalesearch.data.augment.geometry import center_crop, apply_geometry, resize_batch
+from scalesearch.data.augment.mixing import mix_batch
+from scalesearch.data.augment.policies import apply_policy
+from scalesearch.data.augment.view import InputTransform
 
 
-def prepared(
+def training_inputs(
     images_BCHW: Tensor,
     labels_B: Tensor,
-    drawn_B: Mapping[str, Tensor],
-    view: View,
+    draws_B: Mapping[str, Tensor],
+    transform: InputTransform,
     resolution: int,
     strength: float | Tensor = 1.0,
 ) -> tuple[Tensor, Tensor]:
@@ -30,24 +30,24 @@ def prepared(
     Nothing here draws, looks at a value or copies from the host, policies excepted.
     """
     images, targets = images_BCHW, labels_B
-    if "policy" in drawn_B:
-        images = by_policy(images, drawn_B["policy"], view.augmentation.policy)
-    images = placed(images, drawn_B, view, resolution)
-    if "jitter" in drawn_B:
-        images = jittered(images, drawn_B["jitter"], view)
-    normalise(images, view)
-    if "cutout" in drawn_B:
-        images = cut_out(images, drawn_B["cutout"], view)
-    if "erasing" in drawn_B:
-        images = erased(images, drawn_B["erasing"], drawn_B["noise"], view)
-    if "mixup" in drawn_B or "cutmix" in drawn_B:
-        images, targets = mixed(images, labels_B, drawn_B, view.num_classes, strength)
+    if "policy" in draws_B:
+        images = apply_policy(images, draws_B["policy"], transform.augmentation.policy)
+    images = apply_geometry(images, draws_B, transform, resolution)
+    if "jitter" in draws_B:
+        images = jitter_colours(images, draws_B["jitter"], transform)
+    normalise(images, transform)
+    if "cutout" in draws_B:
+        images = cutout(images, draws_B["cutout"], transform)
+    if "erasing" in draws_B:
+        images = erase(images, draws_B["erasing"], draws_B["noise"], transform)
+    if "mixup" in draws_B or "cutmix" in draws_B:
+        images, targets = mix_batch(images, labels_B, draws_B, transform.num_classes, strength)
     return images.contiguous(memory_format=torch.channels_last), targets
 
 
-def shown(images_BCHW: Tensor, view: View, resolution: int) -> Tensor:
+def evaluation_inputs(images_BCHW: Tensor, transform: InputTransform, resolution: int) -> Tensor:
     """A batch to evaluate on, as in training but without anything random."""
-    window = centred(images_BCHW, view.window(resolution)).float()
-    images = resized(window, resolution)
-    normalise(images, view)
+    window = center_crop(images_BCHW, transform.window(resolution)).float()
+    images = resize_batch(window, resolution)
+    normalise(images, transform)
     return images.contiguous(memory_format=torch.channels_last)

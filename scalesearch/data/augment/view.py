@@ -6,7 +6,7 @@ from scalesearch.data.dataset import Dataset
 from scalesearch.errors import DataError
 from scalesearch.recipe import Augmentation, Recipe
 
-ZOOM = 1.14
+DEFAULT_ZOOM = 1.14
 """The customary 256 pixels for an input of 224."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -15,7 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class InputTransform:
     """All that turns stored images into a network's input, but for chance and the resolution.
 
     ``pixels``: side of the stored images. ``mean``, ``std``: per channel, as fractions of full
@@ -27,7 +27,7 @@ class View:
     pixels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    mirrors: bool
+    flips: bool
     num_classes: int
     augmentation: Augmentation
     zoom: float = 1.0
@@ -40,7 +40,7 @@ class View:
         return round(self.pixels * resolution / round(self.zoom * resolution))
 
 
-def view(dataset: Dataset, recipe: Recipe, resolution: int) -> View:
+def input_transform(dataset: Dataset, recipe: Recipe, resolution: int) -> InputTransform:
     """The view that a recipe gives a network of this resolution on a data set.
 
     Raises DataError where ImageNet's statistics are asked for images of neither 1 nor 3 channels.
@@ -48,24 +48,24 @@ def view(dataset: Dataset, recipe: Recipe, resolution: int) -> View:
     augmentation = recipe.augmentation
     mean, std = dataset.mean, dataset.std
     if augmentation.normalisation == "imagenet":
-        mean, std = _imagenet(dataset.channels)
-    return View(
+        mean, std = _imagenet_statistics(dataset.channels)
+    return InputTransform(
         pixels=dataset.pixels,
         mean=mean,
         std=std,
-        mirrors=dataset.mirrors if augmentation.flip is None else augmentation.flip,
+        flips=dataset.allows_flip if augmentation.flip is None else augmentation.flip,
         num_classes=dataset.num_classes,
         augmentation=augmentation,
-        zoom=recipe.evaluation_zoom or zoom(dataset.pixels, resolution),
+        zoom=recipe.evaluation_zoom or default_zoom(dataset.pixels, resolution),
     )
 
 
-def zoom(pixels: int, resolution: int) -> float:
+def default_zoom(pixels: int, resolution: int) -> float:
     """How many times images of a side are enlarged for an input of another, if nothing is said."""
-    return ZOOM if pixels > resolution else 1.0
+    return DEFAULT_ZOOM if pixels > resolution else 1.0
 
 
-def _imagenet(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _imagenet_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of ImageNet; of one channel the mean of the three."""
     if channels == 3:
         return IMAGENET_MEAN, IMAGENET_STD

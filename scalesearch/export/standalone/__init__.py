@@ -1,15 +1,15 @@
 """Networks as source code that needs scalesearch no more."""
 
-from scalesearch.export.standalone.files import Exportable, write_peer_script, write_script
-from scalesearch.export.standalone.script import script
-from scalesearch.export.standalone.timm_script import timm_script
-from scalesearch.export.standalone.torchvision_script import torchvision_script
+from scalesearch.export.standalone.files import Exportable, write_library_script, write_script
+from scalesearch.export.standalone.script import python_script_text
+from scalesearch.export.standalone.timm_script import timm_script_text
+from scalesearch.export.standalone.torchvision_script import torchvision_script_text
 
 __all__ = [
     "Exportable",
-    "script",
-    "timm_script",
-    "torchvision_script",
-    "write_peer_script",
+    "python_script_text",
+    "timm_script_text",
+    "torchvision_script_text",
+    "write_library_script",
     "write_script",
 ]

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, Foreign, cost
+from scalesearch.architectures import Architecture, CustomModel, cost
 from scalesearch.errors import ExportError
 from scalesearch.export.agreement import random_batches
 from scalesearch.export.programs import input_size
-from scalesearch.export.standalone.script import script
-from scalesearch.export.standalone.timm_script import timm_script
-from scalesearch.export.standalone.torchvision_script import torchvision_script
+from scalesearch.export.standalone.script import python_script_text
+from scalesearch.export.standalone.timm_script import timm_script_text
+from scalesearch.export.standalone.torchvision_script import torchvision_script_text
 from scalesearch.files import write_text
-from scalesearch.nets import Options, build
-from scalesearch.weights import Saved, write_network
+from scalesearch.nets import NetworkOptions, build_model
+from scalesearch.weights import SavedNetwork, write_network
 
-TOLERANCE = 1e-5
+SCRIPT_LOGIT_TOLERANCE = 1e-5
 """How far, relative to the largest, a logit of the same network in other code may be."""
 
 
@@ -30,14 +30,14 @@ class Exportable:
     """A network to be written as code. ``saved``: its weights, where it has any."""
 
     name: str
-    architecture: Architecture | Foreign
-    options: Options
-    saved: Saved | None = None
+    architecture: Architecture | CustomModel
+    options: NetworkOptions
+    saved_network: SavedNetwork | None = None
 
     @property
-    def described(self) -> Architecture:
+    def stage_architecture(self) -> Architecture:
         """The network as data. Raises ExportError where code makes it."""
-        if isinstance(self.architecture, Foreign):
+        if isinstance(self.architecture, CustomModel):
             raise ExportError(
                 f"{self.name}: need a network as data, got code ({self.architecture.factory}), "
                 "which is its own standalone form"
@@ -50,76 +50,76 @@ class Exportable:
         return self.name.replace("-", "_").replace(".", "_")
 
 
-def write_script(exported: Exportable, folder: Path) -> list[Path]:
+def write_script(exportable: Exportable, folder: Path) -> list[Path]:
     """A Python file that needs torch alone, and the weights beside it, where there are any.
 
     The file is run, and its network compared: with weights by its logits, without them by the names
     and shapes of its tensors. Raises ExportError where it cannot be written or differs.
     """
-    architecture = exported.described
-    path = folder / f"{exported.module_name}.py"
-    written, saved = [path], exported.saved
+    architecture = exportable.stage_architecture
+    path = folder / f"{exportable.module_name}.py"
+    paths, saved_network = [path], exportable.saved_network
     weights = path.with_suffix(".safetensors")
-    preparation = saved.preparation if saved else None
-    text = script(
-        exported.name,
+    preparation = saved_network.preparation if saved_network else None
+    script_source = python_script_text(
+        exportable.name,
         architecture,
-        exported.options,
+        exportable.options,
         preparation,
-        weights.name if saved else "",
+        weights.name if saved_network else "",
     )
-    if saved is None:
+    if saved_network is None:
         with torch.device("meta"):
-            _require_same_tensors(exported, _run(text, path)["network"]())
+            _require_same_tensors(exportable, _execute_script(script_source, path)["network"]())
     else:
-        with tempfile.TemporaryDirectory() as tried:  # nothing is left of what differs
-            held = _write_weights(Path(tried) / weights.name, saved)
-            _require_same_logits(path, _run(text, path)["network"](str(held)), saved)
-        written.append(_write_weights(weights, saved))
-    write_text(path, text)
-    return written
+        with tempfile.TemporaryDirectory() as temporary_folder:  # nothing is left of what differs
+            trial_weights = _write_weights(Path(temporary_folder) / weights.name, saved_network)
+            _require_same_logits(path, _execute_script(script_source, path)["network"](str(trial_weights)), saved_network)
+        paths.append(_write_weights(weights, saved_network))
+    write_text(path, script_source)
+    return paths
 
 
-def write_peer_script(exported: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
+def write_library_script(exportable: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
     """A Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
 
     It is asked to where it can be imported. Raises ExportError where the network cannot be the
     library's, or what it builds is another one.
     """
-    path = folder / f"{exported.module_name}_{library}.py"
-    architecture = exported.described
-    text = SCRIPTS[library](exported.name, architecture, exported.options)
-    made = _by_library(library, text, path)
-    if made is not None:
-        found, wanted = sum(one.numel() for one in made.parameters()), cost(architecture).params
-        if found != wanted:
+    path = folder / f"{exportable.module_name}_{library}.py"
+    architecture = exportable.stage_architecture
+    script_source = LIBRARY_SCRIPTS[library](exportable.name, architecture, exportable.options)
+    network = _build_with_library(library, script_source, path)
+    if network is not None:
+        parameter_count, expected_count = sum(parameter.numel() for parameter in network.parameters()), cost(architecture).params
+        if parameter_count != expected_count:
             raise ExportError(
-                f"{exported.name}: need {wanted:,} parameters, got {found:,} from the {library} "
+                f"{exportable.name}: need {expected_count:,} parameters, got {parameter_count:,} from the {library} "
                 "that is installed; export it as `python`"
             )
-    write_text(path, text)
-    return path, made is not None
+    write_text(path, script_source)
+    return path, network is not None
 
 
-SCRIPTS: dict[str, Callable[[str, Architecture, Options], str]] = {
-    "torchvision": torchvision_script,
-    "timm": timm_script,
+LIBRARY_SCRIPTS: dict[str, Callable[[str, Architecture, NetworkOptions], str]] = {
+    "torchvision": torchvision_script_text,
+    "timm": timm_script_text,
 }
 """Libraries that build networks like ours, and what writes files for them."""
 
 
-def _by_library(library: str, text: str, path: Path) -> nn.Module | None:
+def _build_with_library(library: str, text: str, path: Path) -> nn.Module | None:
     """The network without memory for its weights; None where the library cannot be imported."""
     try:
         importlib.import_module(library)
     except (ImportError, RuntimeError):  # the second: it is another torch's
         return None
     with torch.device("meta"):
-        network: nn.Module = _run(text, path)["network"]()
+        network: nn.Module = _execute_script(text, path)["network"]()
     return network
 
 
-def _run(text: str, path: Path) -> dict[str, Any]:
+def _execute_script(text: str, path: Path) -> dict[str, Any]:
     """What a file defines. It holds what we wrote into it, and no text of anybody else but names
     of letters, digits, dots and dashes, and literals."""
     namespace: dict[str, Any] = {"__name__": path.stem}
@@ -127,28 +127,28 @@ def _run(text: str, path: Path) -> dict[str, Any]:
     return namespace
 
 
-def _require_same_tensors(exported: Exportable, made: nn.Module) -> None:
+def _require_same_tensors(exportable: Exportable, script_network: nn.Module) -> None:
     with torch.device("meta"):
-        network = build(exported.described)
-    if _shapes(made) != _shapes(network):
-        raise ExportError(f"{exported.name}: the file builds another network; this is our bug")
+        network = build_model(exportable.stage_architecture)
+    if _tensor_shapes(script_network) != _tensor_shapes(network):
+        raise ExportError(f"{exportable.name}: the file builds another network; this is our bug")
 
 
-def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+def _tensor_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _write_weights(path: Path, saved: Saved) -> Path:
+def _write_weights(path: Path, saved_network: SavedNetwork) -> Path:
     return write_network(
-        path, saved.network, saved.preparation, name=saved.name, origin=saved.origin
+        path, saved_network.network, saved_network.preparation, name=saved_network.name, origin=saved_network.origin
     )
 
 
 @torch.no_grad()
-def _require_same_logits(path: Path, made: nn.Module, saved: Saved) -> None:
-    (images_BCHW,) = random_batches(*input_size(saved), [2])
-    ours: Tensor = saved.network.eval()(images_BCHW)
-    theirs: Tensor = made.eval()(images_BCHW)
-    if not torch.allclose(theirs, ours, rtol=0, atol=TOLERANCE * float(ours.abs().max() or 1)):
-        apart = float((theirs - ours).abs().max())
-        raise ExportError(f"{path}: its logits are up to {apart:g} from the network's; not written")
+def _require_same_logits(path: Path, script_network: nn.Module, saved_network: SavedNetwork) -> None:
+    (images_BCHW,) = random_batches(*input_size(saved_network), [2])
+    reference_logits: Tensor = saved_network.network.eval()(images_BCHW)
+    script_logits: Tensor = script_network.eval()(images_BCHW)
+    if not torch.allclose(script_logits, reference_logits, rtol=0, atol=SCRIPT_LOGIT_TOLERANCE * float(reference_logits.abs().max() or 1)):
+        difference = float((script_logits - reference_logits).abs().max())
+        raise ExportError(f"{path}: its logits are up to {difference:g} from the network's; not written")

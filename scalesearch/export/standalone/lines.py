@@ -11,7 +11,7 @@ from scalesearch.errors import ExportError
 from scalesearch.export.standalone import dense_parts, parts
 from scalesearch.nets import Network
 
-CLASSES = {
+ACTIVATION_CLASSES = {
     "silu": "nn.SiLU",
     "relu": "nn.ReLU",
     "relu6": "nn.ReLU6",
@@ -21,152 +21,152 @@ CLASSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BuiltBlock:
     """A block as it was built. ``activation``: its class where it is not the network's own."""
 
     module: nn.Module
     stage: Stage
     inputs: int
     stride: int
-    drop: str
+    drop_connect: str
     activation: str
 
     @property
-    def shape(self) -> dict[str, object]:
+    def unusual_shape(self) -> dict[str, object]:
         """What most blocks take, without what is usual."""
         return {
             "kernel": self.stage.kernel if self.stage.kernel != 3 else None,
             "stride": self.stride if self.stride != 1 else None,
         }
 
-    def outputs_of(self, layer: str) -> int:
+    def output_channels(self, layer: str) -> int:
         """Output channels of a layer; 0 where there is none."""
-        found = dict(self.module.named_modules()).get(layer)
-        return found.out_channels if isinstance(found, nn.Conv2d) else 0
+        module = dict(self.module.named_modules()).get(layer)
+        return module.out_channels if isinstance(module, nn.Conv2d) else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CodeLine:
     """A line of Python, and the parts that it needs."""
 
     text: str
-    needs: tuple[Any, ...]
+    required_parts: tuple[Any, ...]
 
 
-def block_lines(name: str, network: Network) -> Iterator[Line]:
+def block_lines(name: str, network: Network) -> Iterator[CodeLine]:
     """A line for every block, in order. Raises ExportError for a kind that no part builds."""
-    for block in _blocks(network):
-        if block.stage.block not in WRITERS:
+    for block in _built_blocks(network):
+        if block.stage.block not in BLOCK_WRITERS:
             raise ExportError(
-                f"{name}: need blocks of {', '.join(WRITERS)} for a file that needs torch alone, "
+                f"{name}: need blocks of {', '.join(BLOCK_WRITERS)} for a file that needs torch alone, "
                 f"got {block.stage.block}; export it as `exported` or `onnx`"
             )
-        yield WRITERS[block.stage.block](block)
+        yield BLOCK_WRITERS[block.stage.block](block)
 
 
-def call(called: str, *positional: object, **named: object) -> str:
+def call_text(callable_name: str, *positional: object, **keywords: object) -> str:
     """A call in Python; of the keywords those that say something."""
     arguments = [str(value) for value in positional]
-    arguments += [f"{key}={value}" for key, value in named.items() if value not in ("", None)]
-    return f"{called}({', '.join(arguments)})"
+    arguments += [f"{key}={value}" for key, value in keywords.items() if value not in ("", None)]
+    return f"{callable_name}({', '.join(arguments)})"
 
 
-def _blocks(network: Network) -> Iterator[Block]:
+def _built_blocks(network: Network) -> Iterator[BuiltBlock]:
     architecture, index = network.architecture, 0
     stages = zip(architecture.transitions(), network.stages.children(), strict=True)
-    for (inputs, stage), built in stages:
-        before = inputs
-        for number, module in enumerate(built.children()):
+    for (inputs, stage), stage_module in stages:
+        input_channels = inputs
+        for number, module in enumerate(stage_module.children()):
             stride = stage.stride if number == 0 else 1
-            own = stage.activation and stage.activation != architecture.activation
-            yield Block(
+            has_own_activation = stage.activation and stage.activation != architecture.activation
+            yield BuiltBlock(
                 module=module,
                 stage=stage,
-                inputs=before,
+                inputs=input_channels,
                 stride=stride,
-                drop=f"drop_connect * {index} / {architecture.blocks}" if index else "",
-                activation=CLASSES[stage.activation] if own else "",
+                drop_connect=f"drop_connect * {index} / {architecture.num_blocks}" if index else "",
+                activation=ACTIVATION_CLASSES[stage.activation] if has_own_activation else "",
             )
-            before, index = stage.channels(before), index + 1
+            input_channels, index = stage.channels(input_channels), index + 1
 
 
-def _inverted(called: str, block: Block) -> Line:
+def _mbconv_line(callable_name: str, block: BuiltBlock) -> CodeLine:
     """Of MBConv and its like: inputs, inner channels, outputs."""
-    squeezed = block.outputs_of("squeeze.reduce")
-    residual = block.stride == 1 and block.inputs == block.stage.width
-    fused = block.stage.block == "fused_mbconv"
-    expands = block.outputs_of("project.conv" if fused else "expand.conv")
-    text = call(
-        called,
+    squeezed_channels = block.output_channels("squeeze.reduce")
+    is_residual = block.stride == 1 and block.inputs == block.stage.width
+    is_fused = block.stage.block == "fused_mbconv"
+    has_expansion = block.output_channels("project.conv" if is_fused else "expand.conv")
+    text = call_text(
+        callable_name,
         block.inputs,
-        block.outputs_of("expand.conv") if expands else 0,
+        block.output_channels("expand.conv") if has_expansion else 0,
         block.stage.width,
-        **block.shape,
-        squeezed=squeezed or None,
-        drop=block.drop if residual else "",
+        **block.unusual_shape,
+        squeezed=squeezed_channels or None,
+        drop=block.drop_connect if is_residual else "",
         activation=block.activation,
     )
-    needs: list[Any] = [parts.DropConnect, getattr(parts, called)]
-    needs += [parts.SqueezeExcitation] if squeezed or not fused else []
-    needs += [parts.MBConv] if called == "bneck" else []
-    return Line(text, tuple(needs))
+    required_parts: list[Any] = [parts.DropConnect, getattr(parts, callable_name)]
+    required_parts += [parts.SqueezeExcitation] if squeezed_channels or not is_fused else []
+    required_parts += [parts.MBConv] if callable_name == "bneck" else []
+    return CodeLine(text, tuple(required_parts))
 
 
-def _plain(called: str, block: Block) -> Line:
+def _plain_line(callable_name: str, block: BuiltBlock) -> CodeLine:
     """Of blocks without inner channels."""
-    drop = block.drop if called == "basic" else ""
-    shape = block.shape
-    text = call(
-        called, block.inputs, block.stage.width, **shape, drop=drop, activation=block.activation
+    drop = block.drop_connect if callable_name == "basic" else ""
+    shape = block.unusual_shape
+    text = call_text(
+        callable_name, block.inputs, block.stage.width, **shape, drop=drop, activation=block.activation
     )
-    needs: dict[str, tuple[Any, ...]] = {
+    required_parts: dict[str, tuple[Any, ...]] = {
         "basic": (parts.DropConnect, parts.Shortened),
         "Transition": (dense_parts.norm,),
     }
-    home = dense_parts if called == "Transition" else parts
-    return Line(text, (*needs.get(called, ()), getattr(home, called)))
+    module = dense_parts if callable_name == "Transition" else parts
+    return CodeLine(text, (*required_parts.get(callable_name, ()), getattr(module, callable_name)))
 
 
-def _conv(block: Block) -> Line:
+def _conv_line(block: BuiltBlock) -> CodeLine:
     shape = (block.inputs, block.stage.width, block.stage.kernel, block.stride)
-    return Line(call("conv", *shape, activation=block.activation or "ACTIVATION"), ())
+    return CodeLine(call_text("conv", *shape, activation=block.activation or "ACTIVATION"), ())
 
 
-def _bottleneck(block: Block) -> Line:
-    text = call(
+def _bottleneck_line(block: BuiltBlock) -> CodeLine:
+    text = call_text(
         "bottleneck",
         block.inputs,
-        block.outputs_of("branch.0.conv"),
+        block.output_channels("branch.0.conv"),
         block.stage.width,
-        **block.shape,
-        drop=block.drop,
+        **block.unusual_shape,
+        drop=block.drop_connect,
         activation=block.activation,
     )
-    return Line(text, (parts.DropConnect, parts.Shortened, parts.bottleneck))
+    return CodeLine(text, (parts.DropConnect, parts.Shortened, parts.bottleneck))
 
 
-def _dense(block: Block) -> Line:
-    inner = block.outputs_of("reduce.conv")
-    text = call(
+def _dense_line(block: BuiltBlock) -> CodeLine:
+    inner_channels = block.output_channels("reduce.conv")
+    text = call_text(
         "Dense",
         block.inputs,
-        inner,
+        inner_channels,
         block.stage.width,
-        **block.shape,
+        **block.unusual_shape,
         activation=block.activation,
     )
-    return Line(text, (dense_parts.norm, dense_parts.Dense))
+    return CodeLine(text, (dense_parts.norm, dense_parts.Dense))
 
 
-WRITERS: dict[str, Callable[[Block], Line]] = {
-    "mbconv": lambda block: _inverted("MBConv", block),
-    "fused_mbconv": lambda block: _inverted("FusedMBConv", block),
-    "bneck": lambda block: _inverted("bneck", block),
-    "separable": lambda block: _plain("Separable", block),
-    "conv": _conv,
-    "basic": lambda block: _plain("basic", block),
-    "bottleneck": _bottleneck,
-    "dense": _dense,
-    "transition": lambda block: _plain("Transition", block),
+BLOCK_WRITERS: dict[str, Callable[[BuiltBlock], CodeLine]] = {
+    "mbconv": lambda block: _mbconv_line("MBConv", block),
+    "fused_mbconv": lambda block: _mbconv_line("FusedMBConv", block),
+    "bneck": lambda block: _mbconv_line("bneck", block),
+    "separable": lambda block: _plain_line("Separable", block),
+    "conv": _conv_line,
+    "basic": lambda block: _plain_line("basic", block),
+    "bottleneck": _bottleneck_line,
+    "dense": _dense_line,
+    "transition": lambda block: _plain_line("Transition", block),
 }
 """By the kind of a block, as stages name it."""

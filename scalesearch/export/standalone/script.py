@@ -10,56 +10,56 @@ import torch
 
 from scalesearch.architectures import Architecture, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.architectures.stages import PREACTIVATED
+from scalesearch.architectures.stages import PREACTIVATION_BLOCKS
 from scalesearch.export.standalone import dense_parts, parts
-from scalesearch.export.standalone.lines import CLASSES, block_lines, call
-from scalesearch.nets import Options, build
+from scalesearch.export.standalone.lines import ACTIVATION_CLASSES, block_lines, call_text
+from scalesearch.nets import NetworkOptions, build_model
 from scalesearch.weights import Preparation
 
-WIDTH = 100
+LINE_WIDTH = 100
 
 
-def script(
+def python_script_text(
     name: str,
     architecture: Architecture,
-    options: Options,
+    options: NetworkOptions,
     preparation: Preparation | None = None,
-    weights: str = "",
+    weights_file: str = "",
 ) -> str:
     """The text of the file. ``weights``: the name of a file of weights that lies beside it.
 
     Raises ExportError for a network with a block that such files know no code for.
     """
-    required_name(name)
+    require_safe_name(name)
     with torch.device("meta"):
-        network = build(architecture, dropout=options.dropout, drop_connect=options.drop_connect)
+        network = build_model(architecture, dropout=options.dropout, drop_connect=options.drop_connect)
     blocks = list(block_lines(name, network))
-    needs = dict.fromkeys(part for block in blocks for part in block.needs)
-    same = options.padding == "same"
-    used = [
-        parts.SamePaddedConvolution if same else parts.Convolution,
+    required_parts = dict.fromkeys(part for block in blocks for part in block.required_parts)
+    is_same_padded = options.padding == "same"
+    used_parts = [
+        parts.SamePaddedConvolution if is_same_padded else parts.Convolution,
         parts.conv,
-        *(part for part in _ORDER if part in needs),
+        *(part for part in _PART_ORDER if part in required_parts),
     ]
     sections = [
-        _head(name, architecture, options, preparation, weights),
-        *(_source(part) for part in used),
-        _network(architecture, options, [block.text for block in blocks]),
-        _source(parts.read_safetensors),
-        _end(name, architecture),
+        _header_text(name, architecture, options, preparation, weights_file),
+        *(_source_text(part) for part in used_parts),
+        _network_class_text(architecture, options, [block.text for block in blocks]),
+        _source_text(parts.read_safetensors),
+        _factory_text(name, architecture),
     ]
     text = "\n\n\n".join(sections) + "\n"
-    return text.replace("SamePaddedConvolution", "Convolution") if same else text
+    return text.replace("SamePaddedConvolution", "Convolution") if is_same_padded else text
 
 
-def required_name(name: str) -> str:
+def require_safe_name(name: str) -> str:
     """A name that may stand in source code: whatever a file says must not become code there."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"need a name of letters, digits, dots and dashes, got {name!r}")
     return name
 
 
-_ORDER = (
+_PART_ORDER = (
     parts.DropConnect,
     parts.SqueezeExcitation,
     parts.MBConv,
@@ -76,32 +76,32 @@ _ORDER = (
 """In which parts stand in a file: what others use comes first."""
 
 
-def _source(part: Callable[..., Any]) -> str:
+def _source_text(part: Callable[..., Any]) -> str:
     return inspect.getsource(part).rstrip()
 
 
-def _head(
+def _header_text(
     name: str,
     architecture: Architecture,
-    options: Options,
+    options: NetworkOptions,
     preparation: Preparation | None,
-    weights: str,
+    weights_file: str,
 ) -> str:
-    counted = cost(architecture)
-    told = (
-        f"{name}: {counted.params:,} parameters, {counted.macs:,} multiply-adds at "
+    network_cost = cost(architecture)
+    summary = (
+        f"{name}: {network_cost.params:,} parameters, {network_cost.macs:,} multiply-adds at "
         f"{architecture.resolution} pixels. Written by scalesearch; needs torch alone."
     )
     pixels, channels = architecture.resolution, architecture.in_channels
-    model = f'network("{weights}")' if weights else "network()"
+    model = f'network("{weights_file}")' if weights_file else "network()"
     lines = [
-        '"""' + textwrap.fill(told, WIDTH - 3),
+        '"""' + textwrap.fill(summary, LINE_WIDTH - 3),
         "",
         f"    model = {model}.eval()",
         f"    logits = model(images)  # (B, {channels}, {pixels}, {pixels}) -> "
         f"(B, {architecture.num_classes})",
         "",
-        textwrap.fill(_images(preparation, architecture), WIDTH),
+        textwrap.fill(_images_text(preparation, architecture), LINE_WIDTH),
         f"The network's fingerprint is {fingerprint(architecture)}.",
         '"""',
         "",
@@ -116,43 +116,43 @@ def _head(
         "",
         "Activation = Callable[[], nn.Module]",
         "",
-        f"ACTIVATION = {CLASSES[architecture.activation]}",
+        f"ACTIVATION = {ACTIVATION_CLASSES[architecture.activation]}",
         f"NORM_EPS = {options.norm_eps!r}",
         f"NORM_MOMENTUM = {options.norm_momentum!r}  # the weight of a new batch",
     ]
     if preparation is not None:
         lines += [f"MEAN = {preparation.mean!r}", f"STD = {preparation.std!r}"]
         if preparation.class_names:
-            lines += _literal("CLASSES", preparation.class_names)
+            lines += _tuple_lines("CLASSES", preparation.class_names)
     return "\n".join(lines)
 
 
-def _images(preparation: Preparation | None, architecture: Architecture) -> str:
+def _images_text(preparation: Preparation | None, architecture: Architecture) -> str:
     if preparation is None:
         return f"Images: {architecture.resolution} pixels a side, or any other number."
-    shown = preparation.view().window(preparation.pixels)
-    crop = f", cut {shown} pixels from its centre" if shown != preparation.stored else ""
-    scale = f", resize them to {preparation.pixels}" if shown != preparation.pixels else ""
+    window = preparation.view().window(preparation.pixels)
+    crop = f", cut {window} pixels from its centre" if window != preparation.resize_pixels else ""
+    scale = f", resize them to {preparation.pixels}" if window != preparation.pixels else ""
     return (
-        f"Images: take the central square, resize it to {preparation.stored} pixels "
+        f"Images: take the central square, resize it to {preparation.resize_pixels} pixels "
         f"({preparation.interpolation}){crop}{scale}, divide by 255, subtract MEAN, divide by STD."
     )
 
 
-def _literal(name: str, texts: tuple[str, ...]) -> list[str]:
+def _tuple_lines(name: str, texts: tuple[str, ...]) -> list[str]:
     """A tuple of texts as lines of Python, which break between the texts alone."""
     lines = [""]
     for text in texts:
-        longer = f"{lines[-1]} {text!r},".lstrip()
-        if lines[-1] and len(longer) > WIDTH - 4:
+        longer_line = f"{lines[-1]} {text!r},".lstrip()
+        if lines[-1] and len(longer_line) > LINE_WIDTH - 4:
             lines.append(f"{text!r},")
         else:
-            lines[-1] = longer
+            lines[-1] = longer_line
     return [f"{name} = (", *(f"    {line}" for line in lines), ")"]
 
 
-def _network(architecture: Architecture, options: Options, blocks: list[str]) -> str:
-    stem = call(
+def _network_class_text(architecture: Architecture, options: NetworkOptions, blocks: list[str]) -> str:
+    stem_text = call_text(
         "conv",
         architecture.in_channels,
         architecture.stem,
@@ -160,53 +160,53 @@ def _network(architecture: Architecture, options: Options, blocks: list[str]) ->
         architecture.stem_stride,
         activation="ACTIVATION",
     )
-    pool = (
+    pool_text = (
         f"nn.MaxPool2d(3, {architecture.stem_pool}, padding=1)"
         if architecture.stem_pool > 1
         else "nn.Identity()"
     )
-    last, head = architecture.last, architecture.head
-    final = f"norm({last})" if architecture.stages[-1].block in PREACTIVATED else "nn.Identity()"
-    if not head:
-        made = "nn.Identity()"
+    last_channels, head_channels = architecture.last_channels, architecture.head
+    final_text = f"norm({last_channels})" if architecture.stages[-1].block in PREACTIVATION_BLOCKS else "nn.Identity()"
+    if not head_channels:
+        head_text = "nn.Identity()"
     elif architecture.head_pooled:
-        linear = f"linear=nn.Linear({last}, {head})"
-        made = f"nn.Sequential(OrderedDict({linear}, activation=ACTIVATION()))"
+        linear = f"linear=nn.Linear({last_channels}, {head_channels})"
+        head_text = f"nn.Sequential(OrderedDict({linear}, activation=ACTIVATION()))"
     else:
-        made = call("conv", last, head, activation="ACTIVATION")
-    stages, rest = [], list(blocks)
+        head_text = call_text("conv", last_channels, head_channels, activation="ACTIVATION")
+    stage_lines, remaining_blocks = [], list(blocks)
     for number, stage in enumerate(architecture.stages, start=1):
-        mine, rest = rest[: stage.repeats], rest[stage.repeats :]
-        stages += [f"nn.Sequential(  # stage {number}", *(f"    {line}," for line in mine), "),"]
-    pooled = "self.head(x).mean((2, 3))"
+        stage_blocks, remaining_blocks = remaining_blocks[: stage.repeats], remaining_blocks[stage.repeats :]
+        stage_lines += [f"nn.Sequential(  # stage {number}", *(f"    {line}," for line in stage_blocks), "),"]
+    pooled_text = "self.head(x).mean((2, 3))"
     if architecture.head_pooled:
-        pooled = "self.head(x.mean((2, 3)))"
+        pooled_text = "self.head(x.mean((2, 3)))"
     return "\n".join(
         [
             "class Network(nn.Module):",
             f"    def __init__(self, dropout: float = {options.dropout!r}, "
             f"drop_connect: float = {options.drop_connect!r}) -> None:",
             "        super().__init__()",
-            f"        self.stem = {stem}",
-            f"        self.stem_pool = {pool}",
+            f"        self.stem = {stem_text}",
+            f"        self.stem_pool = {pool_text}",
             "        self.stages = nn.Sequential(",
-            *(f"            {line}" for line in stages),
+            *(f"            {line}" for line in stage_lines),
             "        )",
-            f"        self.final = {final}",
-            f"        self.head = {made}",
+            f"        self.final = {final_text}",
+            f"        self.head = {head_text}",
             "        self.dropout = nn.Dropout(dropout)",
-            f"        self.classifier = nn.Linear({architecture.features}, "
+            f"        self.classifier = nn.Linear({architecture.num_features}, "
             f"{architecture.num_classes})",
             "",
             "    def forward(self, images: Tensor) -> Tensor:",
             "        x = self.final(self.stages(self.stem_pool(self.stem(images))))",
-            f"        logits: Tensor = self.classifier(self.dropout({pooled}))",
+            f"        logits: Tensor = self.classifier(self.dropout({pooled_text}))",
             "        return logits",
         ]
     )
 
 
-def _end(name: str, architecture: Architecture) -> str:
+def _factory_text(name: str, architecture: Architecture) -> str:
     shape = f"1, {architecture.in_channels}, {architecture.resolution}, {architecture.resolution}"
     return f'''def network(weights: str | None = None) -> Network:
     """{name}, with the weights of a safetensors file where one is named."""

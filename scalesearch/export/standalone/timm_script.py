@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from scalesearch.architectures import Architecture, Stage, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.export.standalone.lines import CLASSES
-from scalesearch.export.standalone.refusals import by_stage, require_representable
-from scalesearch.export.standalone.script import required_name
-from scalesearch.nets import Options
+from scalesearch.export.standalone.lines import ACTIVATION_CLASSES
+from scalesearch.export.standalone.refusals import reasons_by_stage, require_representable
+from scalesearch.export.standalone.script import require_safe_name
+from scalesearch.nets import NetworkOptions
 
-ACTIVATIONS = {"silu": "nsw", "relu": "nre", "relu6": "nr6", "hard_swish": "nhs"}
+ACTIVATION_CODES = {"silu": "nsw", "relu": "nre", "relu6": "nr6", "hard_swish": "nhs"}
 """In a block's string."""
 
-KINDS = {
+BLOCK_CODES = {
     ("mbconv", True): "ir",
     ("mbconv", False): "ds",
     ("fused_mbconv", True): "er",
@@ -20,24 +20,24 @@ KINDS = {
 }
 """timm's blocks, by the kind of ours and whether it expands."""
 
-LARGEST_STRIDE = 32
+MAX_STRIDE = 32
 """Of the whole network: beyond it timm dilates."""
 
 
-def timm_script(name: str, architecture: Architecture, options: Options) -> str:
+def timm_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
     """The text of a file whose ``network()`` is the same network, built by timm.
 
     Raises ExportError that names everything that timm's EfficientNet cannot be.
     """
-    required_name(name)
-    require_representable(name, "timm's EfficientNet", impossible_for_timm(architecture))
-    counted, pixels = cost(architecture), architecture.resolution
+    require_safe_name(name)
+    require_representable(name, "timm's EfficientNet", unsupported_by_timm(architecture))
+    network_cost, pixels = cost(architecture), architecture.resolution
     channels = architecture.in_channels
     layout = "timm-tf" if options.padding == "same" else "timm"
-    strings = [f'    ["{_string(stage, architecture)}"],' for stage in architecture.stages]
+    block_strings = [f'    ["{_block_string(stage, architecture)}"],' for stage in architecture.stages]
     return "\n".join(
         [
-            f'"""{name}, built by timm: {counted.params:,} parameters.',
+            f'"""{name}, built by timm: {network_cost.params:,} parameters.',
             "",
             "    model = network().eval()",
             f"    logits = model(images)  # (B, {channels}, {pixels}, {pixels}) -> "
@@ -55,7 +55,7 @@ def timm_script(name: str, architecture: Architecture, options: Options) -> str:
             "",
             "BLOCKS = [",
             "    # kind, repeats, kernel, stride, expansion, channels, squeeze",
-            *strings,
+            *block_strings,
             "]",
             "",
             "",
@@ -75,7 +75,7 @@ def timm_script(name: str, architecture: Architecture, options: Options) -> str:
             f"        stem_kernel_size={architecture.stem_kernel},",
             "        fix_stem=True,",
             f"        pad_type={'same' if options.padding == 'same' else ''!r},",
-            f"        act_layer={CLASSES[architecture.activation]},",
+            f"        act_layer={ACTIVATION_CLASSES[architecture.activation]},",
             f"        norm_layer=partial(nn.BatchNorm2d, eps={options.norm_eps!r}, "
             f"momentum={options.norm_momentum!r}),",
             "        round_chs_fn=exact,",
@@ -87,21 +87,21 @@ def timm_script(name: str, architecture: Architecture, options: Options) -> str:
     )
 
 
-def impossible_for_timm(architecture: Architecture) -> Iterator[str]:
+def unsupported_by_timm(architecture: Architecture) -> Iterator[str]:
     """What timm's EfficientNet cannot be, each with what it is there."""
-    fixed = {
+    support_by_reason = {
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
         "a pooled stem (there none)": architecture.stem_pool == 1,
         "a head behind the pooling (there before it)": not architecture.head_pooled,
-        f"a stride of {architecture.stride} in all (there at most {LARGEST_STRIDE})": (
-            architecture.stride <= LARGEST_STRIDE
+        f"a stride of {architecture.total_stride} in all (there at most {MAX_STRIDE})": (
+            architecture.total_stride <= MAX_STRIDE
         ),
     }
-    yield from (told for told, holds in fixed.items() if not holds)
-    yield from by_stage(architecture, _of_stage)
+    yield from (reason for reason, is_supported in support_by_reason.items() if not is_supported)
+    yield from reasons_by_stage(architecture, _unsupported_in_stage)
 
 
-def _of_stage(inputs: int, stage: Stage) -> Iterator[str]:
+def _unsupported_in_stage(inputs: int, stage: Stage) -> Iterator[str]:
     if stage.block not in ("mbconv", "fused_mbconv"):
         yield f"{stage.block} blocks (there mbconv or fused_mbconv)"
         return
@@ -109,14 +109,14 @@ def _of_stage(inputs: int, stage: Stage) -> Iterator[str]:
         yield f"a stride of {stage.stride} (there 1 or 2)"
     if stage.block == "fused_mbconv" and stage.expansion == 1 and stage.squeeze:
         yield "a squeeze without expansion in fused_mbconv (there none)"
-    for before in {inputs, stage.width} if stage.repeats > 1 else {inputs}:
-        inner = before * int(stage.expansion)
-        if stage.expansion > 1 and inner != _multiple_of_eight(inner):
-            yield f"{inner} inner channels (there {_multiple_of_eight(inner)})"
+    for input_channels in {inputs, stage.width} if stage.repeats > 1 else {inputs}:
+        inner_channels = input_channels * int(stage.expansion)
+        if stage.expansion > 1 and inner_channels != _multiple_of_eight(inner_channels):
+            yield f"{inner_channels} inner channels (there {_multiple_of_eight(inner_channels)})"
         elif stage.squeeze:
-            squeezed = round(inner * (1 / stage.squeeze / stage.expansion))
-            if squeezed != max(1, before // stage.squeeze):
-                yield f"{max(1, before // stage.squeeze)} squeezed channels (there {squeezed})"
+            squeezed_channels = round(inner_channels * (1 / stage.squeeze / stage.expansion))
+            if squeezed_channels != max(1, input_channels // stage.squeeze):
+                yield f"{max(1, input_channels // stage.squeeze)} squeezed channels (there {squeezed_channels})"
 
 
 def _multiple_of_eight(channels: int) -> int:
@@ -125,9 +125,9 @@ def _multiple_of_eight(channels: int) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _string(stage: Stage, architecture: Architecture) -> str:
-    kind = KINDS[stage.block, stage.expansion > 1]
-    parts = [
+def _block_string(stage: Stage, architecture: Architecture) -> str:
+    kind = BLOCK_CODES[stage.block, stage.expansion > 1]
+    code_parts = [
         kind,
         f"r{stage.repeats}",
         f"k{stage.kernel}",
@@ -136,9 +136,9 @@ def _string(stage: Stage, architecture: Architecture) -> str:
         f"c{stage.width}",
     ]
     if stage.squeeze:
-        parts.append(f"se{1 / stage.squeeze!r}")
+        code_parts.append(f"se{1 / stage.squeeze!r}")
     if kind == "cn":
-        parts.append("skip")
+        code_parts.append("skip")
     if stage.activation and stage.activation != architecture.activation:
-        parts.append(ACTIVATIONS[stage.activation])
-    return "_".join(parts)
+        code_parts.append(ACTIVATION_CODES[stage.activation])
+    return "_".join(code_parts)

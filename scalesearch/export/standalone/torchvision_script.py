@@ -4,54 +4,54 @@ from collections.abc import Iterator
 
 from scalesearch.architectures import Architecture, Stage, cost
 from scalesearch.architectures.fingerprint import fingerprint
-from scalesearch.export.standalone.refusals import by_stage, require_representable
-from scalesearch.export.standalone.script import required_name
-from scalesearch.nets import Options
+from scalesearch.export.standalone.refusals import reasons_by_stage, require_representable
+from scalesearch.export.standalone.script import require_safe_name
+from scalesearch.nets import NetworkOptions
 
-CONFIGURATIONS = {"mbconv": "MBConvConfig", "fused_mbconv": "FusedMBConvConfig"}
+CONFIG_CLASSES = {"mbconv": "MBConvConfig", "fused_mbconv": "FusedMBConvConfig"}
 """torchvision's, by the kind of a block."""
 
-SQUEEZES = {"mbconv": 4, "fused_mbconv": 0}
+SQUEEZE_DIVISORS = {"mbconv": 4, "fused_mbconv": 0}
 """What torchvision's blocks divide their input channels by, or 0."""
 
-ROUNDED = 8
+CHANNEL_MULTIPLE = 8
 """Channels that torchvision makes its own multiples of."""
 
 
-def torchvision_script(name: str, architecture: Architecture, options: Options) -> str:
+def torchvision_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
     """The text of a file whose ``network()`` is the same network, built by torchvision.
 
     Raises ExportError that names everything that torchvision's EfficientNet cannot be.
     """
-    required_name(name)
-    reasons = impossible_for_torchvision(architecture, options)
+    require_safe_name(name)
+    reasons = unsupported_by_torchvision(architecture, options)
     require_representable(name, "torchvision's EfficientNet", reasons)
-    used = [kind for kind in CONFIGURATIONS if any(s.block == kind for s in architecture.stages)]
-    exact = any(width % ROUNDED for width in architecture.widths[:-1])
-    names = {kind: ("Exact" if exact else "") + CONFIGURATIONS[kind] for kind in used}
-    imported = ", ".join(sorted(["EfficientNet", *(CONFIGURATIONS[kind] for kind in used)]))
-    parts = [
-        _head(name, architecture, imported),
-        *(_exact(CONFIGURATIONS[kind]) for kind in used if exact),
+    used_kinds = [kind for kind in CONFIG_CLASSES if any(s.block == kind for s in architecture.stages)]
+    needs_exact = any(width % CHANNEL_MULTIPLE for width in architecture.widths[:-1])
+    config_names = {kind: ("Exact" if needs_exact else "") + CONFIG_CLASSES[kind] for kind in used_kinds}
+    imported_names = ", ".join(sorted(["EfficientNet", *(CONFIG_CLASSES[kind] for kind in used_kinds)]))
+    sections = [
+        _header_text(name, architecture, imported_names),
+        *(_exact_config_text(CONFIG_CLASSES[kind]) for kind in used_kinds if needs_exact),
         "\n".join(
             [
                 "SETTINGS = [",
                 "    # expand ratio, kernel, stride, input channels, output channels, layers",
                 *(
-                    f"    {names[stage.block]}({_numbers(inputs, stage)}),"
+                    f"    {config_names[stage.block]}({_config_arguments(inputs, stage)}),"
                     for inputs, stage in architecture.transitions()
                 ),
                 "]",
             ]
         ),
-        _end(name, architecture, options),
+        _factory_text(name, architecture, options),
     ]
-    return "\n\n\n".join(parts) + "\n"
+    return "\n\n\n".join(sections) + "\n"
 
 
-def impossible_for_torchvision(architecture: Architecture, options: Options) -> Iterator[str]:
+def unsupported_by_torchvision(architecture: Architecture, options: NetworkOptions) -> Iterator[str]:
     """What torchvision's EfficientNet cannot be, each with what it is there."""
-    fixed = {
+    support_by_reason = {
         f"images of {architecture.in_channels} channels (there 3)": architecture.in_channels == 3,
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
         f"a stem with kernel {architecture.stem_kernel} (there 3)": architecture.stem_kernel == 3,
@@ -61,31 +61,31 @@ def impossible_for_torchvision(architecture: Architecture, options: Options) -> 
         f"the activation {architecture.activation} (there silu)": architecture.activation == "silu",
         "TensorFlow's SAME padding (there half the kernel)": options.padding == "half",
     }
-    yield from (told for told, holds in fixed.items() if not holds)
-    yield from by_stage(architecture, _of_stage)
+    yield from (reason for reason, is_supported in support_by_reason.items() if not is_supported)
+    yield from reasons_by_stage(architecture, _unsupported_in_stage)
 
 
-def _of_stage(_: int, stage: Stage) -> Iterator[str]:
-    if stage.block not in CONFIGURATIONS:
-        yield f"{stage.block} blocks (there {' or '.join(CONFIGURATIONS)})"
+def _unsupported_in_stage(_: int, stage: Stage) -> Iterator[str]:
+    if stage.block not in CONFIG_CLASSES:
+        yield f"{stage.block} blocks (there {' or '.join(CONFIG_CLASSES)})"
         return
-    if stage.squeeze != SQUEEZES[stage.block]:
-        there = SQUEEZES[stage.block] or "none"
-        yield f"a squeeze of {stage.squeeze or 'none'} in {stage.block} (there {there})"
+    if stage.squeeze != SQUEEZE_DIVISORS[stage.block]:
+        library_squeeze = SQUEEZE_DIVISORS[stage.block] or "none"
+        yield f"a squeeze of {stage.squeeze or 'none'} in {stage.block} (there {library_squeeze})"
     if stage.stride > 2:
         yield f"a stride of {stage.stride} (there 1 or 2)"
     if stage.activation not in ("", "silu"):
         yield f"the activation {stage.activation} (there silu)"
 
 
-def _numbers(inputs: int, stage: Stage) -> str:
+def _config_arguments(inputs: int, stage: Stage) -> str:
     numbers = (stage.expansion, stage.kernel, stage.stride, inputs, stage.width, stage.repeats)
     return ", ".join(f"{number:g}" for number in numbers)
 
 
-def _head(name: str, architecture: Architecture, imported: str) -> str:
-    pixels, counted = architecture.resolution, cost(architecture)
-    return f'''"""{name}, built by torchvision: {counted.params:,} parameters.
+def _header_text(name: str, architecture: Architecture, imported_names: str) -> str:
+    pixels, network_cost = architecture.resolution, cost(architecture)
+    return f'''"""{name}, built by torchvision: {network_cost.params:,} parameters.
 
     model = network().eval()
     logits = model(images)  # (B, 3, {pixels}, {pixels}) -> (B, {architecture.num_classes})
@@ -97,11 +97,11 @@ is {fingerprint(architecture)}.
 from functools import partial
 
 from torch import nn
-from torchvision.models.efficientnet import {imported}'''
+from torchvision.models.efficientnet import {imported_names}'''
 
 
-def _exact(configuration: str) -> str:
-    return f'''class Exact{configuration}({configuration}):
+def _exact_config_text(config_class: str) -> str:
+    return f'''class Exact{config_class}({config_class}):
     """With the channels as they stand here; torchvision makes them multiples of eight."""
 
     @staticmethod
@@ -109,7 +109,7 @@ def _exact(configuration: str) -> str:
         return int(channels * width_mult)'''
 
 
-def _end(name: str, architecture: Architecture, options: Options) -> str:
+def _factory_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
     return f'''def network() -> EfficientNet:
     """{name}, with weights as torchvision begins with them."""
     return EfficientNet(

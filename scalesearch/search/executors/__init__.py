@@ -8,31 +8,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scalesearch.errors import SearchError
-from scalesearch.search.crew import Crew, FuturesCrew
-from scalesearch.search.executors.inline import InlineCrew
+from scalesearch.search.crew import WorkerPool, ExecutorPool
+from scalesearch.search.executors.inline import InlinePool
 from scalesearch.search.executors.local import LocalExecutor
-from scalesearch.search.executors.worker import Place
+from scalesearch.search.executors.worker import WorkerProcessConfig
 from scalesearch.search.jobs import Job, Outcome
 
-__all__ = ["EXECUTORS", "opened"]
+__all__ = ["EXECUTORS", "open_worker_pool"]
 
 EXECUTORS = ("inline", "local", "dask")
 
-THREADS = "OMP_NUM_THREADS"
+THREADS_VARIABLE = "OMP_NUM_THREADS"
 """How many threads libraries take that nobody tells; how many training takes is in the recipe."""
 
 
 @contextmanager
-def opened(
+def open_worker_pool(
     executor: str | Executor,
     *,
-    advance: Callable[[Job], Outcome],
+    run_job: Callable[[Job], Outcome],
     workers: int | None = None,
     scheduler: str | None = None,
     devices: Sequence[str] | None = None,
     memory: int | None = None,
-    logs: Path,
-) -> Iterator[Crew]:
+    log_folder: Path,
+) -> Iterator[WorkerPool]:
     """The crew of a search; what it still does at the end is ended.
 
     ``executor``: ``inline``, ``local``, ``dask``, or any ``concurrent.futures.Executor``, which is
@@ -44,47 +44,47 @@ def opened(
     """
     if workers is not None and workers < 1:
         raise SearchError(f"workers: need at least 1, got {workers}")
-    _require(executor, workers=workers, scheduler=scheduler, devices=devices, memory=memory)
-    crew = _crew(executor, advance, workers, scheduler, devices or (), memory, logs)
+    _check_options(executor, workers=workers, scheduler=scheduler, devices=devices, memory=memory)
+    pool = _make_pool(executor, run_job, workers, scheduler, devices or (), memory, log_folder)
     try:
-        yield crew
+        yield pool
     finally:
-        crew.close(at_once=True)
+        pool.close(cancel_running=True)
 
 
-def _crew(
+def _make_pool(
     executor: str | Executor,
-    advance: Callable[[Job], Outcome],
+    run_job: Callable[[Job], Outcome],
     workers: int | None,
     scheduler: str | None,
     devices: Sequence[str],
     memory: int | None,
-    logs: Path,
-) -> Crew:
+    log_folder: Path,
+) -> WorkerPool:
     if executor == "inline":
-        return InlineCrew(advance)
+        return InlinePool(run_job)
     if executor == "local":
         try:
-            logs.mkdir(parents=True, exist_ok=True)
+            log_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SearchError(
-                f"{logs}: cannot be written: {error.strerror}; choose another folder"
+                f"{log_folder}: cannot be written: {error.strerror}; choose another folder"
             ) from error
-        places = _places(workers or len(devices) or 1, devices, memory, logs)
-        return FuturesCrew(LocalExecutor(places), len(places), advance, owned=True)
+        configs = _process_configs(workers or len(devices) or 1, devices, memory, log_folder)
+        return ExecutorPool(LocalExecutor(configs), len(configs), run_job, owned=True)
     if executor == "dask":
-        from scalesearch.search.executors.cluster import Cluster  # an extra
+        from scalesearch.search.executors.cluster import DaskExecutor  # an extra
 
         assert scheduler is not None
-        cluster = Cluster(scheduler, gpus=any(map(_on_cuda, devices)))
-        return FuturesCrew(
-            cluster, lambda: min(cluster.slots, workers or cluster.slots), advance, owned=True
+        dask_executor = DaskExecutor(scheduler, gpus=any(map(_is_cuda, devices)))
+        return ExecutorPool(
+            dask_executor, lambda: min(dask_executor.slots, workers or dask_executor.slots), run_job, owned=True
         )
     assert isinstance(executor, Executor)
-    return FuturesCrew(executor, workers or _own_workers(executor), advance)
+    return ExecutorPool(executor, workers or _executor_workers(executor), run_job)
 
 
-def _require(
+def _check_options(
     executor: str | Executor,
     *,
     workers: int | None,
@@ -129,45 +129,45 @@ def _require(
             raise SearchError(f"devices: need cpu, cuda or cuda:NUMBER each, got {device!r}")
 
 
-def _own_workers(executor: Executor) -> int:
-    known = getattr(executor, "_max_workers", None)  # of the standard library's, and of many others
-    if not isinstance(known, int):
+def _executor_workers(executor: Executor) -> int:
+    max_workers = getattr(executor, "_max_workers", None)  # of the standard library's, and of many others
+    if not isinstance(max_workers, int):
         raise SearchError(
             f"workers: {type(executor).__name__} does not tell how many it has, got none; say it"
         )
-    return known
+    return max_workers
 
 
-def _places(
-    workers: int, devices: Sequence[str], memory: int | None, logs: Path
-) -> tuple[Place, ...]:
-    threads = {THREADS: os.environ.get(THREADS, "1")}
+def _process_configs(
+    workers: int, devices: Sequence[str], memory: int | None, log_folder: Path
+) -> tuple[WorkerProcessConfig, ...]:
+    threads = {THREADS_VARIABLE: os.environ.get(THREADS_VARIABLE, "1")}
     return tuple(
-        Place(
+        WorkerProcessConfig(
             name=f"worker-{number}",
-            log=logs / f"worker-{number}.log",
-            environment=threads | (_pinned(devices[number % len(devices)]) if devices else {}),
+            log=log_folder / f"worker-{number}.log",
+            environment=threads | (_cuda_environment(devices[number % len(devices)]) if devices else {}),
             memory=memory,
         )
         for number in range(workers)
     )
 
 
-def _on_cuda(device: str) -> bool:
+def _is_cuda(device: str) -> bool:
     return device.partition(":")[0] == "cuda"
 
 
-def _pinned(device: str) -> dict[str, str]:
+def _cuda_environment(device: str) -> dict[str, str]:
     """The one device that a worker sees; inside, it is ``cuda`` whatever its number."""
-    if not _on_cuda(device):
+    if not _is_cuda(device):
         return {"CUDA_VISIBLE_DEVICES": ""}
     _, _, number = device.partition(":")
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if seen is None:
+    visible_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible_devices is None:
         return {"CUDA_VISIBLE_DEVICES": number or "0"}
-    names = [name.strip() for name in seen.split(",") if name.strip()]
+    names = [name.strip() for name in visible_devices.split(",") if name.strip()]
     if int(number or 0) >= len(names):
         raise SearchError(
-            f"devices: {device} has to be among CUDA_VISIBLE_DEVICES, got {seen or 'none there'}"
+            f"devices: {device} has to be among CUDA_VISIBLE_DEVICES, got {visible_devices or 'none there'}"
         )
     return {"CUDA_VISIBLE_DEVICES": names[int(number or 0)]}

@@ -34,20 +34,20 @@ from typing import Any
 from scalesearch.errors import SearchError
 from scalesearch.search.crew import WorkerLost
 
-RESOURCE = "GPU"
+GPU_RESOURCE = "GPU"
 """What workers with a GPU offer: ``dask worker --resources GPU=1``."""
 
-CONNECTING = 20.0
+CONNECT_TIMEOUT = 20.0
 """Seconds to wait for a scheduler."""
 
-ENDING = 5.0
+RESTART_TIMEOUT = 5.0
 """Seconds that Dask has to end a worker whose job was given up, before the search is closed."""
 
-LOOKING = 2.0
+SLOTS_REFRESH_SECONDS = 2.0
 """Seconds between two looks at who is there."""
 
 
-class Cluster(Executor):
+class DaskExecutor(Executor):
     """The workers of a Dask scheduler.
 
     ``slots``: jobs that they can work at together. One, too, while none of them is there: it waits
@@ -57,29 +57,29 @@ class Cluster(Executor):
     def __init__(self, scheduler: str, *, gpus: bool = False) -> None:
         self._scheduler = scheduler
         self._gpus = gpus
-        self._client = _connected(scheduler)
+        self._client = _connect(scheduler)
         try:
             _forbid_silent_retries(self._client, scheduler)
-            self._slots, self._looked = self._offered(), time.monotonic()
+            self._slots, self._slots_read_at = self._read_slots(), time.monotonic()
             if gpus and not self._slots and self._client.nthreads():
                 raise SearchError(
-                    f"scheduler: need workers that offer a {RESOURCE}, got none at {scheduler}; "
+                    f"scheduler: need workers that offer a {GPU_RESOURCE}, got none at {scheduler}; "
                     f"start them with `dask worker {scheduler} --nthreads 1 --resources "
-                    f"{RESOURCE}=1`"
+                    f"{GPU_RESOURCE}=1`"
                 )
         except BaseException:
             self._client.close()
             raise
         self._executor = self._client.get_executor(
-            pure=False, retries=0, **({"resources": {RESOURCE: 1}} if gpus else {})
+            pure=False, retries=0, **({"resources": {GPU_RESOURCE: 1}} if gpus else {})
         )
-        self._tasks: dict[Future[Any], tuple[str, Future[Any]]] = {}
+        self._dask_futures: dict[Future[Any], tuple[str, Future[Any]]] = {}
         self._restarts: list[threading.Thread] = []
 
     @property
     def slots(self) -> int:
-        if time.monotonic() - self._looked > LOOKING:
-            self._slots, self._looked = self._offered(), time.monotonic()
+        if time.monotonic() - self._slots_read_at > SLOTS_REFRESH_SECONDS:
+            self._slots, self._slots_read_at = self._read_slots(), time.monotonic()
         return max(1, self._slots)
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -87,26 +87,26 @@ class Cluster(Executor):
         key = f"scalesearch-{uuid.uuid4().hex}"
         future: Future[Any] = Future()
         try:
-            theirs: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
+            dask_future: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
         except Exception:
             self._require_connection()  # which may have ended just now
             raise
-        self._tasks[future] = key, theirs
-        theirs.add_done_callback(partial(self._done, future))
+        self._dask_futures[future] = key, dask_future
+        dask_future.add_done_callback(partial(self._forward_result, future))
         return future
 
-    def _done(self, future: Future[Any], theirs: Future[Any]) -> None:
+    def _forward_result(self, future: Future[Any], dask_future: Future[Any]) -> None:
         # With their future goes the result that a worker keeps for it. While it is kept, Dask does
         # the task once more if that worker dies.
-        self._tasks.pop(future, None)
-        if theirs.cancelled():
+        self._dask_futures.pop(future, None)
+        if dask_future.cancelled():
             future.cancel()
             future.set_running_or_notify_cancel()
-        elif (error := theirs.exception()) is not None:
-            self._looked = -math.inf  # perhaps there are fewer workers now
-            future.set_exception(_plain(error))
+        elif (error := dask_future.exception()) is not None:
+            self._slots_read_at = -math.inf  # perhaps there are fewer workers now
+            future.set_exception(_to_worker_lost(error))
         else:
-            future.set_result(theirs.result())
+            future.set_result(dask_future.result())
 
     def kill(self, future: Future[Any]) -> None:
         """Cancel a task; a worker that is at this one alone is started anew.
@@ -114,13 +114,13 @@ class Cluster(Executor):
         That takes Dask some seconds, for which nobody waits. A worker with several threads, or
         without the nanny that Dask gives it, works to the end of the task, whose result is lost.
         """
-        key, theirs = self._tasks.get(future, ("", future))
+        key, dask_future = self._dask_futures.get(future, ("", future))
         with suppress(Exception):  # a scheduler that is gone has forgotten its tasks
-            if alone := self._client.run_on_scheduler(_set_aside(key)):
-                restart = threading.Thread(target=self._restart, args=(alone,), daemon=True)
+            if addresses := self._client.run_on_scheduler(_pause_worker_of(key)):
+                restart = threading.Thread(target=self._restart, args=(addresses,), daemon=True)
                 restart.start()
                 self._restarts.append(restart)
-        theirs.cancel()
+        dask_future.cancel()
 
     def _restart(self, workers: list[str]) -> None:
         with suppress(Exception):  # without a nanny it cannot be; the client may be closed by now
@@ -129,41 +129,41 @@ class Cluster(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._executor.shutdown(wait=wait)
         for restart in self._restarts:  # the order has to be there before its sender goes
-            restart.join(ENDING)
+            restart.join(RESTART_TIMEOUT)
         self._client.close()
 
-    def _offered(self) -> int:
+    def _read_slots(self) -> int:
         self._require_connection()
-        resource = RESOURCE if self._gpus else None
+        resource = GPU_RESOURCE if self._gpus else None
 
         # Defined here to be sent by value: the scheduler need not have this package.
-        def offered(dask_scheduler: Any) -> int:
+        def count_slots(dask_scheduler: Any) -> int:
             workers = dask_scheduler.workers.values()
             if resource is None:
                 return sum(worker.nthreads for worker in workers)
             return int(sum(worker.resources.get(resource, 0) for worker in workers))
 
         try:
-            return int(self._client.run_on_scheduler(offered))
+            return int(self._client.run_on_scheduler(count_slots))
         except Exception as error:
-            raise self._gone() from error
+            raise self._disconnected_error() from error
 
     def _require_connection(self) -> None:
         if self._client.status not in ("running", "connecting"):
-            raise self._gone()
+            raise self._disconnected_error()
 
-    def _gone(self) -> SearchError:
+    def _disconnected_error(self) -> SearchError:
         return SearchError(
             f"scheduler: {self._scheduler} has to stay while the search runs, got no answer; start "
             "it and its workers, and the same command goes on from what is on record"
         )
 
 
-def _set_aside(key: str) -> Callable[..., list[str]]:
+def _pause_worker_of(key: str) -> Callable[..., list[str]]:
     """Keep the worker that is at this task alone, and can be started anew, from getting others,
     which would be lost with it; its address, if there is one."""
 
-    def set_aside(dask_scheduler: Any) -> list[str]:
+    def pause_worker(dask_scheduler: Any) -> list[str]:
         task = dask_scheduler.tasks.get(key)
         worker = None if task is None else task.processing_on
         if worker is None or worker.nthreads != 1 or not worker.nanny:
@@ -171,10 +171,10 @@ def _set_aside(key: str) -> Callable[..., list[str]]:
         dask_scheduler.handle_worker_status_change("paused", worker, "scalesearch-gives-up")
         return [worker.address]
 
-    return set_aside
+    return pause_worker
 
 
-def _plain(error: BaseException) -> BaseException:
+def _to_worker_lost(error: BaseException) -> BaseException:
     """Dask's words for a worker that died, in one line."""
     worker = getattr(error, "last_worker", None)  # of its KilledWorker
     if worker is None:
@@ -182,7 +182,7 @@ def _plain(error: BaseException) -> BaseException:
     return WorkerLost(f"the worker at {worker.address} died; its machine's logs may tell why")
 
 
-def _connected(scheduler: str) -> Any:
+def _connect(scheduler: str) -> Any:
     try:
         import distributed
     except ImportError as error:
@@ -190,8 +190,8 @@ def _connected(scheduler: str) -> Any:
             "executor: dask needs Dask's packages, got none; pip install 'scalesearch[cluster]'"
         ) from error
     try:
-        client: Any = distributed.Client  # which has no types
-        return client(scheduler, timeout=CONNECTING, set_as_default=False, name="scalesearch")
+        client_class: Any = distributed.Client  # which has no types
+        return client_class(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False, name="scalesearch")
     except (OSError, ValueError) as error:
         raise SearchError(
             f"scheduler: need the address of a Dask scheduler that runs, got {scheduler} "
@@ -205,12 +205,12 @@ def _forbid_silent_retries(client: Any, scheduler: str) -> None:
     Whether a job is tried again is the engine's to decide, and to write down.
     """
 
-    def forbid(dask_scheduler: Any) -> int:
+    def forbid_failures(dask_scheduler: Any) -> int:
         dask_scheduler.allowed_failures = 0
         return int(dask_scheduler.allowed_failures)
 
     try:
-        client.run_on_scheduler(forbid)
+        client.run_on_scheduler(forbid_failures)
     except Exception as error:
         raise SearchError(
             f"scheduler: {scheduler} has to allow no silent retries, and refused to be told "
@@ -244,8 +244,8 @@ def slurm_script(
         ) from error
     if gpus not in (0, 1):
         raise SearchError(f"gpus: a worker uses 0 or 1, got {gpus}; submit more workers instead")
-    script: Any = slurm.SLURMJob  # which has no types
-    job = script(
+    job_class: Any = slurm.SLURMJob  # which has no types
+    job = job_class(
         scheduler=scheduler,
         name="scalesearch-$SLURM_JOB_ID",  # two workers of one name are refused
         job_name="scalesearch-worker",
@@ -257,7 +257,7 @@ def slurm_script(
         queue=queue,
         account=account,
         death_timeout=60,
-        worker_extra_args=["--resources", f"{RESOURCE}=1"] if gpus else [],
+        worker_extra_args=["--resources", f"{GPU_RESOURCE}=1"] if gpus else [],
         job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *directives],
         job_script_prologue=list(prologue),
     )

@@ -4,19 +4,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from scalesearch.search.crew import Answer, Arguments, checked, lost
+from scalesearch.search.crew import Result, Params, validate_outcome, lost_outcome
 from scalesearch.search.jobs import Job, Outcome
 
 
-class InlineCrew:
+class InlinePool:
     """A job is done when its outcome is asked for, so that it can be seen in flight before.
 
     KeyboardInterrupt and SystemExit, which are meant for this process, get out.
     """
 
-    def __init__(self, advance: Callable[[Job], Outcome]) -> None:
-        self._advance = advance
-        self._waiting: deque[Job] = deque()
+    def __init__(self, run_job: Callable[[Job], Outcome]) -> None:
+        self._run_job = run_job
+        self._queue: deque[Job] = deque()
 
     @property
     def slots(self) -> int:
@@ -26,32 +26,32 @@ class InlineCrew:
         return time.monotonic()
 
     def submit(self, job: Job) -> None:
-        self._waiting.append(job)
+        self._queue.append(job)
 
-    def ask(
+    def call(
         self,
-        function: Callable[Arguments, Answer],
+        function: Callable[Params, Result],
         /,
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Answer:
+        *args: Params.args,
+        **kwargs: Params.kwargs,
+    ) -> Result:
         return function(*args, **kwargs)
 
     def collect(self, timeout: float | None) -> list[Outcome]:
         """The outcome of the oldest job, however long it takes."""
-        if not self._waiting:
+        if not self._queue:
             return []
-        job = self._waiting.popleft()
+        job = self._queue.popleft()
         try:
-            return [checked(job.key, self._advance(job))]
+            return [validate_outcome(job.key, self._run_job(job))]
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return [lost(job.key, error)]
+            return [lost_outcome(job.key, error)]
 
-    def give_up(self, job: Job) -> None:
-        self._waiting = deque(other for other in self._waiting if other.key != job.key)
+    def cancel(self, job: Job) -> None:
+        self._queue = deque(other for other in self._queue if other.key != job.key)
 
-    def close(self, *, at_once: bool) -> None:
-        if at_once:
-            self._waiting.clear()
+    def close(self, *, cancel_running: bool) -> None:
+        if cancel_running:
+            self._queue.clear()

@@ -21,23 +21,23 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from scalesearch.search.crew import WorkerLost
-from scalesearch.search.executors.worker import Place, work
+from scalesearch.search.executors.worker import WorkerProcessConfig, serve_requests
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-Tasks: TypeAlias = "SimpleQueue[tuple[Future[Any], bytes] | None]"
+TaskQueue: TypeAlias = "SimpleQueue[tuple[Future[Any], bytes] | None]"
 
-ENDING = 5.0
+EXIT_TIMEOUT = 5.0
 """Seconds until a worker that has closed its line has ended."""
 
-LOOKING = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks at whether a worker that is busy still lives. Its end is seen at once,
 except where a process that it had forked outlives it and keeps the line open."""
 
-TOLD = 8000
+LOG_TAIL_BYTES = 8000
 """Bytes of a dead worker's log that are told with its end."""
 
-_environ = threading.Lock()
+_environ_lock = threading.Lock()
 
 
 class LocalExecutor(Executor):
@@ -46,10 +46,10 @@ class LocalExecutor(Executor):
     Tasks wait in one queue; whichever worker is free takes the next.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
-        self._tasks: Tasks = SimpleQueue()
-        self._slots = [_Slot(place, self._tasks) for place in places]
-        self._open = True
+    def __init__(self, configs: Sequence[WorkerProcessConfig]) -> None:
+        self._tasks: TaskQueue = SimpleQueue()
+        self._workers = [_WorkerThread(config, self._tasks) for config in configs]
+        self._is_open = True
         # Before the interpreter waits for its children: they ignore its SIGTERM.
         atexit.register(self._kill_all)
 
@@ -60,50 +60,50 @@ class LocalExecutor(Executor):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Future[Result]:
-        if not self._open:
+        if not self._is_open:
             raise RuntimeError("the executor is shut down")
         future: Future[Result] = Future()
         self._tasks.put((future, pickle.dumps((fn, args, kwargs))))
-        for slot in self._slots:
-            slot.begin()
+        for worker in self._workers:
+            worker.start()
         return future
 
     def kill(self, future: Future[Any]) -> None:
         """End a task: one that waits is cancelled, one that runs loses its worker."""
         if not future.cancel():
-            for slot in self._slots:
-                slot.kill(future)
+            for worker in self._workers:
+                worker.kill(future)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._open = False
+        self._is_open = False
         while cancel_futures and not self._tasks.empty():
             if task := self._tasks.get():
                 task[0].cancel()
-        for _ in self._slots:
+        for _ in self._workers:
             self._tasks.put(None)
         if wait:
-            for slot in self._slots:
-                slot.join()
+            for worker in self._workers:
+                worker.join()
             atexit.unregister(self._kill_all)
 
     def _kill_all(self) -> None:
         self.shutdown(wait=False, cancel_futures=True)
-        for slot in self._slots:
-            slot.kill(None)
+        for worker in self._workers:
+            worker.kill(None)
 
 
-class _Slot:
+class _WorkerThread:
     """A thread of the driver that hands tasks to a process and waits for it."""
 
-    def __init__(self, place: Place, tasks: Tasks) -> None:
-        self._place = place
+    def __init__(self, config: WorkerProcessConfig, tasks: TaskQueue) -> None:
+        self._config = config
         self._tasks = tasks
-        self._thread = threading.Thread(target=self._serve, name=place.name, daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=config.name, daemon=True)
         self._lock = threading.Lock()  # to kill is to kill at one task, never at the next
-        self._task: Future[Any] | None = None
-        self._process: _Process | None = None
+        self._current_future: Future[Any] | None = None
+        self._process: _WorkerProcess | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         if self._thread.ident is None:
             self._thread.start()
 
@@ -111,131 +111,131 @@ class _Slot:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def kill(self, task: Future[Any] | None) -> None:
+    def kill(self, future: Future[Any] | None) -> None:
         """Kill the process if it is at this task; whatever it is at, for None."""
         with self._lock:
-            if self._process and task in (None, self._task):
+            if self._process and future in (None, self._current_future):
                 self._process.kill()
 
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:
-            future, asked = task
+            future, request = task
             try:
-                process = self._begun(future)
+                process = self._assign_process(future)
                 if process is None:
                     continue  # cancelled while it waited
-                returned, what, traced = pickle.loads(process.answer(asked))
+                succeeded, value, traceback_text = pickle.loads(process.request(request))
             except Exception as error:
-                self._ended(lost=True)
+                self._release_process(lost=True)
                 future.set_exception(error)
                 continue
-            self._ended(lost=False)
-            if returned:
-                future.set_result(what)
+            self._release_process(lost=False)
+            if succeeded:
+                future.set_result(value)
             else:
-                future.set_exception(what or WorkerLost(traced))
+                future.set_exception(value or WorkerLost(traceback_text))
         if self._process:
-            self._process.end()
+            self._process.stop()
 
-    def _begun(self, future: Future[Any]) -> "_Process | None":
+    def _assign_process(self, future: Future[Any]) -> "_WorkerProcess | None":
         with self._lock:
             if not future.set_running_or_notify_cancel():
                 return None
-            if self._process is None or not self._process.alive:
-                self._process = _Process(self._place)
-            self._task = future
+            if self._process is None or not self._process.is_ready:
+                self._process = _WorkerProcess(self._config)
+            self._current_future = future
             return self._process
 
-    def _ended(self, *, lost: bool) -> None:
+    def _release_process(self, *, lost: bool) -> None:
         with self._lock:
-            self._task = None
+            self._current_future = None
             if self._process and (lost or self._process.killed):
-                self._process.end()
+                self._process.stop()
                 self._process = None
 
 
-class _Process:
+class _WorkerProcess:
     """A worker process and the line to it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, config: WorkerProcessConfig) -> None:
         spawn = get_context("spawn")
-        self._place = place
-        self._line, theirs = spawn.Pipe()
+        self._config = config
+        self._connection, worker_end = spawn.Pipe()
         self._process: BaseProcess = spawn.Process(
-            target=work, args=(place, theirs), name=place.name, daemon=False
+            target=serve_requests, args=(config, worker_end), name=config.name, daemon=False
         )
         self.killed = False
-        with theirs, _environment(place.environment):
+        with worker_end, _temporary_environ(config.environment):
             self._process.start()
 
     @property
-    def alive(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether a worker without a task can take one."""
         # Unasked, a worker says nothing: what there is to be read is the end of the line. (While
         # another thread takes note of a death, the process still passes for alive.)
-        return self._process.is_alive() and not self._line.poll()
+        return self._process.is_alive() and not self._connection.poll()
 
-    def answer(self, asked: bytes) -> bytes:
+    def request(self, message: bytes) -> bytes:
         """What the worker says to this. Raises WorkerLost if it dies before."""
-        before = self._logged()
+        log_start = self._log_size()
         with suppress(OSError, EOFError):  # the line of one that is dead
-            self._line.send_bytes(asked)
-            while not self._line.poll(LOOKING) and self._process.is_alive():
+            self._connection.send_bytes(message)
+            while not self._connection.poll(POLL_SECONDS) and self._process.is_alive():
                 pass
-            if self._line.poll():
-                return self._line.recv_bytes()
-        raise self._lost(before)
+            if self._connection.poll():
+                return self._connection.recv_bytes()
+        raise self._lost_error(log_start)
 
-    def _lost(self, before: int) -> WorkerLost:
-        self._process.join(ENDING)  # what closes the line is its end, or soon will be
+    def _lost_error(self, log_start: int) -> WorkerLost:
+        self._process.join(EXIT_TIMEOUT)  # what closes the line is its end, or soon will be
         code = self._process.exitcode
-        how = "is out of reach"
+        ending = "is out of reach"
         if self.killed:
-            how = "was killed, since its job was given up"
+            ending = "was killed, since its job was given up"
         elif code is not None and code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-            how += ", as the kernel does where memory runs out" if code == -signal.SIGKILL else ""
+            ending = f"was killed by {signal.Signals(-code).name}"
+            ending += ", as the kernel does where memory runs out" if code == -signal.SIGKILL else ""
         elif code is not None:
-            how = f"ended with status {code}"
-        name, log = self._place.name, self._place.log
-        error = WorkerLost(f"{name} (process {self._process.pid}) {how}; it writes to {log}")
-        error.add_note(self._last_words(before))
+            ending = f"ended with status {code}"
+        name, log = self._config.name, self._config.log
+        error = WorkerLost(f"{name} (process {self._process.pid}) {ending}; it writes to {log}")
+        error.add_note(self._log_tail(log_start))
         return error
 
-    def _logged(self) -> int:
+    def _log_size(self) -> int:
         with suppress(OSError):
-            return self._place.log.stat().st_size
+            return self._config.log.stat().st_size
         return 0
 
-    def _last_words(self, before: int) -> str:
-        with suppress(OSError), self._place.log.open("rb") as log:
-            log.seek(max(before, self._logged() - TOLD))
-            return log.read(TOLD).decode("utf-8", "replace")
+    def _log_tail(self, log_start: int) -> str:
+        with suppress(OSError), self._config.log.open("rb") as log:
+            log.seek(max(log_start, self._log_size() - LOG_TAIL_BYTES))
+            return log.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
         return ""
 
     def kill(self) -> None:
         self.killed = True
         self._process.kill()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """End a worker that has no task: it keeps nothing that has to be put away."""
         self.kill()
         self._process.join()
-        self._line.close()
+        self._connection.close()
 
 
 @contextmanager
-def _environment(others: Mapping[str, str]) -> Iterator[None]:
+def _temporary_environ(variables: Mapping[str, str]) -> Iterator[None]:
     """The variables a process is started with. Torch's threads, for one, read them as they load,
     which is before a started process can be told anything.
     """
-    with _environ:
-        before = {name: os.environ.get(name) for name in others}
-        os.environ.update(others)
+    with _environ_lock:
+        previous = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
         try:
             yield
         finally:
-            for name, value in before.items():
+            for name, value in previous.items():
                 if value is None:
                     del os.environ[name]
                 else:

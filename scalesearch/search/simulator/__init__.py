@@ -2,52 +2,52 @@
 
 from scalesearch.search.simulator.comparison import (
     EXHAUSTIVE,
-    Compared,
-    compared,
-    settings_of,
-    surfaces_of,
+    SettingComparison,
+    compare_settings,
+    experiments_by_sampler,
+    surfaces_from_names,
 )
-from scalesearch.search.simulator.crew import VirtualCrew, Weather
-from scalesearch.search.simulator.recorded import Recorded, recorded
-from scalesearch.search.simulator.replay import Replay, replay, replay_of
+from scalesearch.search.simulator.crew import SimulatedPool, WorkerFaults
+from scalesearch.search.simulator.recorded import RecordedSurface, recorded_surface
+from scalesearch.search.simulator.replay import ReplaySurface, load_replay, replay_from_table
 from scalesearch.search.simulator.simulation import (
-    Ground,
-    Simulation,
-    engine_of,
-    ground,
-    simulated,
+    GroundTruth,
+    SimulationResult,
+    make_tuner,
+    make_ground_truth,
+    simulate_search,
 )
 from scalesearch.search.simulator.surfaces import (
     SURFACES,
-    Analytic,
-    Noise,
-    Point,
+    AnalyticSurface,
+    SimulatedNoise,
+    SurfacePoint,
     Surface,
-    measured,
+    measured_accuracy,
 )
 
 __all__ = [
     "EXHAUSTIVE",
     "SURFACES",
-    "Analytic",
-    "Compared",
-    "Ground",
-    "Noise",
-    "Point",
-    "Recorded",
-    "Replay",
-    "Simulation",
+    "AnalyticSurface",
+    "SettingComparison",
+    "GroundTruth",
+    "SimulatedNoise",
+    "SurfacePoint",
+    "RecordedSurface",
+    "ReplaySurface",
+    "SimulationResult",
     "Surface",
-    "VirtualCrew",
-    "Weather",
-    "compared",
-    "engine_of",
-    "ground",
-    "measured",
-    "recorded",
-    "replay",
-    "replay_of",
-    "settings_of",
-    "simulated",
-    "surfaces_of",
+    "SimulatedPool",
+    "WorkerFaults",
+    "compare_settings",
+    "make_tuner",
+    "make_ground_truth",
+    "measured_accuracy",
+    "recorded_surface",
+    "load_replay",
+    "replay_from_table",
+    "experiments_by_sampler",
+    "simulate_search",
+    "surfaces_from_names",
 ]

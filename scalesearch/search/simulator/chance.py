@@ -2,17 +2,17 @@
 
 from statistics import NormalDist
 
-from scalesearch.streams import stream
+from scalesearch.streams import stream_seed
 
 _NORMAL = NormalDist()
 
 
-def uniform(seed: int, *names: str | int) -> float:
+def keyed_uniform(seed: int, *keys: str | int) -> float:
     """Between 0 and 1, neither included."""
-    return (stream(seed, *names) + 0.5) / 2.0**63
+    return (stream_seed(seed, *keys) + 0.5) / 2.0**63
 
 
-def normal(seed: int, *names: str | int) -> float:
+def keyed_normal(seed: int, *keys: str | int) -> float:
     """Of mean 0 and standard deviation 1."""
     # Rounded to a float, the last of 2^63 steps is 1.
-    return _NORMAL.inv_cdf(min(uniform(seed, *names), 1 - 2.0**-53))
+    return _NORMAL.inv_cdf(min(keyed_uniform(seed, *keys), 1 - 2.0**-53))

@@ -8,21 +8,21 @@ import numpy as np
 
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
-from scalesearch.search.simulator.crew import FAIR, Weather
-from scalesearch.search.simulator.recorded import recorded
-from scalesearch.search.simulator.simulation import Ground, Simulation, ground, simulated
-from scalesearch.search.simulator.surfaces import SURFACES, Surface, measured
+from scalesearch.search.simulator.crew import DEFAULT_FAULTS, WorkerFaults
+from scalesearch.search.simulator.recorded import recorded_surface
+from scalesearch.search.simulator.simulation import GroundTruth, SimulationResult, make_ground_truth, simulate_search
+from scalesearch.search.simulator.surfaces import SURFACES, Surface, measured_accuracy
 
-SEEDS = 20
+DEFAULT_SEEDS = 20
 EXHAUSTIVE = "exhaustive grid"
-COMPARABLE = ("lattice", "optimal", "sobol", "random", "tpe", "gp")
+COMPARABLE_SAMPLERS = ("lattice", "optimal", "sobol", "random", "tpe", "gp")
 """Samplers that need nothing but their name."""
-APART = 1000
+WORLD_SEED_STRIDE = 1000
 """Between the seeds of two worlds, so that no run is in both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class SettingComparison:
     """A setting on a surface, over all seeds. Regrets are differences of true accuracy, fractions.
 
     ``regret``, ``regret_90``: mean and 90% quantile of the best mean's. ``surface_regret``,
@@ -54,40 +54,40 @@ class Compared:
     @property
     def row(self) -> dict[str, Any]:
         """All but each seed's."""
-        told = asdict(self)
-        del told["regrets"]
-        return told
+        columns = asdict(self)
+        del columns["regrets"]
+        return columns
 
 
-def compared(
+def compare_settings(
     settings: Mapping[str, Experiment],
     surfaces: Sequence[Surface],
     *,
     workers: int = 64,
-    seeds: int = SEEDS,
-    weather: Weather = FAIR,
+    seeds: int = DEFAULT_SEEDS,
+    faults: WorkerFaults = DEFAULT_FAULTS,
     on_progress: Callable[[str, str], None] = lambda surface, setting: None,
-) -> list[Compared]:
+) -> list[SettingComparison]:
     """Each setting on each surface, and what an exhaustive grid of all candidates would pick.
 
     ``settings``: experiments by name, all of one baseline, budget and number of epochs.
     Raises ArchitectureError where there are no candidates.
     """
-    first = next(iter(settings.values()))
-    found = []
+    first_experiment = next(iter(settings.values()))
+    comparisons = []
     for surface in surfaces:
-        known = ground(first, surface)
-        found.append(_exhaustive(known, seeds))
+        ground_truth = make_ground_truth(first_experiment, surface)
+        comparisons.append(_exhaustive_comparison(ground_truth, seeds))
         for name, experiment in settings.items():
             on_progress(surface.name, name)
-            found.append(_compared(name, experiment, known, workers, seeds, weather))
-    return found
+            comparisons.append(_compare_setting(name, experiment, ground_truth, workers, seeds, faults))
+    return comparisons
 
 
-def equal_random(experiment: Experiment, epochs: float) -> Experiment:
+def random_search_of_equal_cost(experiment: Experiment, epochs: float) -> Experiment:
     """Random search that trains candidates to the end with all seeds, for about so many epochs."""
-    each = experiment.search.seeds * experiment.rungs[-1]
-    spec = replace(
+    epochs_per_trial = experiment.search.seeds * experiment.rungs[-1]
+    search_config = replace(
         experiment.search,
         sampler="random",
         step=None,
@@ -95,70 +95,70 @@ def equal_random(experiment: Experiment, epochs: float) -> Experiment:
         rungs=experiment.rungs,
         pruner="none",
         race=None,
-        trials=max(1, round(epochs / each)),
+        trials=max(1, round(epochs / epochs_per_trial)),
     )
-    return replace(experiment, search=spec)
+    return replace(experiment, search=search_config)
 
 
-def in_world(experiment: Experiment, world: int) -> Experiment:
+def experiment_in_world(experiment: Experiment, world: int) -> Experiment:
     """The experiment with other seeds, for runs and for proposals, and without references."""
-    alone = replace(experiment.search, references=())
-    return replace(experiment, seed=experiment.seed + APART * world, search=alone)
+    search_config = replace(experiment.search, references=())
+    return replace(experiment, seed=experiment.seed + WORLD_SEED_STRIDE * world, search=search_config)
 
 
-def _compared(
-    name: str, experiment: Experiment, known: Ground, workers: int, seeds: int, weather: Weather
-) -> Compared:
-    ours: list[Simulation] = []
-    theirs: list[float] = []
+def _compare_setting(
+    name: str, experiment: Experiment, ground_truth: GroundTruth, workers: int, seeds: int, faults: WorkerFaults
+) -> SettingComparison:
+    simulations: list[SimulationResult] = []
+    random_regrets: list[float] = []
     for world in range(seeds):
-        own = in_world(experiment, world)
-        ours.append(simulated(own, known, workers, world, weather=weather))
-        other = equal_random(own, ours[-1].epochs)
-        theirs.append(simulated(other, known, workers, world).regret)
-    regrets = np.array([one.regret for one in ours])
-    gains = np.array(theirs) - regrets
-    by_surface = [one.surface_regret for one in ours]
-    fitted = [regret for regret in by_surface if regret is not None]
-    epochs = float(np.mean([one.epochs for one in ours]))
-    at_work = sum(one.busy_seconds for one in ours) / sum(one.seconds for one in ours)
-    whole = len(fitted) == len(ours)
-    return Compared(
-        surface=known.surface.name,
+        world_experiment = experiment_in_world(experiment, world)
+        simulations.append(simulate_search(world_experiment, ground_truth, workers, world, faults=faults))
+        random_experiment = random_search_of_equal_cost(world_experiment, simulations[-1].epochs)
+        random_regrets.append(simulate_search(random_experiment, ground_truth, workers, world).regret)
+    regrets = np.array([simulation.regret for simulation in simulations])
+    gains = np.array(random_regrets) - regrets
+    surface_regrets = [one.surface_regret for one in simulations]
+    fitted_regrets = [regret for regret in surface_regrets if regret is not None]
+    epochs = float(np.mean([one.epochs for one in simulations]))
+    mean_busy_workers = sum(one.busy_seconds for one in simulations) / sum(one.seconds for one in simulations)
+    all_fitted = len(fitted_regrets) == len(simulations)
+    return SettingComparison(
+        surface=ground_truth.surface.name,
         setting=name,
         regret=float(regrets.mean()),
         regret_90=float(np.quantile(regrets, 0.9)),
-        surface_regret=float(np.mean(fitted)) if whole else None,
-        surface_regret_90=float(np.quantile(fitted, 0.9)) if whole else None,
+        surface_regret=float(np.mean(fitted_regrets)) if all_fitted else None,
+        surface_regret_90=float(np.quantile(fitted_regrets, 0.9)) if all_fitted else None,
         epochs=epochs,
-        share=epochs / exhaustive_epochs(known),
-        random_regret=float(np.mean(theirs)),
+        share=epochs / exhaustive_epochs(ground_truth),
+        random_regret=float(np.mean(random_regrets)),
         gain=float(gains.mean()),
         gain_error=float(gains.std(ddof=1) / seeds**0.5) if seeds > 1 else None,
         wins=float(np.mean(np.where(gains == 0, 0.5, gains > 0))),
-        seconds=float(np.mean([one.seconds for one in ours])),
-        busy=at_work / workers,
+        seconds=float(np.mean([one.seconds for one in simulations])),
+        busy=mean_busy_workers / workers,
         regrets=tuple(float(regret) for regret in regrets),
     )
 
 
-def exhaustive_epochs(known: Ground) -> int:
+def exhaustive_epochs(ground_truth: GroundTruth) -> int:
     """Epochs of all candidates with all seeds."""
-    experiment = known.experiment
-    return len(known.points) * experiment.search.seeds * experiment.rungs[-1]
+    experiment = ground_truth.experiment
+    return len(ground_truth.points) * experiment.search.seeds * experiment.rungs[-1]
 
 
-def _exhaustive(known: Ground, seeds: int) -> Compared:
+def _exhaustive_comparison(ground_truth: GroundTruth, seeds: int) -> SettingComparison:
     """The best mean of a grid that trains every candidate to the end with every seed."""
-    regrets = np.array([_exhaustive_regret(known, world) for world in range(seeds)])
-    return Compared(
-        surface=known.surface.name,
+    regrets = np.array([_exhaustive_regret(ground_truth, world) for world in range(seeds)])
+    return SettingComparison(
+        surface=ground_truth.surface.name,
         setting=EXHAUSTIVE,
         regret=float(regrets.mean()),
         regret_90=float(np.quantile(regrets, 0.9)),
         surface_regret=None,
         surface_regret_90=None,
-        epochs=float(exhaustive_epochs(known)),
+        epochs=float(exhaustive_epochs(ground_truth)),
         share=1.0,
         random_regret=None,
         gain=None,
@@ -170,47 +170,47 @@ def _exhaustive(known: Ground, seeds: int) -> Compared:
     )
 
 
-def _exhaustive_regret(known: Ground, world: int) -> float:
-    runs, last = in_world(known.experiment, world).seeds, known.experiment.rungs[-1]
+def _exhaustive_regret(ground_truth: GroundTruth, world: int) -> float:
+    seeds, last_epoch = experiment_in_world(ground_truth.experiment, world).seeds, ground_truth.experiment.rungs[-1]
     means = {
-        name: sum(measured(known.surface, point, run, last, world) for run in runs)
-        for name, point in known.points.items()
+        name: sum(measured_accuracy(ground_truth.surface, point, seed, last_epoch, world) for seed in seeds)
+        for name, point in ground_truth.points.items()
     }
-    return known.regret(max(means, key=lambda name: means[name]))
+    return ground_truth.regret(max(means, key=lambda name: means[name]))
 
 
-def settings_of(experiment: Experiment, samplers: Sequence[str] = ()) -> dict[str, Experiment]:
+def experiments_by_sampler(experiment: Experiment, samplers: Sequence[str] = ()) -> dict[str, Experiment]:
     """The experiment by its sampler's name, or with each of these samplers in its place.
 
     Raises SearchError for a name that is no sampler's, or one that needs more than its name.
     """
     if not samplers:
         return {experiment.search.sampler: experiment}
-    if unknown := [name for name in samplers if name not in COMPARABLE]:
+    if unknown := [name for name in samplers if name not in COMPARABLE_SAMPLERS]:
         raise SearchError(
-            f"--samplers: need some of {', '.join(COMPARABLE)}, got {', '.join(unknown)}"
+            f"--samplers: need some of {', '.join(COMPARABLE_SAMPLERS)}, got {', '.join(unknown)}"
         )
-    spec = experiment.search
+    search_config = experiment.search
     return {
         name: experiment
-        if name == spec.sampler
+        if name == search_config.sampler
         else replace(
-            experiment, search=replace(spec, sampler=cast(Any, name), step=None, against=None)
+            experiment, search=replace(search_config, sampler=cast(Any, name), step=None, against=None)
         )
         for name in samplers
     }
 
 
-def surfaces_of(names: str) -> list[Surface]:
+def surfaces_from_names(text: str) -> list[Surface]:
     """``all``, names separated by commas, or the path of a results table.
 
     Raises SearchError for what is none of these.
     """
-    if names == "all":
+    if text == "all":
         return [*SURFACES.values()]
-    if names.endswith(".csv"):
-        return [recorded(names)]
-    chosen = names.split(",")
+    if text.endswith(".csv"):
+        return [recorded_surface(text)]
+    chosen = text.split(",")
     if unknown := [name for name in chosen if name not in SURFACES]:
         raise SearchError(
             f"--surface: need all, a records.csv, or some of {', '.join(SURFACES)}, got "

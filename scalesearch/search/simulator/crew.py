@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
-from scalesearch.search.jobs import Failure, Job, Key, Outcome
-from scalesearch.search.simulator.chance import uniform
-from scalesearch.search.simulator.replay import Replay
-from scalesearch.search.simulator.surfaces import Point, Surface, measured
+from scalesearch.search.jobs import Failure, Job, JobKey, Outcome
+from scalesearch.search.simulator.chance import keyed_uniform
+from scalesearch.search.simulator.replay import ReplaySurface
+from scalesearch.search.simulator.surfaces import SurfacePoint, Surface, measured_accuracy
 
-Answer = TypeVar("Answer")
-Arguments = ParamSpec("Arguments")
+Result = TypeVar("Answer")
+Params = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
+class WorkerFaults:
     """What goes wrong with jobs and workers; nothing by default.
 
     ``jitter``: by which part of it a job may take longer. ``slow``: the part of the workers that
@@ -27,28 +27,28 @@ class Weather:
     """
 
     jitter: float = 0.1
-    slow: float = 0.0
-    slowness: float = 3.0
-    dying: float = 0.0
-    restart: float = 30.0
-    diverging: float = 0.0
-    hanging: float = 0.0
+    slow_fraction: float = 0.0
+    slow_factor: float = 3.0
+    death_probability: float = 0.0
+    restart_seconds: float = 30.0
+    divergence_probability: float = 0.0
+    hang_probability: float = 0.0
 
 
-FAIR = Weather()
+DEFAULT_FAULTS = WorkerFaults()
 
 
 @dataclass(slots=True, eq=False)
-class _Event:
+class _PoolEvent:
     """An outcome that comes (``worker`` is free again), or a worker that comes back."""
 
     worker: int
     outcome: Outcome | None
-    live: bool = True
-    restart: float = 0.0
+    is_live: bool = True
+    restart_seconds: float = 0.0
 
 
-class VirtualCrew:
+class SimulatedPool:
     """A crew of the ``Crew`` protocol over a surface.
 
     What becomes of a job hangs on its key and attempt, on ``seed`` and on its worker's speed alone,
@@ -59,42 +59,42 @@ class VirtualCrew:
     def __init__(
         self,
         surface: Surface,
-        points: Mapping[str, Point],
+        points: Mapping[str, SurfacePoint],
         workers: int,
         *,
         seed: int = 0,
-        weather: Weather = FAIR,
-        allowed: float | None = None,
+        faults: WorkerFaults = DEFAULT_FAULTS,
+        job_timeout: float | None = None,
     ) -> None:
         self.surface, self.points, self.slots = surface, points, workers
-        self.seed, self.weather, self.allowed = seed, weather, allowed
+        self.seed, self.faults, self.job_timeout = seed, faults, job_timeout
         self.clock = 0.0
         self.busy_seconds = 0.0
-        self.lost = 0
+        self.lost_jobs = 0
         self._idle = list(range(workers))  # a heap: the first of the idle takes the next job
-        self._waiting: deque[Job] = deque()
-        self._events: list[tuple[float, int, _Event]] = []
-        self._count = 0
+        self._queue: deque[Job] = deque()
+        self._events: list[tuple[float, int, _PoolEvent]] = []
+        self._event_count = 0
         # Of all that was submitted, in that order.
-        self._since: OrderedDict[Key, float] = OrderedDict()
-        self._flying: dict[Key, tuple[float, _Event]] = {}
-        self._speeds = [self._slowness(worker) for worker in range(workers)]
+        self._submitted_at: OrderedDict[JobKey, float] = OrderedDict()
+        self._running: dict[JobKey, tuple[float, _PoolEvent]] = {}
+        self._slow_factors = [self._slow_factor(worker) for worker in range(workers)]
 
     def now(self) -> float:
         return self.clock
 
     def submit(self, job: Job) -> None:
-        self._since[job.key] = self.clock
-        self._waiting.append(job)
-        self._start()
+        self._submitted_at[job.key] = self.clock
+        self._queue.append(job)
+        self._start_jobs()
 
-    def ask(
+    def call(
         self,
-        function: Callable[Arguments, Answer],
+        function: Callable[Params, Result],
         /,
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Answer:
+        *args: Params.args,
+        **kwargs: Params.kwargs,
+    ) -> Result:
         return function(*args, **kwargs)
 
     def collect(self, timeout: float | None) -> list[Outcome]:
@@ -105,7 +105,7 @@ class VirtualCrew:
         """
         outcomes: list[Outcome] = []
         while not outcomes:
-            while self._events and not self._events[0][2].live:
+            while self._events and not self._events[0][2].is_live:
                 heapq.heappop(self._events)
             deadline = self._deadline()
             if not self._events or self._events[0][0] > deadline:
@@ -113,125 +113,125 @@ class VirtualCrew:
                 break
             self.clock = self._events[0][0]
             while self._events and self._events[0][0] <= self.clock:
-                outcomes += self._happen(heapq.heappop(self._events)[2])
-            self._start()
+                outcomes += self._apply_event(heapq.heappop(self._events)[2])
+            self._start_jobs()
         return outcomes
 
-    def give_up(self, job: Job) -> None:
+    def cancel(self, job: Job) -> None:
         """Its worker is ended, and begun anew."""
-        del self._since[job.key]
-        if job.key not in self._flying:
-            self._waiting = deque(other for other in self._waiting if other.key != job.key)
+        del self._submitted_at[job.key]
+        if job.key not in self._running:
+            self._queue = deque(other for other in self._queue if other.key != job.key)
             return
-        began, event = self._flying.pop(job.key)
-        event.live = False
-        self.busy_seconds += self.clock - began
-        self._schedule(self.clock + self.weather.restart, _Event(event.worker, None))
+        started, event = self._running.pop(job.key)
+        event.is_live = False
+        self.busy_seconds += self.clock - started
+        self._push_event(self.clock + self.faults.restart_seconds, _PoolEvent(event.worker, None))
 
-    def close(self, *, at_once: bool) -> None:
-        self._waiting.clear()
+    def close(self, *, cancel_running: bool) -> None:
+        self._queue.clear()
 
     # --- what happens --------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        while self._waiting and self._idle:
-            job, worker = self._waiting.popleft(), heapq.heappop(self._idle)
-            seconds, event = self._fate(job, worker)
-            self._flying[job.key] = (self.clock, event)
+    def _start_jobs(self) -> None:
+        while self._queue and self._idle:
+            job, worker = self._queue.popleft(), heapq.heappop(self._idle)
+            seconds, event = self._simulate_job(job, worker)
+            self._running[job.key] = (self.clock, event)
             if seconds is not None:
-                self._schedule(self.clock + seconds, event)
+                self._push_event(self.clock + seconds, event)
 
-    def _happen(self, event: _Event) -> list[Outcome]:
-        if not event.live:
+    def _apply_event(self, event: _PoolEvent) -> list[Outcome]:
+        if not event.is_live:
             return []
         if event.outcome is None:
             heapq.heappush(self._idle, event.worker)
             return []
-        began, _ = self._flying.pop(event.outcome.key)
-        del self._since[event.outcome.key]
-        self.busy_seconds += self.clock - began
-        if event.restart:
-            self._schedule(self.clock + event.restart, _Event(event.worker, None))
+        started, _ = self._running.pop(event.outcome.key)
+        del self._submitted_at[event.outcome.key]
+        self.busy_seconds += self.clock - started
+        if event.restart_seconds:
+            self._push_event(self.clock + event.restart_seconds, _PoolEvent(event.worker, None))
         else:
             heapq.heappush(self._idle, event.worker)
         return [event.outcome]
 
-    def _schedule(self, moment: float, event: _Event) -> None:
-        self._count += 1
-        heapq.heappush(self._events, (moment, self._count, event))
+    def _push_event(self, moment: float, event: _PoolEvent) -> None:
+        self._event_count += 1
+        heapq.heappush(self._events, (moment, self._event_count, event))
 
     def _deadline(self) -> float:
         """When the first of the jobs in flight is to be given up."""
-        if self.allowed is None or not self._since:
+        if self.job_timeout is None or not self._submitted_at:
             return inf
-        return next(iter(self._since.values())) + self.allowed + TICK
+        return next(iter(self._submitted_at.values())) + self.job_timeout + TICK
 
-    def _fate(self, job: Job, worker: int) -> tuple[float | None, _Event]:
+    def _simulate_job(self, job: Job, worker: int) -> tuple[float | None, _PoolEvent]:
         """How long a job takes (None: for ever), and what comes of it."""
-        weather, names = self.weather, _names(job)
-        longer = 1 + weather.jitter * uniform(self.seed, "jitter", *names)
-        pace = self.surface.seconds(self.points[job.candidate]) * self._speeds[worker] * longer
-        whole = pace * len(job.seeds) * max(1, job.stop - job.start)
-        if uniform(self.seed, "hanging", *names) < weather.hanging:
-            return None, _Event(worker, None)
-        if uniform(self.seed, "dying", *names) < weather.dying:
-            self.lost += 1
+        faults, keys = self.faults, _random_keys(job)
+        jitter_factor = 1 + faults.jitter * keyed_uniform(self.seed, "jitter", *keys)
+        epoch_seconds = self.surface.seconds(self.points[job.candidate]) * self._slow_factors[worker] * jitter_factor
+        job_seconds = epoch_seconds * len(job.seeds) * max(1, job.stop - job.start)
+        if keyed_uniform(self.seed, "hanging", *keys) < faults.hang_probability:
+            return None, _PoolEvent(worker, None)
+        if keyed_uniform(self.seed, "dying", *keys) < faults.death_probability:
+            self.lost_jobs += 1
             failure = Failure(kind="worker_lost", reason=f"worker {worker} died")
-            event = _Event(worker, Outcome(key=job.key, failure=failure), restart=weather.restart)
-            return whole * uniform(self.seed, "death", *names), event
+            event = _PoolEvent(worker, Outcome(key=job.key, failure=failure), restart_seconds=faults.restart_seconds)
+            return job_seconds * keyed_uniform(self.seed, "death", *keys), event
         if job.sweep:
-            found = {"learning_rate": 0.1, "seconds": whole}
-            return whole, _Event(worker, Outcome(key=job.key, tuning=found))
-        rows, failure_or_none = self._trained(job, pace)
-        told = Outcome(
-            key=job.key, rows=tuple(rows), failure=failure_or_none, worker=f"worker {worker}"
+            tuning = {"learning_rate": 0.1, "seconds": job_seconds}
+            return job_seconds, _PoolEvent(worker, Outcome(key=job.key, tuning=tuning))
+        rows, divergence = self._simulate_rows(job, epoch_seconds)
+        outcome = Outcome(
+            key=job.key, rows=tuple(rows), failure=divergence, worker=f"worker {worker}"
         )
-        took = sum(row["seconds"] for row in rows) if rows else pace
-        return (took, _Event(worker, told))
+        trained_seconds = sum(row["seconds"] for row in rows) if rows else epoch_seconds
+        return (trained_seconds, _PoolEvent(worker, outcome))
 
-    def _trained(self, job: Job, pace: float) -> tuple[list[dict[str, Any]], Failure | None]:
+    def _simulate_rows(self, job: Job, epoch_seconds: float) -> tuple[list[dict[str, Any]], Failure | None]:
         """The rows of a job's runs, up to where one diverges."""
         point, rows, failure = self.points[job.candidate], [], None
-        for run in job.seeds:
-            ends = self._divergence(job.candidate, run)
+        for seed in job.seeds:
+            divergence_epoch = self._divergence_epoch(job.candidate, seed)
             for epoch in range(job.start + 1, job.stop + 1):
-                if ends is not None and epoch >= ends:
+                if divergence_epoch is not None and epoch >= divergence_epoch:
                     failure = Failure(kind="diverged", reason=f"the loss of epoch {epoch} is nan")
                     break
-                rows.append(self._shown(point, run, epoch, pace))
+                rows.append(self._epoch_row(point, seed, epoch, epoch_seconds))
         return rows, failure
 
-    def _shown(self, point: Point, run: int, epoch: int, pace: float) -> dict[str, Any]:
+    def _epoch_row(self, point: SurfacePoint, seed: int, epoch: int, epoch_seconds: float) -> dict[str, Any]:
         """An epoch as training tells it."""
-        if isinstance(self.surface, Replay):
-            return self.surface.row(point, run, epoch, self.seed)
-        return _row(run, epoch, measured(self.surface, point, run, epoch, self.seed), pace)
+        if isinstance(self.surface, ReplaySurface):
+            return self.surface.epoch_row(point, seed, epoch, self.seed)
+        return _simulated_row(seed, epoch, measured_accuracy(self.surface, point, seed, epoch, self.seed), epoch_seconds)
 
-    def _divergence(self, candidate: str, run: int) -> int | None:
+    def _divergence_epoch(self, candidate: str, seed: int) -> int | None:
         """The epoch at which a run diverges, if it does."""
-        drawn = uniform(self.seed, "diverging", candidate, run)
-        if drawn >= self.weather.diverging:
+        drawn = keyed_uniform(self.seed, "diverging", candidate, seed)
+        if drawn >= self.faults.divergence_probability:
             return None
-        return 1 + int(5 * drawn / self.weather.diverging)
+        return 1 + int(5 * drawn / self.faults.divergence_probability)
 
-    def _slowness(self, worker: int) -> float:
-        slow = uniform(self.seed, "slow", worker) < self.weather.slow
-        return self.weather.slowness if slow else 1.0
+    def _slow_factor(self, worker: int) -> float:
+        is_slow = keyed_uniform(self.seed, "slow", worker) < self.faults.slow_fraction
+        return self.faults.slow_factor if is_slow else 1.0
 
 
 TICK = 1e-6
 """Seconds by which a job is past the time it is allowed when that is noticed."""
 
 
-def _names(job: Job) -> tuple[str | int, ...]:
+def _random_keys(job: Job) -> tuple[str | int, ...]:
     return (job.candidate, *job.seeds, job.start, job.stop, job.attempt)
 
 
-def _row(run: int, epoch: int, accuracy: float, seconds: float) -> dict[str, Any]:
+def _simulated_row(seed: int, epoch: int, accuracy: float, seconds: float) -> dict[str, Any]:
     """An epoch as training tells it."""
     loss = 2.3 * (1 - accuracy)
     return {
-        "seed": run,
+        "seed": seed,
         "epoch": epoch,
         "train_loss": loss,
         "loss": loss,

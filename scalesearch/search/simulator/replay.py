@@ -13,13 +13,13 @@ from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
 from scalesearch.records import read_records
 from scalesearch.scaling import Coefficients
-from scalesearch.search.simulator.surfaces import Point
+from scalesearch.search.simulator.surfaces import SurfacePoint
 from scalesearch.tabular import scaling_table
 
-Run: TypeAlias = tuple[Mapping[str, Any], ...]
+RunRows: TypeAlias = tuple[Mapping[str, Any], ...]
 """The rows of a run, as training told them, from its first epoch on."""
 
-TOLD = (
+TRAINING_COLUMNS = (
     *("train_loss", "loss", "accuracy", "top5", "learning_rate", "micro_batch"),
     *("seconds", "images_per_second", "peak_bytes", "utilisation", "device", "commit"),
 )
@@ -27,7 +27,7 @@ TOLD = (
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplaySurface:
     """A surface of recorded candidates alone, which shows of each what was recorded and no more.
 
     ``runs``: by candidate and seed. ``asked``: what each candidate was asked for. A search's seeds
@@ -36,71 +36,71 @@ class Replay:
     """
 
     name: str
-    runs: Mapping[str, Mapping[int, Run]] = field(repr=False)
-    asked: Mapping[str, Coefficients] = field(repr=False)
+    runs: Mapping[str, Mapping[int, RunRows]] = field(repr=False)
+    asked_coefficients: Mapping[str, Coefficients] = field(repr=False)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Those that every candidate was trained with."""
-        common = [set(of_one) for of_one in self.runs.values()]
+        common = [set(seed_runs) for seed_runs in self.runs.values()]
         return tuple(sorted(set.intersection(*common))) if common else ()
 
     @cached_property
     def epochs(self) -> int:
         """How many are on record of every run."""
-        return min((len(run) for own in self.runs.values() for run in own.values()), default=0)
+        return min((len(run) for seed_runs in self.runs.values() for run in seed_runs.values()), default=0)
 
-    def of(self, experiment: Experiment) -> "Replay":
+    def for_experiment(self, experiment: Experiment) -> "ReplaySurface":
         """The candidates that have all seeds and epochs that the experiment asks for.
 
         Raises SearchError where fewer than two have.
         """
-        last, seeds = experiment.rungs[-1], experiment.search.seeds
-        whole = {
-            name: {seed: run for seed, run in own.items() if len(run) >= last}
-            for name, own in self.runs.items()
+        last_epoch, seeds = experiment.rungs[-1], experiment.search.seeds
+        long_runs = {
+            name: {seed: run for seed, run in seed_runs.items() if len(run) >= last_epoch}
+            for name, seed_runs in self.runs.items()
         }
-        kept = {name: own for name, own in whole.items() if len(own) >= seeds}
-        found = replace(self, runs=kept)
-        if len(kept) < 2 or len(found.seeds) < seeds:
+        kept_runs = {name: own for name, own in long_runs.items() if len(own) >= seeds}
+        restricted = replace(self, runs=kept_runs)
+        if len(kept_runs) < 2 or len(restricted.seeds) < seeds:
             longest = max(len(run) for own in self.runs.values() for run in own.values())
-            most = max(len(own) for own in self.runs.values())
+            most_seeds = max(len(own) for own in self.runs.values())
             raise SearchError(
                 f"{self.name}: need 2 recorded candidates with the experiment's {seeds} seeds and "
-                f"{last} epochs, got {len(kept)} (at most {most} seeds and {longest} epochs are on "
+                f"{last_epoch} epochs, got {len(kept_runs)} (at most {most_seeds} seeds and {longest} epochs are on "
                 "record); ask for fewer by --set search.seeds=... and recipe.epochs=..."
             )
-        return found
+        return restricted
 
-    def refuse(self, experiment: Experiment) -> None:
+    def require_recorded(self, experiment: Experiment) -> None:
         """Raises SearchError where an experiment asks for more than is on record of each run."""
-        last, seeds = experiment.rungs[-1], experiment.search.seeds
-        if last > self.epochs or seeds > len(self.seeds):
+        last_epoch, seeds = experiment.rungs[-1], experiment.search.seeds
+        if last_epoch > self.epochs or seeds > len(self.seeds):
             raise SearchError(
                 f"{self.name}: need at most the {len(self.seeds)} seeds and {self.epochs} epochs "
-                f"that are on record of each candidate, got {seeds} and {last}"
+                f"that are on record of each candidate, got {seeds} and {last_epoch}"
             )
 
-    def accuracy(self, point: Point, epoch: int) -> float:
+    def accuracy(self, point: SurfacePoint, epoch: int) -> float:
         """Mean over the recorded seeds."""
-        own = self.runs[point.candidate]
-        return float(sum(own[seed][epoch - 1]["accuracy"] for seed in self.seeds)) / len(self.seeds)
+        seed_runs = self.runs[point.candidate]
+        return float(sum(seed_runs[seed][epoch - 1]["accuracy"] for seed in self.seeds)) / len(self.seeds)
 
-    def deviation(self, point: Point, run: int, epoch: int, chance: int) -> float:
-        shown: float = self.row(point, run, epoch, chance)["accuracy"]
-        return shown - self.accuracy(point, epoch)
+    def deviation(self, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
+        measured: float = self.epoch_row(point, run, epoch, world)["accuracy"]
+        return measured - self.accuracy(point, epoch)
 
-    def seconds(self, point: Point) -> float:
-        own = self.runs[point.candidate]
-        return float(median(row["seconds"] for run in own.values() for row in run))
+    def seconds(self, point: SurfacePoint) -> float:
+        seed_runs = self.runs[point.candidate]
+        return float(median(row["seconds"] for run in seed_runs.values() for row in run))
 
-    def row(self, point: Point, run: int, epoch: int, chance: int) -> dict[str, Any]:
+    def epoch_row(self, point: SurfacePoint, run: int, epoch: int, world: int) -> dict[str, Any]:
         """An epoch on record, as that of the seed ``run``."""
-        seed = self.seeds[(run + chance) % len(self.seeds)]
+        seed = self.seeds[(run + world) % len(self.seeds)]
         return {**self.runs[point.candidate][seed][epoch - 1], "seed": run, "epoch": epoch}
 
 
-def replay(source: str | Path) -> Replay:
+def load_replay(source: str | Path) -> ReplaySurface:
     """The runs of a search's folder, of its ``records.csv``, or of a search of that name in
     ``scalesearch.scaling_table()``.
 
@@ -109,29 +109,29 @@ def replay(source: str | Path) -> Replay:
     path = Path(source)
     if path.is_dir() or path.suffix == ".csv":
         path = path / "records.csv" if path.is_dir() else path
-        return replay_of(read_records(path), path.parent.name or path.stem)
+        return replay_from_table(read_records(path), path.parent.name or path.stem)
     table = scaling_table()
-    own = table[table["search"] == str(source)]
-    if own.empty:
-        known = ", ".join(sorted(set(table["search"])))
+    search_rows = table[table["search"] == str(source)]
+    if search_rows.empty:
+        search_names = ", ".join(sorted(set(table["search"])))
         raise SearchError(
-            f"--table: need a search's folder, its records.csv, or one of {known}, got {source}"
+            f"--table: need a search's folder, its records.csv, or one of {search_names}, got {source}"
         )
-    return replay_of(own, str(source))
+    return replay_from_table(search_rows, str(source))
 
 
-def replay_of(table: pd.DataFrame, name: str) -> Replay:
+def replay_from_table(table: pd.DataFrame, name: str) -> ReplaySurface:
     """The runs of a table with the columns of records, of which those that tell of networks and of
     memory may be missing. A run's epochs count as far as none is missing."""
-    told = [column for column in TOLD if column in table.columns]
-    unknown = dict.fromkeys((column for column in TOLD if column not in told), float("nan"))
-    runs: dict[str, dict[int, Run]] = {}
+    recorded_columns = [column for column in TRAINING_COLUMNS if column in table.columns]
+    missing_values = dict.fromkeys((column for column in TRAINING_COLUMNS if column not in recorded_columns), float("nan"))
+    runs: dict[str, dict[int, RunRows]] = {}
     for key, rows in table.groupby(["candidate", "seed"]):
         candidate, seed = cast(tuple[str, int], key)
         ordered = rows.sort_values("epoch")
         unbroken = ordered[ordered["epoch"].to_numpy() == range(1, len(ordered) + 1)]
-        listed = unbroken[told].to_dict("records")
-        runs.setdefault(candidate, {})[int(seed)] = tuple({**unknown, **r} for r in listed)
-    asked = table.groupby("candidate")[["asked_alpha", "asked_beta", "asked_gamma"]].first()
-    given = {str(key): Coefficients(*map(float, row)) for key, row in asked.iterrows()}
-    return Replay(name, runs, given)
+        rows_from_start = unbroken[recorded_columns].to_dict("records")
+        runs.setdefault(candidate, {})[int(seed)] = tuple({**missing_values, **recorded_row} for recorded_row in rows_from_start)
+    asked_table = table.groupby("candidate")[["asked_alpha", "asked_beta", "asked_gamma"]].first()
+    asked_coefficients = {str(key): Coefficients(*map(float, row)) for key, row in asked_table.iterrows()}
+    return ReplaySurface(name, runs, asked_coefficients)

@@ -9,103 +9,103 @@ import numpy as np
 import pandas as pd
 from optuna.storages import BaseStorage, InMemoryStorage
 
-from scalesearch.analysis import surface as fitted
+from scalesearch.analysis import surface as fit_surface
 from scalesearch.errors import SearchError
 from scalesearch.experiment import Experiment
-from scalesearch.search import study as ledger
-from scalesearch.search.engine import Engine
+from scalesearch.search import study as study_store
+from scalesearch.search.engine import Tuner
 from scalesearch.search.jobs import Job
-from scalesearch.search.plan import Planned, Space, plan, space, within
-from scalesearch.search.proposals import directions
+from scalesearch.search.plan import PlannedTrial, SearchSpace, planned_trials, search_space, subspace
+from scalesearch.search.proposals import study_directions
 from scalesearch.search.pruners import OptunaPruner
-from scalesearch.search.runners import Task
-from scalesearch.search.schedule import Schedule
+from scalesearch.search.runners import JobSpec
+from scalesearch.search.schedule import SuccessiveHalving
 from scalesearch.search.setting import rules
-from scalesearch.search.simulator.crew import FAIR, VirtualCrew, Weather
-from scalesearch.search.simulator.replay import Replay
-from scalesearch.search.simulator.surfaces import Point, Surface
-from scalesearch.search.source import PRUNED_BY_OTHERS, Source
-from scalesearch.search.study import Entry
+from scalesearch.search.simulator.crew import DEFAULT_FAULTS, SimulatedPool, WorkerFaults
+from scalesearch.search.simulator.replay import ReplaySurface
+from scalesearch.search.simulator.surfaces import SurfacePoint, Surface
+from scalesearch.search.source import HISTORY_PRUNERS, CandidateSource
+from scalesearch.search.study import SearchTrial
 
-CHANNELS, CLASSES = 3, 10
+DEFAULT_CHANNELS, DEFAULT_CLASSES = 3, 10
 """Of the images that nobody looks at, where the baseline leaves it to them."""
 
 
 @dataclass(frozen=True)
-class Ground:
+class GroundTruth:
     """An experiment's candidates, and a surface over them: what all of its searches share."""
 
     experiment: Experiment
     surface: Surface
-    where: Space = field(repr=False)
+    space: SearchSpace = field(repr=False)
 
     @cached_property
-    def points(self) -> dict[str, Point]:
+    def points(self) -> dict[str, SurfacePoint]:
         """Every candidate of the budget, by its fingerprint."""
-        return {c.fingerprint: Point(c.fingerprint, c.shares) for c in self.where.candidates}
+        return {c.fingerprint: SurfacePoint(c.fingerprint, c.shares) for c in self.space.candidates}
 
     @cached_property
-    def truth(self) -> dict[str, float]:
+    def true_accuracies(self) -> dict[str, float]:
         """True accuracy at the last epoch, of every candidate."""
-        last = self.experiment.rungs[-1]
-        return {name: self.surface.accuracy(at, last) for name, at in self.points.items()}
+        last_epoch = self.experiment.rungs[-1]
+        return {name: self.surface.accuracy(point, last_epoch) for name, point in self.points.items()}
 
     @cached_property
-    def best(self) -> str:
+    def best_candidate(self) -> str:
         """The candidate that is truly best: what an exhaustive grid would find without noise."""
-        return max(self.truth, key=lambda name: self.truth[name])
+        return max(self.true_accuracies, key=lambda name: self.true_accuracies[name])
 
-    def of(self, experiment: Experiment) -> "Ground":
+    def for_experiment(self, experiment: Experiment) -> "GroundTruth":
         """The same for another experiment of the same baseline, budget and number of epochs."""
-        if isinstance(self.surface, Replay):
-            self.surface.refuse(experiment)
-        other = Ground(experiment, self.surface, self.where)
+        if isinstance(self.surface, ReplaySurface):
+            self.surface.require_recorded(experiment)
+        ground_truth = GroundTruth(experiment, self.surface, self.space)
         for name in ("points", "truth", "best"):
             if experiment.rungs[-1] == self.experiment.rungs[-1]:
-                other.__dict__[name] = getattr(self, name)  # where cached_property keeps it
-        return other
+                ground_truth.__dict__[name] = getattr(self, name)  # where cached_property keeps it
+        return ground_truth
 
     def regret(self, candidate: str) -> float:
         """How far a candidate's true accuracy is below the best one's."""
-        return self.truth[self.best] - self.truth[candidate]
+        return self.true_accuracies[self.best_candidate] - self.true_accuracies[candidate]
 
 
-def ground(experiment: Experiment, surface: Surface) -> Ground:
+def make_ground_truth(experiment: Experiment, surface: Surface) -> GroundTruth:
     """Raises ArchitectureError where the experiment's budget has no candidates, SearchError where
     it lists points, of which none is chosen."""
     if experiment.search.sampler == "points":
         raise SearchError("search.sampler: need one that chooses to simulate, got points")
-    known = {"in_channels": CHANNELS, "num_classes": CLASSES}
-    kept = {name: n for name, n in known.items() if getattr(experiment.baseline, name) is None}
+    data_options = {"in_channels": DEFAULT_CHANNELS, "num_classes": DEFAULT_CLASSES}
+    missing_options = {name: value for name, value in data_options.items() if getattr(experiment.baseline, name) is None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of axes; whoever plans a search is told by `isocost`
-        where = space(experiment.baseline.build(**kept), experiment.budget)
+        space = search_space(experiment.baseline.build_architecture(**missing_options), experiment.budget)
     return (
-        replaying(experiment, surface, where)
-        if isinstance(surface, Replay)
-        else Ground(experiment, surface, where)
+        replay_ground_truth(experiment, surface, space)
+        if isinstance(surface, ReplaySurface)
+        else GroundTruth(experiment, surface, space)
     )
 
 
-def replaying(experiment: Experiment, recorded: Replay, where: Space) -> Ground:
+def replay_ground_truth(experiment: Experiment, recorded: ReplaySurface, space: SearchSpace) -> GroundTruth:
     """The ground of what is on record alone: candidates that are not are never proposed.
 
     Raises SearchError where fewer than two have what the experiment asks for.
     """
-    whole = recorded.of(experiment)
-    known = within(where, {name: whole.asked[name] for name in whole.runs})
-    if len(known.candidates) < 2:
+    replay = recorded.for_experiment(experiment)
+    recorded_space = subspace(space, {name: replay.asked_coefficients[name] for name in replay.runs})
+    if len(recorded_space.candidates) < 2:
         raise SearchError(
-            f"{recorded.name}: need 2 of the experiment's networks among the {len(whole.runs)} on "
-            f"record, got {len(known.candidates)}; take the experiment that the records are of, "
+            f"{recorded.name}: need 2 of the experiment's networks among the {len(replay.runs)} on "
+            f"record, got {len(recorded_space.candidates)}; take the experiment that the records are of, "
             "with their baseline, budget and number of classes"
         )
-    kept = {one.fingerprint: whole.runs[one.fingerprint] for one in known.candidates}
-    return Ground(experiment, replace(whole, runs=kept), known)
+    kept_runs = {candidate.fingerprint: replay.runs[candidate.fingerprint] for candidate in recorded_space.candidates}
+    return GroundTruth(experiment, replace(replay, runs=kept_runs), recorded_space)
 
 
 @dataclass(frozen=True)
-class Simulation:
+class SimulationResult:
     """What came of a search.
 
     ``epochs``: trained and on record, the ``reference_epochs`` among them, which are those of
@@ -114,48 +114,48 @@ class Simulation:
     before its end, if it did.
     """
 
-    ground: Ground = field(repr=False)
-    entries: tuple[Entry, ...] = field(repr=False)
+    ground: GroundTruth = field(repr=False)
+    trials: tuple[SearchTrial, ...] = field(repr=False)
     seconds: float
     busy_seconds: float
-    lost: int
-    ended: str = ""
+    lost_jobs: int
+    stop_reason: str = ""
 
     @property
     def epochs(self) -> int:
-        return sum(len(entry.rows) for entry in self.entries)
+        return sum(len(trial.rows) for trial in self.trials)
 
     @property
     def reference_epochs(self) -> int:
-        return sum(len(entry.rows) for entry in self.entries if not searched(entry))
+        return sum(len(trial.rows) for trial in self.trials if not is_searched(trial))
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """The search's results table."""
-        return ledger.records(self.entries)
+        return study_store.trial_records(self.trials)
 
     @cached_property
-    def pick(self) -> str:
+    def best_mean_candidate(self) -> str:
         """The candidate of the highest mean among those with the most seeds at the last epoch."""
-        last = self.ground.experiment.rungs[-1]
-        at_end = {
-            entry.candidate: [row["accuracy"] for row in entry.rows if row["epoch"] == last]
-            for entry in self.entries
+        last_epoch = self.ground.experiment.rungs[-1]
+        final_accuracies = {
+            trial.candidate: [row["accuracy"] for row in trial.rows if row["epoch"] == last_epoch]
+            for trial in self.trials
         }
-        most = max((len(values) for values in at_end.values()), default=0)
-        if not most:
+        most_seeds = max((len(values) for values in final_accuracies.values()), default=0)
+        if not most_seeds:
             raise SearchError("simulation: no candidate has reached the last epoch")
-        means = {name: sum(v) / most for name, v in at_end.items() if len(v) == most}
+        means = {name: sum(v) / most_seeds for name, v in final_accuracies.items() if len(v) == most_seeds}
         return min(means, key=lambda name: (-means[name], name))
 
     @cached_property
-    def surface_pick(self) -> str | None:
+    def best_fitted_candidate(self) -> str | None:
         """The candidate, trained or not, for which the surface that is fitted to the records is
         highest; None where too few are trained to fit any."""
         points = list(self.ground.points.values())
         shares_N3 = np.array([point.shares.as_tuple() for point in points])
         try:
-            predicted, _ = fitted(self.records).predict(shares_N3)
+            predicted, _ = fit_surface(self.records).predict(shares_N3)
         except SearchError:
             return None
         return points[int(np.argmax(predicted))].candidate
@@ -163,117 +163,117 @@ class Simulation:
     @property
     def regret(self) -> float:
         """How far the pick's true accuracy is below the best candidate's, at the last epoch."""
-        return self.ground.regret(self.pick)
+        return self.ground.regret(self.best_mean_candidate)
 
     @property
     def surface_regret(self) -> float | None:
-        pick = self.surface_pick
-        return None if pick is None else self.ground.regret(pick)
+        candidate = self.best_fitted_candidate
+        return None if candidate is None else self.ground.regret(candidate)
 
 
-def searched(entry: Entry) -> bool:
+def is_searched(trial: SearchTrial) -> bool:
     """Whether a candidate is more than a reference."""
-    return "searched" in str(entry.facts["role"]).split("+")
+    return "searched" in str(trial.candidate_columns["role"]).split("+")
 
 
-def simulated(
+def simulate_search(
     experiment: Experiment,
-    surface: Surface | Ground,
+    surface: Surface | GroundTruth,
     workers: int = 64,
     seed: int = 0,
     *,
-    weather: Weather = FAIR,
+    faults: WorkerFaults = DEFAULT_FAULTS,
     storage: BaseStorage | Path | None = None,
-) -> Simulation:
+) -> SimulationResult:
     """Search with nothing trained: by the experiment's rules, with its candidates and samplers.
 
     ``surface``: or the ground of an experiment of the same baseline and budget, which saves listing
     the candidates again. ``seed``: of the noise and of what happens to workers; proposals are drawn
     by the experiment's own. ``storage``: of the study, by default in memory.
     """
-    if weather.hanging and experiment.search.failures.job_seconds is None:
+    if faults.hang_probability and experiment.search.failures.job_seconds is None:
         raise SearchError(
             "weather.hanging: need search.failures.job_seconds, or a job that hangs is never given "
             "up"
         )
-    known = surface if isinstance(surface, Ground) else ground(experiment, surface)
-    known = known.of(experiment)
-    engine = engine_of(known, workers, seed, weather, storage)
-    for _ in engine.run():
+    ground_truth = surface if isinstance(surface, GroundTruth) else make_ground_truth(experiment, surface)
+    ground_truth = ground_truth.for_experiment(experiment)
+    tuner = make_tuner(ground_truth, workers, seed, faults, storage)
+    for _ in tuner.run():
         pass
-    crew = engine.crew
-    assert isinstance(crew, VirtualCrew)
-    return Simulation(
-        known,
-        tuple(engine.in_order),
-        crew.now(),
-        crew.busy_seconds,
-        crew.lost,
-        engine.enough.reason,
+    pool = tuner.pool
+    assert isinstance(pool, SimulatedPool)
+    return SimulationResult(
+        ground_truth,
+        tuple(tuner.trials_in_order),
+        pool.now(),
+        pool.busy_seconds,
+        pool.lost_jobs,
+        tuner.stopping_criteria.reason,
     )
 
 
-def engine_of(
-    known: Ground,
+def make_tuner(
+    ground_truth: GroundTruth,
     workers: int,
     seed: int,
-    weather: Weather = FAIR,
+    faults: WorkerFaults = DEFAULT_FAULTS,
     storage: BaseStorage | Path | None = None,
-    crew: type[VirtualCrew] = VirtualCrew,
-) -> Engine:
+    pool_class: type[SimulatedPool] = SimulatedPool,
+) -> Tuner:
     """The engine of a simulated search, ready to run."""
-    experiment = known.experiment
-    source = Source(experiment, known.where, planned(experiment, known.where))
-    points = dict(known.points)
-    workforce = crew(
-        known.surface,
+    experiment = ground_truth.experiment
+    candidate_source = CandidateSource(experiment, ground_truth.space, plan_without_warnings(experiment, ground_truth.space))
+    points = dict(ground_truth.points)
+    pool = pool_class(
+        ground_truth.surface,
         points,
         workers,
         seed=seed,
-        weather=weather,
-        allowed=experiment.search.failures.job_seconds,
+        faults=faults,
+        job_timeout=experiment.search.failures.job_seconds,
     )
 
-    def assign(entry: Entry, task: Task) -> Job:
-        points.setdefault(entry.candidate, Point(entry.candidate, entry.shares))
-        return job(experiment, known.where, entry, task)
+    def make_trial_job(trial: SearchTrial, job_spec: JobSpec) -> Job:
+        points.setdefault(trial.candidate, SurfacePoint(trial.candidate, trial.shares))
+        return make_job(experiment, ground_truth.space, trial, job_spec)
 
-    study = ledger.open_study(
-        storage or InMemoryStorage(), experiment.name, directions(experiment.search)
+    study = study_store.open_study(
+        storage or InMemoryStorage(), experiment.name, study_directions(experiment.search)
     )
-    return Engine(experiment, source, schedule(experiment), study, workforce, assign)
+    return Tuner(experiment, candidate_source, make_halving(experiment), study, pool, make_trial_job)
 
 
-def planned(experiment: Experiment, where: Space) -> tuple[Planned, ...]:
+def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[PlannedTrial, ...]:
     """The plan, without the warnings about strays, which are of no account here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return plan(experiment.search, where)
+        return planned_trials(experiment.search, space)
 
 
-def schedule(experiment: Experiment) -> Schedule:
+def make_halving(experiment: Experiment) -> SuccessiveHalving:
     """An empty schedule by the experiment's rules."""
-    name = experiment.search.pruner
-    other = name in PRUNED_BY_OTHERS
-    pruner = OptunaPruner(name, experiment.rungs, experiment.search.eta) if other else None
-    return Schedule(rules(experiment), pruner)
+    pruner_name = experiment.search.pruner
+    is_optuna_pruner = pruner_name in HISTORY_PRUNERS
+    pruner = OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta) if is_optuna_pruner else None
+    return SuccessiveHalving(rules(experiment), pruner)
 
 
-def job(experiment: Experiment, where: Space, entry: Entry, task: Task) -> Job:
+def make_job(experiment: Experiment, space: SearchSpace, trial: SearchTrial, job_spec: JobSpec) -> Job:
     """A task as a job of plain data; no worker looks at networks, images or checkpoints."""
     return Job(
-        candidate=entry.candidate,
-        seeds=task.seeds,
-        start=task.start,
-        stop=task.stop or experiment.rungs[-1],
-        sweep=task.sweep,
-        architecture=where.baseline,
+        candidate=trial.candidate,
+        seeds=job_spec.seeds,
+        start=job_spec.start,
+        stop=job_spec.stop or experiment.rungs[-1],
+        sweep=job_spec.sweep,
+        architecture=space.baseline,
         recipe=experiment.recipe,
         data=experiment.data,
         fingerprints=(),
         device="simulated",
-        checkpoints=NOWHERE,
+        checkpoints=NO_FOLDER,
     )
 
 
-NOWHERE = Path("/nonexistent")
+NO_FOLDER = Path("/nonexistent")

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from scalesearch.scaling import Shares
-from scalesearch.search.simulator.chance import normal
+from scalesearch.search.simulator.chance import keyed_normal
 
-Vector = tuple[float, float, float]
+ShareVector = tuple[float, float, float]
 
 
-class Point(NamedTuple):
+class SurfacePoint(NamedTuple):
     """A candidate as a surface sees it: the architecture's fingerprint and effective shares."""
 
     candidate: str
@@ -29,25 +29,25 @@ class Surface(Protocol):
     @property
     def name(self) -> str: ...
 
-    def accuracy(self, point: Point, epoch: int) -> float:
+    def accuracy(self, point: SurfacePoint, epoch: int) -> float:
         """True accuracy: in the mean over all seeds there could be."""
 
-    def deviation(self, point: Point, run: int, epoch: int, chance: int) -> float:
+    def deviation(self, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
         """What a run with the seed ``run`` deviates by from that. A seed moves all candidates alike
         and each by something of its own; ``chance`` numbers the worlds in which it does."""
 
-    def seconds(self, point: Point) -> float:
+    def seconds(self, point: SurfacePoint) -> float:
         """Of one epoch, on a worker of speed 1."""
 
 
-def measured(surface: Surface, point: Point, run: int, epoch: int, chance: int) -> float:
+def measured_accuracy(surface: Surface, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
     """The accuracy that a run shows after an epoch, a fraction."""
-    value = surface.accuracy(point, epoch) + surface.deviation(point, run, epoch, chance)
+    value = surface.accuracy(point, epoch) + surface.deviation(point, run, epoch, world)
     return min(max(value, 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
+class SimulatedNoise:
     """Standard deviations after three epochs; they fall with the root of the length.
 
     ``seed``: of what a seed does to all candidates; ``run``: of what it does to one of them.
@@ -56,19 +56,19 @@ class Noise:
 
     seed: float = 0.006
     run: float = 0.008
-    lasting: float = 0.5
+    lasting_fraction: float = 0.5
 
-    def deviation(self, candidate: str, run: int, epoch: int, chance: int) -> float:
+    def deviation(self, candidate: str, run: int, epoch: int, world: int) -> float:
         """What a run deviates by from the mean over all seeds."""
-        own = ("run", candidate, run)
-        lasting = math.sqrt(self.lasting) * normal(chance, *own)
-        passing = math.sqrt(1 - self.lasting) * normal(chance, *own, epoch)
-        shared = self.seed * normal(chance, "seed", run)
+        run_keys = ("run", candidate, run)
+        lasting = math.sqrt(self.lasting_fraction) * keyed_normal(world, *run_keys)
+        passing = math.sqrt(1 - self.lasting_fraction) * keyed_normal(world, *run_keys, epoch)
+        shared = self.seed * keyed_normal(world, "seed", run)
         return math.sqrt(3 / epoch) * (shared + self.run * (lasting + passing))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analytic:
+class AnalyticSurface:
     """A surface with a known optimum.
 
     ``peaks``: shares of the optimum, and of lower ones with how much lower each is. ``range``: how
@@ -81,74 +81,74 @@ class Analytic:
     """
 
     name: str
-    peaks: tuple[tuple[Vector, float], ...]
-    range: float = 0.05
-    weights: Vector = (1.0, 1.0, 1.0)
-    begins: Vector | None = None
-    settling: float = 4.0
-    lumps: float = 0.0
-    low: float = 0.1
-    high: float = 0.7
-    saturation: float = 4.0
-    noise: Noise = field(default_factory=Noise)
+    peaks: tuple[tuple[ShareVector, float], ...]
+    accuracy_range: float = 0.05
+    share_weights: ShareVector = (1.0, 1.0, 1.0)
+    initial_peak: ShareVector | None = None
+    settling_epochs: float = 4.0
+    roughness: float = 0.0
+    initial_accuracy: float = 0.1
+    final_accuracy: float = 0.7
+    saturation_epochs: float = 4.0
+    noise: SimulatedNoise = field(default_factory=SimulatedNoise)
 
-    def accuracy(self, point: Point, epoch: int) -> float:
-        grown = 1 - math.exp(-epoch / self.saturation)
-        level = self.low + (self.high - self.low) * grown
+    def accuracy(self, point: SurfacePoint, epoch: int) -> float:
+        progress = 1 - math.exp(-epoch / self.saturation_epochs)
+        level = self.initial_accuracy + (self.final_accuracy - self.initial_accuracy) * progress
         # Differences show early, if not in full: the curves fan out.
-        spread = self.range * (0.4 + 0.6 * grown)
-        lump = self.lumps * normal(0, "lump", self.name, point.candidate) if self.lumps else 0.0
-        return level - spread * self._behind(point.shares.as_tuple(), epoch) + lump
+        spread = self.accuracy_range * (0.4 + 0.6 * progress)
+        candidate_offset = self.roughness * keyed_normal(0, "lump", self.name, point.candidate) if self.roughness else 0.0
+        return level - spread * self._relative_distance(point.shares.as_tuple(), epoch) + candidate_offset
 
-    def deviation(self, point: Point, run: int, epoch: int, chance: int) -> float:
-        return self.noise.deviation(point.candidate, run, epoch, chance)
+    def deviation(self, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
+        return self.noise.deviation(point.candidate, run, epoch, world)
 
-    def seconds(self, point: Point) -> float:
+    def seconds(self, point: SurfacePoint) -> float:
         """Deep networks take longer at equal cost, as many small steps do."""
         return 20.0 * (1 + 1.5 * max(0.0, point.shares.depth))
 
-    def _behind(self, shares: Vector, epoch: int) -> float:
+    def _relative_distance(self, shares: ShareVector, epoch: int) -> float:
         """How far these shares are behind the optimum; 1 is the worst corner's distance."""
-        best, _ = self.peaks[0]
-        reach = max(self._squared(corner, best) for corner in CORNERS)
+        best_peak, _ = self.peaks[0]
+        worst_distance = max(self._squared_distance(corner, best_peak) for corner in CORNERS)
         return min(
-            self._squared(shares, self._moved(peak, epoch)) / reach + lower
-            for peak, lower in self.peaks
+            self._squared_distance(shares, self._peak_at_epoch(peak, epoch)) / worst_distance + deficit
+            for peak, deficit in self.peaks
         )
 
-    def _moved(self, peak: Vector, epoch: int) -> Vector:
-        if self.begins is None:
+    def _peak_at_epoch(self, peak: ShareVector, epoch: int) -> ShareVector:
+        if self.initial_peak is None:
             return peak
-        left = math.exp(-(epoch - 1) / self.settling)
-        d, w, r = (p + left * (b - p) for p, b in zip(peak, self.begins, strict=True))
+        remaining = math.exp(-(epoch - 1) / self.settling_epochs)
+        d, w, r = (p + remaining * (b - p) for p, b in zip(peak, self.initial_peak, strict=True))
         return d, w, r
 
-    def _squared(self, one: Vector, other: Vector) -> float:
-        pairs = zip(self.weights, one, other, strict=True)
+    def _squared_distance(self, first: ShareVector, second: ShareVector) -> float:
+        pairs = zip(self.share_weights, first, second, strict=True)
         return sum(weight * (a - b) ** 2 for weight, a, b in pairs)
 
 
-CORNERS: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-PAPER: Vector = (0.28, 0.29, 0.43)
+CORNERS: tuple[ShareVector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+PAPER_SHARES: ShareVector = (0.28, 0.29, 0.43)
 """About the shares of the paper's alpha, beta, gamma (arXiv:1905.11946): 1.2, 1.1, 1.15."""
 
-SURFACES: dict[str, Analytic] = {
+SURFACES: dict[str, AnalyticSurface] = {
     surface.name: surface
     for surface in (
-        Analytic(name="interior", peaks=((PAPER, 0.0),)),
-        Analytic(name="edge", peaks=(((0.05, 0.6, 0.35), 0.0),)),
-        Analytic(name="corner", peaks=(((0.0, 0.0, 1.0), 0.0),)),
-        Analytic(name="flat", peaks=((PAPER, 0.0),), range=0.003),
-        Analytic(
-            name="ridge", peaks=(((0.45, 0.2, 0.35), 0.0),), weights=(1.0, 0.05, 0.3), range=0.06
+        AnalyticSurface(name="interior", peaks=((PAPER_SHARES, 0.0),)),
+        AnalyticSurface(name="edge", peaks=(((0.05, 0.6, 0.35), 0.0),)),
+        AnalyticSurface(name="corner", peaks=(((0.0, 0.0, 1.0), 0.0),)),
+        AnalyticSurface(name="flat", peaks=((PAPER_SHARES, 0.0),), accuracy_range=0.003),
+        AnalyticSurface(
+            name="ridge", peaks=(((0.45, 0.2, 0.35), 0.0),), share_weights=(1.0, 0.05, 0.3), accuracy_range=0.06
         ),
-        Analytic(
+        AnalyticSurface(
             name="two-peaked",
             peaks=(((0.6, 0.1, 0.3), 0.0), ((0.05, 0.75, 0.2), 0.12)),
-            range=0.05,
+            accuracy_range=0.05,
         ),
-        Analytic(name="drifting", peaks=((PAPER, 0.0),), begins=(0.05, 0.85, 0.1)),
-        Analytic(name="rugged", peaks=(((0.2, 0.45, 0.35), 0.0),), lumps=0.002),
+        AnalyticSurface(name="drifting", peaks=((PAPER_SHARES, 0.0),), initial_peak=(0.05, 0.85, 0.1)),
+        AnalyticSurface(name="rugged", peaks=(((0.2, 0.45, 0.35), 0.0),), roughness=0.002),
     )
 }
 """Optima in several places, all of differences that a search may meet: the optimum within, near an

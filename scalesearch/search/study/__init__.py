@@ -6,40 +6,40 @@ outcome, what training measured. Records are a projection of this, and this can 
 them. Writing costs the same however many trials there are; only ``contents`` reads them all.
 """
 
-from scalesearch.search.study.bound import bind
-from scalesearch.search.study.entries import Entry, means
-from scalesearch.search.study.lock import exclusive
-from scalesearch.search.study.opened import close, open_study
-from scalesearch.search.study.reading import contents, failures, records
-from scalesearch.search.study.rebuilding import must_be_rebuilt, rebuilt
+from scalesearch.search.study.bound import bind_study
+from scalesearch.search.study.entries import SearchTrial, mean_accuracies
+from scalesearch.search.study.lock import lock_study
+from scalesearch.search.study.opened import close_study, open_study
+from scalesearch.search.study.reading import read_trials, failure_documents, trial_records
+from scalesearch.search.study.rebuilding import needs_rebuild, rebuild_study
 from scalesearch.search.study.writing import (
-    enter,
-    record,
-    reopen,
-    report,
-    set_tuning,
+    add_trial,
+    record_outcome,
+    reopen_trial,
+    report_mean,
+    record_tuning,
     tell_complete,
     tell_failed,
     tell_stopped,
 )
 
 __all__ = [
-    "Entry",
-    "bind",
-    "close",
-    "contents",
-    "enter",
-    "exclusive",
-    "failures",
-    "means",
-    "must_be_rebuilt",
+    "SearchTrial",
+    "bind_study",
+    "close_study",
+    "read_trials",
+    "add_trial",
+    "lock_study",
+    "failure_documents",
+    "mean_accuracies",
+    "needs_rebuild",
     "open_study",
-    "rebuilt",
-    "record",
-    "records",
-    "reopen",
-    "report",
-    "set_tuning",
+    "rebuild_study",
+    "record_outcome",
+    "trial_records",
+    "reopen_trial",
+    "report_mean",
+    "record_tuning",
     "tell_complete",
     "tell_failed",
     "tell_stopped",

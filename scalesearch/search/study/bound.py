@@ -7,25 +7,25 @@ from typing import Any
 import optuna
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study.opened import loading, place, storing
+from scalesearch.search.study.opened import translate_read_errors, study_location, translate_write_errors
 
-OF = "of"
+IDENTITY_ATTRIBUTE = "of"
 """Attribute of a study: what it is a study of."""
 
 
-def bind(study: optuna.Study, to: Mapping[str, Any]) -> None:
+def bind_study(study: optuna.Study, identity: Mapping[str, Any]) -> None:
     """Write down what a study is of, by name, or find that it is of the same.
 
     Raises SearchError, naming what differs, where it is another experiment's.
     """
-    given = json.loads(json.dumps(to))
-    with loading(study):
-        kept = study.user_attrs.get(OF)
-    if kept is None:
-        with storing(study):
-            study.set_user_attr(OF, given)
-    elif unlike := [name for name in {**kept, **given} if kept.get(name) != given.get(name)]:
+    identity_document = json.loads(json.dumps(identity))
+    with translate_read_errors(study):
+        stored_identity = study.user_attrs.get(IDENTITY_ATTRIBUTE)
+    if stored_identity is None:
+        with translate_write_errors(study):
+            study.set_user_attr(IDENTITY_ATTRIBUTE, identity_document)
+    elif different_names := [name for name in {**stored_identity, **identity_document} if stored_identity.get(name) != identity_document.get(name)]:
         raise SearchError(
-            f"{place(study)}: study {study.study_name!r} is of another experiment, with another "
-            f"{', '.join(unlike)}; give this one another name, or choose another storage"
+            f"{study_location(study)}: study {study.study_name!r} is of another experiment, with another "
+            f"{', '.join(different_names)}; give this one another name, or choose another storage"
         )

@@ -15,32 +15,32 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study.database import database
-from scalesearch.search.study.opened import explained, shown
+from scalesearch.search.study.database import open_database
+from scalesearch.search.study.opened import translate_storage_errors, storage_location
 
-STUDY = "study.db"
+STUDY_FILE = "study.db"
 HOST = "127.0.0.1"
 
 
-def dashboard(
+def show_dashboard(
     folder: Path,
     port: int = 8080,
     *,
     storage: str | None = None,
     name: str = "",
-    told: Callable[[str], None] = print,
+    on_address: Callable[[str], None] = print,
 ) -> None:
     """Show a search's study in the browser until KeyboardInterrupt.
 
     Arguments as of ``served``; ``told`` is called with the address once it answers.
     """
-    with served(folder, port, storage=storage, name=name) as address:
-        told(address)
+    with serve_dashboard(folder, port, storage=storage, name=name) as address:
+        on_address(address)
         threading.Event().wait()
 
 
 @contextmanager
-def served(
+def serve_dashboard(
     folder: Path, port: int = 0, *, storage: str | None = None, name: str = ""
 ) -> Iterator[str]:
     """The address on this machine at which a copy of a search's study is shown meanwhile.
@@ -56,9 +56,9 @@ def served(
         raise SearchError(
             "dashboard: needs the package optuna-dashboard; `pip install 'scalesearch[dashboard]'`"
         ) from error
-    with _copied(folder, storage, name) as copy:
+    with _open_copy(folder, storage, name) as copy:
         try:
-            server = make_server(HOST, port, wsgi(copy), _Server, _Quiet)
+            server = make_server(HOST, port, wsgi(copy), _ThreadingServer, _QuietRequestHandler)
         except OSError as error:
             raise SearchError(
                 f"dashboard: port {port}: {error.strerror}; choose another --port"
@@ -73,13 +73,13 @@ def served(
                 thread.join()
 
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
+class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
     """Answers while another answer is under way: the page asks for several things at once."""
 
     daemon_threads = True
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietRequestHandler(WSGIRequestHandler):
     """Says nothing of each request."""
 
     def log_message(self, format: str, *args: object) -> None:
@@ -87,62 +87,62 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def _copied(folder: Path, storage: str | None, name: str) -> Iterator[BaseStorage]:
+def _open_copy(folder: Path, storage: str | None, name: str) -> Iterator[BaseStorage]:
     if storage is not None:
-        yield _copied_from_server(storage, name)
+        yield _copy_from_server(storage, name)
         return
-    path = folder / STUDY
+    path = folder / STUDY_FILE
     if not path.exists():
         raise SearchError(
             f"{path}: no such study; name the folder of a search that was begun, and with "
             "--storage the database that has its study, if it is in one"
         )
     with tempfile.TemporaryDirectory(prefix="scalesearch-") as temporary:
-        copy = Path(temporary) / STUDY
-        with explained(str(path), "copied"):
-            copy_file(path, copy)
-            opened = database(f"sqlite:///{copy}")
+        copy = Path(temporary) / STUDY_FILE
+        with translate_storage_errors(str(path), "copied"):
+            copy_sqlite_file(path, copy)
+            copied_storage = open_database(f"sqlite:///{copy}")
         try:
-            yield opened
+            yield copied_storage
         finally:
-            opened.engine.dispose()
+            copied_storage.engine.dispose()
 
 
-def _copied_from_server(storage: str, name: str) -> BaseStorage:
-    where, copy = shown(storage), InMemoryStorage()
-    with explained(where, "copied"):
-        theirs = database(storage)
+def _copy_from_server(storage: str, name: str) -> BaseStorage:
+    location, copy = storage_location(storage), InMemoryStorage()
+    with translate_storage_errors(location, "copied"):
+        source_storage = open_database(storage)
         try:
-            names = optuna.get_all_study_names(theirs)
+            names = optuna.get_all_study_names(source_storage)
             if name not in names:
                 raise SearchError(
-                    f"{where}: need the name of a study in it, got {name!r}; there are: "
+                    f"{location}: need the name of a study in it, got {name!r}; there are: "
                     f"{', '.join(sorted(names)) or 'none'}"
                 )
-            optuna.copy_study(from_study_name=name, from_storage=theirs, to_storage=copy)
+            optuna.copy_study(from_study_name=name, from_storage=source_storage, to_storage=copy)
         finally:
-            theirs.engine.dispose()
+            source_storage.engine.dispose()
     return copy
 
 
-def copy_file(path: Path, copy: Path) -> None:
+def copy_sqlite_file(path: Path, copy: Path) -> None:
     """Copy a SQLite file, which may be in use, as it was at one moment, and do not touch it.
 
     A driver that was killed leaves a journal beside it, which says how to bring it into order;
     then the copy is brought into order. Raises what sqlite3 raises.
     """
-    beside = [Path(f"{path}{ending}") for ending in ("-journal", "-wal")]
+    journal_files = [Path(f"{path}{ending}") for ending in ("-journal", "-wal")]
     # Of a file at rest that is kept with a WAL, only `immutable` leaves no new file beside it.
-    rest = "" if any(map(Path.exists, beside)) else "&immutable=1"
-    source = f"file:{quote(str(path.absolute()))}?mode=ro{rest}"
+    immutable_option = "" if any(map(Path.exists, journal_files)) else "&immutable=1"
+    source = f"file:{quote(str(path.absolute()))}?mode=ro{immutable_option}"
     try:
         with (
-            closing(sqlite3.connect(source, uri=True)) as theirs,
-            closing(sqlite3.connect(copy)) as ours,
+            closing(sqlite3.connect(source, uri=True)) as source_connection,
+            closing(sqlite3.connect(copy)) as copy_connection,
         ):
-            theirs.backup(ours)
+            source_connection.backup(copy_connection)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
             raise
-        for part in (path, *filter(Path.exists, beside)):
+        for part in (path, *filter(Path.exists, journal_files)):
             shutil.copyfile(part, copy.with_name(part.name.replace(path.name, copy.name)))

@@ -18,16 +18,16 @@ from sqlalchemy.orm import Session
 
 from scalesearch.errors import SearchError
 
-WAIT = 30.0
+LOCK_TIMEOUT = 30.0
 """Seconds to wait for another program (a viewer, a copy) that holds a SQLite file."""
 
-LOCAL = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay"} | {
+LOCAL_FILE_SYSTEMS = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay"} | {
     *("ramfs", "tmpfs", "xfs", "zfs")
 }
 """File systems of one machine alone."""
 
 
-class Database(RDBStorage):
+class StudyStorage(RDBStorage):
     """Optuna's database, which enters what a trial begins with at once and not one by one.
 
     Optuna looks the trial up again for each attribute: with twenty of them that is most of what a
@@ -39,18 +39,18 @@ class Database(RDBStorage):
     ) -> models.TrialModel:
         if template_trial is None:
             return super()._get_prepared_new_trial(study_id, None, session)
-        bare = copy(template_trial)
-        bare.user_attrs, bare.system_attrs, bare.params, bare.distributions = {}, {}, {}, {}
-        trial = super()._get_prepared_new_trial(study_id, bare, session)
+        bare_trial = copy(template_trial)
+        bare_trial.user_attrs, bare_trial.system_attrs, bare_trial.params, bare_trial.distributions = {}, {}, {}, {}
+        trial = super()._get_prepared_new_trial(study_id, bare_trial, session)
         session.flush()
-        for table, rows in _begun(template_trial):
+        for table, rows in _initial_rows(template_trial):
             if rows:
-                own = [{"trial_id": trial.trial_id, **row} for row in rows]
-                session.execute(sqlalchemy.insert(table), own)
+                trial_rows = [{"trial_id": trial.trial_id, **row} for row in rows]
+                session.execute(sqlalchemy.insert(table), trial_rows)
         return trial
 
 
-def _begun(trial: FrozenTrial) -> Iterator[tuple[type[models.BaseModel], list[dict[str, Any]]]]:
+def _initial_rows(trial: FrozenTrial) -> Iterator[tuple[type[models.BaseModel], list[dict[str, Any]]]]:
     """Parameters and attributes of a trial as rows of their tables."""
     yield (
         models.TrialParamModel,
@@ -71,38 +71,38 @@ def _begun(trial: FrozenTrial) -> Iterator[tuple[type[models.BaseModel], list[di
         yield table, rows
 
 
-def database(url: str) -> Database:
+def open_database(url: str) -> StudyStorage:
     """The database of this URL. Raises what its driver raises, SearchError for a foreign file."""
     template = url.replace("{", "{{").replace("}", "}}")  # the URL is a template to Optuna
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return Database(template)
+        return StudyStorage(template)
     if parsed.database in (None, "", ":memory:"):
-        return Database(template)
+        return StudyStorage(template)
     path = Path(str(parsed.database))
-    require_ours(path)
-    mode = journal(path)
+    require_optuna_database(path)
+    mode = journal_mode(path)
 
-    def settle(connection: sqlite3.Connection, _: object) -> None:
+    def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("PRAGMA synchronous = FULL")
 
-    return Database(
+    return StudyStorage(
         template,
         engine_kwargs={
-            "connect_args": {"timeout": WAIT},
-            "pool_events": [(settle, "connect")],
+            "connect_args": {"timeout": LOCK_TIMEOUT},
+            "pool_events": [(set_pragmas, "connect")],
         },
     )
 
 
-def journal(path: Path) -> str:
+def journal_mode(path: Path) -> str:
     """How SQLite keeps a file whole: with a log of what is new, or of what was.
 
     The first (WAL) takes one synchronisation with the disk for a change, the second three or four,
     but it works on one machine only: where the file system may be a network's, it is not taken.
     """
-    return "WAL" if file_system(path.absolute()) in LOCAL else "DELETE"
+    return "WAL" if file_system(path.absolute()) in LOCAL_FILE_SYSTEMS else "DELETE"
 
 
 def file_system(path: Path) -> str:
@@ -113,23 +113,23 @@ def file_system(path: Path) -> str:
         return ""
     kinds = {}
     for line in mounts.splitlines():
-        _, point, kind, *_ = line.split(" ")
-        kinds[Path(point.replace("\\040", " "))] = kind  # what is mounted last is on top
+        _, mount_point, kind, *_ = line.split(" ")
+        kinds[Path(mount_point.replace("\\040", " "))] = kind  # what is mounted last is on top
     resolved = path.resolve()
     return next((kinds[part] for part in (resolved, *resolved.parents) if part in kinds), "")
 
 
-def require_ours(path: Path) -> None:
+def require_optuna_database(path: Path) -> None:
     """Raise SearchError for a database of another program, or one that has been damaged."""
     if not path.exists() or path.stat().st_size == 0:
         return
-    with closing(sqlite3.connect(path, timeout=WAIT)) as connection:
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if tables and "studies" not in tables:
             raise SearchError(
                 f"{path}: need a study of Optuna's, got another program's database; "
                 "choose another folder, or move the file away"
             )
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"database disk image is malformed ({found})")
+        (check_result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if check_result != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({check_result})")

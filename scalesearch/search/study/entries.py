@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 from optuna.trial import TrialState
 
-from scalesearch.architectures import Architecture, Foreign
+from scalesearch.architectures import Architecture, CustomModel
 from scalesearch.architectures.fingerprint import from_json
 from scalesearch.scaling import Shares
-from scalesearch.search.plan import Planned
+from scalesearch.search.plan import PlannedTrial
 
-AXES = ("depth_share", "width_share", "resolution_share")
-OUTCOME = "seed"
+SHARE_COLUMNS = ("depth_share", "width_share", "resolution_share")
+OUTCOME_PREFIX = "seed"
 """How the names of attributes begin that hold what training measured."""
 
-State = Literal["running", "complete", "stopped", "failed"]
-STATES: dict[State, TrialState] = {
+SearchTrialState = Literal["running", "complete", "stopped", "failed"]
+OPTUNA_STATES: dict[SearchTrialState, TrialState] = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -26,7 +26,7 @@ STATES: dict[State, TrialState] = {
 
 
 @dataclass(slots=True)
-class Entry:
+class SearchTrial:
     """A candidate as the study has it; what is written through this module is at once in both.
 
     ``number``: the column ``trial`` of the records, which stays when an entry is opened again.
@@ -38,25 +38,25 @@ class Entry:
 
     number: int
     trial_id: int
-    facts: dict[str, Any]
+    candidate_columns: dict[str, Any]
     cells: list[dict[str, Any]]
-    architecture: str
+    architecture_json: str
     rows: list[dict[str, Any]] = field(default_factory=list)
     tuning: dict[str, Any] | None = None
-    state: State = "running"
+    state: SearchTrialState = "running"
     reason: str = ""
-    kind: str = ""
+    failure_kind: str = ""
     proposal: dict[str, Any] | None = None
-    reported: dict[int, float] = field(default_factory=dict)
+    intermediate_values: dict[int, float] = field(default_factory=dict)
     constraints: dict[str, float] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set, repr=False)  # of attributes with outcomes
-    held: set[tuple[int, int]] = field(default_factory=set, repr=False)  # (seed, epoch) in rows
-    _network: Architecture | Foreign | None = field(default=None, repr=False)
+    outcome_names: set[str] = field(default_factory=set, repr=False)  # of attributes with outcomes
+    recorded_epochs: set[tuple[int, int]] = field(default_factory=set, repr=False)  # (seed, epoch) in rows
+    _network: Architecture | CustomModel | None = field(default=None, repr=False)
 
     @property
     def candidate(self) -> str:
         """The architecture's fingerprint."""
-        return str(self.facts["candidate"])
+        return str(self.candidate_columns["candidate"])
 
     @property
     def cell(self) -> str:
@@ -71,95 +71,95 @@ class Entry:
     @property
     def shares(self) -> Shares:
         """Effective shares."""
-        return Shares(*(self.facts[axis] for axis in AXES))
+        return Shares(*(self.candidate_columns[axis] for axis in SHARE_COLUMNS))
 
     @property
-    def network(self) -> Architecture | Foreign:
+    def network(self) -> Architecture | CustomModel:
         if self._network is None:
-            self._network = from_json(json.loads(self.architecture))
+            self._network = from_json(json.loads(self.architecture_json))
         return self._network
 
-    def recorded(self, seed: int) -> list[dict[str, Any]]:
+    def rows_of_seed(self, seed: int) -> list[dict[str, Any]]:
         """What is written down for a seed, in order of epochs."""
-        own = [row for row in self.rows if row["seed"] == seed]
-        return sorted(own, key=lambda row: int(row["epoch"]))
+        seed_rows = [row for row in self.rows if row["seed"] == seed]
+        return sorted(seed_rows, key=lambda row: int(row["epoch"]))
 
 
-def facts_of(planned: Planned) -> dict[str, Any]:
+def candidate_columns(planned_trial: PlannedTrial) -> dict[str, Any]:
     """What is known of a candidate before it is trained, by the names of the records."""
-    candidate, first = planned.candidate, planned.cells[0]
+    candidate, first_cell = planned_trial.candidate, planned_trial.cells[0]
     return {
         "candidate": candidate.fingerprint,
-        "role": planned.role,
+        "role": planned_trial.role,
         "alpha": candidate.multipliers.depth,
         "beta": candidate.multipliers.width,
         "gamma": candidate.multipliers.resolution,
-        **dict(zip(AXES, candidate.shares.as_tuple(), strict=True)),
+        **dict(zip(SHARE_COLUMNS, candidate.shares.as_tuple(), strict=True)),
         "resolution": candidate.architecture.resolution,
         "macs": candidate.cost.macs,
         "params": candidate.cost.params,
         "activations": candidate.cost.activations,
         "factor": candidate.factor,
-        "asked_alpha": first.asked.alpha,
-        "asked_beta": first.asked.beta,
-        "asked_gamma": first.asked.gamma,
-        "deviation": planned.deviations[first.name],
+        "asked_alpha": first_cell.requested.alpha,
+        "asked_beta": first_cell.requested.beta,
+        "asked_gamma": first_cell.requested.gamma,
+        "deviation": planned_trial.deviations[first_cell.name],
     }
 
 
-def cells_of(planned: Planned) -> list[dict[str, Any]]:
+def cell_documents(planned_trial: PlannedTrial) -> list[dict[str, Any]]:
     """What was asked for that a candidate stands for."""
     return [
         {
             "name": cell.name,
             "role": cell.role,
-            "alpha": cell.asked.alpha,
-            "beta": cell.asked.beta,
-            "gamma": cell.asked.gamma,
-            "deviation": planned.deviations[cell.name],
+            "alpha": cell.requested.alpha,
+            "beta": cell.requested.beta,
+            "gamma": cell.requested.gamma,
+            "deviation": planned_trial.deviations[cell.name],
         }
-        for cell in planned.cells
+        for cell in planned_trial.cells
     ]
 
 
-def attributes_of(entry: Entry) -> dict[str, Any]:
+def trial_attributes(trial: SearchTrial) -> dict[str, Any]:
     """What a trial shows beside its outcomes, by plain names."""
     optional = {
-        "proposal": entry.proposal,
-        "tuning": entry.tuning,
-        "stopped": entry.stopped or None,
-        "failure": entry.reason if entry.state == "failed" else None,
-        "failure_kind": entry.kind if entry.state == "failed" else None,
+        "proposal": trial.proposal,
+        "tuning": trial.tuning,
+        "stopped": trial.stopped or None,
+        "failure": trial.reason if trial.state == "failed" else None,
+        "failure_kind": trial.failure_kind if trial.state == "failed" else None,
         # Optuna keeps constraints where dashboards do not show them.
-        **{f"constraint_{name}": value for name, value in entry.constraints.items()},
+        **{f"constraint_{name}": value for name, value in trial.constraints.items()},
     }
     return {
-        **entry.facts,
-        "cells": entry.cells,
-        "architecture": entry.architecture,
+        **trial.candidate_columns,
+        "cells": trial.cells,
+        "architecture": trial.architecture_json,
         **{name: value for name, value in optional.items() if value is not None},
     }
 
 
-def outcomes_of(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def outcome_attributes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows as attributes, one for each seed."""
-    of_seed: dict[int, list[dict[str, Any]]] = {}
+    rows_by_seed: dict[int, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["seed"], row["epoch"])):
-        of_seed.setdefault(row["seed"], []).append(row)
+        rows_by_seed.setdefault(row["seed"], []).append(row)
     return {
-        f"{OUTCOME} {seed} epochs {own[0]['epoch']}-{own[-1]['epoch']}": own
-        for seed, own in of_seed.items()
+        f"{OUTCOME_PREFIX} {seed} epochs {seed_rows[0]['epoch']}-{seed_rows[-1]['epoch']}": seed_rows
+        for seed, seed_rows in rows_by_seed.items()
     }
 
 
-def means(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+def mean_accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     """Mean accuracy over seeds, by epoch, of the epochs that every started seed has reached."""
-    of_epoch: dict[int, dict[int, float]] = {}
+    accuracy_by_epoch: dict[int, dict[int, float]] = {}
     for row in rows:
-        of_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]
+        accuracy_by_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]
     seeds = sorted({row["seed"] for row in rows})
     return {
-        epoch: sum(found[seed] for seed in seeds) / len(seeds)
-        for epoch, found in sorted(of_epoch.items())
-        if len(found) == len(seeds)
+        epoch: sum(accuracy_by_seed[seed] for seed in seeds) / len(seeds)
+        for epoch, accuracy_by_seed in sorted(accuracy_by_epoch.items())
+        if len(accuracy_by_seed) == len(seeds)
     }

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.engine import URL, Engine, make_url
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study.database import database
+from scalesearch.search.study.database import open_database
 
 
 def open_study(
@@ -27,69 +27,69 @@ def open_study(
     Raises SearchError where it cannot be had; no message shows a password.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    where = shown(storage)
-    with explained(where, "opened"):
+    location = storage_location(storage)
+    with translate_storage_errors(location, "opened"):
         study = optuna.create_study(
-            storage=_opened(storage, where),
+            storage=_open_storage(storage, location),
             study_name=name,
             directions=list(directions),
             load_if_exists=True,
         )
-    kept = [direction.name.lower() for direction in study.directions]
-    if kept != list(directions):
-        close(study)
+    stored_directions = [direction.name.lower() for direction in study.directions]
+    if stored_directions != list(directions):
+        close_study(study)
         raise SearchError(
-            f"{where}: study {name!r} has the objectives {', '.join(kept)}, and "
+            f"{location}: study {name!r} has the objectives {', '.join(stored_directions)}, and "
             f"{', '.join(directions)} was asked for; choose another folder or storage"
         )
     return study
 
 
-def close(study: optuna.Study) -> None:
+def close_study(study: optuna.Study) -> None:
     """Close a study's connections; SQLite then has all in its one file. It may be used again."""
-    if (found := engine(study)) is not None:
-        found.dispose()
+    if (connections := database_engine(study)) is not None:
+        connections.dispose()
 
 
 @contextmanager
-def storing(study: optuna.Study) -> Iterator[None]:
+def translate_write_errors(study: optuna.Study) -> Iterator[None]:
     """Turn what a storage raises into a SearchError that says what to do."""
     try:
         yield
     except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise _refusal(place(study), "written", error) from error
+        raise _storage_error(study_location(study), "written", error) from error
 
 
 @contextmanager
-def loading(study: optuna.Study) -> Iterator[None]:
+def translate_read_errors(study: optuna.Study) -> Iterator[None]:
     """Turn what a storage raises into a SearchError that says what to do."""
-    with explained(place(study), "read"):
+    with translate_storage_errors(study_location(study), "read"):
         yield
 
 
-def engine(study: optuna.Study) -> Engine | None:
+def database_engine(study: optuna.Study) -> Engine | None:
     """The database connections of a study, or None where it is in no database."""
-    backend = getattr(study._storage, "_backend", study._storage)
-    return backend.engine if isinstance(backend, RDBStorage) else None
+    innermost_storage = getattr(study._storage, "_backend", study._storage)
+    return innermost_storage.engine if isinstance(innermost_storage, RDBStorage) else None
 
 
-def place(study: optuna.Study) -> str:
+def study_location(study: optuna.Study) -> str:
     """Where a study is kept, for people: a path, or a URL without its password."""
-    found = engine(study)
-    return "the study in memory" if found is None else _named(found.url)
+    connections = database_engine(study)
+    return "the study in memory" if connections is None else _url_without_password(connections.url)
 
 
-def _opened(storage: str | Path | BaseStorage, where: str) -> BaseStorage:
+def _open_storage(storage: str | Path | BaseStorage, location: str) -> BaseStorage:
     if isinstance(storage, BaseStorage):
         return storage
     url = f"sqlite:///{storage}" if isinstance(storage, Path) else storage
     try:
-        return database(url)
+        return open_database(url)
     except ImportError as error:
-        raise SearchError(f"{where}: {_driver_missing(url)}") from error
+        raise SearchError(f"{location}: {_missing_driver_remedy(url)}") from error
 
 
-def _driver_missing(url: str) -> str:
+def _missing_driver_remedy(url: str) -> str:
     if url.startswith("postgresql"):
         return (
             "needs the package psycopg; `pip install 'scalesearch[postgres]'` and begin the "
@@ -98,14 +98,14 @@ def _driver_missing(url: str) -> str:
     return "needs a package for this kind of database that is not installed; install it"
 
 
-def shown(storage: str | Path | BaseStorage) -> str:
+def storage_location(storage: str | Path | BaseStorage) -> str:
     """Where a storage is, for people. Raises SearchError for what is no URL of a database."""
     if isinstance(storage, BaseStorage):
         return type(storage).__name__
     if isinstance(storage, Path):
         return str(storage)
     try:
-        return _named(make_url(storage))
+        return _url_without_password(make_url(storage))
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # Without what was got, and what the library says of it: parts of a password may be there.
         raise SearchError(
@@ -114,14 +114,14 @@ def shown(storage: str | Path | BaseStorage) -> str:
         ) from None
 
 
-def _named(url: URL) -> str:
+def _url_without_password(url: URL) -> str:
     if url.get_backend_name() == "sqlite" and url.database:
         return url.database
     return url.set(query={}).render_as_string(hide_password=True)
 
 
 @contextmanager
-def explained(where: str, done: str) -> Iterator[None]:
+def translate_storage_errors(location: str, attempt: str) -> Iterator[None]:
     """Turn what a storage raises into a SearchError: ``where`` cannot be ``done``, and why."""
     try:
         yield
@@ -130,28 +130,28 @@ def explained(where: str, done: str) -> Iterator[None]:
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.OptunaError,
     ) as error:
-        raise _refusal(where, done, error) from error
+        raise _storage_error(location, attempt, error) from error
 
 
-def _refusal(where: str, done: str, error: Exception) -> SearchError:
+def _storage_error(location: str, attempt: str, error: Exception) -> SearchError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     reason = str(getattr(cause, "orig", None) or cause or error).strip().splitlines()[0]
     remedy = next(
         (remedy for sign, remedy in REMEDIES.items() if sign in reason),
         "mend that and run the same command again",
     )
-    return SearchError(f"{where}: cannot be {done}: {reason}; {remedy}")
+    return SearchError(f"{location}: cannot be {attempt}: {reason}; {remedy}")
 
 
-AGAIN = "move it away and run again: the study is made again from records.csv"
+REBUILD_REMEDY = "move it away and run again: the study is made again from records.csv"
 REMEDIES = {
     "disk is full": "free some space and run the same command again: what is on record is safe",
     "disk I/O error": "see to the disk and run the same command again",
     "database is locked": "another program is writing to it; end that one and run again",
     "readonly": "make the file and its folder writable and run the same command again",
     "unable to open": "make the folder, and make it writable",
-    "not a database": AGAIN,
-    "malformed": AGAIN,
+    "not a database": REBUILD_REMEDY,
+    "malformed": REBUILD_REMEDY,
     "password authentication": "correct the user and the password in the address",
     "resolve": "correct the address",
     "does not exist": "make it, or correct the address",

@@ -8,11 +8,11 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from scalesearch.errors import SearchError
-from scalesearch.records import table
-from scalesearch.search.study.entries import OUTCOME, STATES, Entry, means
-from scalesearch.search.study.opened import loading, place
+from scalesearch.records import records_frame
+from scalesearch.search.study.entries import OUTCOME_PREFIX, OPTUNA_STATES, SearchTrial, mean_accuracies
+from scalesearch.search.study.opened import translate_read_errors, study_location
 
-FACTS = (
+CANDIDATE_COLUMNS = (
     "candidate",
     "role",
     "alpha",
@@ -31,93 +31,93 @@ FACTS = (
     "asked_gamma",
     "deviation",
 )
-VACANT = "vacant"
+PLACEHOLDER_ATTRIBUTE = "vacant"
 """Attribute of a trial that only keeps a number from being given again (see ``rebuilding``)."""
 
 
-def contents(study: optuna.Study) -> list[Entry]:
+def read_trials(study: optuna.Study) -> list[SearchTrial]:
     """Every candidate in the study, in order of numbers; reads all trials.
 
     A trial that another one supersedes is left out. Raises SearchError for a trial that no search
     of this version has written.
     """
-    with loading(study):
-        trials = study.get_trials(deepcopy=False)
-    superseded = {trial.user_attrs.get("supersedes") for trial in trials}
-    entries = [
-        _entry(trial, study)
-        for trial in trials
-        if trial.number not in superseded and VACANT not in trial.user_attrs
+    with translate_read_errors(study):
+        frozen_trials = study.get_trials(deepcopy=False)
+    superseded = {frozen_trial.user_attrs.get("supersedes") for frozen_trial in frozen_trials}
+    search_trials = [
+        _to_search_trial(trial, study)
+        for trial in frozen_trials
+        if trial.number not in superseded and PLACEHOLDER_ATTRIBUTE not in trial.user_attrs
     ]
-    return sorted(entries, key=lambda entry: entry.number)
+    return sorted(search_trials, key=lambda search_trial: search_trial.number)
 
 
-def records(entries: Iterable[Entry]) -> pd.DataFrame:
+def trial_records(trials: Iterable[SearchTrial]) -> pd.DataFrame:
     """The results table of these entries."""
-    return table(_rows(entries))
+    return records_frame(_record_rows(trials))
 
 
-def failures(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def failure_documents(trials: Iterable[SearchTrial]) -> list[dict[str, Any]]:
     """Candidates that could not be trained, and why."""
     return [
         {
-            "trial": entry.number,
-            "candidate": entry.candidate,
-            "role": entry.facts["role"],
-            "cell": entry.cell,
-            "asked_alpha": entry.facts["asked_alpha"],
-            "asked_beta": entry.facts["asked_beta"],
-            "asked_gamma": entry.facts["asked_gamma"],
-            "kind": entry.kind,
-            "reason": entry.reason,
+            "trial": trial.number,
+            "candidate": trial.candidate,
+            "role": trial.candidate_columns["role"],
+            "cell": trial.cell,
+            "asked_alpha": trial.candidate_columns["asked_alpha"],
+            "asked_beta": trial.candidate_columns["asked_beta"],
+            "asked_gamma": trial.candidate_columns["asked_gamma"],
+            "kind": trial.failure_kind,
+            "reason": trial.reason,
         }
-        for entry in entries
-        if entry.state == "failed"
+        for trial in trials
+        if trial.state == "failed"
     ]
 
 
-def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        about = {
-            "trial": entry.number,
-            **entry.facts,
-            "cell": entry.cell,
-            "stopped": entry.stopped,
+def _record_rows(trials: Iterable[SearchTrial]) -> Iterator[dict[str, Any]]:
+    for trial in trials:
+        trial_columns = {
+            "trial": trial.number,
+            **trial.candidate_columns,
+            "cell": trial.cell,
+            "stopped": trial.stopped,
         }
-        if entry.tuning is not None:
-            about["tuning_seconds"] = entry.tuning["seconds"]
-        for row in entry.rows:
-            yield {**about, **row}
+        if trial.tuning is not None:
+            trial_columns["tuning_seconds"] = trial.tuning["seconds"]
+        for row in trial.rows:
+            yield {**trial_columns, **row}
 
 
-def _entry(trial: FrozenTrial, study: optuna.Study) -> Entry:
-    attributes = trial.user_attrs
-    states = {theirs: ours for ours, theirs in STATES.items()}
-    if trial.state not in states or not isinstance(attributes.get("candidate"), str):
+def _to_search_trial(frozen_trial: FrozenTrial, study: optuna.Study) -> SearchTrial:
+    attributes = frozen_trial.user_attrs
+    states = {optuna_state: own_state for own_state, optuna_state in OPTUNA_STATES.items()}
+    if frozen_trial.state not in states or not isinstance(attributes.get("candidate"), str):
         raise SearchError(
-            f"{place(study)}: trial {trial.number} was not written by this version of scalesearch; "
+            f"{study_location(study)}: trial {frozen_trial.number} was not written by this version of scalesearch; "
             "move the study away and run again: it is made again from records.csv"
         )
-    state = states[trial.state]
-    outcomes = {k: rows for k, rows in attributes.items() if k.startswith(OUTCOME)}
+    state = states[frozen_trial.state]
+    outcomes = {k: rows for k, rows in attributes.items() if k.startswith(OUTCOME_PREFIX)}
     rows = [row for rows in outcomes.values() for row in rows]
     rows.sort(key=lambda row: (row["seed"], row["epoch"]))
-    why = {"stopped": "stopped", "complete": "stopped", "failed": "failure"}.get(state, "")
-    return Entry(
-        number=attributes.get("trial", trial.number),
-        trial_id=trial._trial_id,
-        facts={name: attributes[name] for name in FACTS},
+    reason_attribute = {"stopped": "stopped", "complete": "stopped", "failed": "failure"}.get(state, "")
+    return SearchTrial(
+        number=attributes.get("trial", frozen_trial.number),
+        trial_id=frozen_trial._trial_id,
+        candidate_columns={name: attributes[name] for name in CANDIDATE_COLUMNS},
         cells=attributes["cells"],
-        architecture=attributes["architecture"],
+        architecture_json=attributes["architecture"],
         rows=rows,
         tuning=attributes.get("tuning"),
         state=state,
-        reason=attributes.get(why, ""),
-        kind=attributes.get("failure_kind", "") if state == "failed" else "",
+        reason=attributes.get(reason_attribute, ""),
+        failure_kind=attributes.get("failure_kind", "") if state == "failed" else "",
         proposal=attributes.get("proposal"),
         # Optuna keeps no values by epoch where there are several objectives.
-        reported=dict(trial.intermediate_values) if len(study.directions) == 1 else means(rows),
-        constraints=dict(trial.constraints),
-        names=set(outcomes),
-        held={(row["seed"], row["epoch"]) for row in rows},
+        intermediate_values=dict(frozen_trial.intermediate_values) if len(study.directions) == 1 else mean_accuracies(rows),
+        constraints=dict(frozen_trial.constraints),
+        outcome_names=set(outcomes),
+        recorded_epochs={(row["seed"], row["epoch"]) for row in rows},
     )

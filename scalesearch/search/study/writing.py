@@ -15,136 +15,136 @@ from optuna.trial import create_trial
 from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.errors import SearchError
-from scalesearch.search.plan import Planned
+from scalesearch.search.plan import PlannedTrial
 from scalesearch.search.study.entries import (
-    AXES,
-    OUTCOME,
-    STATES,
-    Entry,
-    State,
-    attributes_of,
-    cells_of,
-    facts_of,
-    means,
-    outcomes_of,
+    SHARE_COLUMNS,
+    OUTCOME_PREFIX,
+    OPTUNA_STATES,
+    SearchTrial,
+    SearchTrialState,
+    trial_attributes,
+    cell_documents,
+    candidate_columns,
+    mean_accuracies,
+    outcome_attributes,
 )
-from scalesearch.search.study.opened import place, storing
+from scalesearch.search.study.opened import study_location, translate_write_errors
 
-SHARES: dict[str, optuna.distributions.BaseDistribution] = {
-    axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in AXES
+SHARE_DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
+    axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in SHARE_COLUMNS
 }
 
 
-def enter(
+def add_trial(
     study: optuna.Study,
-    planned: Planned,
+    planned_trial: PlannedTrial,
     proposal: Mapping[str, Any] | None = None,
     *,
     budget: Budget | None = None,
-) -> Entry:
+) -> SearchTrial:
     """Enter a candidate as a running trial, whole or not at all.
 
     ``proposal``: how a sampler came to it, for replay. ``budget``: what the candidate had to keep
     to, for the constraint ``budget`` (kept where it is at most 0).
     """
-    factor = planned.candidate.factor
-    entry = Entry(
+    factor = planned_trial.candidate.factor
+    trial = SearchTrial(
         number=-1,
         trial_id=-1,
-        facts=facts_of(planned),
-        cells=cells_of(planned),
-        architecture=json.dumps(to_json(planned.candidate.architecture), separators=(",", ":")),
+        candidate_columns=candidate_columns(planned_trial),
+        cells=cell_documents(planned_trial),
+        architecture_json=json.dumps(to_json(planned_trial.candidate.architecture), separators=(",", ":")),
         proposal=dict(proposal) if proposal is not None else None,
         constraints={}
         if budget is None
         else {"budget": abs(factor / budget.factor - 1) - budget.tolerance},
     )
-    return entered(study, entry)
+    return write_trial(study, trial)
 
 
-def entered(
+def write_trial(
     study: optuna.Study,
-    entry: Entry,
+    trial: SearchTrial,
     *,
     values: Sequence[float] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> Entry:
+    extra_attributes: Mapping[str, Any] | None = None,
+) -> SearchTrial:
     """Make the trial of an entry that has none yet, with everything it holds, in one transaction.
 
     Its state is the entry's. ``values``: of a complete one. ``extra``: more attributes.
     """
-    outcomes = outcomes_of(entry.rows)
-    if entry.state == "stopped":
-        values = _value_when_stopped(study, entry)
+    outcomes = outcome_attributes(trial.rows)
+    if trial.state == "stopped":
+        values = _value_of_stopped_trial(study, trial)
     template = create_trial(
-        state=STATES[entry.state],
+        state=OPTUNA_STATES[trial.state],
         values=values,
         # Shares outside the simplex (an axis that moves against the budget) show as its edge.
-        params={axis: min(max(entry.facts[axis], 0.0), 1.0) for axis in AXES},
-        distributions=SHARES,
-        user_attrs={**attributes_of(entry), **outcomes, **(extra or {})},
-        intermediate_values=entry.reported if len(study.directions) == 1 else {},
-        constraints=entry.constraints,
+        params={axis: min(max(trial.candidate_columns[axis], 0.0), 1.0) for axis in SHARE_COLUMNS},
+        distributions=SHARE_DISTRIBUTIONS,
+        user_attrs={**trial_attributes(trial), **outcomes, **(extra_attributes or {})},
+        intermediate_values=trial.intermediate_values if len(study.directions) == 1 else {},
+        constraints=trial.constraints,
     )
-    with storing(study):
-        entry.trial_id = study._storage.create_new_trial(study._study_id, template)
-        if entry.number < 0:
-            entry.number = study._storage.get_trial_number_from_id(entry.trial_id)
-    entry.names = set(outcomes)
-    entry.held = {(row["seed"], row["epoch"]) for row in entry.rows}
-    return entry
+    with translate_write_errors(study):
+        trial.trial_id = study._storage.create_new_trial(study._study_id, template)
+        if trial.number < 0:
+            trial.number = study._storage.get_trial_number_from_id(trial.trial_id)
+    trial.outcome_names = set(outcomes)
+    trial.recorded_epochs = {(row["seed"], row["epoch"]) for row in trial.rows}
+    return trial
 
 
-def record(
-    study: optuna.Study, entry: Entry, rows: Sequence[Mapping[str, Any]], *, job: str
+def record_outcome(
+    study: optuna.Study, trial: SearchTrial, rows: Sequence[Mapping[str, Any]], *, attribute_name: str
 ) -> list[dict[str, Any]]:
     """Write down what an outcome's epochs measured, all of them or none.
 
     ``job``: the attribute's name, ``seed 0 epochs 1-3``. Returns the rows that were not taken: of
     a seed and epoch on record already, or all where the entry has ended.
     """
-    if not job.startswith(OUTCOME):
-        raise ValueError(f"need a name that begins with {OUTCOME!r}, got {job!r}")
-    new: dict[tuple[int, int], dict[str, Any]] = {}
+    if not attribute_name.startswith(OUTCOME_PREFIX):
+        raise ValueError(f"need a name that begins with {OUTCOME_PREFIX!r}, got {attribute_name!r}")
+    new_rows: dict[tuple[int, int], dict[str, Any]] = {}
     repeated: list[dict[str, Any]] = []
     for row in map(dict, rows):
         key = (row["seed"], row["epoch"])
-        if entry.state != "running" or key in entry.held or key in new:
+        if trial.state != "running" or key in trial.recorded_epochs or key in new_rows:
             repeated.append(row)
         else:
-            new[key] = row
-    if new:
-        name = _free(job, entry.names)
-        with storing(study):
-            study._storage.set_trial_user_attr(entry.trial_id, name, list(new.values()))
-        entry.names.add(name)
-        entry.held.update(new)
-        entry.rows.extend(new.values())
+            new_rows[key] = row
+    if new_rows:
+        name = _unused_name(attribute_name, trial.outcome_names)
+        with translate_write_errors(study):
+            study._storage.set_trial_user_attr(trial.trial_id, name, list(new_rows.values()))
+        trial.outcome_names.add(name)
+        trial.recorded_epochs.update(new_rows)
+        trial.rows.extend(new_rows.values())
     return repeated
 
 
-def report(study: optuna.Study, entry: Entry, epoch: int, mean: float) -> None:
+def report_mean(study: optuna.Study, trial: SearchTrial, epoch: int, mean_accuracy: float) -> None:
     """Tell an epoch's mean over seeds, once more where further seeds have changed it.
 
     With several objectives it is only kept in the entry: Optuna knows no such values there.
     """
-    if entry.reported.get(epoch) == mean:
+    if trial.intermediate_values.get(epoch) == mean_accuracy:
         return
     if len(study.directions) == 1:
-        with storing(study):
-            study._storage.set_trial_intermediate_value(entry.trial_id, epoch, mean)
-    entry.reported[epoch] = mean
+        with translate_write_errors(study):
+            study._storage.set_trial_intermediate_value(trial.trial_id, epoch, mean_accuracy)
+    trial.intermediate_values[epoch] = mean_accuracy
 
 
-def set_tuning(study: optuna.Study, entry: Entry, tuning: Mapping[str, Any]) -> None:
+def record_tuning(study: optuna.Study, trial: SearchTrial, tuning: Mapping[str, Any]) -> None:
     """Write down what the candidate's learning-rate sweep found and cost."""
-    with storing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "tuning", dict(tuning))
-    entry.tuning = dict(tuning)
+    with translate_write_errors(study):
+        study._storage.set_trial_user_attr(trial.trial_id, "tuning", dict(tuning))
+    trial.tuning = dict(tuning)
 
 
 def tell_complete(
-    study: optuna.Study, entry: Entry, values: Sequence[float], *, reason: str = ""
+    study: optuna.Study, trial: SearchTrial, values: Sequence[float], *, reason: str = ""
 ) -> None:
     """End an entry with its values, one for each objective.
 
@@ -153,80 +153,80 @@ def tell_complete(
     if len(values) != len(study.directions) or any(map(math.isnan, values)):
         raise ValueError(f"need {len(study.directions)} values that are numbers, got {values}")
     if reason:
-        with storing(study):
-            study._storage.set_trial_user_attr(entry.trial_id, "stopped", reason)
-    _tell(study, entry, "complete", values)
-    entry.reason = reason
+        with translate_write_errors(study):
+            study._storage.set_trial_user_attr(trial.trial_id, "stopped", reason)
+    _finish_trial(study, trial, "complete", values)
+    trial.reason = reason
 
 
-def tell_stopped(study: optuna.Study, entry: Entry, reason: str) -> None:
+def tell_stopped(study: optuna.Study, trial: SearchTrial, reason: str) -> None:
     """End an entry that is trained no further.
 
     Its value is the mean at the last epoch that all its seeds have reached, where there is one
     objective and such an epoch.
     """
-    with storing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "stopped", reason)
-    _tell(study, entry, "stopped", _value_when_stopped(study, entry))
-    entry.reason = reason
+    with translate_write_errors(study):
+        study._storage.set_trial_user_attr(trial.trial_id, "stopped", reason)
+    _finish_trial(study, trial, "stopped", _value_of_stopped_trial(study, trial))
+    trial.reason = reason
 
 
-def tell_failed(study: optuna.Study, entry: Entry, kind: str, reason: str) -> None:
+def tell_failed(study: optuna.Study, trial: SearchTrial, kind: str, reason: str) -> None:
     """End an entry that cannot be trained, and say why."""
-    with storing(study):
-        study._storage.set_trial_user_attr(entry.trial_id, "failure", reason)
-        study._storage.set_trial_user_attr(entry.trial_id, "failure_kind", kind)
-    _tell(study, entry, "failed", None)
-    entry.kind, entry.reason = kind, reason
+    with translate_write_errors(study):
+        study._storage.set_trial_user_attr(trial.trial_id, "failure", reason)
+        study._storage.set_trial_user_attr(trial.trial_id, "failure_kind", kind)
+    _finish_trial(study, trial, "failed", None)
+    trial.failure_kind, trial.reason = kind, reason
 
 
-def reopen(
-    study: optuna.Study, entry: Entry, rows: Sequence[Mapping[str, Any]] | None = None
-) -> Entry:
+def reopen_trial(
+    study: optuna.Study, trial: SearchTrial, rows: Sequence[Mapping[str, Any]] | None = None
+) -> SearchTrial:
     """A running entry that takes the place of an ended one, to retry or to extend it.
 
     Optuna's ended trials cannot be changed, so it is a new trial; the attribute ``supersedes``
     names the old one, which ``contents`` then leaves out. ``rows``: what of the old one's is taken
     over, by default all; with fewer, its means are to be reported again.
     """
-    kept = [dict(row) for row in (entry.rows if rows is None else rows)]
-    kept.sort(key=lambda row: (row["seed"], row["epoch"]))
-    again = Entry(
-        number=entry.number,
+    kept_rows = [dict(row) for row in (trial.rows if rows is None else rows)]
+    kept_rows.sort(key=lambda row: (row["seed"], row["epoch"]))
+    reopened_trial = SearchTrial(
+        number=trial.number,
         trial_id=-1,
-        facts=entry.facts,
-        cells=entry.cells,
-        architecture=entry.architecture,
-        rows=kept,
-        tuning=entry.tuning,
-        proposal=entry.proposal,
-        reported=dict(entry.reported) if len(kept) == len(entry.rows) else {},
-        constraints=entry.constraints,
+        candidate_columns=trial.candidate_columns,
+        cells=trial.cells,
+        architecture_json=trial.architecture_json,
+        rows=kept_rows,
+        tuning=trial.tuning,
+        proposal=trial.proposal,
+        intermediate_values=dict(trial.intermediate_values) if len(kept_rows) == len(trial.rows) else {},
+        constraints=trial.constraints,
     )
-    old = study._storage.get_trial_number_from_id(entry.trial_id)
-    return entered(study, again, extra={"supersedes": old, "trial": entry.number})
+    old_number = study._storage.get_trial_number_from_id(trial.trial_id)
+    return write_trial(study, reopened_trial, extra_attributes={"supersedes": old_number, "trial": trial.number})
 
 
-def _value_when_stopped(study: optuna.Study, entry: Entry) -> list[float] | None:
+def _value_of_stopped_trial(study: optuna.Study, trial: SearchTrial) -> list[float] | None:
     """As Optuna does for a pruned trial: its last mean."""
-    found = means(entry.rows)
-    return [found[max(found)]] if found and len(study.directions) == 1 else None
+    accuracy_by_epoch = mean_accuracies(trial.rows)
+    return [accuracy_by_epoch[max(accuracy_by_epoch)]] if accuracy_by_epoch and len(study.directions) == 1 else None
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _unused_name(name: str, used_names: set[str]) -> str:
     """A name that no other outcome of the entry has, so that none is written over."""
-    count, free = 1, name
-    while free in taken:
+    count, unused_name = 1, name
+    while unused_name in used_names:
         count += 1
-        free = f"{name} ({count})"
-    return free
+        unused_name = f"{name} ({count})"
+    return unused_name
 
 
-def _tell(study: optuna.Study, entry: Entry, state: State, values: Sequence[float] | None) -> None:
-    if entry.state != "running":
-        raise ValueError(f"trial {entry.number}: is {entry.state}, and ends once")
-    with storing(study):
-        told = study._storage.set_trial_state_values(entry.trial_id, STATES[state], values)
-    if not told:
-        raise SearchError(f"{place(study)}: trial {entry.number} was not ended; run again")
-    entry.state = state
+def _finish_trial(study: optuna.Study, trial: SearchTrial, state: SearchTrialState, values: Sequence[float] | None) -> None:
+    if trial.state != "running":
+        raise ValueError(f"trial {trial.number}: is {trial.state}, and ends once")
+    with translate_write_errors(study):
+        was_finished = study._storage.set_trial_state_values(trial.trial_id, OPTUNA_STATES[state], values)
+    if not was_finished:
+        raise SearchError(f"{study_location(study)}: trial {trial.number} was not ended; run again")
+    trial.state = state

@@ -9,12 +9,12 @@ from torch import Tensor
 from scalesearch.errors import ExportError
 from scalesearch.files import write_bytes
 from scalesearch.nets import Network
-from scalesearch.weights.layouts.importing import FACT, imported
-from scalesearch.weights.layouts.layout import Layout, pairs
+from scalesearch.weights.layouts.importing import METADATA_PREFIX, import_weights
+from scalesearch.weights.layouts.layout import Layout, tensor_pairs
 from scalesearch.weights.layouts.table import LAYOUTS
 
 
-def exported(network: Network, layout: str) -> dict[str, Tensor]:
+def to_layout(network: Network, layout: str) -> dict[str, Tensor]:
     """The network's tensors under the names of a layout: copies, of which not a bit is changed.
 
     Raises ExportError for a network that the layout's library builds in no way, or would build so
@@ -22,34 +22,34 @@ def exported(network: Network, layout: str) -> dict[str, Tensor]:
     """
     if layout not in LAYOUTS:
         raise ExportError(f"layout {layout!r}: need one of {', '.join(LAYOUTS)}")
-    chosen = LAYOUTS[layout]
-    for other in obstacles(network, chosen):
+    layout_spec = LAYOUTS[layout]
+    for feature in unsupported_features(network, layout_spec):
         raise ExportError(
-            f"layout {layout}: need a network that {chosen.source} can be, got {other}; write it "
+            f"layout {layout}: need a network that {layout_spec.source} can be, got {feature}; write it "
             "as safetensors or onnx, which hold every network"
         )
-    ours = network.state_dict()
+    state_dict = network.state_dict()
     return {
-        pair.theirs: pair.spelling.theirs(ours[pair.ours].detach().cpu()).clone()
-        for pair in pairs(network.architecture, chosen)
+        pair.layout_name: pair.tensor_name.to_layout(state_dict[pair.our_name].detach().cpu()).clone()
+        for pair in tensor_pairs(network.architecture, layout_spec)
     }
 
 
-def write_exported(path: str | Path, network: Network, layout: str) -> Path:
+def export_weights(path: str | Path, network: Network, layout: str) -> Path:
     """Write those tensors to a safetensors file, which says what its norms are built with.
 
     ``imported`` reads it back exactly. Raises ExportError as ``exported`` does, and where nothing
     can be written.
     """
-    path, tensors = Path(path), exported(network, layout)
-    facts = {
+    path, tensors = Path(path), to_layout(network, layout)
+    metadata = {
         "format": "pt",
-        f"{FACT}layout": layout,
-        f"{FACT}norm_eps": repr(network.options.norm_eps),
-        f"{FACT}norm_momentum": repr(network.options.norm_momentum),
+        f"{METADATA_PREFIX}layout": layout,
+        f"{METADATA_PREFIX}norm_eps": repr(network.options.norm_eps),
+        f"{METADATA_PREFIX}norm_momentum": repr(network.options.norm_momentum),
     }
     try:
-        write_bytes(path, save(tensors, facts))
+        write_bytes(path, save(tensors, metadata))
     except OSError as error:
         raise ExportError(
             f"{path}: cannot be written: {error.strerror or error}; choose another place"
@@ -57,22 +57,22 @@ def write_exported(path: str | Path, network: Network, layout: str) -> Path:
     return path
 
 
-def reopened(path: Path, network: Network) -> Network:
+def verify_exported_weights(path: Path, network: Network) -> Network:
     """The network that such a file holds. Raises ExportError if it is not the network written."""
-    again = imported(path, network.architecture).network
-    assert isinstance(again, Network)
-    there, here = again.state_dict(), network.state_dict()
-    differing = [name for name in here if not there[name].equal(here[name].cpu())]
-    options = again.options, network.options
+    reread_network = import_weights(path, network.architecture).network
+    assert isinstance(reread_network, Network)
+    reread_state, state = reread_network.state_dict(), network.state_dict()
+    differing = [name for name in state if not reread_state[name].equal(state[name].cpu())]
+    options = reread_network.options, network.options
     for name in ("norm_eps", "norm_momentum", "padding"):
-        differing += [name] if len({getattr(one, name) for one in options}) > 1 else []
+        differing += [name] if len({getattr(option, name) for option in options}) > 1 else []
     if differing:
         path.unlink()
         raise ExportError(f"{path}: read back, it differs in {', '.join(differing[:8])}")
-    return again
+    return reread_network
 
 
-def obstacles(network: Network, layout: Layout) -> Iterator[str]:
+def unsupported_features(network: Network, layout: Layout) -> Iterator[str]:
     """What the layout's library cannot build of a network, and its tensors do not show."""
     architecture = network.architecture
     if network.options.padding != layout.padding:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scalesearch.errors import WeightsError
 
-VARIABLES = {
+VARIABLES_BY_CLASS = {
     "conv2d": ("kernel", "bias"),
     "depthwise_conv2d": ("kernel",),
     "dense": ("kernel", "bias"),
@@ -27,11 +27,11 @@ VARIABLES = {
 OLD_NAMES = {"depthwise_kernel": "kernel"}
 """Variables of Keras 2 by their names in Keras 3."""
 
-OTHERS = ("optimizer", "optimizer_weights")
+TRAINING_GROUPS = ("optimizer", "optimizer_weights")
 """Groups of a saved training that hold no network."""
 
 
-def read_keras(path: Path, most_bytes: int, content: BinaryIO | None = None) -> dict[str, Tensor]:
+def read_keras(path: Path, max_bytes: int, content: BinaryIO | None = None) -> dict[str, Tensor]:
     """The variables of a file as ``layer/variable``, such as ``stem_conv/kernel``.
 
     Of a ``.weights.h5`` without names, a layer is called after its class: ``conv2d_3/kernel``.
@@ -47,16 +47,16 @@ def read_keras(path: Path, most_bytes: int, content: BinaryIO | None = None) -> 
         ) from error
     datasets: dict[str, Any] = {}
 
-    def collect(place: str, thing: Any) -> None:  # hard links alone are visited
-        if isinstance(thing, h5py.Dataset) and place.partition("/")[0] not in OTHERS:
-            datasets[place] = thing
+    def collect(hdf5_path: str, hdf5_object: Any) -> None:  # hard links alone are visited
+        if isinstance(hdf5_object, h5py.Dataset) and hdf5_path.partition("/")[0] not in TRAINING_GROUPS:
+            datasets[hdf5_path] = hdf5_object
 
     try:
         with h5py.File(content or path, "r") as file:
             file.visititems(collect)
-            _require_contained(path, datasets, most_bytes)
-            named = [(_name(place, data), data) for place, data in datasets.items()]
-            tensors = {name: _tensor(path, name, data) for name, data in named if name}
+            _require_contained(path, datasets, max_bytes)
+            named_datasets = [(_variable_name(place, data), data) for place, data in datasets.items()]
+            tensors = {name: _tensor(path, name, data) for name, data in named_datasets if name}
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a whole HDF5 file of Keras ({error}); copy or download it again"
@@ -69,31 +69,31 @@ def read_keras(path: Path, most_bytes: int, content: BinaryIO | None = None) -> 
     return tensors
 
 
-def _require_contained(path: Path, datasets: dict[str, Any], most_bytes: int) -> None:
-    for place, data in datasets.items():
+def _require_contained(path: Path, datasets: dict[str, Any], max_bytes: int) -> None:
+    for hdf5_path, data in datasets.items():
         if data.external or data.is_virtual:
-            raise WeightsError(f"{path}: {place}: need values in this file, got those of others")
-    inside = sum(data.nbytes for data in datasets.values())
-    if inside > most_bytes:
+            raise WeightsError(f"{path}: {hdf5_path}: need values in this file, got those of others")
+    content_bytes = sum(data.nbytes for data in datasets.values())
+    if content_bytes > max_bytes:
         raise WeightsError(
-            f"{path}: need tensors of at most {most_bytes:,} bytes, as its size has it, got "
-            f"{inside:,}; it is refused unread"
+            f"{path}: need tensors of at most {max_bytes:,} bytes, as its size has it, got "
+            f"{content_bytes:,}; it is refused unread"
         )
 
 
-def _name(place: str, data: Any) -> str:
+def _variable_name(hdf5_path: str, data: Any) -> str:
     """``layer/variable``, or nothing for what is no variable of a layer that has weights here."""
-    parts = PurePosixPath(place).parts
+    parts = PurePosixPath(hdf5_path).parts
     if len(parts) < 2:
         return ""
     layer, variable = parts[-2], parts[-1].partition(":")[0]
     if layer != "vars":
         return f"{layer}/{OLD_NAMES.get(variable, variable)}"
-    number, own = (parts[-3] if len(parts) > 2 else ""), data.parent.attrs.get("name", "")
-    variables = VARIABLES.get(re.sub(r"_\d+$", "", number), ())
+    group, layer_name = (parts[-3] if len(parts) > 2 else ""), data.parent.attrs.get("name", "")
+    variables = VARIABLES_BY_CLASS.get(re.sub(r"_\d+$", "", group), ())
     if not variable.isdigit() or int(variable) >= len(variables):
         return ""
-    return f"{own or number}/{variables[int(variable)]}"
+    return f"{layer_name or group}/{variables[int(variable)]}"
 
 
 def _tensor(path: Path, name: str, data: Any) -> Tensor:

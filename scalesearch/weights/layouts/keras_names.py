@@ -10,10 +10,10 @@ from torch import Tensor
 from scalesearch.architectures import Architecture
 from scalesearch.data.augment.view import IMAGENET_MEAN, IMAGENET_STD
 from scalesearch.errors import WeightsError
-from scalesearch.nets import build
+from scalesearch.nets import build_model
 from scalesearch.weights.layouts.layout import Layout, layer_kind, layer_names
 
-CLASSES = {
+KERAS_CLASSES = {
     "conv": "conv2d",
     "depthwise": "depthwise_conv2d",
     "norm": "batch_normalization",
@@ -22,13 +22,13 @@ CLASSES = {
 """By the kind of a layer, its class as ``.weights.h5`` writes it."""
 
 NORMALISATION = re.compile(r"normalization(_\d+)?/(mean|variance|count)")
-LEAST_STD = 1e-7  # keras.layers.Normalization divides by no less
+MIN_STD = 1e-7  # keras.layers.Normalization divides by no less
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, as fractions of full brightness."""
 
 
-def with_names(
+def with_layer_names(
     tensors: Mapping[str, Tensor], architecture: Architecture, layout: Layout
 ) -> dict[str, Tensor]:
     """Tensors of layers that are called after their class and number, by the layers' own names.
@@ -36,17 +36,17 @@ def with_names(
     Keras numbers the layers of each class in the network's order. Others stay as they are.
     """
     with torch.device("meta"):
-        network = build(architecture)
-    seen: Counter[str] = Counter()
+        network = build_model(architecture)
+    class_counts: Counter[str] = Counter()
     names = {}
-    for ours, theirs in layer_names(network, layout):
-        kind = CLASSES[layer_kind(network.get_submodule(ours))]
-        names[f"{kind}_{seen[kind]}" if seen[kind] else kind] = theirs
-        seen[kind] += 1
-    parts = {name: name.partition("/") for name in tensors}
+    for our_name, layout_name in layer_names(network, layout):
+        kind = KERAS_CLASSES[layer_kind(network.get_submodule(our_name))]
+        names[f"{kind}_{class_counts[kind]}" if class_counts[kind] else kind] = layout_name
+        class_counts[kind] += 1
+    name_parts = {name: name.partition("/") for name in tensors}
     return {
         f"{names.get(layer, layer)}/{variable}": tensors[name]
-        for name, (layer, _, variable) in parts.items()
+        for name, (layer, _, variable) in name_parts.items()
     }
 
 
@@ -58,27 +58,27 @@ def without_normalisation(
     The networks that Keras publishes hold the standard deviation where the variance should be, and
     make up for it by a layer without weights (keras.src.applications.efficientnet).
     """
-    found = {
+    statistics = {
         match[2]: tensors[name].double()
         for name in tensors
         if (match := NORMALISATION.fullmatch(name))
     }
-    rest = {name: tensor for name, tensor in tensors.items() if not NORMALISATION.fullmatch(name)}
-    if "mean" not in found or "variance" not in found:
-        return rest, None
-    mean, variance = found["mean"].flatten(), found["variance"].flatten()
+    network_tensors = {name: tensor for name, tensor in tensors.items() if not NORMALISATION.fullmatch(name)}
+    if "mean" not in statistics or "variance" not in statistics:
+        return network_tensors, None
+    mean, variance = statistics["mean"].flatten(), statistics["variance"].flatten()
     if len(mean) != len(variance) or not (variance >= 0).all() or not mean.isfinite().all():
         raise WeightsError(
             f"{where}: need a mean and a variance for each channel in normalization, got "
             f"{mean.tolist()[:4]} and {variance.tolist()[:4]}; write the file again"
         )
-    std = variance if _published(mean, variance) else variance.sqrt().clamp(min=LEAST_STD)
-    return rest, (_rounded(mean), _rounded(std))
+    std = variance if _is_imagenet_statistics(mean, variance) else variance.sqrt().clamp(min=MIN_STD)
+    return network_tensors, (_rounded(mean), _rounded(std))
 
 
-def _published(mean: Tensor, variance: Tensor) -> bool:
-    known = torch.tensor([IMAGENET_MEAN, IMAGENET_STD], dtype=torch.float64)
-    return len(mean) == 3 and torch.allclose(torch.stack([mean, variance]), known, atol=1e-5)
+def _is_imagenet_statistics(mean: Tensor, variance: Tensor) -> bool:
+    imagenet_statistics = torch.tensor([IMAGENET_MEAN, IMAGENET_STD], dtype=torch.float64)
+    return len(mean) == 3 and torch.allclose(torch.stack([mean, variance]), imagenet_statistics, atol=1e-5)
 
 
 def _rounded(values: Tensor) -> tuple[float, ...]:

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from scalesearch.architectures import Architecture, Stage
 from scalesearch.errors import WeightsError
-from scalesearch.nets import Network, build
+from scalesearch.nets import Network, build_model
 
-BATCHES = "num_batches_tracked"
+BATCH_COUNTER = "num_batches_tracked"
 """How many batches a norm has seen: PyTorch alone counts them, and old files lack the count."""
 
 
 @dataclass(frozen=True, slots=True)
-class Norms:
+class NormSettings:
     """The settings of all batch norms of a network, which files of weights do not hold."""
 
     eps: float
@@ -29,31 +29,31 @@ class Norms:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class TensorName:
     """What a layer's tensor is called, and its axes as ``permute`` takes them where they are not
     in PyTorch's order."""
 
     name: str
     axes: tuple[int, ...] = ()
 
-    def theirs(self, tensor: Tensor) -> Tensor:
+    def to_layout(self, tensor: Tensor) -> Tensor:
         return tensor.permute(self.axes).contiguous() if self.axes else tensor
 
-    def ours(self, tensor: Tensor) -> Tensor:
-        back = sorted(range(len(self.axes)), key=self.axes.__getitem__)
-        return tensor.permute(back).contiguous() if self.axes else tensor
+    def from_layout(self, tensor: Tensor) -> Tensor:
+        inverse_axes = sorted(range(len(self.axes)), key=self.axes.__getitem__)
+        return tensor.permute(inverse_axes).contiguous() if self.axes else tensor
 
 
-Spellings = Mapping[tuple[str, str], Spelling]
+TensorNames = Mapping[tuple[str, str], TensorName]
 """By the kind of a layer (``layer_kind``) and our name of its tensor."""
 
-PYTORCH: Spellings = {
-    (layer, name): Spelling(name)
+PYTORCH_TENSOR_NAMES: TensorNames = {
+    (layer, name): TensorName(name)
     for layer, names in {
         "conv": ("weight", "bias"),
         "depthwise": ("weight",),
         "linear": ("weight", "bias"),
-        "norm": ("weight", "bias", "running_mean", "running_var", BATCHES),
+        "norm": ("weight", "bias", "running_mean", "running_var", BATCH_COUNTER),
     }.items()
     for name in names
 }
@@ -78,74 +78,74 @@ class Layout:
 
     name: str
     source: str
-    marks: tuple[str, ...]
-    ends: Mapping[str, str]
-    block: str
-    parts: Mapping[str, Mapping[str, str]]
-    norms: Callable[[Architecture], Norms]
+    signature_tensors: tuple[str, ...]
+    outer_layers: Mapping[str, str]
+    block_prefix: str
+    block_layers: Mapping[str, Mapping[str, str]]
+    norm_settings: Callable[[Architecture], NormSettings]
     padding: Literal["half", "same"]
-    stored: Callable[[int], int]
-    spellings: Spellings = field(default_factory=lambda: PYTORCH)
+    resize_to: Callable[[int], int]
+    tensor_names: TensorNames = field(default_factory=lambda: PYTORCH_TENSOR_NAMES)
     separator: str = "."
     activations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TensorPair:
     """A tensor by our name and by theirs, and its shape there."""
 
-    ours: str
-    theirs: str
-    spelling: Spelling
+    our_name: str
+    layout_name: str
+    tensor_name: TensorName
     shape: tuple[int, ...]
 
     @property
-    def optional(self) -> bool:
-        return self.ours.endswith(BATCHES)
+    def is_optional(self) -> bool:
+        return self.our_name.endswith(BATCH_COUNTER)
 
 
-def pairs(architecture: Architecture, layout: Layout) -> tuple[Pair, ...]:
+def tensor_pairs(architecture: Architecture, layout: Layout) -> tuple[TensorPair, ...]:
     """Every tensor of the network that an architecture describes, as the layout has it.
 
     Raises WeightsError for a network with a part that the layout has no name for.
     """
     with torch.device("meta"):
-        network = build(architecture)
+        network = build_model(architecture)
     names = dict(layer_names(network, layout))
-    return tuple(_pairs(network, names, layout))
+    return tuple(_iterate_tensor_pairs(network, names, layout))
 
 
-def _pairs(network: Network, names: Mapping[str, str], layout: Layout) -> Iterator[Pair]:
-    for ours, tensor in network.state_dict().items():
-        layer, _, own = ours.rpartition(".")
-        spelling = layout.spellings.get((layer_kind(network.get_submodule(layer)), own))
-        if spelling is not None:
-            theirs = f"{names[layer]}{layout.separator}{spelling.name}"
-            yield Pair(ours, theirs, spelling, tuple(spelling.theirs(tensor).shape))
+def _iterate_tensor_pairs(network: Network, names: Mapping[str, str], layout: Layout) -> Iterator[TensorPair]:
+    for our_name, tensor in network.state_dict().items():
+        layer, _, short_name = our_name.rpartition(".")
+        tensor_name = layout.tensor_names.get((layer_kind(network.get_submodule(layer)), short_name))
+        if tensor_name is not None:
+            layout_name = f"{names[layer]}{layout.separator}{tensor_name.name}"
+            yield TensorPair(our_name, layout_name, tensor_name, tuple(tensor_name.to_layout(tensor).shape))
 
 
 def layer_names(network: Network, layout: Layout) -> Iterator[tuple[str, str]]:
     """Our name and theirs of each layer that holds tensors, in the network's order."""
     groups: dict[tuple[int, int], list[str]] = {}
-    for ours, layer in network.named_modules():
+    for our_name, layer in network.named_modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             continue
-        if not ours.startswith("stages."):
+        if not our_name.startswith("stages."):
             last = len(network.architecture.stages) + 1
-            yield ours, _found(layout.ends, ours, ours, layout).format(last=last)
+            yield our_name, _layout_name(layout.outer_layers, our_name, our_name, layout).format(last=last)
             continue
-        _, stage, block, part = ours.split(".", 3)
-        place = int(stage), int(block)
-        had = groups.setdefault(place, [])
-        if part.partition(".")[0] not in had:
-            had.append(part.partition(".")[0])
-        fields = _fields(network.architecture, *place) | {"position": len(had) - 1}
-        kind = block_kind(network.architecture.stages[place[0]])
-        theirs = _found(layout.parts.get(kind, {}), part, f"{ours} of a {kind} block", layout)
-        yield ours, (layout.block + theirs).format(**fields)
+        _, stage, block, part = our_name.split(".", 3)
+        block_index = int(stage), int(block)
+        parts_seen = groups.setdefault(block_index, [])
+        if part.partition(".")[0] not in parts_seen:
+            parts_seen.append(part.partition(".")[0])
+        fields = _format_fields(network.architecture, *block_index) | {"position": len(parts_seen) - 1}
+        kind = block_kind(network.architecture.stages[block_index[0]])
+        layout_name = _layout_name(layout.block_layers.get(kind, {}), part, f"{our_name} of a {kind} block", layout)
+        yield our_name, (layout.block_prefix + layout_name).format(**fields)
 
 
-def _fields(architecture: Architecture, stage: int, block: int) -> dict[str, int | str]:
+def _format_fields(architecture: Architecture, stage: int, block: int) -> dict[str, int | str]:
     return {
         "stage": stage,
         "block": block,
@@ -155,10 +155,10 @@ def _fields(architecture: Architecture, stage: int, block: int) -> dict[str, int
     }
 
 
-def _found(names: Mapping[str, str], part: str, told: str, layout: Layout) -> str:
+def _layout_name(names: Mapping[str, str], part: str, description: str, layout: Layout) -> str:
     if part not in names:
         raise WeightsError(
-            f"layout {layout.name}: need a network of {layout.source}, got one with {told}, which "
+            f"layout {layout.name}: need a network of {layout.source}, got one with {description}, which "
             "has no name there; keep it as a network file of ours"
         )
     return names[part]
@@ -173,5 +173,5 @@ def layer_kind(layer: nn.Module) -> str:
 
 def block_kind(stage: Stage) -> str:
     """The block's name, ``-1`` behind it where it could expand and does not."""
-    could = stage.block in ("mbconv", "fused_mbconv")
-    return f"{stage.block}-1" if could and stage.expansion == 1 else stage.block
+    can_expand = stage.block in ("mbconv", "fused_mbconv")
+    return f"{stage.block}-1" if can_expand and stage.expansion == 1 else stage.block

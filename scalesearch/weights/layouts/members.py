@@ -4,13 +4,13 @@ import re
 from dataclasses import replace
 from functools import cache
 
-from scalesearch.architectures import BASELINES, Architecture, baseline, scaled
+from scalesearch.architectures import BASELINES, Architecture, baseline, scale
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.errors import ArchitectureError
-from scalesearch.published import PUBLISHED
+from scalesearch.published import PUBLISHED_MODELS
 from scalesearch.rounding import ROUNDINGS
 
-NUMBERED = tuple(name for name in PUBLISHED if re.fullmatch("b[0-7]", name))
+EFFICIENTNET_NAMES = tuple(name for name in PUBLISHED_MODELS if re.fullmatch("b[0-7]", name))
 """EfficientNet's b0 to b7."""
 
 
@@ -20,9 +20,9 @@ def published_network(name: str) -> Architecture:
 
     Raises ArchitectureError, saying which there are, for any other.
     """
-    found = re.fullmatch(r"((tf_)?efficientnet[-_]?)?(b[0-7])", name, re.IGNORECASE)
-    if found:
-        return _numbered(found[3].lower())
+    match = re.fullmatch(r"((tf_)?efficientnet[-_]?)?(b[0-7])", name, re.IGNORECASE)
+    if match:
+        return _efficientnet(match[3].lower())
     if name in BASELINES:
         return baseline(name)
     raise ArchitectureError(
@@ -31,26 +31,26 @@ def published_network(name: str) -> Architecture:
     )
 
 
-def member_of(architecture: Architecture) -> str:
+def published_name(architecture: Architecture) -> str:
     """``b0`` to ``b7``, ``v2_s``, or nothing for a network that is none of them.
 
     Whatever its resolution, its classes and the channels of its images.
     """
-    return _members().get(_shape(architecture), "")
+    return _published_names().get(_body_fingerprint(architecture), "")
 
 
 @cache
-def _numbered(name: str) -> Architecture:
-    model = PUBLISHED[name]
-    network = scaled(baseline("efficientnet_b0"), model.multipliers, ROUNDINGS["official"])
+def _efficientnet(name: str) -> Architecture:
+    model = PUBLISHED_MODELS[name]
+    network = scale(baseline("efficientnet_b0"), model.multipliers, ROUNDINGS["official"])
     return replace(network, resolution=model.resolution)
 
 
 @cache
-def _members() -> dict[str, str]:
-    members = {_shape(_numbered(name)): name for name in NUMBERED}
-    return members | {_shape(baseline("efficientnetv2_s")): "v2_s"}
+def _published_names() -> dict[str, str]:
+    members = {_body_fingerprint(_efficientnet(name)): name for name in EFFICIENTNET_NAMES}
+    return members | {_body_fingerprint(baseline("efficientnetv2_s")): "v2_s"}
 
 
-def _shape(architecture: Architecture) -> str:
+def _body_fingerprint(architecture: Architecture) -> str:
     return fingerprint(replace(architecture, resolution=1, num_classes=1, in_channels=1))

@@ -12,31 +12,31 @@ from typing import IO
 
 from scalesearch.errors import WeightsError
 
-ALLOCATING = ("builtins bytearray", "__builtin__ bytearray")
-OLD_PICKLES = 5
+ALLOCATING_NAMES = ("builtins bytearray", "__builtin__ bytearray")
+LEGACY_PICKLE_COUNT = 5
 """In a file of the old form, before the bytes of the tensors."""
 
 
-def require_modest(path: Path) -> None:
+def require_safe_pickle(path: Path) -> None:
     """Raise WeightsError where a pickle of the file would take memory by a number in it, or cannot
     be looked through."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():  # all of them: names may be there twice
-                if entry.filename.endswith(".pkl"):
-                    with archive.open(entry) as file:
-                        _require_modest(path, io.BytesIO(file.read()), 1)
+            for member in archive.infolist():  # all of them: names may be there twice
+                if member.filename.endswith(".pkl"):
+                    with archive.open(member) as file:
+                        _require_safe_stream(path, io.BytesIO(file.read()), 1)
     else:
         with path.open("rb") as file:
-            _require_modest(path, file, OLD_PICKLES)
+            _require_safe_stream(path, file, LEGACY_PICKLE_COUNT)
 
 
-def _require_modest(path: Path, file: IO[bytes], pickles: int) -> None:
+def _require_safe_stream(path: Path, file: IO[bytes], pickle_count: int) -> None:
     names: set[str] = set()
     try:
-        while pickles and file.read(1):
+        while pickle_count and file.read(1):
             file.seek(-1, io.SEEK_CUR)
-            pickles -= 1
+            pickle_count -= 1
             for opcode, argument, _ in pickletools.genops(file):
                 if opcode.name == "GLOBAL":
                     names.add(str(argument))
@@ -44,9 +44,9 @@ def _require_modest(path: Path, file: IO[bytes], pickles: int) -> None:
         raise WeightsError(
             f"{path}: not a whole file of torch.save ({error}); copy or download it again"
         ) from error
-    if asking := names.intersection(ALLOCATING):
-        told = sorted(asking)[0].replace(" ", ".")
+    if forbidden := names.intersection(ALLOCATING_NAMES):
+        forbidden_name = sorted(forbidden)[0].replace(" ", ".")
         raise WeightsError(
-            f"{path}: need tensors and plain containers, got {told}, which takes as much memory as "
+            f"{path}: need tensors and plain containers, got {forbidden_name}, which takes as much memory as "
             "it is told to; save network.state_dict() where the file was made"
         )

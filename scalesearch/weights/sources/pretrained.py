@@ -5,19 +5,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scalesearch.architectures import Architecture
-from scalesearch.downloads import Download, Progress, Told, announced, fetched, sha256_of
+from scalesearch.downloads import Download, Progress, Announce, announce_on_stderr, fetch_file, sha256_of
 from scalesearch.errors import WeightsError
-from scalesearch.files import user_cache
-from scalesearch.weights.layouts import imported
-from scalesearch.weights.network_file import Saved, read_network
+from scalesearch.files import user_cache_folder
+from scalesearch.weights.layouts import import_weights
+from scalesearch.weights.network_file import SavedNetwork, read_network
 from scalesearch.weights.sources.classes import imagenet_classes
-from scalesearch.weights.sources.hub import configuration, from_hub, hub_place
-from scalesearch.weights.sources.table import published
+from scalesearch.weights.sources.hub import download_timm_config, download_from_hub, parse_hub_address
+from scalesearch.weights.sources.table import pretrained_weights
 
-MOST = 2 * 10**9
+MAX_BYTES = 2 * 10**9
 """Bytes that a file of weights may have; EfficientNet-B7 has 0.27e9, EfficientNet-L2 1.9e9."""
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".h5", ".ckpt", ".tar")
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".h5", ".ckpt", ".tar")
 """By which a text is meant to be a file, whether there is one or not."""
 
 
@@ -28,9 +28,9 @@ def from_pretrained(
     layout: str | None = None,
     sha256: str = "",
     cache: Path | None = None,
-    told: Told = announced,
+    announce: Announce = announce_on_stderr,
     progress: Progress | None = None,
-) -> Saved:
+) -> SavedNetwork:
     """A network with weights that somebody trained, in evaluation mode.
 
     ``source``: a name of ``PRETRAINED`` (``efficientnet-b0`` to ``efficientnet-b7`` are
@@ -46,90 +46,90 @@ def from_pretrained(
 
     Raises WeightsError where the file cannot be had, is another one, or is of another network.
     """
-    get = _Getting(cache, told, progress, sha256)
+    fetcher = _WeightsFetcher(cache, announce, progress, sha256)
     text = str(source)
     if text.startswith("hf:"):
-        return _of_hub(text, architecture, layout, get)
+        return _from_hub_address(text, architecture, layout, fetcher)
     if text.startswith(("http://", "https://")):
-        return _opened(get.address(text), architecture, layout, origin=text)
+        return _read_weights(fetcher.fetch_url(text), architecture, layout, origin=text)
     if Path(source).is_file():
-        return _opened(get.own(Path(source)), architecture, layout, origin=text)
-    if isinstance(source, Path) or "/" in text or Path(source).suffix in ENDINGS:
+        return _read_weights(fetcher.check_local_file(Path(source)), architecture, layout, origin=text)
+    if isinstance(source, Path) or "/" in text or Path(source).suffix in WEIGHTS_SUFFIXES:
         raise WeightsError(f"{source}: no such file")
-    return _of_name(text, get)
+    return _from_name(text, fetcher)
 
 
-class _Getting:
+class _WeightsFetcher:
     """How files are had for one call."""
 
     def __init__(
-        self, cache: Path | None, told: Told, progress: Progress | None, sha256: str
+        self, cache: Path | None, announce: Announce, progress: Progress | None, sha256: str
     ) -> None:
         self.cache = cache
-        self.folder = (cache or user_cache()) / "weights"
-        self.told = told
+        self.folder = (cache or user_cache_folder()) / "weights"
+        self.announce = announce
         self.progress = progress
         self.sha256 = sha256
 
-    def file(self, where: str, wanted: Download, folder: Path) -> Path:
-        return fetched(
+    def fetch(self, where: str, download: Download, folder: Path) -> Path:
+        return fetch_file(
             where,
-            wanted,
+            download,
             folder,
             self.progress,
-            refusal=WeightsError,
-            told=self.told,
-            most=MOST,
+            error_type=WeightsError,
+            announce=self.announce,
+            max_bytes=MAX_BYTES,
         )
 
-    def address(self, url: str) -> Path:
+    def fetch_url(self, url: str) -> Path:
         """The file at an address, by the hash that was given or that its name ends in."""
         name = urlsplit(url).path.rpartition("/")[2]
         digits = self.sha256 or Path(name).stem.rpartition("-")[2]
         try:
-            wanted = Download(name, digits, (url,))
+            download = Download(name, digits, (url,))
         except ValueError as error:
             raise WeightsError(
                 f"{url}: {error}; say which file is meant by sha256=..., of a file with a name"
             ) from error
-        return self.file(url, wanted, self.folder / wanted.sha256.lower()[:16])
+        return self.fetch(url, download, self.folder / download.sha256.lower()[:16])
 
-    def own(self, path: Path) -> Path:
+    def check_local_file(self, path: Path) -> Path:
         """A file of one's own, checked only where a hash was given."""
-        if self.sha256 and not (found := sha256_of(path)).startswith(self.sha256.lower()):
-            raise WeightsError(f"{path}: need SHA-256 {self.sha256}, got {found}; bring that file")
+        if self.sha256 and not (actual_hash := sha256_of(path)).startswith(self.sha256.lower()):
+            raise WeightsError(f"{path}: need SHA-256 {self.sha256}, got {actual_hash}; bring that file")
         return path
 
 
-def _of_name(name: str, get: _Getting) -> Saved:
-    wanted = published(name)
-    file = replace(wanted.file, sha256=get.sha256) if get.sha256 else wanted.file
-    path = get.file(f"weights {wanted.name}", file, get.folder)
-    preparation = replace(wanted.preparation, class_names=imagenet_classes())
-    saved = imported(path, wanted.architecture, wanted.layout, preparation=preparation)
-    return replace(saved, name=wanted.name, origin=f"{wanted.about}: {file.urls[0]}")
+def _from_name(name: str, fetcher: _WeightsFetcher) -> SavedNetwork:
+    weights = pretrained_weights(name)
+    download = replace(weights.download, sha256=fetcher.sha256) if fetcher.sha256 else weights.download
+    path = fetcher.fetch(f"weights {weights.name}", download, fetcher.folder)
+    preparation = replace(weights.preparation, class_names=imagenet_classes())
+    saved_network = import_weights(path, weights.architecture, weights.layout, preparation=preparation)
+    return replace(saved_network, name=weights.name, origin=f"{weights.about}: {download.urls[0]}")
 
 
-def _of_hub(
-    text: str, architecture: Architecture | str | None, layout: str | None, get: _Getting
-) -> Saved:
-    place = hub_place(text)
-    says = None if architecture is not None else configuration(place, get.cache, get.told)
-    path = from_hub(place, get.cache, get.told, get.sha256, most=MOST)
-    if says is None:
-        return _opened(path, architecture, layout, origin=place.named)
-    known = "timm-tf" if says.architecture.startswith("tf_") else "timm"
-    names = imagenet_classes() if says.num_classes == len(imagenet_classes()) else ()
-    preparation = replace(says.preparation, class_names=names)
-    saved = imported(path, says.architecture, layout or known, preparation=preparation)
-    return replace(saved, origin=place.named)
+def _from_hub_address(
+    text: str, architecture: Architecture | str | None, layout: str | None, fetcher: _WeightsFetcher
+) -> SavedNetwork:
+    hub_file = parse_hub_address(text)
+    timm_config = None if architecture is not None else download_timm_config(hub_file, fetcher.cache, fetcher.announce)
+    path = download_from_hub(hub_file, fetcher.cache, fetcher.announce, fetcher.sha256, max_bytes=MAX_BYTES)
+    if timm_config is None:
+        return _read_weights(path, architecture, layout, origin=hub_file.address)
+    default_layout = "timm-tf" if timm_config.architecture.startswith("tf_") else "timm"
+    names = imagenet_classes() if timm_config.num_classes == len(imagenet_classes()) else ()
+    preparation = replace(timm_config.preparation, class_names=names)
+    saved_network = import_weights(path, timm_config.architecture, layout or default_layout, preparation=preparation)
+    return replace(saved_network, origin=hub_file.address)
 
 
-def _opened(
+def _read_weights(
     path: Path, architecture: Architecture | str | None, layout: str | None, origin: str
-) -> Saved:
+) -> SavedNetwork:
     """A file of ours, or of another layout where an architecture is given."""
     if architecture is None:
-        saved = read_network(path)
-        return replace(saved, origin=saved.origin or origin)
-    return replace(imported(path, architecture, layout), origin=origin)
+        saved_network = read_network(path)
+        return replace(saved_network, origin=saved_network.origin or origin)
+    return replace(import_weights(path, architecture, layout), origin=origin)

@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from scalesearch.data.augment.view import IMAGENET_MEAN, IMAGENET_STD
 from scalesearch.downloads import Download
 from scalesearch.errors import WeightsError
-from scalesearch.published import PUBLISHED
+from scalesearch.published import PUBLISHED_MODELS
 from scalesearch.weights.preparation import Interpolation, Preparation
 
-INCEPTION = (0.5, 0.5, 0.5)
+INCEPTION_STATISTICS = (0.5, 0.5, 0.5)
 """Mean and deviation of pixels from -1 to 1, as AdvProp's networks were trained."""
 
-TORCHVISION = "https://download.pytorch.org/models/"
-LUKEMELAS = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
-TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/"
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+LUKEMELAS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/"
+TIMM_URL = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/"
 
-MEMBERS = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7")
-PIXELS = {member: PUBLISHED[member].resolution for member in MEMBERS}
+MEMBER_NAMES = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7")
+MEMBER_PIXELS = {member: PUBLISHED_MODELS[member].resolution for member in MEMBER_NAMES}
 """Sides of the inputs, by the paper's name of the network."""
 
-CROPS = {
+TIMM_CROP_FRACTIONS = {
     "b0": 0.875,
     "b1": 0.882,
     "b2": 0.890,
@@ -42,7 +42,7 @@ CROPS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class PretrainedWeights:
     """Weights that somebody published.
 
     ``member``: the network, b0 to b7. ``layout``: how the file names its tensors. ``resize``: the
@@ -52,11 +52,11 @@ class Published:
     name: str
     member: str
     layout: str
-    file: Download
+    download: Download
     pixels: int
     resize: int
     interpolation: Interpolation = "bicubic"
-    inception: bool = False
+    uses_inception_statistics: bool = False
     about: str
 
     @property
@@ -69,10 +69,10 @@ class Published:
         """How the publisher's own evaluation shows an image to the network."""
         return Preparation(
             pixels=self.pixels,
-            stored=self.resize,
+            resize_pixels=self.resize,
             zoom=self.resize / self.pixels,
-            mean=INCEPTION if self.inception else IMAGENET_MEAN,
-            std=INCEPTION if self.inception else IMAGENET_STD,
+            mean=INCEPTION_STATISTICS if self.uses_inception_statistics else IMAGENET_MEAN,
+            std=INCEPTION_STATISTICS if self.uses_inception_statistics else IMAGENET_STD,
             interpolation=self.interpolation,
         )
 
@@ -82,13 +82,13 @@ class Published:
             "name": self.name,
             "layout": self.layout,
             "pixels": self.pixels,
-            "sha256": self.file.sha256,
+            "sha256": self.download.sha256,
             "about": self.about,
-            "address": self.file.urls[0],
+            "address": self.download.urls[0],
         }
 
 
-def published(name: str) -> Published:
+def pretrained_weights(name: str) -> PretrainedWeights:
     """The weights of that name; ``efficientnet_b0`` is ``efficientnet-b0``, too.
 
     Raises WeightsError, naming the known ones, for any other.
@@ -96,17 +96,17 @@ def published(name: str) -> Published:
     for spelling in (name, name.replace("efficientnet_b", "efficientnet-b")):
         if spelling in PRETRAINED:
             return PRETRAINED[spelling]
-    close = difflib.get_close_matches(name, PRETRAINED, n=3)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    plain = ", ".join(known for known in PRETRAINED if PRETRAINED[known].about == _PLAIN)
+    close_names = difflib.get_close_matches(name, PRETRAINED, n=3)
+    hint = f"did you mean {' or '.join(close_names)}? " if close_names else ""
+    torchvision_names = ", ".join(weights_name for weights_name in PRETRAINED if PRETRAINED[weights_name].about == _TORCHVISION_V1)
     raise WeightsError(
-        f"weights: unknown name {name!r}; {hint}known are {plain} and {len(PRETRAINED)} in all "
+        f"weights: unknown name {name!r}; {hint}known are {torchvision_names} and {len(PRETRAINED)} in all "
         "(scalesearch.weights.PRETRAINED); or give a file, an address or hf:OWNER/NAME"
     )
 
 
-_PLAIN = "torchvision, IMAGENET1K_V1"
-_TORCHVISION = """
+_TORCHVISION_V1 = "torchvision, IMAGENET1K_V1"
+_TORCHVISION_FILES = """
 b0 efficientnet_b0_rwightman-7f5810bc.pth 224 256
 b1 efficientnet_b1_rwightman-bac287d4.pth 240 256
 b2 efficientnet_b2_rwightman-c35c1473.pth 288 288
@@ -119,7 +119,7 @@ b7 efficientnet_b7_lukemelas-c5b4e57e.pth 600 600
 """Network, file, side of the input, side that is resized to: torchvision 0.28,
 ``torchvision/models/efficientnet.py``."""
 
-_WHOLE = (
+_FULL_HASHES = (
     "7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934",
     "c35c147384e385a5bab5a8eabdabbe5a3df0487ee4a554108626ae474a5bf755",
     "b3899882250c22946d0229d266049fcd133c169233530b36b9ffa7983988362f",
@@ -131,11 +131,11 @@ _WHOLE = (
 """Whole hashes of torchvision's B0 and B2 to B7, as its own check printed them
 (github.com/pytorch/vision/issues/7744, 10 October 2023)."""
 
-_LUKEMELAS = "355c32eb f1951068 8bb594d6 5fb5a3c3 6ed6700e b6417697 c76e70fd dcc49843"
-_LUKEMELAS_ADVPROP = "b64d5a18 0f3ce85a 6e9d97e5 cdd7c0f4 44fb3a87 86493f6b ac80338e 4652b6dd"
+_LUKEMELAS_HASHES = "355c32eb f1951068 8bb594d6 5fb5a3c3 6ed6700e b6417697 c76e70fd dcc49843"
+_LUKEMELAS_ADVPROP_HASHES = "b64d5a18 0f3ce85a 6e9d97e5 cdd7c0f4 44fb3a87 86493f6b ac80338e 4652b6dd"
 """Of B0 to B7: efficientnet_pytorch 0.7.1, ``efficientnet_pytorch/utils.py``."""
 
-_TIMM = {
+_TIMM_HASHES = {
     # suffix in timm, in its files, what of
     "in1k": ("", "0af12548 5c1377c4 e393ef04 e3bd6955 74ee3bed c6949ce9"),
     "aa_in1k": (
@@ -161,58 +161,58 @@ _ABOUT_TIMM = {
 }
 
 
-def _listed() -> Iterator[Published]:
-    for line in _TORCHVISION.split("\n")[1:-1]:
+def _all_weights() -> Iterator[PretrainedWeights]:
+    for line in _TORCHVISION_FILES.split("\n")[1:-1]:
         member, file, pixels, resize = line.split()
-        yield Published(
+        yield PretrainedWeights(
             name=f"efficientnet-{member}",
             member=member,
             layout="torchvision",
-            file=_download(TORCHVISION, file),
+            download=_download(TORCHVISION_URL, file),
             pixels=int(pixels),
             resize=int(resize),
-            about=_PLAIN,
+            about=_TORCHVISION_V1,
         )
-    yield Published(
+    yield PretrainedWeights(
         name="efficientnet-b1:torchvision-v2",
         member="b1",
         layout="torchvision",
-        file=_download(TORCHVISION, "efficientnet_b1-c27df63c.pth"),
+        download=_download(TORCHVISION_URL, "efficientnet_b1-c27df63c.pth"),
         pixels=240,
         resize=255,
         interpolation="bilinear",
         about="torchvision, IMAGENET1K_V2",
     )
     for kind, digits, about in (
-        ("", _LUKEMELAS, "efficientnet_pytorch, of TensorFlow's AutoAugment training"),
-        ("-advprop", _LUKEMELAS_ADVPROP, "efficientnet_pytorch, AdvProp (pixels from -1 to 1)"),
+        ("", _LUKEMELAS_HASHES, "efficientnet_pytorch, of TensorFlow's AutoAugment training"),
+        ("-advprop", _LUKEMELAS_ADVPROP_HASHES, "efficientnet_pytorch, AdvProp (pixels from -1 to 1)"),
     ):
-        for member, start in zip(PIXELS, digits.split(), strict=True):
+        for member, hash_start in zip(MEMBER_PIXELS, digits.split(), strict=True):
             prefix = "adv-" if kind else ""
-            yield Published(
+            yield PretrainedWeights(
                 name=f"efficientnet-{member}:lukemelas{kind}",
                 member=member,
                 layout="lukemelas",
-                file=_download(LUKEMELAS, f"{prefix}efficientnet-{member}-{start}.pth"),
-                pixels=PIXELS[member],
-                resize=PIXELS[member],
-                inception=bool(kind),
+                download=_download(LUKEMELAS_URL, f"{prefix}efficientnet-{member}-{hash_start}.pth"),
+                pixels=MEMBER_PIXELS[member],
+                resize=MEMBER_PIXELS[member],
+                uses_inception_statistics=bool(kind),
                 about=about,
             )
-    yield from _of_timm()
+    yield from _timm_weights()
 
 
-def _of_timm() -> Iterator[Published]:
-    for tag, (suffix, digits) in _TIMM.items():
-        for member, start in zip(PIXELS, digits.split(), strict=False):
-            yield Published(
+def _timm_weights() -> Iterator[PretrainedWeights]:
+    for tag, (suffix, digits) in _TIMM_HASHES.items():
+        for member, hash_start in zip(MEMBER_PIXELS, digits.split(), strict=False):
+            yield PretrainedWeights(
                 name=f"tf_efficientnet_{member}.{tag}",
                 member=member,
                 layout="timm-tf",
-                file=_download(TIMM, f"tf_efficientnet_{member}{suffix}-{start}.pth"),
-                pixels=PIXELS[member],
-                resize=math.floor(PIXELS[member] / CROPS[member]),
-                inception=tag == "ap_in1k",
+                download=_download(TIMM_URL, f"tf_efficientnet_{member}{suffix}-{hash_start}.pth"),
+                pixels=MEMBER_PIXELS[member],
+                resize=math.floor(MEMBER_PIXELS[member] / TIMM_CROP_FRACTIONS[member]),
+                uses_inception_statistics=tag == "ap_in1k",
                 about=_ABOUT_TIMM[tag],
             )
 
@@ -220,9 +220,9 @@ def _of_timm() -> Iterator[Published]:
 def _download(folder: str, file: str) -> Download:
     """The file, with as much of its hash as is published."""
     digits = file.removesuffix(".pth").rpartition("-")[2]
-    whole = [known for known in _WHOLE if known.startswith(digits)]
-    return Download(file, whole[0] if whole else digits, (folder + file,))
+    full_hashes = [full_hash for full_hash in _FULL_HASHES if full_hash.startswith(digits)]
+    return Download(file, full_hashes[0] if full_hashes else digits, (folder + file,))
 
 
-PRETRAINED = {weights.name: weights for weights in _listed()}
+PRETRAINED = {weights.name: weights for weights in _all_weights()}
 """Weights that ``from_pretrained`` knows by name."""

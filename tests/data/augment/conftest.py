@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from scalesearch.data import View
+from scalesearch.data import InputTransform
 from scalesearch.recipe import Augmentation
 
-MakeView = Callable[..., View]
+MakeView = Callable[..., InputTransform]
 OFF = {"crop": 0.0, "flip": False}
 
 
@@ -16,12 +16,12 @@ OFF = {"crop": 0.0, "flip": False}
 def make_view() -> MakeView:
     """make_view(pixels, cutout=0.5): levels stay as they are, and only this is switched on."""
 
-    def make(pixels: int = 8, *, zoom: float = 1.0, mirrors: bool = False, **options) -> View:
-        return View(
+    def make(pixels: int = 8, *, zoom: float = 1.0, mirrors: bool = False, **options) -> InputTransform:
+        return InputTransform(
             pixels=pixels,
             mean=(0.0, 0.0, 0.0),
             std=(1 / 255,) * 3,
-            mirrors=mirrors,
+            flips=mirrors,
             num_classes=10,
             augmentation=Augmentation(**{**OFF, **options}),
             zoom=zoom,

@@ -5,7 +5,7 @@ import colorsys
 import pytest
 import torch
 
-from scalesearch.data import View, prepared, shown
+from scalesearch.data import InputTransform, training_inputs, evaluation_inputs
 from scalesearch.recipe import Augmentation
 
 LABELS = torch.zeros(24, dtype=torch.int64)
@@ -14,7 +14,7 @@ NEUTRAL = [1.0, 1.0, 1.0, 0.0]
 
 def jittered(images, view, *row):
     rows = {"jitter": torch.tensor(row).expand(len(images), 4)}
-    return prepared(images, LABELS[: len(images)], rows, view, view.pixels)[0]
+    return training_inputs(images, LABELS[: len(images)], rows, view, view.pixels)[0]
 
 
 def test_factors_of_one_and_no_turn_change_nothing(images, make_view):
@@ -50,8 +50,8 @@ def test_hues_are_turned_as_the_standard_library_turns_them(turn, images, make_v
 def test_images_of_one_channel_have_neither_saturation_nor_hue():
     images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
     options = Augmentation(crop=0, flip=False, jitter=(1, 1, 1, 0.5))
-    view = View(
-        pixels=8, mean=(0.0,), std=(1 / 255,), mirrors=False, num_classes=2, augmentation=options
+    view = InputTransform(
+        pixels=8, mean=(0.0,), std=(1 / 255,), flips=False, num_classes=2, augmentation=options
     )
     assert torch.allclose(jittered(images, view, 1.0, 1.0, 0.0, 0.3), images.float(), atol=1e-3)
     halved = jittered(images, view, 1.0, 0.5, 1.0, 0.0)
@@ -61,10 +61,10 @@ def test_images_of_one_channel_have_neither_saturation_nor_hue():
 
 def test_images_are_normalised_by_mean_and_deviation(images):
     mean, std = (0.5, 0.25, 0.75), (0.2, 0.3, 0.1)
-    view = View(
-        pixels=8, mean=mean, std=std, mirrors=False, num_classes=10, augmentation=Augmentation()
+    view = InputTransform(
+        pixels=8, mean=mean, std=std, flips=False, num_classes=10, augmentation=Augmentation()
     )
     center, spread = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     expected = (images / 255 - center) / spread
-    assert torch.allclose(shown(images, view, 8), expected, atol=1e-5)
-    assert torch.allclose(prepared(images, LABELS, {}, view, 8)[0], expected, atol=1e-5)
+    assert torch.allclose(evaluation_inputs(images, view, 8), expected, atol=1e-5)
+    assert torch.allclose(training_inputs(images, LABELS, {}, view, 8)[0], expected, atol=1e-5)

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from scalesearch.data import drawn, prepared
-from scalesearch.data.augment.covering import noise
+from scalesearch.data import epoch_draws, training_inputs
+from scalesearch.data.augment.covering import hash_noise
 
 LABELS = torch.zeros(24, dtype=torch.int64)
 
 
 def covered(images, view, **rows):
     rows = {kind: torch.as_tensor(row) for kind, row in rows.items()}
-    return prepared(images, LABELS[: len(images)], rows, view, view.pixels)[0]
+    return training_inputs(images, LABELS[: len(images)], rows, view, view.pixels)[0]
 
 
 @pytest.mark.parametrize(("fraction", "width"), [(0.25, 2), (0.5, 4), (0.4, 3)])
@@ -30,8 +30,8 @@ def test_a_square_at_the_corner_keeps_a_quarter_and_all_places_occur(make_view):
     view = make_view(cutout=0.5)
     corner = covered(images[:1], view, cutout=[[0.0, 0.0]])
     assert (corner[0, 0] == 0).sum() == 4
-    rows = drawn(view.augmentation, 2000, 0)
-    result, _ = prepared(images, torch.zeros(2000, dtype=torch.int64), rows, view, 8)
+    rows = epoch_draws(view.augmentation, 2000, 0)
+    result, _ = training_inputs(images, torch.zeros(2000, dtype=torch.int64), rows, view, 8)
     assert (result[:, 0] == 0).sum((1, 2)).min() == 4
     assert (result[:, 0] == 0).any(0).all()
 
@@ -57,7 +57,7 @@ def test_an_empty_box_erases_nothing(images, make_view):
 
 
 def test_noise_is_even_over_all_levels_and_does_not_repeat():
-    levels = noise(torch.arange(64), torch.Size((3, 32, 32)))
+    levels = hash_noise(torch.arange(64), torch.Size((3, 32, 32)))
     counts = torch.bincount(levels.flatten(), minlength=256)
     assert len(counts) == 256
     expected = levels.numel() / 256

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scalesearch.data import drawn
+from scalesearch.data import epoch_draws
 from scalesearch.recipe import Augmentation
 
 EVERYTHING = Augmentation(
@@ -36,19 +36,19 @@ ALONE = {
 
 
 def test_only_what_is_switched_on_is_drawn():
-    assert set(drawn(Augmentation(crop=0, flip=False), 5, 0)) == set()
-    assert set(drawn(Augmentation(), 5, 0)) == {"crop", "flip"}
-    assert set(drawn(EVERYTHING, 5, 0)) == {*ALONE, "mixing"}
+    assert set(epoch_draws(Augmentation(crop=0, flip=False), 5, 0)) == set()
+    assert set(epoch_draws(Augmentation(), 5, 0)) == {"crop", "flip"}
+    assert set(epoch_draws(EVERYTHING, 5, 0)) == {*ALONE, "mixing"}
 
 
 @pytest.mark.parametrize("kind", ALONE)
 def test_a_kind_sees_the_same_draws_whatever_else_is_switched_on(kind):
     alone = Augmentation(**{"crop": 0, "flip": False, **ALONE[kind]})
-    assert torch.equal(drawn(alone, 50, 7)[kind], drawn(EVERYTHING, 50, 7)[kind])
+    assert torch.equal(epoch_draws(alone, 50, 7)[kind], epoch_draws(EVERYTHING, 50, 7)[kind])
 
 
 def test_seeds_decide_and_kinds_have_streams_of_their_own():
-    first, again, other = (drawn(EVERYTHING, 200, seed) for seed in (1, 1, 2))
+    first, again, other = (epoch_draws(EVERYTHING, 200, seed) for seed in (1, 1, 2))
     for kind, rows in first.items():
         assert len(rows) == 200
         assert torch.equal(rows, again[kind])
@@ -58,13 +58,13 @@ def test_seeds_decide_and_kinds_have_streams_of_their_own():
 
 def test_drawing_leaves_the_callers_random_states_alone():
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    drawn(EVERYTHING, 100, 0)
+    epoch_draws(EVERYTHING, 100, 0)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
 
 
 def test_rotation_shift_and_jitter_reach_their_limits_both_ways_and_no_further():
-    draws = drawn(EVERYTHING, 4000, 0)
+    draws = epoch_draws(EVERYTHING, 4000, 0)
     limits = {"rotation": 15, "shift": 0.1}
     for kind, limit in limits.items():
         assert limit * 0.99 < draws[kind].max() <= limit
@@ -77,7 +77,7 @@ def test_rotation_shift_and_jitter_reach_their_limits_both_ways_and_no_further()
 
 
 def test_windows_have_the_areas_and_aspects_of_inception_and_lie_in_the_image():
-    top, left, height, width = drawn(EVERYTHING, 4000, 0)["resized_crop"].unbind(1)
+    top, left, height, width = epoch_draws(EVERYTHING, 4000, 0)["resized_crop"].unbind(1)
     assert (top >= 0).all()
     assert (left >= 0).all()
     assert (top + height <= 1 + 1e-6).all()
@@ -92,13 +92,13 @@ def test_windows_have_the_areas_and_aspects_of_inception_and_lie_in_the_image():
 
 
 def test_where_no_window_fits_it_is_the_whole_image():
-    rows = drawn(Augmentation(resized_crop=1.0), 50, 0)["resized_crop"]
+    rows = epoch_draws(Augmentation(resized_crop=1.0), 50, 0)["resized_crop"]
     assert torch.equal(rows, torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(50, 4))
 
 
 @pytest.mark.parametrize("probability", [0.25, 1.0])
 def test_erasing_happens_as_often_as_it_should_to_2_to_33_percent_of_the_area(probability):
-    rows = drawn(Augmentation(erasing=probability), 4000, 0)["erasing"]
+    rows = epoch_draws(Augmentation(erasing=probability), 4000, 0)["erasing"]
     height, width = rows[:, 2], rows[:, 3]
     happens = height > 0
     assert happens.float().mean() == pytest.approx(probability, abs=0.02)
@@ -112,7 +112,7 @@ def test_erasing_happens_as_often_as_it_should_to_2_to_33_percent_of_the_area(pr
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
 def test_mixtures_have_their_beta_distribution(alpha):
-    draws = drawn(Augmentation(mixup=alpha, cutmix=alpha), 20_000, 0)
+    draws = epoch_draws(Augmentation(mixup=alpha, cutmix=alpha), 20_000, 0)
     for own in (draws["mixup"], draws["cutmix"][:, 0]):
         assert own.isfinite().all()
         assert own.mean() == pytest.approx(0.5, abs=0.01)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scalesearch.data import drawn, prepared, shown
+from scalesearch.data import epoch_draws, training_inputs, evaluation_inputs
 
 FRACTIONS = (0.0, 0.999)
 
@@ -12,15 +12,15 @@ FRACTIONS = (0.0, 0.999)
 def placed(images, view, resolution=None, **draws):
     rows = {kind: torch.as_tensor(row).expand(len(images), -1) for kind, row in draws.items()}
     rows = {kind: row[:, 0] if kind in {"flip", "rotation"} else row for kind, row in rows.items()}
-    result, _ = prepared(
+    result, _ = training_inputs(
         images, torch.zeros(len(images), dtype=torch.int64), rows, view, resolution or view.pixels
     )
     return result
 
 
 def augmented(images, view, seed=0):
-    rows = drawn(view.augmentation, len(images), seed)
-    result, _ = prepared(images, torch.arange(len(images)), rows, view, view.pixels)
+    rows = epoch_draws(view.augmentation, len(images), seed)
+    result, _ = training_inputs(images, torch.arange(len(images)), rows, view, view.pixels)
     return result
 
 
@@ -146,7 +146,7 @@ def test_training_and_evaluation_show_the_same_centre(draws, images, make_view):
     view = make_view(zoom=8 / 6)
     centre = images[:, :, 1:7, 1:7].float()
     expected = F.interpolate(centre, size=(3, 3), mode="bilinear", antialias=True)
-    assert close(shown(images, view, 3), expected)
+    assert close(evaluation_inputs(images, view, 3), expected)
     assert close(placed(images, view, resolution=3, **draws), expected)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scalesearch.data import drawn, prepared, shown
+from scalesearch.data import epoch_draws, training_inputs, evaluation_inputs
 
 ALONE = {
     "default": {"crop": 0.125, "mirrors": True},
@@ -22,10 +22,10 @@ def options_with_flips(options):
 @pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
 def test_an_image_depends_on_its_own_row_alone(options, images, labels, make_view):
     view = make_view(**options_with_flips(options))
-    rows = drawn(view.augmentation, 24, 5)
-    together, _ = prepared(images, labels, rows, view, 6)
+    rows = epoch_draws(view.augmentation, 24, 5)
+    together, _ = training_inputs(images, labels, rows, view, 6)
     some = torch.tensor([17, 3, 8])
-    alone, _ = prepared(
+    alone, _ = training_inputs(
         images[some], labels[some], {kind: row[some] for kind, row in rows.items()}, view, 6
     )
     assert torch.allclose(alone, together[some], atol=1e-4)
@@ -36,7 +36,7 @@ def test_images_of_one_batch_are_changed_differently(options, make_view):
     view = make_view(**options_with_flips(options))
     images = torch.arange(192, dtype=torch.uint8).view(1, 3, 8, 8).repeat(24, 1, 1, 1)
     images[::2] = 255 - images[::2]
-    result, _ = prepared(images, torch.arange(24) % 10, drawn(view.augmentation, 24, 5), view, 8)
+    result, _ = training_inputs(images, torch.arange(24) % 10, epoch_draws(view.augmentation, 24, 5), view, 8)
     assert len({image.numpy().tobytes() for image in result}) >= 12
 
 
@@ -46,14 +46,14 @@ def test_equal_draws_give_equal_bits_in_channels_last_and_stored_images_stay(
     view = make_view(**options_with_flips(EVERYTHING))
     before = images.clone()
     first, second = (
-        prepared(images, labels, drawn(view.augmentation, 24, 5), view, 11) for _ in range(2)
+        training_inputs(images, labels, epoch_draws(view.augmentation, 24, 5), view, 11) for _ in range(2)
     )
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
     assert first[0].dtype == torch.float32
     assert first[0].is_contiguous(memory_format=torch.channels_last)
     assert first[0].isfinite().all()
-    assert shown(images, view, 11).is_contiguous(memory_format=torch.channels_last)
+    assert evaluation_inputs(images, view, 11).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)
 
 
@@ -61,15 +61,15 @@ def test_equal_draws_give_equal_bits_in_channels_last_and_stored_images_stay(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_sees_the_same_images_and_records_them_in_a_graph(images, labels, make_view):
     view = make_view(**options_with_flips(EVERYTHING), zoom=1.14)
-    rows = drawn(view.augmentation, 24, 5)
-    expected, expected_targets = prepared(images, labels, rows, view, 11)
+    rows = epoch_draws(view.augmentation, 24, 5)
+    expected, expected_targets = training_inputs(images, labels, rows, view, 11)
     there = [part.cuda() for part in (images, labels)]
     their_rows = {kind: row.cuda() for kind, row in rows.items()}
-    prepared(*there, their_rows, view, 11)
+    training_inputs(*there, their_rows, view, 11)
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        result, targets = prepared(*there, their_rows, view, 11)
+        result, targets = training_inputs(*there, their_rows, view, 11)
     graph.replay()
     torch.cuda.synchronize()
     close = (result.cpu() - expected).abs() < 0.1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scalesearch.data import Dataset, Split, view
+from scalesearch.data import Dataset, Split, input_transform
 from scalesearch.errors import DataError
 from scalesearch.recipe import Augmentation, Recipe
 
@@ -15,12 +15,12 @@ def dataset(channels: int = 3, pixels: int = 64, mirrors: bool = True) -> Datase
 
 
 def test_statistics_are_the_datas_own_or_imagenets():
-    own = view(dataset(), Recipe(), 32)
+    own = input_transform(dataset(), Recipe(), 32)
     assert (own.mean, own.std) == ((0.25,) * 3, (0.5,) * 3)
     recipe = Recipe(augmentation=Augmentation(normalisation="imagenet"))
-    theirs = view(dataset(), recipe, 32)
+    theirs = input_transform(dataset(), recipe, 32)
     assert (theirs.mean, theirs.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    grey = view(dataset(channels=1), recipe, 32)
+    grey = input_transform(dataset(channels=1), recipe, 32)
     assert grey.mean == pytest.approx((0.449,))
     assert grey.std == pytest.approx((0.226,))
 
@@ -28,7 +28,7 @@ def test_statistics_are_the_datas_own_or_imagenets():
 def test_imagenets_statistics_are_refused_for_other_channels():
     recipe = Recipe(augmentation=Augmentation(normalisation="imagenet"))
     with pytest.raises(DataError, match=r"3 channels \(or 1, grey\), got images of 4; use normal"):
-        view(dataset(channels=4), recipe, 32)
+        input_transform(dataset(channels=4), recipe, 32)
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,22 @@ def test_imagenets_statistics_are_refused_for_other_channels():
 )
 def test_the_recipe_decides_on_mirroring_and_otherwise_the_data(flip, mirrors, expected):
     recipe = Recipe(augmentation=Augmentation(flip=flip))
-    assert view(dataset(mirrors=mirrors), recipe, 32).mirrors is expected
+    assert input_transform(dataset(mirrors=mirrors), recipe, 32).flips is expected
 
 
 def test_the_classes_and_the_side_are_the_datas():
-    seen = view(dataset(), Recipe(), 32)
+    seen = input_transform(dataset(), Recipe(), 32)
     assert (seen.num_classes, seen.pixels) == (3, 64)
 
 
 @pytest.mark.parametrize(("resolution", "zoom"), [(32, 1.14), (63, 1.14), (64, 1.0), (80, 1.0)])
 def test_only_images_larger_than_the_network_are_enlarged_if_nothing_is_said(resolution, zoom):
-    assert view(dataset(), Recipe(), resolution).zoom == zoom
-    assert view(dataset(), Recipe(evaluation_zoom=1.25), resolution).zoom == 1.25
+    assert input_transform(dataset(), Recipe(), resolution).zoom == zoom
+    assert input_transform(dataset(), Recipe(evaluation_zoom=1.25), resolution).zoom == 1.25
 
 
 def test_the_window_is_what_a_centre_crop_of_the_enlarged_image_shows():
-    seen = view(dataset(pixels=256), Recipe(evaluation_zoom=256 / 224), 224)
+    seen = input_transform(dataset(pixels=256), Recipe(evaluation_zoom=256 / 224), 224)
     assert seen.window(224) == 224
     assert seen.window(112) == 224  # a smaller side shows the same picture
-    assert view(dataset(pixels=224), Recipe(), 224).window(128) == 224
+    assert input_transform(dataset(pixels=224), Recipe(), 224).window(128) == 224

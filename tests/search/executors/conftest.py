@@ -13,8 +13,8 @@ sys.path.append(str(Path(__file__).parent))
 from executor_crews import HostileExecutor
 from executor_fakes import advance
 
-from scalesearch.search.crew import FuturesCrew
-from scalesearch.search.executors import opened
+from scalesearch.search.crew import ExecutorPool
+from scalesearch.search.executors import open_worker_pool
 
 
 @pytest.fixture(scope="package")
@@ -51,11 +51,11 @@ def crew_of(request, tmp_path_factory):
         logs = tmp_path_factory.mktemp("logs")
         if kind == "hostile":
             with HostileExecutor(seed=0) as executor:
-                yield FuturesCrew(executor, 4, advance)
+                yield ExecutorPool(executor, 4, advance)
         elif kind == "threads":
             with (
                 ThreadPoolExecutor(2) as executor,
-                opened(executor, advance=advance, logs=logs) as crew,
+                open_worker_pool(executor, advance=advance, logs=logs) as crew,
             ):
                 yield crew
         else:
@@ -63,7 +63,7 @@ def crew_of(request, tmp_path_factory):
                 asked = {"workers": 2, **asked}
             if kind == "dask":
                 asked["scheduler"] = request.getfixturevalue("cluster").scheduler_address
-            with opened(kind, advance=advance, logs=logs, **asked) as crew:
+            with open_worker_pool(kind, advance=advance, logs=logs, **asked) as crew:
                 yield crew
 
     return opening

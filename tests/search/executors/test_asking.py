@@ -5,7 +5,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.search.crew import FuturesCrew, WorkerLost
+from scalesearch.search.crew import ExecutorPool, WorkerLost
 
 
 class Interrupted(Future):
@@ -31,13 +31,13 @@ class Giving(Executor):
 def test_a_worker_that_is_lost_over_a_question_is_told_with_what_to_do(error):
     future = Future()
     future.set_exception(error)
-    crew = FuturesCrew(Giving(future), 1, print)
+    crew = ExecutorPool(Giving(future), 1, print)
     with pytest.raises(SearchError, match=rf"{error}; mend that and run the same command again"):
-        crew.ask(divmod, 7, 2)
+        crew.call(divmod, 7, 2)
 
 
 def test_who_is_interrupted_while_asking_does_not_wait_for_the_answer():
     executor = Giving(Interrupted())
     with pytest.raises(KeyboardInterrupt):
-        FuturesCrew(executor, 1, print).ask(divmod, 7, 2)
+        ExecutorPool(executor, 1, print).call(divmod, 7, 2)
     assert executor.killed == [executor.future]

@@ -13,8 +13,8 @@ from executor_fakes import advance, job
 
 from scalesearch.errors import SearchError
 from scalesearch.search.executors import cluster as module
-from scalesearch.search.executors import opened
-from scalesearch.search.executors.cluster import Cluster, slurm_script
+from scalesearch.search.executors import open_worker_pool
+from scalesearch.search.executors.cluster import DaskExecutor, slurm_script
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
@@ -48,7 +48,7 @@ def wait_until_running(cluster):
 @pytest.mark.slow
 def test_a_job_whose_worker_died_is_told_as_lost_and_not_done_again(cluster, tmp_path):
     wait_until_running(cluster)
-    with opened(
+    with open_worker_pool(
         "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
     ) as crew:
         bad = job("note, die", folder=tmp_path)
@@ -67,7 +67,7 @@ def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp
     wait_until_running(cluster)
     gc.disable()  # it must not take the collector to let go of results
     try:
-        with opened(
+        with open_worker_pool(
             "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
         ) as crew:
             jobs = [job("note", seed, tmp_path) for seed in range(4)]
@@ -93,18 +93,18 @@ def wait_until(true, within=200):
 
 def test_the_schedulers_own_retries_are_turned_off(small, tmp_path):
     assert small.scheduler.allowed_failures > 0
-    with opened("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
+    with open_worker_pool("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
         assert small.scheduler.allowed_failures == 0
         assert [told.failure for told, *_ in done(crew, nothing(3)).values()] == [None] * 3
 
 
 def test_slots_are_threads_or_gpus_and_follow_the_workers(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LOOKING", 0.0)
+    monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
     address = small.scheduler_address
     with (
-        opened("dask", scheduler=address, advance=advance, logs=tmp_path) as crew,
-        opened("dask", scheduler=address, advance=advance, logs=tmp_path, workers=1) as one,
-        opened("dask", scheduler=address, advance=advance, logs=tmp_path, devices=["cuda"]) as gpus,
+        open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path) as crew,
+        open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path, workers=1) as one,
+        open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path, devices=["cuda"]) as gpus,
     ):
         assert (crew.slots, one.slots, gpus.slots) == (2, 1, 2)
         assert [told.failure for told, *_ in done(gpus, nothing(3)).values()] == [None] * 3
@@ -127,7 +127,7 @@ def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
             worker_dashboard_address="127.0.0.1:0",
         ) as none,
         pytest.raises(SearchError, match=r"need workers that offer a GPU, .* --resources GPU=1"),
-        opened(
+        open_worker_pool(
             "dask",
             scheduler=none.scheduler_address,
             advance=advance,
@@ -139,20 +139,20 @@ def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CONNECTING", 0.2)
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
         with (
             pytest.raises(SearchError, match=f"^scheduler: need the address .* got {address} "),
-            opened("dask", scheduler=address, advance=advance, logs=tmp_path),
+            open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path),
         ):
             pass
 
 
 def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LOOKING", 0.0)
-    with opened("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
+    monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
+    with open_worker_pool("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
         crew._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
         small.close()
         with pytest.raises(SearchError, match="has to stay while the search runs"):
@@ -162,7 +162,7 @@ def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
 def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
     small, tmp_path, monkeypatch
 ):
-    with opened("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
+    with open_worker_pool("dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path) as crew:
         client = crew._executor._client
 
         def closed(*args, **kwargs):
@@ -183,7 +183,7 @@ def kept_busy(crew):
         crew.collect(0.05)
 
 
-@pytest.mark.parametrize("act", [Cluster, slurm_script])
+@pytest.mark.parametrize("act", [DaskExecutor, slurm_script])
 def test_the_extra_is_named_where_it_is_missing(monkeypatch, act):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)

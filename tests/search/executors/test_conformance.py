@@ -10,8 +10,8 @@ from executor_crews import done, nothing, wait_for
 from executor_fakes import advance, another_key, job, refused, wrong_type
 
 from scalesearch.errors import DataError
-from scalesearch.search.crew import FuturesCrew
-from scalesearch.search.executors.inline import InlineCrew
+from scalesearch.search.crew import ExecutorPool
+from scalesearch.search.executors.inline import InlinePool
 
 IN_PROCESS = ["inline", "threads", "hostile"]
 PROCESSES = ["local", pytest.param("dask", marks=pytest.mark.slow)]
@@ -97,7 +97,7 @@ def test_nothing_comes_where_nothing_was_asked(crew):
 @pytest.mark.parametrize("over", ["inline", "threads"])
 def test_what_is_no_outcome_of_the_job_is_a_lost_worker(over, deed):
     with ThreadPoolExecutor(1) as executor:
-        crew = InlineCrew(deed) if over == "inline" else FuturesCrew(executor, 1, deed)
+        crew = InlinePool(deed) if over == "inline" else ExecutorPool(executor, 1, deed)
         [outcome] = done(crew, [asked := job("nothing")])[asked.key]
         assert lost(outcome)
         assert outcome.failure.reason.startswith(("TypeError: need an", "ValueError: need the"))
@@ -131,10 +131,10 @@ def test_a_crew_that_is_closed_in_peace_misses_nothing_that_comes_just_then():
 
     begin = threading.Event()
     with Executor(1) as executor:
-        crew = FuturesCrew(executor, 1, advance)
+        crew = ExecutorPool(executor, 1, advance)
         crew.submit(asked := job("nothing"))
         begin.set()
-        crew.close(at_once=False)
+        crew.close(cancel_running=False)
         assert [outcome.key for outcome in crew.collect(0)] == [asked.key]
 
 
@@ -155,7 +155,7 @@ def test_an_interrupt_gets_out_of_the_inline_crew():
     def interrupted(job):
         raise KeyboardInterrupt
 
-    crew = InlineCrew(interrupted)
+    crew = InlinePool(interrupted)
     crew.submit(job("nothing"))
     with pytest.raises(KeyboardInterrupt):
         crew.collect(None)
@@ -163,11 +163,11 @@ def test_an_interrupt_gets_out_of_the_inline_crew():
 
 def test_a_real_outcome_of_a_job_given_up_is_still_told(tmp_path):
     with ThreadPoolExecutor(1) as executor:
-        crew = FuturesCrew(executor, 1, advance)
+        crew = ExecutorPool(executor, 1, advance)
         late = job("word", folder=tmp_path)
         crew.submit(late)
         wait_for(tmp_path, "begun-0")
-        crew.give_up(late)  # a thread cannot be ended
+        crew.cancel(late)  # a thread cannot be ended
         (tmp_path / "go").touch()
         [outcome] = crew.collect(200)
         assert outcome.key == late.key

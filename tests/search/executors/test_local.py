@@ -12,9 +12,9 @@ from executor_crews import done, nothing, wait_for
 from executor_fakes import advance, job
 
 from scalesearch.errors import SearchError
-from scalesearch.search.executors import local, opened
+from scalesearch.search.executors import local, open_worker_pool
 from scalesearch.search.executors.local import LocalExecutor
-from scalesearch.search.executors.worker import Place
+from scalesearch.search.executors.worker import WorkerProcessConfig
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 
@@ -100,17 +100,17 @@ def test_a_worker_that_died_between_jobs_costs_no_job(crew):
 
 
 def test_a_kill_that_comes_as_a_task_ends_does_not_hit_the_next(tmp_path, monkeypatch):
-    executor = LocalExecutor([Place("worker-0", tmp_path / "log")])
-    answer, late = local._Process.answer, []
+    executor = LocalExecutor([WorkerProcessConfig("worker-0", tmp_path / "log")])
+    answer, late = local._WorkerProcess.request, []
 
     def killed_late(process, asked):
         said = answer(process, asked)
         if not late:
             late.append(process)
-            executor.kill(executor._slots[0]._task)
+            executor.kill(executor._workers[0]._current_future)
         return said
 
-    monkeypatch.setattr(local._Process, "answer", killed_late)
+    monkeypatch.setattr(local._WorkerProcess, "request", killed_late)
     first, second = (executor.submit(os.getpid) for _ in range(2))
     assert first.result(200) != second.result(200)
     executor.shutdown()
@@ -137,7 +137,7 @@ def test_a_worker_is_pinned_before_it_loads_anything(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     logs = tmp_path / "logs"
-    with opened("local", advance=advance, workers=1, devices=["cuda:1"], logs=logs) as crew:
+    with open_worker_pool("local", advance=advance, workers=1, devices=["cuda:1"], logs=logs) as crew:
         [told] = done(crew, [asked := job("settings")])[asked.key]
     row = told.rows[0]
     assert {"CUDA_VISIBLE_DEVICES=7", "OMP_NUM_THREADS=3"} < set(row["from_the_start"])
@@ -158,7 +158,7 @@ def test_a_device_that_the_driver_does_not_see_is_refused(tmp_path, monkeypatch)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
     with (
         pytest.raises(SearchError, match=r"^devices: cuda:1 has to be among CUDA_VISIBLE"),
-        opened("local", advance=print, devices=["cuda:1"], logs=tmp_path),
+        open_worker_pool("local", advance=print, devices=["cuda:1"], logs=tmp_path),
     ):
         pass
 

@@ -6,7 +6,7 @@ import pytest
 from executor_fakes import advance
 
 from scalesearch.errors import SearchError
-from scalesearch.search.executors import opened
+from scalesearch.search.executors import open_worker_pool
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from scalesearch.search.executors import opened
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, asked, message):
-    with pytest.raises(SearchError) as refusal, opened(advance=advance, logs=tmp_path, **asked):
+    with pytest.raises(SearchError) as refusal, open_worker_pool(advance=advance, logs=tmp_path, **asked):
         pass
     assert message in str(refusal.value)
 
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(SearchError, match=r"cannot be written: Not a directory"),
-        opened("local", advance=advance, logs=tmp_path / "file" / "logs"),
+        open_worker_pool("local", advance=advance, logs=tmp_path / "file" / "logs"),
     ):
         pass
 
@@ -63,13 +63,13 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     ],
 )
 def test_as_many_jobs_are_worth_having_in_flight_as_there_are_workers(tmp_path, asked, slots):
-    with opened(advance=advance, logs=tmp_path, **asked) as crew:
+    with open_worker_pool(advance=advance, logs=tmp_path, **asked) as crew:
         assert crew.slots == slots
 
 
 def test_an_executor_of_ones_own_tells_its_workers_and_stays_open(tmp_path):
     with ThreadPoolExecutor(5) as executor:
-        with opened(executor, advance=advance, logs=tmp_path) as crew:
+        with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
             assert crew.slots == 5
         assert executor.submit(len, "open").result() == 4
 
@@ -78,7 +78,7 @@ def test_an_executor_that_takes_no_jobs_any_more_stops_the_search(tmp_path):
     from executor_fakes import job
 
     executor = ThreadPoolExecutor(1)
-    with opened(executor, advance=advance, logs=tmp_path) as crew:
+    with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
         executor.shutdown()
         with pytest.raises(SearchError, match=r"^executor: it has to take .*, got RuntimeError"):
             crew.submit(job("nothing"))

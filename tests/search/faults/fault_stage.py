@@ -98,11 +98,11 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     from optuna.storages import RDBStorage
 
     from scalesearch.search import driver, notebook, source, study
-    from scalesearch.search.crew import FuturesCrew
-    from scalesearch.search.executors.inline import InlineCrew
-    from scalesearch.search.setting import Setting
+    from scalesearch.search.crew import ExecutorPool
+    from scalesearch.search.executors.inline import InlinePool
+    from scalesearch.search.setting import SearchContext
 
-    crew = InlineCrew if executor == "inline" else FuturesCrew
+    crew = InlinePool if executor == "inline" else ExecutorPool
     return {
         "claim": (driver, "claim"),
         "ask": (source, "proposal"),
@@ -115,7 +115,7 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
         "complete": (study, "tell_complete"),
         "stopped": (study, "tell_stopped"),
         "failed": (study, "tell_failed"),
-        "forget": (Setting, "forget"),
+        "forget": (SearchContext, "forget"),
         "log": (notebook, "_append"),
         "records": (notebook, "write_records"),
         "progress": (notebook, "write_progress"),
@@ -128,7 +128,7 @@ def _arm(executor: str, point: str, when: str, crossing: int) -> None:
     from scalesearch.search import notebook, watch
 
     if point in ("records", "progress"):  # at every chance
-        notebook.SECONDS_BETWEEN, notebook.SHARE, watch.SECONDS_BETWEEN = 0.0, 1.0, 0.0
+        notebook.MIN_SECONDS_BETWEEN, notebook.MAX_TIME_SHARE, watch.REPORT_SECONDS = 0.0, 1.0, 0.0
     home, name = points(executor)[point]
     inner, crossed = getattr(home, name), Counter[str]()
 
@@ -161,7 +161,7 @@ def live(
     import resource
 
     from scalesearch.errors import SearchError
-    from scalesearch.experiment import experiment_from
+    from scalesearch.experiment import experiment_from_document
     from scalesearch.search import driver
 
     os.environ.update(environment or {})
@@ -171,7 +171,7 @@ def live(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        driver.search(experiment_from(document), results, executor=executor, workers=workers)
+        driver.run_search(experiment_from_document(document), results, executor=executor, workers=workers)
     except SearchError as error:
         print("refused:", error, file=sys.stderr)
         sys.exit(REFUSED)
@@ -182,32 +182,32 @@ def _prepare() -> None:
     import fault_trainer
 
     from scalesearch.search import advance, driver, engine, proposals
-    from scalesearch.search.crew import FuturesCrew
+    from scalesearch.search.crew import ExecutorPool
 
     warnings.simplefilter("ignore")
-    told = advance.environment("cpu")
-    driver.advance = fault_trainer.advance
-    driver.survey = partial(_surveyed, told)
-    driver.fitting = _fitting
-    FuturesCrew.ask = lambda crew, function, *args: function(*args)  # no worker imports torch
-    driver.space = cache(driver.space)
-    proposals.STARTUP = 4
-    engine.SECONDS_BETWEEN_LOOKS = 0.2
-    from scalesearch.experiment import experiment_from
+    told = advance.environment_info("cpu")
+    driver.run_job = fault_trainer.advance
+    driver.inspect_worker = partial(_surveyed, told)
+    driver.find_micro_batch = _fitting
+    ExecutorPool.call = lambda crew, function, *args: function(*args)  # no worker imports torch
+    driver.search_space = cache(driver.search_space)
+    proposals.STARTUP_TRIALS = 4
+    engine.POLL_SECONDS = 0.2
+    from scalesearch.experiment import experiment_from_document
 
     for sampler in ("lattice", "gp"):
-        experiment = experiment_from(document(sampler))
-        driver.source_of(experiment, fault_trainer.DATA)
-        if experiment.search.asks:
+        experiment = experiment_from_document(document(sampler))
+        driver.candidate_source(experiment, fault_trainer.DATA)
+        if experiment.search.proposal_count:
             proposals.proposal(experiment.search, 0, 0, ())
 
 
 def _surveyed(told: dict[str, Any], *_: object) -> Any:
     import fault_trainer
 
-    from scalesearch.search.advance import Survey
+    from scalesearch.search.advance import WorkerInfo
 
-    return Survey("cpu", told, fault_trainer.DATA)
+    return WorkerInfo("cpu", told, fault_trainer.DATA)
 
 
 def _fitting(*_: object) -> None:

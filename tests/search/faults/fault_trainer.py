@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from scalesearch.search.hold import held
+from scalesearch.search.hold import lock_checkpoint
 from scalesearch.search.jobs import Failure, Job, Outcome
 
 PIXELS = {"channels": 1, "classes": list("0123456789"), "pixels": 12, "train": 60}
@@ -37,15 +37,15 @@ def advance(job: Job) -> Outcome:
         return Outcome(key=job.key, tuning={"learning_rate": 0.1, "seconds": 1.0})
     with ExitStack() as runs:
         for seed in job.seeds:
-            runs.enter_context(held(job.checkpoint(seed), lambda: None))
+            runs.enter_context(lock_checkpoint(job.checkpoint_path(seed), lambda: None))
         rows, failure = _trained(job)
     return Outcome(
         key=job.key,
         rows=tuple(rows),
         failure=failure,
         worker=str(os.getpid()),
-        began=began,
-        ended=time.time(),
+        started_at=began,
+        ended_at=time.time(),
     )
 
 
@@ -75,7 +75,7 @@ def append(path: Path, line: str) -> None:
 
 
 def _opened(job: Job, seed: int) -> Path:
-    path = job.checkpoint(seed)
+    path = job.checkpoint_path(seed)
     if not path.exists():
         trace = path.parent.parent.parent / f"trace-{path.parent.parent.name}"
         trace.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from scalesearch.experiment import experiment_from
+from scalesearch.experiment import experiment_from_document
 
 
 @pytest.fixture(scope="session")
@@ -8,7 +8,7 @@ def experiment():
     """A quarter-width B0 at twice its cost: 162 candidates."""
 
     def of(epochs=9, **search):
-        return experiment_from(
+        return experiment_from_document(
             {
                 "name": "simulated",
                 "baseline": {"width": 0.25, "resolution": 32, "stem_stride": 1},

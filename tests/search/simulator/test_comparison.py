@@ -14,21 +14,21 @@ from scalesearch.records import write_records
 from scalesearch.search.simulator import (
     EXHAUSTIVE,
     SURFACES,
-    Noise,
-    Point,
-    compared,
-    ground,
-    recorded,
-    settings_of,
-    simulated,
-    surfaces_of,
+    SimulatedNoise,
+    SurfacePoint,
+    compare_settings,
+    make_ground_truth,
+    recorded_surface,
+    experiments_by_sampler,
+    simulate_search,
+    surfaces_from_names,
 )
-from scalesearch.search.simulator.comparison import equal_random, exhaustive_epochs
+from scalesearch.search.simulator.comparison import random_search_of_equal_cost, exhaustive_epochs
 
 
 def test_a_comparison_has_the_grid_and_each_setting_on_each_surface(experiment):
-    settings = settings_of(experiment(sampler="lattice"), ["lattice", "random"])
-    found = compared(settings, surfaces_of("corner,flat"), workers=8, seeds=2)
+    settings = experiments_by_sampler(experiment(sampler="lattice"), ["lattice", "random"])
+    found = compare_settings(settings, surfaces_from_names("corner,flat"), workers=8, seeds=2)
     assert [(one.surface, one.setting) for one in found] == [
         (surface, setting)
         for surface in ("corner", "flat")
@@ -39,31 +39,31 @@ def test_a_comparison_has_the_grid_and_each_setting_on_each_surface(experiment):
         assert one.regret == pytest.approx(sum(one.regrets) / 2)
         assert 0 <= one.regret <= one.regret_90 + 1e-12
         assert 0 < one.share <= 1
-    again = compared(settings, surfaces_of("corner"), workers=8, seeds=2)
+    again = compare_settings(settings, surfaces_from_names("corner"), workers=8, seeds=2)
     assert found[:3] == again
 
 
 def test_an_exhaustive_grid_without_noise_misses_nothing(experiment):
-    quiet = dataclasses.replace(SURFACES["two-peaked"], noise=Noise(seed=0.0, run=0.0))
-    grid, ours = compared({"lattice": experiment()}, [quiet], seeds=2)
+    quiet = dataclasses.replace(SURFACES["two-peaked"], noise=SimulatedNoise(seed=0.0, run=0.0))
+    grid, ours = compare_settings({"lattice": experiment()}, [quiet], seeds=2)
     assert grid.regret == 0 < ours.regret
     assert grid.share == 1
 
 
 def test_random_search_is_given_as_many_epochs(experiment):
-    ours = simulated(experiment(), SURFACES["edge"], 8)
-    theirs = simulated(equal_random(experiment(), ours.epochs), SURFACES["edge"], 8)
+    ours = simulate_search(experiment(), SURFACES["edge"], 8)
+    theirs = simulate_search(random_search_of_equal_cost(experiment(), ours.epochs), SURFACES["edge"], 8)
     assert abs(theirs.epochs - ours.epochs) <= 27 / 2
-    assert {len(entry.rows) for entry in theirs.entries} == {27}
+    assert {len(entry.rows) for entry in theirs.trials} == {27}
 
 
 def test_an_exhaustive_grid_trains_all_with_all_seeds(experiment):
-    assert exhaustive_epochs(ground(experiment(), SURFACES["flat"])) == 162 * 27
+    assert exhaustive_epochs(make_ground_truth(experiment(), SURFACES["flat"])) == 162 * 27
 
 
 @pytest.mark.slow
 def test_the_default_search_comes_near_the_best_for_a_twentieth_of_the_epochs(experiment):
-    _, ours = compared({"default": experiment()}, [SURFACES["corner"]], seeds=10)
+    _, ours = compare_settings({"default": experiment()}, [SURFACES["corner"]], seeds=10)
     assert ours.regret < 0.003
     assert ours.share < 0.05
     assert ours.gain > 2 * ours.gain_error
@@ -75,19 +75,19 @@ def test_the_default_search_comes_near_the_best_for_a_twentieth_of_the_epochs(ex
 )
 def test_surfaces_that_are_not_there_are_refused(names, message):
     with pytest.raises(SearchError, match=message):
-        surfaces_of(names)
+        surfaces_from_names(names)
 
 
 def test_samplers_that_need_more_than_a_name_are_refused(experiment):
     with pytest.raises(SearchError, match=r"need some of lattice, .* got nsga2"):
-        settings_of(experiment(), ["tpe", "nsga2"])
+        experiments_by_sampler(experiment(), ["tpe", "nsga2"])
 
 
 @pytest.fixture
 def table(experiment, tmp_path):
     """Records of six candidates after three epochs, and the search that made them."""
     spec = experiment(3, sampler="lattice", step=2, pruner="none", race=None)
-    found = simulated(spec, SURFACES["edge"], 4)
+    found = simulate_search(spec, SURFACES["edge"], 4)
     path = tmp_path / "real" / "records.csv"
     path.parent.mkdir()
     write_records(path, found.records)
@@ -96,11 +96,11 @@ def table(experiment, tmp_path):
 
 def test_a_recorded_surface_has_the_means_of_its_records(table):
     path, found = table
-    surface = recorded(path)
+    surface = recorded_surface(path)
     assert (surface.name, surface.epochs) == ("real", 3)
     means = found.records.groupby(["candidate", "epoch"])["accuracy"].mean()
     for entry in found.entries:
-        point = Point(entry.candidate, entry.shares)
+        point = SurfacePoint(entry.candidate, entry.shares)
         for epoch in (1, 2, 3):
             assert surface.accuracy(point, epoch) == pytest.approx(means[entry.candidate, epoch])
         assert surface.accuracy(point, 9) == surface.accuracy(point, 3)
@@ -108,7 +108,7 @@ def test_a_recorded_surface_has_the_means_of_its_records(table):
 
 def test_between_records_a_surface_is_between_them(table):
     path, found = table
-    surface = recorded(path)
+    surface = recorded_surface(path)
     last = found.records[found.records["epoch"] == 3].groupby("candidate")["accuracy"].mean()
     for name, point in found.ground.points.items():
         assert last.min() <= surface.accuracy(point, 3) <= last.max()
@@ -121,7 +121,7 @@ def test_too_small_a_table_is_no_surface(table, tmp_path):
     few = tmp_path / "few.csv"
     write_records(few, found.records[found.records["seed"] == 0])
     with pytest.raises(SearchError, match="need 4 candidates with the last epoch and 2 seeds"):
-        recorded(few)
+        recorded_surface(few)
     assert path.exists()
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from scalesearch.experiment import experiment_from
-from scalesearch.search.simulator import SURFACES, VirtualCrew, engine_of, ground
+from scalesearch.experiment import experiment_from_document
+from scalesearch.search.simulator import SURFACES, SimulatedPool, make_tuner, make_ground_truth
 
 TRIALS = 400
 MODES = {
@@ -17,7 +17,7 @@ MODES = {
 
 
 def wanted(trials, **search):
-    return experiment_from(
+    return experiment_from_document(
         {
             "name": "many",
             "baseline": {"width": 0.5, "resolution": 96},
@@ -30,10 +30,10 @@ def wanted(trials, **search):
 
 @pytest.fixture(scope="module")
 def known():
-    return ground(wanted(1), SURFACES["interior"])
+    return make_ground_truth(wanted(1), SURFACES["interior"])
 
 
-class Counted(VirtualCrew):
+class Counted(SimulatedPool):
     """Does not count what the workers do."""
 
     outcomes, calls, counting = 0, 0, True
@@ -73,7 +73,7 @@ def calls(engine):
 @pytest.mark.parametrize("mode", MODES)
 def test_of_hundreds_of_candidates_the_last_cost_no_more_than_the_first(known, mode):
     experiment = wanted(TRIALS, **MODES[mode])
-    told = calls(engine_of(known.of(experiment), 100, 0, crew=Counted))
+    told = calls(make_tuner(known.of(experiment), 100, 0, pool_class=Counted))
     outcomes, whole = told[-1]
     assert outcomes > 3 * TRIALS
     assert whole / TRIALS < 6000
@@ -89,12 +89,12 @@ def test_memory_is_that_of_the_candidates_on_record(known):
     def held(trials):
         experiment = wanted(trials, asynchronous=True)
         tracemalloc.start()
-        engine = engine_of(known.of(experiment), 50, 0)
+        engine = make_tuner(known.of(experiment), 50, 0)
         for _ in engine.run():
             pass
         found = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        return found / len(engine.entries)
+        return found / len(engine.trials)
 
     held(50)  # what is kept once, such as tables of chance
     assert held(600) < 1.2 * held(200) < 1.2 * 60_000

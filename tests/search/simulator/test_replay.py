@@ -10,13 +10,13 @@ import yaml
 
 from scalesearch.cli import main
 from scalesearch.errors import SearchError
-from scalesearch.experiment import experiment_from, to_document
+from scalesearch.experiment import experiment_from_document, to_document
 from scalesearch.search.simulator import (
     SURFACES,
-    ground,
-    replay,
-    replay_of,
-    simulated,
+    make_ground_truth,
+    load_replay,
+    replay_from_table,
+    simulate_search,
 )
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -28,7 +28,7 @@ SHOWN = ["candidate", "epoch", "loss", "train_loss", "accuracy", "top5", "second
 def records(experiment):
     """Of ten candidates after three epochs of three seeds."""
     spec = experiment(3, sampler="lattice", step=3, **WHOLE)
-    table = simulated(spec, SURFACES["edge"], 4).records
+    table = simulate_search(spec, SURFACES["edge"], 4).records
     return table.assign(train_loss=table["loss"] + 0.25, seconds=3.0 + table["accuracy"])
 
 
@@ -42,47 +42,47 @@ def test_a_search_finds_the_recorded_epochs_of_every_recorded_candidate_and_no_o
 ):
     step = {"step": 6} if sampler == "lattice" else {"trials": 20}
     spec = experiment(3, sampler=sampler, **step, **WHOLE)
-    found = simulated(spec, replay_of(records, "table"), 3, seed=1).records
+    found = simulate_search(spec, replay_from_table(records, "table"), 3, seed=1).records
     pd.testing.assert_frame_equal(ordered(found), ordered(records), check_exact=True)
 
 
 def test_the_clock_runs_as_long_as_training_did(experiment, records):
     spec = experiment(3, sampler="lattice", step=3, **WHOLE)
-    found = simulated(spec, replay_of(records, "table"), 1)
+    found = simulate_search(spec, replay_from_table(records, "table"), 1)
     assert found.seconds == pytest.approx(records["seconds"].sum())
 
 
 def test_seeds_stand_for_others_in_another_world(experiment, records):
     spec = experiment(3, sampler="lattice", step=3, seeds=1, **WHOLE)
-    known = ground(spec, replay_of(records, "table"))
-    worlds = [simulated(spec, known, 2, seed=world).records for world in range(3)]
+    known = make_ground_truth(spec, replay_from_table(records, "table"))
+    worlds = [simulate_search(spec, known, 2, seed=world).records for world in range(3)]
     three = pd.concat(worlds)
     pd.testing.assert_frame_equal(ordered(three), ordered(records), check_exact=True)
 
 
 def test_regret_is_that_of_the_recorded_means(experiment, records):
-    known = ground(experiment(3, sampler="random"), replay_of(records, "table"))
+    known = make_ground_truth(experiment(3, sampler="random"), replay_from_table(records, "table"))
     means = records[records["epoch"] == 3].groupby("candidate")["accuracy"].mean()
-    assert known.truth == pytest.approx(means.to_dict())
-    assert known.best == means.idxmax()
+    assert known.true_accuracies == pytest.approx(means.to_dict())
+    assert known.best_candidate == means.idxmax()
 
 
 def test_runs_that_were_stopped_are_not_proposed(experiment, records):
     halved = records["candidate"] == records["candidate"].iloc[0]
     less = records[~(halved & (records["seed"] == 2) & (records["epoch"] == 3))]
-    recorded, spec = replay_of(less, "table"), experiment(3, sampler="random", trials=20, **WHOLE)
-    assert len(simulated(spec, recorded, 3).entries) == 9
+    recorded, spec = replay_from_table(less, "table"), experiment(3, sampler="random", trials=20, **WHOLE)
+    assert len(simulate_search(spec, recorded, 3).trials) == 9
     two = replace(spec, search=replace(spec.search, seeds=2))
-    assert len(simulated(two, recorded, 3).entries) == 10
+    assert len(simulate_search(two, recorded, 3).trials) == 10
 
 
 def test_networks_of_a_nominal_budget_are_those_on_record(experiment):
     document = to_document(experiment(2, sampler="random", trials=4, **WHOLE))
     document["budget"] |= {"mode": "nominal", "rounding": "official"}
-    spec = experiment_from(document)
-    records = simulated(spec, SURFACES["edge"], 4).records
+    spec = experiment_from_document(document)
+    records = simulate_search(spec, SURFACES["edge"], 4).records
     more = replace(spec, seed=5, search=replace(spec.search, trials=9))
-    found = simulated(more, replay_of(records, "table"), 4).records
+    found = simulate_search(more, replay_from_table(records, "table"), 4).records
     assert set(found["candidate"]) == set(records["candidate"])
 
 
@@ -96,24 +96,24 @@ def test_networks_of_a_nominal_budget_are_those_on_record(experiment):
 def test_more_than_is_on_record_is_refused(experiment, records, changes, message):
     spec = experiment(**{"epochs": 3, **WHOLE, **changes})
     with pytest.raises(SearchError, match=f"table: .*{message}"):
-        ground(spec, replay_of(records, "table"))
+        make_ground_truth(spec, replay_from_table(records, "table"))
 
 
 def test_a_setting_beside_others_may_not_ask_for_more_than_they_do(experiment, records):
-    known = ground(experiment(3, **WHOLE), replay_of(records, "table"))
+    known = make_ground_truth(experiment(3, **WHOLE), replay_from_table(records, "table"))
     with pytest.raises(SearchError, match="need at most the 3 seeds and 3 epochs"):
-        simulated(experiment(3, seeds=4, **WHOLE), known, 2)
+        simulate_search(experiment(3, seeds=4, **WHOLE), known, 2)
 
 
 def test_records_of_another_baseline_are_refused(experiment, records):
     document = to_document(experiment(3, **WHOLE))
     document["baseline"]["depth"] = 0.5
     with pytest.raises(SearchError, match="need 2 of the experiment's networks among the 10"):
-        ground(experiment_from(document), replay_of(records, "table"))
+        make_ground_truth(experiment_from_document(document), replay_from_table(records, "table"))
 
 
 def test_a_search_of_the_scaling_table_is_found_by_its_name_and_by_its_folder():
-    named, read = replay("cifar10-bayes"), replay(RESULTS / "cifar10-bayes")
+    named, read = load_replay("cifar10-bayes"), load_replay(RESULTS / "cifar10-bayes")
     assert named.seeds == read.seeds == (0, 1)
     for candidate, own in read.runs.items():
         mine = [row["accuracy"] for row in named.runs[candidate][1]]
@@ -122,7 +122,7 @@ def test_a_search_of_the_scaling_table_is_found_by_its_name_and_by_its_folder():
 
 def test_a_table_that_is_none_is_refused_with_the_names_there_are():
     with pytest.raises(SearchError, match=r"or one of cifar10-bayes, .* got cifar11"):
-        replay("cifar11")
+        load_replay("cifar11")
 
 
 def test_the_command_replays_a_table(experiment, tmp_path, capsys):

@@ -5,10 +5,10 @@ import warnings
 import optuna
 import pytest
 
-from scalesearch.architectures.isocost import AxisWarning
-from scalesearch.experiment import experiment_from
-from scalesearch.search.plan import StrayWarning, plan, space
-from scalesearch.search.study import close, open_study
+from scalesearch.architectures.isocost import StuckAxisWarning
+from scalesearch.experiment import experiment_from_document
+from scalesearch.search.plan import OffTargetWarning, planned_trials, search_space
+from scalesearch.search.study import close_study, open_study
 
 DOCUMENT = {
     "name": "tiny",
@@ -47,7 +47,7 @@ def rows():
 def tiny():
     def experiment(**search):
         search = {"sampler": "lattice", "step": 2, "seeds": 2, **search}
-        return experiment_from({**DOCUMENT, "search": search})
+        return experiment_from_document({**DOCUMENT, "search": search})
 
     return experiment
 
@@ -56,15 +56,15 @@ def tiny():
 def where(tiny):
     experiment = tiny()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AxisWarning)  # so small a network has few resolutions
-        return space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
+        warnings.simplefilter("ignore", StuckAxisWarning)  # so small a network has few resolutions
+        return search_space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
 
 
 @pytest.fixture
 def planned(tiny, where):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StrayWarning)
-        return plan(tiny().search, where)
+        warnings.simplefilter("ignore", OffTargetWarning)
+        return planned_trials(tiny().search, where)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def opened():
 
     yield open_one
     for study in studies:
-        close(study)
+        close_study(study)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

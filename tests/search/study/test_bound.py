@@ -3,14 +3,14 @@
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import bind
+from scalesearch.search.study import bind_study
 
 WHAT = {"data": {"source": "digits", "pixels": (12, 12)}, "seed": 0}
 
 
 def test_a_study_is_of_what_it_was_first_of(study):
-    bind(study, WHAT)
-    bind(study, WHAT)
+    bind_study(study, WHAT)
+    bind_study(study, WHAT)
     with pytest.raises(SearchError, match="'tiny' is of another experiment, with another seed, de"):
-        bind(study, {**WHAT, "seed": 1, "device": "cpu"})
-    bind(study, WHAT)
+        bind_study(study, {**WHAT, "seed": 1, "device": "cpu"})
+    bind_study(study, WHAT)

@@ -13,8 +13,8 @@ from contextlib import closing
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import close, contents, enter, report, tell_complete
-from scalesearch.search.study.dashboard import copy_file, served
+from scalesearch.search.study import close_study, read_trials, add_trial, report_mean, tell_complete
+from scalesearch.search.study.dashboard import copy_sqlite_file, serve_dashboard
 
 
 def api(address, path, **more):
@@ -25,10 +25,10 @@ def api(address, path, **more):
 
 
 def begun(study, planned):
-    entry = enter(study, planned[0])
-    report(study, entry, 1, 0.25)
+    entry = add_trial(study, planned[0])
+    report_mean(study, entry, 1, 0.25)
     tell_complete(study, entry, [0.5])
-    return enter(study, planned[1])
+    return add_trial(study, planned[1])
 
 
 def folder_of(path):
@@ -41,7 +41,7 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
     study = opened(tmp_path / "study.db")
     begun(study, planned)
     before = folder_of(tmp_path)
-    with served(tmp_path) as address:
+    with serve_dashboard(tmp_path) as address:
         with urllib.request.urlopen(address, timeout=200) as page:
             assert b"Optuna Dashboard" in page.read()
         (shown,) = api(address, "studies")["study_summaries"]
@@ -58,32 +58,32 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
 def test_what_is_changed_there_changes_nothing_here(tmp_path, opened, planned):
     study = opened(tmp_path / "study.db")
     begun(study, planned)
-    with served(tmp_path) as address:
+    with serve_dashboard(tmp_path) as address:
         (shown,) = api(address, "studies")["study_summaries"]
         api(address, f"studies/{shown['study_id']}", method="DELETE")
         assert api(address, "studies")["study_summaries"] == []
-    assert len(contents(opened(tmp_path / "study.db"))) == 2
+    assert len(read_trials(opened(tmp_path / "study.db"))) == 2
 
 
 def test_a_study_on_a_server_is_shown(tmp_path, postgres, opened, planned):
     begun(opened(postgres), planned)
-    with served(tmp_path, storage=postgres, name="tiny") as address:
+    with serve_dashboard(tmp_path, storage=postgres, name="tiny") as address:
         (shown,) = api(address, "studies")["study_summaries"]
         assert len(api(address, f"studies/{shown['study_id']}")["trials"]) == 2
     with pytest.raises(SearchError, match="got 'other'; there are: tiny") as refusal:
-        served(tmp_path, storage=postgres, name="other").__enter__()
+        serve_dashboard(tmp_path, storage=postgres, name="other").__enter__()
     assert postgres.split("@")[0].rpartition(":")[2] not in str(refusal.value)
 
 
 def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, opened, planned):
     study = opened(tmp_path / "study.db")
     begun(study, planned)
-    close(study)
+    close_study(study)
     before = folder_of(tmp_path)
     assert list(before) == ["study.db"]
     (tmp_path / "copies").mkdir()
-    copy_file(tmp_path / "study.db", tmp_path / "copies" / "copy.db")
-    assert len(contents(opened(tmp_path / "copies" / "copy.db"))) == 2
+    copy_sqlite_file(tmp_path / "study.db", tmp_path / "copies" / "copy.db")
+    assert len(read_trials(opened(tmp_path / "copies" / "copy.db"))) == 2
     assert folder_of(tmp_path) == before
 
 
@@ -106,7 +106,7 @@ os.kill(os.getpid(), 9)
     before = folder_of(tmp_path)
     assert len(before) > 1
     (tmp_path / "copies").mkdir()
-    copy_file(path, tmp_path / "copies" / "copy.db")
+    copy_sqlite_file(path, tmp_path / "copies" / "copy.db")
     with closing(sqlite3.connect(tmp_path / "copies" / "copy.db")) as connection:
         assert connection.execute("SELECT * FROM facts").fetchall() == [("kept",)]
     assert folder_of(tmp_path) == before
@@ -114,7 +114,7 @@ os.kill(os.getpid(), 9)
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(SearchError, match=r"study\.db: no such study; name the folder"):
-        served(tmp_path).__enter__()
+        serve_dashboard(tmp_path).__enter__()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path, opened, planned):
@@ -122,13 +122,13 @@ def test_a_port_that_is_taken_is_named(tmp_path, opened, planned):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SearchError, match=f"port {port}: .*choose another --port"):
-            served(tmp_path, port).__enter__()
+            serve_dashboard(tmp_path, port).__enter__()
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
     with pytest.raises(SearchError, match=r"pip install 'scalesearch\[dashboard\]'"):
-        served(tmp_path).__enter__()
+        serve_dashboard(tmp_path).__enter__()
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import exclusive
-from scalesearch.search.study.opened import engine
+from scalesearch.search.study import lock_study
+from scalesearch.search.study.opened import database_engine
 
 HOLDER = """
 import sys
@@ -39,7 +39,7 @@ def taken_within(seconds, study):
     until = time.monotonic() + seconds
     while True:
         try:
-            with exclusive(study):
+            with lock_study(study):
                 return True
         except SearchError:
             if time.monotonic() > until:
@@ -49,12 +49,12 @@ def taken_within(seconds, study):
 
 def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, opened):
     first, second = opened(postgres), opened(postgres)
-    with exclusive(first):
+    with lock_study(first):
         with pytest.raises(SearchError, match=r"another driver's \(scalesearch \S+ process \d+\)"):
-            exclusive(second).__enter__()
-        with exclusive(opened(postgres, "another")):
+            lock_study(second).__enter__()
+        with lock_study(opened(postgres, "another")):
             pass  # other studies of the same database are free
-    with exclusive(second):
+    with lock_study(second):
         pass
 
 
@@ -63,7 +63,7 @@ def test_a_driver_that_ends_lets_go_before_its_connection_is_seen_to_be_closed(
 ):
     first, second = opened(postgres), opened(postgres)
     for study in (first, second):
-        with suppress(KeyboardInterrupt), exclusive(study):
+        with suppress(KeyboardInterrupt), lock_study(study):
             raise KeyboardInterrupt
     assert sum("pg_advisory_unlock" in one for one in asked) == 2
 
@@ -77,7 +77,7 @@ def test_a_driver_that_is_killed_holds_nothing(postgres, opened):
     with holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(SearchError, match="another driver's"):
-            exclusive(study).__enter__()
+            lock_study(study).__enter__()
         holder.kill()
         holder.wait()
         assert taken_within(200, study)
@@ -85,19 +85,19 @@ def test_a_driver_that_is_killed_holds_nothing(postgres, opened):
 
 def test_the_lock_outlives_the_connections_of_the_study(postgres, opened):
     first, second = opened(postgres), opened(postgres)
-    with exclusive(first):
-        engine(first).dispose()
+    with lock_study(first):
+        database_engine(first).dispose()
         with pytest.raises(SearchError, match="another driver's"):
-            exclusive(second).__enter__()
+            lock_study(second).__enter__()
 
 
 def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, opened, asked):
-    with exclusive(opened(postgres)):
+    with lock_study(opened(postgres)):
         pass
     assert "SET tcp_keepalives_idle = 30" in asked
 
 
 def test_elsewhere_the_folders_lock_is_enough(tmp_path, opened):
     study = opened(tmp_path / "study.db")
-    with exclusive(study), exclusive(study):
+    with lock_study(study), lock_study(study):
         pass

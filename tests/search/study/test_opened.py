@@ -14,16 +14,16 @@ from sqlalchemy import event
 
 from scalesearch.errors import SearchError
 from scalesearch.search.study import (
-    close,
-    contents,
+    close_study,
+    read_trials,
     database,
-    enter,
-    record,
-    report,
+    add_trial,
+    record_outcome,
+    report_mean,
     tell_complete,
     tell_failed,
 )
-from scalesearch.search.study.opened import engine
+from scalesearch.search.study.opened import database_engine
 
 PLAIN = """
 import json, sys, optuna
@@ -49,12 +49,12 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("study", ["sqlite", "postgres"], indirect=True)
 def test_plain_optuna_sees_a_normal_study(study, planned, rows, tiny):
-    complete, failed, _ = (enter(study, item, budget=tiny().budget) for item in planned[:3])
-    record(study, complete, [rows(0, 1), rows(0, 2)], job="seed 0 epochs 1-2")
-    report(study, complete, 1, 0.25)
+    complete, failed, _ = (add_trial(study, item, budget=tiny().budget) for item in planned[:3])
+    record_outcome(study, complete, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2")
+    report_mean(study, complete, 1, 0.25)
     tell_complete(study, complete, [0.5])
     tell_failed(study, failed, "diverged", "the loss is nan")
-    url = engine(study).url.render_as_string(hide_password=False)
+    url = database_engine(study).url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", PLAIN, url], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     first, second, third = json.loads(done.stdout)
@@ -81,25 +81,25 @@ def test_plain_optuna_sees_a_normal_study(study, planned, rows, tiny):
 
 
 def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, planned, opened):
-    enter(opened(path), planned[0])
-    assert len(contents(opened(path))) == 1
-    assert contents(opened(path, "another")) == []
+    add_trial(opened(path), planned[0])
+    assert len(read_trials(opened(path))) == 1
+    assert read_trials(opened(path, "another")) == []
     with pytest.raises(SearchError, match="has the objectives maximize, and maximize, minimize"):
         opened(path, "tiny", ["maximize", "minimize"])
 
 
 def test_a_path_may_hold_braces_and_spaces(tmp_path, planned, opened):
     path = tmp_path / "a {strange} name.db"
-    enter(opened(path), planned[0])
+    add_trial(opened(path), planned[0])
     assert path.exists()
-    assert len(contents(opened(path))) == 1
+    assert len(read_trials(opened(path))) == 1
 
 
 def test_an_enqueued_trial_is_refused_by_its_number(path, opened):
     study = opened(path)
     study.enqueue_trial({"depth_share": 0.5})
     with pytest.raises(SearchError, match="trial 0 was not written by this version"):
-        contents(study)
+        read_trials(study)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, ope
 def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, opened):
     study = opened(path)
     for item in planned:
-        enter(study, item)
-    engine(study).dispose()
+        add_trial(study, item)
+    database_engine(study).dispose()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
     with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
         opened(path)
@@ -136,8 +136,8 @@ def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, opened):
 def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(path, planned, opened):
     study = opened(path)
     for item in planned:
-        enter(study, item)
-    close(study)
+        add_trial(study, item)
+    close_study(study)
     whole = path.read_bytes()
     middle = len(whole) // 2 // 4096 * 4096
     path.write_bytes(whole[:middle] + bytes([255]) * 4096 + whole[middle + 4096 :])
@@ -152,56 +152,56 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, opened):
 
 def limited(study, pages):
     """As if the disk had room for so many pages more; None for as many as there may be."""
-    with engine(study).connect() as connection:
+    with database_engine(study).connect() as connection:
         taken = connection.exec_driver_sql("PRAGMA page_count").scalar()
     most = 10**6 if pages is None else taken + pages
 
     def limit(connection, _):
         connection.execute(f"PRAGMA max_page_count = {most}")
 
-    engine(study).dispose()
-    event.listen(engine(study), "connect", limit)
+    database_engine(study).dispose()
+    event.listen(database_engine(study), "connect", limit)
 
 
 def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows, opened):
     study = opened(path)
-    entry = enter(study, planned[0])
-    record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
+    entry = add_trial(study, planned[0])
+    record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     limited(study, 0)
     long = rows(0, 2, device="x" * 100_000)
     with pytest.raises(SearchError, match="disk is full; free some space and run the same command"):
-        record(study, entry, [long], job="seed 0 epochs 2-2")
+        record_outcome(study, entry, [long], attribute_name="seed 0 epochs 2-2")
     assert [row["epoch"] for row in entry.rows] == [1]
-    assert [row["epoch"] for row in contents(opened(path))[0].rows] == [1]
+    assert [row["epoch"] for row in read_trials(opened(path))[0].rows] == [1]
     limited(study, None)
-    assert record(study, entry, [long], job="seed 0 epochs 2-2") == []
-    assert [row["epoch"] for row in contents(opened(path))[0].rows] == [1, 2]
+    assert record_outcome(study, entry, [long], attribute_name="seed 0 epochs 2-2") == []
+    assert [row["epoch"] for row in read_trials(opened(path))[0].rows] == [1, 2]
 
 
 def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, opened):
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
     study = opened(path)
-    enter(study, planned[0])
+    add_trial(study, planned[0])
     limited(study, 1)
     with pytest.raises(SearchError, match="disk is full"):
-        enter(study, planned[1], {"log": "x" * 100_000})
-    assert len(contents(opened(path))) == 1
+        add_trial(study, planned[1], {"log": "x" * 100_000})
+    assert len(read_trials(opened(path))) == 1
     limited(study, None)
-    assert enter(study, planned[1]).number == 1
+    assert add_trial(study, planned[1]).number == 1
 
 
 def test_a_file_that_another_program_writes_to_is_said_to_be(
     path, planned, rows, monkeypatch, opened
 ):
-    monkeypatch.setattr(database, "WAIT", 0.05)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT", 0.05)
     study = opened(path)
-    entry = enter(study, planned[0])
+    entry = add_trial(study, planned[0])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SearchError, match="locked; another program is writing to it; end that"):
-            record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
-    record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
-    assert len(contents(study)[0].rows) == 1
+            record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+    record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+    assert len(read_trials(study)[0].rows) == 1
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")])
@@ -209,7 +209,7 @@ def test_only_on_a_file_system_of_one_machine_is_the_log_a_wal(
     path, monkeypatch, kind, mode, opened
 ):
     monkeypatch.setattr(database, "file_system", lambda path: kind)
-    with engine(opened(path)).connect() as connection:
+    with database_engine(opened(path)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -257,8 +257,8 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch, opened):
 def test_a_storage_of_ones_own_is_taken(tmp_path, planned, opened):
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "log"))
     study = opened(optuna.storages.JournalStorage(journal))
-    assert enter(study, planned[0]).number == 0
-    assert len(contents(study)) == 1
+    assert add_trial(study, planned[0]).number == 0
+    assert len(read_trials(study)) == 1
 
 
 def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
@@ -266,17 +266,17 @@ def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
 ):
     study = opened(path)
     asked = []
-    event.listen(engine(study), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(database_engine(study), "before_cursor_execute", lambda *told: asked.append(told[2]))
 
     def statements():
         asked.clear()
-        entry = enter(study, planned[0])
-        record(study, entry, [rows(0, 1)], job="seed 0 epochs 1-1")
-        report(study, entry, 1, 0.5)
+        entry = add_trial(study, planned[0])
+        record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+        report_mean(study, entry, 1, 0.5)
         return list(asked)
 
     statements()
     second = statements()
     for _ in range(20):
-        enter(study, planned[1])
+        add_trial(study, planned[1])
     assert statements() == second

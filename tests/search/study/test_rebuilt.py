@@ -14,27 +14,27 @@ from scalesearch.errors import SearchError
 from scalesearch.experiment import read_experiment
 from scalesearch.records import COLUMNS, read_records, write_records
 from scalesearch.scaling import Shares
-from scalesearch.search.plan import Cell, Planned, plan, space
+from scalesearch.search.plan import DesignCell, PlannedTrial, planned_trials, search_space
 from scalesearch.search.study import (
-    contents,
-    enter,
-    failures,
-    means,
-    must_be_rebuilt,
+    read_trials,
+    add_trial,
+    failure_documents,
+    mean_accuracies,
+    needs_rebuild,
     open_study,
     rebuilding,
-    rebuilt,
-    record,
-    records,
-    reopen,
-    report,
-    set_tuning,
+    rebuild_study,
+    record_outcome,
+    trial_records,
+    reopen_trial,
+    report_mean,
+    record_tuning,
     tell_complete,
     tell_failed,
     tell_stopped,
     writing,
 )
-from scalesearch.search.study.reading import FACTS, VACANT
+from scalesearch.search.study.reading import CANDIDATE_COLUMNS, PLACEHOLDER_ATTRIBUTE
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -47,9 +47,9 @@ def written(study, entry, accuracies, rows):
     """Rows and means of these accuracies: of each seed, from its first epoch on."""
     for seed, own in enumerate(accuracies):
         told = [rows(seed, epoch, accuracy) for epoch, accuracy in enumerate(own, start=1)]
-        record(study, entry, told, job=f"seed {seed} epochs 1-{len(own)}")
-    for epoch, mean in means(entry.rows).items():
-        report(study, entry, epoch, mean)
+        record_outcome(study, entry, told, attribute_name=f"seed {seed} epochs 1-{len(own)}")
+    for epoch, mean in mean_accuracies(entry.rows).items():
+        report_mean(study, entry, epoch, mean)
 
 
 def ended(study, entry, how, rows):
@@ -76,7 +76,7 @@ def proposed(where, number):
     """What a sampler may have asked for, and got."""
     shares = Shares(0.2, 0.3 + number / 10, 0.5 - number / 10)
     asked = shares.coefficients(2.0)
-    return Planned(where.candidate(asked), (Cell(f"proposal {number}", "searched", asked),))
+    return PlannedTrial(where.candidate(asked), (DesignCell(f"proposal {number}", "searched", asked),))
 
 
 WAYS = ("complete", "raced", "stopped", "failed", "failed at once", "running")
@@ -92,20 +92,20 @@ def test_a_study_made_again_is_the_one_the_table_came_from(
 ):
     study = empty()
     for item, how in zip(planned, ways, strict=False):
-        ended(study, enter(study, item, budget=where.budget), how, rows)
-    entries = contents(study)
-    write_records(tmp_path / "records.csv", records(entries))
-    (tmp_path / "failures.json").write_text(json.dumps(failures(entries)))
+        ended(study, add_trial(study, item, budget=where.budget), how, rows)
+    entries = read_trials(study)
+    write_records(tmp_path / "records.csv", trial_records(entries))
+    (tmp_path / "failures.json").write_text(json.dumps(failure_documents(entries)))
 
     table = read_records(tmp_path / "records.csv")
     failed = json.loads((tmp_path / "failures.json").read_text())
-    again = rebuilt(made := empty(), table, tiny(), where, planned, failed)
+    again = rebuild_study(made := empty(), table, tiny(), where, planned, failed)
 
     over = [entry for entry in entries if entry.state != "running"]
     numbers = [entry.number for entry in over]
     assert [entry.number for entry in again] == numbers
-    pd.testing.assert_frame_equal(records(again), records(over), check_exact=True)
-    assert failures(again) == failures(entries)
+    pd.testing.assert_frame_equal(trial_records(again), trial_records(over), check_exact=True)
+    assert failure_documents(again) == failure_documents(entries)
     before = [study.trials[number] for number in numbers]
     after = [made.trials[number] for number in numbers]
     for then, now in zip(before, after, strict=True):
@@ -113,93 +113,93 @@ def test_a_study_made_again_is_the_one_the_table_came_from(
         assert now.intermediate_values == then.intermediate_values
         assert now.constraints == then.constraints
     for then, now in zip(over, again, strict=True):
-        assert (now.cells, now.facts, now.network) == (then.cells, then.facts, then.network)
+        assert (now.cells, now.candidate_columns, now.network) == (then.cells, then.candidate_columns, then.network)
 
 
 @pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-bayes"])
 def test_a_search_that_was_committed_before_cells_were_goes_on(name):
     experiment = read_experiment(RESULTS / name / "experiment.yaml")
-    where = space(experiment.baseline.build(in_channels=3, num_classes=10), experiment.budget)
-    planned = plan(experiment.search, where)
+    where = search_space(experiment.baseline.build_architecture(in_channels=3, num_classes=10), experiment.budget)
+    planned = planned_trials(experiment.search, where)
     table = read_records(RESULTS / name / "records.csv")
-    entries = rebuilt(empty(), table, experiment, where, planned)
+    entries = rebuild_study(empty(), table, experiment, where, planned)
     pd.testing.assert_frame_equal(
-        records(entries).drop(columns="cell"), table.drop(columns="cell"), check_exact=True
+        trial_records(entries).drop(columns="cell"), table.drop(columns="cell"), check_exact=True
     )
     assert {entry.state for entry in entries} == {"complete"}
     named = {cell["name"] for entry in entries for cell in entry.cells}
     wanted = {cell.name for item in planned for cell in item.cells}
-    wanted |= {f"proposal {number}" for number in range(experiment.search.asks or 0)}
+    wanted |= {f"proposal {number}" for number in range(experiment.search.proposal_count or 0)}
     assert named == wanted
 
 
 def test_a_proposal_keeps_its_cell_and_how_it_came_about(tiny, planned, where, rows):
     study = empty()
     for number, item in enumerate((planned[0], proposed(where, 0), proposed(where, 1))):
-        entry = enter(study, item, {"number": number - 1} if number else None)
+        entry = add_trial(study, item, {"number": number - 1} if number else None)
         ended(study, entry, "complete", rows)
-    table, logs = records(contents(study)), [{"number": 0}, {"number": 1}]
-    again = rebuilt(empty(), table, tiny(), where, planned, proposals=logs)
-    assert [entry.cells for entry in again] == [entry.cells for entry in contents(study)]
+    table, logs = trial_records(read_trials(study)), [{"number": 0}, {"number": 1}]
+    again = rebuild_study(empty(), table, tiny(), where, planned, proposals=logs)
+    assert [entry.cells for entry in again] == [entry.cells for entry in read_trials(study)]
     assert [entry.proposal for entry in again] == [None, {"number": 0}, {"number": 1}]
 
 
 def test_a_number_that_nothing_is_entered_under_is_given_to_nobody_else(tiny, planned, where, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "running", "stopped"), strict=False):
-        ended(study, enter(study, item), how, rows)
+        ended(study, add_trial(study, item), how, rows)
     made = empty()
-    again = rebuilt(made, records(contents(study)), tiny(), where, planned)
+    again = rebuild_study(made, trial_records(read_trials(study)), tiny(), where, planned)
     assert [entry.number for entry in again] == [0, 2]
-    assert VACANT in made.trials[1].user_attrs
-    assert enter(made, planned[1]).number == 3
-    assert [entry.number for entry in contents(made)] == [0, 2, 3]
+    assert PLACEHOLDER_ATTRIBUTE in made.trials[1].user_attrs
+    assert add_trial(made, planned[1]).number == 3
+    assert [entry.number for entry in read_trials(made)] == [0, 2, 3]
 
 
 def test_an_entry_that_was_opened_again_keeps_its_number(tiny, planned, where, rows):
     study = empty()
     for item in planned[:2]:
-        ended(study, enter(study, item), "complete", rows)
-    ended(study, reopen(study, contents(study)[0]), "complete", rows)
-    again = rebuilt(empty(), records(contents(study)), tiny(), where, planned)
+        ended(study, add_trial(study, item), "complete", rows)
+    ended(study, reopen_trial(study, read_trials(study)[0]), "complete", rows)
+    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), where, planned)
     assert [entry.number for entry in again] == [0, 1]
 
 
 def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, where, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "failed at once", "complete"), strict=False):
-        ended(study, enter(study, item), how, rows)
+        ended(study, add_trial(study, item), how, rows)
     first = [
         {"candidate": told["candidate"], "role": told["role"], "reason": "out_of_memory: 3 GB"}
-        for told in failures(contents(study))
+        for told in failure_documents(read_trials(study))
     ]  # as version 0.1 wrote them
-    again = rebuilt(empty(), records(contents(study)), tiny(), where, planned, first)
+    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), where, planned, first)
     assert [(entry.number, entry.state) for entry in again][1] == (1, "failed")
-    assert (again[1].kind, again[1].reason) == ("out_of_memory", "3 GB")
+    assert (again[1].failure_kind, again[1].reason) == ("out_of_memory", "3 GB")
     assert [cell["name"] for cell in again[1].cells] == [c.name for c in planned[1].cells]
 
 
 def test_what_a_sweep_found_is_found_again(planned, where, rows, tiny):
     study, experiment = empty(), tiny()
     tuned = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="tuned"))
-    entry = enter(study, planned[0])
-    set_tuning(study, entry, {"learning_rate": 0.2, "seconds": 7.0})
+    entry = add_trial(study, planned[0])
+    record_tuning(study, entry, {"learning_rate": 0.2, "seconds": 7.0})
     for seed in (0, 1):
         told = [rows(seed, epoch, learning_rate=0.2, tuning_seconds=7.0) for epoch in (1, 2)]
-        record(study, entry, told, job=f"seed {seed} epochs 1-2")
+        record_outcome(study, entry, told, attribute_name=f"seed {seed} epochs 1-2")
     tell_complete(study, entry, [0.5])
-    table = records([entry])
-    assert rebuilt(empty(), table, tuned, where, planned)[0].tuning == entry.tuning
-    assert rebuilt(empty(), table, experiment, where, planned)[0].tuning is None
+    table = trial_records([entry])
+    assert rebuild_study(empty(), table, tuned, where, planned)[0].tuning == entry.tuning
+    assert rebuild_study(empty(), table, experiment, where, planned)[0].tuning is None
 
 
 @pytest.mark.parametrize(("size", "found"), [(30, None), (15, 15)])
 def test_the_micro_batch_of_the_table_is_the_studys(tiny, planned, where, rows, size, found):
     study = empty()
-    entry = enter(study, planned[0])
-    record(study, entry, [rows(0, 1, micro_batch=size)], job="seed 0")
+    entry = add_trial(study, planned[0])
+    record_outcome(study, entry, [rows(0, 1, micro_batch=size)], attribute_name="seed 0")
     tell_stopped(study, entry, "enough")
-    rebuilt(made := empty(), records([entry]), tiny(), where, planned)
+    rebuild_study(made := empty(), trial_records([entry]), tiny(), where, planned)
     assert made.user_attrs["micro_batch"] == found
 
 
@@ -208,10 +208,10 @@ def test_an_interrupted_rebuilding_is_brought_to_its_end(
 ):
     study = empty()
     for item in planned[:3]:
-        ended(study, enter(study, item), "complete", rows)
-    table = records(contents(study))
+        ended(study, add_trial(study, item), "complete", rows)
+    table = trial_records(read_trials(study))
     path = tmp_path / "study.db"
-    assert must_be_rebuilt(opened(path))
+    assert needs_rebuild(opened(path))
     made = 0
 
     def dies(*arguments, **more):
@@ -219,24 +219,24 @@ def test_an_interrupted_rebuilding_is_brought_to_its_end(
         if made == 2:
             raise KeyboardInterrupt
         made += 1
-        return writing.entered(*arguments, **more)
+        return writing.write_trial(*arguments, **more)
 
-    monkeypatch.setattr(rebuilding, "entered", dies)
+    monkeypatch.setattr(rebuilding, "write_trial", dies)
     with pytest.raises(KeyboardInterrupt):
-        rebuilt(opened(path), table, tiny(), where, planned)
+        rebuild_study(opened(path), table, tiny(), where, planned)
     monkeypatch.undo()
-    assert must_be_rebuilt(opened(path))
-    entries = rebuilt(opened(path), table, tiny(), where, planned)
-    pd.testing.assert_frame_equal(records(entries), table, check_exact=True)
-    assert not must_be_rebuilt(opened(path))
+    assert needs_rebuild(opened(path))
+    entries = rebuild_study(opened(path), table, tiny(), where, planned)
+    pd.testing.assert_frame_equal(trial_records(entries), table, check_exact=True)
+    assert not needs_rebuild(opened(path))
 
 
 def test_a_study_with_trials_is_not_written_over(tiny, planned, where):
     study = empty()
-    enter(study, planned[0])
-    assert not must_be_rebuilt(study)
+    add_trial(study, planned[0])
+    assert not needs_rebuild(study)
     with pytest.raises(SearchError, match="need an empty study to enter records into"):
-        rebuilt(study, records([]), tiny(), where, planned)
+        rebuild_study(study, trial_records([]), tiny(), where, planned)
 
 
 @pytest.mark.parametrize(
@@ -248,15 +248,15 @@ def test_a_study_with_trials_is_not_written_over(tiny, planned, where):
 )
 def test_a_table_of_another_search_is_refused(tiny, planned, where, rows, spoil, message):
     study = empty()
-    entry = enter(study, planned[0])
-    record(study, entry, [rows(0, 1), rows(0, 2)], job="seed 0")
-    table = records([entry]).assign(**spoil)
+    entry = add_trial(study, planned[0])
+    record_outcome(study, entry, [rows(0, 1), rows(0, 2)], attribute_name="seed 0")
+    table = trial_records([entry]).assign(**spoil)
     with pytest.raises(SearchError, match=message):
-        rebuilt(made := empty(), table, tiny(), where, planned)
+        rebuild_study(made := empty(), table, tiny(), where, planned)
     assert made.trials == []
 
 
 def test_every_column_is_either_known_before_training_or_measured():
-    about = {"trial", "cell", "stopped", *FACTS}
-    assert about.isdisjoint(rebuilding.MEASURED)
-    assert about | set(rebuilding.MEASURED) == set(COLUMNS)
+    about = {"trial", "cell", "stopped", *CANDIDATE_COLUMNS}
+    assert about.isdisjoint(rebuilding.MEASURED_COLUMNS)
+    assert about | set(rebuilding.MEASURED_COLUMNS) == set(COLUMNS)

@@ -13,10 +13,10 @@ from torch import nn
 
 from scalesearch.architectures import Architecture, Stage, baseline
 from scalesearch.errors import ExportError, WeightsError
-from scalesearch.nets import Network, build
-from scalesearch.weights import exported, imported, write_exported
+from scalesearch.nets import Network, build_model
+from scalesearch.weights import to_layout, import_weights, export_weights
 from scalesearch.weights.layouts import LAYOUTS
-from scalesearch.weights.layouts.exporting import reopened
+from scalesearch.weights.layouts.exporting import verify_exported_weights
 
 CLOSE = 1e-4
 SMALL = replace(baseline("efficientnet_b0", width=0.5, depth=0.6), num_classes=5, resolution=64)
@@ -26,7 +26,7 @@ Made = Callable[..., nn.Module]
 
 
 def ours(architecture: Architecture = SMALL, **options: object) -> Network:
-    return stirred(build(architecture, **options))
+    return stirred(build_model(architecture, **options))
 
 
 def of_torchvision(network: Network, **norms: float) -> nn.Module:
@@ -53,7 +53,7 @@ def of_torchvision(network: Network, **norms: float) -> nn.Module:
 def test_a_network_of_any_size_gives_its_logits_in_torchvision(torchvision: ModuleType) -> None:
     network = ours()
     peer = of_torchvision(network, eps=1e-3)
-    peer.load_state_dict(exported(network, "torchvision"))
+    peer.load_state_dict(to_layout(network, "torchvision"))
     for side in (64, 65):
         assert distance(logits(peer, images(side)), logits(network, images(side))) < CLOSE
 
@@ -63,14 +63,14 @@ def test_b0_gives_its_logits_in_timm(layout: str, padding: str, timm: ModuleType
     network = ours(replace(baseline("efficientnet_b0"), num_classes=5), padding=padding)
     name = "tf_efficientnet_b0" if padding == "same" else "efficientnet_b0"
     peer = timm.create_model(name, num_classes=5, bn_eps=1e-3).eval()
-    peer.load_state_dict(exported(network, layout))
+    peer.load_state_dict(to_layout(network, layout))
     assert distance(logits(peer, images(64)), logits(network, images(64))) < CLOSE
 
 
 @pytest.mark.parametrize("layout", ["torchvision", "timm", "timm-tf", "lukemelas", "keras"])
 def test_what_goes_out_comes_back_to_the_last_bit(layout: str) -> None:
     network = ours(padding=LAYOUTS[layout].padding)
-    back = imported(exported(network, layout), SMALL, layout, norm_eps=1e-3).network
+    back = import_weights(to_layout(network, layout), SMALL, layout, norm_eps=1e-3).network
     here, there = network.state_dict(), back.state_dict()
     assert list(here) == list(there)
     for name in here:
@@ -81,25 +81,25 @@ def test_what_goes_out_comes_back_to_the_last_bit(layout: str) -> None:
 
 def test_a_file_in_another_layout_says_how_its_norms_are_built(tmp_path: Path) -> None:
     network = ours(norm_eps=0.002, norm_momentum=0.05)
-    path = write_exported(tmp_path / "n.safetensors", network, "torchvision")
-    back = reopened(path, network)
+    path = export_weights(tmp_path / "n.safetensors", network, "torchvision")
+    back = verify_exported_weights(path, network)
     assert back.options == network.options
     assert torch.equal(logits(network, images(64)), logits(back, images(64)))
 
 
 def test_what_reads_back_otherwise_is_not_passed_over(tmp_path: Path) -> None:
     network = ours()
-    path = write_exported(tmp_path / "n.safetensors", network, "timm")
+    path = export_weights(tmp_path / "n.safetensors", network, "timm")
     with torch.no_grad():
         network.get_submodule("stages.2.0.expand.conv").weight[0, 0, 0, 0] += 1
     with pytest.raises(ExportError, match=r"differs in stages\.2\.0\.expand\.conv\.weight"):
-        reopened(path, network)
+        verify_exported_weights(path, network)
 
 
 def test_what_is_exported_shares_no_memory_with_the_network() -> None:
     network = ours()
     before = network.classifier.weight.clone()
-    exported(network, "timm")["classifier.weight"].zero_()
+    to_layout(network, "timm")["classifier.weight"].zero_()
     assert torch.equal(network.classifier.weight, before)
 
 
@@ -123,7 +123,7 @@ def test_a_network_that_the_library_would_build_otherwise_is_refused(
     network: Architecture, layout: str, told: str
 ) -> None:
     with pytest.raises(ExportError, match=told):
-        exported(build(network), layout)
+        to_layout(build_model(network), layout)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +139,16 @@ def test_a_network_that_the_library_would_build_otherwise_is_refused(
     ],
 )
 def test_parts_without_a_name_in_the_layout_are_named(stage: Stage, layout: str, told: str) -> None:
-    network = build(replace(SMALL, stages=(stage,)), padding=LAYOUTS[layout].padding)
+    network = build_model(replace(SMALL, stages=(stage,)), padding=LAYOUTS[layout].padding)
     with pytest.raises(WeightsError, match=told):
-        exported(network, layout)
+        to_layout(network, layout)
 
 
 def test_timm_has_names_for_the_gate_of_a_fused_block(timm: ModuleType) -> None:
     from timm.models._efficientnet_blocks import EdgeResidual, SqueezeExcite
 
     stage = Stage(1, 16, expansion=2, block="fused_mbconv")
-    theirs = exported(build(replace(SMALL, stages=(stage,))), "timm")
+    theirs = to_layout(build_model(replace(SMALL, stages=(stage,))), "timm")
     peer = EdgeResidual(
         SMALL.stem, 16, exp_ratio=2, se_layer=lambda channels, **_: SqueezeExcite(channels, 0.125)
     )

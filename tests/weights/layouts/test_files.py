@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from scalesearch.errors import WeightsError
-from scalesearch.weights.layouts import read_state
-from scalesearch.weights.layouts.unwrapped import unwrapped
+from scalesearch.weights.layouts import read_layout_state
+from scalesearch.weights.layouts.unwrapped import unwrap_state_dict
 
 TENSORS = {"a.weight": torch.arange(6.0), "b.bias": torch.ones(2)}
 
@@ -38,19 +38,19 @@ def with_prefix(prefix: str) -> dict[str, torch.Tensor]:
     ids=["plain", "ordered", "epoch", "parallel", "lightning", "averaged", "nested"],
 )
 def test_what_is_wrapped_around_a_state_dict_is_taken_off(document: object) -> None:
-    assert same(unwrapped(document, "file"))
+    assert same(unwrap_state_dict(document, "file"))
 
 
 @pytest.mark.parametrize("key", ["state_dict_ema", "model_ema", "ema"])
 def test_averaged_weights_are_taken_before_the_others(key: str) -> None:
     other = {name: tensor + 1 for name, tensor in TENSORS.items()}
-    assert same(unwrapped({"state_dict": other, "model": other, key: TENSORS}, "file"))
+    assert same(unwrap_state_dict({"state_dict": other, "model": other, key: TENSORS}, "file"))
 
 
 @pytest.mark.parametrize("document", [{}, {"epoch": 1}, [1, 2], torch.ones(2), {"model": {}}])
 def test_what_holds_no_tensors_by_name_is_refused(document: object) -> None:
     with pytest.raises(WeightsError, match="file: need a state dict, tensors by name, got a"):
-        unwrapped(document, "file")
+        unwrap_state_dict(document, "file")
 
 
 def test_a_wrapper_that_holds_itself_is_refused(tmp_path: Path) -> None:
@@ -58,13 +58,13 @@ def test_a_wrapper_that_holds_itself_is_refused(tmp_path: Path) -> None:
     endless["model"] = endless
     torch.save(endless, tmp_path / "a.pth")
     with pytest.raises(WeightsError, match="need a state dict, tensors by name, got a mapping"):
-        read_state(tmp_path / "a.pth")
+        read_layout_state(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_both_forms_of_pytorchs_files_are_read(new: bool, tmp_path: Path) -> None:
     torch.save(TENSORS, tmp_path / "a.bin", _use_new_zipfile_serialization=new)
-    assert same(read_state(tmp_path / "a.bin").tensors)
+    assert same(read_layout_state(tmp_path / "a.bin").tensors)
 
 
 class Harmful:
@@ -87,10 +87,10 @@ def test_what_would_have_to_be_executed_is_refused_and_not_executed(
     torch.save({"state_dict": TENSORS, "more": thing}, tmp_path / "a.pth")
     told = rf"need tensors and nothing that has to be executed, got ({asked}); where you trust it"
     with pytest.raises(WeightsError, match=told):  # and no advice to let it be executed
-        read_state(tmp_path / "a.pth")
+        read_layout_state(tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps(thing))
     with pytest.raises(WeightsError):
-        read_state(tmp_path / "b.pth")
+        read_layout_state(tmp_path / "b.pth")
     assert not (tmp_path / "executed").exists()
 
 
@@ -101,7 +101,7 @@ def test_a_file_that_is_cut_off_is_refused(kept: float, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(WeightsError, match=r"a\.pth: (not a whole file|need a file of PyTorch)"):
-        read_state(path)
+        read_layout_state(path)
 
 
 def test_an_archive_that_is_larger_inside_than_outside_is_refused_unread(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_an_archive_that_is_larger_inside_than_outside_is_refused_unread(tmp_pat
         archive.writestr("archive/data.pkl", pickle.dumps({}))
         archive.writestr("archive/data/0", bytes(50_000_000))
     with pytest.raises(WeightsError, match=r"got 50,000,\d+, which no file of weights"):
-        read_state(path)
+        read_layout_state(path)
 
 
 @pytest.mark.parametrize(
@@ -119,15 +119,15 @@ def test_an_archive_that_is_larger_inside_than_outside_is_refused_unread(tmp_pat
 def test_what_is_no_file_of_weights_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=r"a\.pth"):
-        read_state(tmp_path / "a.pth")
+        read_layout_state(tmp_path / "a.pth")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
-        read_state(tmp_path / "none.pth")
+        read_layout_state(tmp_path / "none.pth")
 
 
 def test_damaged_safetensors_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\xff\xff\xff\xff\xff\x00\x00\x00{}")
     with pytest.raises(WeightsError, match=r"a\.safetensors: cannot be read"):
-        read_state(tmp_path / "a.safetensors")
+        read_layout_state(tmp_path / "a.safetensors")

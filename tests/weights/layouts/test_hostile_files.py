@@ -14,8 +14,8 @@ import torch
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 
 from scalesearch.errors import WeightsError
-from scalesearch.weights import exported, from_pretrained, imported, read_network
-from scalesearch.weights.layouts import read_state
+from scalesearch.weights import to_layout, from_pretrained, import_weights, read_network
+from scalesearch.weights.layouts import read_layout_state
 
 HUGE = 2 * 10**9
 
@@ -75,7 +75,7 @@ def test_a_number_in_a_file_takes_no_memory(name: str, tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"builtin.*bytearray, which takes|need content of about"
     ):
-        read_state(path)
+        read_layout_state(path)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -83,7 +83,7 @@ def test_a_name_that_an_archive_has_twice_hides_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bomb.pth"
     path.write_bytes(new_form(Calls(bytearray, HUGE), twice=True))
     with pytest.raises(WeightsError, match="bytearray, which takes as much memory"):
-        read_state(path)
+        read_layout_state(path)
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_bytes_that_code_would_make_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth"
     for content in (bare, old_form, new_form):
         path.write_bytes(content(Calls(os.mkdir, str(tmp_path / "made"))))
-        for reader in (read_state, read_network, from_pretrained):
+        for reader in (read_layout_state, read_network, from_pretrained):
             with pytest.raises(WeightsError):
                 reader(path)
     assert not (tmp_path / "made").exists()
@@ -140,7 +140,7 @@ def test_what_is_no_file_of_weights_is_refused_by_every_reader(
 ) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
-    for reader in (read_state, read_network, from_pretrained):
+    for reader in (read_layout_state, read_network, from_pretrained):
         with pytest.raises(WeightsError, match=r"weights\.safetensors"):
             reader(path)
 
@@ -150,24 +150,24 @@ def test_a_header_may_not_point_outside_of_its_file(tmp_path: Path) -> None:
     for begin, end, shape in ((0, 400, [100]), (4, 0, [1]), (0, 4, [2**40]), (-4, 0, [1])):
         header = f'{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[{begin},{end}]}}}}'
         path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
-        for reader in (read_state, read_network):
+        for reader in (read_layout_state, read_network):
             with pytest.raises(WeightsError):
                 reader(path)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    for reader in (read_state, read_network, from_pretrained):
+    for reader in (read_layout_state, read_network, from_pretrained):
         with pytest.raises(WeightsError):
             reader(tmp_path)
 
 
 def test_an_honest_file_is_read_as_before(tmp_path: Path) -> None:
-    from scalesearch.nets import build
+    from scalesearch.nets import build_model
     from scalesearch.weights.layouts import published_network
 
-    network = build(published_network("efficientnet_b0")).eval()
-    tensors = exported(network, "torchvision")
+    network = build_model(published_network("efficientnet_b0")).eval()
+    tensors = to_layout(network, "torchvision")
     for new in (True, False):
         torch.save(tensors, tmp_path / "b0.pth", _use_new_zipfile_serialization=new)
-        saved = imported(tmp_path / "b0.pth", "efficientnet_b0")
+        saved = import_weights(tmp_path / "b0.pth", "efficientnet_b0")
         assert torch.equal(saved.network.classifier.weight, network.classifier.weight)

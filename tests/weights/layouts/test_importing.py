@@ -14,9 +14,9 @@ from torch import nn
 
 from scalesearch.architectures import Architecture, Stage
 from scalesearch.errors import ArchitectureError, WeightsError
-from scalesearch.weights import imported, read_network, write_network
-from scalesearch.weights.layouts import LAYOUTS, member_of, published_network
-from scalesearch.weights.layouts.layout import pairs
+from scalesearch.weights import import_weights, read_network, write_network
+from scalesearch.weights.layouts import LAYOUTS, published_name, published_network
+from scalesearch.weights.layouts.layout import tensor_pairs
 
 CLOSE = 1e-4
 SIDES = (64, 65)
@@ -34,7 +34,7 @@ def test_b0_of_each_library_gives_its_logits_in_a_network_of_ours(
     for side in SIDES if layout != "lukemelas" else (64,):
         static = {"image_size": side} if layout == "lukemelas" else {}  # it pads for one size
         peer = stirred(peers[layout](0, num_classes=7, **static))
-        saved = imported(peer.state_dict(), "efficientnet_b0", layout)
+        saved = import_weights(peer.state_dict(), "efficientnet_b0", layout)
         theirs = logits(peer, images(side))
         assert theirs.std() > 0.05
         assert distance(logits(saved.network, images(side)), theirs) < CLOSE
@@ -46,9 +46,9 @@ def test_norms_and_padding_of_another_library_would_be_noticed(
 ) -> None:
     static = {"image_size": 64} if layout == "lukemelas" else {}
     peer = stirred(peers[layout](0, num_classes=7, **static))
-    right = imported(peer.state_dict(), "efficientnet_b0", layout)
+    right = import_weights(peer.state_dict(), "efficientnet_b0", layout)
     eps = 1e-5 if right.network.options.norm_eps > 1e-4 else 1e-3
-    wrong = imported(peer.state_dict(), "efficientnet_b0", layout, norm_eps=eps)
+    wrong = import_weights(peer.state_dict(), "efficientnet_b0", layout, norm_eps=eps)
     assert distance(logits(wrong.network, images(64)), logits(peer, images(64))) > 3 * CLOSE
 
 
@@ -62,10 +62,10 @@ def test_names_shapes_and_norms_are_those_of_the_library_from_b0_to_b7(
     with torch.device("meta"):
         peer = peers[layout](number)
     network = published_network(f"b{number}")
-    assert {pair.theirs: pair.shape for pair in pairs(network, LAYOUTS[layout])} == {
+    assert {pair.layout_name: pair.shape for pair in tensor_pairs(network, LAYOUTS[layout])} == {
         name: tuple(tensor.shape) for name, tensor in peer.state_dict().items()
     }
-    norms = LAYOUTS[layout].norms(network)
+    norms = LAYOUTS[layout].norm_settings(network)
     made = {(n.eps, n.momentum) for n in peer.modules() if isinstance(n, nn.BatchNorm2d)}
     assert [pytest.approx(one) for one in made] == [(norms.eps, norms.momentum)]
 
@@ -84,11 +84,11 @@ def test_fused_blocks_have_names_as_well(
         made = {"torchvision": torchvision.models.get_model, "timm": timm.create_model}
         peer = made[library](name)
     network = published_network("efficientnetv2_s")
-    assert {pair.theirs: pair.shape for pair in pairs(network, LAYOUTS[layout])} == {
+    assert {pair.layout_name: pair.shape for pair in tensor_pairs(network, LAYOUTS[layout])} == {
         name: tuple(tensor.shape) for name, tensor in peer.state_dict().items()
     }
     assert {n.eps for n in peer.modules() if isinstance(n, nn.BatchNorm2d)} == {
-        LAYOUTS[layout].norms(network).eps
+        LAYOUTS[layout].norm_settings(network).eps
     }
 
 
@@ -120,7 +120,7 @@ def test_a_network_of_any_depth_and_width_gives_the_logits_of_torchvision(
         resolution=64,
         num_classes=5,
     )
-    saved = imported(stirred(peer).state_dict(), ours)
+    saved = import_weights(stirred(peer).state_dict(), ours)
     assert saved.network.options.norm_eps == 1e-5
     assert distance(logits(saved.network, images(64)), logits(peer, images(64))) < CLOSE
 
@@ -129,7 +129,7 @@ def test_what_was_imported_is_the_same_after_it_was_written(
     peers: dict[str, Made], tmp_path: Path
 ) -> None:
     peer = stirred(peers["timm-tf"](0, num_classes=7))
-    saved = imported(peer.state_dict(), "tf_efficientnet_b0")
+    saved = import_weights(peer.state_dict(), "tf_efficientnet_b0")
     assert saved.network.options.padding == "same"
     path = write_network(tmp_path / "n.safetensors", saved.network, saved.preparation)
     again = read_network(path)
@@ -139,7 +139,7 @@ def test_what_was_imported_is_the_same_after_it_was_written(
 
 def test_classes_and_channels_of_a_named_network_follow_the_file(timm: ModuleType) -> None:
     peer = timm.create_model("efficientnet_b0", num_classes=3, in_chans=1)
-    saved = imported(peer.state_dict(), "efficientnet_b0", "timm", class_names=("a", "b", "c"))
+    saved = import_weights(peer.state_dict(), "efficientnet_b0", "timm", class_names=("a", "b", "c"))
     assert (saved.architecture.num_classes, saved.architecture.in_channels) == (3, 1)
     assert saved.preparation is not None
     assert saved.preparation.class_names == ("a", "b", "c")
@@ -150,22 +150,22 @@ def test_an_architecture_is_taken_at_its_word_unless_it_shall_fit(timm: ModuleTy
     tensors = timm.create_model("efficientnet_b0", num_classes=3).state_dict()
     ten = replace(published_network("b0"), num_classes=10)
     with pytest.raises(WeightsError, match=r"2 misshapen: classifier\.weight \[3, 1280\] instead"):
-        imported(tensors, ten, "timm")
-    assert imported(tensors, ten, "timm", fit=True).architecture.num_classes == 3
+        import_weights(tensors, ten, "timm")
+    assert import_weights(tensors, ten, "timm", fit=True).architecture.num_classes == 3
 
 
 def test_images_are_prepared_as_is_customary_where_the_weights_come_from() -> None:
-    assert {layout.stored(224) for layout in LAYOUTS.values()} == {256}
-    assert LAYOUTS["torchvision"].stored(380) == 434
-    assert LAYOUTS["timm-tf"].stored(380) == 412  # timm's crop_pct of tf_efficientnet_b4: 0.922
+    assert {layout.resize_to(224) for layout in LAYOUTS.values()} == {256}
+    assert LAYOUTS["torchvision"].resize_to(380) == 434
+    assert LAYOUTS["timm-tf"].resize_to(380) == 412  # timm's crop_pct of tf_efficientnet_b4: 0.922
 
 
 def test_networks_are_known_by_their_names_and_by_their_shapes() -> None:
     for spelling in ("efficientnet_b3", "efficientnet-b3", "tf_efficientnet_b3", "b3", "B3"):
         network = published_network(spelling)
         assert network.resolution == 300
-        assert member_of(replace(network, num_classes=5, resolution=128)) == "b3"
-    assert member_of(replace(published_network("b3"), head=1000)) == ""
+        assert published_name(replace(network, num_classes=5, resolution=128)) == "b3"
+    assert published_name(replace(published_network("b3"), head=1000)) == ""
     with pytest.raises(ArchitectureError, match=r"network 'efficientnet_b9': need efficientnet_b0"):
         published_network("efficientnet_b9")
 
@@ -175,6 +175,6 @@ def test_safetensors_are_read_as_pytorchs_files_are(peers: dict[str, Made], tmp_
     save_file(tensors, tmp_path / "a.safetensors")
     torch.save(tensors, tmp_path / "a.pth")
     one, other = (
-        imported(tmp_path / name, "b0").network.state_dict() for name in ("a.safetensors", "a.pth")
+        import_weights(tmp_path / name, "b0").network.state_dict() for name in ("a.safetensors", "a.pth")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -16,10 +16,10 @@ from peer_networks import distance, logits, stirred
 from torch import Tensor
 
 from scalesearch.errors import WeightsError
-from scalesearch.nets import build
-from scalesearch.weights import exported, imported
-from scalesearch.weights.layouts import LAYOUTS, published_network, read_state
-from scalesearch.weights.layouts.layout import pairs
+from scalesearch.nets import build_model
+from scalesearch.weights import to_layout, import_weights
+from scalesearch.weights.layouts import LAYOUTS, published_network, read_layout_state
+from scalesearch.weights.layouts.layout import tensor_pairs
 from scalesearch.weights.preparation import Preparation
 
 CLOSE = 1e-4
@@ -52,7 +52,7 @@ class TestFilesOfKeras:
     def test_every_form_of_file_gives_the_logits_of_keras(
         self, name: str, folder: Path, told: Mapping[str, np.ndarray]
     ) -> None:
-        saved = imported(folder / name, "efficientnet_b0")
+        saved = import_weights(folder / name, "efficientnet_b0")
         assert saved.architecture.num_classes == 7
         assert saved.preparation is not None
         assert saved.preparation.mean == pytest.approx((0.5, 0.4, 0.3))
@@ -65,7 +65,7 @@ class TestFilesOfKeras:
     def test_the_published_files_keep_deviations_for_variances(
         self, folder: Path, told: Mapping[str, np.ndarray]
     ) -> None:
-        saved = imported(folder / "published.h5", "efficientnet_b0")
+        saved = import_weights(folder / "published.h5", "efficientnet_b0")
         assert saved.preparation is not None
         assert saved.preparation.std == pytest.approx((0.229, 0.224, 0.225))
         images = np.tile(told["images"], (1, 4, 4, 1))[:1, :224, :224]
@@ -80,13 +80,13 @@ class TestFilesOfKeras:
             for name in told
             if name.startswith("b3:") and "normalization" not in name
         }
-        ours = pairs(published_network("b3"), LAYOUTS["keras"])
-        assert {pair.theirs: pair.shape for pair in ours} == theirs
+        ours = tensor_pairs(published_network("b3"), LAYOUTS["keras"])
+        assert {pair.layout_name: pair.shape for pair in ours} == theirs
 
     def test_a_file_of_another_network_is_listed_by_its_names(self, folder: Path) -> None:
         for name in ("b0.h5", "b0.weights.h5"):
             with pytest.raises(WeightsError, match="they look like those of efficientnet_b0") as no:
-                imported(folder / name, "efficientnet_b2")
+                import_weights(folder / name, "efficientnet_b2")
             assert re.search(r"missing: block1b_dwconv/kernel \[3, 3, 16, 1\]", str(no.value))
 
 
@@ -98,15 +98,15 @@ def written(path: Path, datasets: Mapping[str, np.ndarray]) -> Path:
 
 
 def test_weights_of_keras_2_are_known_by_their_names(tmp_path: Path) -> None:
-    network = stirred(build(published_network("b0"), padding="same"))
+    network = stirred(build_model(published_network("b0"), padding="same"))
     theirs = {
         f"{name.partition('/')[0]}/{name.replace('dwconv/', 'dwconv/depthwise_')}:0": tensor.numpy()
-        for name, tensor in exported(network, "keras").items()
+        for name, tensor in to_layout(network, "keras").items()
     }
     theirs["normalization_2/normalization_2/mean:0"] = np.float32([0.1, 0.2, 0.3])
     theirs["normalization_2/normalization_2/variance:0"] = np.float32([0.01, 0.04, 0.09])
     theirs["optimizer_weights/Adam/m:0"] = np.zeros(3)
-    saved = imported(written(tmp_path / "b0.h5", theirs), "efficientnet_b0")
+    saved = import_weights(written(tmp_path / "b0.h5", theirs), "efficientnet_b0")
     assert saved.preparation is not None
     assert saved.preparation.mean == pytest.approx((0.1, 0.2, 0.3))
     assert saved.preparation.std == pytest.approx((0.1, 0.2, 0.3))
@@ -122,42 +122,42 @@ def test_values_of_other_files_are_not_fetched(tmp_path: Path) -> None:
         secret = [(str(tmp_path / "secret"), 0, 64)]
         file.create_dataset("stem_conv/kernel", (16,), np.float32, external=secret)
     with pytest.raises(WeightsError, match="stem_conv/kernel: need values in this file, got those"):
-        read_state(path)
+        read_layout_state(path)
     with h5py.File(path, "w") as file:
         layout = h5py.VirtualLayout((16,), np.float32)
         layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (16,))
         file.create_virtual_dataset("stem_conv/kernel", layout)
     with pytest.raises(WeightsError, match="stem_conv/kernel: need values in this file, got those"):
-        read_state(path)
+        read_layout_state(path)
     with h5py.File(path, "w") as file:
         file["stem_conv/kernel"] = h5py.ExternalLink("other.h5", "x")
     with pytest.raises(WeightsError, match="got an HDF5 file without any"):
-        read_state(path)
+        read_layout_state(path)
 
 
 def test_tensors_that_the_file_is_too_small_for_are_refused_unread(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a/kernel", (10**6, 10**5), np.float32, chunks=(1000, 1000))
     with pytest.raises(WeightsError, match=r"got 400,000,000,000; it is refused unread"):
-        read_state(tmp_path / "a.h5")
+        read_layout_state(tmp_path / "a.h5")
 
 
 def test_an_archive_of_keras_is_read_as_the_weights_in_it(tmp_path: Path) -> None:
     path = written(tmp_path / "model.weights.h5", {"layer/kernel": np.ones(2, np.float32)})
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.write(path, path.name)
-    assert read_state(tmp_path / "a.keras").tensors["layer/kernel"].equal(torch.ones(2))
+    assert read_layout_state(tmp_path / "a.keras").tensors["layer/kernel"].equal(torch.ones(2))
     with zipfile.ZipFile(tmp_path / "b.keras", "w") as archive:
         archive.writestr(path.name, path.read_bytes()[:500])
     with pytest.raises(WeightsError, match=r"b\.keras: not a whole HDF5 file"):
-        read_state(tmp_path / "b.keras")
+        read_layout_state(tmp_path / "b.keras")
 
 
 def test_words_for_numbers_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a/kernel", data="words")
     with pytest.raises(WeightsError, match="a/kernel: need numbers"):
-        read_state(tmp_path / "a.h5")
+        read_layout_state(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.5])
@@ -166,21 +166,21 @@ def test_a_file_of_keras_that_is_cut_off_is_refused(kept: float, tmp_path: Path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(WeightsError, match=r"a\.h5: not a whole HDF5 file"):
-        read_state(path)
+        read_layout_state(path)
 
 
 def test_without_h5py_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.h5", {"layer/kernel": np.ones(2)})
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(WeightsError, match=r"pip install 'scalesearch\[keras\]'"):
-        read_state(path)
+        read_layout_state(path)
 
 
 def test_statistics_that_are_none_are_refused() -> None:
-    tensors = exported(build(published_network("b0"), padding="same"), "keras")
+    tensors = to_layout(build_model(published_network("b0"), padding="same"), "keras")
     tensors |= {
         "normalization/mean": torch.zeros(3),
         "normalization/variance": torch.tensor([1.0, -1.0, 1.0]),
     }
     with pytest.raises(WeightsError, match="need a mean and a variance for each channel"):
-        imported(tensors, "efficientnet_b0")
+        import_weights(tensors, "efficientnet_b0")
