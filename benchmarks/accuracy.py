@@ -11,12 +11,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scalesearch.architectures import Architecture, fingerprint
-from scalesearch.data import Dataset
-from scalesearch.nets import build_model, initialise
-from scalesearch.recipe import Recipe
-from scalesearch.streams import stream_seed
-from scalesearch.training import train
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset
+from scalesearch.models.initialisation import initialise
+from scalesearch.models.network import build_model
+from scalesearch.seeding import stream_seed
+from scalesearch.training.loop import train
 
 
 @dataclass(frozen=True, slots=True)

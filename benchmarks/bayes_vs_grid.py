@@ -31,14 +31,17 @@ import torch
 from bayes_picture import drawn
 from numpy.typing import NDArray
 
-from scalesearch.analysis.twoway import additive_model
-from scalesearch.environment import environment_info
-from scalesearch.experiment import Experiment, StopSpec, read_experiment
-from scalesearch.files import write_text
-from scalesearch.plots.style import write_figure
-from scalesearch.records import read_records
-from scalesearch.search.simulator import GroundTruth, ReplaySurface, make_ground_truth, replay_from_table, simulate_search
-from scalesearch.search.simulator.comparison import experiment_in_world
+from scalesearch.analysis.additive_model import additive_model
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.reading import read_experiment
+from scalesearch.config.search_spec import StopSpec
+from scalesearch.figures.style import write_figure
+from scalesearch.io import write_text
+from scalesearch.results.environment import environment_info
+from scalesearch.results.records import read_records
+from scalesearch.simulation.comparison import experiment_in_world
+from scalesearch.simulation.recorded_runs import ReplaySurface, replay_from_table
+from scalesearch.simulation.simulated_search import GroundTruth, make_ground_truth, simulate_search
 
 ROOT = Path(__file__).parents[1] / "results"
 TABLES = ("cifar10-lattice", "cifar10-optimal", "clothing-optimal", "paper-nominal-grid")
@@ -93,7 +96,9 @@ def read_table(folder: Path) -> Table:
     """The networks of a search's folder that have all seeds and epochs, in the search's order."""
     experiment = read_experiment(folder / "experiment.yaml")
     records = read_records(folder / "records.csv")
-    whole = make_ground_truth(_among_all(experiment, 1, "random"), replay_from_table(records, folder.name))
+    whole = make_ground_truth(
+        _among_all(experiment, 1, "random"), replay_from_table(records, folder.name)
+    )
     order = tuple(name for name in records["candidate"].unique() if name in whole.points)
     digest = hashlib.sha256((folder / "records.csv").read_bytes()).hexdigest()[:16]
     return Table(folder.name, whole, order, digest)
@@ -146,7 +151,9 @@ def resampled(table: Table, random: np.random.Generator) -> ReplaySurface:
 
 def searched(table: Table, replay: ReplaySurface, sampler: str, world: int) -> Spent:
     """A sampler's search among the networks of a table, which ends when it is near enough."""
-    spec = experiment_in_world(_among_all(table.ground.experiment, len(replay.runs), sampler), world)
+    spec = experiment_in_world(
+        _among_all(table.ground.experiment, len(replay.runs), sampler), world
+    )
     goal = max(table.means(replay).values()) - NEAR + 1e-12  # the engine's means add up otherwise
     spec = replace(spec, search=replace(spec.search, stop=StopSpec(accuracy=goal)))
     found = simulate_search(spec, replace(table.ground, surface=replay), workers=1, seed=world)

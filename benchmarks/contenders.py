@@ -12,10 +12,10 @@ from interleaved import Contender
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, Split
-from scalesearch.nets import build_model
-from scalesearch.recipe import Precision, Recipe
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Precision, Recipe
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.models.network import build_model
 
 ENDLESS = 10_000
 """Epochs of the recipes that are timed: more than any benchmark takes."""

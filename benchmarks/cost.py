@@ -20,11 +20,13 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalesearch.architectures import Architecture, cost, efficientnet_b0
-from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.grid import reachable_grid
-from scalesearch.architectures.isocost import iso_cost_set
-from scalesearch.nets import build_model
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.stages import Architecture
+from scalesearch.candidates.budget import Budget
+from scalesearch.candidates.grid import reachable_grid
+from scalesearch.candidates.iso_cost import iso_cost_set
+from scalesearch.models.network import build_model
 
 NETWORKS = {
     "B0 at 224 px": efficientnet_b0(),

@@ -22,9 +22,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalesearch.analysis import Optimum, conclusion, optimum, settled, surface
-from scalesearch.analysis.mixture import AXES, simplex_lattice
-from scalesearch.environment import environment_info
+from scalesearch.analysis.conclusion import conclusion
+from scalesearch.analysis.convergence import settled
+from scalesearch.analysis.optimum import Optimum, optimum
+from scalesearch.analysis.polynomials import AXES, simplex_lattice
+from scalesearch.analysis.response_model import surface
+from scalesearch.results.environment import environment_info
 
 Floats = NDArray[np.float64]
 OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "coverage.json"
@@ -190,7 +193,9 @@ def coverage(case: Case, repeats: int, seed: int = 0) -> Coverage:
         )
         widths.append([one.width for one in bounds])
         region.append(in_region(found, best))
-        level.append(np.abs(found.equivalent_shares - best).max(axis=1).min() < 0.042)  # within one step
+        level.append(
+            np.abs(found.equivalent_shares - best).max(axis=1).min() < 0.042
+        )  # within one step
         parts.append(found.equivalent_fraction)
         point = np.array([found.shares.as_tuple()])
         away.append(float(np.linalg.norm(point - best)))

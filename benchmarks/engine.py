@@ -30,10 +30,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scalesearch.environment import environment_info
-from scalesearch.experiment import Experiment, experiment_from_document
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.reading import experiment_from_document
+from scalesearch.results.environment import environment_info
 from scalesearch.search.jobs import Job, Outcome
-from scalesearch.search.simulator import SURFACES, GroundTruth, SimulatedPool, make_tuner, make_ground_truth
+from scalesearch.simulation.simulated_search import GroundTruth, make_ground_truth, make_tuner
+from scalesearch.simulation.surfaces import SURFACES
+from scalesearch.simulation.virtual_pool import SimulatedPool
 
 MOST_MILLISECONDS = 3.0
 BLOCKS = 10

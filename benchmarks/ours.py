@@ -5,13 +5,19 @@ from itertools import islice
 
 import torch
 
-from scalesearch.architectures import Architecture, fingerprint
-from scalesearch.data import Dataset, epoch_draws, epoch_order, training_inputs, training_batches, input_transform
-from scalesearch.recipe import Recipe
-from scalesearch.training import Job, train, train_together
-from scalesearch.training.graphs import graphed_step
-from scalesearch.training.run import start_run
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.augmentation.draws import epoch_draws
+from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.augmentation.pipeline import training_inputs
+from scalesearch.data.batches import epoch_order, training_batches
+from scalesearch.data.dataset import Dataset
+from scalesearch.training.cuda_graphs import graphed_step
+from scalesearch.training.job import Job
+from scalesearch.training.loop import train, train_together
 from scalesearch.training.step import StepInputs, TrainingStep
+from scalesearch.training.trainer import start_run
 
 
 def job(architecture: Architecture, recipe: Recipe, seed: int = 0) -> Job:

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset as Images
-from scalesearch.data import Split
-from scalesearch.recipe import Augmentation, Recipe
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.data.dataset import Dataset as Images
+from scalesearch.data.dataset import Split
 
 Transform = Callable[[Image.Image], Any]
 Loader = DataLoader[Any]  # of images and labels, both tensors

@@ -18,13 +18,14 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.twoway import additive_model
-from scalesearch.environment import read_environment
-from scalesearch.experiment import Experiment, read_experiment
-from scalesearch.files import write_text
-from scalesearch.recipe import Recipe
-from scalesearch.records import read_records
-from scalesearch.tabular import COLUMNS, KEY, FILE_NAME, validate_table
+from scalesearch.analysis.additive_model import additive_model
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.reading import read_experiment
+from scalesearch.config.recipe import Recipe
+from scalesearch.io import write_text
+from scalesearch.results.environment import read_environment
+from scalesearch.results.records import read_records
+from scalesearch.results.scaling_table import COLUMNS, FILE_NAME, KEY, validate_table
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "results" / "benchmarks"

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, cost
-from scalesearch.data import Dataset
-from scalesearch.recipe import Recipe
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset
 
 OPERATORS = ("nms", "qnms")
 """Of torchvision, which timm imports: they are missing where it was built for another torch.

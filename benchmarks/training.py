@@ -29,13 +29,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scalesearch.architectures import efficientnet_b0
-from scalesearch.data import load_dataset
-from scalesearch.environment import environment_info
-from scalesearch.experiment import DataSpec
-from scalesearch.plots.style import write_figure
-from scalesearch.presets import preset
-from scalesearch.recipe import Recipe
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.config.experiment import DataSpec
+from scalesearch.config.reading import preset
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.sources.by_name import load_dataset
+from scalesearch.figures.style import write_figure
+from scalesearch.results.environment import environment_info
 
 GROUPS = {
     "trainer": (contenders.trainers, 0.5),

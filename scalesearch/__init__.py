@@ -1,72 +1,82 @@
 """scalesearch: the search behind compound scaling, for anyone's baseline, data and hardware.
 
 Public names are loaded when they are first used: ``import scalesearch`` loads neither torch nor
-Optuna. The two verbs that share their package's name are imported from it:
-``from scalesearch.search import search``, ``from scalesearch.family import family``.
+Optuna.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalesearch.analysis import Summary, Conclusion, summarize, conclusion
-    from scalesearch.architectures import Architecture, Cost, CustomModel, Stage, baseline, cost, scale
-    from scalesearch.architectures.budget import Budget
+    from scalesearch.analysis.conclusion import Conclusion, conclusion
+    from scalesearch.analysis.summary import Summary, summarize
+    from scalesearch.architectures.baselines import baseline
+    from scalesearch.architectures.cost import Cost, cost
+    from scalesearch.architectures.custom import CustomModel
     from scalesearch.architectures.fingerprint import fingerprint
-    from scalesearch.architectures.isocost import Candidate, iso_cost_set
     from scalesearch.architectures.latency_model import LatencyModel
-    from scalesearch.experiment import Experiment, read_experiment
-    from scalesearch.family import Member
-    from scalesearch.latency import fit_latency
-    from scalesearch.nets import build_model, code_allowed
-    from scalesearch.predict import Classifier
-    from scalesearch.recipe import Recipe
-    from scalesearch.records import read_records
-    from scalesearch.report import conclusion_of_folder, write_report, write_results
-    from scalesearch.rounding import Rounding
-    from scalesearch.scaling import Coefficients, Multipliers, Shares
-    from scalesearch.tabular import scaling_table
-    from scalesearch.weights import from_pretrained
+    from scalesearch.architectures.scaled import scale
+    from scalesearch.architectures.stages import Architecture, Stage
+    from scalesearch.benchmarking.latency_fit import fit_latency
+    from scalesearch.candidates.budget import Budget
+    from scalesearch.candidates.iso_cost import Candidate, iso_cost_set
+    from scalesearch.config.experiment import Experiment
+    from scalesearch.config.reading import read_experiment
+    from scalesearch.config.recipe import Recipe
+    from scalesearch.deploy.classifier import Classifier
+    from scalesearch.deploy.pretrained.from_source import from_pretrained
+    from scalesearch.families.members import Member, family
+    from scalesearch.models.custom_model import code_allowed
+    from scalesearch.models.network import build_model
+    from scalesearch.reporting.folder_conclusion import conclusion_of_folder
+    from scalesearch.reporting.page import write_report
+    from scalesearch.reporting.update import write_results
+    from scalesearch.results.records import read_records
+    from scalesearch.results.scaling_table import scaling_table
+    from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
+    from scalesearch.scaling.rounding import Rounding
+    from scalesearch.search.driver import run_search
 
 _MODULES = {
-    "Answer": "analysis",
-    "Architecture": "architectures",
-    "Budget": "architectures.budget",
-    "Candidate": "architectures.isocost",
-    "Classifier": "predict",
-    "Coefficients": "scaling",
-    "Conclusion": "analysis",
-    "Cost": "architectures",
-    "Experiment": "experiment",
-    "Foreign": "architectures",
+    "Architecture": "architectures.stages",
+    "Budget": "candidates.budget",
+    "Candidate": "candidates.iso_cost",
+    "Classifier": "deploy.classifier",
+    "Coefficients": "scaling.coefficients",
+    "Conclusion": "analysis.conclusion",
+    "Cost": "architectures.cost",
+    "CustomModel": "architectures.custom",
+    "Experiment": "config.experiment",
     "LatencyModel": "architectures.latency_model",
-    "Member": "family",
-    "Multipliers": "scaling",
-    "Recipe": "recipe",
-    "Rounding": "rounding",
-    "Shares": "scaling",
-    "Stage": "architectures",
-    "answer": "analysis",
-    "baseline": "architectures",
-    "build": "nets",
-    "calibrate": "latency",
-    "code_allowed": "nets",
-    "concluded": "report",
-    "conclusion": "analysis",
-    "cost": "architectures",
+    "Member": "families.members",
+    "Multipliers": "scaling.coefficients",
+    "Recipe": "config.recipe",
+    "Rounding": "scaling.rounding",
+    "Shares": "scaling.coefficients",
+    "Stage": "architectures.stages",
+    "Summary": "analysis.summary",
+    "baseline": "architectures.baselines",
+    "build_model": "models.network",
+    "code_allowed": "models.custom_model",
+    "conclusion": "analysis.conclusion",
+    "conclusion_of_folder": "reporting.folder_conclusion",
+    "cost": "architectures.cost",
+    "family": "families.members",
     "fingerprint": "architectures.fingerprint",
-    "from_pretrained": "weights",
-    "isocost": "architectures.isocost",
-    "read_experiment": "experiment",
-    "read_records": "records",
-    "scaled": "architectures",
-    "scaling_table": "tabular",
-    "write_report": "report",
-    "write_results": "report",
+    "fit_latency": "benchmarking.latency_fit",
+    "from_pretrained": "deploy.pretrained.from_source",
+    "iso_cost_set": "candidates.iso_cost",
+    "read_experiment": "config.reading",
+    "read_records": "results.records",
+    "run_search": "search.driver",
+    "scale": "architectures.scaled",
+    "scaling_table": "results.scaling_table",
+    "summarize": "analysis.summary",
+    "write_report": "reporting.page",
+    "write_results": "reporting.update",
 }
 
 __all__ = [
-    "Summary",
     "Architecture",
     "Budget",
     "Candidate",
@@ -74,8 +84,8 @@ __all__ = [
     "Coefficients",
     "Conclusion",
     "Cost",
-    "Experiment",
     "CustomModel",
+    "Experiment",
     "LatencyModel",
     "Member",
     "Multipliers",
@@ -83,21 +93,24 @@ __all__ = [
     "Rounding",
     "Shares",
     "Stage",
-    "summarize",
+    "Summary",
     "baseline",
     "build_model",
-    "fit_latency",
     "code_allowed",
-    "conclusion_of_folder",
     "conclusion",
+    "conclusion_of_folder",
     "cost",
+    "family",
     "fingerprint",
+    "fit_latency",
     "from_pretrained",
     "iso_cost_set",
     "read_experiment",
     "read_records",
+    "run_search",
     "scale",
     "scaling_table",
+    "summarize",
     "write_report",
     "write_results",
 ]

@@ -89,7 +89,9 @@ def fetch_file(
         return path
     for url in download.urls:
         try:
-            return _retrieve(url, download, path, _ResumingDownloader(path, progress, announce, max_bytes))
+            return _retrieve(
+                url, download, path, _ResumingDownloader(path, progress, announce, max_bytes)
+            )
         except OSError as error:  # no network, no such file there, no room here
             failures.append(f"{url} ({_error_text(error)})")
         except ValueError as error:  # ours, for another hash or too large a file
@@ -191,9 +193,13 @@ class _ResumingDownloader:
             os.replace(self.partial, output_file)
         offset = Path(output_file).stat().st_size
         # No other encoding: what comes is to be the file, byte for byte.
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        headers = {"Accept-Encoding": "identity"} | (
+            {"Range": f"bytes={offset}-"} if offset else {}
+        )
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            with requests.get(
+                url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS
+            ) as response:
                 # 416: all of it was there already, and its hash will tell whether it is right.
                 if response.status_code != requests.codes.requested_range_not_satisfiable:
                     response.raise_for_status()
@@ -209,9 +215,13 @@ class _ResumingDownloader:
         content_length = response.headers.get("Content-Length", "")
         total = bytes_done + int(content_length) if content_length.isdigit() else 0
         self._require_room_for(total)
-        size_text_of_total = size_text(total) if total else "of a size that the server does not tell"
+        size_text_of_total = (
+            size_text(total) if total else "of a size that the server does not tell"
+        )
         resume_text = f", the rest of it from byte {bytes_done:,} on" if bytes_done else ""
-        self.announce(f"downloading {self.path.name}, {size_text_of_total}{resume_text}: from {url} to {self.path.parent}")
+        self.announce(
+            f"downloading {self.path.name}, {size_text_of_total}{resume_text}: from {url} to {self.path.parent}"
+        )
         with open(output_file, "ab" if is_resumed else "wb") as file:
             for chunk in response.iter_content(CHUNK_BYTES):
                 self._require_room_for(bytes_done + len(chunk))

@@ -15,12 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
-from scalesearch.architectures import Architecture, efficientnet_b0
-from scalesearch.data import Dataset, Split, evaluation_batches, input_transform
-from scalesearch.nets import build_model, initialise
-from scalesearch.presets import preset
-from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training import learning_rate
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.reading import preset
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.batches import evaluation_batches
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.models.initialisation import initialise
+from scalesearch.models.network import build_model
+from scalesearch.training.schedules import learning_rate
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Module = Callable[[str], ModuleType]

@@ -20,8 +20,8 @@ def modules_after_import(statement):
     "statement",
     [
         "import scalesearch",
-        "import scalesearch.recipe, scalesearch.scaling, scalesearch.errors",
-        "import scalesearch.architectures.isocost",
+        "import scalesearch.config.recipe, scalesearch.scaling.coefficients, scalesearch.errors",
+        "import scalesearch.candidates.iso_cost",
     ],
 )
 def test_the_pure_layer_loads_no_heavy_library(statement):

@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from scalesearch.ablations.rows import SIGNIFICANCE_LEVEL, AblationRow, final_accuracies
+from scalesearch.ablations.ablation_table import SIGNIFICANCE_LEVEL, AblationRow, final_accuracies
 from scalesearch.ablations.spec import Ablation
-from scalesearch.analysis import paired_difference
+from scalesearch.analysis.additive_model import AdditiveModel, additive_model
 from scalesearch.analysis.comparisons import holm_correction
-from scalesearch.analysis.pairs import Accuracies
-from scalesearch.analysis.twoway import AdditiveModel, additive_model
+from scalesearch.analysis.paired import Accuracies, paired_difference
 from scalesearch.errors import SearchError
 
 MIN_COST_RATIO = 1.01
@@ -63,12 +62,16 @@ class CurveComparison:
     seeds: int
 
 
-def series_gains(rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]) -> tuple[SeriesGain, ...]:
+def series_gains(
+    rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]
+) -> tuple[SeriesGain, ...]:
     """Of each series with at least two networks of different cost."""
     result = []
     for (baseline, series), curve in _curves_by_series(rows).items():
         if list(_gain_per_doubling(curve)):
-            result.append(_series_gain(baseline, series, curve, final_accuracies(records[baseline])))
+            result.append(
+                _series_gain(baseline, series, curve, final_accuracies(records[baseline]))
+            )
     return tuple(result)
 
 
@@ -77,12 +80,16 @@ def curve_comparisons(
 ) -> tuple[CurveComparison, ...]:
     """The series ``against`` over each other, where their costs overlap and the noise is known."""
     curves = _curves_by_series(rows)
-    noise_by_baseline = {name: additive_model(final_accuracies(table)) for name, table in records.items()}
+    noise_by_baseline = {
+        name: additive_model(final_accuracies(table)) for name, table in records.items()
+    }
     comparisons = [
         comparison
         for (baseline, series), curve in curves.items()
-        if series != ablation.against and (leading_curve := curves.get((baseline, str(ablation.against))))
-        if (comparison := _curve_comparison(curve, leading_curve, noise_by_baseline[baseline])) is not None
+        if series != ablation.against
+        and (leading_curve := curves.get((baseline, str(ablation.against))))
+        if (comparison := _curve_comparison(curve, leading_curve, noise_by_baseline[baseline]))
+        is not None
     ]
     corrected_p = holm_correction([overlap.p for overlap in comparisons])
     return tuple(
@@ -97,16 +104,22 @@ def _curves_by_series(rows: Sequence[AblationRow]) -> dict[tuple[str, str], list
         return row.baseline, row.series
 
     return {
-        series_key: sorted({row.candidate: row for row in curve}.values(), key=lambda row: row.factor)
+        series_key: sorted(
+            {row.candidate: row for row in curve}.values(), key=lambda row: row.factor
+        )
         for series_key, curve in ((k, list(g)) for k, g in groupby(rows, key))
     }
 
 
-def _series_gain(baseline: str, series: str, curve: Sequence[AblationRow], accuracies: Accuracies) -> SeriesGain:
+def _series_gain(
+    baseline: str, series: str, curve: Sequence[AblationRow], accuracies: Accuracies
+) -> SeriesGain:
     cheapest, dearest = curve[0], curve[-1]
     low = high = None
     try:
-        difference = paired_difference(accuracies, dearest.candidate, cheapest.candidate, level=SIGNIFICANCE_LEVEL)
+        difference = paired_difference(
+            accuracies, dearest.candidate, cheapest.candidate, level=SIGNIFICANCE_LEVEL
+        )
         low, high = difference.low, difference.high
     except SearchError:  # a single seed
         pass
@@ -130,7 +143,9 @@ def _gain_per_doubling(curve: Sequence[AblationRow]) -> Iterator[float]:
             yield (dearer.accuracy - cheaper.accuracy) / math.log2(dearer.factor / cheaper.factor)
 
 
-def _curve_comparison(own_curve: Sequence[AblationRow], leading_curve: Sequence[AblationRow], model: AdditiveModel) -> CurveComparison | None:
+def _curve_comparison(
+    own_curve: Sequence[AblationRow], leading_curve: Sequence[AblationRow], model: AdditiveModel
+) -> CurveComparison | None:
     low = max(own_curve[0].factor, leading_curve[0].factor)
     high = min(own_curve[-1].factor, leading_curve[-1].factor)
     if high <= low * MIN_COST_RATIO or model.variance is None:
@@ -154,13 +169,17 @@ def _curve_comparison(own_curve: Sequence[AblationRow], leading_curve: Sequence[
         lead=lead,
         low=lead - half_width,
         high=lead + half_width,
-        p=float(2 * stdtr(model.df, -abs(lead) / standard_error)) if standard_error > 0 else float(lead == 0),
+        p=float(2 * stdtr(model.df, -abs(lead) / standard_error))
+        if standard_error > 0
+        else float(lead == 0),
         p_corrected=1.0,
         seeds=int(counts.max()),
     )
 
 
-def _interpolation_weights(curve: Sequence[AblationRow], costs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolation_weights(
+    curve: Sequence[AblationRow], costs: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Each point's part in the mean of the curve over these costs (logarithms); they sum to one."""
     log_costs = np.log([row.factor for row in curve])
     weights = [np.interp(costs, log_costs, one_hot).mean() for one_hot in np.eye(len(curve))]

@@ -1,20 +1,105 @@
-"""An ablation from its file to its table: searches, and what becomes of their records."""
+"""``ablation.json``: what was found, with everything needed to judge and to repeat it.
 
+Which figure an ablation has, under which name.
+
+An ablation from its file to its table: searches, and what becomes of their records.
+"""
+
+import dataclasses
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from scalesearch.ablations.document import write_ablation_document
-from scalesearch.ablations.figures import write_ablation_figures
-from scalesearch.ablations.found import AblationResult, ablation_result
-from scalesearch.ablations.maps import write_gradcam
-from scalesearch.ablations.points import ablation_experiments
-from scalesearch.ablations.rows import rows_to_table
-from scalesearch.ablations.spec import Ablation
-from scalesearch.files import write_text
-from scalesearch.records import read_records
-from scalesearch.search import run_search
+from matplotlib.figure import Figure
+
+from scalesearch.ablations.ablation_prose import AblationResult, ablation_result
+from scalesearch.ablations.ablation_table import rows_to_table
+from scalesearch.ablations.gradcam_figure import write_gradcam
+from scalesearch.ablations.spec import Ablation, ablation_experiments
+from scalesearch.config.reading import read_experiment, to_document
+from scalesearch.figures.ablation_figures import (
+    ablation_bars,
+    ablation_costs_figure,
+    ablation_curves,
+    ablation_curves_figure,
+    ablation_panels_figure,
+    ablation_rows_figure,
+)
+from scalesearch.figures.style import write_figure
+from scalesearch.io import write_text
+from scalesearch.results.environment import read_environment
+from scalesearch.results.records import read_records
+from scalesearch.search.driver import run_search
+
+SCHEMA = "scalesearch/ablation"
+VERSION = 1
+EXPERIMENT_PARTS = ("baseline", "data", "budget", "recipe", "seed")
+"""What an experiment says that the ablation's own file leaves to defaults."""
+
+
+def ablation_document(result: AblationResult) -> dict[str, Any]:
+    """All of it as JSON values. Accuracies are fractions; intervals are of 90%."""
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "name": result.ablation.name,
+        "size": result.ablation.size,
+        "source": result.ablation.source,
+        "sentences": list(result.sentences),
+        "rows": [dataclasses.asdict(row) for row in result.rows],
+        "gains": [dataclasses.asdict(gain) for gain in result.gains],
+        "overlaps": [dataclasses.asdict(overlap) for overlap in result.curve_comparisons],
+        "ablation": dataclasses.asdict(result.ablation),
+        "searches": {name: _search_document(result, name) for name in result.ablation.baselines},
+    }
+
+
+def write_ablation_document(result: AblationResult) -> None:
+    """Write ``ablation.json`` into the ablation's folder, whole or not at all."""
+    text = json.dumps(ablation_document(result), indent=2, allow_nan=False) + "\n"
+    write_text(result.folder / "ablation.json", text)
+
+
+def _search_document(result: AblationResult, baseline: str) -> dict[str, Any]:
+    """Where a baseline's records come from: its experiment as resolved, images and machine."""
+    folder = result.folder / baseline
+    experiment = read_experiment(folder / "experiment.yaml")
+    environment = read_environment(folder / "environment.json")
+    resolved = to_document(experiment)
+    return {
+        "records": f"{baseline}/records.csv",
+        **{name: resolved[name] for name in EXPERIMENT_PARTS},
+        "data": {**resolved["data"], **environment["data"]},
+        "seeds": list(experiment.seeds),
+        "epochs": experiment.rungs[-1],
+        "environment": {key: value for key, value in environment.items() if key != "data"},
+    }
+
+
+def write_ablation_figures(result: AblationResult) -> None:
+    """Write ``figures/NAME.png`` and ``.svg``; of several baselines drawn as curves, one each."""
+    ablation, folder = result.ablation, result.folder / "figures"
+    has_figure_per_baseline = len(ablation.baselines) > 1 and ablation.figure != "rows"
+    for baseline in ablation.baselines if has_figure_per_baseline else [None]:
+        name = ablation.name if baseline is None else f"{ablation.name}-{baseline}"
+        write_figure(_figure(result, baseline), folder / name)
+
+
+def _figure(result: AblationResult, baseline: str | None) -> Figure:
+    ablation, all_rows = result.ablation, rows_to_table(result.rows)
+    rows = all_rows if baseline is None else all_rows[all_rows["baseline"] == baseline]
+    title = ablation.title if baseline is None else f"{ablation.title}: {baseline}"
+    if ablation.figure == "rows":
+        return ablation_rows_figure(ablation_bars(rows, ablation.against), title)
+    if ablation.figure == "costs":
+        return ablation_costs_figure(rows, ablation.against, title)
+    curve_data = ablation_curves(rows, against=ablation.against)
+    if ablation.figure == "panels":
+        return ablation_panels_figure(curve_data, title)
+    return ablation_curves_figure(curve_data, title)
+
 
 ShowProgress: TypeAlias = Callable[[Path], AbstractContextManager[tuple[Any, Any]]]
 """The folder of a search's news -> what is called with its progress, and while images come."""

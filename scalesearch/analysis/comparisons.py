@@ -1,4 +1,11 @@
-"""The answer against the obvious alternatives: how far ahead, how surely, and what would settle it.
+"""What choosing the answer by the same runs does to its lead, and p-values that allow for it.
+
+The candidate nearest to the top of a surface had a hand in where that top is: where all are equal,
+it leads by most of a standard error for nothing, and "significant" comes up in one of six searches
+in place of one of ten (for the highest mean: one of three). So the choice is repeated on tables of
+pure noise, and a lead is measured against the leads that it gives there.
+
+The answer against the obvious alternatives: how far ahead, how surely, and what would settle it.
 
 Who is compared is the trained candidate nearest to the top of the surface. It is not the one with
 the highest mean, whose lead is in good part its luck; what luck is left is allowed for.
@@ -8,16 +15,114 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
-from scalesearch.analysis.mixture import polynomial_terms
-from scalesearch.analysis.pairs import Accuracies, paired_difference, paired
-from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit
-from scalesearch.analysis.power import seeds_needed
-from scalesearch.analysis.selection import SelectionBias, p_value_of_lead
-from scalesearch.analysis.twoway import ROUNDING_ERROR
+from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats
+from scalesearch.analysis.observations import CandidateEstimates
+from scalesearch.analysis.optimum import maximizing_shares
+from scalesearch.analysis.paired import Accuracies, paired, paired_difference
+from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit, polynomial_terms
+from scalesearch.analysis.statistical_power import seeds_needed
+from scalesearch.analysis.summary import CandidateResult
 from scalesearch.errors import SearchError
-from scalesearch.scaling import Shares
+from scalesearch.scaling.coefficients import Shares
+
+NOISE_TABLES = 3000
+MIN_CHOICES = 30
+"""Choices of one candidate before its leads are told from those of all."""
+
+
+def p_value_of_lead(statistic: float, df: float, lead: float) -> float:
+    """Two-sided, of a lead so far from nothing as ``statistic`` standard errors, or farther, where
+    choosing alone gives ``lead``: Student's t moved by that, on both sides."""
+    distance = abs(statistic)
+    return min(1.0, float(stdtr(df, lead - distance) + stdtr(df, -lead - distance)))
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionBias:
+    """Tables of noise in which the answer was chosen: ``values`` (B, candidates) with their
+    standard deviations ``scale``, the places ``chosen`` among the candidates, and the
+    ``coefficients`` (B, terms) of the surface ``fit``."""
+
+    estimates: CandidateEstimates
+    fit: PolynomialFit
+    values: Floats
+    scale: Floats
+    chosen_indices: tuple[int, ...]
+    coefficients: Floats
+
+    def expected_lead(self, candidate: str) -> float:
+        """The mean lead of who is chosen over this candidate's runs, in standard errors."""
+        index, chosen_indices = (
+            self.estimates.candidates.index(candidate),
+            np.array(self.chosen_indices),
+        )
+        rows = np.flatnonzero(chosen_indices != index)
+        if not len(rows):
+            return 0.0
+        differences = self.values[rows, chosen_indices[rows]] - self.values[rows, index]
+        lead = differences / np.hypot(self.scale[chosen_indices[rows]], self.scale[index])
+        return max(0.0, float(lead.mean()))
+
+    def expected_lead_at(self, shares: Shares) -> float:
+        """The same on the surface, over the place of these shares."""
+        places = np.vstack([self.estimates.shares[list(self.chosen_indices)], shares.as_tuple()])
+        place_terms = polynomial_terms(places, self.fit.degree, self.fit.axes)
+        contrasts = place_terms[:-1] - place_terms[-1]
+        errors = np.sqrt(np.einsum("bp,pq,bq->b", contrasts, self.fit.covariance, contrasts))
+        is_apart = errors > 1e-3 * errors.max(initial=0.0)
+        if not is_apart.any():
+            return 0.0
+        lead = (contrasts * self.coefficients).sum(axis=1)[is_apart] / errors[is_apart]
+        return max(0.0, float(lead.mean()))
+
+
+def selection_bias(
+    estimates: CandidateEstimates,
+    fits: dict[str, PolynomialFit],
+    fit: PolynomialFit,
+    chosen_candidate: str,
+    eligible: Sequence[str],
+    feasible_shares: Floats | None = None,
+) -> SelectionBias:
+    """What choosing gives where all candidates are equal, of the tables that choose ``answer``.
+
+    ``fits``, ``fit``: as for the optimum. ``eligible``: candidates that may be chosen. An answer
+    that chance hardly ever chooses is taken for any other.
+    """
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(estimates.noise_variances + fit.deviation)
+    values = rng.normal(size=(NOISE_TABLES, len(scale))) * scale
+    eligible_indices = np.array([estimates.candidates.index(name) for name in eligible])
+    best_B3 = maximizing_shares(values, estimates, fits, feasible_shares)
+    squared_distances = np.square(best_B3[:, None] - estimates.shares[eligible_indices]).sum(axis=2)
+    chosen_indices = eligible_indices[squared_distances.argmin(axis=1)]
+    is_same_choice = chosen_indices == estimates.candidates.index(chosen_candidate)
+    if is_same_choice.sum() < MIN_CHOICES:
+        is_same_choice[:] = True
+    return SelectionBias(
+        estimates=estimates,
+        fit=fit,
+        values=values[is_same_choice],
+        scale=scale,
+        chosen_indices=tuple(int(index) for index in chosen_indices[is_same_choice]),
+        coefficients=values[is_same_choice] @ fit.solver.T,
+    )
+
+
+def nearest_result(
+    shares: Shares, names: list[str], results: Mapping[str, CandidateResult]
+) -> CandidateResult:
+    """The result nearest to these shares, of those of these names.
+
+    Rounded, so that equal distances go to the smaller fingerprint on every machine.
+    """
+    return min(
+        (results[name] for name in names),
+        key=lambda result: (round(result.shares.distance(shares), 9), result.candidate),
+    )
+
 
 MAX_FURTHER_SEEDS = 100
 """Further seeds, from which on they are not counted."""
@@ -113,7 +218,9 @@ def comparisons(
     p_by_network = {one.candidate or one.reference: one.p for one in uncorrected}
     p_by_network.pop(leader.candidate, None)
     corrected = dict(zip(p_by_network, holm_correction([*p_by_network.values()]), strict=True))
-    further_seeds = _FurtherSeeds(paired(accuracy).variance, len(accuracy), level, len(p_by_network))
+    further_seeds = _FurtherSeeds(
+        paired(accuracy).variance, len(accuracy), level, len(p_by_network)
+    )
     return tuple(
         _with_words(replace(one, p_corrected=p, settled=p < level), leader, further_seeds)
         for one in uncorrected
@@ -140,7 +247,9 @@ class _FurtherSeeds:
         return min(MAX_FURTHER_SEEDS, max(1, needed - seeds))
 
 
-def _empty_comparison(name: str, leader: ComparisonSide, reference: ComparisonSide, accuracy: Accuracies) -> Comparison:
+def _empty_comparison(
+    name: str, leader: ComparisonSide, reference: ComparisonSide, accuracy: Accuracies
+) -> Comparison:
     """A comparison that found nothing."""
     cost = reference.factor / leader.factor if reference.factor and leader.factor else None
     return Comparison(
@@ -166,7 +275,11 @@ def _if_same_network(empty: Comparison, leader: ComparisonSide) -> Comparison | 
 
 
 def _from_runs(
-    empty: Comparison, leader: ComparisonSide, accuracy: Accuracies, bias: SelectionBias | None, level: float
+    empty: Comparison,
+    leader: ComparisonSide,
+    accuracy: Accuracies,
+    bias: SelectionBias | None,
+    level: float,
 ) -> Comparison | None:
     """None where either was not trained to the end, or no two seeds tell the noise."""
     if empty.candidate is None:
@@ -192,7 +305,9 @@ def _from_surface(
 ) -> Comparison | None:
     """None without a surface, or where the other scales an axis that no candidate does."""
     unscaled_axes = [axis for axis in range(3) if fit and axis not in fit.axes]
-    if fit is None or any(reference.shares.as_tuple()[axis] > MIN_SCALED_SHARE for axis in unscaled_axes):
+    if fit is None or any(
+        reference.shares.as_tuple()[axis] > MIN_SCALED_SHARE for axis in unscaled_axes
+    ):
         return None
     mean, error = surface_difference(fit, leader.shares, reference.shares)
     half_width = float(stdtrit(fit.df, 1 - level / 2)) * error
@@ -200,18 +315,24 @@ def _from_surface(
     if error > ROUNDING_ERROR:
         lead = bias.expected_lead_at(reference.shares) if bias else 0.0
         p = p_value_of_lead(mean / error, fit.df, lead)
-    return replace(empty, by="surface", difference=mean, low=mean - half_width, high=mean + half_width, p=p)
+    return replace(
+        empty, by="surface", difference=mean, low=mean - half_width, high=mean + half_width, p=p
+    )
 
 
 def surface_difference(fit: PolynomialFit, left: Shares, right: Shares) -> tuple[float, float]:
     """How much higher the surface is at one place than at the other, and its standard error."""
-    place_terms = polynomial_terms(np.array([left.as_tuple(), right.as_tuple()]), fit.degree, fit.axes)
+    place_terms = polynomial_terms(
+        np.array([left.as_tuple(), right.as_tuple()]), fit.degree, fit.axes
+    )
     contrast = place_terms[0] - place_terms[1]
     error = float(np.sqrt(max(0.0, contrast @ fit.covariance @ contrast)))
     return float(contrast @ fit.coefficients), error
 
 
-def _with_words(comparison: Comparison, leader: ComparisonSide, further_seeds: _FurtherSeeds) -> Comparison:
+def _with_words(
+    comparison: Comparison, leader: ComparisonSide, further_seeds: _FurtherSeeds
+) -> Comparison:
     """With what it says, and the seeds that would settle it."""
     distance_text = f"{comparison.away:.2f} from it in shares" if comparison.is_stand_in else ""
     if comparison.candidate == leader.candidate:
@@ -219,7 +340,11 @@ def _with_words(comparison: Comparison, leader: ComparisonSide, further_seeds: _
         return replace(comparison, words=f"is the network of {comparison.reference} itself{aside}")
     points, half_width = 100 * abs(comparison.difference), 50 * (comparison.high - comparison.low)
     ahead = comparison.difference >= 0
-    verb = ("beats" if ahead else "loses to") if comparison.settled else ("leads" if ahead else "trails")
+    verb = (
+        ("beats" if ahead else "loses to")
+        if comparison.settled
+        else ("leads" if ahead else "trails")
+    )
     unequal = comparison.cost is not None and abs(comparison.cost - 1) > UNEQUAL_COST_TOLERANCE
     asides = [f"its network is {distance_text}"] if distance_text else []
     asides += [f"{comparison.cost:.2f} times its cost"] if unequal else []
@@ -228,12 +353,14 @@ def _with_words(comparison: Comparison, leader: ComparisonSide, further_seeds: _
     words += ", by the surface" if comparison.by == "surface" else ""
     if comparison.settled:
         return replace(comparison, words=words)
-    more_seeds = further_seeds.needed(comparison.difference, comparison.seeds) if comparison.by == "runs" else None
+    more_seeds = (
+        further_seeds.needed(comparison.difference, comparison.seeds)
+        if comparison.by == "runs"
+        else None
+    )
     words += " (not significant"
     if more_seeds is not None and more_seeds >= MAX_FURTHER_SEEDS:
         words += f"; to show so little would take {MAX_FURTHER_SEEDS} further seeds or more"
     elif more_seeds is not None:
-        words += (
-            f"; {more_seeds} further seed{'s' if more_seeds > 1 else ''} would show it, if it is real"
-        )
+        words += f"; {more_seeds} further seed{'s' if more_seeds > 1 else ''} would show it, if it is real"
     return replace(comparison, words=f"{words})", further_seeds=more_seeds)

@@ -1,35 +1,120 @@
-"""Everything that a results table says about how to scale, in one place.
+"""The coefficients that rounding makes one network of.
+
+Everything that a results table says about how to scale, in one place.
 
 It is of records alone, with a few plain facts beside them: the factor, and the baseline with its
 rounding where the coefficients that are one network are to be told.
 """
 
-from collections.abc import Mapping
+import bisect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from scalesearch.analysis.answer import CandidateResult, StoppedCandidate, stopped, candidate_results
-from scalesearch.analysis.checked import validate_records
-from scalesearch.analysis.comparisons import Comparison, ComparisonSide, surface_difference, comparisons
-from scalesearch.analysis.mixture import AXES
-from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
+from scalesearch.analysis.additive_model import Floats
+from scalesearch.analysis.comparisons import (
+    Comparison,
+    ComparisonSide,
+    comparisons,
+    nearest_result,
+    selection_bias,
+    surface_difference,
+)
+from scalesearch.analysis.conclusion_prose import conclusion_sentence
+from scalesearch.analysis.observations import (
+    CandidateEstimates,
+    candidate_estimates,
+    validate_records,
+)
 from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits, optimum_of_estimates
-from scalesearch.analysis.pairs import Accuracies, accuracies, may_still_win
-from scalesearch.analysis.polynomials import PolynomialFit
-from scalesearch.analysis.power import StatisticalPower, statistical_power
-from scalesearch.analysis.same_network import same_network
-from scalesearch.analysis.selection import selection_bias, nearest_result
-from scalesearch.analysis.sentences import conclusion_sentence
-from scalesearch.analysis.surface import ResponseModel, surface
-from scalesearch.analysis.twoway import Floats
-from scalesearch.architectures import Architecture, CustomModel
+from scalesearch.analysis.paired import Accuracies, accuracies, may_still_win
+from scalesearch.analysis.polynomials import AXES, PolynomialFit
+from scalesearch.analysis.response_model import ResponseModel, surface
+from scalesearch.analysis.statistical_power import StatisticalPower, statistical_power
+from scalesearch.analysis.summary import (
+    CandidateResult,
+    StoppedCandidate,
+    candidate_results,
+    stopped,
+)
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.scaled import scaled_widths
+from scalesearch.architectures.stages import Architecture
+from scalesearch.candidates.grid import depth_levels, width_level
 from scalesearch.errors import SearchError
-from scalesearch.published import SCHEMES
-from scalesearch.rounding import Rounding
-from scalesearch.scaling import Shares
+from scalesearch.scaling.coefficients import Multipliers, Shares
+from scalesearch.scaling.published import SCHEMES
+from scalesearch.scaling.rounding import Rounding
+
+TOLERANCE = 1e-6
+
+
+def same_network(
+    baseline: Architecture, rounding: Rounding, multipliers: Multipliers
+) -> dict[str, tuple[float, float]]:
+    """The alpha, beta and gamma, each for itself, that at phi = 1 give the depth, the channels and
+    the pixels of a network with these effective multipliers.
+
+    Left out is an axis whose multiplier no coefficient gives under this rounding.
+    """
+    intervals = {
+        "alpha": _depth(baseline, rounding, multipliers.depth),
+        "beta": _width(baseline, rounding, multipliers.width),
+        "gamma": _resolution(baseline, rounding, multipliers.resolution),
+    }
+    return {name: interval for name, interval in intervals.items() if interval is not None}
+
+
+def _depth(baseline: Architecture, rounding: Rounding, depth: float) -> tuple[float, float] | None:
+    # Rounded down, a depth is given by more than it comes to.
+    levels = depth_levels(baseline, rounding, min(1.0, depth), 2 * max(1.0, depth))
+    return next(
+        ((level.low, level.high) for level in levels if abs(level.multiplier - depth) < TOLERANCE),
+        None,
+    )
+
+
+def _width(baseline: Architecture, rounding: Rounding, width: float) -> tuple[float, float] | None:
+    if abs(width - 1) < TOLERANCE:  # a level of its own, which tells no interval
+        edges = rounding.width_edges(baseline.unrounded_widths, 2.0)
+        return _constant_interval(
+            edges, lambda multiplier: scaled_widths(baseline, multiplier, rounding), 1.0
+        )
+    level = width_level(baseline, rounding, width)
+    return (level.low, level.high) if abs(level.multiplier - width) < TOLERANCE else None
+
+
+def _resolution(
+    baseline: Architecture, rounding: Rounding, resolution: float
+) -> tuple[float, float] | None:
+    own, step = baseline.resolution, rounding.resolution_multiple
+    max_count = int(own * max(1.0, resolution) / step) + 2
+    edges = {(count + 0.5) * step / own for count in range(max_count)}
+    pixels = rounding.pixels(own * resolution)
+    if abs(pixels / own - resolution) > TOLERANCE:
+        return None
+    return _constant_interval(
+        edges, lambda multiplier: rounding.pixels(own * multiplier), resolution
+    )
+
+
+def _constant_interval(
+    edges: set[float], value_at: Callable[[float], Any], value: float
+) -> tuple[float, float]:
+    """The interval between edges about ``value`` in which ``at`` does not change."""
+    bounds = [0.0, *sorted(edges)]
+    last = min(bisect.bisect_right(bounds, value), len(bounds) - 1)
+    first, reference = last - 1, value_at(value)
+    while first and value_at((bounds[first - 1] + bounds[first]) / 2) == reference:
+        first -= 1
+    while last + 1 < len(bounds) and value_at((bounds[last] + bounds[last + 1]) / 2) == reference:
+        last += 1
+    return bounds[first], bounds[last]
+
 
 UNEQUAL_COST_RATIO = 1.1
 """Dearest over cheapest candidate, from which on a search is no comparison at equal cost."""
@@ -139,7 +224,7 @@ def conclusion(
     best = draft.recommended
     if best is not None and isinstance(baseline, Architecture) and rounding is not None:
         equivalent = same_network(baseline, rounding, best.multipliers)
-        draft = replace(draft, same_network=equivalent)
+        draft = replace(draft, equivalent_coefficients=equivalent)
     draft = replace(draft, power=_power(draft, evidence), notes=(*draft.notes, *_notes(draft)))
     return replace(draft, sentence=conclusion_sentence(draft))
 
@@ -148,39 +233,58 @@ class UndeterminedOptimum(SearchError):
     """Candidates that do not determine where accuracy is highest."""
 
 
-def _with_optimum(draft: Conclusion, evidence: _Evidence, latencies: Mapping[str, float]) -> Conclusion:
+def _with_optimum(
+    draft: Conclusion, evidence: _Evidence, latencies: Mapping[str, float]
+) -> Conclusion:
     """With all that comes from the surface."""
     observed, level = evidence.estimates, draft.level
     try:
         fits = curved_polynomial_fits(observed)
     except SearchError as error:
         raise UndeterminedOptimum(str(error)) from error
-    best = optimum_of_estimates(observed, draft.factor, level=level, feasible_shares=evidence.feasible_shares)
-    may_win = [name for name, possible in may_still_win(evidence.accuracy, level).items() if possible]
+    best = optimum_of_estimates(
+        observed, draft.factor, level=level, feasible_shares=evidence.feasible_shares
+    )
+    may_win = [
+        name for name, possible in may_still_win(evidence.accuracy, level).items() if possible
+    ]
     nearest_candidate = nearest_result(best.shares, may_win, evidence.results)
     bias = selection_bias(
-        observed, fits, fits[best.degree], nearest_candidate.candidate, sorted(evidence.accuracy), evidence.feasible_shares
+        observed,
+        fits,
+        fits[best.degree],
+        nearest_candidate.candidate,
+        sorted(evidence.accuracy),
+        evidence.feasible_shares,
     )
     compared = comparisons(
-        ComparisonSide(nearest_candidate.candidate, nearest_candidate.shares, nearest_candidate.factor),
+        ComparisonSide(
+            nearest_candidate.candidate, nearest_candidate.shares, nearest_candidate.factor
+        ),
         _references(evidence.table, evidence.results),
         evidence.accuracy,
         fits[best.degree],
         bias=bias,
         level=level,
     )
-    worse = {comparison.candidate for comparison in compared if comparison.settled and comparison.difference > 0}
+    worse = {
+        comparison.candidate
+        for comparison in compared
+        if comparison.settled and comparison.difference > 0
+    }
     not_worse = [name for name in may_win if name not in worse]
     as_good = [evidence.results[name] for name in best.equivalent_candidates if name in not_worse]
-    recommended, why = _recommendation(best, fits[best.degree], as_good, nearest_candidate, latencies)
+    recommended, why = _recommendation(
+        best, fits[best.degree], as_good, nearest_candidate, latencies
+    )
     fitted_model = surface(evidence.table, epochs=draft.epoch)
     return replace(
         draft,
         optimum=best,
-        surface=fitted_model,
-        answer=nearest_candidate,
+        response_model=fitted_model,
+        nearest_to_optimum=nearest_candidate,
         recommended=recommended,
-        why=why,
+        reason=why,
         comparisons=compared,
         notes=(*best.notes, *_recommendation_notes(best, recommended, fits[best.degree])),
     )
@@ -204,24 +308,39 @@ def _recommendation(
     if best.p_flat <= best.level:
         qualifier = "within one standard error of the best"
         eligible = [
-            result for result in as_good if surface_difference(fit, best.shares, result.shares)[0] <= best.standard_error
+            result
+            for result in as_good
+            if surface_difference(fit, best.shares, result.shares)[0] <= best.standard_error
         ]
     if not eligible:
-        return nearest_candidate, "the nearest to the optimum, as none trained to the end is as good"
+        return (
+            nearest_candidate,
+            "the nearest to the optimum, as none trained to the end is as good",
+        )
     if all(one.candidate in latencies for one in eligible):
-        price, criterion = {one.candidate: latencies[one.candidate] for one in eligible}, "lowest latency"
+        price, criterion = (
+            {one.candidate: latencies[one.candidate] for one in eligible},
+            "lowest latency",
+        )
     else:
-        price, criterion = {one.candidate: one.activations for one in eligible}, "fewest activations"
+        price, criterion = (
+            {one.candidate: one.activations for one in eligible},
+            "fewest activations",
+        )
     chosen = min(eligible, key=lambda one: (price[one.candidate], one.macs, one.candidate))
     if len(eligible) == 1:
         return chosen, f"the only one trained to the end {qualifier}"
     return chosen, f"the {criterion} of {len(eligible)} {qualifier}"
 
 
-def _recommendation_notes(best: Optimum, recommended: CandidateResult, fit: PolynomialFit) -> tuple[str, ...]:
+def _recommendation_notes(
+    best: Optimum, recommended: CandidateResult, fit: PolynomialFit
+) -> tuple[str, ...]:
     """What is known of a recommended network that is not where the optimum is thought to be."""
     inside = all(
-        interval.low - INTERVAL_TOLERANCE <= getattr(recommended.shares, axis) <= interval.high + INTERVAL_TOLERANCE
+        interval.low - INTERVAL_TOLERANCE
+        <= getattr(recommended.shares, axis)
+        <= interval.high + INTERVAL_TOLERANCE
         for axis, interval in best.share_intervals.items()
     )
     mean, error = surface_difference(fit, best.shares, recommended.shares)
@@ -234,22 +353,32 @@ def _recommendation_notes(best: Optimum, recommended: CandidateResult, fit: Poly
     )
 
 
-def _references(table: pd.DataFrame, results: Mapping[str, CandidateResult]) -> dict[str, ComparisonSide]:
+def _references(
+    table: pd.DataFrame, results: Mapping[str, CandidateResult]
+) -> dict[str, ComparisonSide]:
     """Each known scheme: the network that stands for it, trained to the end or not, or its shares
     alone."""
     rows = table.drop_duplicates("candidate")
     sides = {}
     for name, scheme in SCHEMES.items():
-        has_role = rows["role"].astype(str).str.split("+").map(lambda roles, role=name: role in roles)
+        has_role = (
+            rows["role"].astype(str).str.split("+").map(lambda roles, role=name: role in roles)
+        )
         role_rows = rows[has_role]
-        role_rows = role_rows[role_rows["candidate"].isin(list(results))] if len(role_rows) > 1 else role_rows
+        role_rows = (
+            role_rows[role_rows["candidate"].isin(list(results))]
+            if len(role_rows) > 1
+            else role_rows
+        )
         if role_rows.empty:
             sides[name] = ComparisonSide("", scheme.shares, None)
             continue
         row = role_rows.iloc[0]
         shares = Shares(*(float(row[f"{axis}_share"]) for axis in AXES))
         trained = str(row["candidate"]) if row["candidate"] in results else ""
-        sides[name] = ComparisonSide(trained, shares, float(row["factor"]), shares.distance(scheme.shares))
+        sides[name] = ComparisonSide(
+            trained, shares, float(row["factor"]), shares.distance(scheme.shares)
+        )
     return sides
 
 
@@ -258,7 +387,9 @@ def _power(draft: Conclusion, evidence: _Evidence) -> StatisticalPower | None:
     observed = evidence.estimates
     if not observed.variance:
         return None
-    compared_networks = {comparison.candidate or comparison.reference for comparison in draft.comparisons}
+    compared_networks = {
+        comparison.candidate or comparison.reference for comparison in draft.comparisons
+    }
     compared_networks -= {draft.nearest_to_optimum.candidate} if draft.nearest_to_optimum else set()
     return statistical_power(
         observed.shares[: observed.finished_count],
@@ -280,7 +411,10 @@ def _best_mean_note(evidence: _Evidence) -> tuple[str, ...]:
 
 
 def _notes(draft: Conclusion) -> tuple[str, ...]:
-    notes, own_network = [], draft.nearest_to_optimum.candidate if draft.nearest_to_optimum else None
+    notes, own_network = (
+        [],
+        draft.nearest_to_optimum.candidate if draft.nearest_to_optimum else None,
+    )
     if draft.has_unequal_costs:
         low, high = draft.cost_range
         notes.append(

@@ -1,4 +1,12 @@
-"""Whether what is best drifts with the length of training, and which axis short runs favour.
+"""Mixture surfaces compared: what an axis is worth, and whether two have one shape.
+
+Two surfaces of the same candidates have one shape where late = a + k * early, for one k of all of
+them; their best places are then the same. The test of it: of all late - k * early, take the one
+that shares explain least beside what they leave over, and ask whether they explain it at all (the
+test of overidentification of Anderson & Rubin, Ann. Math. Stat. 20, 1949; with the least root in
+place of a known k it is not too often significant, however little the early surface tells).
+
+Whether what is best drifts with the length of training, and which axis short runs favour.
 
 ResNet-RS (arXiv:2103.07579, section 6) finds that short training favours width. Runs are their own
 controls: what a run gains from an early epoch to the last is compared between candidates.
@@ -19,17 +27,83 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.linalg import eigh
+from scipy.special import fdtrc, stdtrit
 
-from scalesearch.analysis.answer import has_reason
-from scalesearch.analysis.mixture import AXES, polynomial_terms
+from scalesearch.analysis.additive_model import Floats, additive_model
 from scalesearch.analysis.observations import SHARES, candidate_estimates
 from scalesearch.analysis.optimum import Interval, optimum_of_estimates
-from scalesearch.analysis.pairs import accuracies
-from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, MAX_CONDITION
-from scalesearch.analysis.shapes import shape_change, axis_effects, p_value_of_differences
-from scalesearch.analysis.twoway import Floats, additive_model
+from scalesearch.analysis.paired import accuracies
+from scalesearch.analysis.polynomials import AXES, MAX_CONDITION, MIN_SCALED_SHARE, polynomial_terms
+from scalesearch.analysis.summary import has_reason
 from scalesearch.errors import SearchError
+
+MIN_SUM_OF_SQUARES = 1e-18
+
+
+def axis_effects(
+    design_NP: Floats, values_N: Floats, names: Sequence[str], level: float
+) -> dict[str, Interval]:
+    """Of each part against the mean of the others (Cox's direction), with t intervals."""
+    solver = np.linalg.pinv(design_NP)
+    residuals = values_N - design_NP @ (solver @ values_N)
+    residual_df = len(values_N) - design_NP.shape[1]
+    variance = float(residuals @ residuals) / residual_df
+    t_limit = float(stdtrit(residual_df, 1 - level / 2))
+    intervals = {}
+    for index, name in enumerate(names):
+        contrast = np.full(len(names), -1 / (len(names) - 1))
+        contrast[index] = 1.0
+        row = contrast @ solver
+        value, error = float(row @ values_N), float(np.sqrt(variance * (row @ row)))
+        intervals[name] = Interval(value, value - t_limit * error, value + t_limit * error)
+    return intervals
+
+
+def p_value_of_differences(design_NP: Floats, values_N: Floats) -> float:
+    """p of the F test that the parts of a mixture differ at all."""
+    explained_squares, residual_squares = _sums_of_squares(design_NP, values_N[:, None])
+    df, residual_df = design_NP.shape[1] - 1, len(values_N) - design_NP.shape[1]
+    return float(
+        fdtrc(
+            df,
+            residual_df,
+            explained_squares[0, 0]
+            / df
+            / max(residual_squares[0, 0] / residual_df, MIN_SUM_OF_SQUARES),
+        )
+    )
+
+
+def shape_change(design_NP: Floats, values_N2: Floats) -> tuple[float | None, float]:
+    """The k of late - k * early that shares explain least, and p of its being explained at all.
+
+    Without a positive k (the surface is turned about, or one of the two says nothing) the less
+    explained of the two stands for it, with nothing taken off for having looked for a k.
+    """
+    explained_squares, residual_squares = _sums_of_squares(design_NP, values_N2)
+    residual_squares = residual_squares + MIN_SUM_OF_SQUARES * np.eye(2)
+    df, residual_df = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
+    roots, vectors = eigh(explained_squares, residual_squares)
+    least = max(0.0, float(roots[0]))  # a sum of squares, but for rounding
+    early, late = vectors[:, 0]
+    if early * late < 0:
+        steepness = float(-early / late)
+        if df < 2:  # a line is in proportion to any other that rises the same way
+            return steepness, 1.0
+        return steepness, float(fdtrc(df - 1, residual_df, least / (df - 1) * residual_df))
+    least = min(
+        explained_squares[index, index] / residual_squares[index, index] for index in (0, 1)
+    )
+    return None, float(fdtrc(df, residual_df, least / df * residual_df))
+
+
+def _sums_of_squares(design_NP: Floats, values_NK: Floats) -> tuple[Floats, Floats]:
+    """Sums of squares and products: what the parts explain beyond a mean, and what they leave."""
+    fitted = design_NP @ np.linalg.pinv(design_NP) @ values_NK
+    residuals, deviations = values_NK - fitted, fitted - values_NK.mean(axis=0)
+    return deviations.T @ deviations, residuals.T @ residuals
+
 
 SPARE_CANDIDATES = 2
 """Candidates beyond the terms of a surface before it is tested."""
@@ -164,23 +238,35 @@ def epoch_drift(
     compared = recorded if epochs is None else sorted(set(epochs) & set(recorded))
     if not compared:
         raise SearchError("records: need at least one epoch that is on record, got none")
-    possible_gains = (accuracy_gain(records, early, compared[-1], level=level) for early in compared[:-1])
+    possible_gains = (
+        accuracy_gain(records, early, compared[-1], level=level) for early in compared[:-1]
+    )
     gains = tuple(gain_or_none for gain_or_none in possible_gains if gain_or_none is not None)
     includes_first = bool(gains) and gains[0].early_epoch == compared[0]
     drifts = gains[0].is_drift(level) if includes_first else None
-    gain_effects, early_effects = (gains[0].gain_effects, gains[0].early_effects) if drifts else ({}, {})
+    gain_effects, early_effects = (
+        (gains[0].gain_effects, gains[0].early_effects) if drifts else ({}, {})
+    )
     return EpochDrift(
         gains=gains,
         optima=tuple(_optima_by_epoch(records, factor, compared, level)),
         has_drift=drifts,
-        favoured_early=tuple(axis for axis, interval in gain_effects.items() if interval.high < 0 < early_effects[axis].low),
-        penalised_early=tuple(a for a, one in gain_effects.items() if early_effects[a].high < 0 < one.low),
+        favoured_early=tuple(
+            axis
+            for axis, interval in gain_effects.items()
+            if interval.high < 0 < early_effects[axis].low
+        ),
+        penalised_early=tuple(
+            a for a, one in gain_effects.items() if early_effects[a].high < 0 < one.low
+        ),
         level=level,
         notes=_notes(records, compared),
     )
 
 
-def accuracy_gain(records: pd.DataFrame, early_epoch: int, last_epoch: int, *, level: float = 0.1) -> AccuracyGain | None:
+def accuracy_gain(
+    records: pd.DataFrame, early_epoch: int, last_epoch: int, *, level: float = 0.1
+) -> AccuracyGain | None:
     """What candidates gained between two epochs; None where they are too few for a plane."""
     before, after = accuracies(records, early_epoch), accuracies(records, last_epoch)
     runs = {
@@ -193,7 +279,10 @@ def accuracy_gain(records: pd.DataFrame, early_epoch: int, last_epoch: int, *, l
         return None
     tables = [
         additive_model(
-            {name: {seed: pair[index] for seed, pair in seeds.items()} for name, seeds in runs.items()}
+            {
+                name: {seed: pair[index] for seed, pair in seeds.items()}
+                for name, seeds in runs.items()
+            }
         )
         for index in (0, 1)
     ]
@@ -205,13 +294,16 @@ def accuracy_gain(records: pd.DataFrame, early_epoch: int, last_epoch: int, *, l
     return _gain_of_values(shares, values_N2, early_epoch, last_epoch, level)
 
 
-def _gain_of_values(shares_N3: Floats, values_N2: Floats, early_epoch: int, last_epoch: int, level: float) -> AccuracyGain | None:
+def _gain_of_values(
+    shares_N3: Floats, values_N2: Floats, early_epoch: int, last_epoch: int, level: float
+) -> AccuracyGain | None:
     axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
     designs = {
         degree: design
         for degree in ("linear", "quadratic")
         if len(axes) > 1
-        and len(design := polynomial_terms(shares_N3, degree, axes)) >= design.shape[1] + SPARE_CANDIDATES
+        and len(design := polynomial_terms(shares_N3, degree, axes))
+        >= design.shape[1] + SPARE_CANDIDATES
         and np.linalg.cond(design) < MAX_CONDITION
     }
     if "linear" not in designs:
@@ -248,7 +340,9 @@ def _axes_text(first: AccuracyGain) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def _optima_by_epoch(records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float) -> list[EpochOptimum]:
+def _optima_by_epoch(
+    records: pd.DataFrame, factor: float, epochs: Sequence[int], level: float
+) -> list[EpochOptimum]:
     optima = []
     for epoch in epochs:
         try:

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.analysis.laws import ScalingLaw
-from scalesearch.analysis.mixture import AXES
+from scalesearch.analysis.additive_model import Floats
 from scalesearch.analysis.optimum import COEFFICIENT_OF_AXIS, Interval
-from scalesearch.analysis.twoway import Floats
+from scalesearch.analysis.polynomials import AXES
+from scalesearch.analysis.scaling_law import ScalingLaw
 from scalesearch.errors import SearchError
-from scalesearch.scaling import Coefficients, Shares
+from scalesearch.scaling.coefficients import Coefficients, Shares
 
 BISECTION_STEPS = 60
 MIN_GAIN = 1e-12
@@ -59,7 +59,9 @@ class ExponentShares:
             {
                 "axis": axis,
                 **_interval_columns("share", self.share_intervals[axis]),
-                **_interval_columns(COEFFICIENT_OF_AXIS[axis], self.intervals[COEFFICIENT_OF_AXIS[axis]]),
+                **_interval_columns(
+                    COEFFICIENT_OF_AXIS[axis], self.intervals[COEFFICIENT_OF_AXIS[axis]]
+                ),
                 **_interval_columns("gain_of_doubling", self.gain_of_doubling[axis]),
             }
             for axis in AXES
@@ -82,24 +84,33 @@ def exponent_shares(laws: Mapping[str, ScalingLaw], factor: float) -> ExponentSh
     level = axis_laws[0].level
     estimate_132 = np.array([[(law.scale.value, law.exponent.value) for law in axis_laws]])
     draws_B32 = np.stack([law.draws[:, 1:] for law in axis_laws], axis=1)
-    best_shares, shares_B3 = (_optimal_shares(laws_B32, float(np.log(factor))) for laws_B32 in (estimate_132, draws_B32))
+    best_shares, shares_B3 = (
+        _optimal_shares(laws_B32, float(np.log(factor))) for laws_B32 in (estimate_132, draws_B32)
+    )
     if not np.isfinite(best_shares).all():
         raise SearchError(
             "exponents: need an axis along which accuracy rises with cost, got none that does"
         )
     decided_draws = shares_B3[np.isfinite(shares_B3).all(axis=1)]
     share_intervals = {
-        axis: _quantile_interval(best_shares[0, index], decided_draws[:, index], level) for index, axis in enumerate(AXES)
+        axis: _quantile_interval(best_shares[0, index], decided_draws[:, index], level)
+        for index, axis in enumerate(AXES)
     }
     shares = Shares(*(float(share) for share in best_shares[0]))
     gained_fraction = [1 - 2.0 ** -many[..., 1] for many in (estimate_132, draws_B32)]
-    gains = [many[..., 0] * gained for many, gained in zip((estimate_132, draws_B32), gained_fraction, strict=True)]
+    gains = [
+        many[..., 0] * gained
+        for many, gained in zip((estimate_132, draws_B32), gained_fraction, strict=True)
+    ]
     return ExponentShares(
         factor=factor,
         shares=shares,
         coefficients=shares.coefficients(factor),
         share_intervals=share_intervals,
-        intervals={COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor) for axis in AXES},
+        intervals={
+            COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor)
+            for axis in AXES
+        },
         gain_of_doubling={
             axis: _quantile_interval(gains[0][0, place], gains[1][:, place], level)
             for place, axis in enumerate(AXES)
@@ -134,7 +145,9 @@ def _optimal_shares(laws_B32: Floats, budget: float) -> Floats:
         low, high = np.where(overspent, middle, low), np.where(overspent, high, middle)
     log_costs = spending(low)
     total = log_costs.sum(axis=1, keepdims=True)
-    shares: Floats = np.where(any_gains[:, None], log_costs / np.where(total > 0, total, 1.0), np.nan)
+    shares: Floats = np.where(
+        any_gains[:, None], log_costs / np.where(total > 0, total, 1.0), np.nan
+    )
     return shares
 
 

@@ -1,15 +1,22 @@
-"""What a table tells of each candidate at the last epoch, and how surely."""
+"""What a table tells of each candidate at the last epoch, and how surely.
 
-from collections.abc import Iterator
+A results table that may be concluded from: whole, finite, and of one opinion.
+
+Candidates that were stopped at different epochs, on one scale.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from scalesearch.analysis.answer import has_reason
-from scalesearch.analysis.pairs import accuracies
-from scalesearch.analysis.twoway import Floats, additive_model
+from scalesearch.analysis.additive_model import Floats, additive_model
+from scalesearch.analysis.paired import accuracies
+from scalesearch.analysis.summary import has_reason
 from scalesearch.errors import SearchError
+from scalesearch.results.records import KEY
 
 SHARES = ["depth_share", "width_share", "resolution_share"]
 MIN_FINISHED = 3
@@ -52,7 +59,11 @@ class CandidateEstimates:
     @property
     def noise_variances(self) -> Floats:
         """The variance of each value, next to nothing for the finished where it is unknown."""
-        variances = np.where(self.prediction_variance > 0, self.prediction_variance, (self.variance or 0.0) / self.seeds)
+        variances = np.where(
+            self.prediction_variance > 0,
+            self.prediction_variance,
+            (self.variance or 0.0) / self.seeds,
+        )
         floored: Floats = np.maximum(variances, MIN_VARIANCE)
         return floored
 
@@ -83,7 +94,9 @@ def candidate_estimates(
     names, values = list(table.rows), list(table.row_effects)
     seeds, extra = list(table.has_value.sum(axis=1)), [0.0] * len(table.rows)
     if include_stopped and len(names) >= MIN_FINISHED:
-        for name, value, variance in _predictions_of_stopped(records, last, dict(zip(names, values, strict=True))):
+        for name, value, variance in _predictions_of_stopped(
+            records, last, dict(zip(names, values, strict=True))
+        ):
             names.append(name)
             values.append(value)
             seeds.append(1.0)
@@ -118,7 +131,11 @@ def _predictions_of_stopped(
     at the last, whose column holds what the finished have.
     """
     stopped_rows = records[~records["candidate"].isin(finished)]
-    stopped_rows = stopped_rows[has_reason(stopped_rows["stopped"])] if "stopped" in stopped_rows else stopped_rows[:0]
+    stopped_rows = (
+        stopped_rows[has_reason(stopped_rows["stopped"])]
+        if "stopped" in stopped_rows
+        else stopped_rows[:0]
+    )
     names = set(stopped_rows["candidate"])
     if not names:
         return
@@ -140,3 +157,79 @@ def _predictions_of_stopped(
     for name, effect, variance in zip(table.rows, table.row_effects, variances, strict=True):
         if name in names and np.isfinite(variance):
             yield name, float(effect + table.column_effects[-1]), float(variance)
+
+
+NUMERIC_COLUMNS = [
+    "accuracy",
+    *SHARES,
+    "alpha",
+    "beta",
+    "gamma",
+    "factor",
+    "macs",
+    "params",
+    "activations",
+]
+OTHER_COLUMNS = ["role", "deviation", "asked_alpha", "asked_beta", "asked_gamma"]
+
+
+def validate_records(records: pd.DataFrame) -> pd.DataFrame:
+    """The table in an order of its own, each run once.
+
+    Raises SearchError for an empty table, for missing columns, for values that are missing or not
+    finite, and for two rows of one (candidate, seed, epoch) that differ in accuracy.
+    """
+    if missing := [
+        name for name in [*KEY, *NUMERIC_COLUMNS, *OTHER_COLUMNS] if name not in records.columns
+    ]:
+        raise SearchError(f"records: need the columns {', '.join(missing)}, which are missing")
+    if records.empty:
+        raise SearchError("records: need at least one finished candidate, got an empty table")
+    for column in [*KEY, *NUMERIC_COLUMNS]:
+        invalid = records[column].isna()
+        if column in NUMERIC_COLUMNS:
+            invalid |= ~np.isfinite(records[column].astype(float))
+        if invalid.any():
+            run = records.loc[invalid, KEY].iloc[0].to_dict()
+            description = ", ".join(f"{key} {value}" for key, value in run.items())
+            raise SearchError(
+                f"records: need a finite {column} everywhere, got "
+                f"{records.loc[invalid, column].iloc[0]} for {description}; throw that run away with "
+                "`scalesearch invalidate`, and train it again with `resume`"
+            )
+    rows = records.drop_duplicates([*KEY, "accuracy"])
+    if (duplicated := rows.duplicated(KEY)).any():
+        run = rows.loc[duplicated, KEY].iloc[0].to_dict()
+        raise SearchError(f"records: need one accuracy for each run, got two for {run}")
+    return rows.sort_values(KEY, ignore_index=True)
+
+
+AccuracyCurves: TypeAlias = Mapping[str, Mapping[int, float]]
+"""Candidate -> epoch -> mean accuracy over its seeds."""
+
+
+def imputed_accuracies(values: AccuracyCurves) -> dict[str, float]:
+    """What each candidate has, or would have had, at the last epoch that any has.
+
+    Who has it keeps its own accuracy. Others get the prediction of accuracy = candidate + epoch,
+    by least squares: what they have, and what those that went on gained since. The gain is of
+    candidates that were let go on for doing well, part of which was luck, so the stopped ones come
+    out a little low; who is to learn from them (a sampler) errs on the safe side. Left out are
+    candidates without a value, and those that share no epoch with any that went on.
+
+    Give the epochs at which candidates were judged (rungs), not whole curves: those in between add
+    nothing but time. Raises SearchError for a value that is not finite.
+    """
+    table = additive_model(values)
+    if not table.rows:
+        return {}
+    last_column = np.zeros(len(table.columns))
+    last_column[-1] = 1.0
+    predictable = np.isfinite(table.variance_of_difference(table.profiles, last_column))
+    predicted = table.row_effects + table.column_effects[-1]
+    epoch = table.columns[-1]
+    return {
+        name: float(values[name].get(epoch, value))
+        for name, value, is_connected in zip(table.rows, predicted, predictable, strict=True)
+        if is_connected
+    }

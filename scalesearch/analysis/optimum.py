@@ -14,12 +14,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
-from scalesearch.analysis.mixture import AXES, DEGREES, simplex_argmax, simplex_lattice, polynomial_terms
+from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats
 from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
-from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit, leave_one_out_rmse, polynomial_fits
-from scalesearch.analysis.twoway import ROUNDING_ERROR, Floats
+from scalesearch.analysis.polynomials import (
+    AXES,
+    DEGREES,
+    MIN_SCALED_SHARE,
+    PolynomialFit,
+    leave_one_out_rmse,
+    polynomial_fits,
+    polynomial_terms,
+    simplex_argmax,
+    simplex_lattice,
+)
 from scalesearch.errors import SearchError
-from scalesearch.scaling import Coefficients, Shares
+from scalesearch.scaling.coefficients import Coefficients, Shares
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -94,7 +103,11 @@ def optimum(
 
 
 def optimum_of_estimates(
-    estimates: CandidateEstimates, factor: float, *, level: float = 0.1, feasible_shares: Floats | None = None
+    estimates: CandidateEstimates,
+    factor: float,
+    *,
+    level: float = 0.1,
+    feasible_shares: Floats | None = None,
 ) -> Optimum:
     """The same, of candidates with their values."""
     fits = curved_polynomial_fits(estimates)
@@ -108,9 +121,14 @@ def optimum_of_estimates(
         for axis, best, low, high in zip(AXES, best_13[0], *bounds, strict=True)
     }
     grid_N3 = simplex_lattice(fit.axes) if feasible_shares is None else feasible_shares
-    is_equivalent, p_flat = _is_equivalent(fit, best_13, grid_N3, estimates.shares, level), _p_value_of_flatness(estimates, fit)
+    is_equivalent, p_flat = (
+        _is_equivalent(fit, best_13, grid_N3, estimates.shares, level),
+        _p_value_of_flatness(estimates, fit),
+    )
     is_equivalent |= p_flat > level
-    equivalent = grid_N3[is_equivalent[: len(grid_N3)]]  # on a lattice the best may lie between all of these
+    equivalent = grid_N3[
+        is_equivalent[: len(grid_N3)]
+    ]  # on a lattice the best may lie between all of these
     best_shares = Shares(*(float(share) for share in best_13[0]))
     return Optimum(
         shares=best_shares,
@@ -118,17 +136,25 @@ def optimum_of_estimates(
         accuracy=float(mean[0]),
         standard_error=float(error[0]),
         share_intervals=share_intervals,
-        coefficient_intervals={COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor) for axis in AXES},
+        coefficient_intervals={
+            COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor)
+            for axis in AXES
+        },
         region=_confidence_region(draws_B3, best_13[0], level),
-        equivalent_shares=equivalent if feasible_shares is not None else np.vstack([best_13, equivalent]),
+        equivalent_shares=equivalent
+        if feasible_shares is not None
+        else np.vstack([best_13, equivalent]),
         equivalent_fraction=float(is_equivalent[: len(grid_N3)].mean()),
         equivalent_candidates=tuple(
             name
-            for name, is_alike in zip(estimates.candidates, is_equivalent[len(grid_N3) :], strict=True)
+            for name, is_alike in zip(
+                estimates.candidates, is_equivalent[len(grid_N3) :], strict=True
+            )
             if is_alike
         ),
         share_probability={
-            axis: float((draws_B3[:, index] > MIN_SCALED_SHARE).mean()) for index, axis in enumerate(AXES)
+            axis: float((draws_B3[:, index] > MIN_SCALED_SHARE).mean())
+            for index, axis in enumerate(AXES)
         },
         p_flat=p_flat,
         degree=fit.degree,
@@ -191,7 +217,9 @@ def maximizing_shares(
     maximizers = np.empty((len(values_BC), 3))
     for index, (degree, fit) in enumerate(fits.items()):
         if (is_chosen := best_degree == index).any():
-            maximizers[is_chosen] = simplex_argmax(coefficients[degree][is_chosen], degree, fit.axes, feasible_shares)
+            maximizers[is_chosen] = simplex_argmax(
+                coefficients[degree][is_chosen], degree, fit.axes, feasible_shares
+            )
     return maximizers
 
 
@@ -200,7 +228,9 @@ def _is_equivalent(
 ) -> Mask:
     """Which places, and then which candidates, cannot be told from the best, each for itself."""
     everywhere = np.vstack([grid_N3, candidates_C3])
-    contrast = polynomial_terms(best_13, fit.degree, fit.axes) - polynomial_terms(everywhere, fit.degree, fit.axes)
+    contrast = polynomial_terms(best_13, fit.degree, fit.axes) - polynomial_terms(
+        everywhere, fit.degree, fit.axes
+    )
     errors = np.sqrt(np.square(contrast @ np.linalg.cholesky(fit.covariance)).sum(axis=1))
     limit = float(stdtrit(fit.df, 1 - level))
     is_equivalent: Mask = contrast @ fit.coefficients <= limit * errors + ROUNDING_ERROR
@@ -224,12 +254,16 @@ def _coefficient_interval(axis: str, share: Interval, factor: float) -> Interval
     return Interval(factor ** (exponent * share.value), low, high)
 
 
-def _confidence_region(draws_B3: Floats, best: Floats, level: float) -> tuple[tuple[float, float, float], ...]:
+def _confidence_region(
+    draws_B3: Floats, best: Floats, level: float
+) -> tuple[tuple[float, float, float], ...]:
     """The hull of those of the optima drawn that lie nearest to the best, in their own measure."""
     from scipy.spatial import ConvexHull, QhullError  # slow to import, and needed for this alone
 
     deviations = (draws_B3 - best)[:, :2]  # the third share follows
-    metric = np.linalg.pinv(np.cov(deviations, rowvar=False) + np.outer(deviations.mean(0), deviations.mean(0)))
+    metric = np.linalg.pinv(
+        np.cov(deviations, rowvar=False) + np.outer(deviations.mean(0), deviations.mean(0))
+    )
     distances = np.einsum("bi,ij,bj->b", deviations, metric, deviations)
     inner = draws_B3[distances <= np.quantile(distances, 1 - level) + 1e-12]
     try:
@@ -237,7 +271,9 @@ def _confidence_region(draws_B3: Floats, best: Floats, level: float) -> tuple[tu
     except QhullError:  # all on a line, or in a point
         projection = inner @ np.linalg.svd(inner - inner.mean(axis=0), full_matrices=False)[2][0]
         corners = np.unique(inner[[int(projection.argmin()), int(projection.argmax())]], axis=0)
-    return tuple((float(depth), float(width), float(resolution)) for depth, width, resolution in corners)
+    return tuple(
+        (float(depth), float(width), float(resolution)) for depth, width, resolution in corners
+    )
 
 
 def _notes(estimates: CandidateEstimates, fit: PolynomialFit, undecided: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from scalesearch.architectures.foreign import CustomModel, inspect_custom_model
+from scalesearch.architectures.custom import CustomModel, inspect_custom_model
 from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture, Stage
 
 Count: TypeAlias = Any
@@ -143,7 +143,9 @@ def expanded_channels(stage: Stage, inputs: Count) -> Count:
     """Inner channels of a ``bneck``; an expansion of 1 keeps the input's."""
     if stage.expansion == 1:
         return inputs
-    return round_to_eights(inputs * round(100 * stage.expansion) // 100)  # no float in whole numbers
+    return round_to_eights(
+        inputs * round(100 * stage.expansion) // 100
+    )  # no float in whole numbers
 
 
 def _inverted_bottleneck(
@@ -178,7 +180,9 @@ CostPart: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
 what is there once."""
 
 
-def network_parts(network: Architecture, widths: Sequence[Count], side: Count) -> Iterator[CostPart]:
+def network_parts(
+    network: Architecture, widths: Sequence[Count], side: Count
+) -> Iterator[CostPart]:
     """Stem, blocks and head of a network with these widths (``Architecture.widths``) and pixels
     per side, or of as many as the arrays hold."""
     stem, *stages, head = widths

@@ -5,7 +5,7 @@ import json
 from dataclasses import MISSING, fields
 from typing import Any
 
-from scalesearch.architectures.foreign import CustomModel, inspect_custom_model
+from scalesearch.architectures.custom import CustomModel, inspect_custom_model
 from scalesearch.architectures.stages import Architecture, Stage
 
 VERSION = 1

@@ -4,23 +4,30 @@ Multiply-adds alone predict time poorly: a depthwise convolution has few of them
 memory as any other, and each block has a fixed price in launches. Activations tell the memory
 that is moved (arXiv:2003.13678), blocks the launches. A sum of the three, each times a constant of
 the machine, is linear, so the iso-cost grid counts it for a million networks as it counts MACs.
+
+The measures a network can be held to: counted ones, and latency, which is predicted.
 """
 
 import json
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from scalesearch.architectures.cost import Count, cost
-from scalesearch.architectures.foreign import CustomModel
+from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
 
 SCHEMA = "scalesearch/latency-model"
 VERSION = 1
 
-COEFFICIENT_FIELDS = ("seconds_per_mac", "seconds_per_activation", "seconds_per_block", "overhead_seconds")
+COEFFICIENT_FIELDS = (
+    "seconds_per_mac",
+    "seconds_per_activation",
+    "seconds_per_block",
+    "overhead_seconds",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,9 @@ class LatencyModel:
                 "which code does not tell; write its stages as YAML, or take another measure"
             )
         network_cost = cost(architecture)
-        return float(self.seconds(network_cost.macs, network_cost.activations, architecture.num_blocks))
+        return float(
+            self.seconds(network_cost.macs, network_cost.activations, architecture.num_blocks)
+        )
 
     def seconds(self, macs: Count, activations: Count, blocks: int) -> Count:
         """Seconds from what one image costs: numbers, or arrays of as many networks.
@@ -123,7 +132,9 @@ def read_latency_model(path: str | Path) -> LatencyModel:
         )
     known_fields = {field.name for field in fields(LatencyModel)}
     problems = [f"{name}: unknown key" for name in sorted(set(latency_fields) - known_fields)]
-    problems += [f"{name}: this key is required" for name in COEFFICIENT_FIELDS if name not in latency_fields]
+    problems += [
+        f"{name}: this key is required" for name in COEFFICIENT_FIELDS if name not in latency_fields
+    ]
     try:
         if not problems:
             return LatencyModel(**latency_fields)
@@ -134,3 +145,31 @@ def read_latency_model(path: str | Path) -> LatencyModel:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+
+
+CountedMeasure: TypeAlias = Literal["macs", "params", "activations"]
+Measure: TypeAlias = Literal["macs", "params", "activations", "latency"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+
+def cost_in_measure(
+    architecture: Architecture | CustomModel, measure: Measure, latency: LatencyModel | None = None
+) -> float:
+    """What a network costs in a measure: a whole number, or predicted seconds.
+
+    Raises ValueError for latency without a model, ArchitectureError for that of code's network.
+    """
+    if measure == "latency":
+        return require_latency_model(latency).predicted_seconds(architecture)
+    counted: int = getattr(cost(architecture), measure)
+    return counted
+
+
+def require_latency_model(latency: LatencyModel | None) -> LatencyModel:
+    """The model, which is there. Raises ValueError where it is not, with where to get one."""
+    if latency is None:
+        raise ValueError(
+            "latency: need a latency model to predict it, got none; `scalesearch calibrate NAME "
+            "--out FILE.json` measures one on this machine"
+        )
+    return latency

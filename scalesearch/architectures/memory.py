@@ -18,7 +18,12 @@ from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture
 
 Optimizer: TypeAlias = Literal["sgd", "adamw", "rmsprop"]
 
-VALUES_KEPT_PER_ACTIVATION: dict[str, float] = {"silu": 3.25, "relu6": 2.93, "relu": 2.0, "hard_swish": 2.5}
+VALUES_KEPT_PER_ACTIVATION: dict[str, float] = {
+    "silu": 3.25,
+    "relu6": 2.93,
+    "relu": 2.0,
+    "hard_swish": 2.5,
+}
 """Values kept for the backward pass for each activation, by activation function. ReLU's backward
 pass reads its output, which the next layer keeps anyway; the others read their input too."""
 
@@ -63,9 +68,9 @@ def training_memory(
         raise ValueError(f"need an optimizer of {', '.join(OPTIMIZER_STATES)}, got {optimizer!r}")
     network_cost = cost(architecture)
     weights = 4 * network_cost.params
-    values_per_image = VALUES_KEPT_PER_ACTIVATION.get(architecture.activation, max(VALUES_KEPT_PER_ACTIVATION.values())) * (
-        network_cost.activations + _preactivation_values(architecture)
-    )
+    values_per_image = VALUES_KEPT_PER_ACTIVATION.get(
+        architecture.activation, max(VALUES_KEPT_PER_ACTIVATION.values())
+    ) * (network_cost.activations + _preactivation_values(architecture))
     return TrainingMemory(
         weights=weights,
         gradients=weights,

@@ -12,22 +12,23 @@ from typing import NoReturn, TextIO
 
 import typer
 
-from scalesearch.cli.ablating import ablate
-from scalesearch.cli.arithmetic import baselines, calibrate, cost, explain, family, isocost, solve
-from scalesearch.cli.auditing import audit, confirm
-from scalesearch.cli.benching import bench
-from scalesearch.cli.comparing import compare
-from scalesearch.cli.exporting import export
-from scalesearch.cli.importing import import_
-from scalesearch.cli.laws import laws
-from scalesearch.cli.predicting import predict, temperature
-from scalesearch.cli.pretrained import pretrained
-from scalesearch.cli.processes import silence_other_ranks
-from scalesearch.cli.reporting import report
-from scalesearch.cli.searching import answer, doctor, resume, search, status
-from scalesearch.cli.simulation import simulate
-from scalesearch.cli.training import train
-from scalesearch.cli.verbs import dashboard, extend, invalidate, retry
+from scalesearch.cli.bench_commands import bench, compare
+from scalesearch.cli.deploy_commands import predict, pretrained, temperature
+from scalesearch.cli.maintenance_commands import dashboard, extend, invalidate, retry
+from scalesearch.cli.network_commands import (
+    baselines,
+    calibrate,
+    cost,
+    explain,
+    family,
+    isocost,
+    solve,
+)
+from scalesearch.cli.paper_commands import ablate, simulate
+from scalesearch.cli.result_commands import audit, confirm, laws, report
+from scalesearch.cli.search_commands import answer, doctor, resume, search, status
+from scalesearch.cli.train_commands import silence_other_ranks, train
+from scalesearch.cli.transfer_commands import export, import_
 from scalesearch.errors import ScaleSearchError
 
 COMMANDS = (

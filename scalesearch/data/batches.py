@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalesearch.data.augment import InputTransform, evaluation_inputs
+from scalesearch.data.augmentation.geometry import InputTransform
+from scalesearch.data.augmentation.pipeline import evaluation_inputs
 from scalesearch.data.dataset import Split
-from scalesearch.streams import stream_seed
+from scalesearch.seeding import stream_seed
 
 
 def epoch_order(count: int, batch_size: int, seed: int) -> Tensor:
@@ -37,7 +38,12 @@ def training_batches(
 
 
 def evaluation_batches(
-    split: Split, transform: InputTransform, *, batch_size: int, resolution: int, device: torch.device | str
+    split: Split,
+    transform: InputTransform,
+    *,
+    batch_size: int,
+    resolution: int,
+    device: torch.device | str,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once in their order, float32 as a network is shown them, and their labels."""
     order = torch.arange(len(split), device=device if split.is_resident else "cpu")

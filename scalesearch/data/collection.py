@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scalesearch.config.experiment import DataSpec
 from scalesearch.data.dataset import Split
 from scalesearch.data.streaming import MappedImages
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 Part = Literal["train", "validation", "test"]
 RowIndices = NDArray[np.int64]
@@ -109,8 +109,13 @@ def _split_validation(
             "ask for fewer"
         )
     if _row_count(given_validation):
-        return (given_validation if requested is None else _take_last(given_validation, requested)), remaining
-    return _take_first(remaining, _fraction_count(VALIDATION_FRACTION, remaining) if requested is None else requested)
+        return (
+            given_validation if requested is None else _take_last(given_validation, requested)
+        ), remaining
+    return _take_first(
+        remaining,
+        _fraction_count(VALIDATION_FRACTION, remaining) if requested is None else requested,
+    )
 
 
 def _rank_by_hash(collection: Collection, strata: Strata, seed: int) -> Strata:
@@ -119,7 +124,9 @@ def _rank_by_hash(collection: Collection, strata: Strata, seed: int) -> Strata:
     A hash, because it does not change with the version of a random generator, and because images
     that are added to a source leave the order of the others alone.
     """
-    ranks = (sorted(rows, key=lambda row: _rank_hash(seed, collection.names[row])) for rows in strata)
+    ranks = (
+        sorted(rows, key=lambda row: _rank_hash(seed, collection.names[row])) for rows in strata
+    )
     return tuple(np.array(rows, dtype=np.int64) for rows in ranks)
 
 

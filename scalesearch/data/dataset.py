@@ -65,7 +65,10 @@ class Split:
         on_device = self.to(device)
         for row_indices in rows:
             row_indices = row_indices.to(device)
-            yield take_images(on_device.images, row_indices), on_device.labels.index_select(0, row_indices)
+            yield (
+                take_images(on_device.images, row_indices),
+                on_device.labels.index_select(0, row_indices),
+            )
 
 
 def _stream_batches(
@@ -75,7 +78,9 @@ def _stream_batches(
 
     def read(row_indices: Tensor) -> tuple[Tensor, Tensor]:
         batch_labels = labels.index_select(0, row_indices.cpu())
-        return images.take(row_indices, pinned=pinned), batch_labels.pin_memory() if pinned else batch_labels
+        return images.take(
+            row_indices, pinned=pinned
+        ), batch_labels.pin_memory() if pinned else batch_labels
 
     for batch in prefetch(read, rows):
         batch_images, its_labels = (tensor.to(device, non_blocking=pinned) for tensor in batch)

@@ -44,7 +44,9 @@ MAX_BYTES_PER_PIXEL = 8
 FILES_PER_TASK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
 MAX_THREADS = 8
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-LARGE_IMAGE_PIXELS = 1 << 24  # pixels; such images are decoded one at a time, or threads would add up gigabytes
+LARGE_IMAGE_PIXELS = (
+    1 << 24
+)  # pixels; such images are decoded one at a time, or threads would add up gigabytes
 _large_image_lock = threading.Lock()
 
 
@@ -116,7 +118,9 @@ def decode_squares(
     return reasons
 
 
-def decode_square(image: EncodedImage | Image.Image, stored_format: StoredFormat) -> NDArray[np.uint8] | str:
+def decode_square(
+    image: EncodedImage | Image.Image, stored_format: StoredFormat
+) -> NDArray[np.uint8] | str:
     """The central square (C, H, W), upright, or the reason why there is none.
 
     Upright: as the EXIF orientation says. Transparency is dropped, which leaves the colours that
@@ -174,7 +178,9 @@ def _require_bounded(image: Image.Image) -> None:
     """Refuse what would take too much memory, or has no white."""
     pixels, max_pixels = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if max_pixels is not None and pixels > max_pixels:
-        raise _UnreadableFile(f"too many pixels to be decoded: {pixels:,}; need at most {max_pixels:,}")
+        raise _UnreadableFile(
+            f"too many pixels to be decoded: {pixels:,}; need at most {max_pixels:,}"
+        )
     if image.mode in UNBOUNDED_MODES:
         raise _UnreadableFile(
             f"its values are of 32 bits ({image.mode}), of which nobody knows which is white; "
@@ -206,7 +212,9 @@ def _decode_file(file: EncodedImage, stored_format: StoredFormat) -> NDArray[np.
         image.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
         progressive = "progressive" in image.info
         decoded_pixels = full_pixels if progressive else image.width * image.height
-        lock: AbstractContextManager[object] = _large_image_lock if decoded_pixels > LARGE_IMAGE_PIXELS else nullcontext()
+        lock: AbstractContextManager[object] = (
+            _large_image_lock if decoded_pixels > LARGE_IMAGE_PIXELS else nullcontext()
+        )
         with lock:
             ImageOps.exif_transpose(image, in_place=True)
             return _centre_square(image, stored_format)
@@ -244,7 +252,9 @@ def _failure_reason(image: EncodedImage | Image.Image, error: Exception) -> str:
 def _map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """``map`` over a pool of threads, in chunks and in order."""
     threads = _thread_count()
-    chunk_size = min(FILES_PER_TASK, max(1, len(items) // threads))  # a batch of few images keeps all busy, too
+    chunk_size = min(
+        FILES_PER_TASK, max(1, len(items) // threads)
+    )  # a batch of few images keeps all busy, too
     chunks = [items[start : start + chunk_size] for start in range(0, len(items), chunk_size)]
     with ThreadPoolExecutor(threads) as pool:
         try:

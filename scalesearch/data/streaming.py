@@ -16,7 +16,9 @@ from torch import Tensor
 from scalesearch.errors import DataError
 
 CHUNK_IMAGES = 256  # images looked at together where all of a split are
-PREFETCHED_BATCHES = 2  # batches read before they are asked for: one slow read is covered by the other
+PREFETCHED_BATCHES = (
+    2  # batches read before they are asked for: one slow read is covered by the other
+)
 
 FileStamp: TypeAlias = tuple[int, int, int, int]
 """Inode, size, and times of modification and of change."""
@@ -75,7 +77,11 @@ class MappedImages:
 
     def _require_unchanged(self) -> None:
         current_stamp = _file_stamp(self.path)
-        if current_stamp is not None and current_stamp[0] == self.stamp[0] and current_stamp != self.stamp:
+        if (
+            current_stamp is not None
+            and current_stamp[0] == self.stamp[0]
+            and current_stamp != self.stamp
+        ):
             raise DataError(
                 f"cache {self.path}: need a file that stays as it is while a run reads it, got one "
                 "that was changed; start again, and the images are decoded anew"

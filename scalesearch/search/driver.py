@@ -1,48 +1,90 @@
-"""One search from its experiment to its records: folder, study, workers, and the engine between.
+"""SIGINT and SIGTERM: the first asks for an orderly end, the second is at once.
+
+One search from its experiment to its records: folder, study, workers, and the engine between.
 
 It is the study's only driver. What an epoch measured is in its checkpoint before it is in the
 study, and a run starts where the study ends: whatever moment the driver dies at, the same command
 goes on from there and trains no epoch that is on record.
 """
 
+import signal
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import optuna
 import pandas as pd
 
-from scalesearch.environment import read_environment
-from scalesearch.experiment import Experiment, to_document
-from scalesearch.nets import code_allowed
-from scalesearch.records import read_records
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.reading import to_document
+from scalesearch.models.custom_model import code_allowed
+from scalesearch.results.environment import read_environment
+from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import SearchFolder, claim_folder, lock_folder
 from scalesearch.search import study as study_store
-from scalesearch.search.advance import WorkerInfo, run_job, find_micro_batch, inspect_worker
-from scalesearch.search.crew import WorkerPool
-from scalesearch.search.engine import Tuner
-from scalesearch.search.executors import open_worker_pool
-from scalesearch.search.folder import SearchFolder, claim_folder, lock_folder
-from scalesearch.search.interrupts import stop_on_signal
-from scalesearch.search.news import remove_heartbeats
-from scalesearch.search.notebook import ResultsWriter, read_failures
-from scalesearch.search.plan import planned_trials, search_space
-from scalesearch.search.points import trials_of_points
-from scalesearch.search.proposal_log import read_proposals, read_proposed_shares
-from scalesearch.search.proposals import study_directions
-from scalesearch.search.pruners import OptunaPruner
-from scalesearch.search.requirements import (
+from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource, trials_of_points
+from scalesearch.search.checks import (
+    require_data_fits_baseline,
     require_devices,
     require_no_early_stopping,
-    require_data_fits_baseline,
     require_no_transfer,
 )
-from scalesearch.search.schedule import SuccessiveHalving
-from scalesearch.search.setting import SearchContext, rules
-from scalesearch.search.source import HISTORY_PRUNERS, CandidateSource
-from scalesearch.search.watch import ProgressCallback, ProgressReporter
+from scalesearch.search.design import planned_trials, search_space
+from scalesearch.search.heartbeats import remove_heartbeats
+from scalesearch.search.jobs import SearchContext, rules
+from scalesearch.search.pools.opening import open_worker_pool
+from scalesearch.search.progress import ProgressCallback, ProgressReporter
+from scalesearch.search.results_writer import (
+    ResultsWriter,
+    read_failures,
+    read_proposals,
+    read_proposed_shares,
+)
+from scalesearch.search.samplers import study_directions
+from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.trial_progress import OptunaPruner
+from scalesearch.search.tuner import Tuner
+from scalesearch.search.worker import WorkerInfo, find_micro_batch, inspect_worker, run_job
+from scalesearch.search.worker_pool import WorkerPool
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Within, the first signal calls ``halt`` and says so on standard error; the second raises
+    KeyboardInterrupt. Yields whether there was one. Outside of the main thread, which alone is
+    sent signals, nothing changes."""
+    count = 0
+
+    def handle_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise KeyboardInterrupt
+        on_first_signal()
+        print(
+            "stopping when the jobs under way have reached a checkpoint; once more to stop at once",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    previous_handlers = {number: signal.signal(number, handle_signal) for number in SIGNALS}
+    try:
+        yield lambda: count > 0
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
+
 
 OnDownloadProgress = Callable[[int, int], None]
 
@@ -93,17 +135,19 @@ def run_search(
         code_allowed(allow_code),
         open_worker_pool(
             executor,
-            advance=run_job,
+            run_job=run_job,
             workers=workers,
             scheduler=scheduler,
             devices=devices,
             memory=memory,
-            logs=path / "logs",
+            log_folder=path / "logs",
         ) as pool,
     ):
         # In this process somebody may be shown how the images come.
         worker_info = (
-            inspect_worker(experiment, on_data) if executor == "inline" else pool.ask(inspect_worker, experiment)
+            inspect_worker(experiment, on_data)
+            if executor == "inline"
+            else pool.call(inspect_worker, experiment)
         )
         require_devices(devices, worker_info.device)
         return _run_in_folder(
@@ -166,14 +210,20 @@ def candidate_source(
     else:
         space = search_space(baseline, experiment.budget)
         planned = planned_trials(search, space)
-    return CandidateSource(experiment, space, planned, read_proposed_shares(replay) if replay else ())
+    return CandidateSource(
+        experiment, space, planned, read_proposed_shares(replay) if replay else ()
+    )
 
 
 def successive_halving(experiment: Experiment) -> SuccessiveHalving:
     """An empty schedule by the experiment's rules."""
     pruner_name = experiment.search.pruner
     is_optuna_pruner = pruner_name in HISTORY_PRUNERS
-    pruner = OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta) if is_optuna_pruner else None
+    pruner = (
+        OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta)
+        if is_optuna_pruner
+        else None
+    )
     return SuccessiveHalving(rules(experiment), pruner)
 
 
@@ -183,7 +233,9 @@ def open_locked_study(
 ) -> Iterator[optuna.Study]:
     """The search's study, for this driver alone; made again from the records where it is gone."""
     study_location = storage or folder.study
-    study = study_store.open_study(study_location, experiment.name, study_directions(experiment.search))
+    study = study_store.open_study(
+        study_location, experiment.name, study_directions(experiment.search)
+    )
     try:
         with study_store.lock_study(study):
             study_store.bind_study(study, _study_identity(experiment, folder))
@@ -207,7 +259,9 @@ def _study_identity(experiment: Experiment, folder: SearchFolder) -> dict[str, A
     document = to_document(experiment)
     stored_environment = read_environment(folder.environment)
     identity = {name: document[name] for name in ("baseline", "data", "budget", "recipe", "seed")}
-    images = stored_environment["data"]["fingerprints"].get(str(experiment.seed))  # more seeds may come
+    images = stored_environment["data"]["fingerprints"].get(
+        str(experiment.seed)
+    )  # more seeds may come
     return identity | {"images": images, "device": stored_environment["device"]}
 
 

@@ -1,115 +1,150 @@
-"""How far a search is: what the engine tells after every event, and the file that keeps it."""
+"""How far an engine is, for people."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import TypeAlias
 
-from scalesearch.files import write_text
-from scalesearch.scaling import Shares
+from scipy.special import stdtrit
 
+from scalesearch.analysis.paired import paired
+from scalesearch.results.search_folder import SearchFolder
+from scalesearch.search.heartbeats import current_progress
+from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
+from scalesearch.search.rehearsal import simulate_schedule
+from scalesearch.search.results_writer import ResultsWriter
+from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.trial_progress import HalvingConfig
+from scalesearch.search.tuner import Tuner
 
-@dataclass(frozen=True, slots=True)
-class JobProgress:
-    """A job in flight: ``job`` is its name, ``seconds`` how long it has been.
-
-    ``worker``: empty where nobody knows yet. ``epoch``: the last one it finished, with the accuracy
-    and pace of that epoch. ``doing``: what it does instead of training ("getting images 34%").
-    """
-
-    job: str
-    worker: str
-    seconds: float
-    epoch: int | None = None
-    accuracy: float | None = None
-    images_per_second: float | None = None
-    doing: str = ""
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+REPORT_SECONDS = 0.25
+T_QUANTILE = 0.95
+"""Of Student's t, for a two-sided interval of 90%."""
 
 
-@dataclass(frozen=True, slots=True)
-class RungProgress:
-    """Candidates that have reached an epoch, of those that are to."""
+class ProgressReporter:
+    """Tells how far an engine is, from when it is made: at most four times a second."""
 
-    epoch: int
-    done: int
-    total: int
+    def __init__(
+        self, tuner: Tuner, folder: SearchFolder, on_progress: ProgressCallback | None
+    ) -> None:
+        self.tuner = tuner
+        self.heartbeats = folder.heartbeats
+        self.writer = ResultsWriter(folder)
+        self.on_progress = on_progress
+        self.started_at = time.monotonic()
+        self.due = self.started_at
+        self.max_epochs = max_epochs(tuner)
 
-
-@dataclass(frozen=True, slots=True)
-class BestTrial:
-    """The best candidate so far: effective shares, and the mean accuracy of ``seeds`` at ``epoch``.
-
-    ``low`` and ``high``: its interval; None for one seed.
-    """
-
-    shares: Shares
-    accuracy: float
-    low: float | None
-    high: float | None
-    seeds: int
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a search is.
-
-    ``epochs_total``: at most, as planned now. ``images_per_second``: of all workers together.
-    ``seconds_left``: None where nothing is known yet. ``failures``: candidates by kind.
-    ``ended``: why it is over, where that is not because all is done. ``at``: when it
-    was so, in Unix seconds; 0 on a clock that is not the world's.
-    """
-
-    name: str
-    epochs_done: int
-    epochs_total: int
-    rungs: tuple[RungProgress, ...] = ()
-    running: tuple[JobProgress, ...] = ()
-    best: BestTrial | None = None
-    images_per_second: float = 0.0
-    seconds_left: float | None = None
-    stopped: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    finished: bool = False
-    ended: str = ""
-    at: float = 0.0
+    def report(self, *, force: bool = False, finished: bool = False) -> None:
+        """Write it down for who looks on, and call who asked. ``last``: whatever was told before.
+        ``finished``: the search is over, and not to be resumed."""
+        now = time.monotonic()
+        if now < self.due and not force:
+            return
+        seconds = now - self.started_at
+        progress = current_progress(
+            tuner_progress(self.tuner, self.max_epochs, seconds=seconds, finished=finished),
+            self.heartbeats,
+        )
+        self.writer.write_progress(progress, force=force)
+        if self.on_progress:
+            self.on_progress(progress)
+        self.due = time.monotonic() + REPORT_SECONDS
 
 
-def progress_at(progress: Progress, now: float) -> Progress:
-    """What was told at ``at`` as it is at ``now``, if nothing else has happened since."""
-    if progress.finished or not 0.0 < progress.at < now:
-        return progress
-    age, left = now - progress.at, progress.seconds_left
-    return replace(
-        progress,
-        at=now,
-        running=tuple(replace(job, seconds=job.seconds + age) for job in progress.running),
-        seconds_left=None if left is None else max(0.0, left - age),
-    )
-
-
-def write_progress(path: Path, progress: Progress) -> None:
-    """Write it down, whole or not at all."""
-    write_text(path, json.dumps(asdict(progress), indent=2) + "\n")
-
-
-def read_progress(path: str | Path) -> Progress | None:
-    """What was last written down; None where there is no such file, or one that is torn."""
-    try:
-        return progress_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def progress_from_json(document: Mapping[str, Any]) -> Progress:
-    """What ``dataclasses.asdict`` made of one. Raises TypeError or KeyError for anything else."""
-    best_document = document["best"]
+def tuner_progress(
+    tuner: Tuner, max_epochs: int, *, seconds: float, finished: bool = False
+) -> Progress:
+    """What the engine knows. ``most``: epochs that the search takes at most; ``seconds``: since
+    this driver began to train."""
+    epochs_done = tuner.stopping_criteria.epochs
+    epochs_total = max(max_epochs, epochs_done)
+    trial_states = [progress.state for progress in tuner.halving.progress.values()]
+    new_epochs = epochs_done - tuner.resumed_epochs
     return Progress(
-        **{
-            **document,
-            "rungs": tuple(RungProgress(**rung) for rung in document["rungs"]),
-            "running": tuple(JobProgress(**running) for running in document["running"]),
-            "best": best_document and BestTrial(**{**best_document, "shares": Shares(**best_document["shares"])}),
-        }
+        name=tuner.experiment.name,
+        epochs_done=epochs_done,
+        epochs_total=epochs_done if finished else epochs_total,
+        rungs=_rung_progress(tuner),
+        running=tuple(
+            JobProgress(running_job.job.name, "", tuner.pool.now() - running_job.started_at)
+            for running_job in tuner.running.values()
+        ),
+        best=_best_trial(tuner),
+        seconds_left=seconds / new_epochs * (epochs_total - epochs_done) if new_epochs else None,
+        stopped=trial_states.count("stopped"),
+        failures=dict(tuner.failure_counts),
+        finished=finished,
+        ended=tuner.stopping_criteria.reason,
+        at=time.time(),
     )
+
+
+def max_epochs(tuner: Tuner) -> int:
+    """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
+    empty_halving = SuccessiveHalving(tuner.halving.config)
+    simulated = simulate_schedule(empty_halving, tuner.source, tuner.pool.slots, lambda trial: 1.0)
+    return sum(stage.trained_epochs for stage in simulated.job_groups)
+
+
+def _rung_progress(tuner: Tuner) -> tuple[RungProgress, ...]:
+    config: HalvingConfig = tuner.halving.config
+    all_progress = tuner.halving.progress.values()
+    rung_progress = []
+    for rung in config.rungs:
+        trials_bound_for_rung = [
+            r
+            for r in all_progress
+            if max(r.target_epochs.values(), default=0) >= rung
+            or _has_reached(r.reached_epochs, rung)
+        ]
+        rung_progress.append(
+            RungProgress(
+                rung,
+                sum(_has_reached(r.reached_epochs, rung) for r in trials_bound_for_rung),
+                len(trials_bound_for_rung),
+            )
+        )
+    return tuple(rung_progress)
+
+
+def _has_reached(reached_epochs: dict[int, int], rung: int) -> bool:
+    return bool(reached_epochs) and max(reached_epochs.values()) >= rung
+
+
+def _reference_trials(tuner: Tuner, epoch: int) -> list[int]:
+    """Places of those that are references alone, take nobody's place on a rung, and are there."""
+    initial_seeds = tuner.halving.config.seeds[: tuner.halving.config.initial_seed_count]
+    all_progress = tuner.halving.progress.values()
+    return [
+        r.trial
+        for r in all_progress
+        if not r.is_searched and r.mean_accuracy(epoch, initial_seeds) is not None
+    ]
+
+
+def _best_trial(tuner: Tuner) -> BestTrial | None:
+    """The highest mean at the highest rung that anybody has reached with all first seeds."""
+    config = tuner.halving.config
+    for epoch in reversed(config.rungs):
+        trials = [*tuner.halving.rungs[epoch].trials[:100], *_reference_trials(tuner, epoch)]
+        if trials:
+            accuracies_by_trial = {
+                str(trial): tuner.halving.progress[trial].rung_accuracies[epoch] for trial in trials
+            }
+            means = {name: sum(v.values()) / len(v) for name, v in accuracies_by_trial.items()}
+            name = max(means, key=lambda name: (len(accuracies_by_trial[name]), means[name]))
+            noise = paired(accuracies_by_trial)
+            error = noise.standard_error(len(accuracies_by_trial[name]))
+            half_width = None if error is None else float(stdtrit(noise.df, T_QUANTILE)) * error
+            best_trial = tuner.trials[int(name)]
+            return BestTrial(
+                shares=best_trial.shares,
+                accuracy=means[name],
+                low=None if half_width is None else means[name] - half_width,
+                high=None if half_width is None else means[name] + half_width,
+                seeds=len(accuracies_by_trial[name]),
+                epoch=epoch,
+            )
+    return None

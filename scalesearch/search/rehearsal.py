@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scalesearch.search.runners import JobSpec
-from scalesearch.search.schedule import SuccessiveHalving
-from scalesearch.search.source import CandidateSource
-from scalesearch.training import LR_SWEEP_FACTORS
+from scalesearch.search.candidate_source import CandidateSource
+from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.trial_progress import JobSpec
+from scalesearch.training.lr_rules import LR_SWEEP_FACTORS
 
 EQUAL_ACCURACY = 0.5
 REFERENCE_DEFICIT = 1e-9
@@ -48,7 +48,10 @@ class SimulatedSchedule:
 
 
 def simulate_schedule(
-    halving: SuccessiveHalving, source: CandidateSource, workers: int, epoch_seconds: Callable[[int], float]
+    halving: SuccessiveHalving,
+    source: CandidateSource,
+    workers: int,
+    epoch_seconds: Callable[[int], float],
 ) -> SimulatedSchedule:
     """Play a search through. ``schedule``: an empty one by its rules. ``epoch_seconds``: of one
     epoch of the candidate at a place."""
@@ -62,7 +65,9 @@ def simulate_schedule(
             if job_spec is not None:
                 duration = _job_epochs(job_spec) * epoch_seconds(job_spec.trial)
                 device_seconds += duration
-                heapq.heappush(job_ends, (clock + duration, len(finished_jobs) + len(job_ends), job_spec))
+                heapq.heappush(
+                    job_ends, (clock + duration, len(finished_jobs) + len(job_ends), job_spec)
+                )
             elif not next(rounds, False):
                 break
         if not job_ends:
@@ -72,7 +77,9 @@ def simulate_schedule(
             continue
         clock, _, job_spec = heapq.heappop(job_ends)
         finished_jobs.append(job_spec)
-        accuracy = EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job_spec.trial].is_reference
+        accuracy = (
+            EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job_spec.trial].is_reference
+        )
         for epoch in range(job_spec.start + 1, job_spec.stop + 1):
             for seed in job_spec.seeds:
                 halving.report(job_spec.trial, seed, epoch, accuracy)
@@ -84,12 +91,17 @@ def _start_rounds(halving: SuccessiveHalving, source: CandidateSource) -> Iterat
     """Let one cohort in whenever asked; false as long as the one before is not over."""
     round_index = 0
     while trials := source.indices_of_round(round_index):
-        while round_index and not (halving.config.asynchronous or halving.is_round_finished(round_index - 1)):
+        while round_index and not (
+            halving.config.asynchronous or halving.is_round_finished(round_index - 1)
+        ):
             yield False
         for trial in trials:
             roles = _roles_of(source, trial)
             halving.add_trial(
-                trial, round_index, is_searched="searched" in roles, is_reference=roles != ["searched"]
+                trial,
+                round_index,
+                is_searched="searched" in roles,
+                is_reference=roles != ["searched"],
             )
         halving.start_round(round_index)
         round_index += 1
@@ -102,7 +114,11 @@ def _roles_of(source: CandidateSource, trial: int) -> list[str]:
 
 
 def _job_epochs(job_spec: JobSpec) -> int:
-    return len(LR_SWEEP_FACTORS) if job_spec.sweep else len(job_spec.seeds) * (job_spec.stop - job_spec.start)
+    return (
+        len(LR_SWEEP_FACTORS)
+        if job_spec.sweep
+        else len(job_spec.seeds) * (job_spec.stop - job_spec.start)
+    )
 
 
 def _job_groups(job_specs: list[JobSpec], source: CandidateSource) -> Iterator[JobGroup]:
@@ -116,4 +132,6 @@ def _job_groups(job_specs: list[JobSpec], source: CandidateSource) -> Iterator[J
         trials_by_kind.setdefault(kind, set()).add(job_spec.trial)
     for kind in sorted(job_counts):
         stop, is_reference, epochs, seeds = kind
-        yield JobGroup(stop, is_reference, job_counts[kind], len(trials_by_kind[kind]), seeds, epochs)
+        yield JobGroup(
+            stop, is_reference, job_counts[kind], len(trials_by_kind[kind]), seeds, epochs
+        )

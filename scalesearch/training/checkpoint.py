@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scalesearch.errors import SearchError
-from scalesearch.training.job import Epoch
+from scalesearch.results.run_folder import Epoch
 from scalesearch.training.schedules import EarlyStoppingState, PlateauState
 
 HASH_BYTES = 16
@@ -41,7 +41,9 @@ class CheckpointState:
     best: dict[str, Tensor] | None
 
 
-def write_checkpoint(path: Path, identity_fields: Mapping[str, Any], state: CheckpointState) -> None:
+def write_checkpoint(
+    path: Path, identity_fields: Mapping[str, Any], state: CheckpointState
+) -> None:
     """Replace the file by the run's present state; a crash leaves the old one or the new one.
 
     Raises OSError (a full disk), and leaves the old one then too.

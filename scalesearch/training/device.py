@@ -1,8 +1,16 @@
-"""The device that a name stands for on this machine."""
+"""The device that a name stands for on this machine.
+
+Number formats of a run, as its recipe names them.
+"""
+
+from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
+from scalesearch.config.recipe import Precision
 from scalesearch.errors import SearchError
+from scalesearch.models.cpu_kernels import DepthwiseConv2d
 
 
 def resolve_device(name: str) -> str:
@@ -23,3 +31,45 @@ def resolve_device(name: str) -> str:
             f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
         )
     return name
+
+
+AUTOCAST_DTYPES: dict[Precision, torch.dtype] = {
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "mixed": torch.bfloat16,
+}
+
+
+def resolved_precision(precision: Precision, device: torch.device | str) -> Precision:
+    """What ``auto`` stands for on a device; the others stand for themselves.
+
+    Raises SearchError for float16 on a CPU, where most operators have no fast form of it.
+    """
+    device_type = torch.device(device).type
+    if precision == "auto":
+        return "bf16" if device_type == "cuda" else "fp32"
+    if precision == "fp16" and device_type == "cpu":
+        raise SearchError("recipe.precision: need fp32, bf16 or mixed on a CPU, got fp16")
+    return precision
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Within: operators compute in the precision's narrow format where that is safe.
+
+    Weights stay in float32 and are cast once within one such block. ``fp32`` is PyTorch's default,
+    which on CUDA lets convolutions use TF32.
+    """
+    dtype = AUTOCAST_DTYPES.get(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+def set_depthwise_precision(network: nn.Module, precision: Precision) -> None:
+    """Tell depthwise convolutions whether they keep float32 within ``cast``."""
+    for module in network.modules():
+        if isinstance(module, DepthwiseConv2d):
+            module.keeps_full_precision = precision == "mixed"
+
+
+def grad_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
+    """Scales losses in float16, whose small gradients would vanish; else does nothing."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

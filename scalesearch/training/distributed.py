@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from scalesearch.config.recipe import Recipe
 from scalesearch.errors import SearchError
-from scalesearch.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -52,14 +52,18 @@ class DistributedContext:
 
     def own_device(self, name: str) -> str:
         """This process's own of the devices of a kind: ``cuda`` becomes ``cuda:1``."""
-        return f"cuda:{self.local_rank}" if self.world_size > 1 and name.startswith("cuda") else name
+        return (
+            f"cuda:{self.local_rank}" if self.world_size > 1 and name.startswith("cuda") else name
+        )
 
 
 SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def join_process_group(device: str, environment: Mapping[str, str] = os.environ) -> Iterator[DistributedContext]:
+def join_process_group(
+    device: str, environment: Mapping[str, str] = os.environ
+) -> Iterator[DistributedContext]:
     """The process group that torchrun started, joined while within; ``ALONE`` without torchrun.
 
     ``device``: what is trained on, ``cpu`` (gloo) or ``cuda`` (NCCL). Raises SearchError where the
@@ -108,7 +112,11 @@ def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recip
         raise SearchError(
             f"recipe.micro_batch: need a divisor of the {images_per_process} images of one process, got {micro}"
         )
-    return replace(recipe, micro_batch=min(micro, images_per_process)) if distributed.world_size > 1 else recipe
+    return (
+        replace(recipe, micro_batch=min(micro, images_per_process))
+        if distributed.world_size > 1
+        else recipe
+    )
 
 
 def rows_of_process(rows_B: Tensor, distributed: DistributedContext) -> Tensor:
@@ -133,7 +141,9 @@ def wrap_ddp(network: nn.Module, distributed: DistributedContext) -> nn.Module:
         return network
     ddp_network = DistributedDataParallel(network)
     # By attribute: the argument is deprecated in new versions and its successor unknown to old ones
-    ddp_network.broadcast_buffers = False  # or rank 0's statistics would be everybody's (see in_turn)
+    ddp_network.broadcast_buffers = (
+        False  # or rank 0's statistics would be everybody's (see in_turn)
+    )
     return ddp_network
 
 
@@ -150,7 +160,9 @@ def accumulate_gradients(network: nn.Module, is_last: bool) -> Iterator[None]:
 
 
 @contextmanager
-def sync_batch_norm_statistics(network: nn.Module, distributed: DistributedContext, passes: int = 1) -> Iterator[None]:
+def sync_batch_norm_statistics(
+    network: nn.Module, distributed: DistributedContext, passes: int = 1
+) -> Iterator[None]:
     """Within: one step's ``passes`` forward passes. After it the running statistics are those of
     one process that saw the parts of all of them in turn.
 

@@ -8,38 +8,15 @@ from typing import Any
 
 import torch
 
-from scalesearch.architectures import Architecture, CustomModel
-from scalesearch.data import Dataset
-from scalesearch.recipe import Recipe
-from scalesearch.training.precision import resolved_precision
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset
+from scalesearch.results.run_folder import Epoch as Epoch
+from scalesearch.training.device import resolved_precision
 
 NUMERICS_VERSION = 2
 """Of the numbers: raised when the same job begins to give others, so that no run mixes both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch cost and brought. ``index`` counts from 1.
-
-    ``train_loss``: mean over the epoch's training images, with label smoothing, while the weights
-    moved. ``loss``, ``accuracy`` and ``top5`` (fractions): of the validation images, after the
-    epoch. ``seconds``: training and validation; ``images_per_second``: of training alone.
-    ``learning_rate``: of the last step. ``resolution``: pixels per side in training.
-    ``peak_bytes``: most memory in use meanwhile (see ``usage``). ``utilisation``: the arithmetic
-    that training needs by count, over what a large matrix product reaches in the same time.
-    """
-
-    index: int
-    train_loss: float
-    loss: float
-    accuracy: float
-    top5: float
-    seconds: float
-    images_per_second: float
-    learning_rate: float
-    resolution: int
-    peak_bytes: int
-    utilisation: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

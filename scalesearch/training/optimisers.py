@@ -1,15 +1,86 @@
-"""How weights change: the optimiser of a recipe, its rate, and the norm of its gradients."""
+"""RMSProp as TensorFlow has it, which is not PyTorch's.
 
-from collections.abc import Iterable, Iterator
+How weights change: the optimiser of a recipe, its rate, and the norm of its gradients.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from scalesearch.nets import Network
-from scalesearch.recipe import Recipe
-from scalesearch.training.rmsprop import RMSpropTF
+from scalesearch.config.recipe import Recipe
+from scalesearch.models.network import Network
 from scalesearch.training.schedules import peak_learning_rate
+
+
+class RMSpropTF(torch.optim.Optimizer):
+    """RMSProp in TensorFlow's form (``tf.train.RMSPropOptimizer``), with L2 weight decay.
+
+    For a weight w of gradient g + weight_decay * w =: d ::
+
+        square   <- decay * square + (1 - decay) * d^2          (starts at 1)
+        velocity <- momentum * velocity + rate * d / sqrt(square + eps)
+        w        <- w - velocity
+
+    PyTorch's starts the square at 0, adds eps outside the root, and multiplies by the rate outside
+    the velocity, so that a change of the rate acts at once. ``lr`` may be a tensor; nothing waits
+    for the device, so that a CUDA graph can hold a step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor,
+        *,
+        decay: float = 0.9,
+        momentum: float = 0.9,
+        eps: float = 1e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "decay": decay,
+            "momentum": momentum,
+            "eps": eps,
+            "weight_decay": weight_decay,
+        }
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self.state[weight] = {
+                    "square": torch.ones_like(weight, memory_format=torch.preserve_format),
+                    "velocity": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                }
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Take one step; a closure is refused."""
+        if closure is not None:
+            raise TypeError("need no closure: RMSProp looks at one gradient a step")
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            gradients = tuple(weight.grad for weight in weights)
+            if weights:
+                self._step(weights, gradients, group)
+
+    def _step(
+        self, weights: list[Tensor], gradients: tuple[Tensor, ...], group: dict[str, Any]
+    ) -> None:
+        squares = [self.state[weight]["square"] for weight in weights]
+        velocities = [self.state[weight]["velocity"] for weight in weights]
+        if group["weight_decay"]:
+            gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
+        torch._foreach_mul_(squares, group["decay"])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["decay"])
+        roots = torch._foreach_add(squares, group["eps"])
+        torch._foreach_sqrt_(roots)
+        changes = torch._foreach_div(gradients, list(roots))
+        torch._foreach_mul_(changes, group["lr"])
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, changes)
+        torch._foreach_sub_(weights, velocities)
+
 
 __all__ = ["RMSpropTF", "clip_gradients", "make_optimizer", "set_learning_rate"]
 
@@ -30,7 +101,11 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups = _parameter_groups(parameters, recipe)
     device = parameters[0].device
     capturable = device.type == "cuda"
-    rate = torch.tensor(peak_learning_rate(recipe), device=device) if capturable else peak_learning_rate(recipe)
+    rate = (
+        torch.tensor(peak_learning_rate(recipe), device=device)
+        if capturable
+        else peak_learning_rate(recipe)
+    )
     if recipe.transfer is not None and recipe.transfer.body_rate != 1:
         groups = list(_slower_body_groups(network, recipe, recipe.transfer.body_rate, rate))
     optimizer = _optimizer_by_name(groups, recipe, rate, capturable)
@@ -57,8 +132,12 @@ def _slower_body_groups(
     classifier_parameters = list(network.classifier.parameters())
     classifier_ids = set(map(id, classifier_parameters))
     yield from _parameter_groups(classifier_parameters, recipe)
-    for group in _parameter_groups((p for p in network.parameters() if id(p) not in classifier_ids), recipe):
-        body_rate = rate.clone() * rate_fraction if isinstance(rate, Tensor) else rate * rate_fraction
+    for group in _parameter_groups(
+        (p for p in network.parameters() if id(p) not in classifier_ids), recipe
+    ):
+        body_rate = (
+            rate.clone() * rate_fraction if isinstance(rate, Tensor) else rate * rate_fraction
+        )
         yield {**group, "lr": body_rate, RATE_FRACTION: rate_fraction}
 
 
@@ -75,7 +154,9 @@ def _optimizer_by_name(
         case "adam" | "adamw":
             optimizer_class = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
             betas = (momentum, 0.999)
-            adam = optimizer_class(groups, lr=rate, betas=betas, eps=eps, fused=True, capturable=capturable)
+            adam = optimizer_class(
+                groups, lr=rate, betas=betas, eps=eps, fused=True, capturable=capturable
+            )
             return _initialise_state(adam, "exp_avg", "exp_avg_sq", has_step_count=True)
         case "rmsprop":
             decay = recipe.rmsprop_decay

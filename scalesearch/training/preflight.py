@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import torch
 
-from scalesearch.architectures import Architecture, CustomModel, cost
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.memory import training_memory
-from scalesearch.data import Dataset, Split, fits_in_memory
-from scalesearch.recipe import Recipe
-from scalesearch.training.graphs import WARM_UP_STEPS
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.data.streaming import fits_in_memory
+from scalesearch.training.cuda_graphs import WARM_UP_STEPS
+from scalesearch.training.device import AUTOCAST_DTYPES, resolved_precision
 from scalesearch.training.job import Job
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train_together
-from scalesearch.training.precision import AUTOCAST_DTYPES, resolved_precision
-from scalesearch.training.run import EVALUATION_BATCH_SIZE
+from scalesearch.training.trainer import EVALUATION_BATCH_SIZE
 
 
 def fitting_micro_batch(
@@ -40,7 +43,13 @@ def fitting_micro_batch(
     largest = max(networks, key=lambda network: cost(network).activations)
     for size in _divisors(max_size):
         micro_batch = recipe.micro_batch if size == max_size else size
-        if _fits_memory(largest, replace(recipe, micro_batch=micro_batch), dataset, torch_device, concurrent_runs):
+        if _fits_memory(
+            largest,
+            replace(recipe, micro_batch=micro_batch),
+            dataset,
+            torch_device,
+            concurrent_runs,
+        ):
             return micro_batch
     raise OutOfMemory(
         f"network {fingerprint(largest)}: need memory for one image at "
@@ -65,7 +74,10 @@ def _fits_memory(
     if isinstance(network, CustomModel):
         return True
     optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
-    is_half_precision = resolved_precision(recipe.precision, device) in AUTOCAST_DTYPES and recipe.precision != "mixed"
+    is_half_precision = (
+        resolved_precision(recipe.precision, device) in AUTOCAST_DTYPES
+        and recipe.precision != "mixed"
+    )
     size = recipe.micro_batch or recipe.batch_size
     memory = training_memory(
         network, size, optimizer=optimizer, value_bytes=2 if is_half_precision else 4
@@ -83,7 +95,9 @@ def _trains_without_overflow(
     """Whether an epoch of black images ends, long enough that its step is recorded as a graph, and
     with the gradients of one pass still there in the next where a batch takes several."""
     size = min(recipe.batch_size, 2 * (recipe.micro_batch or recipe.batch_size))
-    train, validation = (_black_split(n, dataset) for n in (size * (WARM_UP_STEPS + 2), EVALUATION_BATCH_SIZE))
+    train, validation = (
+        _black_split(n, dataset) for n in (size * (WARM_UP_STEPS + 2), EVALUATION_BATCH_SIZE)
+    )
     short_recipe = replace(
         recipe,
         epochs=1,

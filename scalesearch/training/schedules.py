@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from scalesearch.recipe import Recipe
+from scalesearch.config.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

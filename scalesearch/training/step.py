@@ -7,12 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalesearch.data import InputTransform, training_inputs
-from scalesearch.recipe import Precision, Recipe
-from scalesearch.training.averages import EMA
-from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext, accumulate_gradients, sync_batch_norm_statistics
+from scalesearch.config.recipe import Precision, Recipe
+from scalesearch.data.augmentation.geometry import InputTransform
+from scalesearch.data.augmentation.pipeline import training_inputs
+from scalesearch.training.device import autocast
+from scalesearch.training.distributed import (
+    SINGLE_PROCESS,
+    DistributedContext,
+    accumulate_gradients,
+    sync_batch_norm_statistics,
+)
+from scalesearch.training.ema import EMA
 from scalesearch.training.optimisers import clip_gradients
-from scalesearch.training.precision import autocast
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +91,12 @@ class TrainingStep:
     def _backward(self, micro_batch: StepInputs, weight: float, last: bool) -> Tensor:
         """Add a part's gradients; its share of the batch's loss."""
         images_BCHW, targets = training_inputs(
-            micro_batch.images, micro_batch.labels, micro_batch.draws, self.transform, self.resolution, self.strength
+            micro_batch.images,
+            micro_batch.labels,
+            micro_batch.draws,
+            self.transform,
+            self.resolution,
+            self.strength,
         )
         with accumulate_gradients(self.network, last):
             logits_BK = self.network(images_BCHW).float()

@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture, CustomModel, cost
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.transfer_spec import Transfer, part_names
 from scalesearch.errors import WeightsError
-from scalesearch.nets import Network, NetworkOptions
-from scalesearch.recipe import Transfer
-from scalesearch.recipe.transfer import part_names
-from scalesearch.training.job import Job, InitialWeights
-from scalesearch.weights import SavedNetwork, read_network
-from scalesearch.weights.digest import weights_hash
-from scalesearch.weights.state import require_same_tensors
+from scalesearch.models.network import Network, NetworkOptions
+from scalesearch.training.job import InitialWeights, Job
+from scalesearch.training.network_file import (
+    SavedNetwork,
+    read_network,
+    require_same_tensors,
+    weights_hash,
+)
 
 STEM_WEIGHT = "stem.conv.weight"
 FREE_FIELDS = ("resolution", "stem_stride", "in_channels", "num_classes")
@@ -37,17 +41,24 @@ def read_initial_weights(weights: InitialWeights) -> SavedNetwork:
     return saved_network
 
 
-def require_same_architecture(saved_network: SavedNetwork, network: Architecture | CustomModel, where: str) -> None:
+def require_same_architecture(
+    saved_network: SavedNetwork, network: Architecture | CustomModel, where: str
+) -> None:
     """Raise WeightsError where a network is not the one of a file, whose resolution, stem stride,
     image channels and classes alone may differ."""
     saved_architecture = saved_network.architecture
     if isinstance(saved_architecture, CustomModel) or isinstance(network, CustomModel):
-        custom_model = saved_architecture if isinstance(saved_architecture, CustomModel) else network
+        custom_model = (
+            saved_architecture if isinstance(saved_architecture, CustomModel) else network
+        )
         raise WeightsError(
             f"{where}: need a network as data, whose classifier and stages are known, got {custom_model}, "
             "which code makes; write its stages as YAML"
         )
-    if replace(saved_architecture, **{name: getattr(network, name) for name in FREE_FIELDS}) != network:
+    if (
+        replace(saved_architecture, **{name: getattr(network, name) for name in FREE_FIELDS})
+        != network
+    ):
         raise WeightsError(
             f"{where}: need the file's own network, of which the resolution and the stem's stride "
             "alone may change, got another; leave --width and --depth out"
@@ -67,7 +78,11 @@ def require_classes(saved_network: SavedNetwork, class_names: Sequence[str], whe
     if saved_names:
         missing = [name for name in saved_names if name not in class_names]
         added = [name for name in class_names if name not in saved_names]
-        changes = [f"{label} {_first_names(names)}" for label, names in (("no", missing), ("new", added)) if names]
+        changes = [
+            f"{label} {_first_names(names)}"
+            for label, names in (("no", missing), ("new", added))
+            if names
+        ]
         difference = f"got {'; '.join(changes)}" if changes else "got them in another order"
     raise WeightsError(
         f"{where}: need the classes of the file to keep its classifier, {difference}; train a new one "
@@ -77,12 +92,18 @@ def require_classes(saved_network: SavedNetwork, class_names: Sequence[str], whe
 
 def computation_options(saved_network: SavedNetwork) -> dict[str, Any]:
     """The options of ``build`` by which a network computes what its weights were trained for."""
-    options = saved_network.network.options if isinstance(saved_network.network, Network) else NetworkOptions()
+    options = (
+        saved_network.network.options
+        if isinstance(saved_network.network, Network)
+        else NetworkOptions()
+    )
     return {"norm_eps": options.norm_eps, "padding": options.padding}
 
 
 @torch.no_grad()
-def load_pretrained_weights(network: Network, saved_network: SavedNetwork, transfer: Transfer, where: str) -> None:
+def load_pretrained_weights(
+    network: Network, saved_network: SavedNetwork, transfer: Transfer, where: str
+) -> None:
     """Fill the network, which has its first weights, with those of a trained one.
 
     Of a new classifier nothing is taken; the stem is adapted to the images' channels.
@@ -93,7 +114,9 @@ def load_pretrained_weights(network: Network, saved_network: SavedNetwork, trans
         for name, tensor in saved_network.network.state_dict().items()
         if transfer.classifier == "keep" or not name.startswith("classifier.")
     }
-    saved_state[STEM_WEIGHT] = adapted_stem_weight(saved_state[STEM_WEIGHT], network.architecture.in_channels, where)
+    saved_state[STEM_WEIGHT] = adapted_stem_weight(
+        saved_state[STEM_WEIGHT], network.architecture.in_channels, where
+    )
     own_state = network.state_dict()
     expected_state = own_state if transfer.classifier == "keep" else _without_classifier(own_state)
     require_same_tensors(

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from scalesearch.ablations import ablation_experiments
-from scalesearch.records import records_frame
-from scalesearch.search.points import trials_of_points
+from scalesearch.ablations.spec import ablation_experiments
+from scalesearch.results.records import records_frame
+from scalesearch.search.candidate_source import trials_of_points
 
 
 def by_cost(gain=0.03):

@@ -6,15 +6,16 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from scalesearch.ablations import run_ablation, ablation_names, read_ablation, write_ablation_results
-from scalesearch.ablations.maps import read_gradcam, write_gradcam
+from scalesearch.ablations.gradcam_figure import read_gradcam, write_gradcam
+from scalesearch.ablations.run import run_ablation, write_ablation_results
+from scalesearch.ablations.spec import ablation_names, read_ablation
 from scalesearch.errors import SearchError
-from scalesearch.records import read_records, write_records
-from scalesearch.search import advance
+from scalesearch.results.records import read_records, write_records
+from scalesearch.search import worker as advance
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::scalesearch.architectures.isocost.AxisWarning",
-    "ignore::scalesearch.search.plan.StrayWarning",
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
 )
 FEW = ["data.train_samples=60", "data.validation_samples=40", "recipe.epochs=1", "device=cpu"]
 

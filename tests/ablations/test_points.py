@@ -2,11 +2,11 @@
 
 import pytest
 
-from scalesearch.ablations import ablation_experiments, ablation_points, read_ablation
-from scalesearch.family import family
-from scalesearch.published import PAPER_COEFFICIENTS
-from scalesearch.scaling import Multipliers
-from scalesearch.search.points import trials_of_points
+from scalesearch.ablations.spec import ablation_experiments, ablation_points, read_ablation
+from scalesearch.families.members import family
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.published import PAPER_COEFFICIENTS
+from scalesearch.search.candidate_source import trials_of_points
 
 
 def test_multipliers_that_move_name_the_points_of_a_curve():
@@ -28,12 +28,16 @@ def test_a_direction_asks_for_exactly_the_nominal_cost():
 
 
 def test_a_matched_point_asks_for_cost_and_shares_but_for_the_baseline_itself():
-    found = {point.name: point for point in ablation_points(read_ablation("matched8"), "efficientnet_b0")}
+    found = {
+        point.name: point for point in ablation_points(read_ablation("matched8"), "efficientnet_b0")
+    }
     assert found["paper 1x"].document == {
         "name": "paper 1x", "role": "paper", "depth": 1.0, "width": 1.0, "resolution": 1.0,
     }  # fmt: skip
     assert found["paper 4x"].document["factor"] == 4
-    assert found["paper 4x"].document["shares"] == pytest.approx(PAPER_COEFFICIENTS.shares.as_tuple())
+    assert found["paper 4x"].document["shares"] == pytest.approx(
+        PAPER_COEFFICIENTS.shares.as_tuple()
+    )
 
 
 def test_the_family_of_figure_1_is_the_one_that_is_emitted():

@@ -2,10 +2,16 @@
 
 import pytest
 
-from scalesearch.ablations import SIZES, ablation_names, ablation_experiments, ablation_points, read_ablation
+from scalesearch.ablations.spec import (
+    SIZES,
+    ablation_experiments,
+    ablation_names,
+    ablation_points,
+    read_ablation,
+)
 from scalesearch.errors import ExperimentError
-from scalesearch.published import FIGURE_3, FIGURE_4, FIGURE_8, TABLE_3, TABLE_7
-from scalesearch.scaling import Multipliers
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.published import FIGURE_3, FIGURE_4, FIGURE_8, TABLE_3, TABLE_7
 
 ALL = ("figure1", "figure3", "figure4", "figure8", "matched8", "table3", "table7")
 
@@ -38,7 +44,9 @@ def test_full_figure_4_begins_where_the_paper_s_curves_begin():
 
 
 def test_full_figure_8_has_the_four_ways_of_the_paper():
-    asked = {p.series: p.nominal_multipliers for p in _points(read_ablation("figure8")) if p.factor == 2}
+    asked = {
+        p.series: p.nominal_multipliers for p in _points(read_ablation("figure8")) if p.factor == 2
+    }
     assert asked == {name: shares.coefficients(2).at(1) for name, shares in FIGURE_8.items()}
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from ablation_records import by_cost, recorded
 
-from scalesearch.ablations import read_ablation
-from scalesearch.ablations.curves import series_gains, curve_comparisons
-from scalesearch.ablations.rows import ablation_rows, rows_to_table
-from scalesearch.ablations.words import sentences, table_rows
+from scalesearch.ablations.ablation_prose import sentences, table_rows
+from scalesearch.ablations.ablation_table import ablation_rows, rows_to_table
+from scalesearch.ablations.curves import curve_comparisons, series_gains
+from scalesearch.ablations.spec import read_ablation
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,8 @@ def test_order_and_duplicates_of_records_change_nothing(table7):
     name, own = next(iter(records.items()))
     shuffled = pd.concat([own.sample(frac=1, random_state=1), own.iloc[:4]])
     pd.testing.assert_frame_equal(
-        rows_to_table(ablation_rows(ablation, {name: shuffled})), rows_to_table(ablation_rows(ablation, records))
+        rows_to_table(ablation_rows(ablation, {name: shuffled})),
+        rows_to_table(ablation_rows(ablation, records)),
     )
 
 
@@ -126,7 +127,10 @@ def test_gains_are_of_the_realised_cost():
 def test_curves_are_compared_at_equal_realised_cost():
     ablation = read_ablation("figure8", "small")
     found = recorded(ablation, noise=0.0001)
-    leads = {one.series: one for one in curve_comparisons(ablation, ablation_rows(ablation, found), found)}
+    leads = {
+        one.series: one
+        for one in curve_comparisons(ablation, ablation_rows(ablation, found), found)
+    }
     assert set(leads) == {"depth", "width", "resolution"}
     for one in leads.values():  # accuracy is by cost alone: no curve is above another
         assert one.lead == pytest.approx(0, abs=5e-4)
@@ -134,14 +138,19 @@ def test_curves_are_compared_at_equal_realised_cost():
     better = recorded(
         ablation, lambda point, f: by_cost()(point, f) + 0.02 * ("depth" in point and f > 1),
     )  # fmt: skip
-    depth = {one.series: one for one in curve_comparisons(ablation, ablation_rows(ablation, better), better)}["depth"]
+    depth = {
+        one.series: one
+        for one in curve_comparisons(ablation, ablation_rows(ablation, better), better)
+    }["depth"]
     assert depth.lead < 0
     assert depth.p_corrected < 0.1
 
 
 def test_words_tell_costs_that_differ_and_what_the_paper_misprints(table7):
     ablation, records = table7
-    told = sentences(ablation, ablation_rows(*table7), series_gains(ablation_rows(*table7), records), ())
+    told = sentences(
+        ablation, ablation_rows(*table7), series_gains(ablation_rows(*table7), records), ()
+    )
     text = "\n".join(told)
     assert "compound over width" in text
     assert "at 1.61x its cost" in text

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.checked import NUMERIC_COLUMNS, validate_records
+from scalesearch.analysis.observations import NUMERIC_COLUMNS, validate_records
 from scalesearch.errors import SearchError
 
 

@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis import paired_difference, conclusion, candidate_estimates, seeds_needed
-from scalesearch.analysis.comparisons import MAX_FURTHER_SEEDS, ComparisonSide, comparisons, holm_correction
+from scalesearch.analysis.comparisons import (
+    MAX_FURTHER_SEEDS,
+    ComparisonSide,
+    comparisons,
+    holm_correction,
+    p_value_of_lead,
+    selection_bias,
+)
+from scalesearch.analysis.conclusion import conclusion
+from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.optimum import curved_polynomial_fits
-from scalesearch.analysis.pairs import paired
-from scalesearch.analysis.selection import selection_bias, p_value_of_lead
-from scalesearch.published import SCHEMES
-from scalesearch.scaling import Shares
+from scalesearch.analysis.paired import paired, paired_difference
+from scalesearch.analysis.statistical_power import seeds_needed
+from scalesearch.scaling.coefficients import Shares
+from scalesearch.scaling.published import SCHEMES
 
 
 def runs(means, seeds=4, noise=0.004, seed=0):
@@ -41,7 +49,9 @@ def test_without_a_choice_a_comparison_is_the_paired_one_and_its_p_is_corrected(
         assert (one.by, one.seeds) == ("runs", 4)
         assert (one.difference, one.low, one.high) == (other.mean, other.low, other.high)
         assert one.p == pytest.approx(other.p)
-    assert [one.p_corrected for one in found] == pytest.approx(holm_correction([one.p for one in found]))
+    assert [one.p_corrected for one in found] == pytest.approx(
+        holm_correction([one.p for one in found])
+    )
 
 
 def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
@@ -75,7 +85,10 @@ def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take(
     table = runs({"a": 0.7, "b": 0.6}, noise=0.01)
     table["c"] = {seed: value - 1e-5 for seed, value in table["a"].items()}
     (one,) = comparisons(
-        ComparisonSide("a", Shares(1, 0, 0), 2.0), {"c": ComparisonSide("c", Shares(0, 1, 0), 2.0)}, table, None
+        ComparisonSide("a", Shares(1, 0, 0), 2.0),
+        {"c": ComparisonSide("c", Shares(0, 1, 0), 2.0)},
+        table,
+        None,
     )
     assert one.further_seeds == MAX_FURTHER_SEEDS
     assert "to show so little would take 100 further seeds or more" in one.words

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import conclusion, optimum
 from scalesearch.analysis.comparisons import surface_difference
+from scalesearch.analysis.conclusion import conclusion
+from scalesearch.analysis.conclusion_prose import network_text
 from scalesearch.analysis.observations import candidate_estimates
-from scalesearch.analysis.optimum import curved_polynomial_fits
-from scalesearch.analysis.sentences import network_text
-from scalesearch.architectures import efficientnet_b0
+from scalesearch.analysis.optimum import curved_polynomial_fits, optimum
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.errors import SearchError
-from scalesearch.export import conclusion_document
-from scalesearch.rounding import ROUNDINGS
-from scalesearch.scaling import Shares
+from scalesearch.reporting.answer_file import conclusion_document
+from scalesearch.scaling.coefficients import Shares
+from scalesearch.scaling.rounding import ROUNDINGS
 
 
 @pytest.fixture
@@ -77,7 +77,8 @@ def test_recommended_is_the_cheapest_to_run_within_a_standard_error_of_the_best(
     first = table.drop_duplicates("candidate").set_index("candidate")
     assert found.recommended.activations == first.activations[near].min()
     assert (
-        found.reason == f"the fewest activations of {len(near)} within one standard error of the best"
+        found.reason
+        == f"the fewest activations of {len(near)} within one standard error of the best"
     )
     assert f"; take {network_text(found.recommended)}, {found.reason}." in found.sentence
     seconds = dict.fromkeys(first.index, 1.0)
@@ -131,9 +132,9 @@ def test_one_seed_says_that_it_knows_no_noise(whole):
     found = conclusion(whole(seeds=1), 2.0)
     assert "one seed tells no noise of its own" in found.sentence
     assert found.power is None
-    assert {one.by for one in found.comparisons if one.candidate != found.nearest_to_optimum.candidate} == {
-        "surface"
-    }
+    assert {
+        one.by for one in found.comparisons if one.candidate != found.nearest_to_optimum.candidate
+    } == {"surface"}
     assert document(found)["power"] is None
 
 

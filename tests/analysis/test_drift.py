@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import epoch_drift
-from scalesearch.analysis.drift import accuracy_gain
-from scalesearch.analysis.mixture import simplex_lattice, polynomial_terms
-from scalesearch.analysis.shapes import shape_change
+from scalesearch.analysis.drift import accuracy_gain, epoch_drift, shape_change
+from scalesearch.analysis.polynomials import polynomial_terms, simplex_lattice
 from scalesearch.errors import SearchError
 
 REPEATS = 60

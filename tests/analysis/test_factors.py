@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis import factor_drift
+from scalesearch.analysis.factor_drift import factor_drift
 from scalesearch.errors import SearchError
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from scalesearch.analysis.levels import imputed_accuracies
+from scalesearch.analysis.observations import imputed_accuracies
 from scalesearch.errors import SearchError
 
 GAIN = {1: 0.0, 3: 0.2, 9: 0.35}
@@ -55,9 +55,9 @@ def test_a_candidate_that_shares_no_epoch_with_those_that_went_on_is_left_out():
 
 
 def test_a_chain_of_shared_epochs_is_enough():
-    assert imputed_accuracies({"a": {1: 0.2}, "b": {1: 0.3, 2: 0.5}, "c": {2: 0.4, 3: 0.6}})["a"] == (
-        pytest.approx(0.6)
-    )
+    assert imputed_accuracies({"a": {1: 0.2}, "b": {1: 0.3, 2: 0.5}, "c": {2: 0.4, 3: 0.6}})[
+        "a"
+    ] == (pytest.approx(0.6))
 
 
 def test_the_order_of_candidates_and_epochs_changes_nothing():

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import candidate_estimates, paired
-from scalesearch.analysis.pairs import accuracies
+from scalesearch.analysis.observations import candidate_estimates
+from scalesearch.analysis.paired import accuracies, paired
 from scalesearch.errors import SearchError
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis import optimum
-from scalesearch.analysis.mixture import AXES, simplex_lattice
+from scalesearch.analysis.optimum import optimum
+from scalesearch.analysis.polynomials import AXES, simplex_lattice
 from scalesearch.errors import SearchError
 
 

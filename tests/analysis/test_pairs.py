@@ -7,8 +7,13 @@ import pandas as pd
 import pytest
 from scipy.stats import dunnett, ttest_rel
 
-from scalesearch.analysis import paired_difference, may_still_win, paired
-from scalesearch.analysis.pairs import accuracies, dunnett_critical_value
+from scalesearch.analysis.paired import (
+    accuracies,
+    dunnett_critical_value,
+    may_still_win,
+    paired,
+    paired_difference,
+)
 from scalesearch.errors import SearchError
 
 NOISE, SEEDS_ALONE = 0.008, 0.02
@@ -90,7 +95,9 @@ def test_what_cannot_be_compared_is_refused_with_words():
 
 def test_p_values_are_uniform_where_there_is_no_difference():
     rng = np.random.default_rng(2)
-    found = np.array([paired_difference(made(rng, [0.5] * 5, 2), "c000", "c003").p for _ in range(2000)])
+    found = np.array(
+        [paired_difference(made(rng, [0.5] * 5, 2), "c000", "c003").p for _ in range(2000)]
+    )
     for level in (0.05, 0.1, 0.5, 0.9):
         assert np.mean(found < level) == pytest.approx(level, abs=0.03)
 
@@ -165,7 +172,9 @@ def test_the_critical_value_is_dunnetts():
     theirs = dunnett(*samples[1:], control=samples[0], alternative="less", random_state=rng)
     pooled = samples.var(axis=1, ddof=1).mean()
     largest = (samples[0].mean() - samples[1:].mean(axis=1)).max() / np.sqrt(pooled * 2 / 5)
-    assert dunnett_critical_value(3, 16, float(theirs.pvalue.min()), 0.5) == pytest.approx(largest, 0.02)
+    assert dunnett_critical_value(3, 16, float(theirs.pvalue.min()), 0.5) == pytest.approx(
+        largest, 0.02
+    )
 
 
 def test_a_verdict_on_a_hundred_candidates_takes_milliseconds():

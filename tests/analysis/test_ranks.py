@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalesearch.analysis.ranks import MIN_CANDIDATES, kendall, rank_correlation, spearman
+from scalesearch.analysis.rank_correlation import (
+    MIN_CANDIDATES,
+    kendall,
+    rank_correlation,
+    spearman,
+)
 from scalesearch.errors import SearchError
 
 RANDOM = np.random.default_rng(7)
@@ -113,7 +118,9 @@ def test_one_seed_has_no_ceiling_and_too_few_candidates_no_agreement():
     found = rank_correlation(runs(np.arange(6) / 10, seeds=1), runs(np.arange(6) / 10, seeds=1))
     assert found.spearman is not None
     assert (found.across, found.repeat, found.shortfall, found.corrected) == (None,) * 4
-    few = rank_correlation(runs(np.arange(MIN_CANDIDATES - 1)), runs(np.arange(MIN_CANDIDATES - 1)), (1, 3))
+    few = rank_correlation(
+        runs(np.arange(MIN_CANDIDATES - 1)), runs(np.arange(MIN_CANDIDATES - 1)), (1, 3)
+    )
     assert few.row["spearman"] is few.row["across_low"] is None
     assert (few.one, few.other, few.candidates) == (1, 3, MIN_CANDIDATES - 1)
     assert rank_correlation({}, {}).candidates == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.repeats import rows_of_best_tables, repeated
+from scalesearch.analysis.replication import repeated, rows_of_best_tables
 from scalesearch.errors import SearchError
 
 TRUTH = {"aa": 0.60, "bb": 0.58, "cc": 0.55, "dd": 0.50, "ee": 0.45, "ff": 0.40}
@@ -46,7 +46,9 @@ def test_a_best_that_comes_second_by_chance_holds():
     near = {**TRUTH, "aa": 0.60, "bb": 0.601}
     after = table(near, noise=0.0)
     wobble = np.random.default_rng(0).normal(0, 0.01, len(after))
-    found = repeated(table(), after.assign(accuracy=after.accuracy + wobble), "rate x2", search_best="bb")
+    found = repeated(
+        table(), after.assign(accuracy=after.accuracy + wobble), "rate x2", search_best="bb"
+    )
     assert found.holds
     assert found.search_best.candidate == "bb"
     words = found.sentence

@@ -2,12 +2,12 @@
 
 import pytest
 
-from scalesearch.analysis.same_network import same_network
-from scalesearch.architectures import efficientnet_b0
-from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.isocost import iso_cost_set, nominal_candidate
-from scalesearch.rounding import ROUNDINGS
-from scalesearch.scaling import Multipliers
+from scalesearch.analysis.conclusion import same_network
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.candidates.budget import Budget
+from scalesearch.candidates.iso_cost import iso_cost_set, nominal_candidate
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.rounding import ROUNDINGS
 
 PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
 AXES = {"alpha": "depth", "beta": "width", "gamma": "resolution"}
@@ -23,7 +23,7 @@ def made(multipliers, budget):
     return nominal_candidate(PROXY, multipliers, budget).architecture
 
 
-@pytest.mark.filterwarnings("ignore::scalesearch.architectures.isocost.AxisWarning")
+@pytest.mark.filterwarnings("ignore::scalesearch.candidates.iso_cost.StuckAxisWarning")
 @pytest.mark.parametrize("rounding", ["even", "nearest", "official"])
 def test_what_lies_within_is_the_same_network_and_what_lies_beyond_is_not(rounding):
     budget = Budget(rounding=rounding)

@@ -1,6 +1,7 @@
 import pytest
 
-from scalesearch.architectures import BASELINES, baseline, efficientnet_b0
+from scalesearch.architectures.baselines import BASELINES, baseline
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.errors import ArchitectureError
 
 

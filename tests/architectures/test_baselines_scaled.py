@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import BASELINES, Cost, Stage, baseline, cost, scale
-from scalesearch.architectures.baselines import baseline_table
-from scalesearch.architectures.budget import Budget
-from scalesearch.architectures.grid import reachable_grid
-from scalesearch.architectures.isocost import StuckAxisWarning, iso_cost_set
-from scalesearch.architectures.levels import depth_levels, width_levels
-from scalesearch.architectures.matched import nearest_on_budget
-from scalesearch.architectures.scale import with_parts
+from scalesearch.architectures.baselines import BASELINES, baseline, baseline_table
+from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.scaled import scale, with_parts
+from scalesearch.architectures.stages import Stage
+from scalesearch.candidates.budget import Budget
+from scalesearch.candidates.grid import depth_levels, reachable_grid, width_levels
+from scalesearch.candidates.iso_cost import StuckAxisWarning, iso_cost_set
+from scalesearch.candidates.nearest import nearest_on_budget
 from scalesearch.errors import ArchitectureError
-from scalesearch.scaling import ROUNDINGS, Multipliers, Rounding, Shares
+from scalesearch.scaling.coefficients import Multipliers, Shares
+from scalesearch.scaling.rounding import ROUNDINGS, Rounding
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/baselines.json").read_text())
 OFFICIAL = ROUNDINGS["official"]
@@ -116,9 +117,7 @@ def test_a_capped_resolution_bounds_the_grid_instead_of_growing_for_ever():
 
 def test_growth_does_not_shrink_an_image_that_is_above_the_cap():
     large = baseline("efficientnet_b0", resolution=600)
-    assert (
-        scale(large, Multipliers(resolution=1.1), Rounding(resolution_cap=480)).resolution == 600
-    )
+    assert scale(large, Multipliers(resolution=1.1), Rounding(resolution_cap=480)).resolution == 600
 
 
 @each_of_equal_blocks

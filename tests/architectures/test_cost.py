@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import Architecture, Cost, Stage, cost, efficientnet_b0, scale
-from scalesearch.scaling import ROUNDINGS, Multipliers
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.scaled import scale
+from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.rounding import ROUNDINGS
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/efficientnet.json").read_text())["models"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
-from scalesearch.architectures import efficientnet_b0, fingerprint
-from scalesearch.architectures.fingerprint import from_json, to_json
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.fingerprint import fingerprint, from_json, to_json
 from scalesearch.architectures.stages import Architecture, Stage
 
 B0 = efficientnet_b0()
@@ -24,7 +24,7 @@ def test_a_fingerprint_is_what_it_always_was(name):
 
 def test_another_process_with_another_hash_seed_finds_the_same():
     program = (
-        "from scalesearch.architectures import efficientnet_b0, fingerprint;"
+        "from scalesearch.architectures.baselines.efficientnet import efficientnet_b0; from scalesearch.architectures.fingerprint import fingerprint;"
         "print(fingerprint(efficientnet_b0()), hash('a string'))"
     )
     runs = {

@@ -5,15 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import cost, efficientnet_b0, scale
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.latency_model import (
     COEFFICIENT_FIELDS,
     LatencyModel,
     latency_document,
     read_latency_model,
 )
+from scalesearch.architectures.scaled import scale
 from scalesearch.errors import ArchitectureError
-from scalesearch.scaling import ROUNDINGS, Multipliers
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.rounding import ROUNDINGS
 
 MODEL = LatencyModel(
     seconds_per_mac=2e-11,
@@ -31,7 +34,9 @@ seconds = st.floats(0, 1e-3)
 def test_latency_is_linear_in_what_is_paid_for(paid, batch_size, by):
     network = scale(B0, Multipliers(by, by, by), ROUNDINGS["even"])
     spent = cost(network)
-    model = LatencyModel(**dict(zip(COEFFICIENT_FIELDS, paid, strict=True)) | {"seconds_per_mac": 1e-10})
+    model = LatencyModel(
+        **dict(zip(COEFFICIENT_FIELDS, paid, strict=True)) | {"seconds_per_mac": 1e-10}
+    )
     model = replace(model, batch_size=batch_size)
     assert model.predicted_seconds(network) == pytest.approx(
         batch_size * (1e-10 * spent.macs + paid[1] * spent.activations)

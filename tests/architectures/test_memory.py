@@ -2,12 +2,15 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scale
+from scalesearch.architectures.baselines import BASELINES, baseline
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.memory import training_memory
-from scalesearch.nets import build_model
-from scalesearch.published import PUBLISHED_MODELS
-from scalesearch.rounding import ROUNDINGS
-from scalesearch.scaling import Multipliers
+from scalesearch.architectures.scaled import scale
+from scalesearch.models.network import build_model
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.published import PUBLISHED_MODELS
+from scalesearch.scaling.rounding import ROUNDINGS
 
 PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
 
@@ -71,7 +74,9 @@ def test_weights_gradients_and_state_take_four_bytes_a_parameter():
 def test_what_is_kept_grows_with_the_batch_and_halves_in_half_precision():
     one = training_memory(PROXY, 1).saved_activations
     assert training_memory(PROXY, 32).saved_activations == pytest.approx(32 * one, rel=1e-5)
-    assert training_memory(PROXY, 32, value_bytes=2).saved_activations == pytest.approx(16 * one, rel=1e-5)
+    assert training_memory(PROXY, 32, value_bytes=2).saved_activations == pytest.approx(
+        16 * one, rel=1e-5
+    )
 
 
 def test_a_batch_or_optimiser_that_cannot_be_is_refused():

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.architectures import BASELINES, baseline, cost, efficientnet_b0, scale
-from scalesearch.published import PUBLISHED_MODELS
-from scalesearch.rounding import ROUNDINGS, rounding_from
-from scalesearch.scaling import Multipliers
+from scalesearch.architectures.baselines import BASELINES, baseline
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.scaled import scale
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.published import PUBLISHED_MODELS
+from scalesearch.scaling.rounding import ROUNDINGS, rounding_from
 
 B0 = efficientnet_b0()
 MIXED = {
@@ -98,9 +101,7 @@ def test_torchvisions_head_is_four_times_the_last_stage(width):
 
 def test_torchvision_and_official_agree_on_the_published_heads_only():
     heads = {
-        name: [
-            scale(B0, model.multipliers, ROUNDINGS[p]).head for p in ("torchvision", "official")
-        ]
+        name: [scale(B0, model.multipliers, ROUNDINGS[p]).head for p in ("torchvision", "official")]
         for name, model in PUBLISHED_MODELS.items()
     }
     assert all(one == other for one, other in heads.values())

@@ -2,9 +2,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalesearch.architectures import Architecture, Stage, cost, efficientnet_b0, scale
-from scalesearch.architectures.scale import with_parts
-from scalesearch.scaling import ROUNDINGS, Coefficients, Multipliers, Rounding
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.scaled import scale, with_parts
+from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.scaling.coefficients import Coefficients, Multipliers
+from scalesearch.scaling.rounding import ROUNDINGS, Rounding
 
 OFFICIAL = ROUNDINGS["official"]
 B0 = efficientnet_b0()
@@ -49,9 +52,7 @@ def test_growth_takes_no_channel_away_and_shrinking_adds_none(baseline, profile,
 @given(profiles, hundredths, hundredths)
 @example(OFFICIAL, 0.25, 2.0)
 def test_widening_twice_is_widening_once_by_the_product(profile, first, second):
-    twice = scale(
-        scale(B0, Multipliers(width=first), profile), Multipliers(width=second), profile
-    )
+    twice = scale(scale(B0, Multipliers(width=first), profile), Multipliers(width=second), profile)
     assert twice == scale(B0, Multipliers(width=first * second), profile)
 
 

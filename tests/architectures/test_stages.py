@@ -2,7 +2,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from scalesearch.architectures import Architecture, Stage, fingerprint
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture, Stage
 
 STAGES = (Stage(repeats=1, width=16), Stage(repeats=2, width=24, stride=2, expansion=6))
 SMALL = Architecture(stem=8, stages=STAGES, head=64, resolution=32)

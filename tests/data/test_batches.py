@@ -3,16 +3,12 @@
 import pytest
 import torch
 
-from scalesearch.data import (
-    Split,
-    InputTransform,
-    epoch_draws,
-    epoch_order,
-    evaluation_batches,
-    evaluation_inputs,
-    training_batches,
-)
-from scalesearch.recipe import Augmentation
+from scalesearch.config.recipe import Augmentation
+from scalesearch.data.augmentation.draws import epoch_draws
+from scalesearch.data.augmentation.geometry import InputTransform
+from scalesearch.data.augmentation.pipeline import evaluation_inputs
+from scalesearch.data.batches import epoch_order, evaluation_batches, training_batches
+from scalesearch.data.dataset import Split
 
 
 @pytest.fixture

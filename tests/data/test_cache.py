@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import scalesearch.data.decoded as decoded
-from scalesearch.data import load_dataset, load_test_split
+import scalesearch.data.image_cache as decoded
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 COUNTS = {"train/ant": 6, "train/bee": 6, "val/ant": 2, "val/bee": 2}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalesearch.data import SOURCES, load_dataset, load_test_split
-from scalesearch.data.cifar import CIFAR10, CIFAR100, read_cifar
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import SOURCES, load_dataset, load_test_split
+from scalesearch.data.sources.cifar import CIFAR10, CIFAR100, read_cifar
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 NAMES10 = [f"animal_{number}" for number in range(10)]
 NAMES100 = [f"thing_{number}" for number in range(100)]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.data.collection import Collection, proportional_quotas, draw_splits
-from scalesearch.experiment import DataSpec
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.collection import Collection, draw_splits, proportional_quotas
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 

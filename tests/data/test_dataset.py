@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from scalesearch.data import Split, load_dataset
-from scalesearch.data.dataset import dataset_fingerprint, channel_statistics
-from scalesearch.experiment import DataSpec
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.dataset import Split, channel_statistics, dataset_fingerprint
+from scalesearch.data.sources.by_name import load_dataset
 
 NAMES = ("ant", "bee")
 

@@ -6,15 +6,17 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from scalesearch.data import load_dataset, load_test_split
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 
 def test_digits_are_the_originals_on_the_scale_of_bytes():
     originals = {tuple(np.rint(d.flatten() * 255 / 16).astype(int)) for d in load_digits().images}
     data = load_dataset(DataSpec(), 0)
-    ours = torch.cat([data.train.images, data.validation.images, load_test_split(DataSpec()).images])
+    ours = torch.cat(
+        [data.train.images, data.validation.images, load_test_split(DataSpec()).images]
+    )
     assert len(ours) == 1797
     assert {tuple(image) for image in ours.flatten(1).tolist()} == originals
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from scalesearch.data import load_dataset, load_test_split
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 datasets = pytest.importorskip("datasets")
 
@@ -72,7 +72,9 @@ def test_pictures_are_decoded_once_and_may_stay_on_disk(write, cache):
     calls = []
     data = load_dataset(spec(folder), 0, cache, progress=lambda *done: calls.append(done))
     assert calls == [(40, 40)]
-    on_disk = load_dataset(spec(folder, resident=False), 0, cache, progress=lambda *done: calls.append(1))
+    on_disk = load_dataset(
+        spec(folder, resident=False), 0, cache, progress=lambda *done: calls.append(1)
+    )
     assert len(calls) == 1
     assert not on_disk.train.is_resident
     assert on_disk.fingerprint == data.fingerprint

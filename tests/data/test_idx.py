@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalesearch.data import load_dataset, load_test_split
-from scalesearch.data.idx import MNIST
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
+from scalesearch.data.sources.idx import MNIST
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (wanted.name for wanted in MNIST.files)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from scalesearch.data import load_dataset, load_test_split
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 BOTH = {"train/ant": 6, "train/bee": 6}
 HELD_OUT = {"val/ant": 1, "val/bee": 1, "test/ant": 1, "test/bee": 1}

@@ -7,9 +7,10 @@ from dataclasses import fields
 import pytest
 import torch
 
-from scalesearch.data import SOURCES, Dataset, Split, load_dataset, load_test_split
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.data.sources.by_name import SOURCES, load_dataset, load_test_split
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 CLASSES = {"train/ant": 20, "train/bee": 30}
 
@@ -79,8 +80,8 @@ def test_another_seed_draws_other_images(spec, cache):
 def test_the_same_seed_draws_the_same_in_another_process():
     here = load_dataset(DataSpec(train_samples=100), 7).fingerprint
     program = (
-        "from scalesearch.data import load; from scalesearch.experiment import DataSpec; "
-        "print(load(DataSpec(train_samples=100), 7).fingerprint)"
+        "from scalesearch.data.sources.by_name import load_dataset; from scalesearch.config.experiment import DataSpec; "
+        "print(load_dataset(DataSpec(train_samples=100), 7).fingerprint)"
     )
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert there.stdout.strip() == here, there.stderr
@@ -133,7 +134,10 @@ def test_more_validation_samples_than_can_be_spared_is_refused_with_the_numbers(
     message = r"validation_samples of at most 1428 \(every class keeps an image .*\), got 1429"
     with pytest.raises(DataError, match=message):
         load_dataset(DataSpec(validation_samples=1429), 0)
-    assert load_dataset(DataSpec(validation_samples=1428), 0).train.labels.bincount().tolist() == [1] * 10
+    assert (
+        load_dataset(DataSpec(validation_samples=1428), 0).train.labels.bincount().tolist()
+        == [1] * 10
+    )
 
 
 def test_more_validation_samples_than_the_folder_holds_is_refused(make_folder, cache):

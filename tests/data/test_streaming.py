@@ -11,11 +11,18 @@ import pytest
 import torch
 
 import scalesearch.data.streaming as streaming
-from scalesearch.data import Split, load_dataset, load_test_split
-from scalesearch.data.dataset import dataset_fingerprint, channel_statistics
-from scalesearch.data.streaming import MappedImages, fits_in_memory, image_chunks, map_images, prefetch, take_images
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.dataset import Split, channel_statistics, dataset_fingerprint
+from scalesearch.data.sources.by_name import load_dataset, load_test_split
+from scalesearch.data.streaming import (
+    MappedImages,
+    fits_in_memory,
+    image_chunks,
+    map_images,
+    prefetch,
+    take_images,
+)
 from scalesearch.errors import DataError
-from scalesearch.experiment import DataSpec
 
 COUNTS = {"train/ant": 20, "train/bee": 20, "val/ant": 3, "val/bee": 3}
 CUDA = pytest.param(
@@ -43,7 +50,9 @@ def splits(path, stored) -> tuple[Split, Split]:
     """The same rows in memory and on disk."""
     rows = np.random.default_rng(1).permutation(600)[:500]
     labels = torch.arange(500)
-    return Split(torch.from_numpy(stored[rows]), labels), Split(map_images(path).subset(rows), labels)
+    return Split(torch.from_numpy(stored[rows]), labels), Split(
+        map_images(path).subset(rows), labels
+    )
 
 
 def rows_of_batches(seed: int = 0) -> list[torch.Tensor]:

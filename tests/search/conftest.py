@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scalesearch.experiment import experiment_from_document
-from scalesearch.search import advance, watch
-from scalesearch.training import Epoch
+from scalesearch.config.reading import experiment_from_document
+from scalesearch.results.run_folder import Epoch
+from scalesearch.search import progress as watch
+from scalesearch.search import worker as advance
 
 sys.path.append(str(Path(__file__).parent))
 

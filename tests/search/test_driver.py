@@ -13,15 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalesearch.config.reading import write_experiment
 from scalesearch.errors import SearchError
-from scalesearch.experiment import write_experiment
-from scalesearch.records import KEY, read_records
-from scalesearch.search import proposals, run_search, study
-from scalesearch.search.progress import read_progress
+from scalesearch.results.records import KEY, read_records
+from scalesearch.search import samplers as proposals
+from scalesearch.search import study
+from scalesearch.search.driver import run_search
+from scalesearch.search.progress_file import read_progress
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::scalesearch.architectures.isocost.AxisWarning",
-    "ignore::scalesearch.search.plan.StrayWarning",
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
 )
 TIMED = ["seconds", "tuning_seconds", "images_per_second", "peak_bytes", "utilisation", "commit"]
 SAMPLERS = ["lattice", "cartesian", "optimal", "tpe", "gp", "sobol", "random"]
@@ -201,7 +203,7 @@ def _started(experiment, folder, *options, first=""):
     write_experiment(folder / "tiny.yaml", experiment)
     program = (
         "import time, warnings; warnings.simplefilter('ignore')\n"
-        "from scalesearch.search import proposals; proposals.STARTUP = 2\n"
+        "from scalesearch.search import samplers as proposals; proposals.STARTUP_TRIALS = 2\n"
         f"{first}\n"
         "from scalesearch.cli import main\n"
         f"main(['search', {str(folder / 'tiny.yaml')!r}, '--results', {str(folder / 'two')!r}, "
@@ -214,18 +216,18 @@ def _started(experiment, folder, *options, first=""):
 
 
 WAITS_FOR_A_SIGNAL = """
-from scalesearch.search.notebook import Notebook
-outcome = Notebook.outcome
+from scalesearch.search.results_writer import ResultsWriter
+outcome = ResultsWriter.write_outcome
 def waiting(self, *told):
     outcome(self, *told)
     while not self.folder.halt.exists():
         time.sleep(0.02)
-Notebook.outcome = waiting
+ResultsWriter.write_outcome = waiting
 """
 """Before the driver takes a second outcome it has heeded a signal, however late that comes."""
 
 TRAINS_FOR_EVER = """
-from scalesearch.search import advance
+from scalesearch.search import worker as advance
 def for_ever(*runs, **options):
     while True:
         time.sleep(0.02)
@@ -331,7 +333,7 @@ def test_an_executor_of_ones_own_carries_a_search_out(tiny, tmp_path, untrained)
 
 
 def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monkeypatch):
-    from scalesearch.search.executors.inline import InlinePool
+    from scalesearch.search.pools.opening import InlinePool
 
     collect = InlinePool.collect
     monkeypatch.setattr(

@@ -5,12 +5,12 @@ import json
 import pytest
 import yaml
 
-from scalesearch.experiment import to_document
-from scalesearch.report import results
+from scalesearch.config.reading import to_document
+from scalesearch.reporting import update as results
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::scalesearch.architectures.isocost.AxisWarning",
-    "ignore::scalesearch.search.plan.StrayWarning",
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
 )
 
 

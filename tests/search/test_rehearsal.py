@@ -2,12 +2,12 @@
 
 import pytest
 
-from scalesearch.search.driver import successive_halving, candidate_source
+from scalesearch.search.driver import candidate_source, successive_halving
 from scalesearch.search.rehearsal import simulate_schedule
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::scalesearch.architectures.isocost.AxisWarning",
-    "ignore::scalesearch.search.plan.StrayWarning",
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
 )
 DATA = {"channels": 1, "classes": [str(i) for i in range(10)]}
 RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 3, "seeds": 3, "race": 2}
@@ -20,7 +20,9 @@ def played(experiment, workers=1):
 
 def test_rungs_let_on_as_many_as_they_may_and_the_race_drops_nobody(tiny):
     found = played(tiny(**RACED, trials=6, references=[]))
-    counted = [(s.stop, s.is_reference, s.candidates, s.jobs, s.trained_epochs) for s in found.job_groups]
+    counted = [
+        (s.stop, s.is_reference, s.candidates, s.jobs, s.trained_epochs) for s in found.job_groups
+    ]
     # Six with two seeds to epoch 1; two of them to epoch 2; then the third seed, by both rungs.
     assert counted == [(1, False, 6, 14, 14), (2, False, 2, 6, 6)]
 
@@ -48,7 +50,7 @@ def test_more_workers_take_less_time_for_the_same_work(tiny):
 
 def test_what_is_foretold_is_what_is_trained(tiny, tmp_path, untrained):
     """Where all do equally well, and the race cannot tell them apart."""
-    from scalesearch.search import run_search
+    from scalesearch.search.driver import run_search
 
     experiment = tiny(**{**RACED, "race": None}, trials=6, references=["uniform", "depth"])
     found = played(experiment)

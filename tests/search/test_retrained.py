@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from scalesearch.search import advance, run_search
-from scalesearch.search.retrained import retrain_candidates
+from scalesearch.ablations.gradcam_figure import retrain_candidates
+from scalesearch.search import worker as advance
+from scalesearch.search.driver import run_search
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::scalesearch.architectures.isocost.AxisWarning",
-    "ignore::scalesearch.search.plan.StrayWarning",
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
 )
 POINTS = {
     "sampler": "points",
@@ -21,7 +22,9 @@ POINTS = {
 def test_kept_weights_are_read_and_gone_ones_trained_again_to_the_same_bits(tiny, tmp_path):
     experiment = tiny(**POINTS)
     run_search(experiment, tmp_path / "kept", keep=True)
-    kept = {one.candidate: one.network.state_dict() for one in retrain_candidates(tmp_path / "kept", 1)}
+    kept = {
+        one.candidate: one.network.state_dict() for one in retrain_candidates(tmp_path / "kept", 1)
+    }
     assert len(kept) == 2
     run_search(experiment, tmp_path / "gone")
     assert not list((tmp_path / "gone" / "checkpoints").iterdir())

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from scalesearch.architectures import Architecture, Stage, fingerprint
-from scalesearch.data import Dataset, Split
-from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training import Job
-from scalesearch.weights import write_network
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.training.job import Job
+from scalesearch.training.network_file import write_network
 
 sys.path.append(str(Path(__file__).parent))
 

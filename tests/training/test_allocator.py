@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from scalesearch.training import allocator, train
-from scalesearch.training.allocator import KEEP_MEMORY_OPTIONS, DEFAULT_OPTIONS, keep_memory
+from scalesearch.training import loop as allocator
+from scalesearch.training.loop import DEFAULT_OPTIONS, KEEP_MEMORY_OPTIONS, keep_memory, train
 
 CPU = torch.device("cpu")
 glibc = pytest.mark.skipif(allocator._mallopt() is None, reason="needs glibc's allocator")
@@ -58,7 +58,7 @@ def test_another_c_library_is_left_alone(monkeypatch):
 FAULTS = """
 import resource
 import torch
-from scalesearch.training.allocator import keeping_memory
+from scalesearch.training.loop import keep_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -67,7 +67,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 fetched = min(faults() for _ in range(3))
-with keeping_memory(torch.device("cpu")):
+with keep_memory(torch.device("cpu")):
     kept = min(faults() for _ in range(3))
 print(fetched, kept)
 """

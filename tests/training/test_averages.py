@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.architectures import Architecture
-from scalesearch.nets import build_model
-from scalesearch.training.averages import EMA
+from scalesearch.architectures.stages import Architecture
+from scalesearch.models.network import build_model
+from scalesearch.training.ema import EMA
 
 
 def network() -> nn.Module:

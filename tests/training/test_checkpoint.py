@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from scalesearch.data import Dataset
+from scalesearch.data.dataset import Dataset
 from scalesearch.errors import SearchError
-from scalesearch.training import Epoch, Job, run, train
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training import trainer as run
 from scalesearch.training.checkpoint import HASH_BYTES
+from scalesearch.training.job import Job
+from scalesearch.training.loop import train
 
 
 @pytest.fixture

@@ -11,18 +11,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, Split, epoch_draws, input_transform
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.data.augmentation.draws import epoch_draws
+from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.streaming import map_images
-from scalesearch.nets import build_model
-from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training import Epoch, Job, train, train_together
-from scalesearch.training.chance import random_stream, cuda_generator
-from scalesearch.training.graphs import WARM_UP_STEPS, graphed_step
+from scalesearch.models.network import build_model
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training.cuda_graphs import WARM_UP_STEPS, graphed_step
+from scalesearch.training.device import grad_scaler
+from scalesearch.training.job import Job
+from scalesearch.training.loop import train, train_together
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
-from scalesearch.training.precision import grad_scaler
-from scalesearch.training.run import start_run
+from scalesearch.training.rng import cuda_generator, random_stream
 from scalesearch.training.step import StepInputs, TrainingStep
+from scalesearch.training.trainer import start_run
 
 CUDA = torch.device("cuda")
 
@@ -219,7 +223,10 @@ def test_replayed_side_by_side_each_graph_draws_from_its_own_seed(
         for seed in range(60):
             for place, take in enumerate(takes):
                 streams[place].wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(streams[place]), random_stream(seed + place, generators[place]):
+                with (
+                    torch.cuda.stream(streams[place]),
+                    random_stream(seed + place, generators[place]),
+                ):
                     told[place].append(take(inputs))
         torch.cuda.synchronize()
         return [torch.stack(own) for own in told]

@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scalesearch.architectures import baseline
+from scalesearch.architectures.baselines import baseline
+from scalesearch.config.recipe import Recipe
 from scalesearch.errors import SearchError
-from scalesearch.nets import build_model, initialise
-from scalesearch.recipe import Recipe
+from scalesearch.models.initialisation import initialise
+from scalesearch.models.network import build_model
 from scalesearch.training import distributed
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
-from scalesearch.weights import read_network, write_network
+from scalesearch.training.network_file import read_network, write_network
 
 STEPS = 3
 BATCH = 16
@@ -167,7 +168,10 @@ def test_alone_nothing_is_wrapped_or_shared_out() -> None:
 
 
 def test_parts_are_contiguous_and_together_the_batch() -> None:
-    parts = [distributed.rows_of_process(torch.arange(12), DistributedContext(rank, 3)) for rank in range(3)]
+    parts = [
+        distributed.rows_of_process(torch.arange(12), DistributedContext(rank, 3))
+        for rank in range(3)
+    ]
     assert [part.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from scalesearch.data import Dataset
-from scalesearch.training import Job, identity
+from scalesearch.data.dataset import Dataset
+from scalesearch.training.job import Job, identity
 
 
 def test_identity_does_not_depend_on_how_far_a_job_goes(

@@ -12,15 +12,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset
+from scalesearch.architectures.stages import Architecture
+from scalesearch.data.dataset import Dataset
 from scalesearch.errors import DataError, SearchError
-from scalesearch.nets import Network
-from scalesearch.training import Epoch, Job, TrainingDiverged, run, start, train
+from scalesearch.models.network import Network
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training import init as start
+from scalesearch.training import trainer as run
+from scalesearch.training.job import Job
+from scalesearch.training.loop import TrainingDiverged, train
 
 OTHER_PROCESS = """
 import dataclasses, json, pickle, sys
-from scalesearch.training import train
+from scalesearch.training.loop import train
 
 job, dataset = pickle.load(sys.stdin.buffer)
 epochs = train(job, dataset, device="cpu")

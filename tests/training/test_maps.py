@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from scalesearch.architectures import baseline
+from scalesearch.architectures.baselines import baseline
 from scalesearch.errors import ArchitectureError
-from scalesearch.nets import build_model
-from scalesearch.training import train, load_trained_model
-from scalesearch.training.maps import grad_cam, grad_cam_of_validation, validation_images
+from scalesearch.models.network import build_model
+from scalesearch.training.gradcam import grad_cam, grad_cam_of_validation, validation_images
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.loop import train
 
 
 @pytest.fixture(scope="module")

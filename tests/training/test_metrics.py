@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
-from scalesearch.training.metrics import classification_metrics
+from scalesearch.training.inference import classification_metrics
 
 
 @pytest.mark.parametrize("classes", [3, 10, 100])
@@ -13,7 +13,11 @@ def test_they_equal_scikit_learns(classes: int) -> None:
     logits = torch.randn(500, classes, generator=generator)
     labels = torch.randint(0, classes, (500,), generator=generator)
     logits[range(500), labels] += 1
-    found, truth, answers = classification_metrics(logits, labels), labels.numpy(), logits.argmax(1).numpy()
+    found, truth, answers = (
+        classification_metrics(logits, labels),
+        labels.numpy(),
+        logits.argmax(1).numpy(),
+    )
     names = range(classes)
     precision, recall, f1, _ = precision_recall_fscore_support(
         truth, answers, labels=names, zero_division=0

@@ -9,10 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.architectures import Architecture
-from scalesearch.nets import build_model
-from scalesearch.recipe import Recipe
-from scalesearch.training.optimisers import RMSpropTF, clip_gradients, make_optimizer, set_learning_rate
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Recipe
+from scalesearch.models.network import build_model
+from scalesearch.training.optimisers import (
+    RMSpropTF,
+    clip_gradients,
+    make_optimizer,
+    set_learning_rate,
+)
 
 RECIPE = Recipe(epochs=4, learning_rate=0.2, warmup_epochs=1)
 OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
@@ -56,7 +61,9 @@ def test_sgd_takes_the_step_of_nesterov_or_of_plain_momentum(
 ) -> None:
     one = nn.Linear(1, 1, bias=False)
     one.weight.data.fill_(1.0)
-    steps = make_optimizer(one, replace(RECIPE, momentum=momentum, nesterov=nesterov, weight_decay=0.0))
+    steps = make_optimizer(
+        one, replace(RECIPE, momentum=momentum, nesterov=nesterov, weight_decay=0.0)
+    )
     for _ in range(2):
         one.weight.grad = torch.ones(1, 1)
         steps.step()

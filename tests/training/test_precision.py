@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from scalesearch.data import Dataset
+from scalesearch.config.recipe import Precision
+from scalesearch.data.dataset import Dataset
 from scalesearch.errors import SearchError
-from scalesearch.nets import DepthwiseConv2d
-from scalesearch.recipe import Precision
-from scalesearch.training import Epoch, Job, identity, train, load_trained_model
-from scalesearch.training.precision import autocast, resolved_precision, grad_scaler
+from scalesearch.models.cpu_kernels import DepthwiseConv2d
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training.device import autocast, grad_scaler, resolved_precision
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.job import Job, identity
+from scalesearch.training.loop import train
 
 CPU = torch.device("cpu")
 
@@ -89,7 +92,9 @@ def test_weights_and_their_averages_stay_in_float32(
 ) -> None:
     kept = replace(precise(job, precision, ema=0.9), checkpoint=tmp_path / "run", stop=1)
     epochs_of(kept, dataset)
-    kinds = {tensor.dtype for tensor in load_trained_model(kept, dataset, "cpu").state_dict().values()}
+    kinds = {
+        tensor.dtype for tensor in load_trained_model(kept, dataset, "cpu").state_dict().values()
+    }
     assert kinds == {torch.float32, torch.int64}
 
 
@@ -130,5 +135,7 @@ def test_other_operators_are_narrow_in_mixed() -> None:
 
 
 def test_only_float16_scales_its_losses() -> None:
-    assert [grad_scaler(name, CPU).is_enabled() for name in ("fp32", "bf16", "mixed")] == [False] * 3
+    assert [grad_scaler(name, CPU).is_enabled() for name in ("fp32", "bf16", "mixed")] == [
+        False
+    ] * 3
     assert grad_scaler("fp16", torch.device("cpu")).is_enabled()

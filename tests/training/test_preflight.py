@@ -5,15 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scalesearch.architectures import CustomModel, fingerprint
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.memory import training_memory
-from scalesearch.training import (
-    OutOfMemory,
-    TrainingDiverged,
-    fitting_micro_batch,
-    preflight,
-    train,
-)
+from scalesearch.training import preflight
+from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train
+from scalesearch.training.preflight import fitting_micro_batch
 
 
 @pytest.fixture
@@ -59,7 +56,9 @@ def test_real_steps_are_tried_with_gradients_from_the_pass_before(
     monkeypatch.setattr(preflight, "train_together", lambda jobs, *a, **k: tried.extend(jobs) or [])
     for micro_batch in (4, None):
         recipe = replace(job.recipe, micro_batch=micro_batch)
-        assert preflight._trains_without_overflow(architecture, recipe, dataset, torch.device("cpu"), 1)
+        assert preflight._trains_without_overflow(
+            architecture, recipe, dataset, torch.device("cpu"), 1
+        )
     assert [(job.recipe.batch_size, job.recipe.micro_batch) for job in tried] == [
         (8, 4),
         (16, None),
@@ -76,7 +75,9 @@ def test_of_what_is_tried_only_a_lack_of_memory_counts(
         raise error
 
     monkeypatch.setattr(preflight, "train_together", failing)
-    found = preflight._trains_without_overflow(architecture, job.recipe, dataset, torch.device("cpu"), 1)
+    found = preflight._trains_without_overflow(
+        architecture, job.recipe, dataset, torch.device("cpu"), 1
+    )
     assert found is fits
 
 

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesearch.presets import preset
-from scalesearch.recipe import Recipe
+from scalesearch.config.reading import preset
+from scalesearch.config.recipe import Recipe
 from scalesearch.training.schedules import EarlyStoppingState, PlateauState, learning_rate
 
 STEPS = 10
@@ -149,6 +149,9 @@ def test_patience_waits_since_the_best_epoch_and_then_stops() -> None:
     assert not state.should_stop(RECIPE)
 
 
-@pytest.mark.parametrize("state", [PlateauState(), PlateauState(0.3, 1, 0.25), EarlyStoppingState(), EarlyStoppingState(0.9, 4)])
+@pytest.mark.parametrize(
+    "state",
+    [PlateauState(), PlateauState(0.3, 1, 0.25), EarlyStoppingState(), EarlyStoppingState(0.9, 4)],
+)
 def test_states_are_plain_data(state: PlateauState | EarlyStoppingState) -> None:
     assert type(state)(**json.loads(json.dumps(asdict(state)))) == state

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from scalesearch.architectures import CustomModel
+from scalesearch.architectures.custom import CustomModel
 from scalesearch.errors import SearchError
-from scalesearch.training import Job
-from scalesearch.training.start import build_initial_model
+from scalesearch.training.init import build_initial_model
+from scalesearch.training.job import Job
 
 
 @pytest.mark.parametrize("option", [{"dropout": 0.2}, {"drop_connect": 0.2}, {"residual": "zero"}])

@@ -8,13 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset, epoch_draws, training_inputs, input_transform
-from scalesearch.nets import build_model
-from scalesearch.recipe import Augmentation, Recipe
-from scalesearch.training.averages import EMA
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.data.augmentation.draws import epoch_draws
+from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.augmentation.pipeline import training_inputs
+from scalesearch.data.dataset import Dataset
+from scalesearch.models.network import build_model
+from scalesearch.training.device import grad_scaler, resolved_precision
+from scalesearch.training.ema import EMA
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
-from scalesearch.training.precision import resolved_precision, grad_scaler
 from scalesearch.training.step import StepInputs, TrainingStep
 
 CPU = torch.device("cpu")
@@ -56,7 +59,9 @@ def step_of(
     )
 
 
-def inputs_of(dataset: Dataset, recipe: Recipe, count: int = 16, averaging: float = 0.0) -> StepInputs:
+def inputs_of(
+    dataset: Dataset, recipe: Recipe, count: int = 16, averaging: float = 0.0
+) -> StepInputs:
     rows = slice(0, count)
     draws = epoch_draws(recipe.augmentation, len(dataset.train), seed=1)
     return StepInputs(

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.training import Epoch
-from scalesearch.training.tensorboard import tensorboard_writer
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training.single_run import tensorboard_writer
 
 
 def epoch(index: int, accuracy: float) -> Epoch:

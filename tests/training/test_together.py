@@ -13,19 +13,15 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.architectures import Architecture, Stage, fingerprint
-from scalesearch.data import Dataset, Split
-from scalesearch.training import (
-    Epoch,
-    Job,
-    OutOfMemory,
-    TrainingDiverged,
-    loop,
-    run,
-    train,
-    train_together,
-    load_trained_model,
-)
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.results.run_folder import Epoch
+from scalesearch.training import loop
+from scalesearch.training import trainer as run
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.job import Job
+from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train, train_together
 
 CPU = torch.device("cpu")
 MEBIBYTE = 2**20

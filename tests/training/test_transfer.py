@@ -10,20 +10,25 @@ import torch
 from trained_runs import EVERYTHING, assert_same_bits, epochs_of, numbers
 from transfers import EPOCHS, after, going_on, moved, part_of, some_network
 
-from scalesearch.architectures import Architecture, baseline, cost, fingerprint
-from scalesearch.data import Dataset, Split, load_dataset
-from scalesearch.data.dataset import channel_statistics
+from scalesearch.architectures.baselines import baseline
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.experiment import DataSpec
+from scalesearch.config.reading import preset
+from scalesearch.config.recipe import Augmentation, Recipe
+from scalesearch.config.transfer_spec import Transfer, UnfreezeStep, part_names
+from scalesearch.data.dataset import Dataset, Split, channel_statistics
+from scalesearch.data.sources.by_name import load_dataset
 from scalesearch.errors import SearchError
-from scalesearch.experiment import DataSpec
-from scalesearch.nets import build_model
-from scalesearch.presets import preset
-from scalesearch.recipe import Augmentation, Recipe, Transfer, UnfreezeStep
-from scalesearch.recipe.transfer import part_names
-from scalesearch.training import Job, InitialWeights, identity, run_lr_sweep, load_trained_model, transfer
+from scalesearch.models.network import build_model
+from scalesearch.training import transfer
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.init import build_initial_model
+from scalesearch.training.job import InitialWeights, Job, identity
+from scalesearch.training.lr_rules import run_lr_sweep
+from scalesearch.training.network_file import weights_hash, write_network
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
-from scalesearch.training.start import build_initial_model
-from scalesearch.weights import write_network
-from scalesearch.weights.digest import weights_hash
 
 # What moves
 
@@ -62,7 +67,10 @@ def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
 ) -> None:
     staged = Transfer(
         freeze=("all-but-head",),
-        unfreeze=(UnfreezeStep(epoch=2, parts=("head",)), UnfreezeStep(epoch=4, parts=("stage2", "stem"))),
+        unfreeze=(
+            UnfreezeStep(epoch=2, parts=("head",)),
+            UnfreezeStep(epoch=4, parts=("stage2", "stem")),
+        ),
     )
     asked = going_on(job, pretrained, staged, ema=None)
     states = [after(asked, dataset, epoch, tmp_path) for epoch in range(EPOCHS + 1)]
@@ -162,7 +170,11 @@ def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
     asked = going_on(job, pretrained)
     others = [
         identity(replace(job, recipe=replace(job.recipe, epochs=EPOCHS)), dataset, "cpu"),
-        identity(replace(asked, weights=InitialWeights(path=pretrained, weights_hash="other")), dataset, "cpu"),
+        identity(
+            replace(asked, weights=InitialWeights(path=pretrained, weights_hash="other")),
+            dataset,
+            "cpu",
+        ),
         identity(going_on(job, pretrained, Transfer(freeze=("1",))), dataset, "cpu"),
         identity(going_on(job, pretrained, Transfer(body_rate=0.5)), dataset, "cpu"),
         identity(asked, replace(dataset, mean=(0.5,) * 3), "cpu"),

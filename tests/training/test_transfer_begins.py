@@ -8,14 +8,16 @@ import torch
 from trained_runs import epochs_of
 from transfers import going_on, moved, some_network, tensors
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.transfer_spec import Transfer
+from scalesearch.data.dataset import Dataset
+from scalesearch.data.preparation import Preparation
 from scalesearch.errors import WeightsError
-from scalesearch.nets import build_model
-from scalesearch.recipe import Transfer
-from scalesearch.training import Job, transfer
-from scalesearch.training.start import build_initial_model
-from scalesearch.weights import Preparation, SavedNetwork, read_network, write_network
+from scalesearch.models.network import build_model
+from scalesearch.training import transfer
+from scalesearch.training.init import build_initial_model
+from scalesearch.training.job import Job
+from scalesearch.training.network_file import SavedNetwork, read_network, write_network
 
 
 def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> None:
@@ -42,7 +44,9 @@ def test_a_classifier_is_kept_where_that_is_asked_for(
 ) -> None:
     network = some_network(architecture)
     path = write_network(tmp_path / "same.safetensors", network)
-    ours = build_initial_model(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    ours = build_initial_model(
+        going_on(job, path, Transfer(classifier="keep")), torch.device("cpu")
+    )
     assert moved(tensors(network), tensors(ours)) == set()
 
 
@@ -51,7 +55,9 @@ def test_a_network_computes_as_it_did_where_its_weights_were_trained(
 ) -> None:
     network = some_network(architecture, norm_eps=0.1, padding="same")
     path = write_network(tmp_path / "tf.safetensors", network)
-    ours = build_initial_model(going_on(job, path, Transfer(classifier="keep")), torch.device("cpu"))
+    ours = build_initial_model(
+        going_on(job, path, Transfer(classifier="keep")), torch.device("cpu")
+    )
     images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(ours.eval()(images), network(images))
@@ -110,8 +116,10 @@ def test_weights_that_changed_since_the_run_was_planned_are_refused(
 def test_a_classifier_for_other_classes_cannot_be_kept(
     names: tuple[str, ...], message: str, architecture: Architecture
 ) -> None:
-    shown = Preparation(pixels=9, resize_pixels=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
-    saved = SavedNetwork(network=build_model(architecture), architecture=architecture, preparation=shown)
+    shown = Preparation(pixels=9, stored=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
+    saved = SavedNetwork(
+        network=build_model(architecture), architecture=architecture, preparation=shown
+    )
     with pytest.raises(WeightsError, match=message):
         transfer.require_classes(saved, names, "before.safetensors")
     transfer.require_classes(saved, ("a", "b"), "before.safetensors")

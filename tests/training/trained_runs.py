@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scalesearch.data import Dataset
-from scalesearch.recipe import Augmentation, ProgressiveResizing
-from scalesearch.training import Epoch, Job, train
+from scalesearch.config.recipe import Augmentation, ProgressiveResizing
+from scalesearch.data.dataset import Dataset
+from scalesearch.results.run_folder import Epoch
 from scalesearch.training.checkpoint import HASH_BYTES
+from scalesearch.training.job import Job
+from scalesearch.training.loop import train
 
 EVERYTHING = {
     "epochs": 5,

@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures import Architecture
-from scalesearch.data import Dataset
-from scalesearch.nets import Network, build_model, initialise
-from scalesearch.recipe import Transfer
-from scalesearch.training import Job, InitialWeights, train, load_trained_model
-from scalesearch.training.start import build_initial_model
-from scalesearch.weights import read_network
-from scalesearch.weights.digest import weights_hash
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.transfer_spec import Transfer
+from scalesearch.data.dataset import Dataset
+from scalesearch.models.initialisation import initialise
+from scalesearch.models.network import Network, build_model
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.init import build_initial_model
+from scalesearch.training.job import InitialWeights, Job
+from scalesearch.training.loop import train
+from scalesearch.training.network_file import read_network, weights_hash
 
 EPOCHS = 4
 

@@ -7,7 +7,7 @@ lists them with what they cost and what each one keeps when it is scaled.
 import difflib
 from typing import Any
 
-from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.definition import Baseline
 from scalesearch.architectures.baselines.densenet import DENSENETS
 from scalesearch.architectures.baselines.efficientnet import EFFICIENTNETS, efficientnet_b0
 from scalesearch.architectures.baselines.mobilenet import MOBILENETS

@@ -6,7 +6,7 @@ stages deepen: it then leaves less than half of what it reads.
 
 from collections.abc import Iterator
 
-from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.definition import Baseline
 from scalesearch.architectures.stages import Architecture, Stage
 
 GROWTH = 32

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.definition import Baseline
 from scalesearch.architectures.stages import Architecture, Stage
 
 mbconv = partial(Stage, expansion=6)

@@ -8,7 +8,7 @@ section 5; ``keras.applications`` does the same).
 
 from functools import partial
 
-from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.definition import Baseline
 from scalesearch.architectures.stages import Architecture, Stage
 
 separable = partial(Stage, block="separable", squeeze=0)

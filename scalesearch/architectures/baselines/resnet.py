@@ -4,7 +4,7 @@ The stride of a bottleneck is in its 3x3 convolution ("v1.5"), as in torchvision
 figures printed for ResNet-50 (4.1 billion multiply-adds); the original has it in the first 1x1.
 """
 
-from scalesearch.architectures.baselines.convention import Baseline
+from scalesearch.architectures.baselines.definition import Baseline
 from scalesearch.architectures.stages import Architecture, Stage
 
 

@@ -6,18 +6,22 @@ outcome, what training measured. Records are a projection of this, and this can 
 them. Writing costs the same however many trials there are; only ``contents`` reads them all.
 """
 
-from scalesearch.search.study.bound import bind_study
-from scalesearch.search.study.entries import SearchTrial, mean_accuracies
-from scalesearch.search.study.lock import lock_study
-from scalesearch.search.study.opened import close_study, open_study
-from scalesearch.search.study.reading import read_trials, failure_documents, trial_records
+from scalesearch.search.study.identity import bind_study, lock_study
 from scalesearch.search.study.rebuilding import needs_rebuild, rebuild_study
+from scalesearch.search.study.search_trial import (
+    SearchTrial,
+    failure_documents,
+    mean_accuracies,
+    read_trials,
+    trial_records,
+)
+from scalesearch.search.study.storage import close_study, open_study
 from scalesearch.search.study.writing import (
     add_trial,
     record_outcome,
+    record_tuning,
     reopen_trial,
     report_mean,
-    record_tuning,
     tell_complete,
     tell_failed,
     tell_stopped,
@@ -25,22 +29,22 @@ from scalesearch.search.study.writing import (
 
 __all__ = [
     "SearchTrial",
+    "add_trial",
     "bind_study",
     "close_study",
-    "read_trials",
-    "add_trial",
-    "lock_study",
     "failure_documents",
+    "lock_study",
     "mean_accuracies",
     "needs_rebuild",
     "open_study",
+    "read_trials",
     "rebuild_study",
     "record_outcome",
-    "trial_records",
+    "record_tuning",
     "reopen_trial",
     "report_mean",
-    "record_tuning",
     "tell_complete",
     "tell_failed",
     "tell_stopped",
+    "trial_records",
 ]

@@ -15,8 +15,11 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study.database import open_database
-from scalesearch.search.study.opened import translate_storage_errors, storage_location
+from scalesearch.search.study.storage import (
+    open_database,
+    storage_location,
+    translate_storage_errors,
+)
 
 STUDY_FILE = "study.db"
 HOST = "127.0.0.1"

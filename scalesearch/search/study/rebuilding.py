@@ -15,18 +15,32 @@ import pandas as pd
 from optuna.trial import TrialState, create_trial
 
 from scalesearch.architectures.fingerprint import to_json
-from scalesearch.architectures.isocost import Candidate
+from scalesearch.candidates.iso_cost import Candidate
+from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
-from scalesearch.experiment import Experiment
-from scalesearch.records import COLUMNS
-from scalesearch.scaling import Coefficients
-from scalesearch.search.plan import DesignCell, PlannedTrial, SearchSpace
-from scalesearch.search.study.entries import SearchTrial, SearchTrialState, cell_documents, candidate_columns, mean_accuracies
-from scalesearch.search.study.opened import translate_read_errors, study_location, translate_write_errors
-from scalesearch.search.study.reading import CANDIDATE_COLUMNS, PLACEHOLDER_ATTRIBUTE, read_trials
+from scalesearch.results.records import COLUMNS
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.search.design import DesignCell, PlannedTrial, SearchSpace
+from scalesearch.search.study.search_trial import (
+    CANDIDATE_COLUMNS,
+    PLACEHOLDER_ATTRIBUTE,
+    SearchTrial,
+    SearchTrialState,
+    candidate_columns,
+    cell_documents,
+    mean_accuracies,
+    read_trials,
+)
+from scalesearch.search.study.storage import (
+    study_location,
+    translate_read_errors,
+    translate_write_errors,
+)
 from scalesearch.search.study.writing import write_trial
 
-MEASURED_COLUMNS = [name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)]
+MEASURED_COLUMNS = [
+    name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)
+]
 REBUILDING_ATTRIBUTE = "rebuilding"
 """Attribute of a study that is not yet made again as a whole."""
 SEARCHED = "searched"
@@ -77,7 +91,10 @@ def rebuild_study(
         experiment,
         space,
         plan,
-        {c.fingerprint: c for c in (*space.candidates, *(planned_trial.candidate for planned_trial in plan))},
+        {
+            c.fingerprint: c
+            for c in (*space.candidates, *(planned_trial.candidate for planned_trial in plan))
+        },
         {cell.name: cell for item in plan for cell in item.cells},
     )
     finished = dict(_finished_trials(records, failures, context))
@@ -110,7 +127,10 @@ def _finished_trials(
         first_row = trial_rows[0]
         candidate = _find_candidate(first_row, context)
         cells = _find_cells(number, first_row, candidate, context)
-        rows = [{name: row[name] for name in MEASURED_COLUMNS if not _is_missing(row[name])} for row in trial_rows]
+        rows = [
+            {name: row[name] for name in MEASURED_COLUMNS if not _is_missing(row[name])}
+            for row in trial_rows
+        ]
         failure = failures_by_trial.pop(number, None)
         reason = str(first_row["stopped"])
         state = "failed" if failure else _final_state(rows, reason, context.experiment)
@@ -120,14 +140,21 @@ def _finished_trials(
         trial = _make_trial(number, candidate, cells, columns, context)
         trial.rows, trial.intermediate_values, trial.state = rows, mean_accuracies(rows), state
         trial.tuning = _tuning_of_row(first_row, context.experiment)
-        trial.reason, trial.failure_kind = _failure_reason_and_kind(failure) if failure else (reason, "")
+        trial.reason, trial.failure_kind = (
+            _failure_reason_and_kind(failure) if failure else (reason, "")
+        )
         yield number, trial
     for number, failure in failures_by_trial.items():
         candidate = _find_candidate(failure, context)
         cells = _find_cells(number, failure, candidate, context)
-        columns = candidate_columns(PlannedTrial(candidate, tuple(cells))) | {"role": failure["role"]}
+        columns = candidate_columns(PlannedTrial(candidate, tuple(cells))) | {
+            "role": failure["role"]
+        }
         trial = _make_trial(number, candidate, cells, columns, context)
-        trial.state, (trial.reason, trial.failure_kind) = "failed", _failure_reason_and_kind(failure)
+        trial.state, (trial.reason, trial.failure_kind) = (
+            "failed",
+            _failure_reason_and_kind(failure),
+        )
         yield number, trial
 
 
@@ -146,13 +173,21 @@ def _failures_by_trial(
     failures: Sequence[Mapping[str, Any]], rows_by_trial: Mapping[int, Sequence[_RecordRow]]
 ) -> dict[int, Mapping[str, Any]]:
     """Failures by their trial's number; where none was written down, they fill the gaps."""
-    number_by_candidate = {trial_rows[0]["candidate"]: number for number, trial_rows in rows_by_trial.items()}
+    number_by_candidate = {
+        trial_rows[0]["candidate"]: number for number, trial_rows in rows_by_trial.items()
+    }
     failures_by_trial: dict[int, Mapping[str, Any]] = {}
     for failure in failures:
         taken_numbers = {**rows_by_trial, **failures_by_trial}
         number = number_by_candidate.get(failure["candidate"], failure.get("trial"))
-        if number is None or (number in taken_numbers and failure["candidate"] not in number_by_candidate):
-            number = next(candidate_number for candidate_number in range(len(taken_numbers) + 1) if candidate_number not in taken_numbers)
+        if number is None or (
+            number in taken_numbers and failure["candidate"] not in number_by_candidate
+        ):
+            number = next(
+                candidate_number
+                for candidate_number in range(len(taken_numbers) + 1)
+                if candidate_number not in taken_numbers
+            )
         failures_by_trial[number] = failure
     return failures_by_trial
 
@@ -180,7 +215,9 @@ def _find_cells(
         for planned_trial in context.planned_trials:
             if planned_trial.candidate.fingerprint == candidate.fingerprint:
                 return list(planned_trial.cells)
-        names = [f"proposal {number - len(context.planned_trials)}"]  # they come one by one after the plan
+        names = [
+            f"proposal {number - len(context.planned_trials)}"
+        ]  # they come one by one after the plan
     coefficients = candidate.shares.coefficients(context.space.budget.factor)
     if "asked_alpha" in row:
         coefficients = _asked_coefficients(row)
@@ -191,13 +228,18 @@ def _asked_coefficients(row: Mapping[str, Any]) -> Coefficients:
     return Coefficients(row["asked_alpha"], row["asked_beta"], row["asked_gamma"])
 
 
-def _final_state(rows: Sequence[Mapping[str, Any]], reason: str, experiment: Experiment) -> SearchTrialState | None:
+def _final_state(
+    rows: Sequence[Mapping[str, Any]], reason: str, experiment: Experiment
+) -> SearchTrialState | None:
     """How a candidate ended; None where it had not."""
     epochs: dict[int, list[int]] = {}
     for row in rows:
         epochs.setdefault(row["seed"], []).append(row["epoch"])
     last_epoch = experiment.rungs[-1]
-    if any(sorted(seed_epochs) != list(range(1, len(seed_epochs) + 1)) for seed_epochs in epochs.values()):
+    if any(
+        sorted(seed_epochs) != list(range(1, len(seed_epochs) + 1))
+        for seed_epochs in epochs.values()
+    ):
         return None
     at_end = all(len(own) >= last_epoch for own in epochs.values())
     if at_end and (reason or set(epochs) >= set(experiment.seeds)):
@@ -238,7 +280,9 @@ def _tuning_of_row(row: Mapping[str, Any], experiment: Experiment) -> dict[str, 
     return {"learning_rate": row["learning_rate"], "seconds": row["tuning_seconds"]}
 
 
-def _recorded_micro_batch(records: pd.DataFrame, experiment: Experiment) -> tuple[int | None] | None:
+def _recorded_micro_batch(
+    records: pd.DataFrame, experiment: Experiment
+) -> tuple[int | None] | None:
     """The study's micro-batch, in a tuple as it may be None, where the table tells it."""
     sizes = records["micro_batch"].dropna().unique()
     if len(sizes) != 1:

@@ -12,23 +12,23 @@ from typing import Any
 import optuna
 from optuna.trial import create_trial
 
-from scalesearch.architectures.budget import Budget
 from scalesearch.architectures.fingerprint import to_json
+from scalesearch.candidates.budget import Budget
 from scalesearch.errors import SearchError
-from scalesearch.search.plan import PlannedTrial
-from scalesearch.search.study.entries import (
-    SHARE_COLUMNS,
-    OUTCOME_PREFIX,
+from scalesearch.search.design import PlannedTrial
+from scalesearch.search.study.search_trial import (
     OPTUNA_STATES,
+    OUTCOME_PREFIX,
+    SHARE_COLUMNS,
     SearchTrial,
     SearchTrialState,
-    trial_attributes,
-    cell_documents,
     candidate_columns,
+    cell_documents,
     mean_accuracies,
     outcome_attributes,
+    trial_attributes,
 )
-from scalesearch.search.study.opened import study_location, translate_write_errors
+from scalesearch.search.study.storage import study_location, translate_write_errors
 
 SHARE_DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in SHARE_COLUMNS
@@ -53,7 +53,9 @@ def add_trial(
         trial_id=-1,
         candidate_columns=candidate_columns(planned_trial),
         cells=cell_documents(planned_trial),
-        architecture_json=json.dumps(to_json(planned_trial.candidate.architecture), separators=(",", ":")),
+        architecture_json=json.dumps(
+            to_json(planned_trial.candidate.architecture), separators=(",", ":")
+        ),
         proposal=dict(proposal) if proposal is not None else None,
         constraints={}
         if budget is None
@@ -96,7 +98,11 @@ def write_trial(
 
 
 def record_outcome(
-    study: optuna.Study, trial: SearchTrial, rows: Sequence[Mapping[str, Any]], *, attribute_name: str
+    study: optuna.Study,
+    trial: SearchTrial,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    attribute_name: str,
 ) -> list[dict[str, Any]]:
     """Write down what an outcome's epochs measured, all of them or none.
 
@@ -200,17 +206,25 @@ def reopen_trial(
         rows=kept_rows,
         tuning=trial.tuning,
         proposal=trial.proposal,
-        intermediate_values=dict(trial.intermediate_values) if len(kept_rows) == len(trial.rows) else {},
+        intermediate_values=dict(trial.intermediate_values)
+        if len(kept_rows) == len(trial.rows)
+        else {},
         constraints=trial.constraints,
     )
     old_number = study._storage.get_trial_number_from_id(trial.trial_id)
-    return write_trial(study, reopened_trial, extra_attributes={"supersedes": old_number, "trial": trial.number})
+    return write_trial(
+        study, reopened_trial, extra_attributes={"supersedes": old_number, "trial": trial.number}
+    )
 
 
 def _value_of_stopped_trial(study: optuna.Study, trial: SearchTrial) -> list[float] | None:
     """As Optuna does for a pruned trial: its last mean."""
     accuracy_by_epoch = mean_accuracies(trial.rows)
-    return [accuracy_by_epoch[max(accuracy_by_epoch)]] if accuracy_by_epoch and len(study.directions) == 1 else None
+    return (
+        [accuracy_by_epoch[max(accuracy_by_epoch)]]
+        if accuracy_by_epoch and len(study.directions) == 1
+        else None
+    )
 
 
 def _unused_name(name: str, used_names: set[str]) -> str:
@@ -222,11 +236,15 @@ def _unused_name(name: str, used_names: set[str]) -> str:
     return unused_name
 
 
-def _finish_trial(study: optuna.Study, trial: SearchTrial, state: SearchTrialState, values: Sequence[float] | None) -> None:
+def _finish_trial(
+    study: optuna.Study, trial: SearchTrial, state: SearchTrialState, values: Sequence[float] | None
+) -> None:
     if trial.state != "running":
         raise ValueError(f"trial {trial.number}: is {trial.state}, and ends once")
     with translate_write_errors(study):
-        was_finished = study._storage.set_trial_state_values(trial.trial_id, OPTUNA_STATES[state], values)
+        was_finished = study._storage.set_trial_state_values(
+            trial.trial_id, OPTUNA_STATES[state], values
+        )
     if not was_finished:
         raise SearchError(f"{study_location(study)}: trial {trial.number} was not ended; run again")
     trial.state = state

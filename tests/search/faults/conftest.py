@@ -22,7 +22,7 @@ def undisturbed(stage, tmp_path_factory):
     def records(document):
         from fault_stage import FINISHED
 
-        from scalesearch.records import read_records
+        from scalesearch.results.records import read_records
 
         name = repr(document)
         if name not in made:

@@ -6,7 +6,7 @@ import pandas as pd
 from fault_stage import FINISHED, KILLED, Stage
 from fault_trainer import trained
 
-from scalesearch.records import KEY, read_records
+from scalesearch.results.records import KEY, read_records
 
 COLUMNS_OF_TIME = ["seconds", "images_per_second", "tuning_seconds"]
 

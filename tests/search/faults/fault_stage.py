@@ -97,10 +97,12 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     import fault_trainer
     from optuna.storages import RDBStorage
 
-    from scalesearch.search import driver, notebook, source, study
-    from scalesearch.search.crew import ExecutorPool
-    from scalesearch.search.executors.inline import InlinePool
-    from scalesearch.search.setting import SearchContext
+    from scalesearch.search import candidate_source as source
+    from scalesearch.search import driver, study
+    from scalesearch.search import results_writer as notebook
+    from scalesearch.search.jobs import SearchContext
+    from scalesearch.search.pools.opening import InlinePool
+    from scalesearch.search.worker_pool import ExecutorPool
 
     crew = InlinePool if executor == "inline" else ExecutorPool
     return {
@@ -125,7 +127,8 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
 
 
 def _arm(executor: str, point: str, when: str, crossing: int) -> None:
-    from scalesearch.search import notebook, watch
+    from scalesearch.search import progress as watch
+    from scalesearch.search import results_writer as notebook
 
     if point in ("records", "progress"):  # at every chance
         notebook.MIN_SECONDS_BETWEEN, notebook.MAX_TIME_SHARE, watch.REPORT_SECONDS = 0.0, 1.0, 0.0
@@ -160,8 +163,8 @@ def live(
     ``limit``: bytes that a file may have, as on a disk that is full."""
     import resource
 
+    from scalesearch.config.reading import experiment_from_document
     from scalesearch.errors import SearchError
-    from scalesearch.experiment import experiment_from_document
     from scalesearch.search import driver
 
     os.environ.update(environment or {})
@@ -171,7 +174,9 @@ def live(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        driver.run_search(experiment_from_document(document), results, executor=executor, workers=workers)
+        driver.run_search(
+            experiment_from_document(document), results, executor=executor, workers=workers
+        )
     except SearchError as error:
         print("refused:", error, file=sys.stderr)
         sys.exit(REFUSED)
@@ -181,8 +186,11 @@ def _prepare() -> None:
     """Import what lives need, and put the trainer in the place of training."""
     import fault_trainer
 
-    from scalesearch.search import advance, driver, engine, proposals
-    from scalesearch.search.crew import ExecutorPool
+    from scalesearch.search import driver
+    from scalesearch.search import samplers as proposals
+    from scalesearch.search import tuner as engine
+    from scalesearch.search import worker as advance
+    from scalesearch.search.worker_pool import ExecutorPool
 
     warnings.simplefilter("ignore")
     told = advance.environment_info("cpu")
@@ -193,7 +201,7 @@ def _prepare() -> None:
     driver.search_space = cache(driver.search_space)
     proposals.STARTUP_TRIALS = 4
     engine.POLL_SECONDS = 0.2
-    from scalesearch.experiment import experiment_from_document
+    from scalesearch.config.reading import experiment_from_document
 
     for sampler in ("lattice", "gp"):
         experiment = experiment_from_document(document(sampler))
@@ -205,7 +213,7 @@ def _prepare() -> None:
 def _surveyed(told: dict[str, Any], *_: object) -> Any:
     import fault_trainer
 
-    from scalesearch.search.advance import WorkerInfo
+    from scalesearch.search.worker import WorkerInfo
 
     return WorkerInfo("cpu", told, fault_trainer.DATA)
 

@@ -5,10 +5,10 @@ import warnings
 import optuna
 import pytest
 
-from scalesearch.architectures.isocost import StuckAxisWarning
-from scalesearch.experiment import experiment_from_document
-from scalesearch.search.plan import OffTargetWarning, planned_trials, search_space
-from scalesearch.search.study import close_study, open_study
+from scalesearch.candidates.iso_cost import StuckAxisWarning
+from scalesearch.config.reading import experiment_from_document
+from scalesearch.search.design import OffTargetWarning, planned_trials, search_space
+from scalesearch.search.study.storage import close_study, open_study
 
 DOCUMENT = {
     "name": "tiny",
@@ -57,7 +57,9 @@ def where(tiny):
     experiment = tiny()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StuckAxisWarning)  # so small a network has few resolutions
-        return search_space(experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget)
+        return search_space(
+            experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget
+        )
 
 
 @pytest.fixture

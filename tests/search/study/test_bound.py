@@ -3,7 +3,7 @@
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import bind_study
+from scalesearch.search.study.identity import bind_study
 
 WHAT = {"data": {"source": "digits", "pixels": (12, 12)}, "seed": 0}
 

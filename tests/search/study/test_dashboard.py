@@ -13,8 +13,10 @@ from contextlib import closing
 import pytest
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import close_study, read_trials, add_trial, report_mean, tell_complete
 from scalesearch.search.study.dashboard import copy_sqlite_file, serve_dashboard
+from scalesearch.search.study.search_trial import read_trials
+from scalesearch.search.study.storage import close_study
+from scalesearch.search.study.writing import add_trial, report_mean, tell_complete
 
 
 def api(address, path, **more):
@@ -136,8 +138,8 @@ def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, open
     begun(opened(tmp_path / "study.db"), planned)
     script = (
         "import sys; from pathlib import Path\n"
-        "from scalesearch.search.study.dashboard import dashboard\n"
-        "try: dashboard(Path(sys.argv[1]), 0, told=lambda text: print(text, flush=True))\n"
+        "from scalesearch.search.study.dashboard import show_dashboard\n"
+        "try: show_dashboard(Path(sys.argv[1]), 0, announce=lambda text: print(text, flush=True))\n"
         "except KeyboardInterrupt: print('ended')\n"
     )
     process = subprocess.Popen(

@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy
 
 from scalesearch.errors import SearchError
-from scalesearch.search.study import lock_study
-from scalesearch.search.study.opened import database_engine
+from scalesearch.search.study.identity import lock_study
+from scalesearch.search.study.storage import database_engine
 
 HOLDER = """
 import sys
-from scalesearch.search.study import exclusive, open_study
-with exclusive(open_study(sys.argv[1], "tiny")):
+from scalesearch.search.study.identity import lock_study
+from scalesearch.search.study.storage import open_study
+with lock_study(open_study(sys.argv[1], "tiny")):
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -6,16 +6,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from scalesearch.scaling import Shares
-from scalesearch.search.study import (
-    read_trials,
+from scalesearch.scaling.coefficients import Shares
+from scalesearch.search.study.search_trial import failure_documents, read_trials, trial_records
+from scalesearch.search.study.writing import (
     add_trial,
-    failure_documents,
     record_outcome,
-    trial_records,
+    record_tuning,
     reopen_trial,
     report_mean,
-    record_tuning,
     tell_complete,
     tell_failed,
     tell_stopped,
@@ -36,7 +34,12 @@ def test_an_entry_read_again_is_the_one_that_was_written(study, planned, rows, t
     )
     for entry in (first, second, third, fifth):
         for seed in (0, 1):
-            record_outcome(study, entry, [rows(seed, 1, 0.25), rows(seed, 2, 0.5)], attribute_name=f"seed {seed}")
+            record_outcome(
+                study,
+                entry,
+                [rows(seed, 1, 0.25), rows(seed, 2, 0.5)],
+                attribute_name=f"seed {seed}",
+            )
         for epoch, mean in ((1, 0.25), (2, 0.5)):
             report_mean(study, entry, epoch, mean)
     record_tuning(study, first, {"learning_rate": 0.1, "seconds": 3.0})
@@ -53,16 +56,23 @@ def test_an_entry_read_again_is_the_one_that_was_written(study, planned, rows, t
 def test_rows_of_a_seed_come_in_order_of_epochs_however_they_arrived(study, planned, rows):
     entry = add_trial(study, planned[0])
     for epoch in (3, 1, 2):
-        record_outcome(study, entry, [rows(7, epoch)], attribute_name=f"seed 7 epochs {epoch}-{epoch}")
+        record_outcome(
+            study, entry, [rows(7, epoch)], attribute_name=f"seed 7 epochs {epoch}-{epoch}"
+        )
     assert [row["epoch"] for row in entry.rows_of_seed(7)] == [1, 2, 3]
     assert [row["epoch"] for row in read_trials(study)[0].rows_of_seed(7)] == [1, 2, 3]
 
 
 def test_an_epoch_on_record_is_not_taken_again(study, planned, rows):
     entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2")
+    record_outcome(
+        study, entry, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2"
+    )
     late = [rows(0, 2, 0.9), rows(0, 3, 0.3), rows(0, 3, 0.9)]
-    assert record_outcome(study, entry, late, attribute_name="seed 0 epochs 1-3") == [late[0], late[2]]
+    assert record_outcome(study, entry, late, attribute_name="seed 0 epochs 1-3") == [
+        late[0],
+        late[2],
+    ]
     assert record_outcome(study, entry, late[:1], attribute_name="seed 0 epochs 1-3") == late[:1]
     found = [row["accuracy"] for row in read_trials(study)[0].rows]
     assert found == [0.1, 0.2, 0.3] == [row["accuracy"] for row in entry.rows]
@@ -79,7 +89,9 @@ def test_an_outcome_of_the_same_name_writes_over_nothing(study, planned, rows):
 def test_what_comes_after_the_end_is_not_taken(study, planned, rows):
     entry = add_trial(study, planned[0])
     tell_stopped(study, entry, "enough")
-    assert record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1") == [rows(0, 1)]
+    assert record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1") == [
+        rows(0, 1)
+    ]
     assert read_trials(study)[0].rows == []
     with pytest.raises(ValueError, match="is stopped, and ends once"):
         tell_complete(study, entry, [0.5])
@@ -103,14 +115,18 @@ def test_a_stopped_candidate_is_worth_its_last_epoch_that_all_its_seeds_have(stu
 
 def test_an_entry_opened_again_takes_the_place_of_the_old_one(study, planned, rows):
     entries = [add_trial(study, item) for item in planned[:2]]
-    record_outcome(study, entries[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1")
+    record_outcome(
+        study, entries[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1"
+    )
     report_mean(study, entries[0], 1, 0.5)
     record_tuning(study, entries[0], {"learning_rate": 0.1, "seconds": 3.0})
     tell_failed(study, entries[0], "worker_lost", "killed")
     again = reopen_trial(study, entries[0])
     assert (again.state, again.number, again.rows) == ("running", 0, entries[0].rows)
     same(read_trials(study), [again, entries[1]])
-    assert record_outcome(study, again, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2") == [rows(0, 1)]
+    assert record_outcome(
+        study, again, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2"
+    ) == [rows(0, 1)]
     record_outcome(study, again, [rows(1, 2)], attribute_name="seed 1 epochs 2-2")
     tell_complete(study, again, [0.5])
     once_more = reopen_trial(study, again)

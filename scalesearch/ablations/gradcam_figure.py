@@ -1,0 +1,266 @@
+"""The networks of a search with their trained weights: from its checkpoints, or trained again.
+
+A job is a pure function, so what was not kept can be had once more, on a CPU to the last bit.
+
+Where trained networks look, on the same images: numbers into a file, and the figure of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from scalesearch.ablations.ablation_prose import AblationResult
+from scalesearch.ablations.ablation_table import AblationRow
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.stages import Architecture
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.reading import read_experiment
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset
+from scalesearch.data.sources.by_name import load_dataset
+from scalesearch.errors import SearchError
+from scalesearch.figures.class_maps import GradCamGrid, GradCamPanel, gradcam_figure
+from scalesearch.figures.style import write_figure
+from scalesearch.results.environment import read_environment
+from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import SearchFolder
+from scalesearch.search.checkpoint_locks import remove_checkpoint
+from scalesearch.search.driver import candidate_source
+from scalesearch.search.jobs import candidate_recipe, checkpoint_path
+from scalesearch.training.gradcam import grad_cam_of_validation, validation_images
+from scalesearch.training.inference import load_trained_model
+from scalesearch.training.job import Job
+from scalesearch.training.loop import train
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCandidate:
+    """A candidate's network in evaluation mode, on ``device``, and what it was trained on."""
+
+    candidate: str
+    network: nn.Module
+    job: Job
+    images: Dataset
+    device: str
+
+
+def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandidate]:
+    """Each planned candidate of the search in the folder that is on record with this seed, trained
+    to the last epoch, in the order of the plan.
+
+    Checkpoints that ``search(keep=True)`` has left are read; what is missing is trained and then
+    left there, too. Raises what ``search`` raises where the images are not there.
+    """
+    search_folder = SearchFolder(Path(folder))
+    experiment, records = (
+        read_experiment(search_folder.experiment),
+        read_records(search_folder.records),
+    )
+    stored_environment = read_environment(search_folder.environment)
+    device = stored_environment["device"]
+    images = load_dataset(experiment.data, seed, device=device).to(device)
+    source = candidate_source(experiment, stored_environment["data"])
+    finished_records = records[
+        (records["seed"] == seed) & (records["epoch"] == experiment.rungs[-1])
+    ]
+    for trial in source.planned:
+        fingerprint, network = trial.candidate.fingerprint, trial.candidate.architecture
+        rows = finished_records[finished_records["candidate"] == fingerprint]
+        if rows.empty:
+            continue
+        job = Job(
+            architecture=network,
+            recipe=_recorded_recipe(experiment, network, source.space.baseline, rows, images),
+            seed=seed,
+            fingerprint=fingerprint,
+            stop=experiment.rungs[-1],
+            checkpoint=checkpoint_path(search_folder.checkpoints, fingerprint, seed),
+        )
+        for _ in train(job, images, device=device):
+            pass
+        yield TrainedCandidate(
+            fingerprint, load_trained_model(job, images, torch.device(device)), job, images, device
+        )
+
+
+def _recorded_recipe(
+    experiment: Experiment,
+    network: Architecture | CustomModel,
+    baseline: Architecture | CustomModel,
+    rows: pd.DataFrame,
+    images: Dataset,
+) -> Recipe:
+    """What the rows of a candidate were trained with."""
+    recipe = experiment.recipe
+    micro_batch = int(rows["micro_batch"].iloc[0])
+    if micro_batch != (recipe.micro_batch or recipe.batch_size):
+        recipe = replace(recipe, micro_batch=micro_batch)
+    rate = None
+    if recipe.learning_rate_rule == "tuned":  # what is on record is in proportion to the batch
+        batch = recipe.learning_rate_batch or recipe.batch_size
+        rate = float(rows["learning_rate"].iloc[0]) * batch / recipe.batch_size
+    return candidate_recipe(recipe, network, baseline, images.pixels, rate)
+
+
+FIGURE_NAME = "figure7"
+"""The paper's number for it."""
+
+
+def write_gradcam(result: AblationResult) -> None:
+    """Write ``maps.npz`` and ``figures/figure7`` for the first baseline, from its first seed.
+
+    Where the file is there and of these networks and images, only the figure is drawn again; the
+    networks' checkpoints are removed in the end. Raises what ``retrained`` raises, and SearchError
+    where no network was trained to the end with that seed.
+    """
+    path = result.folder / "maps.npz"
+    rows = _gradcam_rows(result)
+    if not _is_current(path, result, rows):
+        _write_gradcam_file(path, result, rows)
+    write_figure(gradcam_figure(read_gradcam(path)), result.folder / "figures" / FIGURE_NAME)
+    for checkpoint in (result.folder / rows[0].baseline / "checkpoints").glob("*.pt"):
+        remove_checkpoint(checkpoint)
+
+
+def gradcam_stage(network: Architecture, least_pixels: int) -> int | None:
+    """The last stage whose maps are at least so wide; None: so are those behind the last one, and
+    the first where none is."""
+    sides = list(_stage_resolutions(network))
+    if sides[-1] >= least_pixels:
+        return None
+    return max((stage for stage, side in enumerate(sides) if side >= least_pixels), default=0)
+
+
+def read_gradcam(path: Path) -> GradCamGrid:
+    """What ``maps.npz`` holds. Raises SearchError where it is no such file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content: dict[str, NDArray[Any]] = dict(file)
+        names, classes = content["series"].tolist(), content["class_names"].tolist()
+        labels = content["labels"]
+        return GradCamGrid(
+            images=content["images"],
+            labels=tuple(classes[label] for label in labels),
+            stage=int(content["stage"]) or None,
+            panels=tuple(
+                GradCamPanel(
+                    series=name,
+                    heatmaps=content[f"maps_{index}"],
+                    predictions=tuple(
+                        classes[prediction] for prediction in content[f"answers_{index}"]
+                    ),
+                    factor=float(content["factors"][index]),
+                )
+                for index, name in enumerate(names)
+            ),
+        )
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise SearchError(f"{path}: not a file of class maps: {error}; remove it") from error
+
+
+def _gradcam_rows(result: AblationResult) -> list[AblationRow]:
+    """Each network of the first baseline once, but for those that have failed with the first
+    seed."""
+    baseline, seed = next(iter(result.ablation.baselines)), result.ablation.seed
+    records = read_records(result.folder / baseline / "records.csv")
+    final_records = records[
+        (records["seed"] == seed) & (records["epoch"] == records["epoch"].max())
+    ]
+    trained = set(final_records["candidate"])
+    baseline_rows = [
+        row for row in result.rows if row.baseline == baseline and row.candidate in trained
+    ]
+    if not baseline_rows:
+        raise SearchError(
+            f"{result.folder / baseline}: maps need a network that was trained to the end with seed "
+            f"{seed}, got none; `scalesearch retry {result.folder / baseline}` trains what failed again"
+        )
+    return list({row.candidate: row for row in reversed(baseline_rows)}.values())[::-1]
+
+
+def _gradcam_settings(result: AblationResult) -> list[int]:
+    """What the maps are to be of, beside networks."""
+    config = result.ablation.maps
+    assert config is not None
+    return [config.images, config.least_pixels]
+
+
+def _write_gradcam_file(path: Path, result: AblationResult, rows: list[AblationRow]) -> None:
+    config, ablation = result.ablation.maps, result.ablation
+    assert config is not None
+    row_by_candidate = {row.candidate: row for row in rows}
+    content: dict[str, Any] = {}
+    for retrained_network in retrain_candidates(result.folder / rows[0].baseline, ablation.seed):
+        if retrained_network.candidate not in row_by_candidate:
+            continue
+        if not content:  # the first is the baseline, or as near to it as any
+            stage = gradcam_stage(_architecture_of(retrained_network), config.least_pixels)
+            indices = _image_indices(retrained_network, config.images)
+            content = {
+                **validation_images(retrained_network.images, indices),
+                "stage": np.array(_stage_number(stage)),
+            }
+        index = rows.index(row_by_candidate[retrained_network.candidate])
+        heatmaps, predictions = grad_cam_of_validation(
+            retrained_network.network,
+            retrained_network.job,
+            retrained_network.images,
+            indices,
+            stage,
+            retrained_network.device,
+        )
+        content[f"maps_{index}"], content[f"answers_{index}"] = heatmaps, predictions
+    content["asked"] = np.array(_gradcam_settings(result))
+    content["series"] = np.array([row.series for row in rows])
+    content["candidates"] = np.array([row.candidate for row in rows])
+    content["factors"] = np.array([row.factor for row in rows])
+    partial_path = path.with_name(f".{path.stem}.partial.npz")
+    np.savez_compressed(partial_path, **content)
+    partial_path.replace(path)
+
+
+def _architecture_of(retrained_network: TrainedCandidate) -> Architecture:
+    if not isinstance(retrained_network.job.architecture, Architecture):
+        raise SearchError("maps: need a baseline as data, got code; leave `maps` out")
+    return retrained_network.job.architecture
+
+
+def _image_indices(retrained_network: TrainedCandidate, count: int) -> list[int]:
+    """The first validation image of each class in turn: nobody picks them."""
+    labels = retrained_network.images.validation.labels.tolist()
+    firsts = {label: index for index, label in reversed(list(enumerate(labels)))}
+    return sorted(firsts.values())[:count]
+
+
+def _stage_number(stage: int | None) -> int:
+    """A stage for people, from 1; 0 stands for the maps that are pooled."""
+    return 0 if stage is None else stage + 1
+
+
+def _is_current(path: Path, result: AblationResult, rows: list[AblationRow]) -> bool:
+    """Whether the file is there, whole, and of these networks and images."""
+    try:
+        read_gradcam(path)
+        with np.load(path, allow_pickle=False) as file:
+            settings = _gradcam_settings(result)  # which files of before do not tell
+            is_same = file["asked"].tolist() == settings if "asked" in file else True
+            names = [str(name) for name in file["candidates"]]
+        return is_same and names == [row.candidate for row in rows]
+    except SearchError:
+        return False
+
+
+def _stage_resolutions(network: Architecture) -> Iterator[int]:
+    """Pixels per side behind each stage."""
+    side = -(-network.resolution // network.stem_stride)
+    side = -(-side // network.stem_pool)
+    for stage in network.stages:
+        side = -(-side // stage.stride)
+        yield side

@@ -1,0 +1,218 @@
+"""A latency model fitted to networks around a baseline, measured on this machine."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.latency_model import (
+    COEFFICIENT_FIELDS,
+    LatencyModel,
+    latency_document,
+)
+from scalesearch.architectures.scaled import scale
+from scalesearch.architectures.stages import Architecture
+from scalesearch.benchmarking.timers import device_name, measure_latencies
+from scalesearch.errors import ArchitectureError, ExportError
+from scalesearch.io import write_text
+from scalesearch.scaling.coefficients import Multipliers
+from scalesearch.scaling.rounding import ROUNDINGS
+
+MULTIPLIERS_AROUND = tuple(
+    Multipliers(*by)
+    for by in (
+        *((1, 1, 1), (0.5, 1, 1), (2, 1, 1), (1, 0.5, 1), (1, 1.5, 1), (1, 2, 1)),
+        *(
+            (1, 1, 0.7),
+            (1, 1, 1.25),
+            (1, 1, 1.5),
+            (2, 0.7, 0.8),
+            (0.5, 1.5, 1.25),
+            (1.5, 1.25, 0.8),
+        ),
+        *((1.5, 0.6, 1.4), (1.2, 1.1, 1.15), (1.4, 1.2, 1.3)),
+    )
+)
+"""The networks that a model is fitted to: each axis alone, against the others, and together, from
+about a quarter to four times the baseline's multiply-adds."""
+
+MIN_NETWORKS = 2 * len(COEFFICIENT_FIELDS)
+"""Distinct networks that a model of so many prices is fitted to, at least."""
+
+MIN_SIZE_SHARE = 0.05
+"""A smaller share of the time is noise, and no measure of width or resolution."""
+
+MeasureLatencies: TypeAlias = Callable[[Sequence[Architecture]], Sequence[float]]
+"""Networks to the seconds that each takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutPrediction:
+    """A network, its measured seconds, and those that a model of the *other* networks predicts."""
+
+    architecture: Architecture
+    seconds: float
+    predicted: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyFit:
+    """A model, and the networks it was fitted to."""
+
+    model: LatencyModel
+    predictions: tuple[HeldOutPrediction, ...]
+
+    @property
+    def summary(self) -> str:
+        """How well the model predicts, and of what, in a line."""
+        model = self.model
+        images_text = "1 image" if model.batch_size == 1 else f"{model.batch_size} images"
+        threads_text = "1 thread" if model.threads == 1 else f"{model.threads} threads"
+        device_text = f"{model.device}, {threads_text}" if model.device == "cpu" else model.device
+        correlation_text = "-" if model.correlation is None else f"{model.correlation:.3f}"
+        return (
+            f"{images_text} on {device_text}: each of {len(self.predictions)} networks predicted from the others, "
+            f"median error {model.median_error:.1%}, correlation {correlation_text}"
+        )
+
+
+def fit_latency(
+    baseline: Architecture,
+    *,
+    batch_size: int = 1,
+    device: str = "cpu",
+    threads: int = 1,
+    rounds: int = 15,
+    measure_latencies_function: MeasureLatencies | None = None,
+) -> LatencyFit:
+    """Measure a dozen networks around the baseline (``AROUND``) and fit a latency model to them.
+
+    The prices are the non-negative ones of the least squared relative error, so that small networks
+    count as much as large ones. How well they predict is told for networks that they were not
+    fitted to. ``times``: another stopwatch than ``measured_in_turn``.
+
+    Raises ArchitectureError where too few networks can be had, or where their times do not depend
+    on what they cost.
+    """
+    networks = scaled_networks(baseline)
+    if measure_latencies_function is None:
+        measured = measure_latencies(
+            networks, batch_size=batch_size, device=device, threads=threads, rounds=rounds
+        )
+    else:
+        measured = list(measure_latencies_function(networks))
+    seconds = np.array(measured, dtype=np.float64)
+    costs = np.array([_priced_costs(network, batch_size) for network in networks], dtype=np.float64)
+    fitted_prices = fit_prices(costs, seconds)
+    other_networks = ~np.eye(len(networks), dtype=bool)
+    held_out_seconds = np.array(
+        [
+            network_costs @ fit_prices(costs[is_other], seconds[is_other])
+            for network_costs, is_other in zip(costs, other_networks, strict=True)
+        ]
+    )
+    _require_size_dependence(costs.max(axis=0) * fitted_prices)
+    model = LatencyModel(
+        **dict(zip(COEFFICIENT_FIELDS, fitted_prices.tolist(), strict=True)),
+        batch_size=batch_size,
+        device=device_name(device),
+        threads=threads,
+        correlation=pearson_correlation(np.log(held_out_seconds), np.log(seconds)),
+        median_error=float(np.median(np.abs(held_out_seconds / seconds - 1))),
+    )
+    rows = zip(networks, seconds.tolist(), held_out_seconds.tolist(), strict=True)
+    return LatencyFit(model, tuple(HeldOutPrediction(*row) for row in rows))
+
+
+def latency_fit_document(latency_fit: LatencyFit) -> dict[str, Any]:
+    """The calibration as JSON values: ``latency``, the model, and ``networks``, a flat row each."""
+    rows = [
+        {
+            "blocks": prediction.architecture.num_blocks,
+            "resolution": prediction.architecture.resolution,
+            **asdict(cost(prediction.architecture)),
+            "seconds": prediction.seconds,
+            "predicted_seconds": prediction.predicted,
+            "error": prediction.predicted / prediction.seconds - 1,
+            "fingerprint": fingerprint(prediction.architecture),
+        }
+        for prediction in latency_fit.predictions
+    ]
+    return latency_document(latency_fit.model, rows)
+
+
+def write_latency_fit(path: Path, document: dict[str, Any]) -> Path:
+    """Write a document that ``read_latency_model`` reads.
+
+    Raises ExportError where nothing can be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def scaled_networks(baseline: Architecture) -> list[Architecture]:
+    """The distinct networks of ``AROUND`` under rounding ``even``, the baseline first.
+
+    Raises ArchitectureError where the baseline is too small to be scaled to ``FEWEST``.
+    """
+    networks = dict.fromkeys(
+        scale(baseline, multipliers, ROUNDINGS["even"]) for multipliers in MULTIPLIERS_AROUND
+    )
+    if len(networks) < MIN_NETWORKS:
+        raise ArchitectureError(
+            f"calibrate: need {MIN_NETWORKS} distinct networks around the baseline, got {len(networks)}; "
+            "take a larger baseline"
+        )
+    return list(networks)
+
+
+def fit_prices(costs: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The non-negative prices (of ``PRICES``) of the least squared relative error.
+
+    ``costs``: (networks, prices); ``seconds``: (networks).
+    """
+    relative_costs = costs / seconds[:, None]
+    scales = np.linalg.norm(relative_costs, axis=0)  # MACs and blocks are seven orders apart
+    scaled_prices, _ = nnls(relative_costs / scales, np.ones(len(seconds)))
+    fitted_prices: NDArray[np.float64] = scaled_prices / scales
+    return fitted_prices
+
+
+def _priced_costs(network: Architecture, batch_size: int) -> tuple[int, int, int, int]:
+    """What is paid for with each of ``PRICES``."""
+    network_cost = cost(network)
+    return (
+        network_cost.macs * batch_size,
+        network_cost.activations * batch_size,
+        network.num_blocks,
+        1,
+    )
+
+
+def _require_size_dependence(seconds: NDArray[np.float64]) -> None:
+    """What a large network pays in each of ``PRICES`` has to be for its size in some part."""
+    share = seconds[:2].sum() / seconds.sum()
+    if share < MIN_SIZE_SHARE:
+        raise ArchitectureError(
+            f"calibrate: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for its "
+            f"multiply-adds and activations, got {share:.1%}; take a larger batch or resolution, "
+            "or a machine that does nothing else"
+        )
+
+
+def pearson_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+    """Pearson's r; None where one of them does not vary."""
+    if min(np.ptp(first), np.ptp(second)) < 1e-12:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])

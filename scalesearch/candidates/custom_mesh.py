@@ -1,0 +1,245 @@
+"""The networks of a budget that foreign code makes, found by counting as few as possible.
+
+What a callable makes of real-valued multipliers is its own affair, so there are no levels to
+enumerate and no formulas. But cost never falls when a multiplier rises: on a mesh of (depth, width)
+multipliers the resolutions of a budget are found by bisection over whole pixels. At the baseline's
+own resolution, the edge of the mesh, widths are found by bisection too.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.scaled import scale
+from scalesearch.candidates.budget import Budget
+from scalesearch.candidates.grid import resolution_levels
+from scalesearch.errors import ArchitectureError
+from scalesearch.scaling.coefficients import Multipliers, Shares
+
+MESH_STEP = 0.1
+"""Of the mesh: a tenth of what an axis takes alone, in its logarithm, whatever the factor."""
+
+STEPS_PER_UNIT = 1000
+"""Multipliers are solved for in thousandths: finer than a tolerance, and fit to be read."""
+
+MAX_FACTOR_EXPONENT = 3
+"""An axis that does not spend the budget at ``factor ** REACH`` is taken not to spend it."""
+
+MAX_FACTOR = 8
+"""Factor of a budget; the networks of a greater one take minutes to be made and counted."""
+
+SEARCH_FACTOR = 1.4
+"""How far from a direction's width and resolution networks are looked for, as a factor."""
+
+MAX_PIXEL_OFFSET = 8
+"""How far from a direction's resolution, in pixels, before the search along it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine(Sequence[CustomModel]):
+    """Networks of rising cost, each made when it is looked at; bisection looks at few."""
+
+    settings: Sequence[float]
+    make_network: Callable[[float], CustomModel]
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    @overload
+    def __getitem__(self, index: int) -> CustomModel: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[CustomModel]: ...
+    def __getitem__(self, index: int | slice) -> CustomModel | Sequence[CustomModel]:
+        if isinstance(index, slice):
+            return [self.make_network(setting) for setting in self.settings[index]]
+        return self.make_network(self.settings[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Where the networks of a budget are looked for, around a foreign baseline."""
+
+    baseline: CustomModel
+    budget: Budget
+
+    def networks(self, step: float = MESH_STEP) -> Iterator[CustomModel]:
+        """Distinct networks within the budget, and their neighbours just outside it.
+
+        Of all multipliers that give one network, those in the middle stand for it. Raises
+        ArchitectureError for a factor beyond ``LARGEST``.
+        """
+        if not self.is_countable:
+            raise ArchitectureError(
+                f"budget: need a factor between 1/{MAX_FACTOR} and {MAX_FACTOR} for a network made by "
+                f"code, whose every candidate has to be made, got {self.budget.factor:g}; take the "
+                "one network along given coefficients (family, mode matched)"
+            )
+        depths, widths, sides = (self._axis_ends(axis) for axis in ("depth", "width", "resolution"))
+        width_levels = self._axis_levels("width", *widths, step)
+        seen: set[str] = set()
+        for depth in self._axis_levels("depth", *depths, step):
+            on_budget = self.nearest(self._axis_line("width", *widths, depth=depth))
+            mesh = (self._scaled_by(depth=depth, width=width) for width in width_levels)
+            smallest_side, largest_side = sides
+            for candidate in sorted((on_budget, *mesh), key=lambda network: network.width):
+                if (name := fingerprint(candidate)) in seen:
+                    continue
+                seen.add(name)
+                if admitted := self.within_budget(
+                    self._resolution_line(candidate, smallest_side, largest_side)
+                ):
+                    yield from admitted
+                    largest_side = (
+                        admitted[-1].resolution / self.baseline.resolution
+                    )  # wider takes no more
+
+    def networks_towards(self, shares: Shares) -> Iterator[CustomModel]:
+        """Networks about the point where a direction meets the budget, and their neighbours.
+
+        The direction's depth and width, at the resolutions of the budget; where there are none,
+        its depth and the pixels nearest to its resolution, at the widths of the budget.
+        """
+        coefficients = shares.coefficients(self.budget.factor)
+        exponents = range(2 * STEPS_PER_UNIT + 1)[:: 1 if self.is_growth else -1]
+        centre = self.nearest(
+            CostLine(
+                exponents, lambda exponent: self._scale(coefficients.at(exponent / STEPS_PER_UNIT))
+            )
+        )
+        resolution_factor = centre.resolution / self.baseline.resolution
+        admitted = self.within_budget(
+            self._resolution_line(
+                centre, resolution_factor / SEARCH_FACTOR, resolution_factor * SEARCH_FACTOR
+            )
+        )
+        yield from admitted
+        for offset in range(MAX_PIXEL_OFFSET):
+            if any(self.budget.is_met_by(self.factor(network)) for network in admitted):
+                return
+            sides = sorted({centre.resolution - offset, centre.resolution + offset})
+            admitted = [
+                self._at_budget_width(replace(centre, resolution=max(1, side))) for side in sides
+            ]
+            yield from admitted
+
+    def _at_budget_width(self, network: CustomModel) -> CustomModel:
+        """The network at the width near its own that meets the budget best."""
+        width_factor = network.width / self.baseline.width
+        steps = range(
+            round(width_factor / SEARCH_FACTOR * STEPS_PER_UNIT),
+            round(width_factor * SEARCH_FACTOR * STEPS_PER_UNIT) + 1,
+        )
+        return self.nearest(
+            CostLine(
+                steps,
+                lambda step: replace(
+                    network, width=self._scaled_by(width=step / STEPS_PER_UNIT).width
+                ),
+            )
+        )
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether the whole mesh may be counted in reasonable time."""
+        return abs(math.log(self.budget.factor)) <= math.log(MAX_FACTOR)
+
+    @property
+    def is_growth(self) -> bool:
+        return self.budget.factor > 1
+
+    def factor(self, network: CustomModel) -> float:
+        """A network's cost over the baseline's, in the budget's measure."""
+        return self.budget.cost_of(network) / self.budget.cost_of(self.baseline)
+
+    def within_budget(self, line: CostLine) -> Sequence[CustomModel]:
+        """The networks of a line within the budget, with the next smaller and larger ones."""
+        lowest = self.budget.factor * (1 - self.budget.tolerance)
+        first = bisect_left(line, lowest, key=self.factor)
+        last = bisect_right(line, self.budget.max_factor, lo=first, key=self.factor)
+        return line[max(0, first - 1) : last + 1]
+
+    def nearest(self, line: CostLine) -> CustomModel:
+        """The network of a line whose cost is nearest to the budget, in the middle of those of
+        equal cost."""
+        above = bisect_left(line, self.budget.factor, key=self.factor)
+        neighbour_factors = map(self.factor, line[max(0, above - 1) : above + 1])
+        nearest_factor = min(neighbour_factors, key=lambda factor: abs(factor - self.budget.factor))
+        first = bisect_left(line, nearest_factor, key=self.factor)
+        return line[
+            (first + bisect_right(line, nearest_factor, lo=first, key=self.factor) - 1) // 2
+        ]
+
+    def _axis_ends(self, axis: str) -> tuple[float, float]:
+        """Lowest and highest multiplier of an axis: the highest spends the budget alone (where the
+        network is to shrink, the lowest). An axis that is free in the measure stays at 1."""
+        if self.factor(self._scaled_by(**{axis: 2.0})) == 1:
+            return 1.0, 1.0
+        start = self.budget.smallest if self.is_growth else 1 / self.budget.smallest
+        others = dict.fromkeys({"depth", "width", "resolution"} - {axis}, start)
+        end, ratio = 1.0, 1.25 if self.is_growth else 0.8
+        max_log_end = MAX_FACTOR_EXPONENT * abs(math.log(self.budget.factor))
+        while abs(math.log(end)) < max_log_end:
+            end *= ratio
+            if (
+                self.factor(self._scaled_by(**{axis: end, **others})) > self.budget.max_factor
+            ) is self.is_growth:
+                break
+        low, high = sorted((start, end))
+        if axis == "resolution":
+            return low, high
+        nearest_network = self.nearest(self._axis_line(axis, low, high, **others))
+        end = getattr(nearest_network, axis) / getattr(self.baseline, axis)
+        low, high = sorted((start, end))
+        return low, high
+
+    def _axis_levels(self, axis: str, low: float, high: float, step: float) -> list[float]:
+        """Multipliers of an axis, one for each distinct network among those of the mesh."""
+        multipliers_by_fingerprint: dict[str, list[float]] = {fingerprint(self.baseline): [1.0]}
+        for multiplier in _geometric_steps(low, high, step):
+            multipliers_by_fingerprint.setdefault(
+                fingerprint(self._scaled_by(**{axis: multiplier})), []
+            ).append(multiplier)
+        own_multipliers, *other_groups = multipliers_by_fingerprint.values()
+        middles = (
+            round(math.sqrt(group[0] * group[-1]) * STEPS_PER_UNIT) / STEPS_PER_UNIT
+            for group in other_groups
+        )
+        return sorted({own_multipliers[0], *middles})
+
+    def _axis_line(self, axis: str, low: float, high: float, **others: float) -> CostLine:
+        steps = range(
+            math.ceil(low * STEPS_PER_UNIT - 1e-6), math.floor(high * STEPS_PER_UNIT + 1e-6) + 1
+        )
+        return CostLine(
+            steps, lambda step: self._scaled_by(**{**others, axis: step / STEPS_PER_UNIT})
+        )
+
+    def _resolution_line(self, network: CustomModel, low: float, high: float) -> CostLine:
+        """The network at every resolution between these multiples of the baseline's."""
+        min_pixels, max_pixels = self.budget.resolution_bounds
+        levels = resolution_levels(self.baseline, self.budget.rounding_profile, low, high)
+        pixels = [level.setting for level in levels if min_pixels <= level.setting <= max_pixels]
+        return CostLine(pixels, lambda side: replace(network, resolution=int(side)))
+
+    def _scaled_by(self, **multipliers: float) -> CustomModel:
+        return self._scale(Multipliers(**multipliers))
+
+    def _scale(self, by: Multipliers) -> CustomModel:
+        return scale(self.baseline, by, self.budget.rounding_profile)
+
+
+def _geometric_steps(low: float, high: float, step: float) -> list[float]:
+    """From low to high in equal ratios, ends included, in thousandths."""
+    if low == high:
+        return [low]
+    parts = max(1, round(1 / step))
+    inner = (low * (high / low) ** (part / parts) for part in range(1, parts))
+    return [
+        low,
+        *(round(multiplier * STEPS_PER_UNIT) / STEPS_PER_UNIT for multiplier in inner),
+        high,
+    ]

@@ -1,0 +1,4 @@
+"""One YAML file -> one Experiment.
+
+How networks are trained, as frozen data.
+"""

@@ -1,0 +1,221 @@
+"""Named recipes: YAML files beside this one, each with the setting it stands for.
+
+A YAML file -> an Experiment, and back.
+
+Everything wrong with a file is told at once, each problem with its dotted path.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scalesearch.config.experiment import Experiment, architecture_from_document, is_yaml_name
+from scalesearch.config.recipe import Recipe
+from scalesearch.config.validation import suggestion, validate_document
+from scalesearch.errors import ExperimentError
+from scalesearch.io import parse_yaml, read_yaml, write_text
+from scalesearch.scaling.rounding import rounding_from
+
+FOLDER = Path(__file__).parent / "presets"
+PRESETS: tuple[str, ...] = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+"""Names; ``recipe: {preset: fast, epochs: 9}`` starts from one and changes a part."""
+
+
+def preset_document(name: str) -> dict[str, Any]:
+    """What a preset's file says; fields it leaves out keep ``Recipe``'s values."""
+    document = read_yaml(FOLDER / f"{name}.yaml")
+    if not isinstance(document, dict):
+        raise TypeError(f"{FOLDER / name}.yaml: need a mapping, got {document!r}")
+    return document
+
+
+@cache
+def preset(name: str) -> Recipe:
+    """The recipe of a name in ``PRESETS``."""
+    return validate_document(Recipe, preset_document(name), f"preset {name}", [])
+
+
+FACTOR_INFIX = "-factor-"
+"""Between the name of a file's experiment and the factor, where it has several."""
+
+
+def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read and check an experiment file; ``overrides`` are ``dotted.key=value`` strings.
+
+    Raises ExperimentError with every problem found, one a line.
+    """
+    document = _read_document(path, overrides)
+    if (factors := _factors(document)) is not None:
+        raise ExperimentError(
+            f"{path}: budget.factor: need one factor here, got {factors}; choose one by --set "
+            "budget.factor=2 (`scalesearch search` runs a search for each)"
+        )
+    return experiment_from_document(document, str(path))
+
+
+def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, ...]:
+    """The experiment of a file, or one for each factor of its ``budget: {factor: [2, 4]}``.
+
+    Of several, each has the name of the file's with ``-factor-2`` and so on behind it. Raises
+    ExperimentError as ``read_experiment`` does, for a list without two factors that differ, and for
+    one beside points.
+    """
+    document = _read_document(path, overrides)
+    factors = _factors(document)
+    if factors is None:
+        return (experiment_from_document(document, str(path)),)
+    are_numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in factors)
+    if not are_numbers or len(set(factors)) < max(2, len(factors)):
+        raise ExperimentError(
+            f"{path}: budget.factor: need a number, or two and more that differ, got {factors}"
+        )
+    single_factor_document = {**document, "budget": {**document["budget"], "factor": factors[0]}}
+    first_experiment = experiment_from_document(single_factor_document, str(path))
+    if first_experiment.search.sampler == "points":
+        raise ExperimentError(
+            f"{path}: budget.factor: need one number for points, got {factors}; a point may have a "
+            "factor of its own"
+        )
+    return tuple(
+        experiment_from_document(
+            {
+                **single_factor_document,
+                "name": f"{first_experiment.name}{FACTOR_INFIX}{factor:g}",
+                "budget": {**single_factor_document["budget"], "factor": factor},
+            },
+            str(path),
+        )
+        for factor in factors
+    )
+
+
+def _read_document(path: str | Path, overrides: Sequence[str]) -> Any:
+    """What a file says, with the overrides."""
+    document = read_yaml(Path(path))
+    if document is None:
+        raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
+    for setting in overrides:
+        apply_override(document, setting)
+    return document
+
+
+def _factors(document: Any) -> list[Any] | None:
+    """The list of factors of a document that has one."""
+    budget = document.get("budget") if isinstance(document, Mapping) else None
+    factor = budget.get("factor") if isinstance(budget, Mapping) else None
+    return factor if isinstance(factor, list) else None
+
+
+def experiment_from_document(document: Any, origin: str = "experiment") -> Experiment:
+    """The experiment a mapping describes; ``where`` names its origin in messages."""
+    problems: list[str] = []
+    if isinstance(document, Mapping):
+        document = _with_network(_with_preset(document, problems))
+        document = _with_rounding(document, problems)
+    return validate_document(Experiment, document, origin, problems)
+
+
+def to_document(experiment: Experiment) -> dict[str, Any]:
+    """The resolved experiment as plain values, every default spelled out."""
+    plain: dict[str, Any] = _to_plain_values(dataclasses.asdict(experiment))
+    return plain
+
+
+def write_experiment(path: Path, experiment: Experiment) -> None:
+    """Write the resolved experiment as YAML that ``read_experiment`` reads back."""
+    write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
+
+
+def apply_override(document: Any, setting: str) -> None:
+    """Set a value inside a document, as ``dotted.key=value`` says it. Raises ExperimentError."""
+    key, equals, value_text = setting.partition("=")
+    if not equals or not key:
+        raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
+    try:
+        value = parse_yaml(value_text)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"--set {setting}: the value is not valid YAML: {error}") from error
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        if not isinstance(document, dict):
+            break
+        document = document.setdefault(parent, {})
+    if not isinstance(document, dict):
+        raise ExperimentError(f"--set {setting}: {key.rpartition('.')[0]} holds no further keys")
+    document[leaf] = value
+
+
+def experiment_differences(first: Experiment, second: Experiment) -> list[str]:
+    """Dotted keys in which two experiments differ, with both values."""
+    ours, theirs = (dict(_flat_items(to_document(experiment))) for experiment in (first, second))
+    return [
+        f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
+        for key in ours | theirs  # a part that one has not got has keys in the other alone
+        if ours.get(key) != theirs.get(key)
+    ]
+
+
+def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``recipe: {preset: NAME, ...}`` written out."""
+    recipe = document.get("recipe")
+    if not isinstance(recipe, Mapping) or "preset" not in recipe:
+        return dict(document)
+    preset, recipe_changes = recipe["preset"], {k: v for k, v in recipe.items() if k != "preset"}
+    if isinstance(preset, str) and preset in PRESETS:
+        return {**document, "recipe": _merged(preset_document(preset), recipe_changes)}
+    problems.append(f"recipe.preset: unknown {preset!r}; {suggestion(preset, PRESETS)}")
+    return {**document, "recipe": recipe_changes}
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings; where both hold a key, ``over`` changes it, or a part of it."""
+    merged_parts = {
+        key: _merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **changes, **merged_parts}
+
+
+def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with ``budget.rounding: {profile: NAME, ...}`` written out."""
+    budget = document.get("budget")
+    if not isinstance(budget, Mapping) or not isinstance(budget.get("rounding"), Mapping):
+        return document
+    try:
+        rounding = {"rounding": dataclasses.asdict(rounding_from(dict(budget["rounding"])))}
+    except ValueError as error:
+        problems.extend(f"budget.rounding.{part}" for part in str(error).splitlines())
+        rounding = {}
+    budget_rest = {key: value for key, value in budget.items() if key != "rounding"}
+    return {**document, "budget": {**budget_rest, **rounding}}
+
+
+def _with_network(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with ``baseline: {name: FILE.yaml}`` written out, so that a results folder holds
+    the network that was searched, whatever becomes of the file."""
+    spec = document.get("baseline")
+    if not isinstance(spec, Mapping) or spec.get("network") is not None:
+        return document
+    if not is_yaml_name(str(spec.get("name", ""))):
+        return document
+    network = architecture_from_document(read_yaml(Path(spec["name"])), spec["name"])
+    return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
+
+
+def _to_plain_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_plain_values(part) for key, part in value.items()}
+    return [_to_plain_values(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+def _flat_items(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat_items(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

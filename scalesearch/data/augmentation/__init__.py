@@ -1,0 +1,1 @@
+"""Augmentation on the device, per image, from draws that were made before the epoch."""

@@ -1,0 +1,74 @@
+"""scikit-learn's handwritten digits: 1,797 real grey images of 8 x 8, part of its wheel.
+
+Folders of image files, one per class, with or without parts of their own.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from scalesearch.config.experiment import DataSpec
+from scalesearch.data.collection import Collection, Part
+from scalesearch.data.decoding import OnImageProgress, resized_images
+from scalesearch.data.image_cache import EncodedImages, decode_images
+from scalesearch.data.image_listing import list_image_folder
+from scalesearch.errors import DataError
+
+MAX_INK = 16  # the original counts of ink per 4 x 4 cell
+
+
+def read_digits(
+    location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
+) -> Collection:
+    """Ten classes, one grey channel, at ``spec.pixels`` (8 where that is None); nothing cached."""
+    from sklearn.datasets import load_digits  # a second to import, and only needed here
+
+    if location:
+        raise DataError(
+            f"data.source: digits has no folder, got {spec.source!r}; "
+            f"write digits, or imagefolder:{location}"
+        )
+    digits = load_digits()
+    grey = np.rint(digits.images * (255 / MAX_INK)).astype(np.uint8)
+    stored = grey[:, np.newaxis]
+    images = stored if spec.pixels is None else resized_images(stored, spec.pixels)
+    if progress is not None:
+        progress(len(images), len(images))
+    train: Part = "train"
+    return Collection(
+        where=f"data.source {spec.source}",
+        images=images,
+        labels=digits.target.astype(np.int64),
+        names=tuple(f"{row:04d}" for row in range(len(images))),
+        parts=(train,) * len(images),
+        class_names=tuple(str(name) for name in digits.target_names),
+        allows_flip=False,
+    )
+
+
+def read_imagefolder(
+    location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
+) -> Collection:
+    """``train/CLASS/*``, perhaps with ``validation/`` (or ``val/``) and ``test/``; or ``CLASS/*``.
+
+    Decoded once to ``cache``.
+    """
+    where = f"data.source {spec.source}"
+    if not location:
+        raise DataError(f"{where}: need a folder, got none; write imagefolder:PATH")
+    folder_listing = list_image_folder(where, Path(location).expanduser())
+    folder = folder_listing.folder.resolve()
+    stamps = (os.fsencode(file.path) + repr(file.stamp).encode() for file in folder_listing.files)
+    encoded = EncodedImages(
+        where=where,
+        files=[folder_listing.folder / file.path for file in folder_listing.files],
+        paths=[file.path for file in folder_listing.files],
+        names=[file.name for file in folder_listing.files],
+        parts=[file.part for file in folder_listing.files],
+        labels=[file.label for file in folder_listing.files],
+        class_names=folder_listing.class_names,
+        state=[os.fsencode(folder), *stamps],
+        origin={"folder": str(folder)},
+    )
+    return decode_images(encoded, spec, cache, progress)

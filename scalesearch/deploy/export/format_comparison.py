@@ -1,0 +1,223 @@
+"""The forms of one network beside each other: how large, how fast, how right."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scalesearch.deploy.export.fold_bn import fold_batch_norms
+from scalesearch.deploy.export.onnx_files import onnx_logits_function
+from scalesearch.deploy.export.parity import LogitsFunction, random_batches
+from scalesearch.deploy.export.sample_images import ImageSet, torch_logits
+from scalesearch.deploy.export.torch_export import input_size, read_program
+from scalesearch.training.network_file import SavedNetwork
+
+MIN_TURN_SECONDS = 0.005
+"""Seconds that a turn takes at least; a pass that is shorter is repeated within its turn."""
+
+SPREAD_PERCENTILES = (10, 90)
+"""Percentiles between which most rounds' ratios lie."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportVariant:
+    """A form of the network: its file, where it has one, and what it answers."""
+
+    name: str
+    logits: LogitsFunction
+    path: Path | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        return None if self.path is None else self.path.stat().st_size
+
+
+@dataclass(frozen=True, slots=True)
+class VariantAccuracy:
+    """``images``: of the test. ``same``: the part that the eager network answers alike."""
+
+    images: int
+    accuracy: float
+    same: float
+
+
+@dataclass(frozen=True, slots=True)
+class VariantLatency:
+    """``milliseconds`` of a pass, the median of rounds; ``ratio``: to the eager network's in the
+    same round, the median, of which the middle 80% lie from ``low`` to ``high``."""
+
+    batch: int
+    milliseconds: float
+    ratio: float
+    low: float
+    high: float
+
+
+def compare_exports(
+    saved_network: SavedNetwork,
+    files: Mapping[str, Path],
+    image_set: ImageSet | None = None,
+    *,
+    batch_sizes: Sequence[int] = (1,),
+    threads: int = 1,
+    rounds: int = 20,
+) -> list[dict[str, Any]]:
+    """A flat row for each form of the network and batch size: its name, its bytes, accuracy and
+    answers like the eager network's on all test images (None without ``pictures``), and its pace.
+    """
+    variant_list = export_variants(saved_network, files, threads)
+    accuracies = (
+        [None] * len(variant_list)
+        if image_set is None
+        else variant_accuracies(variant_list, image_set)
+    )
+    unknown_accuracy = dict.fromkeys(("images", "accuracy", "same"))
+    rows = []
+    for batch in batch_sizes:
+        images_BCHW = timing_images(saved_network, batch, image_set)
+        latencies = variant_latencies(variant_list, images_BCHW, threads=threads, rounds=rounds)
+        for variant, accuracy, latency in zip(variant_list, accuracies, latencies, strict=True):
+            accuracy_columns = unknown_accuracy if accuracy is None else asdict(accuracy)
+            rows.append(
+                {
+                    "form": variant.name,
+                    "bytes": variant.size_bytes,
+                    **accuracy_columns,
+                    **asdict(latency),
+                }
+            )
+    return rows
+
+
+def export_variants(
+    saved_network: SavedNetwork, files: Mapping[str, Path], threads: int = 1
+) -> list[ExportVariant]:
+    """The network in PyTorch's eager mode, the same folded, and the files that are readable here.
+
+    ``files``: by the names of their formats; others than these three kinds are left out.
+    """
+    variant_list = [
+        ExportVariant(
+            "eager", partial(torch_logits, _channels_last(copy.deepcopy(saved_network.network)))
+        ),
+        ExportVariant(
+            "folded", partial(torch_logits, _channels_last(fold_batch_norms(saved_network.network)))
+        ),
+    ]
+    for name, path in files.items():
+        if path.suffix == ".pt2":
+            variant_list.append(
+                ExportVariant(name, partial(torch_logits, read_program(path)[0]), path)
+            )
+        elif path.suffix == ".onnx":
+            variant_list.append(
+                ExportVariant(name, onnx_logits_function(path, threads=threads), path)
+            )
+    return variant_list
+
+
+def variant_accuracies(
+    variant_list: Sequence[ExportVariant], image_set: ImageSet
+) -> list[VariantAccuracy]:
+    """Each form's answers to all test images; the first form is the one to be like."""
+    predicted_batches: list[list[Tensor]] = [[] for _ in variant_list]
+    label_batches = []
+    for images, labels in image_set.batches(image_set.test):
+        label_batches.append(labels)
+        for batches, variant in zip(predicted_batches, variant_list, strict=True):
+            batches.append(variant.logits(images).argmax(1))
+    labels_N = torch.cat(label_batches)
+    predicted_classes = [torch.cat(own) for own in predicted_batches]
+    return [
+        VariantAccuracy(
+            len(labels_N), _fraction(own == labels_N), _fraction(own == predicted_classes[0])
+        )
+        for own in predicted_classes
+    ]
+
+
+def variant_latencies(
+    variant_list: Sequence[ExportVariant],
+    images_BCHW: Tensor,
+    *,
+    threads: int = 1,
+    rounds: int = 20,
+) -> list[VariantLatency]:
+    """How long each form takes for these images, by turns: each round times every form once, so
+    that a busy or hot moment meets all of them."""
+    with _use_threads(threads):
+        runs = [partial(variant.logits, images_BCHW) for variant in variant_list]
+        seconds = np.array(time_in_turn(runs, rounds))
+    ratios = seconds / seconds[:, :1]
+    latencies = []
+    for variant_seconds, variant_ratios in zip(seconds.T, ratios.T, strict=True):
+        low, high = np.percentile(variant_ratios, SPREAD_PERCENTILES)
+        latencies.append(
+            VariantLatency(
+                batch=len(images_BCHW),
+                milliseconds=1000 * float(np.median(variant_seconds)),
+                ratio=float(np.median(variant_ratios)),
+                low=float(low),
+                high=float(high),
+            )
+        )
+    return latencies
+
+
+def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+    """Seconds of each run in each round, (rounds, runs). A short one is repeated in its turn."""
+    counts = []
+    for run in runs:
+        run()  # allocates, chooses algorithms
+        single_seconds = median(_seconds_per_run(run, 1) for _ in range(3))
+        counts.append(max(1, min(100, math.ceil(MIN_TURN_SECONDS / max(single_seconds, 1e-9)))))
+    return [
+        [_seconds_per_run(run, count) for run, count in zip(runs, counts, strict=True)]
+        for _ in range(rounds)
+    ]
+
+
+def timing_images(saved_network: SavedNetwork, batch: int, image_set: ImageSet | None) -> Tensor:
+    """A batch to time with: test images where there are some, else noise."""
+    if image_set is None:
+        return random_batches(*input_size(saved_network), [batch])[0]
+    image_batches = [images for images, _ in image_set.batches(image_set.test, batch)]
+    images_BCHW = torch.cat(image_batches)
+    return images_BCHW.repeat(-(-batch // len(images_BCHW)), 1, 1, 1)[:batch]
+
+
+def _seconds_per_run(run: Callable[[], object], count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        run()
+    return (time.perf_counter() - started) / count
+
+
+def _fraction(is_correct: Tensor) -> float:
+    return float(is_correct.double().mean())
+
+
+def _channels_last(network: nn.Module) -> nn.Module:
+    network_channels_last: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network_channels_last
+
+
+@contextmanager
+def _use_threads(count: int) -> Iterator[None]:
+    """So many CPU threads of PyTorch's; the caller's are put back."""
+    previous_threads = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(previous_threads)

@@ -1,0 +1,1 @@
+"""Networks' tensors as other libraries name and turn them, by one table of layouts."""

@@ -1,0 +1,300 @@
+"""From coefficients to the networks B0, B1, ... that they stand for.
+
+A family as a table, and as a JSON or YAML document that other programs read.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import yaml
+
+from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.fingerprint import fingerprint, to_json
+from scalesearch.architectures.scaled import scale
+from scalesearch.architectures.stages import Architecture
+from scalesearch.candidates.budget import Budget
+from scalesearch.candidates.nearest import nearest_on_budget
+from scalesearch.errors import ArchitectureError, ExportError
+from scalesearch.io import write_text
+from scalesearch.models.fvcore_count import fvcore_macs
+from scalesearch.scaling.coefficients import Coefficients, Multipliers
+from scalesearch.scaling.published import (
+    DROP_CONNECT,
+    PAPER_COEFFICIENTS,
+    PUBLISHED_MODELS,
+    implied_phi,
+)
+from scalesearch.scaling.rounding import Rounding, rounding_from, rounding_spec
+
+FamilyMode: TypeAlias = Literal["published", "exact", "matched"]
+FAMILY_MODES: tuple[FamilyMode, ...] = get_args(FamilyMode)
+DEFAULT_ROUNDINGS: dict[FamilyMode, str] = {
+    "published": "official",
+    "exact": "official",
+    "matched": "even",
+}
+"""The rounding profile of a mode where none is asked for."""
+
+COST_TOLERANCE = 0.02
+"""How far, relatively, a matched member's realised cost may be from F^phi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network of a family, with the regularisation it is trained with.
+
+    ``multipliers``: what was asked of the baseline; in mode ``matched``, where only the cost is
+    asked for, what the network realises. ``factor``: its MACs over the baseline's. ``deviation``:
+    how far, on the simplex of shares, a matched network is from the coefficients' direction.
+    """
+
+    name: str
+    phi: float
+    multipliers: Multipliers
+    architecture: Architecture | CustomModel
+    cost: Cost
+    dropout: float
+    drop_connect: float
+    factor: float
+    deviation: float = 0.0
+
+
+def family(
+    coefficients: Coefficients,
+    baseline: Architecture | CustomModel,
+    *,
+    mode: FamilyMode = "matched",
+    phis: Iterable[float] = range(8),
+    rounding: str | Mapping[str, Any] | Rounding | None = None,
+    factor: float = 2.0,
+) -> tuple[Member, ...]:
+    """The members b0, b1, ... (one for each phi; b0.5 between two) that coefficients stand for.
+
+    ``published``: the rows of the paper's table, on this baseline. The paper gives its rows no
+    phi, so ``phis`` are the numbers in their names, and a member's ``phi`` is the one its nominal
+    compute implies (``published.implied_phi``): 0.36 for B1, 6.88 for B7.
+    ``exact``: multipliers alpha^phi, beta^phi, gamma^phi, whatever the rounded network costs.
+    ``matched``: the network that costs ``factor``^phi times the baseline's MACs, within 2%, and
+    spends them in the direction of the coefficients. phi = 0 is the baseline.
+
+    ``rounding``: a profile by name or changed in parts (``rounding.rounding_from``); by default
+    ``ROUNDING_OF_MODE``. Raises ArchitectureError for
+    what cannot be had.
+    """
+    profile = mode_rounding(mode, rounding)
+    if mode == "published" and coefficients != PAPER_COEFFICIENTS:
+        raise ArchitectureError(
+            f"mode published: the paper's table belongs to its own coefficients {PAPER_COEFFICIENTS}, got "
+            f"{coefficients}; use mode exact or matched"
+        )
+    if mode == "matched" and not (coefficients.factor > 1 and factor > 1):
+        raise ArchitectureError(
+            "mode matched: need alpha * beta^2 * gamma^2 > 1 and a factor > 1, got "
+            f"{coefficients.factor:.4g} and {factor:g}; a smaller network is a negative phi"
+        )
+    member_of_mode: dict[FamilyMode, Callable[[float], Member]] = {
+        "published": lambda number: _published_member(baseline, number, profile),
+        "exact": lambda phi: _exact_member(baseline, coefficients, phi, profile),
+        "matched": lambda phi: _matched_member(baseline, coefficients, phi, profile, factor),
+    }
+    return tuple(member_of_mode[mode](phi) for phi in phis)
+
+
+def mode_rounding(mode: str, rounding: str | Mapping[str, Any] | Rounding | None) -> Rounding:
+    """The rounding asked for, or the mode's own. Raises ArchitectureError for one unknown."""
+    if mode not in DEFAULT_ROUNDINGS:
+        raise ArchitectureError(f"mode: need one of {', '.join(FAMILY_MODES)}, got {mode!r}")
+    try:
+        return rounding_from(DEFAULT_ROUNDINGS[mode] if rounding is None else rounding)
+    except ValueError as error:
+        raise ArchitectureError(f"rounding: {error}") from error
+
+
+def _published_member(
+    baseline: Architecture | CustomModel, number: float, rounding: Rounding
+) -> Member:
+    name = f"b{number:g}"
+    if name not in PUBLISHED_MODELS:
+        numbers = ", ".join(
+            model.removeprefix("b") for model in PUBLISHED_MODELS if model[0] == "b"
+        )
+        raise ArchitectureError(
+            f"mode published: need a model's number of {numbers} as phi, got {number:g}"
+        )
+    model = PUBLISHED_MODELS[name]
+    network = scale(baseline, model.multipliers, rounding)
+    phi = implied_phi(model.multipliers)
+    return _to_member(name, phi, model.multipliers, network, baseline, model.dropout)
+
+
+def _exact_member(
+    baseline: Architecture | CustomModel, coefficients: Coefficients, phi: float, rounding: Rounding
+) -> Member:
+    try:
+        multipliers = coefficients.at(_validate_phi(phi))
+        network = scale(baseline, multipliers, rounding)
+    except (ValueError, OverflowError) as error:
+        raise ArchitectureError(
+            f"phi {phi:g}: {coefficients} lead to no network: {error}; take a smaller phi"
+        ) from error
+    return _to_member(_member_name(phi), phi, multipliers, network, baseline, _dropout_at(phi))
+
+
+def _matched_member(
+    baseline: Architecture | CustomModel,
+    coefficients: Coefficients,
+    phi: float,
+    rounding: Rounding,
+    factor: float,
+) -> Member:
+    cost_factor = factor ** _validate_phi(phi)
+    if abs(cost_factor - 1) <= COST_TOLERANCE:
+        return _to_member(
+            _member_name(phi), phi, Multipliers(), baseline, baseline, _dropout_at(phi)
+        )
+    budget = Budget(factor=cost_factor, tolerance=COST_TOLERANCE, rounding=rounding)
+    nearest = nearest_on_budget(baseline, coefficients.shares, budget)
+    return _to_member(
+        _member_name(phi),
+        phi,
+        nearest.multipliers,
+        nearest.architecture,
+        baseline,
+        _dropout_at(phi),
+        deviation=nearest.shares.distance(coefficients.shares),
+    )
+
+
+def _to_member(
+    name: str,
+    phi: float,
+    multipliers: Multipliers,
+    network: Architecture | CustomModel,
+    baseline: Architecture | CustomModel,
+    dropout: float,
+    *,
+    deviation: float = 0.0,
+) -> Member:
+    network_cost = cost(network)
+    return Member(
+        name=name,
+        phi=float(phi),
+        multipliers=multipliers,
+        architecture=network,
+        cost=network_cost,
+        dropout=dropout,
+        drop_connect=DROP_CONNECT,
+        factor=network_cost.macs / cost(baseline).macs,
+        deviation=deviation,
+    )
+
+
+def _member_name(phi: float) -> str:
+    return f"b{phi:g}"
+
+
+def _dropout_at(phi: float) -> float:
+    """0.2 at phi = 0, 0.5 at phi = 7, linear between, and constant beyond the paper's range."""
+    return round(0.2 + 0.3 * min(max(phi / 7, 0.0), 1.0), 6)
+
+
+def _validate_phi(phi: float) -> float:
+    if not math.isfinite(phi) or abs(phi) > 20:
+        raise ArchitectureError(f"phi: need a number between -20 and 20, got {phi}")
+    return phi
+
+
+SCHEMA = "scalesearch/family"
+VERSION = 1
+MAX_FVCORE_MACS = 10**11
+
+
+def member_rows(members: Iterable[Member]) -> list[dict[str, Any]]:
+    """One flat row for each member; ``depth`` and ``width`` are multipliers, ``resolution`` pixels.
+
+    ``fvcore_macs`` is counted on the built network, a second or two for B7; None above
+    ``CHECKED`` multiply-adds, where running it once takes longer than anyone waits.
+    """
+    return [
+        {
+            "name": member.name,
+            "phi": member.phi,
+            "depth": member.multipliers.depth,
+            "width": member.multipliers.width,
+            "resolution": member.architecture.resolution,
+            "dropout": member.dropout,
+            "drop_connect": member.drop_connect,
+            "macs": member.cost.macs,
+            "params": member.cost.params,
+            "activations": member.cost.activations,
+            "factor": member.factor,
+            "deviation": member.deviation,
+            "fvcore_macs": (
+                fvcore_macs(member.architecture) if member.cost.macs <= MAX_FVCORE_MACS else None
+            ),
+        }
+        for member in members
+    ]
+
+
+def family_document(
+    coefficients: Coefficients,
+    baseline: Architecture | CustomModel,
+    *,
+    mode: FamilyMode = "matched",
+    phis: Iterable[float] = range(8),
+    rounding: str | Mapping[str, Any] | Rounding | None = None,
+    factor: float = 2.0,
+) -> dict[str, Any]:
+    """The family (see ``family``) with all that it follows from, as JSON values.
+
+    ``members`` are the rows of ``to_table``, each with its ``fingerprint`` and ``architecture``,
+    which ``architectures.fingerprint.from_json`` turns back into the network.
+    """
+    members = family(coefficients, baseline, mode=mode, phis=phis, rounding=rounding, factor=factor)
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "coefficients": {
+            "alpha": coefficients.alpha,
+            "beta": coefficients.beta,
+            "gamma": coefficients.gamma,
+        },
+        "factor": factor if mode == "matched" else coefficients.factor,
+        "mode": mode,
+        "rounding": rounding_spec(mode_rounding(mode, rounding)),
+        "baseline": to_json(baseline),
+        "members": [
+            {
+                **row,
+                "fingerprint": fingerprint(member.architecture),
+                "architecture": to_json(member.architecture),
+            }
+            for row, member in zip(member_rows(members), members, strict=True)
+        ],
+    }
+
+
+def write_family(path: str | Path, document: dict[str, Any]) -> Path:
+    """Write a family document as JSON or YAML, whichever the suffix names.
+
+    Raises ExportError for another suffix, or where nothing can be written.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        text = json.dumps(document, indent=2) + "\n"
+    elif path.suffix in (".yaml", ".yml"):
+        text = yaml.safe_dump(document, sort_keys=False)
+    else:
+        raise ExportError(f"{path}: a family is written as .json, .yaml or .yml; rename the file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
+    return path

@@ -1,0 +1,1 @@
+"""Figures from tables: for each, a function that computes its numbers and one that draws them."""

@@ -1,0 +1,362 @@
+"""An ablation's curves with their bands: in one figure, a panel for each, or over two costs.
+
+An ablation's table as a figure: each row here, and as the paper prints it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from scalesearch.errors import SearchError
+from scalesearch.figures.simplex import REFERENCE_MARKERS
+from scalesearch.figures.style import (
+    ACCENT,
+    COLUMN,
+    DOUBLE_COLUMN,
+    FAINT,
+    INK,
+    ROLE_COLOURS,
+    figure_style,
+    new_figure,
+)
+
+AXIS_LABELS = {
+    "factor": "realised cost / baseline's",
+    "macs": "FLOPs (multiply-adds)",
+    "params": "parameters",
+}
+OTHER_COLOURS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
+OTHER_MARKERS = ("v", "p", "s", "D", "^")
+"""Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
+
+WIDE_COST_RATIO = 8
+"""Greatest over least cost from which on 1, 2 and 5 times powers of ten are marks enough."""
+LETTERS_PER_INCH = 14
+"""Of a title, in an inch."""
+MIN_LABEL_DISTANCE = 0.055
+"""Least distance of two labels, as a fraction of the height of a figure of one column."""
+PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
+"""As many digits as the ticks need."""
+
+
+@dataclass(frozen=True, slots=True)
+class AblationCurve:
+    """A series on a baseline, by rising ``x``. ``low``, ``high`` are as ``y`` for a single seed.
+
+    ``names``: what each point is told apart by; ``leads``: whether others are compared with it.
+    """
+
+    series: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    names: tuple[str, ...]
+    is_reference: bool = False
+
+
+def ablation_curves(
+    table: pd.DataFrame, x: str = "factor", against: str | None = None
+) -> tuple[AblationCurve, ...]:
+    """From an ablation's table, for one baseline. ``x``: ``factor``, ``macs`` or ``params``.
+
+    A network that is twice in a series is one point. Raises SearchError for an empty table.
+    """
+    if table.empty:
+        raise SearchError("ablation: need a network to draw, got none; train first")
+    series_curves = []
+    for series, rows in table.groupby("series", sort=False):
+        points = rows.drop_duplicates("candidate").sort_values([x, "accuracy"], kind="stable")
+        accuracy = points["accuracy"]
+        names = [
+            name.removeprefix(f"{series} ").removesuffix("x") if name != series else ""
+            for name in points["point"]
+        ]
+        series_curves.append(
+            AblationCurve(
+                series=str(series),
+                x=tuple(points[x].astype(float)),
+                y=tuple(accuracy),
+                low=tuple(points["low"].astype(float).fillna(accuracy)),
+                high=tuple(points["high"].astype(float).fillna(accuracy)),
+                names=tuple(names),
+                is_reference=series == against,
+            )
+        )
+    return tuple(series_curves)
+
+
+def spread_labels(positions: Sequence[float], min_distance: float) -> list[float]:
+    """Places of labels, moved apart until neighbours are ``least`` from each other, and no farther
+    from their own than that asks for; in the order given."""
+    order = sorted(range(len(positions)), key=lambda index: positions[index])
+    groups: list[list[int]] = []
+    for index in order:
+        groups.append([index])
+        while len(groups) > 1 and _lowest_position(
+            groups[-1], positions, min_distance
+        ) < min_distance + _highest_position(groups[-2], positions, min_distance):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    moved = [0.0] * len(positions)
+    for group in groups:
+        for rank, index in enumerate(group):
+            moved[index] = _lowest_position(group, positions, min_distance) + rank * min_distance
+    return moved
+
+
+def _lowest_position(
+    group: Sequence[int], positions: Sequence[float], min_distance: float
+) -> float:
+    """Where the lowest of labels that touch each other stands, so that their middle is theirs."""
+    return (
+        sum(positions[index] for index in group) / len(group) - min_distance * (len(group) - 1) / 2
+    )
+
+
+def _highest_position(
+    group: Sequence[int], positions: Sequence[float], min_distance: float
+) -> float:
+    return _lowest_position(group, positions, min_distance) + min_distance * (len(group) - 1)
+
+
+def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
+    """All curves over the realised cost, each with its 90% band and its name at its end."""
+    with figure_style():
+        fig = new_figure(COLUMN, 2.7)
+        axes = fig.add_subplot()
+        plot_ablation_curves(data, axes)
+        axes.set_xlabel(AXIS_LABELS["factor"])
+        axes.set_ylabel("validation accuracy")
+        add_title(fig, title)
+    return fig
+
+
+def ablation_panels_figure(data: Sequence[AblationCurve], title: str) -> Figure:
+    """A panel for each curve, its points named, on one scale of accuracy."""
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, 2.5)
+        panels = fig.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, curve in zip(panels, data, strict=True):
+            plot_ablation_curves([curve], axes, with_names=False)
+            for x, y, name in zip(curve.x, curve.high, curve.names, strict=True):
+                axes.annotate(
+                    name,
+                    (x, y),
+                    xytext=(0, 3),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=6.5,
+                )
+            axes.set_xlabel(AXIS_LABELS["factor"])
+            axes.set_title(f"{curve.series} (points: its multiplier)")
+        panels[0].set_ylabel("validation accuracy")
+        add_title(fig, title)
+    return fig
+
+
+def ablation_costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure:
+    """Accuracy against parameters and against FLOPs, on one scale of accuracy."""
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, 2.7)
+        panels = fig.subplots(1, 2, sharey=True)
+        for axes, x in zip(panels, ("params", "macs"), strict=True):
+            plot_ablation_curves(ablation_curves(table, x, against), axes, base=10)
+            axes.set_xlabel(AXIS_LABELS[x])
+        panels[0].set_ylabel("validation accuracy")
+        add_title(fig, title)
+    return fig
+
+
+def plot_ablation_curves(
+    data: Sequence[AblationCurve], axes: Axes, *, with_names: bool = True, base: int = 2
+) -> None:
+    """Lines with points and bands over a logarithmic cost."""
+    other_count = 0
+    line_styles = []
+    for curve in data:
+        line_styles.append(_line_style(curve, other_count))
+        other_count += curve.series not in REFERENCE_MARKERS and not curve.is_reference
+    for curve, (colour, mark) in zip(data, line_styles, strict=True):
+        axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(curve.x, curve.y, color=colour, marker=mark, markersize=3.5, zorder=3)
+    _scale_cost_axis(axes, base)
+    if with_names:
+        _label_curves(data, [colour for colour, _ in line_styles], axes)
+
+
+def count_with_unit(value: float) -> str:
+    """A count with its unit: 2.5M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def add_title(fig: Figure, title: str) -> None:
+    """A title over the whole figure, in as many lines as it needs."""
+    letters = int(fig.get_figwidth() * LETTERS_PER_INCH)
+    fig.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
+
+
+def _scale_cost_axis(axes: Axes, base: int) -> None:
+    axes.set_xscale("log", base=base)
+    if base == 2:
+        axes.xaxis.set_major_locator(LogLocator(2))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    else:
+        low, high = axes.get_xlim()
+        is_wide = high / low > WIDE_COST_RATIO
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if is_wide else MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_with_unit(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(PERCENT)
+    axes.grid(linewidth=0.4, alpha=0.5)
+    axes.set_axisbelow(True)
+
+
+def _line_style(curve: AblationCurve, other_count: int) -> tuple[str, str]:
+    if curve.is_reference:
+        return ACCENT, "o"
+    if curve.series in REFERENCE_MARKERS:
+        return ROLE_COLOURS[curve.series], REFERENCE_MARKERS[curve.series]
+    return OTHER_COLOURS[other_count % len(OTHER_COLOURS)], OTHER_MARKERS[
+        other_count % len(OTHER_MARKERS)
+    ]
+
+
+def _label_curves(data: Sequence[AblationCurve], colours: Sequence[str], axes: Axes) -> None:
+    """Each curve's name beside its last point, apart from the others."""
+    low, high = axes.get_ylim()
+    positions = spread_labels([curve.y[-1] for curve in data], MIN_LABEL_DISTANCE * (high - low))
+    longest = max(curve.x[-1] for curve in data)
+    for curve, position, colour in zip(data, positions, colours, strict=True):
+        axes.annotate(
+            curve.series,
+            (longest, position),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontweight="bold" if curve.is_reference else "normal",
+            annotation_clip=False,
+        )
+        if curve.x[-1] < longest:
+            axes.plot(
+                [curve.x[-1], longest],
+                [curve.y[-1], position],
+                color=colour,
+                linewidth=0.5,
+                linestyle=":",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AblationBar:
+    """A row of a table. ``cost``: over the baseline's; ``paper_*``: None where none is printed."""
+
+    baseline: str
+    series: str
+    accuracy: float
+    low: float
+    high: float
+    cost: float
+    paper_accuracy: float | None
+    paper_cost: float | None
+    is_reference: bool
+
+
+def ablation_bars(table: pd.DataFrame, against: str | None = None) -> tuple[AblationBar, ...]:
+    """From an ablation's table, in its order. Raises SearchError for an empty one."""
+    if table.empty:
+        raise SearchError("ablation: need a network to draw, got none; train first")
+    baseline_macs = table.groupby("baseline")["recounted_macs"].first()
+    return tuple(
+        AblationBar(
+            baseline=row["baseline"],
+            series=row["series"],
+            accuracy=row["accuracy"],
+            low=row["accuracy"] if pd.isna(row["low"]) else row["low"],
+            high=row["accuracy"] if pd.isna(row["high"]) else row["high"],
+            cost=row["factor"],
+            paper_accuracy=None if pd.isna(row["paper_accuracy"]) else row["paper_accuracy"],
+            paper_cost=None
+            if pd.isna(row["recounted_macs"])
+            else row["recounted_macs"] / baseline_macs[row["baseline"]],
+            is_reference=row["series"] == against,
+        )
+        for row in table.to_dict("records")
+    )
+
+
+def ablation_rows_figure(data: Sequence[AblationBar], title: str) -> Figure:
+    """Each row of a table: here, with its 90% interval and cost, and as the paper prints it."""
+    with figure_style():
+        fig = new_figure(DOUBLE_COLUMN, 0.9 + 0.22 * len(data))
+        own_axes, paper_axes = fig.subplots(1, 2, sharey=True)
+        plot_ablation_bars(data, own_axes)
+        plot_paper_bars(data, paper_axes)
+        has_several_baselines = len({bar.baseline for bar in data}) > 1
+        names = [
+            f"{bar.baseline} {bar.series}" if has_several_baselines else bar.series for bar in data
+        ]
+        own_axes.set_yticks(range(len(data)), names)
+        own_axes.set_ylim(len(data) - 0.4, -0.6)
+        for index in range(1, len(data)):
+            if data[index].baseline != data[index - 1].baseline:
+                for axes in (own_axes, paper_axes):
+                    axes.axhline(index - 0.5, color=FAINT, linewidth=0.5)
+        own_axes.set_title("here")
+        paper_axes.set_title("in the paper, on ImageNet")
+        add_title(fig, title)
+    return fig
+
+
+def plot_ablation_bars(data: Sequence[AblationBar], axes: Axes) -> None:
+    """Accuracy with its interval, and the realised cost beside it."""
+    for index, bar in enumerate(data):
+        colour = ACCENT if bar.is_reference else INK
+        axes.plot([bar.low, bar.high], [index, index], color=colour, linewidth=1.2)
+        axes.plot([bar.accuracy], [index], "o", color=colour, markersize=4)
+        axes.annotate(
+            f"{bar.cost:.2f}x",
+            (bar.high, index),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+        )
+    axes.margins(x=0.22)
+    _format_accuracy_axis(axes)
+    axes.set_xlabel("validation accuracy (realised cost / baseline's)")
+
+
+def plot_paper_bars(data: Sequence[AblationBar], axes: Axes) -> None:
+    """Accuracies as printed, and beside each the cost of the paper's network, recounted."""
+    for index, bar in enumerate(data):
+        if bar.paper_accuracy is None:
+            continue
+        colour = ACCENT if bar.is_reference else INK
+        axes.plot([bar.paper_accuracy], [index], "o", color=colour, markersize=4, fillstyle="none")
+        if bar.paper_cost is not None:
+            axes.annotate(
+                f"{bar.paper_cost:.2f}x",
+                (bar.paper_accuracy, index),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=6.5,
+            )
+    axes.margins(x=0.22)
+    _format_accuracy_axis(axes)
+    axes.set_xlabel("top-1 accuracy (cost recounted / baseline's)")
+
+
+def _format_accuracy_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.grid(axis="x", linewidth=0.4, alpha=0.5)
+    axes.set_axisbelow(True)

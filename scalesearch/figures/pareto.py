@@ -1,0 +1,203 @@
+"""Accuracy against what a network costs, in each measure, with lines of equal cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from scalesearch.figures.simplex import (
+    SimplexPoint,
+    legend_handle,
+    legend_order,
+    marker_style,
+    references_text,
+    simplex,
+)
+from scalesearch.figures.style import ACCENT, COLUMN, FAINT, INK, figure_style, new_figure
+
+MEASURES = {
+    "macs": "FLOPs (multiply-adds)",
+    "params": "parameters",
+    "activations": "activations",
+}
+LINE_MARGIN = 0.05
+"""By so many doublings candidates may lie beyond the last line."""
+MIN_WIDE_FIGURE = 5.0
+"""Inches of width from which on the measures stand beside each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pareto:
+    """``points``: the candidates at the last epoch, the best first; ``costs``: by measure, of each
+    of them. ``fronts``: by measure, places of the points that no other beats at the same cost or
+    less, cheapest first. ``lines``: by measure, the costs that are whole multiples of the
+    baseline's, by multiple. ``budget``: the measure that was held, its factor and tolerance.
+    """
+
+    points: tuple[SimplexPoint, ...]
+    costs: dict[str, tuple[float, ...]]
+    fronts: dict[str, tuple[int, ...]]
+    lines: dict[str, dict[float, float]]
+    budget: tuple[str, float, float]
+    epoch: int
+
+
+def pareto(
+    records: pd.DataFrame,
+    baseline: Mapping[str, float],
+    budget: tuple[str, float, float],
+    *,
+    epoch: int | None = None,
+) -> Pareto:
+    """``baseline``: its cost in each of ``MEASURES``. ``budget``: measure, factor, tolerance.
+
+    Raises SearchError where the table has no row of that epoch.
+    """
+    data = simplex(records, epoch=epoch)
+    candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
+    rows = candidate_rows.loc[[point.candidate for point in data.points]]
+    costs = {measure: tuple(float(value) for value in rows[measure]) for measure in MEASURES}
+    accuracy = [point.accuracy for point in data.points]
+    return Pareto(
+        points=data.points,
+        costs=costs,
+        fronts={
+            measure: pareto_front(measure_costs, accuracy)
+            for measure, measure_costs in costs.items()
+        },
+        lines={
+            measure: _iso_cost_lines(found, float(baseline[measure]))
+            for measure, found in costs.items()
+        },
+        budget=budget,
+        epoch=data.epoch,
+    )
+
+
+def pareto_front(costs: tuple[float, ...], accuracy: list[float]) -> tuple[int, ...]:
+    """Places of those that are better than all that cost as much or less, cheapest first."""
+    order = sorted(range(len(costs)), key=lambda index: (costs[index], -accuracy[index]))
+    front_indices: list[int] = []
+    for place in order:
+        if not front_indices or accuracy[place] > accuracy[front_indices[-1]]:
+            front_indices.append(place)
+    return tuple(front_indices)
+
+
+def _iso_cost_lines(costs: tuple[float, ...], baseline: float) -> dict[float, float]:
+    """The baseline's cost and twice, four times ... as much, or a half ..., as candidates go."""
+    low, high = np.log2(min(costs) / baseline), np.log2(max(costs) / baseline)
+    powers = range(
+        min(0, int(np.floor(low + LINE_MARGIN))), max(0, int(np.ceil(high - LINE_MARGIN))) + 1
+    )
+    return {2.0**power: 2.0**power * baseline for power in powers}
+
+
+def pareto_figure(data: Pareto, width: float = COLUMN) -> Figure:
+    """The measures above each other in one column, beside each other across both."""
+    with figure_style():
+        if width < MIN_WIDE_FIGURE:
+            fig = new_figure(width, 3 * 0.5 * width + 0.8)
+            panels = fig.subplots(len(MEASURES), 1)
+        else:
+            fig = new_figure(width, 0.33 * width + 0.7)
+            panels = fig.subplots(1, len(MEASURES), sharey=True)
+        for index, (measure, axes) in enumerate(zip(MEASURES, panels, strict=True)):
+            plot_pareto(data, measure, axes)
+            if width < MIN_WIDE_FIGURE or index == 0:
+                axes.set_ylabel("accuracy")
+        panels[0].set_title(f"Accuracy and cost, epoch {data.epoch}", pad=14)
+        fig.legend(
+            handles=_legend_handles(data),
+            loc="outside lower center",
+            ncols=max(2, int(width / 1.1)),
+            columnspacing=1.0,
+            handletextpad=0.4,
+        )
+    return fig
+
+
+def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
+    """One measure: points with their standard errors, the front, and lines of equal cost."""
+    costs, accuracy = data.costs[measure], [point.accuracy for point in data.points]
+    axes.set_xscale("log")
+    budget_measure, factor, tolerance = data.budget
+    lines = data.lines[measure]
+    if measure == budget_measure:
+        unit = next(cost / multiple for multiple, cost in lines.items())
+        band = (factor * (1 - tolerance) * unit, factor * (1 + tolerance) * unit)
+        axes.axvspan(*band, color=ACCENT, alpha=0.18, linewidth=0)
+    _draw_iso_cost_lines(lines, axes)
+    front_indices = data.fronts[measure] if _has_different_costs(costs, tolerance) else ()
+    axes.plot(
+        [costs[index] for index in front_indices],
+        [accuracy[place] for place in front_indices],
+        color=ACCENT,
+        linewidth=1.0,
+        drawstyle="steps-post",
+        zorder=2,
+    )
+    for point, cost in zip(data.points, costs, strict=True):
+        error = point.standard_error or 0.0
+        span = [point.accuracy - error, point.accuracy + error]
+        axes.plot([cost, cost], span, color=FAINT, linewidth=0.7, zorder=3)
+        point_style = {**marker_style(point.references), "color": "#c8c8c8"}
+        axes.plot(cost, point.accuracy, **point_style, zorder=5 if point.references else 4)
+    _scale_cost_axis(costs, lines, axes)
+    axes.set_xlabel(MEASURES[measure])
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _has_different_costs(costs: tuple[float, ...], tolerance: float) -> bool:
+    """Whether costs differ by more than the budget leaves to chance."""
+    return max(costs) > min(costs) * (1 + tolerance) / (1 - tolerance)
+
+
+def _draw_iso_cost_lines(lines: Mapping[float, float], axes: Axes) -> None:
+    for multiple, cost in lines.items():
+        axes.axvline(cost, color=INK, linewidth=0.5, linestyle=(0, (4, 2)), zorder=1)
+        axes.annotate(
+            f"{multiple:g}x",
+            (cost, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 1),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=6.5,
+            color=INK,
+        )
+
+
+def _scale_cost_axis(costs: tuple[float, ...], lines: Mapping[float, float], axes: Axes) -> None:
+    """Few ticks with units, and room beside the outermost lines."""
+    all_costs = [*costs, *lines.values()]
+    low, high = min(all_costs), max(all_costs)
+    margin = max((high / low) ** 0.08, 1.04)
+    axes.set_xlim(low / margin, high * margin)
+    axes.set_xticks(list(lines.values()), minor=False)
+    axes.xaxis.set_major_formatter(EngFormatter(places=1, sep=""))
+    axes.xaxis.set_minor_locator(MaxNLocator(1))
+    axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
+
+
+def _legend_handles(data: Pareto) -> list[Any]:
+    reference_sets = {point.references for point in data.points}
+    handles: list[Any] = [legend_handle("front", {"color": ACCENT, "linewidth": 1.0})]
+    handles.append(
+        legend_handle(
+            "times the baseline's cost", {"color": INK, "linewidth": 0.5, "linestyle": "--"}
+        )
+    )
+    if () in reference_sets:
+        handles.append(legend_handle("searched", {**marker_style(()), "color": "#c8c8c8"}))
+    handles += [
+        legend_handle(references_text(names), marker_style(names))
+        for names in sorted(reference_sets - {()}, key=legend_order)
+    ]
+    return handles

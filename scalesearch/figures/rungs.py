@@ -1,0 +1,181 @@
+"""Learning curves of a search: who went on at each rung, and who was stopped where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from scalesearch.errors import SearchError
+from scalesearch.figures.simplex import REFERENCE_MARKERS, legend_order, references_text
+from scalesearch.figures.style import (
+    ACCENT,
+    COLUMN,
+    FAINT,
+    INK,
+    ROLE_COLOURS,
+    figure_style,
+    figure_width,
+    new_figure,
+)
+from scalesearch.results.records import KEY
+
+SEARCHED = "searched"
+LOG_SCALE_RATIO = 8
+"""The last rung over the first, from which on epochs are told by doublings."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateCurve:
+    """Mean accuracy at each epoch, over the seeds that the candidate had at its last one.
+
+    ``references``: the parts it plays beside being searched. ``whole``: it came to the last rung.
+    """
+
+    candidate: str
+    references: tuple[str, ...]
+    epochs: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RungCurves:
+    """``curves``: the best first. ``reached``: how many candidates have each of the ``rungs``."""
+
+    curves: tuple[CandidateCurve, ...]
+    rungs: tuple[int, ...]
+    reached: tuple[int, ...]
+
+    @property
+    def best(self) -> CandidateCurve:
+        """Of those that came to the last rung, the highest there."""
+        return self.curves[0]
+
+
+def rung_curves(records: pd.DataFrame, rungs: Sequence[int]) -> RungCurves:
+    """From a results table, and the epochs at which candidates were compared.
+
+    A rung that nobody has reached is left out. Raises SearchError for a table without rows.
+    """
+    if records.empty:
+        raise SearchError("rungs: need an epoch to draw, got none; run the search")
+    ends = records.groupby("candidate")["epoch"].max()
+    reached_rungs = tuple(
+        sorted({rung for rung in rungs if rung <= ends.max()} | {int(ends.max())})
+    )
+    curves = [
+        _curve(str(name), rows, reached_rungs[-1])
+        for name, rows in records.drop_duplicates(KEY).groupby("candidate")
+    ]
+    curves.sort(key=lambda curve: (-curve.epochs[-1], -curve.accuracy[-1], curve.candidate))
+    reached = tuple(int((ends >= rung).sum()) for rung in reached_rungs)
+    return RungCurves(tuple(curves), reached_rungs, reached)
+
+
+def _curve(candidate: str, rows: pd.DataFrame, last: int) -> CandidateCurve:
+    last_epoch = int(rows["epoch"].max())
+    seeds = rows.loc[rows["epoch"] == last_epoch, "seed"]
+    mean = rows[rows["seed"].isin(seeds)].groupby("epoch")["accuracy"].mean()
+    roles = {role for roles in rows["role"] for role in str(roles).split("+")} - {SEARCHED}
+    return CandidateCurve(
+        candidate=candidate,
+        references=tuple(sorted(roles, key=lambda name: (*legend_order([name]), name))),
+        epochs=tuple(int(epoch) for epoch in mean.index),
+        accuracy=tuple(float(value) for value in mean),
+        is_complete=last_epoch >= last,
+    )
+
+
+def rung_curves_figure(data: RungCurves, width: float = COLUMN) -> Figure:
+    """The whole figure in the house style."""
+    with figure_style():
+        fig = new_figure(width, 0.5 * width + 1.2)
+        plot_rung_curves(data, fig.add_subplot())
+    return fig
+
+
+def plot_rung_curves(data: RungCurves, axes: Axes) -> None:
+    """Searched candidates in grey with a cross where they were stopped, references in colours of
+    their own, the best in vermilion; above each rung, how many came to it."""
+    for curve in reversed(data.curves):
+        _draw_curve(curve, curve is data.best, axes)
+    for rung, count in zip(data.rungs, data.reached, strict=True):
+        axes.axvline(rung, color=INK, linewidth=0.5, linestyle=(0, (1, 2)), zorder=0)
+        transform = axes.get_xaxis_transform()
+        axes.text(rung, 1.02, f"{count}", transform=transform, ha="center", va="bottom", fontsize=7)
+    label: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7}
+    axes.text(-0.02, 1.02, "networks", transform=axes.transAxes, **label)
+    axes.set_title("Learning curves", pad=14)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy")
+    _scale_epoch_axis(data.rungs, axes)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.set_axisbelow(True)
+    _draw_legend(data, axes)
+
+
+def _scale_epoch_axis(rungs: tuple[int, ...], axes: Axes) -> None:
+    """By doublings where rungs are far apart, as they are chosen by factors."""
+    axes.margins(x=0.04)
+    if len(rungs) > 1 and rungs[-1] >= LOG_SCALE_RATIO * rungs[0]:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(rungs, [str(rung) for rung in rungs])
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if rungs[-1] == 1:
+        axes.set_xticks([1])
+
+
+def _draw_curve(curve: CandidateCurve, is_best: bool, axes: Axes) -> None:
+    line_style = dict(_line_style(curve))
+    if is_best:
+        axes.plot(curve.epochs, curve.accuracy, color=ACCENT, linewidth=4, alpha=0.55, zorder=3)
+    marker = "o" if len(curve.epochs) == 1 and not curve.references else ""
+    axes.plot(curve.epochs, curve.accuracy, **{"marker": marker, "markersize": 2.5, **line_style})
+    if not curve.is_complete:
+        stop_marker: dict[str, Any] = {"marker": "x", "markersize": 4, "color": INK, "zorder": 4}
+        axes.plot(curve.epochs[-1], curve.accuracy[-1], **stop_marker)
+
+
+def _line_style(curve: CandidateCurve) -> dict[str, Any]:
+    if not curve.references:
+        return {"color": FAINT, "linewidth": 0.8, "zorder": 2}
+    reference = next(
+        (name for name in REFERENCE_MARKERS if name in curve.references), curve.references[0]
+    )
+    return {
+        "color": ROLE_COLOURS.get(reference, INK),
+        "marker": REFERENCE_MARKERS.get(reference, "h"),
+        "markersize": 8 if reference == "paper" else 5.5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.4,
+        "markevery": [len(curve.epochs) - 1],
+        "linewidth": 1.3,
+        "zorder": 3.5,
+    }
+
+
+def _draw_legend(data: RungCurves, axes: Axes) -> None:
+    label = f"best, {data.best.accuracy[-1]:.3f}"
+    axes.plot([], [], color=ACCENT, linewidth=4, alpha=0.55, label=label)
+    if any(not curve.references for curve in data.curves):
+        axes.plot([], [], color=FAINT, linewidth=0.8, label="searched")
+    if any(not curve.is_complete for curve in data.curves):
+        axes.plot([], [], marker="x", color=INK, linewidth=0, markersize=4, label="stopped")
+    for curve in sorted(data.curves, key=lambda one: legend_order(one.references)):
+        if curve.references:
+            label = references_text(curve.references)
+            axes.plot([], [], **{**_line_style(curve), "markevery": None, "label": label})
+    width = figure_width(axes)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.45, -0.24 if width < 5 else -0.14),
+        ncols=max(2, int(width / 1.1)),
+        columnspacing=1.0,
+        handlelength=1.8,
+    )

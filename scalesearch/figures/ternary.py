@@ -1,0 +1,201 @@
+"""The fitted surface over the shares: where it is highest, how surely, and what is as good."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
+from matplotlib.tri import Triangulation
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from scalesearch.analysis.observations import candidate_estimates
+from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits
+from scalesearch.analysis.polynomials import polynomial_terms, simplex_lattice
+from scalesearch.figures.simplex import (
+    STOPPED_MARKER,
+    SimplexData,
+    cartesian,
+    draw_frame,
+    legend_handle,
+    legend_order,
+    marker_style,
+    references_text,
+    simplex,
+)
+from scalesearch.figures.style import ACCENT, COLOUR_MAP, COLUMN, INK, figure_style, new_figure
+
+CONTOUR_LEVELS = 13
+LATTICE_STEPS = 36
+"""Steps of the lattice on which the surface is drawn."""
+REGION_STYLE: dict[str, Any] = {"color": ACCENT, "linewidth": 1.4, "zorder": 4.2, "clip_on": False}
+OPTIMUM_MARKER: dict[str, Any] = {
+    "marker": "X",
+    "markersize": 7.5,
+    "color": ACCENT,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+    "clip_on": False,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ternary:
+    """``places`` (N, 3) of a lattice over the shares, with the surface's ``means`` there, and by
+    how much each is worse than what could still be told from the optimum (``margins``; what is not
+    above 0 is as good). ``region``: corners of what holds the optimum with the ``confidence``
+    asked. ``undecided``: shares make no difference that could be told. ``trained``: the points.
+    """
+
+    trained: SimplexData
+    places: NDArray[np.float64]
+    means: NDArray[np.float64]
+    margins: NDArray[np.float64]
+    is_undecided: bool
+    optimum: tuple[float, float, float]
+    region: tuple[tuple[float, float, float], ...]
+    confidence: float
+
+
+def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None) -> Ternary:
+    """The surface that an optimum of these records is of, at the ``epoch`` it was found for.
+
+    Raises SearchError where the records determine no such surface.
+    """
+    trained = simplex(records, epoch=epoch)
+    fit = curved_polynomial_fits(candidate_estimates(records, epochs=trained.epoch))[optimum.degree]
+    places, best = simplex_lattice(fit.axes, LATTICE_STEPS), np.array([optimum.shares.as_tuple()])
+    contrasts = polynomial_terms(best, fit.degree, fit.axes) - polynomial_terms(
+        places, fit.degree, fit.axes
+    )
+    errors = np.sqrt(np.einsum("np,pq,nq->n", contrasts, fit.covariance, contrasts).clip(0))
+    return Ternary(
+        trained=trained,
+        places=places,
+        means=fit.predict(places)[0],
+        margins=contrasts @ fit.coefficients - float(stdtrit(fit.df, 1 - optimum.level)) * errors,
+        is_undecided=optimum.p_flat > optimum.level,
+        optimum=optimum.shares.as_tuple(),
+        region=optimum.region,
+        confidence=1 - optimum.level,
+    )
+
+
+def ternary_figure(data: Ternary, width: float = COLUMN) -> Figure:
+    """The whole figure in the house style, ``width`` inches wide."""
+    with figure_style():
+        fig = new_figure(width, 0.62 * width + 0.95 + 0.15 * -(-9 // _legend_columns(width)))
+        fig.set_layout_engine("constrained", w_pad=0.09)  # what is beside the triangle needs it
+        plot_ternary(data, fig.add_subplot())
+    return fig
+
+
+def plot_ternary(data: Ternary, axes: Axes) -> None:
+    """Draw the surface in colours, the trained networks in theirs, and what is said of the best."""
+    draw_frame(axes)
+    colours = _colours(data)
+    positions = cartesian([tuple(place) for place in data.places])
+    if np.linalg.matrix_rank(positions - positions.mean(axis=0), tol=1e-6) == 2:
+        _draw_surface(data, Triangulation(*positions.T), axes, colours)
+    _draw_points(data, axes, colours)
+    axes.plot(*cartesian([*data.region, data.region[0]]).T, **REGION_STYLE)
+    axes.plot(*cartesian([data.optimum]).T, **OPTIMUM_MARKER, zorder=7)
+    _draw_legend(data, axes)
+    colour_bar = axes.figure.colorbar(colours, cax=axes.inset_axes((1.07, 0.12, 0.04, 0.83)))
+    colour_bar.set_label("accuracy")
+    colour_bar.outline.set_visible(False)
+    axes.set_title(_caption(data), pad=23)
+
+
+def _colours(data: Ternary) -> ScalarMappable:
+    values = np.array([*data.means, *(point.accuracy for point in data.trained.points)])
+    low, high = float(values.min()), float(values.max())
+    if high - low < 1e-6:  # equal everywhere: one colour, and a bar that still has an extent
+        low, high = low - 0.005, high + 0.005
+    return ScalarMappable(Normalize(low, high), COLOUR_MAP)
+
+
+def _draw_surface(
+    data: Ternary, triangles: Triangulation, axes: Axes, colours: ScalarMappable
+) -> None:
+    norm = colours.norm
+    levels = np.linspace(norm.vmin or 0.0, norm.vmax or 0.0, CONTOUR_LEVELS)
+    filled: dict[str, Any] = {"norm": norm, "cmap": colours.cmap, "zorder": 1}
+    axes.tricontourf(triangles, data.means, levels=levels, **filled)
+    if _has_outline(data):
+        least = float(data.margins.min())
+        hatched: dict[str, Any] = {"levels": [least - 1, 0], "colors": "none", "hatches": ["////"]}
+        lines = axes.tricontourf(triangles, data.margins, **hatched)
+        lines.set(edgecolor="white", linewidth=0.0, zorder=1.6)
+        line: dict[str, Any] = {"colors": "white", "linewidths": 0.9, "zorder": 1.7}
+        axes.tricontour(triangles, data.margins, levels=[0.0], **line)
+
+
+def _has_outline(data: Ternary) -> bool:
+    """Whether a part of the triangle is as good as the optimum, and a part is not."""
+    return not data.is_undecided and bool(data.margins.min() <= 0 < data.margins.max())
+
+
+def _draw_points(data: Ternary, axes: Axes, colours: ScalarMappable) -> None:
+    positions = cartesian([point.shares for point in data.trained.points])
+    shades = colours.to_rgba(np.array([point.accuracy for point in data.trained.points]))
+    for point, (x, y), colour in zip(data.trained.points, positions, shades, strict=True):
+        zorder = 5.5 if point.references else 5
+        axes.plot(
+            x, y, **marker_style(point.references), color=colour, zorder=zorder, clip_on=False
+        )
+    axes.plot(*cartesian(data.trained.stopped).T, **STOPPED_MARKER, zorder=4, clip_on=False)
+
+
+def _caption(data: Ternary) -> str:
+    seeds, epoch = data.trained.seeds_text, data.trained.epoch
+    suffix = "\nnothing can be told apart within noise" if data.is_undecided else ""
+    return f"fitted surface, {seeds}, epoch {epoch}{suffix}"
+
+
+def _draw_legend(data: Ternary, axes: Axes) -> None:
+    reference_sets = sorted(
+        {point.references for point in data.trained.points if point.references}, key=legend_order
+    )
+    handles: list[Any] = [
+        legend_handle("optimum", {**OPTIMUM_MARKER, "markersize": 6}),
+        legend_handle(f"its {data.confidence:.0%} region", {"color": ACCENT, "linewidth": 1.4}),
+    ]
+    if _has_outline(data):
+        patch_style: dict[str, Any] = {
+            "facecolor": "#8a8678",
+            "edgecolor": "white",
+            "hatch": "//////",
+        }
+        handles.append(Patch(**patch_style, linewidth=0.0, label="as good, within noise"))
+    if any(not point.references for point in data.trained.points):
+        handles.append(legend_handle("trained", marker_style(())))
+    handles += [
+        legend_handle(references_text(names), marker_style(names)) for names in reference_sets
+    ]
+    if data.trained.stopped:
+        handles.append(legend_handle("stopped early", {**STOPPED_MARKER, "color": INK}))
+    root_figure = axes.figure.get_figure(root=True)
+    under_labels = ScaledTranslation(0, -25 / 72, root_figure.dpi_scale_trans)
+    axes.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.55, 0.0),
+        bbox_transform=axes.transAxes + under_labels,
+        ncols=_legend_columns(root_figure.get_figwidth()),
+        columnspacing=1.0,
+        handletextpad=0.4,
+        handlelength=1.6,
+    )
+
+
+def _legend_columns(width: float) -> int:
+    """Of the legend, in a figure so many inches wide."""
+    return max(2, int(width / 1.15))

@@ -1,0 +1,1 @@
+"""Architecture -> nn.Module, and the weights it starts from."""

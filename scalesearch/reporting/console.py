@@ -1,0 +1,97 @@
+"""Results on standard output: a table for people, or one JSON document for programs."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scalesearch.errors import ExportError
+from scalesearch.io import write_text
+
+if TYPE_CHECKING:  # isocost loads numpy, and `scalesearch cost` answers without
+    from scalesearch.candidates.iso_cost import Candidate
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) -> list[Row]:
+    """A row for each candidate, or for ``limit`` of them, evenly spaced from first to last."""
+    last_index = len(candidates) - 1
+    if limit is not None and limit <= last_index:
+        candidates = [candidates[round(i * last_index / max(1, limit - 1))] for i in range(limit)]
+    return [
+        {
+            "candidate": candidate.fingerprint,
+            "depth_share": candidate.shares.depth,
+            "width_share": candidate.shares.width,
+            "resolution_share": candidate.shares.resolution,
+            "depth": candidate.multipliers.depth,
+            "width": candidate.multipliers.width,
+            "resolution": candidate.architecture.resolution,
+            **dataclasses.asdict(candidate.cost),
+            "factor": candidate.factor,
+        }
+        for candidate in candidates
+    ]
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document, and nothing else."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> Path:
+    """The rows as a CSV file; None is an empty cell. Raises ExportError where it cannot be."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, buffer.getvalue())
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:
+    """The rows, by default with the flat keys of the first as columns.
+
+    Nothing is wrapped or cut, however narrow the terminal, so that output can be searched.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if rows and not columns:
+        columns = [name for name, value in rows[0].items() if not isinstance(value, Mapping)]
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        is_numeric = any(_is_number(row.get(name)) for row in rows)
+        table.add_column(name, justify="right" if is_numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(format_value(row.get(name)) for name in columns))
+    console = Console(width=10_000, highlight=False, markup=False, emoji=False)
+    console.width = max(console.measure(table).maximum, len(title))
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().strip("\n").split("\n")))
+
+
+def format_value(value: Any) -> str:
+    """A value as a person reads it: thousands apart, four digits of a fraction, - for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not _is_number(value):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,226 @@
+"""Bars on a terminal, plain lines elsewhere; all of it on standard error.
+
+Turns of networks that are timed. Nothing is drawn between turns: that would be work, too.
+
+Runs, and images alone, while one waits for them.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 10.0
+SHOW_AFTER_SECONDS = 1.0
+"""Images that are here sooner are no news."""
+
+
+class ImageDisplay(Protocol):
+    """What can show how many images of a file have come."""
+
+    def show_images(self, done: int, total: int) -> None: ...
+
+
+def terminal_console() -> Console | None:
+    """Standard error, if that is a terminal."""
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else None
+
+
+@contextmanager
+def open_display(noun: str = "images") -> "Iterator[LineDisplay | BarDisplay]":
+    """What shows epochs and images (or ``what`` else comes in bytes), until all is over."""
+    console = terminal_console()
+    if console is None:
+        yield LineDisplay(noun)
+        return
+    with ExitStack() as stack:
+        yield BarDisplay(console, stack, noun)
+
+
+class LineDisplay:
+    """Plain lines, not too many of them."""
+
+    def __init__(self, noun: str = "images") -> None:
+        self.noun = noun
+        now = time.monotonic()  # what is over within seconds needs no counting
+        self.last_printed = {"epochs": float("-inf"), "images": float("-inf"), "counted": now}
+
+    def show_epochs(self, done: int, total: int, text: str) -> None:
+        self.print_line("epochs", f"{done}/{total} epochs   {text}", force=done == total)
+
+    def show_images(self, done: int, total: int) -> None:
+        if done < total:  # of one file; another may follow
+            self.print_line("images", f"getting {self.noun}   {done / total:.0%}")
+
+    def show_count(self, done: int, total: int, text: str) -> None:
+        self.print_line("counted", f"{done:,}/{total:,} {text}")
+
+    def print_line(self, kind: str, text: str, force: bool = False) -> bool:
+        """Whether it was time for a line."""
+        now = time.monotonic()
+        if not force and now - self.last_printed[kind] < SECONDS_BETWEEN_LINES:
+            return False
+        self.last_printed[kind] = now
+        print(text, file=sys.stderr, flush=True)
+        return True
+
+
+class BarDisplay:
+    """Bars with words below, which go when all is over.
+
+    They come with the first news: of several processes only one has something to show.
+    """
+
+    def __init__(self, console: Console, stack: ExitStack, noun: str = "images") -> None:
+        self.noun = noun
+        self.bars = Progress(
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%   {task.description}"),
+            console=console,
+        )
+        self.caption = Text()
+        self.live = Live(Group(self.bars, self.caption), console=console, transient=True)
+        self.stack = stack
+        self.tasks: dict[str, TaskID] = {}
+
+    def show_epochs(self, done: int, total: int, text: str) -> None:
+        self._update("epochs", done, total, f"{done}/{total} epochs")
+        self.caption.plain = text
+
+    def show_images(self, done: int, total: int) -> None:
+        self._update("images", done, total, f"getting {self.noun}", visible=done < total)
+
+    def show_count(self, done: int, total: int, text: str) -> None:
+        self._update("counted", done, total, f"{done:,}/{total:,} {text}")
+
+    def _update(
+        self, kind: str, done: int, total: int, description: str, visible: bool = True
+    ) -> None:
+        if not self.tasks:
+            self.stack.enter_context(self.live)
+        if kind not in self.tasks:
+            self.tasks[kind] = self.bars.add_task(description)
+        self.bars.update(
+            self.tasks[kind],
+            completed=done,
+            total=total,
+            description=description,
+            visible=visible,
+        )
+
+
+class ImageProgress:
+    """Shows how many images have come, where they keep one waiting."""
+
+    def __init__(self, target: ImageDisplay) -> None:
+        self.target = target
+        self.started_at = 0.0
+        self.finished_at: float | None = float("-inf")
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.finished_at is not None and now - self.finished_at > SHOW_AFTER_SECONDS:
+            self.started_at = (
+                now  # and not that of the file before, which this one may follow at once
+            )
+        self.finished_at = now if done >= total else None
+        if now - self.started_at >= SHOW_AFTER_SECONDS:
+            self.target.show_images(done, total)
+
+
+def format_duration(seconds: float) -> str:
+    """12:41, or 1:02:41."""
+    minutes, remaining = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{remaining:02}" if hours else f"{minutes}:{remaining:02}"
+
+
+@contextmanager
+def show_benchmark_rounds() -> Iterator[Callable[[str, int, int], None]]:
+    """What to call after a turn: with what is being done, and how many rounds of how many are."""
+    is_terminal = terminal_console() is not None
+    last_printed = float("-inf")
+
+    def show_round(text: str, done: int, total: int) -> None:
+        nonlocal last_printed
+        rounds = f"   round {done} of {total}" if done else ""
+        if is_terminal:
+            print(f"\r{text}{rounds}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - last_printed >= SECONDS_BETWEEN_LINES:
+            last_printed = time.monotonic()
+            print(f"{text}{rounds}", file=sys.stderr, flush=True)
+
+    try:
+        yield show_round
+    finally:
+        if is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalesearch.results.run_folder import Epoch
+
+    OnData = Callable[[int, int], None]
+
+
+@contextmanager
+def show_run(
+    epochs: int, seeds: int = 1
+) -> "Iterator[tuple[Callable[[int, Epoch], None], OnData]]":
+    """Runs of so many epochs with so many seeds: a bar on a terminal, lines elsewhere.
+
+    What to call after an epoch, with its seed, and while images are downloaded and decoded.
+    """
+    last_epochs: dict[int, int] = {}
+    seconds = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
+    with open_display() as view:
+
+        def show_epoch(seed: int, epoch: "Epoch") -> None:
+            nonlocal seconds
+            last_epochs[seed] = epoch.index
+            seconds += epoch.seconds
+            done, total = sum(last_epochs.values()), epochs * seeds
+            parts = [f"{format_duration(seconds / done * (total - done))} left", epoch_line(epoch)]
+            if seeds > 1:
+                parts.insert(1, f"seed {seed}")
+            view.show_epochs(done, total, "   ".join(parts))
+
+        yield show_epoch, ImageProgress(view)
+
+
+@contextmanager
+def show_images() -> "Iterator[OnData]":
+    """Images alone."""
+    with open_display() as view:
+        yield ImageProgress(view)
+
+
+@contextmanager
+def show_count(text: str, total: int) -> "Iterator[Callable[[int], None]]":
+    """So many things in all; what to call with how many are done."""
+    with open_display() as view:
+        yield lambda done: view.show_count(done, total, text)
+
+
+@contextmanager
+def show_weights_download() -> "Iterator[OnData]":
+    """A file of weights that is downloaded."""
+    with open_display("weights") as view:
+        yield ImageProgress(view)
+
+
+def epoch_line(epoch: "Epoch") -> str:
+    """What an epoch brought, and its pace."""
+    parts = [f"loss {epoch.train_loss:.3f}", f"validation {epoch.loss:.3f}"]
+    parts.append(f"accuracy {epoch.accuracy:.3f}   top-5 {epoch.top5:.3f}")
+    parts.append(f"{epoch.images_per_second:,.0f} img/s")
+    return "   ".join(parts)

@@ -1,0 +1,133 @@
+"""Every recorded run of this project as one table, to try search algorithms on without training.
+
+The table is results/benchmarks/scaling_table.csv; scaling_table.md beside it is its data sheet, and
+benchmarks/scaling_table.py makes both from the records under results/.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from scalesearch.errors import SearchError
+
+FILE_NAME = "scaling_table.csv"
+TABLE_PATHS = (
+    Path(__file__).parent / FILE_NAME,  # as it is installed
+    Path(__file__).parents[2] / "results" / "benchmarks" / FILE_NAME,  # in a checkout
+)
+KEY = ["search", "candidate", "seed", "epoch"]
+SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
+
+
+class Column(NamedTuple):
+    """``kind``: as pandas names it. ``decimals``: to which a float is rounded."""
+
+    kind: str
+    meaning: str
+    decimals: int | None = None
+
+
+COLUMNS: dict[str, Column] = {
+    "search": Column("str", "name of the search; the table of sources says more of it"),
+    "data": Column("str", "images: `cifar10`, `clothing`, ..."),
+    "baseline": Column("str", "what was scaled"),
+    "trial": Column("int64", "place of the network in its search, from 0"),
+    "candidate": Column("str", "fingerprint of the network, the same in every search"),
+    "role": Column("str", "`searched`, a reference's name, or several joined by `+`"),
+    "seed": Column(
+        "int64", "of split, order, augmentation and initialisation; networks are paired"
+    ),
+    "epoch": Column("int64", "epochs trained, from 1"),
+    "epochs": Column("int64", "epochs that the learning rate's schedule spans"),
+    "alpha": Column("float64", "depth over the baseline's, realised, in blocks", 6),
+    "beta": Column("float64", "width over the baseline's, realised", 6),
+    "gamma": Column("float64", "resolution over the baseline's, realised, a side", 6),
+    "depth_share": Column("float64", "of log2 of the cost; the three sum to 1", 6),
+    "width_share": Column("float64", "likewise", 6),
+    "resolution_share": Column("float64", "likewise", 6),
+    "asked_alpha": Column("float64", "what was asked for, before rounding to a network", 6),
+    "asked_beta": Column("float64", "likewise", 6),
+    "asked_gamma": Column("float64", "likewise", 6),
+    "resolution": Column("int64", "pixels a side that the network sees"),
+    "macs": Column("int64", "multiply-adds of one image; convolutions and linear layers"),
+    "params": Column("int64", "parameters"),
+    "activations": Column("int64", "outputs of convolutions and linear layers, one image"),
+    "factor": Column("float64", "realised cost over the baseline's, in the budget's measure", 6),
+    "train_images": Column("int64", "images in an epoch"),
+    "validation_images": Column("int64", "images that `loss`, `accuracy` and `top5` are of"),
+    "batch_size": Column("int64", "images in a step"),
+    "learning_rate": Column("float64", "the schedule's full rate", 8),
+    "train_loss": Column("float64", "nats, mean over the epoch, augmented and label-smoothed", 6),
+    "loss": Column("float64", "nats, cross-entropy on validation images", 6),
+    "accuracy": Column("float64", "fraction of validation images", 6),
+    "top5": Column("float64", "fraction; empty in tables from before it was recorded", 6),
+    "seconds": Column("float64", "of this epoch, training and validation, on its device", 3),
+    "device": Column("str", "`cpu` or `cuda`; the table of sources names the processor"),
+    "commit": Column("str", "of this project, when the row was made; `+`: with changes"),
+}
+OPTIONAL_COLUMNS = ("top5",)
+
+
+def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
+    """The table that comes with scalesearch, or the one of that path: a row for each (search,
+    candidate, seed, epoch), with exactly ``COLUMNS``.
+
+    Raises SearchError naming the file for one that is missing or breaks a rule of its columns.
+    """
+    table_path = (
+        Path(path)
+        if path is not None
+        else next(
+            (candidate_path for candidate_path in TABLE_PATHS if candidate_path.exists()),
+            TABLE_PATHS[0],
+        )
+    )
+    try:
+        # As text first: fingerprints may look like numbers.
+        frame = pd.read_csv(table_path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise SearchError(
+            f"{table_path}: no such table; benchmarks/scaling_table.py makes it"
+        ) from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise SearchError(f"{table_path}: not a CSV table: {error}") from error
+    if list(frame.columns) != list(COLUMNS):
+        differ = sorted(set(frame.columns) ^ set(COLUMNS)) or "the same in another order"
+        raise SearchError(
+            f"{table_path}: need the columns of scalesearch.results.scaling_table.COLUMNS, got {differ}"
+        )
+    for name in OPTIONAL_COLUMNS:
+        frame[name] = frame[name].replace("", "nan")
+    try:
+        frame = frame.astype({name: column.kind for name, column in COLUMNS.items()})
+    except (ValueError, TypeError) as error:
+        raise SearchError(f"{table_path}: a value is not of its column's kind: {error}") from error
+    return validate_table(frame, str(table_path))
+
+
+def validate_table(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """The table itself. Raises SearchError for no row, and for the first that breaks a rule."""
+    if frame.empty:
+        raise SearchError(f"{origin}: need at least one row, got none; make the table anew")
+    fractions = frame[["accuracy", "top5"]].fillna(0.0)
+    required = frame.drop(columns=list(OPTIONAL_COLUMNS))
+    filled = (required.notna() & (required.astype(str) != "")).all(axis=1)
+    numbers = frame[[name for name, column in COLUMNS.items() if column.kind == "float64"]]
+    finite = numbers.abs().ne(math.inf).all(axis=1)
+    positive = frame[["macs", "params", "activations", "resolution", "seconds"]].gt(0).all(axis=1)
+    rules = {
+        f"one row for each {', '.join(KEY)}": ~frame.duplicated(KEY),
+        "a value in every column but top5": filled,
+        "finite numbers": finite,
+        "accuracies within 0 and 1": (fractions.ge(0) & fractions.le(1)).all(axis=1),
+        "shares that sum to 1": frame[SHARE_COLUMNS].sum(axis=1).sub(1).abs() < 1e-5,
+        "1 <= epoch <= epochs": frame["epoch"].between(1, frame["epochs"]),
+        "costs and seconds above 0": positive,
+    }
+    for rule, holds in rules.items():
+        if not holds.all():
+            key = frame.loc[~holds, KEY].iloc[0].to_dict()
+            raise SearchError(f"{origin}: need {rule}, which does not hold for {key}")
+    return frame

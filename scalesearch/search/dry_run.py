@@ -1,0 +1,390 @@
+"""What a few steps of a network take, from which a whole search is foretold.
+
+What a search would train, for how long and in how much memory, told before it trains anything.
+
+Candidates and jobs are counted. Seconds are an estimate: the candidates that keep least and most
+in memory for each multiply-add, which are the fastest and the slowest for their cost, take a few
+steps on a few images, and all others are placed between the two by their counts.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import torch
+
+from scalesearch.analysis.statistical_power import StatisticalPower
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.architectures.memory import training_memory
+from scalesearch.architectures.stages import Architecture
+from scalesearch.candidates.iso_cost import Candidate
+from scalesearch.config.experiment import Experiment
+from scalesearch.config.recipe import Recipe
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.data.sources.by_name import load_dataset
+from scalesearch.data.streaming import take_images
+from scalesearch.errors import SearchError
+from scalesearch.models.custom_model import code_allowed
+from scalesearch.search.candidate_source import CandidateSource
+from scalesearch.search.checks import require_no_early_stopping, require_no_transfer
+from scalesearch.search.design import PlannedTrial
+from scalesearch.search.driver import candidate_source, successive_halving
+from scalesearch.search.pools.opening import open_worker_pool
+from scalesearch.search.rehearsal import JobGroup, simulate_schedule
+from scalesearch.search.run_noise import (
+    RunNoise,
+    guessed_noise,
+    measure_noise,
+    min_measurement_seconds,
+    networks_to_measure,
+    planned_power,
+)
+from scalesearch.search.samplers import LEARNING_SAMPLERS
+from scalesearch.search.worker import inspect_worker, run_job
+from scalesearch.training.job import Job
+from scalesearch.training.loop import TrainingDiverged, train
+
+MEASURED_STEPS = 4
+"""Of an epoch of the measurement; its second epoch is measured, as the first warms up."""
+VALIDATION_IMAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What a few steps took. ``training``, ``validation``: seconds for an image; ``peak_bytes``:
+    most memory in use meanwhile."""
+
+    training_seconds: float
+    validation_seconds: float
+    peak_bytes: int
+
+
+def measure_step_times(
+    experiment: Experiment,
+    networks: Sequence[Architecture | CustomModel],
+    device: str,
+    allow_code: bool,
+) -> list[StepTime]:
+    """What a few steps of each network take on this worker."""
+    recipe = experiment.recipe
+    short_recipe = replace(
+        recipe,
+        epochs=2,
+        warmup_epochs=0,
+        learning_rate_rule="fixed",
+        regularisation="fixed",
+    )
+    subset = _subset(
+        load_dataset(experiment.data, experiment.seed, device=device),
+        MEASURED_STEPS * recipe.batch_size,
+    )
+    with code_allowed(allow_code):
+        return [
+            _measure_step_time(network, short_recipe, subset.to(device), device)
+            for network in networks
+        ]
+
+
+def _measure_step_time(
+    network: Architecture | CustomModel, recipe: Recipe, images: Dataset, device: str
+) -> StepTime:
+    job = Job(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
+    try:
+        epochs = list(train(job, images, device=device))
+    except TrainingDiverged as error:  # a few steps at the full rate say nothing of a whole run
+        epochs = list(error.epochs)
+    if not epochs:
+        raise SearchError(
+            f"recipe: candidate {job.fingerprint} diverges in its first {MEASURED_STEPS} steps; lower "
+            "recipe.learning_rate"
+        )
+    last_epoch = epochs[-1]
+    training_seconds = 1 / last_epoch.images_per_second
+    validation_seconds = last_epoch.seconds - training_seconds * len(images.train)
+    return StepTime(
+        training_seconds,
+        max(0.0, validation_seconds) / len(images.validation),
+        last_epoch.peak_bytes,
+    )
+
+
+def _subset(images: Dataset, count: int) -> Dataset:
+    return replace(
+        images,
+        train=_first_images(images.train, count),
+        validation=_first_images(images.validation, VALIDATION_IMAGES),
+    )
+
+
+def _first_images(split: Split, count: int) -> Split:
+    rows = torch.arange(min(count, len(split)))
+    return Split(take_images(split.images, rows), split.labels[: len(rows)])
+
+
+DocumentRow: TypeAlias = dict[str, Any]
+
+
+class IdleWorkersWarning(UserWarning):
+    """Workers that the experiment's own rules will leave without a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """``proposals``: candidates that are not known yet. ``stages``: of all jobs, if the race drops
+    nobody and nothing fails. ``seconds``: until the end with so many ``workers``;
+    ``device_seconds``: of all of them together. ``memory_bytes``: of the largest candidate under
+    training, by count, None for code of one's own; ``peak_bytes``: most that was in use while
+    measuring, a process's libraries and images included. ``noise``: of a run, and where that is
+    from; ``power``: which differences the plan can show at that noise, where all candidates are
+    trained to the end with all seeds, and proposals are spread evenly.
+    """
+
+    name: str
+    device: str
+    candidates: tuple[DocumentRow, ...]
+    proposals: int
+    stages: tuple[JobGroup, ...]
+    workers: int
+    seconds: float
+    device_seconds: float
+    memory_bytes: int | None
+    peak_bytes: int
+    noise: RunNoise
+    power: StatisticalPower
+
+    @property
+    def epochs(self) -> int:
+        """Of all runs together, at most."""
+        return sum(stage.trained_epochs for stage in self.stages)
+
+    @property
+    def job_rows(self) -> list[DocumentRow]:
+        """One flat row for each kind of jobs."""
+        return [
+            {
+                "jobs": f"to epoch {stage.stop}" if stage.stop else "learning-rate sweeps",
+                "of": "references" if stage.is_reference else "searched",
+                "candidates": stage.candidates,
+                "number": stage.jobs,
+                "seeds": stage.seeds,
+                "epochs": stage.epochs,
+                "trained": stage.trained_epochs,
+            }
+            for stage in self.stages
+        ]
+
+    @property
+    def document(self) -> DocumentRow:
+        """All of it, for programs."""
+        return {**asdict(self), "stages": self.job_rows, "epochs": self.epochs}
+
+    @property
+    def summary_lines(self) -> list[str]:
+        """Sums, for people."""
+        proposals_text = f" and {self.proposals} to be proposed" if self.proposals else ""
+        memory_text = (
+            "" if self.memory_bytes is None else f", {_format_bytes(self.memory_bytes)} by count"
+        )
+        return [
+            f"{len(self.candidates)} candidates{proposals_text}, {self.epochs:,} epochs at most",
+            f"about {_format_duration(self.seconds)} with {self.workers} worker"
+            f"{'s' if self.workers > 1 else ''} on {self.device}, {_format_duration(self.device_seconds)} "
+            "of training in all (an estimate, from a few steps)",
+            f"memory of one worker: {_format_bytes(self.peak_bytes)} while measuring{memory_text}",
+        ]
+
+
+def forecast(
+    experiment: Experiment,
+    *,
+    executor: str | Executor = "inline",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    devices: Sequence[str] | None = None,
+    memory: int | None = None,
+    allow_code: bool = False,
+    noise: RunNoise | None = None,
+    measure: float = 0.0,
+) -> DryRun:
+    """Count what ``search`` would train, and estimate how long it takes with these workers.
+
+    Nothing is written. On a cluster a worker measures, elsewhere this process. ``noise``: that is
+    known already; else it is measured, where that takes at most ``measure`` seconds, and guessed
+    where not. Raises what ``search`` raises where the experiment cannot be run.
+    """
+    require_no_early_stopping(experiment)
+    require_no_transfer(experiment)
+    pool_options: dict[str, Any] = {
+        "executor": executor,
+        "workers": workers,
+        "scheduler": scheduler,
+    }
+    if executor in ("inline", "local"):
+        pool_options = {"executor": "inline"}
+    with (
+        code_allowed(allow_code),
+        TemporaryDirectory() as log_folder,
+        open_worker_pool(**pool_options, run_job=run_job, log_folder=Path(log_folder)) as pool,
+    ):
+        worker_count = workers or len(devices or ()) or pool.slots or 1
+        worker_info = pool.call(inspect_worker, experiment)
+        source = candidate_source(experiment, worker_info.data)
+        extremes = _extreme_candidates(source)
+        networks = [candidate.architecture for candidate in extremes]
+        step_times = pool.call(
+            measure_step_times, experiment, networks, worker_info.device, allow_code
+        )
+        epoch_seconds_of = _epoch_seconds_model(
+            extremes, step_times, worker_info.data["train"], worker_info.data["validation"]
+        )
+        candidates = _candidates_by_memory(source)
+        epoch_seconds = [*map(epoch_seconds_of, candidates)]
+        if noise is None:
+            noise_networks, epochs = networks_to_measure(
+                experiment, candidates, epoch_seconds, measure
+            )
+            arguments = (experiment, noise_networks, epochs, worker_info.device, allow_code)
+            noise = pool.call(measure_noise, *arguments) if noise_networks else None
+    _warn_of_idle_workers(experiment, worker_count)
+    noise = noise or guessed_noise(
+        worker_info.data["validation"], min_measurement_seconds(epoch_seconds)
+    )
+    planned_seconds = [epoch_seconds_of(item.candidate) for item in source.planned]
+    mean_seconds = fmean(map(epoch_seconds_of, source.space.candidates))
+    simulated = simulate_schedule(
+        successive_halving(experiment),
+        source,
+        worker_count,
+        lambda trial: planned_seconds[trial] if trial < len(planned_seconds) else mean_seconds,
+    )
+    return DryRun(
+        name=experiment.name,
+        device=worker_info.device,
+        candidates=tuple(map(_candidate_row, source.planned, planned_seconds)),
+        proposals=experiment.search.proposal_count or 0,
+        stages=simulated.job_groups,
+        workers=worker_count,
+        seconds=simulated.seconds,
+        device_seconds=simulated.device_seconds,
+        memory_bytes=_largest_memory_bytes(source, experiment),
+        peak_bytes=max(step_time.peak_bytes for step_time in step_times),
+        noise=noise,
+        power=planned_power(source, noise),
+    )
+
+
+def _extreme_candidates(source: CandidateSource) -> list[Candidate]:
+    """The candidates with least and most to keep in memory for a multiply-add."""
+    candidates = _candidates_by_memory(source)
+    return [candidates[0], candidates[-1]]
+
+
+def _candidates_by_memory(source: CandidateSource) -> list[Candidate]:
+    """The candidates that may be trained, by what they keep in memory for a multiply-add."""
+    candidates = {item.candidate.fingerprint: item.candidate for item in source.planned}
+    if source.experiment.search.proposal_count or not candidates:
+        candidates |= {candidate.fingerprint: candidate for candidate in source.space.candidates}
+    return sorted(candidates.values(), key=_activations_per_mac)
+
+
+def _activations_per_mac(candidate: Candidate) -> float:
+    return candidate.cost.activations / candidate.cost.macs
+
+
+def _epoch_seconds_model(
+    measured: Sequence[Candidate],
+    step_times: Sequence[StepTime],
+    training_images: int,
+    validation_images: int,
+) -> Callable[[Candidate], float]:
+    """Of an epoch of any candidate, between the two that were measured by its counts."""
+    (least, most), (light_network_times, heavy_network_times) = measured, step_times
+    span = _activations_per_mac(most) - _activations_per_mac(least)
+
+    def per_mac(candidate: Candidate, light_seconds: float, heavy_seconds: float) -> float:
+        position = (
+            (_activations_per_mac(candidate) - _activations_per_mac(least)) / span if span else 0.0
+        )
+        position = min(1.0, max(0.0, position))
+        return (
+            1 - position
+        ) * light_seconds / least.cost.macs + position * heavy_seconds / most.cost.macs
+
+    def seconds(candidate: Candidate) -> float:
+        training = per_mac(
+            candidate, light_network_times.training_seconds, heavy_network_times.training_seconds
+        )
+        validation = per_mac(
+            candidate,
+            light_network_times.validation_seconds,
+            heavy_network_times.validation_seconds,
+        )
+        return candidate.cost.macs * (training_images * training + validation_images * validation)
+
+    return seconds
+
+
+def _candidate_row(planned: PlannedTrial, seconds: float) -> DocumentRow:
+    candidate = planned.candidate
+    return {
+        "candidate": candidate.fingerprint,
+        "role": planned.role,
+        "depth_share": candidate.shares.depth,
+        "width_share": candidate.shares.width,
+        "resolution_share": candidate.shares.resolution,
+        "macs": candidate.cost.macs,
+        "params": candidate.cost.params,
+        "factor": candidate.factor,
+        "epoch_seconds": seconds,
+        "cells": "; ".join(cell.name for cell in planned.cells),
+    }
+
+
+def _largest_memory_bytes(source: CandidateSource, experiment: Experiment) -> int | None:
+    """Of the largest candidate there may be, with all that is trained together."""
+    recipe = experiment.recipe
+    proposable = source.space.candidates if experiment.search.proposal_count else ()
+    candidates = (*proposable, *(item.candidate for item in source.planned))
+    networks = [candidate.architecture for candidate in candidates]
+    optimizer = "adamw" if recipe.optimizer == "adam" else recipe.optimizer
+    architectures = [network for network in networks if isinstance(network, Architecture)]
+    if len(architectures) < len(networks):
+        return None
+    size = recipe.micro_batch or recipe.batch_size
+    together = experiment.search.seeds if experiment.search.together else 1
+    largest = max(
+        training_memory(network, size, optimizer=optimizer).total for network in architectures
+    )
+    return together * largest
+
+
+def _warn_of_idle_workers(experiment: Experiment, workers: int) -> None:
+    search = experiment.search
+    concurrent_jobs = search.cohort * min(search.race or search.seeds, search.seeds)
+    if (
+        search.sampler in LEARNING_SAMPLERS
+        and not search.asynchronous
+        and concurrent_jobs < workers
+    ):
+        warnings.warn(
+            f"{workers} workers, and {search.cohort} proposals at a time are {concurrent_jobs} jobs: some "
+            "will wait; raise search.cohort, or set search.asynchronous",
+            IdleWorkersWarning,
+            stacklevel=3,
+        )
+
+
+def _format_bytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _format_duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,116 @@
+"""A study is of one experiment: a database may have many, and two of one name are not mixed.
+
+A study in a shared database belongs to one driver at a time, wherever the drivers run.
+"""
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import optuna
+import sqlalchemy
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
+
+from scalesearch.errors import SearchError
+from scalesearch.search.study.storage import (
+    database_engine,
+    study_location,
+    translate_read_errors,
+    translate_write_errors,
+)
+
+IDENTITY_ATTRIBUTE = "of"
+"""Attribute of a study: what it is a study of."""
+
+
+def bind_study(study: optuna.Study, identity: Mapping[str, Any]) -> None:
+    """Write down what a study is of, by name, or find that it is of the same.
+
+    Raises SearchError, naming what differs, where it is another experiment's.
+    """
+    identity_document = json.loads(json.dumps(identity))
+    with translate_read_errors(study):
+        stored_identity = study.user_attrs.get(IDENTITY_ATTRIBUTE)
+    if stored_identity is None:
+        with translate_write_errors(study):
+            study.set_user_attr(IDENTITY_ATTRIBUTE, identity_document)
+    elif different_names := [
+        name
+        for name in {**stored_identity, **identity_document}
+        if stored_identity.get(name) != identity_document.get(name)
+    ]:
+        raise SearchError(
+            f"{study_location(study)}: study {study.study_name!r} is of another experiment, with another "
+            f"{', '.join(different_names)}; give this one another name, or choose another storage"
+        )
+
+
+HOLDER_QUERY = sqlalchemy.text(
+    "SELECT holder.application_name FROM pg_locks AS held JOIN pg_stat_activity AS holder "
+    "USING (pid) WHERE held.locktype = 'advisory' AND held.granted "
+    "AND (held.classid::bigint << 32) + held.objid::bigint = :key"
+)
+UNLOCK_QUERY = sqlalchemy.text("SELECT pg_advisory_unlock(:key)")
+# A machine that is gone says no goodbye: after a minute of silence the server lets go for it.
+KEEPALIVE = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
+
+
+@contextmanager
+def lock_study(study: optuna.Study) -> Iterator[None]:
+    """Hold a study in PostgreSQL alone. The server lets go of the lock when its holder dies.
+
+    A study in a file is held by its folder's lock, and one in memory is nobody else's; other
+    databases know no such lock, and there the folder's is the only one. Raises SearchError where
+    another driver has the study.
+    """
+    study_engine = database_engine(study)
+    if study_engine is None or study_engine.name != "postgresql":
+        yield
+        return
+    # A connection of its own: the study's may be closed and opened again, which would let go.
+    lock_engine = sqlalchemy.create_engine(
+        study_engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+    with translate_write_errors(study):
+        connection = lock_engine.connect()
+    try:
+        with translate_write_errors(study):
+            _acquire_lock(connection, study)
+        try:
+            yield
+        finally:
+            # Said, since a server takes a while to notice that a connection was closed.
+            with suppress(sqlalchemy.exc.SQLAlchemyError):
+                connection.execute(UNLOCK_QUERY, {"key": _lock_key(study.study_name)})
+    finally:
+        connection.close()
+
+
+def _acquire_lock(connection: Connection, study: optuna.Study) -> None:
+    name = f"scalesearch {socket.gethostname()[:30]} process {os.getpid()}"
+    connection.execute(
+        sqlalchemy.text("SELECT set_config('application_name', :name, false)"), {"name": name}
+    )
+    for setting in KEEPALIVE:
+        connection.execute(sqlalchemy.text(f"SET {setting}"))
+    parameters = {"key": _lock_key(study.study_name)}
+    if connection.execute(
+        sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), parameters
+    ).scalar():
+        return
+    holder = connection.execute(HOLDER_QUERY, parameters).scalar() or "another driver"
+    raise SearchError(
+        f"{study_location(study)}: study {study.study_name!r} is another driver's ({holder}); wait for it "
+        "or stop it"
+    )
+
+
+def _lock_key(name: str) -> int:
+    """The lock's number: of 63 bits, as PostgreSQL's are signed."""
+    digest = hashlib.blake2b(f"scalesearch {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,291 @@
+"""One candidate as the study has it, and the names under which it is written down.
+
+What a study holds, read once at the start, and its projections.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.fingerprint import from_json
+from scalesearch.architectures.stages import Architecture
+from scalesearch.errors import SearchError
+from scalesearch.results.records import records_frame
+from scalesearch.scaling.coefficients import Shares
+from scalesearch.search.design import PlannedTrial
+from scalesearch.search.study.storage import study_location, translate_read_errors
+
+SHARE_COLUMNS = ("depth_share", "width_share", "resolution_share")
+OUTCOME_PREFIX = "seed"
+"""How the names of attributes begin that hold what training measured."""
+
+SearchTrialState = Literal["running", "complete", "stopped", "failed"]
+OPTUNA_STATES: dict[SearchTrialState, TrialState] = {
+    "running": TrialState.RUNNING,
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(slots=True)
+class SearchTrial:
+    """A candidate as the study has it; what is written through this module is at once in both.
+
+    ``number``: the column ``trial`` of the records, which stays when an entry is opened again.
+    ``facts``: what was known before training, by the names of the records. ``rows``: what every
+    epoch of every seed measured. ``reported``: the mean over seeds by epoch. ``reason``: why it was
+    stopped, failed or, complete, got fewer seeds than others; ``kind``: the class of the failure.
+    Both are empty otherwise.
+    """
+
+    number: int
+    trial_id: int
+    candidate_columns: dict[str, Any]
+    cells: list[dict[str, Any]]
+    architecture_json: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tuning: dict[str, Any] | None = None
+    state: SearchTrialState = "running"
+    reason: str = ""
+    failure_kind: str = ""
+    proposal: dict[str, Any] | None = None
+    intermediate_values: dict[int, float] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
+    outcome_names: set[str] = field(default_factory=set, repr=False)  # of attributes with outcomes
+    recorded_epochs: set[tuple[int, int]] = field(
+        default_factory=set, repr=False
+    )  # (seed, epoch) in rows
+    _network: Architecture | CustomModel | None = field(default=None, repr=False)
+
+    @property
+    def candidate(self) -> str:
+        """The architecture's fingerprint."""
+        return str(self.candidate_columns["candidate"])
+
+    @property
+    def cell(self) -> str:
+        """Names of the cells that it stands for, the column of the records."""
+        return "; ".join(cell["name"] for cell in self.cells)
+
+    @property
+    def stopped(self) -> str:
+        """Why it was trained no further, the column of the records."""
+        return self.reason if self.state in ("stopped", "complete") else ""
+
+    @property
+    def shares(self) -> Shares:
+        """Effective shares."""
+        return Shares(*(self.candidate_columns[axis] for axis in SHARE_COLUMNS))
+
+    @property
+    def network(self) -> Architecture | CustomModel:
+        if self._network is None:
+            self._network = from_json(json.loads(self.architecture_json))
+        return self._network
+
+    def rows_of_seed(self, seed: int) -> list[dict[str, Any]]:
+        """What is written down for a seed, in order of epochs."""
+        seed_rows = [row for row in self.rows if row["seed"] == seed]
+        return sorted(seed_rows, key=lambda row: int(row["epoch"]))
+
+
+def candidate_columns(planned_trial: PlannedTrial) -> dict[str, Any]:
+    """What is known of a candidate before it is trained, by the names of the records."""
+    candidate, first_cell = planned_trial.candidate, planned_trial.cells[0]
+    return {
+        "candidate": candidate.fingerprint,
+        "role": planned_trial.role,
+        "alpha": candidate.multipliers.depth,
+        "beta": candidate.multipliers.width,
+        "gamma": candidate.multipliers.resolution,
+        **dict(zip(SHARE_COLUMNS, candidate.shares.as_tuple(), strict=True)),
+        "resolution": candidate.architecture.resolution,
+        "macs": candidate.cost.macs,
+        "params": candidate.cost.params,
+        "activations": candidate.cost.activations,
+        "factor": candidate.factor,
+        "asked_alpha": first_cell.requested.alpha,
+        "asked_beta": first_cell.requested.beta,
+        "asked_gamma": first_cell.requested.gamma,
+        "deviation": planned_trial.deviations[first_cell.name],
+    }
+
+
+def cell_documents(planned_trial: PlannedTrial) -> list[dict[str, Any]]:
+    """What was asked for that a candidate stands for."""
+    return [
+        {
+            "name": cell.name,
+            "role": cell.role,
+            "alpha": cell.requested.alpha,
+            "beta": cell.requested.beta,
+            "gamma": cell.requested.gamma,
+            "deviation": planned_trial.deviations[cell.name],
+        }
+        for cell in planned_trial.cells
+    ]
+
+
+def trial_attributes(trial: SearchTrial) -> dict[str, Any]:
+    """What a trial shows beside its outcomes, by plain names."""
+    optional = {
+        "proposal": trial.proposal,
+        "tuning": trial.tuning,
+        "stopped": trial.stopped or None,
+        "failure": trial.reason if trial.state == "failed" else None,
+        "failure_kind": trial.failure_kind if trial.state == "failed" else None,
+        # Optuna keeps constraints where dashboards do not show them.
+        **{f"constraint_{name}": value for name, value in trial.constraints.items()},
+    }
+    return {
+        **trial.candidate_columns,
+        "cells": trial.cells,
+        "architecture": trial.architecture_json,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def outcome_attributes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows as attributes, one for each seed."""
+    rows_by_seed: dict[int, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["seed"], row["epoch"])):
+        rows_by_seed.setdefault(row["seed"], []).append(row)
+    return {
+        f"{OUTCOME_PREFIX} {seed} epochs {seed_rows[0]['epoch']}-{seed_rows[-1]['epoch']}": seed_rows
+        for seed, seed_rows in rows_by_seed.items()
+    }
+
+
+def mean_accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Mean accuracy over seeds, by epoch, of the epochs that every started seed has reached."""
+    accuracy_by_epoch: dict[int, dict[int, float]] = {}
+    for row in rows:
+        accuracy_by_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]
+    seeds = sorted({row["seed"] for row in rows})
+    return {
+        epoch: sum(accuracy_by_seed[seed] for seed in seeds) / len(seeds)
+        for epoch, accuracy_by_seed in sorted(accuracy_by_epoch.items())
+        if len(accuracy_by_seed) == len(seeds)
+    }
+
+
+CANDIDATE_COLUMNS = (
+    "candidate",
+    "role",
+    "alpha",
+    "beta",
+    "gamma",
+    "depth_share",
+    "width_share",
+    "resolution_share",
+    "resolution",
+    "macs",
+    "params",
+    "activations",
+    "factor",
+    "asked_alpha",
+    "asked_beta",
+    "asked_gamma",
+    "deviation",
+)
+PLACEHOLDER_ATTRIBUTE = "vacant"
+"""Attribute of a trial that only keeps a number from being given again (see ``rebuilding``)."""
+
+
+def read_trials(study: optuna.Study) -> list[SearchTrial]:
+    """Every candidate in the study, in order of numbers; reads all trials.
+
+    A trial that another one supersedes is left out. Raises SearchError for a trial that no search
+    of this version has written.
+    """
+    with translate_read_errors(study):
+        frozen_trials = study.get_trials(deepcopy=False)
+    superseded = {frozen_trial.user_attrs.get("supersedes") for frozen_trial in frozen_trials}
+    search_trials = [
+        _to_search_trial(trial, study)
+        for trial in frozen_trials
+        if trial.number not in superseded and PLACEHOLDER_ATTRIBUTE not in trial.user_attrs
+    ]
+    return sorted(search_trials, key=lambda search_trial: search_trial.number)
+
+
+def trial_records(trials: Iterable[SearchTrial]) -> pd.DataFrame:
+    """The results table of these entries."""
+    return records_frame(_record_rows(trials))
+
+
+def failure_documents(trials: Iterable[SearchTrial]) -> list[dict[str, Any]]:
+    """Candidates that could not be trained, and why."""
+    return [
+        {
+            "trial": trial.number,
+            "candidate": trial.candidate,
+            "role": trial.candidate_columns["role"],
+            "cell": trial.cell,
+            "asked_alpha": trial.candidate_columns["asked_alpha"],
+            "asked_beta": trial.candidate_columns["asked_beta"],
+            "asked_gamma": trial.candidate_columns["asked_gamma"],
+            "kind": trial.failure_kind,
+            "reason": trial.reason,
+        }
+        for trial in trials
+        if trial.state == "failed"
+    ]
+
+
+def _record_rows(trials: Iterable[SearchTrial]) -> Iterator[dict[str, Any]]:
+    for trial in trials:
+        trial_columns = {
+            "trial": trial.number,
+            **trial.candidate_columns,
+            "cell": trial.cell,
+            "stopped": trial.stopped,
+        }
+        if trial.tuning is not None:
+            trial_columns["tuning_seconds"] = trial.tuning["seconds"]
+        for row in trial.rows:
+            yield {**trial_columns, **row}
+
+
+def _to_search_trial(frozen_trial: FrozenTrial, study: optuna.Study) -> SearchTrial:
+    attributes = frozen_trial.user_attrs
+    states = {optuna_state: own_state for own_state, optuna_state in OPTUNA_STATES.items()}
+    if frozen_trial.state not in states or not isinstance(attributes.get("candidate"), str):
+        raise SearchError(
+            f"{study_location(study)}: trial {frozen_trial.number} was not written by this version of scalesearch; "
+            "move the study away and run again: it is made again from records.csv"
+        )
+    state = states[frozen_trial.state]
+    outcomes = {k: rows for k, rows in attributes.items() if k.startswith(OUTCOME_PREFIX)}
+    rows = [row for rows in outcomes.values() for row in rows]
+    rows.sort(key=lambda row: (row["seed"], row["epoch"]))
+    reason_attribute = {"stopped": "stopped", "complete": "stopped", "failed": "failure"}.get(
+        state, ""
+    )
+    return SearchTrial(
+        number=attributes.get("trial", frozen_trial.number),
+        trial_id=frozen_trial._trial_id,
+        candidate_columns={name: attributes[name] for name in CANDIDATE_COLUMNS},
+        cells=attributes["cells"],
+        architecture_json=attributes["architecture"],
+        rows=rows,
+        tuning=attributes.get("tuning"),
+        state=state,
+        reason=attributes.get(reason_attribute, ""),
+        failure_kind=attributes.get("failure_kind", "") if state == "failed" else "",
+        proposal=attributes.get("proposal"),
+        # Optuna keeps no values by epoch where there are several objectives.
+        intermediate_values=dict(frozen_trial.intermediate_values)
+        if len(study.directions) == 1
+        else mean_accuracies(rows),
+        constraints=dict(frozen_trial.constraints),
+        outcome_names=set(outcomes),
+        recorded_epochs={(row["seed"], row["epoch"]) for row in rows},
+    )

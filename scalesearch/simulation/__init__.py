@@ -1,0 +1,1 @@
+"""Searches in which nothing is trained, to learn in seconds which settings are good."""

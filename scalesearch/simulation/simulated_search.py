@@ -1,0 +1,314 @@
+"""A whole search over a surface: the real engine, schedule and samplers, and virtual workers."""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from optuna.storages import BaseStorage, InMemoryStorage
+
+from scalesearch.analysis.response_model import surface as fit_surface
+from scalesearch.config.experiment import Experiment
+from scalesearch.errors import SearchError
+from scalesearch.search import study as study_store
+from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource
+from scalesearch.search.design import (
+    PlannedTrial,
+    SearchSpace,
+    planned_trials,
+    search_space,
+    subspace,
+)
+from scalesearch.search.jobs import Job, rules
+from scalesearch.search.samplers import study_directions
+from scalesearch.search.study.search_trial import SearchTrial
+from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.trial_progress import JobSpec, OptunaPruner
+from scalesearch.search.tuner import Tuner
+from scalesearch.simulation.recorded_runs import ReplaySurface
+from scalesearch.simulation.surfaces import Surface, SurfacePoint
+from scalesearch.simulation.virtual_pool import DEFAULT_FAULTS, SimulatedPool, WorkerFaults
+
+DEFAULT_CHANNELS, DEFAULT_CLASSES = 3, 10
+"""Of the images that nobody looks at, where the baseline leaves it to them."""
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """An experiment's candidates, and a surface over them: what all of its searches share."""
+
+    experiment: Experiment
+    surface: Surface
+    space: SearchSpace = field(repr=False)
+
+    @cached_property
+    def points(self) -> dict[str, SurfacePoint]:
+        """Every candidate of the budget, by its fingerprint."""
+        return {c.fingerprint: SurfacePoint(c.fingerprint, c.shares) for c in self.space.candidates}
+
+    @cached_property
+    def true_accuracies(self) -> dict[str, float]:
+        """True accuracy at the last epoch, of every candidate."""
+        last_epoch = self.experiment.rungs[-1]
+        return {
+            name: self.surface.accuracy(point, last_epoch) for name, point in self.points.items()
+        }
+
+    @cached_property
+    def best_candidate(self) -> str:
+        """The candidate that is truly best: what an exhaustive grid would find without noise."""
+        return max(self.true_accuracies, key=lambda name: self.true_accuracies[name])
+
+    def for_experiment(self, experiment: Experiment) -> "GroundTruth":
+        """The same for another experiment of the same baseline, budget and number of epochs."""
+        if isinstance(self.surface, ReplaySurface):
+            self.surface.require_recorded(experiment)
+        ground_truth = GroundTruth(experiment, self.surface, self.space)
+        for name in ("points", "truth", "best"):
+            if experiment.rungs[-1] == self.experiment.rungs[-1]:
+                ground_truth.__dict__[name] = getattr(self, name)  # where cached_property keeps it
+        return ground_truth
+
+    def regret(self, candidate: str) -> float:
+        """How far a candidate's true accuracy is below the best one's."""
+        return self.true_accuracies[self.best_candidate] - self.true_accuracies[candidate]
+
+
+def make_ground_truth(experiment: Experiment, surface: Surface) -> GroundTruth:
+    """Raises ArchitectureError where the experiment's budget has no candidates, SearchError where
+    it lists points, of which none is chosen."""
+    if experiment.search.sampler == "points":
+        raise SearchError("search.sampler: need one that chooses to simulate, got points")
+    data_options = {"in_channels": DEFAULT_CHANNELS, "num_classes": DEFAULT_CLASSES}
+    missing_options = {
+        name: value
+        for name, value in data_options.items()
+        if getattr(experiment.baseline, name) is None
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of axes; whoever plans a search is told by `isocost`
+        space = search_space(
+            experiment.baseline.build_architecture(**missing_options), experiment.budget
+        )
+    return (
+        replay_ground_truth(experiment, surface, space)
+        if isinstance(surface, ReplaySurface)
+        else GroundTruth(experiment, surface, space)
+    )
+
+
+def replay_ground_truth(
+    experiment: Experiment, recorded: ReplaySurface, space: SearchSpace
+) -> GroundTruth:
+    """The ground of what is on record alone: candidates that are not are never proposed.
+
+    Raises SearchError where fewer than two have what the experiment asks for.
+    """
+    replay = recorded.for_experiment(experiment)
+    recorded_space = subspace(
+        space, {name: replay.asked_coefficients[name] for name in replay.runs}
+    )
+    if len(recorded_space.candidates) < 2:
+        raise SearchError(
+            f"{recorded.name}: need 2 of the experiment's networks among the {len(replay.runs)} on "
+            f"record, got {len(recorded_space.candidates)}; take the experiment that the records are of, "
+            "with their baseline, budget and number of classes"
+        )
+    kept_runs = {
+        candidate.fingerprint: replay.runs[candidate.fingerprint]
+        for candidate in recorded_space.candidates
+    }
+    return GroundTruth(experiment, replace(replay, runs=kept_runs), recorded_space)
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What came of a search.
+
+    ``epochs``: trained and on record, the ``reference_epochs`` among them, which are those of
+    candidates that were not searched. ``seconds``: by the virtual clock; ``busy_seconds``: of all
+    workers together. ``lost``: jobs that died with their workers. ``ended``: why the search stopped
+    before its end, if it did.
+    """
+
+    ground: GroundTruth = field(repr=False)
+    trials: tuple[SearchTrial, ...] = field(repr=False)
+    seconds: float
+    busy_seconds: float
+    lost_jobs: int
+    stop_reason: str = ""
+
+    @property
+    def epochs(self) -> int:
+        return sum(len(trial.rows) for trial in self.trials)
+
+    @property
+    def reference_epochs(self) -> int:
+        return sum(len(trial.rows) for trial in self.trials if not is_searched(trial))
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """The search's results table."""
+        return study_store.trial_records(self.trials)
+
+    @cached_property
+    def best_mean_candidate(self) -> str:
+        """The candidate of the highest mean among those with the most seeds at the last epoch."""
+        last_epoch = self.ground.experiment.rungs[-1]
+        final_accuracies = {
+            trial.candidate: [row["accuracy"] for row in trial.rows if row["epoch"] == last_epoch]
+            for trial in self.trials
+        }
+        most_seeds = max((len(values) for values in final_accuracies.values()), default=0)
+        if not most_seeds:
+            raise SearchError("simulation: no candidate has reached the last epoch")
+        means = {
+            name: sum(v) / most_seeds
+            for name, v in final_accuracies.items()
+            if len(v) == most_seeds
+        }
+        return min(means, key=lambda name: (-means[name], name))
+
+    @cached_property
+    def best_fitted_candidate(self) -> str | None:
+        """The candidate, trained or not, for which the surface that is fitted to the records is
+        highest; None where too few are trained to fit any."""
+        points = list(self.ground.points.values())
+        shares_N3 = np.array([point.shares.as_tuple() for point in points])
+        try:
+            predicted, _ = fit_surface(self.records).predict(shares_N3)
+        except SearchError:
+            return None
+        return points[int(np.argmax(predicted))].candidate
+
+    @property
+    def regret(self) -> float:
+        """How far the pick's true accuracy is below the best candidate's, at the last epoch."""
+        return self.ground.regret(self.best_mean_candidate)
+
+    @property
+    def surface_regret(self) -> float | None:
+        candidate = self.best_fitted_candidate
+        return None if candidate is None else self.ground.regret(candidate)
+
+
+def is_searched(trial: SearchTrial) -> bool:
+    """Whether a candidate is more than a reference."""
+    return "searched" in str(trial.candidate_columns["role"]).split("+")
+
+
+def simulate_search(
+    experiment: Experiment,
+    surface: Surface | GroundTruth,
+    workers: int = 64,
+    seed: int = 0,
+    *,
+    faults: WorkerFaults = DEFAULT_FAULTS,
+    storage: BaseStorage | Path | None = None,
+) -> SimulationResult:
+    """Search with nothing trained: by the experiment's rules, with its candidates and samplers.
+
+    ``surface``: or the ground of an experiment of the same baseline and budget, which saves listing
+    the candidates again. ``seed``: of the noise and of what happens to workers; proposals are drawn
+    by the experiment's own. ``storage``: of the study, by default in memory.
+    """
+    if faults.hang_probability and experiment.search.failures.job_seconds is None:
+        raise SearchError(
+            "weather.hanging: need search.failures.job_seconds, or a job that hangs is never given "
+            "up"
+        )
+    ground_truth = (
+        surface if isinstance(surface, GroundTruth) else make_ground_truth(experiment, surface)
+    )
+    ground_truth = ground_truth.for_experiment(experiment)
+    tuner = make_tuner(ground_truth, workers, seed, faults, storage)
+    for _ in tuner.run():
+        pass
+    pool = tuner.pool
+    assert isinstance(pool, SimulatedPool)
+    return SimulationResult(
+        ground_truth,
+        tuple(tuner.trials_in_order),
+        pool.now(),
+        pool.busy_seconds,
+        pool.lost_jobs,
+        tuner.stopping_criteria.reason,
+    )
+
+
+def make_tuner(
+    ground_truth: GroundTruth,
+    workers: int,
+    seed: int,
+    faults: WorkerFaults = DEFAULT_FAULTS,
+    storage: BaseStorage | Path | None = None,
+    pool_class: type[SimulatedPool] = SimulatedPool,
+) -> Tuner:
+    """The engine of a simulated search, ready to run."""
+    experiment = ground_truth.experiment
+    candidate_source = CandidateSource(
+        experiment, ground_truth.space, plan_without_warnings(experiment, ground_truth.space)
+    )
+    points = dict(ground_truth.points)
+    pool = pool_class(
+        ground_truth.surface,
+        points,
+        workers,
+        seed=seed,
+        faults=faults,
+        job_timeout=experiment.search.failures.job_seconds,
+    )
+
+    def make_trial_job(trial: SearchTrial, job_spec: JobSpec) -> Job:
+        points.setdefault(trial.candidate, SurfacePoint(trial.candidate, trial.shares))
+        return make_job(experiment, ground_truth.space, trial, job_spec)
+
+    study = study_store.open_study(
+        storage or InMemoryStorage(), experiment.name, study_directions(experiment.search)
+    )
+    return Tuner(
+        experiment, candidate_source, make_halving(experiment), study, pool, make_trial_job
+    )
+
+
+def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[PlannedTrial, ...]:
+    """The plan, without the warnings about strays, which are of no account here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return planned_trials(experiment.search, space)
+
+
+def make_halving(experiment: Experiment) -> SuccessiveHalving:
+    """An empty schedule by the experiment's rules."""
+    pruner_name = experiment.search.pruner
+    is_optuna_pruner = pruner_name in HISTORY_PRUNERS
+    pruner = (
+        OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta)
+        if is_optuna_pruner
+        else None
+    )
+    return SuccessiveHalving(rules(experiment), pruner)
+
+
+def make_job(
+    experiment: Experiment, space: SearchSpace, trial: SearchTrial, job_spec: JobSpec
+) -> Job:
+    """A task as a job of plain data; no worker looks at networks, images or checkpoints."""
+    return Job(
+        candidate=trial.candidate,
+        seeds=job_spec.seeds,
+        start=job_spec.start,
+        stop=job_spec.stop or experiment.rungs[-1],
+        sweep=job_spec.sweep,
+        architecture=space.baseline,
+        recipe=experiment.recipe,
+        data=experiment.data,
+        fingerprints=(),
+        device="simulated",
+        checkpoints=NO_FOLDER,
+    )
+
+
+NO_FOLDER = Path("/nonexistent")

@@ -1,0 +1,92 @@
+"""How fast this machine trains in each number format: a second's measurement, and advice."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from scalesearch.architectures.baselines import baseline
+from scalesearch.architectures.fingerprint import fingerprint
+from scalesearch.config.recipe import Precision, Recipe
+from scalesearch.data.dataset import Dataset, Split
+from scalesearch.training.cuda_graphs import WARM_UP_STEPS
+from scalesearch.training.job import Job
+from scalesearch.training.loop import reproducible
+from scalesearch.training.trainer import start_run
+
+BATCH_SIZE = 32
+TIMED_ROUNDS = 4
+MIN_SPEEDUP = 1.15
+"""Gain from which on another format is advised: less is within the noise of a shared machine."""
+
+COMPARED_PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "cpu": ("fp32", "mixed"),
+    "cuda": ("fp32", "bf16"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionBenchmark:
+    """``images_per_second`` by format, of steps in turn; ``gain``: the narrow one over fp32."""
+
+    images_per_second: dict[str, float]
+    gain: float
+    advice: str
+
+
+def benchmark_precisions(device: str = "cpu") -> PrecisionBenchmark:
+    """Steps of the small proxy (a quarter-width B0 at 32 pixels), in each format in turn.
+
+    Nothing is chosen by it: a recipe names its precision, which is part of a run's identity.
+    """
+    kind = torch.device(device).type
+    warm_up_rounds = (
+        WARM_UP_STEPS + 1 if kind == "cuda" else 1
+    )  # on CUDA a step is soon recorded, then replayed
+    full_precision, low_precision = COMPARED_PRECISIONS[kind]
+    with reproducible(Recipe().threads, torch.device(device)):
+        runs = {
+            precision: _training_steps(precision, device)
+            for precision in (full_precision, low_precision)
+        }
+        seconds: dict[str, list[float]] = {precision: [] for precision in runs}
+        for _ in range(warm_up_rounds + TIMED_ROUNDS):
+            for precision, steps in runs.items():
+                started = time.perf_counter()
+                next(steps)
+                if kind == "cuda":
+                    torch.cuda.synchronize()
+                seconds[precision].append(time.perf_counter() - started)
+    rates = {
+        precision: BATCH_SIZE / median(times[warm_up_rounds:])
+        for precision, times in seconds.items()
+    }
+    gain = rates[low_precision] / rates[full_precision]
+    recommendation = (
+        f"set recipe.precision: {low_precision}" if gain >= MIN_SPEEDUP else "keep fp32"
+    )
+    return PrecisionBenchmark(
+        rates,
+        gain,
+        f"{low_precision} trains at {gain:.2f} times the speed of fp32 here: {recommendation}",
+    )
+
+
+def _training_steps(precision: Precision, device: str) -> Iterator[Any]:
+    """An epoch's steps, one for each ``next``."""
+    network = baseline("efficientnet_b0", width=0.25, resolution=32, stem_stride=1, num_classes=10)
+    recipe = Recipe(epochs=1, batch_size=BATCH_SIZE, precision=precision)
+    job = Job(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
+    image_count = BATCH_SIZE * (WARM_UP_STEPS + 1 + TIMED_ROUNDS + 1)
+    grey_split = Split(
+        torch.full((image_count, 3, 32, 32), 128, dtype=torch.uint8),
+        torch.zeros(image_count, dtype=torch.int64),
+    )
+    mid_grey = (0.5, 0.5, 0.5)
+    dataset = Dataset(
+        grey_split, grey_split, tuple("0123456789"), "grey", False, mid_grey, mid_grey
+    )
+    yield from start_run(job, dataset, torch.device(device)).train_epoch()

@@ -1,0 +1,322 @@
+"""One run: everything that changes while a job is trained, and how an epoch changes it."""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scalesearch.config.recipe import Precision, Recipe
+from scalesearch.data.augmentation.draws import epoch_draws
+from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.batches import epoch_order, evaluation_batches, training_batches
+from scalesearch.data.dataset import Dataset
+from scalesearch.models.network import Network
+from scalesearch.results.run_folder import Epoch
+from scalesearch.seeding import stream_seed
+from scalesearch.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
+from scalesearch.training.cuda_graphs import graphed_step
+from scalesearch.training.device import (
+    autocast,
+    grad_scaler,
+    resolved_precision,
+    set_depthwise_precision,
+)
+from scalesearch.training.distributed import (
+    SINGLE_PROCESS,
+    DistributedContext,
+    mean_across_processes,
+    rows_of_process,
+    wrap_ddp,
+)
+from scalesearch.training.ema import EMA
+from scalesearch.training.init import build_initial_model
+from scalesearch.training.job import Job, traits
+from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.profiling import peak_bytes, reset_peak_memory, utilisation
+from scalesearch.training.rng import cuda_generator, random_stream
+from scalesearch.training.schedules import EarlyStoppingState, PlateauState, learning_rate
+from scalesearch.training.step import StepInputs, TrainingStep
+from scalesearch.training.transfer import freeze_parts, frozen_parts, training_macs
+
+EVALUATION_BATCH_SIZE = 256
+"""Images evaluated in one pass, unless the recipe's micro-batch is smaller."""
+
+
+@dataclass(slots=True, eq=False)
+class TrainingRun:
+    """A job under way.
+
+    ``generator``: its own on CUDA. ``best``: the weights to go back to, kept where the recipe has
+    patience. ``taking``: what takes the steps, and the side, the strength and the frozen parts that
+    it is for.
+    """
+
+    job: Job
+    dataset: Dataset
+    device: torch.device
+    distributed: DistributedContext
+    precision: Precision
+    network: nn.Module
+    wrapped_network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    ema: EMA | None
+    generator: torch.Generator | None
+    history: list[Epoch] = field(default_factory=list)
+    plateau: PlateauState = field(default_factory=PlateauState)
+    patience: EarlyStoppingState = field(default_factory=EarlyStoppingState)
+    best: dict[str, Tensor] | None = None
+    cached_step: tuple[tuple[int, float, frozenset[str]], Callable[[StepInputs], Tensor]] | None = (
+        None
+    )
+
+    @property
+    def has_next_epoch(self) -> bool:
+        """Whether there is an epoch to train."""
+        return len(self.history) < self.job.last_epoch and not self.patience.should_stop(
+            self.job.recipe
+        )
+
+    def train_epoch(self, concurrent_runs: int = 1) -> Generator[None, None, Epoch]:
+        """Train and validate the next epoch, pausing after each step and before validation; nothing
+        is kept yet.
+
+        ``sharing``: runs that take turns on this device; an epoch's seconds are its part of theirs.
+        """
+        started = time.perf_counter()
+        reset_peak_memory(self.device)
+        index = len(self.history) + 1
+        losses, images, rate = yield from self._train_steps(index)
+        train_loss = mean_across_processes(_sum(losses) / len(losses), self.distributed)
+        training_ended = time.perf_counter()
+        yield  # or a run's validation would count as the next one's training
+        loss, accuracy, top5 = (
+            mean_across_processes(value, self.distributed) for value in self._validate()
+        )
+        images_per_second = images * concurrent_runs / (training_ended - started)
+        resolution = self._resolution(index)
+        return Epoch(
+            index=index,
+            train_loss=train_loss,
+            loss=loss,
+            accuracy=accuracy,
+            top5=top5,
+            seconds=(time.perf_counter() - started) / concurrent_runs,
+            images_per_second=images_per_second,
+            learning_rate=rate,
+            resolution=resolution,
+            peak_bytes=peak_bytes(self.device),
+            utilisation=utilisation(
+                training_macs(self.job.architecture, resolution, frozen_parts(self.job, index)),
+                images_per_second,
+                self.device,
+                self.precision,
+            ),
+        )
+
+    def record_epoch(self, epoch: Epoch) -> None:
+        """Make an epoch part of the run, and write its checkpoint."""
+        recipe = self.job.recipe
+        self.history.append(epoch)
+        self.plateau = self.plateau.updated(recipe, epoch.loss)
+        if recipe.patience is not None:
+            self.patience = self.patience.updated(epoch.accuracy, epoch.index)
+            if self.patience.epoch == epoch.index:
+                with self._use_ema_weights():
+                    self.best = {k: v.clone() for k, v in self.network.state_dict().items()}
+        if self.job.checkpoint and self.distributed.is_main_process:
+            write_checkpoint(self.job.checkpoint, self.identity_fields(), self.state())
+
+    def resume(self) -> None:
+        """Go on from the job's checkpoint, if there is one."""
+        if self.job.checkpoint is None:
+            return
+        state = read_checkpoint(self.job.checkpoint, self.identity_fields())
+        if state is None:
+            return
+        self.network.load_state_dict(state.network)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
+        if self.ema is not None and state.averages is not None:
+            self.ema.load_state_dict(state.averages)
+        self.history, self.plateau, self.patience = state.history, state.plateau, state.patience
+        self.best = state.best
+
+    def state(self) -> CheckpointState:
+        """All that a checkpoint holds."""
+        return CheckpointState(
+            history=self.history,
+            plateau=self.plateau,
+            patience=self.patience,
+            network=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            scaler=self.scaler.state_dict(),
+            averages=None if self.ema is None else self.ema.state_dict(),
+            best=self.best,
+        )
+
+    def identity_fields(self) -> dict[str, Any]:
+        """What identifies the run."""
+        return traits(self.job, self.dataset, self.device)
+
+    def finalize(self) -> nn.Module:
+        """The network in evaluation mode with the weights that count: the best ones where the run
+        watched for them, the averaged ones where it averaged, else the last ones."""
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        elif self.ema is not None:
+            self.ema.copy_to_network()
+        return self.network.eval()
+
+    def _train_steps(self, index: int) -> Generator[None, None, tuple[list[Tensor], int, float]]:
+        """Take an epoch's steps; the loss of each, on the device, how many images were seen, and
+        the last learning rate."""
+        recipe = self.job.recipe
+        seed, count = stream_seed(self.job.seed, "data", index), len(self.dataset.train)
+        order = epoch_order(count, recipe.batch_size, seed)
+        steps = len(order)
+        draws = epoch_draws(recipe.augmentation, count, seed)
+        own_order = rows_of_process(order.T, self.distributed).T
+        batches = training_batches(self.dataset.train, own_order, draws, self.device)
+        ema_weight = torch.zeros((), device=self.device)
+        self.network.train()
+        if recipe.transfer is not None:
+            freeze_parts(self.network, frozen_parts(self.job, index))
+        take_step = self._step_function(index)
+        losses, rate = [], 0.0
+        for number, (images, labels, drawn_B) in enumerate(batches):
+            step = (index - 1) * steps + number
+            rate = learning_rate(recipe, step, steps) * self.plateau.factor
+            set_learning_rate(self.optimizer, rate)
+            if self.ema is not None:
+                ema_weight.fill_(self.ema.ema_weight(step))
+            with self._dropout_stream(index, number):
+                losses.append(take_step(StepInputs(images, labels, drawn_B, ema_weight)))
+            yield
+        return losses, order.numel(), rate
+
+    def _step_function(self, index: int) -> Callable[[StepInputs], Tensor]:
+        """What takes an epoch's steps: what took the last one's, graph and all, where it can."""
+        key = (
+            self._resolution(index),
+            self._regularisation_strength(index),
+            frozen_parts(self.job, index),
+        )
+        if self.cached_step is None or self.cached_step[0] != key:
+            self.cached_step = None  # two graphs at once would take twice the memory
+            self.cached_step = key, graphed_step(self._make_step(index), self.device)
+        return self.cached_step[1]
+
+    def _make_step(self, index: int) -> TrainingStep:
+        recipe, strength = self.job.recipe, self._regularisation_strength(index)
+        if isinstance(self.network, Network):
+            self.network.set_regularisation_strength(strength)
+        if recipe.transfer is not None and self.distributed.world_size > 1:
+            self.wrapped_network = (
+                self.network
+            )  # gone before its successor: both would exchange gradients
+            self.wrapped_network = wrap_ddp(self.network, self.distributed)  # of what moves now
+        return TrainingStep(
+            network=self.wrapped_network,
+            unwrapped=self.network,
+            optimizer=self.optimizer,
+            ema=self.ema,
+            scaler=self.scaler,
+            recipe=recipe,
+            transform=input_transform(self.dataset, recipe, self.job.architecture.resolution),
+            resolution=self._resolution(index),
+            strength=strength,
+            precision=self.precision,
+            distributed=self.distributed,
+        )
+
+    def _dropout_stream(self, index: int, number: int) -> AbstractContextManager[None]:
+        """Within: dropout has its stream anew, as in each step, so that runs can take turns."""
+        if isinstance(self.network, Network) and not self.network.is_stochastic:
+            return nullcontext()
+        rank = (self.distributed.rank,) if self.distributed.world_size > 1 else ()
+        return random_stream(
+            stream_seed(self.job.seed, "dropout", index, number, *rank), self.generator
+        )
+
+    def _regularisation_strength(self, index: int) -> float:
+        recipe = self.job.recipe
+        return recipe.progressive.regularisation_strength(index, recipe.epochs)
+
+    def _resolution(self, index: int) -> int:
+        recipe, full_resolution = self.job.recipe, self.job.architecture.resolution
+        return recipe.progressive.resolution(full_resolution, index, recipe.epochs)
+
+    def _validate(self) -> tuple[float, float, float]:
+        recipe, full_resolution = self.job.recipe, self.job.architecture.resolution
+        batches = evaluation_batches(
+            self.dataset.validation,
+            input_transform(self.dataset, recipe, full_resolution),
+            batch_size=evaluation_batch_size(recipe),
+            resolution=round(full_resolution * recipe.evaluation_scale),
+            device=self.device,
+        )
+        with self._use_ema_weights(), autocast(self.precision, self.device):
+            return evaluate(self.network, batches)
+
+    def _use_ema_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.ema is None else self.ema.swap_weights()
+
+
+def start_run(
+    job: Job,
+    dataset: Dataset,
+    device: torch.device,
+    distributed: DistributedContext = SINGLE_PROCESS,
+) -> TrainingRun:
+    """The run of a job, at its start or where its checkpoint left it."""
+    recipe = job.recipe
+    precision = resolved_precision(recipe.precision, device)
+    network = build_initial_model(job, device)
+    set_depthwise_precision(network, precision)
+    run = TrainingRun(
+        job=job,
+        dataset=dataset.to(device),
+        device=device,
+        distributed=distributed,
+        precision=precision,
+        network=network,
+        wrapped_network=wrap_ddp(network, distributed),
+        optimizer=make_optimizer(network, recipe),
+        scaler=grad_scaler(precision, device),
+        ema=None if recipe.ema is None else EMA(network, recipe.ema),
+        generator=cuda_generator(device),
+    )
+    run.resume()
+    return run
+
+
+def evaluation_batch_size(recipe: Recipe) -> int:
+    """Images evaluated in one pass, which is to fit where training did."""
+    return min(EVALUATION_BATCH_SIZE, recipe.micro_batch or EVALUATION_BATCH_SIZE)
+
+
+def evaluate(
+    network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]
+) -> tuple[float, float, float]:
+    """Mean cross-entropy, top-1 and top-5 accuracy over the batches, in evaluation mode."""
+    network.eval()
+    losses, top1_hits, top5_hits, images = [], [], [], 0
+    with torch.inference_mode():
+        for images_BCHW, labels_B in batches:
+            logits_BK = network(images_BCHW).float()
+            losses.append(F.cross_entropy(logits_BK, labels_B, reduction="sum"))
+            top_BN = logits_BK.topk(min(5, logits_BK.shape[1])).indices == labels_B[:, None]
+            top1_hits.append(top_BN[:, 0].sum())
+            top5_hits.append(top_BN.sum())
+            images += len(labels_B)
+        return _sum(losses) / images, _sum(top1_hits) / images, _sum(top5_hits) / images
+
+
+def _sum(values: Sequence[Tensor]) -> float:
+    return float(torch.stack(list(values)).double().sum())

@@ -1,0 +1,149 @@
+"""What recorded searches say, as a person reads it and as a program does."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from scalesearch.architectures.latency_model import LatencyModel
+from scalesearch.config.reading import read_experiment, write_experiment
+from scalesearch.errors import SearchError
+from scalesearch.reporting.answer_file import conclusion_document, write_conclusion
+from scalesearch.reporting.folder_conclusion import conclusion_of_folder, conclusion_of_records
+from scalesearch.reporting.report_prose import power_sentences
+from scalesearch.reporting.terminal.messages import (
+    conclusion_text,
+    finished_search_text,
+    power_lines,
+)
+from scalesearch.results.records import read_records
+
+RESULTS = Path(__file__).parents[2] / "results"
+LATTICE = RESULTS / "cifar10-lattice"
+
+
+@pytest.fixture(scope="module")
+def lattice():
+    return conclusion_of_folder(LATTICE)
+
+
+def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
+    text = conclusion_text(lattice)
+    lines = text.splitlines()
+    assert lines[0] == lattice.sentence
+    for name, one in lattice.optimum.intervals.items():
+        assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in lines[2]
+    assert "(90% intervals; 5 of 17 are flat within noise)" in lines[2]
+    for one in lattice.comparisons:
+        assert f"  {one.words}" in lines
+    assert f"recommended             {lattice.recommended.candidate}" in text
+    for low, high in lattice.same_network.values():
+        assert f"{low:.3f} to {high:.3f}" in text
+    assert "noise of a run 2.0 points, from the runs themselves, 32 degrees of freedom" in lines
+    for note in lattice.notes:
+        assert f"note: {note}" in lines
+
+
+@pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-optimal", "clothing-optimal"])
+def test_the_network_recommended_by_a_recorded_search_is_about_as_good_as_the_best(name):
+    found = conclusion_of_folder(RESULTS / name)
+    assert "outside of the optimum's intervals" not in " ".join(found.notes)
+    assert found.optimum.p_flat < found.level
+    mean, _ = found.response_model.predict([found.recommended.shares.as_tuple()])
+    near = 2 * found.optimum.standard_error  # which kind of surface is asked makes a difference
+    assert found.optimum.accuracy - mean[0] < near
+
+
+def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
+    lines = finished_search_text(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
+    assert lines[:-2] == conclusion_text(lattice).splitlines()
+    assert lines[-2] == "  elsewhere  not trained"
+    assert lines[-1].startswith(f"{tmp_path}/   answer.json   coefficients.json")
+
+
+def test_a_search_of_one_seed_at_unlike_costs_says_both():
+    found = conclusion_of_folder(RESULTS / "paper-nominal-grid")
+    assert "one seed tells no noise of its own" in found.sentence
+    assert "the networks cost 1.40x to 3.10x" in found.sentence
+    text = conclusion_text(found)
+    assert "noise of a run" not in text
+    assert "by the surface" in text
+
+
+def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_path):
+    told = conclusion_document(lattice)
+    write_conclusion(tmp_path / "answer.json", told)
+    assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(told))
+    assert (told["schema"], told["version"]) == ("scalesearch/answer", 1)
+    assert set(told["estimate"]) == {"alpha", "beta", "gamma"}
+    assert set(told["shares"]["depth"]) == {"value", "low", "high"}
+    assert sum(told["shares"][axis]["value"] for axis in told["shares"]) == pytest.approx(1)
+    assert set(told["flat"]) == {"part", "p", "candidates"}
+    assert set(told["same_network"]) == {"alpha", "beta", "gamma"}
+    assert told["recommended"]["why"] == lattice.why
+    assert set(told["surface"]) == {"kind", "errors", "lack_of_fit"}
+    first = told["comparisons"][0]
+    assert first["with"] == lattice.comparisons[0].reference
+    assert set(first) >= {
+        "candidate", "by", "difference", "low", "high", "p", "p_corrected", "seeds",
+        "further_seeds", "words",
+    }  # fmt: skip
+
+
+def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
+    model = LatencyModel(
+        device="cpu", batch_size=1, seconds_per_mac=0.0, seconds_per_activation=1e-9,
+        seconds_per_block=1.0, overhead_seconds=0.0,
+    )  # fmt: skip
+    experiment = read_experiment(LATTICE / "experiment.yaml")
+    object.__setattr__(experiment.budget, "latency", model)
+    baseline = experiment.baseline.build_architecture(in_channels=3, num_classes=10)
+    records = read_records(LATTICE / "records.csv")
+    found = conclusion_of_records(records, experiment, baseline)
+    flat = set(found.optimum.equivalent_candidates)
+    shallow = records[records.candidate.isin(flat)].alpha.min()
+    assert found.recommended.multipliers.depth == shallow
+    assert found.reason.startswith("the lowest latency of")
+
+
+def test_points_listed_one_by_one_have_no_answer(tmp_path):
+    shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
+    path = tmp_path / "r" / "experiment.yaml"
+    listed = {
+        "search.sampler": "points", "search.step": "null", "search.references": "[]",
+        "search.pruner": "none", "search.race": "null", "search.rungs": "null",
+        "search.points": "[{name: a, depth: 1, width: 1, resolution: 1}]",
+    }  # fmt: skip
+    write_experiment(path, read_experiment(path, [f"{k}={v}" for k, v in listed.items()]))
+    with pytest.raises(SearchError, match="need a search over one budget to conclude from"):
+        conclusion_of_folder(tmp_path / "r")
+
+
+def test_power_is_told_with_what_it_rests_on(lattice):
+    lines = power_lines(lattice.power)
+    assert lines[0].startswith("noise of a run 2.0 points, from the runs themselves")
+    assert "3 seeds show differences of" in lines[1]
+    assert "seeds that would show" in lines[2]
+    assert len(lines) == 3
+
+
+def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
+    shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
+    records = pd.read_csv(tmp_path / "r" / "records.csv", dtype=str, keep_default_na=False)
+    records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
+    with pytest.raises(SearchError, match="no candidate has finished all its seeds"):
+        conclusion_of_folder(tmp_path / "r")
+
+
+def test_power_without_references_names_none_and_what_is_beyond_counting_is_called_so(lattice):
+    alone = replace(lattice.power, comparisons=0, needed=((0.005, 1000), (0.01, 72)))
+    first, second, last = power_sentences(SimpleNamespace(conclusion=replace(lattice, power=alone)))
+    assert first.startswith("The noise of a run")
+    assert second.endswith("two networks chosen beforehand (at the level 0.1).")
+    assert last.endswith("1,000 or more for 0.5 points, 72 for 1 points.")
+    one = replace(alone, seeds=1, two=None, references=None)
+    assert "  1 seed tells no noise, and so no two networks" in "\n".join(power_lines(one))

@@ -1,0 +1,78 @@
+"""The page's triangle is the figure's, in another drawing."""
+
+import re
+
+import numpy as np
+import pytest
+
+from scalesearch.reporting.report_data import read_report_data
+from scalesearch.reporting.report_figures import triangle_data
+from scalesearch.reporting.ternary_svg import HEIGHT, SIDE, clip_polygon, ternary_svg, to_xy
+
+
+def area(path):
+    """Of all polygons of a path."""
+    total = 0.0
+    for polygon in re.findall(r"M([^Mz]*)z", path):
+        places = np.array([[float(n) for n in corner.split()] for corner in polygon.split("L")])
+        x, y = places.T
+        total += abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    return total
+
+
+@pytest.fixture(scope="module")
+def facts(told):
+    return read_report_data(told)
+
+
+@pytest.fixture(scope="module")
+def drawn(facts):
+    return ternary_svg(facts, triangle_data(facts))
+
+
+def test_corners_are_where_all_is_spent_on_an_axis():
+    depth, width, resolution = (to_xy(shares) for shares in np.eye(3))
+    assert depth[0] < resolution[0] < width[0]
+    assert depth[1] == width[1] > resolution[1]
+    assert resolution[0] - depth[0] == pytest.approx(SIDE / 2)
+
+
+def test_the_colours_cover_the_triangle_once(drawn):
+    assert sum(area(path) for _, path in drawn.bands) == pytest.approx(SIDE * HEIGHT / 2, rel=0.01)
+    assert len({colour for colour, _ in drawn.bands}) == len(drawn.bands)
+
+
+def test_what_is_as_good_has_the_part_of_the_triangle_that_is_told(drawn, facts):
+    part = area(drawn.flat) / (SIDE * HEIGHT / 2)
+    assert 0 < part < 1
+    assert part == pytest.approx(facts.conclusion.optimum.flat_part, abs=0.03)
+    assert drawn.border
+
+
+def test_every_candidate_is_a_mark_that_tells_its_run(drawn, facts):
+    assert {mark.candidate for mark in drawn.marks} == {one.candidate for one in facts.results}
+    first, best = drawn.marks[0], facts.results[0]
+    assert first.candidate == best.candidate
+    told = dict(first.facts)
+    assert told["accuracy"] == f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
+    assert told["cost"] == f"{best.factor:.3f} times the baseline's"
+    assert (first.x, first.y) == to_xy(best.shares.as_tuple())
+    assert len(drawn.stopped) == 2
+
+
+def test_references_lie_in_front(drawn):
+    kinds = [mark.reference for mark in drawn.marks]
+    assert kinds == sorted(kinds)
+    assert {name for mark in drawn.marks for name in mark.references} == {
+        "depth", "width", "resolution", "uniform", "paper"
+    }  # fmt: skip
+
+
+def test_a_polygon_is_clipped_where_its_values_are():
+    square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    values = square[:, 0]
+    kept = np.array(clip_polygon(square, values, 0.25, 0.5))
+    assert kept[:, 0].min() == pytest.approx(0.25)
+    assert kept[:, 0].max() == pytest.approx(0.5)
+    assert len(clip_polygon(square, values, -np.inf, np.inf)) == 4
+    assert clip_polygon(square, values, 2.0, 3.0) == []

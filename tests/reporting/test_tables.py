@@ -1,0 +1,50 @@
+from scalesearch.analysis.optimum import Interval
+from scalesearch.reporting.report_data import read_report_data
+from scalesearch.reporting.tables import (
+    TableCell,
+    candidates_table,
+    comparisons_table,
+    failures_table,
+    interval_cell,
+    references_table,
+    report_table,
+    stopped_table,
+)
+
+
+def test_a_cell_says_one_thing_and_is_sorted_by_another():
+    rows = [{"a": 1234.5, "b": "x"}, {"a": None, "b": "y"}]
+    columns = (("a", lambda row: row["a"], ",.0f"), ("b", lambda row: row["b"], "text"))
+    made = report_table("key", "title", columns, rows)
+    assert made.rows[0] == (TableCell("1,234", 1234.5), TableCell("x", "x"))
+    assert made.rows[1][0] == TableCell("-", None)
+    assert made.numeric == (True, False)
+
+
+def test_an_interval_is_sorted_by_its_value():
+    assert interval_cell(Interval(0.5, 0.25, 0.75)) == TableCell("0.50 [0.25, 0.75]", 0.5)
+    assert interval_cell(None) is None
+
+
+def test_lists_are_of_the_records(told):
+    facts = read_report_data(told)
+    listed = candidates_table(facts)
+    assert len(listed.rows) == 15
+    assert listed.marks[0] == facts.results[0].candidate
+    accuracies = [row[listed.columns.index("accuracy")].value for row in listed.rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    alike = [row[listed.columns.index("as good")].text for row in listed.rows]
+    flat = facts.conclusion.optimum.equivalent_candidates
+    assert alike == ["yes" if name in flat else "no" for name in listed.marks]
+    assert len(stopped_table(facts).rows) == 2
+    assert failures_table(facts).note == "out of memory: 1"
+    named = {row[0].text for row in references_table(facts).rows}
+    assert named == {"depth", "width", "resolution", "uniform", "paper"}
+
+
+def test_comparisons_are_in_points_of_accuracy(told):
+    facts = read_report_data(told)
+    listed = comparisons_table(facts)
+    for row, one in zip(listed.rows, facts.conclusion.comparisons, strict=True):
+        assert row[0].text == one.reference
+        assert row[listed.columns.index("difference, points")].value == 100 * one.difference

@@ -1,0 +1,199 @@
+"""What workers are told to do in these tests; their processes import it by this name.
+
+A job's candidate names the deed. Its ``checkpoints`` folder is where a deed leaves word.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.config.experiment import DataSpec
+from scalesearch.config.recipe import Recipe
+from scalesearch.errors import DataError
+from scalesearch.search.jobs import Job, Outcome
+
+NETWORK = efficientnet_b0(width=0.25, resolution=32)
+
+
+class Odd(BaseException):
+    """Nobody's Exception, and it cannot be read back."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+class Unreadable:
+    def __reduce__(self):
+        return refuse, ()
+
+
+def refuse():
+    raise RuntimeError("read by nobody")
+
+
+def job(deed, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
+    return Job(
+        candidate=deed,
+        seeds=(seed,),
+        start=0,
+        stop=stop,
+        architecture=NETWORK,
+        recipe=Recipe(),
+        data=DataSpec(source="digits"),
+        fingerprints=("none",),
+        device="cpu",
+        checkpoints=folder,
+        attempt=attempt,
+    )
+
+
+def advance(job):
+    extra = DEEDS[job.candidate](job) or {}
+    row = {"seed": job.seeds[0], "epoch": job.stop, "process": os.getpid(), **extra}
+    return Outcome(key=job.key, rows=(row,), worker=str(os.getpid()))
+
+
+def settings(job):
+    return {
+        "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "from_the_start": Path("/proc/self/environ").read_bytes().decode().split("\0"),
+        "score": int(Path("/proc/self/oom_score_adj").read_text()),
+        "interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        "terminate": signal.getsignal(signal.SIGTERM) is signal.SIG_IGN,
+    }
+
+
+def wait_for_ever(job):
+    """At the first attempt."""
+    if job.attempt:
+        return
+    (job.checkpoints / f"begun-{job.seeds[0]}").write_text(str(os.getpid()))
+    threading.Event().wait()
+
+
+def wait_for_word(job):
+    """Until the file ``go`` is there."""
+    (job.checkpoints / f"begun-{job.seeds[0]}").write_text(str(os.getpid()))
+    while not (job.checkpoints / "go").exists():
+        time.sleep(0.01)
+
+
+def take_all_memory(job):
+    taken = []
+    while True:
+        taken.append(bytearray(64 << 20))
+
+
+def take_memory_by_torch(job):
+    import torch
+
+    taken = []
+    while True:
+        taken.append(torch.ones(16 << 20))
+
+
+def fork_and_return(job):
+    """Both come back; the child, too, would answer, and wait for more."""
+    if child := os.fork():
+        return {"child": child}
+    return None
+
+
+def fork_and_outlive(job):
+    """A child that keeps all that its parent had open, while the parent is killed."""
+    if (child := os.fork()) == 0:
+        while not (job.checkpoints / "go").exists():
+            time.sleep(0.05)
+        os._exit(0)
+    (job.checkpoints / "child").write_text(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def print_garbage(job):
+    print("\x1b[2Jgarbage on stdout")
+    print("garbage on stderr", file=sys.stderr)
+    os.write(1, b"\xff\xfe raw garbage\n")
+
+
+def fail_in_c(job):
+    ctypes.string_at(0)
+
+
+def leave(status):
+    return lambda job: os._exit(status)
+
+
+def kill_itself(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raise_odd(job):
+    raise Odd(1, 2)
+
+
+def leave_the_interpreter(job):
+    sys.exit("enough")
+
+
+def return_lambda(job):
+    return {"loss": lambda: 0}
+
+
+def return_unreadable(job):
+    return {"loss": Unreadable()}
+
+
+def note(job):
+    """Leave word of every time this is done."""
+    with (job.checkpoints / f"noted-{job.seeds[0]}").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def note_and_die(job):
+    note(job)
+    kill_itself(job)
+
+
+def nothing(job):
+    return None
+
+
+DEEDS = {
+    "nothing": nothing,
+    "note": note,
+    "note, die": note_and_die,
+    "settings": settings,
+    "wait": wait_for_ever,
+    "word": wait_for_word,
+    "memory": take_all_memory,
+    "torch memory": take_memory_by_torch,
+    "fork": fork_and_return,
+    "fork, outlive": fork_and_outlive,
+    "garbage": print_garbage,
+    "segfault": fail_in_c,
+    "exit 0": leave(0),
+    "exit 1": leave(1),
+    "killed": kill_itself,
+    "odd": raise_odd,
+    "sys.exit": leave_the_interpreter,
+    "unpicklable": return_lambda,
+    "unreadable": return_unreadable,
+}
+
+
+def wrong_type(job):
+    return {"accuracy": 1.0}
+
+
+def another_key(job):
+    return Outcome(key=("other", (0,), 0, 1, False))
+
+
+def refused(why):
+    raise DataError(why)

@@ -1,0 +1,43 @@
+"""What a driver meets that asks its workers before there are jobs."""
+
+from concurrent.futures import BrokenExecutor, Executor, Future
+
+import pytest
+
+from scalesearch.errors import SearchError
+from scalesearch.search.worker_pool import ExecutorPool, WorkerLost
+
+
+class Interrupted(Future):
+    def result(self, timeout=None):
+        raise KeyboardInterrupt
+
+
+class Giving(Executor):
+    """Always the same future."""
+
+    def __init__(self, future):
+        self.future = future
+        self.killed = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        return self.future
+
+    def kill(self, future):
+        self.killed.append(future)
+
+
+@pytest.mark.parametrize("error", [WorkerLost("worker-0 was killed"), BrokenExecutor("a pool")])
+def test_a_worker_that_is_lost_over_a_question_is_told_with_what_to_do(error):
+    future = Future()
+    future.set_exception(error)
+    crew = ExecutorPool(Giving(future), 1, print)
+    with pytest.raises(SearchError, match=rf"{error}; mend that and run the same command again"):
+        crew.call(divmod, 7, 2)
+
+
+def test_who_is_interrupted_while_asking_does_not_wait_for_the_answer():
+    executor = Giving(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        ExecutorPool(executor, 1, print).call(divmod, 7, 2)
+    assert executor.killed == [executor.future]

@@ -1,0 +1,246 @@
+"""Dask as the engine wants it: nothing is done twice behind its back."""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+
+import pytest
+from executor_crews import done, nothing
+from executor_fakes import advance, job
+
+from scalesearch.errors import SearchError
+from scalesearch.search.pools import dask_pool as module
+from scalesearch.search.pools.dask_pool import DaskExecutor, slurm_script
+from scalesearch.search.pools.opening import open_worker_pool
+
+distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+
+
+@pytest.fixture
+def small():
+    """A scheduler and one worker with two threads and two GPUs, in this process."""
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # any free port
+        worker_dashboard_address="127.0.0.1:0",
+        resources={"GPU": 2},
+        silence_logs="CRITICAL",
+    ) as cluster:
+        yield cluster
+
+
+def wait_until_running(cluster):
+    """Until every worker is one that would be started again."""
+    end = time.monotonic() + 200
+    while not all(nanny.status == distributed.Status.running for nanny in cluster.workers.values()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    cluster.wait_for_workers(len(cluster.workers), timeout=200)
+
+
+@pytest.mark.slow
+def test_a_job_whose_worker_died_is_told_as_lost_and_not_done_again(cluster, tmp_path):
+    wait_until_running(cluster)
+    with open_worker_pool(
+        "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
+    ) as crew:
+        bad = job("note, die", folder=tmp_path)
+        outcomes = done(crew, [bad, *nothing(1)])
+        failure = outcomes.pop(bad.key)[0].failure
+        assert failure.kind == "worker_lost"
+        assert failure.reason.startswith("the worker at tcp://127.0.0.1:")
+        assert [told.failure for told, *_ in outcomes.values()] == [None]
+        wait_until_running(cluster)
+        assert [told.failure for told, *_ in done(crew, nothing(4)).values()] == [None] * 4
+    assert len((tmp_path / "noted-0").read_text().split()) == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp_path):
+    wait_until_running(cluster)
+    gc.disable()  # it must not take the collector to let go of results
+    try:
+        with open_worker_pool(
+            "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
+        ) as crew:
+            jobs = [job("note", seed, tmp_path) for seed in range(4)]
+            done(crew, jobs)
+            wait_until(lambda: not cluster.scheduler.tasks)
+            for nanny in cluster.workers.values():
+                os.kill(nanny.pid, signal.SIGKILL)  # its worker
+            wait_until(lambda: not cluster.scheduler.workers)
+            wait_until_running(cluster)
+            done(crew, nothing(2))
+    finally:
+        gc.enable()
+    for seed in range(4):
+        assert len((tmp_path / f"noted-{seed}").read_text().split()) == 1
+
+
+def wait_until(true, within=200):
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, f"not within {within} s"
+        time.sleep(0.02)
+
+
+def test_the_schedulers_own_retries_are_turned_off(small, tmp_path):
+    assert small.scheduler.allowed_failures > 0
+    with open_worker_pool(
+        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
+    ) as crew:
+        assert small.scheduler.allowed_failures == 0
+        assert [told.failure for told, *_ in done(crew, nothing(3)).values()] == [None] * 3
+
+
+def test_slots_are_threads_or_gpus_and_follow_the_workers(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
+    address = small.scheduler_address
+    with (
+        open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path) as crew,
+        open_worker_pool(
+            "dask", scheduler=address, advance=advance, logs=tmp_path, workers=1
+        ) as one,
+        open_worker_pool(
+            "dask", scheduler=address, advance=advance, logs=tmp_path, devices=["cuda"]
+        ) as gpus,
+    ):
+        assert (crew.slots, one.slots, gpus.slots) == (2, 1, 2)
+        assert [told.failure for told, *_ in done(gpus, nothing(3)).values()] == [None] * 3
+        small.scale(2)
+        small.wait_for_workers(2, timeout=200)
+        assert (crew.slots, one.slots, gpus.slots) == (4, 1, 4)
+        small.scale(0)
+        wait_until(lambda: not small.scheduler.workers)
+        assert (crew.slots, gpus.slots) == (1, 1)  # one job waits for whoever comes
+
+
+def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
+    with (
+        distributed.LocalCluster(
+            n_workers=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port
+            worker_dashboard_address="127.0.0.1:0",
+        ) as none,
+        pytest.raises(SearchError, match=r"need workers that offer a GPU, .* --resources GPU=1"),
+        open_worker_pool(
+            "dask",
+            scheduler=none.scheduler_address,
+            advance=advance,
+            logs=tmp_path,
+            devices=["cuda"],
+        ),
+    ):
+        pass
+
+
+def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
+        with (
+            pytest.raises(SearchError, match=f"^scheduler: need the address .* got {address} "),
+            open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path),
+        ):
+            pass
+
+
+def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
+    with open_worker_pool(
+        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
+    ) as crew:
+        crew._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
+        small.close()
+        with pytest.raises(SearchError, match="has to stay while the search runs"):
+            kept_busy(crew)
+
+
+def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
+    small, tmp_path, monkeypatch
+):
+    with open_worker_pool(
+        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
+    ) as crew:
+        client = crew._executor._client
+
+        def closed(*args, **kwargs):
+            client.status = "closed"
+            raise RuntimeError("Client is closed")
+
+        monkeypatch.setattr(crew._executor._executor, "submit", closed)
+        try:
+            with pytest.raises(SearchError, match="has to stay while the search runs"):
+                crew.submit(job("nothing"))
+        finally:
+            client.status = "running"
+
+
+def kept_busy(crew):
+    for _ in range(1000):
+        crew.submit(job("nothing"))
+        crew.collect(0.05)
+
+
+@pytest.mark.parametrize("act", [DaskExecutor, slurm_script])
+def test_the_extra_is_named_where_it_is_missing(monkeypatch, act):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with pytest.raises(SearchError, match=r"pip install 'scalesearch\[cluster\]'"):
+        act("tcp://host:8786")
+
+
+def test_a_slurm_worker_asks_for_what_it_needs_and_takes_one_job_at_a_time():
+    script = slurm_script(
+        "tcp://host:8786",
+        memory="24GiB",
+        walltime="08:00:00",
+        cpus=4,
+        gpus=1,
+        queue="long",
+        account="lab",
+        prologue=["module load cuda"],
+        directives=["--constraint=a100"],
+    )
+    header, command = script.strip().rsplit("\n", 1)
+    assert header.splitlines() == [
+        "#!/usr/bin/env bash",
+        "",
+        "#SBATCH -J scalesearch-worker",
+        "#SBATCH -p long",
+        "#SBATCH -A lab",
+        "#SBATCH -n 1",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH --mem=24G",
+        "#SBATCH -t 08:00:00",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --constraint=a100",
+        "module load cuda",
+    ]
+    for part in (
+        "distributed.cli.dask_worker tcp://host:8786",
+        "--name scalesearch-$SLURM_JOB_ID",
+        "--nthreads 1",
+        "--memory-limit 24.00GiB",
+        "--nanny",
+        "--death-timeout 60",
+        "--resources GPU=1",
+    ):
+        assert part in command
+
+
+def test_a_slurm_worker_without_a_gpu_offers_none_and_has_one_at_most():
+    assert "GPU" not in slurm_script("tcp://host:8786")
+    with pytest.raises(SearchError, match="a worker uses 0 or 1, got 2"):
+        slurm_script("tcp://host:8786", gpus=2)

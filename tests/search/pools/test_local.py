@@ -1,0 +1,231 @@
+"""Local workers: what each of them may do to itself without harm to others, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from executor_crews import done, nothing, wait_for
+from executor_fakes import advance, job
+
+from scalesearch.errors import SearchError
+from scalesearch.search.pools import local_pool as local
+from scalesearch.search.pools.local_pool import LocalExecutor
+from scalesearch.search.pools.local_process import WorkerProcessConfig
+from scalesearch.search.pools.opening import open_worker_pool
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+
+
+@pytest.fixture(scope="module")
+def crew(crew_of):
+    with crew_of("local", memory=3 << 30) as crew:
+        yield crew
+
+
+def ran(crew, deed, folder, within=200.0):
+    """What a deed told, while others were at work beside it and after it."""
+    bad, good = job(deed, folder=folder), nothing(3)
+    outcomes = done(crew, [bad, *good], within=within)
+    for each in good:
+        [told] = outcomes[each.key]
+        assert told.failure is None, told.failure.reason
+    [told] = outcomes[bad.key]
+    return told
+
+
+DEATHS = [
+    ("exit 0", "ended with status 0"),
+    pytest.param("exit 1", "ended with status 1", marks=pytest.mark.slow),
+    pytest.param("killed", "was killed by SIGKILL", marks=pytest.mark.slow),
+    pytest.param("segfault", "was killed by SIGSEGV", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("deed", "how"), DEATHS)
+def test_a_worker_that_dies_takes_its_own_job_and_is_replaced(crew, tmp_path, deed, how):
+    failure = ran(crew, deed, tmp_path).failure
+    assert failure.kind == "worker_lost"
+    assert how in failure.reason
+    assert "worker-" in failure.reason
+    if deed == "segfault":
+        assert "string_at" in failure.traceback  # the last words are in its log
+
+
+@LINUX
+def test_a_job_that_forks_answers_once(crew, tmp_path):
+    told = ran(crew, "fork", tmp_path)
+    assert told.failure is None
+    wait_until(lambda: not at_work(told.rows[0]["child"]))
+
+
+@LINUX
+@pytest.mark.slow
+def test_the_death_of_a_worker_is_seen_though_its_child_lives_on(crew, tmp_path):
+    assert "SIGKILL" in ran(crew, "fork, outlive", tmp_path).failure.reason
+    (tmp_path / "go").touch()
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("deed", ["memory", "torch memory"])
+def test_a_worker_that_takes_all_memory_fails_alone(crew, tmp_path, deed):
+    failure = ran(crew, deed, tmp_path).failure
+    assert "emory" in failure.reason
+
+
+def test_a_worker_stays_from_job_to_job_and_ignores_the_signals_of_a_group(crew, tmp_path):
+    asked = job("word", folder=tmp_path)
+    crew.submit(asked)
+    wait_for(tmp_path, "begun-0")
+    process = int((tmp_path / "begun-0").read_text())
+    os.kill(process, signal.SIGINT)
+    os.kill(process, signal.SIGTERM)
+    (tmp_path / "go").touch()
+    [outcome] = crew.collect(200)
+    assert outcome.failure is None
+    assert outcome.rows[0]["process"] == process
+    later = done(crew, nothing(8))
+    assert process in {told.rows[0]["process"] for told, *_ in later.values()}
+
+
+def test_a_worker_that_died_between_jobs_costs_no_job(crew):
+    first = done(crew, nothing(4))
+    for process in {told.rows[0]["process"] for told, *_ in first.values()}:
+        os.kill(process, signal.SIGKILL)
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # with all its threads
+    assert [told.failure for told, *_ in done(crew, nothing(2)).values()] == [None, None]
+
+
+def test_a_kill_that_comes_as_a_task_ends_does_not_hit_the_next(tmp_path, monkeypatch):
+    executor = LocalExecutor([WorkerProcessConfig("worker-0", tmp_path / "log")])
+    answer, late = local._WorkerProcess.request, []
+
+    def killed_late(process, asked):
+        said = answer(process, asked)
+        if not late:
+            late.append(process)
+            executor.kill(executor._workers[0]._current_future)
+        return said
+
+    monkeypatch.setattr(local._WorkerProcess, "request", killed_late)
+    first, second = (executor.submit(os.getpid) for _ in range(2))
+    assert first.result(200) != second.result(200)
+    executor.shutdown()
+
+
+def at_work(process):
+    """Whether a process is there and has not ended: a dead child may still be on the list."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
+
+
+def wait_until(true, within=200):
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, f"not within {within} s"
+        time.sleep(0.02)
+
+
+@LINUX
+def test_a_worker_is_pinned_before_it_loads_anything(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    logs = tmp_path / "logs"
+    with open_worker_pool(
+        "local", advance=advance, workers=1, devices=["cuda:1"], logs=logs
+    ) as crew:
+        [told] = done(crew, [asked := job("settings")])[asked.key]
+    row = told.rows[0]
+    assert {"CUDA_VISIBLE_DEVICES=7", "OMP_NUM_THREADS=3"} < set(row["from_the_start"])
+    assert (row["cuda"], row["threads"]) == ("7", "3")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
+
+
+@LINUX
+def test_a_worker_is_offered_to_the_kernel_first_and_has_one_thread_unless_told(crew):
+    row = done(crew, [asked := job("settings")])[asked.key][0].rows[0]
+    assert row["score"] >= 500
+    assert row["interrupt"]
+    assert row["terminate"]
+    assert row["threads"] == os.environ.get("OMP_NUM_THREADS", "1")
+
+
+def test_a_device_that_the_driver_does_not_see_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    with (
+        pytest.raises(SearchError, match=r"^devices: cuda:1 has to be among CUDA_VISIBLE"),
+        open_worker_pool("local", advance=print, devices=["cuda:1"], logs=tmp_path),
+    ):
+        pass
+
+
+DRIVER = """
+import sys, time
+sys.path.append({here!r})
+from pathlib import Path
+from executor_fakes import advance, job
+from scalesearch.search.pools import local_pool as local
+from scalesearch.search.pools.opening import open_worker_pool
+from scalesearch.search.pools.local_pool import LocalExecutor
+from scalesearch.search.pools.local_process import WorkerProcessConfig
+
+if __name__ == "__main__":
+    folder = Path({folder!r})
+    with open_worker_pool("local", run_job=advance, workers=2, log_folder=folder / "logs") as crew:
+        crew.submit(job("garbage"))
+        assert crew.collect(200)[0].failure is None
+        for seed in range(2):
+            crew.submit(job("wait", seed, folder))
+        {then}
+"""
+
+
+def driver(folder, then):
+    program = folder / "driver.py"
+    program.write_text(
+        DRIVER.format(here=str(Path(__file__).parent), folder=str(folder), then=then)
+    )
+    return subprocess.Popen(
+        [sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def workers_of(folder):
+    wait_for(folder, "begun-0", "begun-1")
+    return [int((folder / f"begun-{seed}").read_text()) for seed in range(2)]
+
+
+@LINUX
+@pytest.mark.slow
+def test_the_workers_of_a_killed_driver_end_and_the_terminal_was_its_alone(tmp_path):
+    with driver(tmp_path, "crew.collect(None)") as process:
+        workers = workers_of(tmp_path)
+        assert all(map(at_work, workers))
+        process.kill()
+        assert process.communicate()[0] == ""
+    wait_until(lambda: not any(map(at_work, workers)))
+    logs = b"".join(log.read_bytes() for log in (tmp_path / "logs").iterdir())
+    for said in (b"garbage on stdout", b"garbage on stderr", b"\xff\xfe raw garbage"):
+        assert said in logs
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("closing", ["", "crew.close = lambda cancel_running: None"])
+def test_a_driver_that_leaves_ends_its_workers_whatever_they_do(tmp_path, closing):
+    then = f"""
+        while not all((folder / f"begun-{{seed}}").exists() for seed in range(2)):
+            time.sleep(0.05)
+        {closing}
+        sys.exit(3)
+    """
+    with driver(tmp_path, then) as process:
+        assert process.wait(200) == 3
+    assert not any(map(at_work, workers_of(tmp_path)))

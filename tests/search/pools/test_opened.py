@@ -1,0 +1,87 @@
+"""What goes together when a crew is opened."""
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import pytest
+from executor_fakes import advance
+
+from scalesearch.errors import SearchError
+from scalesearch.search.pools.opening import open_worker_pool
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"executor": "gpu"}, "executor: need one of inline, local, dask, got 'gpu'"),
+        ({"executor": "inline", "workers": 3}, "workers: inline is this process alone, got 3"),
+        ({"executor": "local", "workers": 0}, "workers: need at least 1, got 0"),
+        ({"executor": "dask"}, "scheduler: dask needs its address"),
+        ({"executor": "local", "scheduler": "tcp://h:1"}, "scheduler: only dask has one, got tcp"),
+        ({"executor": "inline", "memory": 1}, "memory: only local workers are limited here"),
+        (
+            {"executor": "dask", "scheduler": "tcp://h:1", "memory": 1},
+            "with executor dask; start the workers with --memory-limit",
+        ),
+        (
+            {"executor": "local", "workers": 1, "devices": ["cuda:0", "cuda:1"]},
+            "devices: need at most one for each of 1 workers, got cuda:0, cuda:1",
+        ),
+        (
+            {"executor": "inline", "devices": ["cuda:1"]},
+            "devices: inline computes on the experiment's, got cuda:1; take executor local",
+        ),
+        (
+            {"executor": "local", "devices": ["cuda:0", "gpu:1"]},
+            "devices: need cpu, cuda or cuda:NUMBER each, got 'gpu:1'",
+        ),
+        ({"executor": Executor()}, "workers: Executor does not tell how many it has"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, asked, message):
+    with (
+        pytest.raises(SearchError) as refusal,
+        open_worker_pool(advance=advance, logs=tmp_path, **asked),
+    ):
+        pass
+    assert message in str(refusal.value)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(SearchError, match=r"cannot be written: Not a directory"),
+        open_worker_pool("local", advance=advance, logs=tmp_path / "file" / "logs"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "slots"),
+    [
+        ({"executor": "inline"}, 1),
+        ({"executor": "local"}, 1),
+        ({"executor": "local", "workers": 3}, 3),
+        ({"executor": "local", "devices": ["cpu", "cpu"]}, 2),
+        ({"executor": "local", "workers": 4, "devices": ["cpu", "cpu"]}, 4),
+    ],
+)
+def test_as_many_jobs_are_worth_having_in_flight_as_there_are_workers(tmp_path, asked, slots):
+    with open_worker_pool(advance=advance, logs=tmp_path, **asked) as crew:
+        assert crew.slots == slots
+
+
+def test_an_executor_of_ones_own_tells_its_workers_and_stays_open(tmp_path):
+    with ThreadPoolExecutor(5) as executor:
+        with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
+            assert crew.slots == 5
+        assert executor.submit(len, "open").result() == 4
+
+
+def test_an_executor_that_takes_no_jobs_any_more_stops_the_search(tmp_path):
+    from executor_fakes import job
+
+    executor = ThreadPoolExecutor(1)
+    with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
+        executor.shutdown()
+        with pytest.raises(SearchError, match=r"^executor: it has to take .*, got RuntimeError"):
+            crew.submit(job("nothing"))

@@ -1,0 +1,168 @@
+"""The noise that a plan's power is told at: measured, read, or called a guess."""
+
+import numpy as np
+import pytest
+
+from scalesearch.analysis.statistical_power import detectable_difference
+from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
+from scalesearch.candidates.budget import Budget
+from scalesearch.config.reading import experiment_from_document
+from scalesearch.errors import SearchError
+from scalesearch.results.records import records_frame, write_records
+from scalesearch.search import run_noise as noise
+from scalesearch.search.design import search_space
+from scalesearch.search.driver import candidate_source
+from scalesearch.search.run_noise import (
+    guessed_noise,
+    measure_noise,
+    min_measurement_seconds,
+    networks_to_measure,
+    noise_from_records,
+    planned_power,
+)
+
+DATA = {"channels": 1, "classes": [str(i) for i in range(10)]}
+PROXY = efficientnet_b0(width=0.25, resolution=32, stem_stride=1, num_classes=10)
+
+
+def row(candidate, seed, epoch, accuracy):
+    numbers = "alpha beta gamma factor asked_alpha asked_beta asked_gamma deviation loss seconds"
+    shares = {"depth_share": 0.2, "width_share": 0.3, "resolution_share": 0.5}
+    return {
+        **dict.fromkeys(numbers.split(), 1.0), **shares, "trial": 0, "candidate": candidate,
+        "role": "searched", "seed": seed, "epoch": epoch, "accuracy": accuracy, "resolution": 32,
+        "macs": 1, "params": 1, "activations": 1, "train_loss": 1.0, "images_per_second": 1.0,
+        "device": "cpu", "commit": "",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Four candidates with three seeds that move all alike, and a noise of .01."""
+    random = np.random.default_rng(0)
+    rows = [
+        row(f"c{place}", seed, epoch, 0.4 + 0.1 * epoch + 0.05 * seed + random.normal(0, 0.01))
+        for place in range(4)
+        for seed in range(3)
+        for epoch in (1, 2)
+    ]
+    (tmp_path / "r").mkdir()
+    write_records(tmp_path / "r" / "records.csv", records_frame(rows))
+    return tmp_path / "r"
+
+
+def test_the_noise_of_another_search_is_the_paired_one_at_its_last_epoch(recorded):
+    found = noise_from_records(recorded)
+    assert noise_from_records(recorded / "records.csv").value == found.value
+    assert 0.004 < found.value < 0.02  # and not the .05 that a seed moves
+    assert found.low < found.value < found.high
+    assert found.basis == f"{recorded}: 4 candidates after 2 epochs, 6 degrees of freedom"
+
+
+def test_an_interval_of_the_noise_holds_it_nine_times_of_ten():
+    random, held = np.random.default_rng(0), []
+    for _ in range(1000):
+        variance = 0.01**2 * random.chisquare(4) / 4
+        found = noise._noise_with_interval(variance, 4, "")
+        held.append(found.low <= 0.01 <= found.high)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_search_with_one_seed_has_no_noise_to_take(tmp_path):
+    write_records(
+        tmp_path / "records.csv", records_frame([row(f"c{i}", 0, 1, 0.5) for i in range(3)])
+    )
+    with pytest.raises(SearchError, match=r"two seeds in common .* got 3 candidates with at"):
+        noise_from_records(tmp_path)
+    with pytest.raises(SearchError, match="no such table"):
+        noise_from_records(tmp_path / "nowhere")
+
+
+def test_a_guess_says_that_it_is_one():
+    found = guessed_noise(2500)
+    assert found.value == pytest.approx(0.01)
+    assert (found.low, found.high) == (None, None)
+    assert found.basis.startswith("no run but a guess: right answers among 2,500 validation images")
+    assert found.basis.endswith("training adds to that, and --noise-from would tell how much")
+
+
+def test_a_guess_says_how_long_a_measurement_would_take():
+    needed = min_measurement_seconds([2.0, 9.0, 3.0])
+    assert needed == 17  # 3 seeds of the first and the last, and a tenth
+    assert "--measure-noise 17, or --noise-from would tell" in guessed_noise(2500, needed).basis
+    assert min_measurement_seconds([2.0]) is None
+
+
+def test_as_much_is_measured_as_the_time_allows():
+    experiment = experiment_from_document({"name": "x", "recipe": {"epochs": 9}})
+    candidates = search_space(PROXY, Budget()).candidates[:5]
+    seconds = [1.0, 1.0, 1.0, 1.0, 2.0]
+    networks = [one.architecture for one in candidates]
+    for most, places, epochs in (
+        (12.0, (0, 2, 4), 1),
+        (30.0, (0, 2, 4), 2),
+        (1e6, (0, 2, 4), 9),
+        (10.0, (0, 4), 1),
+        (8.0, (), 0),
+        (0.0, (), 0),
+    ):
+        chosen, found = networks_to_measure(experiment, candidates, seconds, most)
+        assert (chosen, found) == ([networks[place] for place in places], epochs), most
+    assert networks_to_measure(experiment, candidates[:1], seconds[:1], 1e6) == ([], 0)
+
+
+class Told:
+    """An epoch, for what is read of one."""
+
+    def __init__(self, accuracy):
+        self.accuracy = accuracy
+
+
+@pytest.fixture
+def measured(monkeypatch, tiny):
+    """The noise of two networks whose runs end at the accuracies given."""
+
+    def of(accuracies):
+        left = iter(accuracies)
+        monkeypatch.setattr(noise, "train", lambda job, images, device: [Told(next(left))])
+        networks = [one.architecture for one in search_space(PROXY, Budget()).candidates[:2]]
+        return measure_noise(tiny(), networks, 1, "cpu", False)
+
+    return of
+
+
+def test_what_is_measured_is_the_noise_after_networks_and_seeds(measured):
+    found = measured([0.5, 0.6, 0.4, 0.8, 0.3, 0.4])  # by seed, two networks each
+    runs = np.array([[0.5, 0.6], [0.4, 0.8], [0.3, 0.4]])
+    left = runs - runs.mean(axis=1, keepdims=True) - runs.mean(axis=0) + runs.mean()
+    assert found.value == pytest.approx(np.sqrt(np.square(left).sum() / 2))
+    assert found.basis == (
+        "a measurement: 2 networks with 3 seeds after 1 of 2 epochs (accuracy 0.50), 2 degrees of "
+        "freedom"
+    )
+
+
+def test_networks_that_have_learned_nothing_do_not_count_as_noiseless(measured):
+    found = measured([0.1] * 6)
+    assert found.value > 0.01
+    assert found.high >= found.value
+    assert "less than counting right answers gives, so that is taken" in found.basis
+    assert measured([0.0] * 6) is None
+
+
+@pytest.mark.parametrize(
+    ("search", "proposed"),
+    [({"sampler": "lattice", "step": 3}, 0), ({"sampler": "tpe", "step": None, "trials": 6}, 6)],
+)
+@pytest.mark.filterwarnings(
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
+)
+def test_a_plan_has_the_power_of_all_that_is_planned(tiny, search, proposed):
+    source = candidate_source(tiny(**search, seeds=3, references=["depth"]), DATA)
+    found = planned_power(source, guessed_noise(2500))
+    assert found.noise == pytest.approx(0.01)
+    assert (found.seeds, found.comparisons) == (3, 1)
+    assert len(source.planned) <= found.candidates <= len(source.planned) + proposed
+    assert found.candidates > len(source.planned) or not proposed
+    assert found.two == detectable_difference(0.01, 3, found.candidates)

@@ -1,0 +1,245 @@
+"""What each candidate is trained with, and what becomes of one that cannot be."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from scalesearch.config.recipe import Augmentation
+from scalesearch.config.search_spec import FailureLimit, FailureSpec, StopSpec
+from scalesearch.data.augmentation import pipeline as policies
+from scalesearch.errors import DataError, SearchError
+from scalesearch.results.records import read_records
+from scalesearch.search import driver, study
+from scalesearch.search import worker as advance
+from scalesearch.search.design import OffTargetWarning, planned_trials, search_space
+from scalesearch.search.driver import run_search
+from scalesearch.search.tuner import SearchFailed
+from scalesearch.training.loop import OutOfMemory, TrainingDiverged
+from scalesearch.training.lr_rules import LearningRateSweep
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
+    "ignore::scalesearch.search.design.OffTargetWarning",
+)
+SHORT = {"trials": 3, "references": ["uniform"]}
+
+
+def with_recipe(experiment, **changes):
+    return replace(experiment, recipe=replace(experiment.recipe, **changes))
+
+
+def with_search(experiment, **changes):
+    return replace(experiment, search=replace(experiment.search, **changes))
+
+
+@pytest.fixture
+def raising(untrained, monkeypatch):
+    """Errors that the first candidate's training meets, one at each attempt."""
+    errors, first, train = [], [], advance.train_together
+
+    def train_together(jobs, datasets, *, device):
+        first.append(jobs[0].fingerprint)
+        if jobs[0].fingerprint == first[0] and errors:
+            raise errors.pop(0)
+        yield from train(jobs, datasets, device=device)
+
+    monkeypatch.setattr(advance, "train_together", train_together)
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(TrainingDiverged("loss is nan", ()), "diverged"), (OutOfMemory("too wide"), "out_of_memory")],
+)
+def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising, error, kind):
+    raising.extend([error] * 2)  # of both seeds
+    with pytest.warns(driver.FailureWarning, match=f"{kind}: {error}; the search goes on"):
+        records = run_search(tiny(**SHORT), tmp_path / "r")
+    (failure,) = json.loads((tmp_path / "r" / "failures.json").read_text())
+    assert (failure["kind"], failure["reason"]) == (kind, str(error))
+    assert failure["candidate"] not in set(records["candidate"])
+    assert records["candidate"].nunique() == 3
+    trials = study.open_study(tmp_path / "r" / "study.db", "tiny").trials
+    (trial,) = [trial for trial in trials if trial.state.name == "FAIL"]
+    assert trial.number == failure["trial"]
+    assert trial.user_attrs["failure"] == str(error)
+    assert trial.user_attrs["failure_kind"] == kind
+
+
+def test_a_failure_that_may_be_tried_again_is(tiny, tmp_path, raising):
+    raising.extend([OutOfMemory("others were in the way")] * 2)
+    allowed = FailureSpec(out_of_memory=FailureLimit(retries=2))
+    assert len(run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")) == 16
+    assert not (tmp_path / "r" / "failures.json").exists()
+
+
+def test_too_many_failures_of_a_class_stop_a_search(tiny, tmp_path, untrained, monkeypatch):
+    def train_together(jobs, datasets, *, device):
+        raise OutOfMemory("too wide")
+        yield
+
+    monkeypatch.setattr(advance, "train_together", train_together)
+    allowed = FailureSpec(out_of_memory=FailureLimit(candidates=1))
+    with pytest.warns(driver.FailureWarning):
+        run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")
+    assert len(json.loads((tmp_path / "r" / "failures.json").read_text())) == 2
+    progress = json.loads((tmp_path / "r" / "progress.json").read_text())
+    assert "2 candidates failed as out_of_memory, and 1 may" in progress["ended"]
+
+
+def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raising):
+    raising.append(ZeroDivisionError("ours"))
+    with pytest.raises(SearchFailed, match=r"a bug of ours.*ZeroDivisionError: ours; all of it is"):
+        run_search(tiny(**SHORT), tmp_path / "r")
+    (told,) = (tmp_path / "r" / "errors").iterdir()
+    assert "Traceback" in told.read_text()
+    raising.clear()
+    assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
+
+
+def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
+    raising.append(DataError("images: gone"))
+    with pytest.raises(SearchFailed, match="images: gone; nothing recorded is lost"):
+        run_search(tiny(**SHORT), tmp_path / "r")
+    raising.clear()
+    assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
+
+
+def test_a_search_stops_when_it_is_enough(tiny, tmp_path, untrained):
+    records = run_search(with_search(tiny(**SHORT), stop=StopSpec(accuracy=0.3)), tmp_path / "r")
+    assert len(records) < 16
+    progress = json.loads((tmp_path / "r" / "progress.json").read_text())
+    assert progress["finished"]
+    assert "(search.stop.accuracy)" in progress["ended"]
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Runs that were to be trained, and were not, with their images."""
+    seen = []
+
+    def train_together(jobs, datasets, *, device):
+        seen.extend(zip(jobs, datasets, strict=True))
+        raise OutOfMemory("seen enough")
+        yield
+
+    monkeypatch.setattr(advance, "train_together", train_together)
+    return seen
+
+
+@pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
+def test_candidates_are_paired_by_seed(tiny, tmp_path, watched):
+    run_search(tiny(**SHORT), tmp_path / "r")
+    prints = {}
+    for job, dataset in watched:
+        prints.setdefault(job.seed, set()).add(dataset.fingerprint)
+    assert {seed: len(found) for seed, found in prints.items()} == {0: 1, 1: 1}
+    assert len(set.union(*prints.values())) == 2
+
+
+@pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
+def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, watched):
+    experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
+    larger = replace(experiment, data=replace(experiment.data, pixels=14))
+    run_search(larger, tmp_path / "larger")
+    assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.14}  # the baseline has 12
+    assert any(job.architecture.resolution >= 14 for job, _ in watched)
+    watched.clear()
+    run_search(experiment, tmp_path / "own")
+    assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.0}
+
+
+@pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
+def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, watched, monkeypatch):
+    """Cells of a nominal grid may lie between the candidates that the space lists."""
+    asked = []
+    monkeypatch.setattr(
+        advance, "fitting_micro_batch", lambda networks, *a, **k: asked.extend(networks)
+    )
+    experiment = tiny(sampler="cartesian", step=0.05, references=[])
+    experiment = replace(experiment, budget=replace(experiment.budget, mode="nominal"))
+    with pytest.warns(OffTargetWarning):
+        run_search(experiment, tmp_path / "r")
+    where = search_space(
+        experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget
+    )
+    planned = {item.candidate.architecture for item in planned_trials(experiment.search, where)}
+    assert planned - {candidate.architecture for candidate in where.candidates}
+    assert planned <= set(asked)
+
+
+def test_one_micro_batch_is_found_once_and_kept(
+    tiny, tmp_path, untrained, killed_after, monkeypatch
+):
+    asked = []
+
+    def found(networks, recipe, data, *, device, together):
+        asked.append(len(networks))
+        return 15
+
+    monkeypatch.setattr(advance, "fitting_micro_batch", found)
+    with (
+        pytest.warns(driver.MicroBatchWarning, match="micro-batches of 15"),
+        pytest.raises(killed_after.error),
+    ):
+        run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
+    run_search(tiny(**SHORT), tmp_path / "r")
+    assert len(asked) == 1
+    assert asked[0] > 1
+    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    assert told.user_attrs["micro_batch"] == 15
+    assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
+
+
+def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(
+    tiny, tmp_path, untrained, killed_after, monkeypatch
+):
+    swept = []
+    monkeypatch.setattr(
+        advance,
+        "run_lr_sweep",
+        lambda job, *a, **k: (
+            swept.append(job.fingerprint) or LearningRateSweep({1.0: 1.0}, 0.03, 2.5)
+        ),
+    )
+    experiment = with_recipe(tiny(**SHORT), learning_rate_rule="tuned")
+    with pytest.raises(killed_after.error):
+        run_search(experiment, tmp_path / "r", on_progress=killed_after(3))
+    records = run_search(experiment, tmp_path / "r")
+    assert sorted(swept) == sorted(set(records["candidate"]))
+    assert records["learning_rate"].unique() == pytest.approx([0.03])
+    assert set(records["tuning_seconds"]) == {2.5}
+
+
+def test_the_depth_rule_gives_deeper_candidates_less(tiny, tmp_path, untrained):
+    experiment = tiny(**{**SHORT, "references": ["depth", "width"]})
+    records = run_search(with_recipe(experiment, learning_rate_rule="depth"), tmp_path / "r")
+    rates = records.groupby("alpha")["learning_rate"].first().sort_index()
+    assert rates.iloc[0] > rates.iloc[-1]
+
+
+def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
+    with pytest.raises(SearchError, match=r"recipe\.patience: need null in a search"):
+        run_search(with_recipe(tiny(**SHORT), patience=2), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_images_of_every_seed_are_told_of_as_they_come(tiny, tmp_path, untrained, monkeypatch):
+    told = []
+    monkeypatch.setattr(advance, "_DATASET_CACHE", {})
+    run_search(
+        tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total))
+    )
+    assert len(told) == 2
+    assert all(done == total > 0 for done, total in told)
+
+
+def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kornia.augmentation.auto", None)
+    policies._load_policy.cache_clear()
+    experiment = with_recipe(tiny(**SHORT), augmentation=Augmentation(policy="randaugment"))
+    with pytest.raises(DataError, match=r"pip install 'scalesearch\[augment\]'"):
+        run_search(experiment, tmp_path / "r")
+    assert not (tmp_path / "r").exists()

@@ -1,0 +1,96 @@
+from random import Random
+
+from halving_games import Plot, play, play_on, plots
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.trial_progress import HalvingConfig, JobSpec
+
+chances = st.integers(0, 10**6).map(Random)
+RULES = HalvingConfig(rungs=(1, 3, 9), seeds=(0,), initial_seed_count=1, asynchronous=True)
+
+
+@given(plots(asynchronous=True), st.integers(1, 9), st.integers(0, 99))
+def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, workers, order):
+    schedule, rules = None, plot.rules
+
+    class Watched(SuccessiveHalving):
+        def _advance(self, runner):
+            if runner.stage < len(rules.rungs) - 1 and not runner.is_reference:
+                ladder = self.rungs[rules.rungs[runner.stage]]
+                assert ladder.rank(runner.trial) <= ladder.count / rules.eta
+            super()._promote(runner)
+
+    class Watching(Plot):
+        def schedule(self):
+            nonlocal schedule
+            schedule = Watched(self.rules)
+            return schedule
+
+    fields = {name: getattr(plot, name) for name in Plot.__dataclass_fields__}
+    play(Watching(**fields), workers=workers, order=order)
+
+
+@given(plots(asynchronous=True, failing=False), st.integers(1, 9), st.integers(0, 99))
+def test_at_the_end_the_best_of_each_rung_have_gone_on(plot, workers, order):
+    ledger = play(plot, workers=workers, order=order)
+    rules, epochs = plot.rules, ledger.epochs()
+    first = rules.seeds[: rules.first]
+    for rung in rules.rungs[:-1]:
+        there = [p for p in range(sum(plot.cohorts)) if epochs.get((p, first[0]), 0) >= rung]
+        there = [p for p in there if p not in plot.references]
+        value = {
+            p: sum(ledger.rows[p][s][rung - 1] for s in first if rung <= len(ledger.rows[p][s]))
+            for p in there
+        }
+        best = sorted(there, key=lambda p: (-value[p], p))[: len(there) // rules.eta]
+        assert all(epochs[p, first[0]] > rung for p in best)
+
+
+@given(plots(asynchronous=True), chances)
+def test_who_has_gone_on_still_has_after_a_kill(plot, chance):
+    """Further epochs that were trained are not trained in vain."""
+    ledger = play_on(plot, chance)
+    rungs = plot.rules.rungs
+    for (place, _), epochs in ledger.epochs().items():
+        if ledger.ends[place].state == "stopped":
+            assert epochs in rungs[:-1]
+            assert f"epoch {epochs}:" in ledger.ends[place].reason
+
+
+@settings(max_examples=40)
+@given(
+    plots(asynchronous=True, pruner="median") | plots(asynchronous=True, pruner="hyperband"),
+    chances,
+)
+def test_optunas_pruners_bring_every_candidate_to_an_end(plot, chance):
+    ledger = play_on(plot, chance)
+    assert sorted(ledger.ends) == list(range(sum(plot.cohorts)))
+    assert len(set(ledger.trained)) == len(ledger.trained)
+
+
+def test_with_one_worker_the_best_third_is_promoted_as_they_come():
+    plot = Plot(RULES, (12,), salt=3)
+    epochs = play(plot, workers=1).epochs()
+    assert sum(n >= 3 for n in epochs.values()) >= 12 // 3
+    assert sum(n >= 3 for n in epochs.values()) < 12
+
+
+def test_no_worker_waits_as_long_as_there_are_candidates():
+    schedule = Plot(RULES, (9,)).schedule()
+    for place in range(9):
+        schedule.add_trial(place, place)
+        schedule.start_round(place)
+        assert schedule.next_job() is not None
+    assert schedule.is_idle
+
+
+def test_who_waits_goes_on_after_a_kill_where_those_that_failed_have_made_room():
+    rules = HalvingConfig(rungs=(1, 3), seeds=(0,), initial_seed_count=1, eta=3, asynchronous=True)
+    resumed = SuccessiveHalving(rules)
+    past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}
+    for place, (accuracy, state) in past.items():
+        resumed.add_trial(place, place, accuracies={0: [accuracy]}, state=state)
+        resumed.start_round(place)
+    assert resumed.next_job() == JobSpec(0, (0,), 1, 3)

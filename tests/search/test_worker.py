@@ -1,0 +1,207 @@
+"""What a worker makes of a job, with real training of some dozen images."""
+
+import threading
+import warnings
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from scalesearch.errors import DataError
+from scalesearch.search import worker
+from scalesearch.search.checkpoint_locks import lock_checkpoint
+from scalesearch.search.driver import candidate_source
+from scalesearch.search.heartbeats import read_heartbeats
+from scalesearch.search.jobs import Job
+from scalesearch.search.worker import inspect_worker, run_job
+from scalesearch.training.loop import OutOfMemory, TrainingDiverged
+
+TIMED = ("seconds", "images_per_second", "peak_bytes", "utilisation")
+
+
+@cache
+def facts(experiment):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = inspect_worker(experiment).data
+        return data, candidate_source(experiment, data).planned[0].candidate
+
+
+@pytest.fixture
+def job(tiny, tmp_path):
+    experiment = tiny()
+    data, candidate = facts(experiment)
+
+    def made(*seeds, **more):
+        given = {
+            "candidate": candidate.fingerprint,
+            "seeds": seeds or (0,),
+            "start": 0,
+            "stop": 2,
+            "architecture": candidate.architecture,
+            "recipe": experiment.recipe,
+            "data": experiment.data,
+            "fingerprints": tuple(data["fingerprints"][str(seed)] for seed in seeds or (0,)),
+            "device": "cpu",
+            "checkpoints": tmp_path / "checkpoints",
+            "halt": tmp_path / "halt",
+            "news": tmp_path / "news",
+        }
+        return Job(**{**given, **more})
+
+    return made
+
+
+def timeless(rows):
+    return [{name: told for name, told in row.items() if name not in TIMED} for row in rows]
+
+
+def test_a_job_tells_each_epoch_of_its_run(job):
+    outcome = run_job(job())
+    assert outcome.failure is None
+    assert outcome.key == job().key
+    assert [(row["seed"], row["epoch"]) for row in outcome.rows] == [(0, 1), (0, 2)]
+    assert outcome.started_at < outcome.ended_at
+    assert outcome.worker == worker.worker_name()
+
+
+def test_a_run_in_two_jobs_measures_what_it_does_in_one(job, tmp_path):
+    whole = run_job(job(checkpoints=tmp_path / "other"))
+    parts = run_job(job(stop=1)).rows + run_job(job(start=1)).rows
+    assert timeless(parts) == timeless(whole.rows)
+
+
+def test_epochs_that_were_trained_and_not_recorded_are_told_from_the_checkpoint(job, monkeypatch):
+    first = run_job(job())
+    monkeypatch.setattr(
+        "scalesearch.training.trainer.TrainingRun.epoch", lambda *a: pytest.fail("trained")
+    )
+    assert run_job(job()).rows == first.rows
+    assert run_job(job(start=1)).rows == first.rows[1:]
+
+
+def test_seeds_together_measure_what_they_do_alone(job, tmp_path):
+    together = run_job(job(0, 1, checkpoints=tmp_path / "other"))
+    alone = run_job(job(0)).rows + run_job(job(1)).rows
+    rows = sorted(together.rows, key=lambda row: (row["seed"], row["epoch"]))
+    assert timeless(rows) == timeless(alone)
+
+
+def test_where_a_halt_is_asked_for_a_job_ends_after_its_epoch_with_all_its_seeds(job, tmp_path):
+    (tmp_path / "halt").touch()
+    outcome = run_job(job(0, 1))
+    assert outcome.failure is None
+    assert [(row["seed"], row["epoch"]) for row in outcome.rows] == [(0, 1), (1, 1)]
+
+
+def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job, monkeypatch):
+    trained, epoch = [], worker.train_together
+    outcomes = {}
+
+    def counted(runs, images, *, device):
+        for place, told in epoch(runs, images, device=device):
+            trained.append(told.seconds)
+            yield place, told
+
+    monkeypatch.setattr(worker, "train_together", counted)
+    with lock_checkpoint(job().checkpoint(0), lambda: None):
+        waiting = [
+            threading.Thread(target=lambda n=n: outcomes.update({n: run_job(job())}), daemon=True)
+            for n in range(2)
+        ]
+        for thread in waiting:
+            thread.start()
+        told = []
+        while not told:
+            told = [
+                about.doing for about in read_heartbeats(job().news) if "waiting" in about.doing
+            ]
+        assert not outcomes
+        assert not trained
+    for thread in waiting:
+        thread.join(200)
+    assert outcomes[0].rows == outcomes[1].rows  # to the second that it took: trained once
+
+
+def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
+    outcome = run_job(job(fingerprints=("of others",)))
+    assert outcome.failure.kind == "data"
+    assert "need the images that the search was begun with (of others)" in outcome.failure.reason
+    assert not outcome.rows
+    assert not list((tmp_path / "checkpoints").glob("*.pt"))
+
+
+def test_a_run_that_diverges_tells_what_came_before(job):
+    recipe = replace(job().recipe, learning_rate=1e6)
+    outcome = run_job(job(recipe=recipe))
+    assert outcome.failure.kind == "diverged"
+    assert "need finite losses" in outcome.failure.reason
+    assert len(outcome.rows) < 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TrainingDiverged("nan", ()), "diverged"),
+        (OutOfMemory("too wide"), "out_of_memory"),
+        (MemoryError(), "out_of_memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+        (OSError(12, "Cannot allocate memory"), "out_of_memory"),
+        (OSError(28, "No space left on device"), "data"),
+        (DataError("images are gone"), "data"),
+        (ZeroDivisionError("ours"), "bug"),
+        (RuntimeError("ours"), "bug"),
+    ],
+)
+def test_what_a_job_runs_into_has_a_class_and_a_traceback(job, monkeypatch, error, kind):
+    def failing(*args, **options):
+        raise error
+
+    monkeypatch.setattr(worker, "train_together", failing)
+    failure = run_job(job()).failure
+    assert failure.kind == kind
+    assert "\n" not in failure.reason
+    assert failure.traceback.startswith("Traceback")
+
+
+def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monkeypatch):
+    writes, write = [], worker.train_together.__globals__["Run"].keep
+
+    def full(run, epoch):
+        writes.append(epoch.index)
+        if epoch.index == 2 and len(writes) == 2:
+            raise OSError(28, "No space left on device")
+        write(run, epoch)
+
+    monkeypatch.setattr("scalesearch.training.trainer.TrainingRun.keep", full)
+    outcome = run_job(job())
+    assert outcome.failure.kind == "data"
+    assert [row["epoch"] for row in outcome.rows] == [1]
+    again = run_job(job(start=1))
+    assert [row["epoch"] for row in again.rows] == [2]
+    assert writes == [1, 2, 2]
+
+
+def test_a_torn_checkpoint_is_said_and_the_run_begins_anew(job):
+    first = run_job(job())
+    path = job().checkpoint(0)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="not a whole checkpoint; this run starts over"):
+        again = run_job(job(start=1))
+    assert timeless(again.rows) == timeless(first.rows[1:])
+
+
+def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, tmp_path):
+    recipe = replace(job().recipe, learning_rate_rule="tuned")
+    outcome = run_job(job(sweep=True, recipe=recipe))
+    assert outcome.failure is None, outcome.failure.traceback
+    assert outcome.tuning["learning_rate"] > 0
+    assert outcome.tuning["seconds"] > 0
+    assert not outcome.rows
+    assert not list((tmp_path / "checkpoints").glob("*.pt"))
+
+
+def test_after_a_job_its_worker_tells_no_news(job):
+    run_job(job())
+    assert not read_heartbeats(job().news)
