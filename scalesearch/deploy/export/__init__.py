@@ -1,1 +1,1 @@
-""""""
+"""Export formats: ONNX, int8, torch.export, and standalone source code."""

@@ -1,0 +1,1 @@
+"""The iso-cost set: budgets, grids, and the networks that cost the same."""

@@ -1,0 +1,1 @@
+"""Coefficients, rounding rules, and what the papers published; pure arithmetic."""
