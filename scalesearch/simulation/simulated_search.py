@@ -66,7 +66,7 @@ class GroundTruth:
         if isinstance(self.surface, ReplaySurface):
             self.surface.require_recorded(experiment)
         ground_truth = GroundTruth(experiment, self.surface, self.space)
-        for name in ("points", "truth", "best"):
+        for name in ("points", "true_accuracies", "best_candidate"):
             if experiment.rungs[-1] == self.experiment.rungs[-1]:
                 ground_truth.__dict__[name] = getattr(self, name)  # where cached_property keeps it
         return ground_truth
