@@ -35,13 +35,13 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
     text = conclusion_text(lattice)
     lines = text.splitlines()
     assert lines[0] == lattice.sentence
-    for name, one in lattice.optimum.intervals.items():
+    for name, one in lattice.optimum.coefficient_intervals.items():
         assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in lines[2]
     assert "(90% intervals; 5 of 17 are flat within noise)" in lines[2]
     for one in lattice.comparisons:
         assert f"  {one.words}" in lines
     assert f"recommended             {lattice.recommended.candidate}" in text
-    for low, high in lattice.same_network.values():
+    for low, high in lattice.equivalent_coefficients.values():
         assert f"{low:.3f} to {high:.3f}" in text
     assert "noise of a run 2.0 points, from the runs themselves, 32 degrees of freedom" in lines
     for note in lattice.notes:
@@ -84,7 +84,7 @@ def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_pat
     assert sum(told["shares"][axis]["value"] for axis in told["shares"]) == pytest.approx(1)
     assert set(told["flat"]) == {"part", "p", "candidates"}
     assert set(told["same_network"]) == {"alpha", "beta", "gamma"}
-    assert told["recommended"]["why"] == lattice.why
+    assert told["recommended"]["why"] == lattice.reason
     assert set(told["surface"]) == {"kind", "errors", "lack_of_fit"}
     first = told["comparisons"][0]
     assert first["with"] == lattice.comparisons[0].reference

@@ -45,7 +45,7 @@ def test_the_colours_cover_the_triangle_once(drawn):
 def test_what_is_as_good_has_the_part_of_the_triangle_that_is_told(drawn, facts):
     part = area(drawn.flat) / (SIDE * HEIGHT / 2)
     assert 0 < part < 1
-    assert part == pytest.approx(facts.conclusion.optimum.flat_part, abs=0.03)
+    assert part == pytest.approx(facts.conclusion.optimum.equivalent_fraction, abs=0.03)
     assert drawn.border
 
 

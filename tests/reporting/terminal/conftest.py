@@ -23,7 +23,8 @@ def now():
         )  # fmt: skip
         whole = Progress(
             name="quickstart", epochs_done=37, epochs_total=120,
-            rungs=(RungProgress(1, 20, 20), RungProgress(3, 5, 7), RungProgress(9, 0, 3)), running=running,
+            rungs=(RungProgress(1, 20, 20), RungProgress(3, 5, 7), RungProgress(9, 0, 3)),
+            running=running,
             best=BestTrial(Shares(0.25, 0.5, 0.25), 0.683, 0.675, 0.691, seeds=3, epoch=9),
             images_per_second=1240.4, seconds_left=761.0, stopped=13,
             failures={"out_of_memory": 2, "diverged": 1, "timeout": 0},

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from scalesearch import reporting as progress
 from scalesearch.reporting.terminal import display
+from scalesearch.reporting.terminal.display import show_images, show_run
 from scalesearch.results.run_folder import Epoch
 
 EPOCH = Epoch(
@@ -19,7 +19,7 @@ BROUGHT = "loss 1.500   validation 1.250   accuracy 0.500   top-5 0.900   1,240 
 
 def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkeypatch):
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
-    with progress.show_run(5) as (on_epoch, _):
+    with show_run(5) as (on_epoch, _):
         for index in (1, 2, 5):
             on_epoch(0, replace(EPOCH, index=index))
     captured = capsys.readouterr()
@@ -33,7 +33,7 @@ def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkey
 
 def test_of_several_seeds_each_epoch_says_whose_it_is(capsys, monkeypatch):
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
-    with progress.show_run(2, seeds=2) as (on_epoch, _):
+    with show_run(2, seeds=2) as (on_epoch, _):
         for seed, index in ((4, 1), (5, 1), (4, 2), (5, 2)):
             on_epoch(seed, replace(EPOCH, index=index))
     assert capsys.readouterr().err.splitlines() == [
@@ -49,7 +49,7 @@ def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
     monkeypatch.setattr(display, "Console", lambda **_: console)
-    with progress.show_run(5) as (on_epoch, _):
+    with show_run(5) as (on_epoch, _):
         assert not file.getvalue()  # other processes of torchrun have nothing to show
         on_epoch(0, EPOCH)
     shown = " ".join(file.getvalue().split())  # a narrow terminal breaks the line
@@ -59,7 +59,7 @@ def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
 
 
 def test_images_that_come_at_once_are_no_news(capsys, clock):
-    with progress.show_images() as on_data:
+    with show_images() as on_data:
         for _ in range(3):  # a search loads the images of several seeds
             for done in range(1, 10):
                 on_data(done, 9)
@@ -69,7 +69,7 @@ def test_images_that_come_at_once_are_no_news(capsys, clock):
 
 
 def test_images_that_keep_one_waiting_are_a_line_every_ten_seconds(capsys, clock):
-    with progress.show_images() as on_data:
+    with show_images() as on_data:
         for done in range(101):
             on_data(done, 100)
             clock(0.25)
@@ -81,7 +81,7 @@ def test_images_that_keep_one_waiting_are_a_line_every_ten_seconds(capsys, clock
 
 
 def test_many_files_that_come_at_once_keep_one_waiting_all_the_same(capsys, clock):
-    with progress.show_images() as on_data:
+    with show_images() as on_data:
         for _ in range(4):
             on_data(1, 2)
             clock(0.4)
@@ -95,7 +95,7 @@ def test_on_a_terminal_images_have_a_bar_until_they_are_here(monkeypatch, clock,
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
     monkeypatch.setattr(display, "Console", lambda **_: console)
-    with progress.show_run(5) as (on_epoch, on_data):
+    with show_run(5) as (on_epoch, on_data):
         on_data(1, 200)
         clock(2)
         assert not file.getvalue()
