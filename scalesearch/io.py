@@ -5,12 +5,14 @@ YAML as people write it, read strictly: plain values, each key once, numbers as 
 
 import os
 import re
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import ExperimentError
+
+if TYPE_CHECKING:
+    import yaml
 
 
 def user_cache_folder() -> Path:
@@ -38,30 +40,35 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a repeated key is an error, not a silent last word."""
+@cache
+def _strict_loader() -> "type[yaml.SafeLoader]":
+    """The loader class; made at its first use, so that commands without YAML do not load yaml."""
+    import yaml
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"need text as a key, got {key!r}", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    class StrictLoader(yaml.SafeLoader):
+        """Safe YAML in which a repeated key is an error, and not silently overwritten."""
 
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            self.flatten_mapping(node)
+            seen = set()
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if not isinstance(key, str):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"need text as a key, got {key!r}", key_node.start_mark
+                    )
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} appears twice", key_node.start_mark
+                    )
+                seen.add(key)
+            return super().construct_mapping(node, deep)
 
-# YAML 1.1 takes 1e-9 for text: it wants 1.0e-9. JSON, and everybody who writes it, does not.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
-)
+    # YAML 1.1 reads 1e-9 as text: it wants 1.0e-9. JSON, and everybody who writes it, does not.
+    StrictLoader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+    )
+    return StrictLoader
 
 
 def read_yaml(path: Path) -> Any:
@@ -72,6 +79,8 @@ def read_yaml(path: Path) -> Any:
         raise ExperimentError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
+    import yaml
+
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
@@ -80,5 +89,7 @@ def read_yaml(path: Path) -> Any:
 
 def parse_yaml(text: str) -> Any:
     """What a text says. Raises yaml.YAMLError where it is not YAML."""
-    # A loader of our own, derived from SafeLoader: it constructs plain values only.
-    return yaml.load(text, Loader=_StrictLoader)
+    import yaml
+
+    # Derived from SafeLoader, so it constructs plain values only.
+    return yaml.load(text, Loader=_strict_loader())

@@ -111,7 +111,7 @@ def latency_document(model: LatencyModel, networks: list[dict[str, Any]]) -> dic
 
 
 def read_latency_model(path: str | Path) -> LatencyModel:
-    """The model in a file that ``scalesearch calibrate`` wrote.
+    """The model in a file that ``scalesearch fit-latency`` wrote.
 
     Raises ArchitectureError where it is none, with the field that breaks a rule.
     """
@@ -120,7 +120,7 @@ def read_latency_model(path: str | Path) -> LatencyModel:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArchitectureError(
-            f"{path}: no such file; `scalesearch calibrate NAME --out {path}` makes it"
+            f"{path}: no such file; `scalesearch fit-latency NAME --out {path}` makes it"
         ) from None
     except (OSError, ValueError) as error:
         raise ArchitectureError(f"{path}: cannot be read as JSON: {error}") from error
@@ -128,7 +128,7 @@ def read_latency_model(path: str | Path) -> LatencyModel:
     if not isinstance(latency_fields, dict):
         raise ArchitectureError(
             f"{path}: need a document of schema {SCHEMA!r} with its `latency`, got none; "
-            "`scalesearch calibrate NAME` makes one"
+            "`scalesearch fit-latency NAME` makes one"
         )
     known_fields = {field.name for field in fields(LatencyModel)}
     problems = [f"{name}: unknown key" for name in sorted(set(latency_fields) - known_fields)]
@@ -169,7 +169,7 @@ def require_latency_model(latency: LatencyModel | None) -> LatencyModel:
     """The model, which is there. Raises ValueError where it is not, with where to get one."""
     if latency is None:
         raise ValueError(
-            "latency: need a latency model to predict it, got none; `scalesearch calibrate NAME "
+            "latency: need a latency model to predict it, got none; `scalesearch fit-latency NAME "
             "--out FILE.json` measures one on this machine"
         )
     return latency

@@ -111,7 +111,7 @@ def require_same_device(model: LatencyModel, device: str, threads: int) -> None:
     if model.device != device or (device == "cpu" and model.threads != threads):
         raise ArchitectureError(
             f"latency model: need one of this device ({device}, {threads} threads), got one of "
-            f"{model.device}, {model.threads} threads; `scalesearch calibrate` makes one"
+            f"{model.device}, {model.threads} threads; `scalesearch fit-latency` makes one"
         )
 
 

@@ -171,7 +171,7 @@ def scaled_networks(baseline: Architecture) -> list[Architecture]:
     )
     if len(networks) < MIN_NETWORKS:
         raise ArchitectureError(
-            f"calibrate: need {MIN_NETWORKS} distinct networks around the baseline, got {len(networks)}; "
+            f"fit-latency: need {MIN_NETWORKS} distinct networks around the baseline, got {len(networks)}; "
             "take a larger baseline"
         )
     return list(networks)
@@ -205,7 +205,7 @@ def _require_size_dependence(seconds: NDArray[np.float64]) -> None:
     share = seconds[:2].sum() / seconds.sum()
     if share < MIN_SIZE_SHARE:
         raise ArchitectureError(
-            f"calibrate: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for its "
+            f"fit-latency: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for its "
             f"multiply-adds and activations, got {share:.1%}; take a larger batch or resolution, "
             "or a machine that does nothing else"
         )

@@ -13,20 +13,20 @@ from typing import NoReturn, TextIO
 import typer
 
 from scalesearch.cli.bench_commands import bench, compare
-from scalesearch.cli.deploy_commands import predict, pretrained, temperature
+from scalesearch.cli.deploy_commands import calibrate_probabilities, predict, pretrained
 from scalesearch.cli.maintenance_commands import dashboard, extend, invalidate, retry
 from scalesearch.cli.network_commands import (
     baselines,
-    calibrate,
     cost,
     explain,
     family,
+    fit_latency,
     isocost,
     solve,
 )
 from scalesearch.cli.paper_commands import ablate, simulate
-from scalesearch.cli.result_commands import audit, confirm, laws, report
-from scalesearch.cli.search_commands import answer, doctor, resume, search, status
+from scalesearch.cli.result_commands import check_proxy, confirm, report, scaling_law
+from scalesearch.cli.search_commands import doctor, resume, search, status, summary
 from scalesearch.cli.train_commands import silence_other_ranks, train
 from scalesearch.cli.transfer_commands import export, import_
 from scalesearch.errors import ScaleSearchError
@@ -35,20 +35,20 @@ COMMANDS = (
     search,
     resume,
     status,
-    answer,
+    summary,
     report,
     simulate,
     ablate,
     retry,
     invalidate,
     extend,
-    audit,
+    check_proxy,
     confirm,
-    laws,
+    scaling_law,
     dashboard,
     train,
     predict,
-    temperature,
+    calibrate_probabilities,
     import_,
     export,
     bench,
@@ -57,7 +57,7 @@ COMMANDS = (
     isocost,
     family,
     solve,
-    calibrate,
+    fit_latency,
     explain,
     baselines,
     pretrained,
@@ -73,7 +73,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
-    app.command(command.__name__.rstrip("_"))(command)  # Python keeps "import" for itself
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(
+        command
+    )  # Python keeps "import" for itself
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

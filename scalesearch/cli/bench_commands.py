@@ -79,7 +79,8 @@ def bench(
         str | None,
         typer.Option(
             metavar="FILE|NETWORK",
-            help="Check the latency model of `calibrate --out FILE`, or of NETWORK's calibration.",
+            help="Check the latency model that `fit-latency --out FILE` wrote, or one fitted here "
+            "around the baseline NETWORK.",
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="Timed passes of each network ...", min=1)] = 100,

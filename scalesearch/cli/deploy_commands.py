@@ -99,7 +99,7 @@ def predict(
         raise typer.Exit(2)
 
 
-def temperature(
+def calibrate_probabilities(
     network: NetworkArgument,
     data: Annotated[
         str | None,

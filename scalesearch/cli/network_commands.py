@@ -197,7 +197,7 @@ def solve(
     ] = None,
     rounding: RoundingName = None,
     latency_model: Annotated[
-        Path | None, typer.Option(help="What `scalesearch calibrate --out FILE.json` wrote.")
+        Path | None, typer.Option(help="What `scalesearch fit-latency --out FILE.json` wrote.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -261,7 +261,7 @@ def explain(
     print("\n".join(f"- {sentence}" for sentence in document["words"]))
 
 
-def calibrate(
+def fit_latency(
     source: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Experiment or baseline.")],
     batch_size: Annotated[int, typer.Option(help="Images of one forward pass.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -279,8 +279,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure networks around a baseline on this machine, and fit what predicts their latency."""
-    from scalesearch.benchmarking.latency_fit import fit_latency as fit_latency_function
-    from scalesearch.benchmarking.latency_fit import latency_fit_document, write_latency_fit
+    from scalesearch.benchmarking import latency_fit as latency_fitting
     from scalesearch.reporting.console import print_json, print_table
 
     network, _ = baseline_and_budget(
@@ -295,16 +294,16 @@ def calibrate(
         ),
         {},
     )
-    latency_fit = fit_latency_function(
+    latency_fit = latency_fitting.fit_latency(
         require_architecture(network),
         batch_size=batch_size,
         device=device,
         threads=threads,
         rounds=rounds,
     )
-    document = latency_fit_document(latency_fit)
+    document = latency_fitting.latency_fit_document(latency_fit)
     if out is not None:
-        print(f"wrote {write_latency_fit(out, document)}", file=sys.stderr)
+        print(f"wrote {latency_fitting.write_latency_fit(out, document)}", file=sys.stderr)
     print_json(document) if as_json else print_table(
         document["networks"], title=latency_fit.summary
     )

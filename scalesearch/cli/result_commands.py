@@ -50,7 +50,7 @@ SignificanceLevel = Annotated[
 ]
 
 
-def audit(
+def check_proxy(
     folder: Folder,
     beside: Annotated[
         list[Path] | None,
@@ -268,7 +268,7 @@ def _rounded_or_none(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 3)
 
 
-def laws(
+def scaling_law(
     folder: Folder,
     factor: Annotated[
         float, typer.Option(min=1.001, help="Of cost, for one step of phi and for the shares.")

@@ -316,7 +316,7 @@ def status(
         raise SearchError(interrupted_search_text(folder))
 
 
-def answer(folder: Folder, as_json: AsJson = False) -> None:
+def summary(folder: Folder, as_json: AsJson = False) -> None:
     """What a search says: coefficients with intervals, what is flat, how it compares."""
     from scalesearch.reporting.answer_file import conclusion_document
     from scalesearch.reporting.console import print_json

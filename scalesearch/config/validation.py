@@ -11,11 +11,12 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from scalesearch.errors import ExperimentError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Validated = TypeVar("Validated")
 
@@ -24,6 +25,8 @@ def validate_document(
     kind: type[Validated], document: Any, origin: str, problems: list[str]
 ) -> Validated:
     """What a mapping describes, or all that is wrong with it, beside the problems known before."""
+    from pydantic import TypeAdapter, ValidationError  # recipes are made without it
+
     if not isinstance(document, Mapping):
         raise ExperimentError(f"{origin}: need a mapping of keys to values, got {document!r}")
     problems.extend(_unknown_keys(kind, document))
@@ -66,7 +69,7 @@ def _dataclass_in(hint: Any) -> type | None:
     return next((p for p in parts if isinstance(p, type) and dataclasses.is_dataclass(p)), None)
 
 
-def _validation_problems(error: ValidationError) -> Iterator[str]:
+def _validation_problems(error: "ValidationError") -> Iterator[str]:
     """pydantic's problems as ``dotted.path: rule, got value``."""
     for problem in error.errors(include_url=False):
         path = ".".join(str(part) for part in problem["loc"])

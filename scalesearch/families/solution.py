@@ -149,7 +149,7 @@ def solve(
     if target.measure == "latency" and latency is None:
         raise ArchitectureError(
             f"--target {target}: need a latency model to predict it, got none; `scalesearch "
-            "calibrate NAME --out FILE.json` measures one, and --latency-model FILE.json names it"
+            "fit-latency NAME --out FILE.json` measures one, and --latency-model FILE.json names it"
         )
     profile = rounding_from(rounding)
     path = ScalingPath(baseline, _validate_growth(coefficients), target.measure, profile, latency)

@@ -87,7 +87,7 @@ def test_a_written_model_is_read_back_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file; `scalesearch calibrate NAME --out .*` makes it"),
+        (None, "no such file; `scalesearch fit-latency NAME --out .*` makes it"),
         ("{", "cannot be read as JSON"),
         ("[]", "need a document of schema 'scalesearch/latency-model'"),
         ('{"latency": {"prize": 1}}', "latency.prize: unknown key"),

@@ -112,7 +112,7 @@ def test_a_nominal_budget_tells_the_realised_latency():
 @pytest.mark.parametrize("asks", [{"measure": "latency"}, {"limits": CostLimits(latency=1.5)}])
 def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
     with pytest.raises(
-        ValueError, match=r"^latency: need a latency model .*`scalesearch calibrate"
+        ValueError, match=r"^latency: need a latency model .*`scalesearch fit-latency"
     ):
         Budget(**asks)
 

@@ -112,10 +112,8 @@ def test_without_any_accuracy_there_is_a_table_and_no_figure(run, tmp_path):
 def test_times_are_compared_where_they_are_asked_for(run, monkeypatch):
     from functools import partial
 
-    import scalesearch.benchmarking
-
-    quick = partial(scalesearch.latency.run_benchmark, target_runs=5, target_seconds=0.01)
-    monkeypatch.setattr(scalesearch.latency, "run_benchmark", quick)
+    quick = partial(benches.run_benchmark, target_runs=5, target_seconds=0.01)
+    monkeypatch.setattr(benches, "run_benchmark", quick)
     code, out, _ = run("compare", TINY, "--latency", "--anyway", "--json")
     assert code == 0
     document = json.loads(out)

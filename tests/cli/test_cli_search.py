@@ -100,7 +100,7 @@ ANSWER = {
 
 
 def test_the_answer_is_told_in_words_and_as_json_also_of_a_moved_copy(finished, tmp_path, run):
-    code, out, err = run("answer", finished, "--json")
+    code, out, err = run("summary", finished, "--json")
     assert (code, err) == (0, "")
     told = json.loads(out)
     assert set(told) >= ANSWER
@@ -108,8 +108,8 @@ def test_the_answer_is_told_in_words_and_as_json_also_of_a_moved_copy(finished, 
     (tmp_path / "moved").mkdir()
     for name in ("experiment.yaml", "environment.json", "records.csv"):
         shutil.copy(finished / name, tmp_path / "moved")
-    assert json.loads(run("answer", tmp_path / "moved", "--json")[1]) == told
-    code, out, _ = run("answer", finished)
+    assert json.loads(run("summary", tmp_path / "moved", "--json")[1]) == told
+    code, out, _ = run("summary", finished)
     assert code == 0
     assert out.startswith(told["sentence"])
     if told["estimate"] is None:
@@ -120,7 +120,7 @@ def test_the_answer_is_told_in_words_and_as_json_also_of_a_moved_copy(finished, 
 
 def test_an_answer_is_refused_by_the_name_of_what_is_missing(finished, tmp_path, run):
     (tmp_path / "empty").mkdir()
-    code, out, err = run("answer", tmp_path / "empty")
+    code, out, err = run("summary", tmp_path / "empty")
     assert (code, out) == (2, "")
     assert "experiment.yaml" in err
     copy = shutil.copytree(finished, tmp_path / "copy")
@@ -128,7 +128,7 @@ def test_an_answer_is_refused_by_the_name_of_what_is_missing(finished, tmp_path,
     cells = lines[1].split(",")
     cells[lines[0].split(",").index("accuracy")] = "nan"
     (copy / "records.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-    code, _, err = run("answer", copy)
+    code, _, err = run("summary", copy)
     assert code == 2
     assert "need a finite accuracy everywhere, got nan" in err
 
@@ -353,6 +353,6 @@ def test_noise_is_for_a_dry_run(experiment, tmp_path, run, option, value):
 
 
 def test_how_many_are_trained_again_is_for_an_audit_that_trains(tmp_path, run):
-    code, _, err = run("audit", tmp_path, "--top", "2")
+    code, _, err = run("check-proxy", tmp_path, "--top", "2")
     assert code == 2
     assert "--top: need --learning-rate or --rules" in err

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from scalesearch.reporting import doctor
+
 
 @pytest.fixture
 def run_json(run):
@@ -120,9 +122,7 @@ def test_family_of_the_papers_coefficients_by_another_mode(run_json):
 
 
 def test_doctor_names_what_is_missing_and_what_it_is_for(run, run_json, monkeypatch):
-    monkeypatch.setitem(
-        __import__("scalesearch.reporting.doctor").doctor.NEEDED_FOR, "nosuch", "nothing"
-    )
+    monkeypatch.setitem(doctor.REQUIRED_PACKAGES, "nosuch", "nothing")
     found = run_json("doctor")
     assert found["missing"] == ["nosuch"]
     assert {row["package"] for row in found["packages"]} > {"torch", "optuna", "fvcore"}
@@ -164,7 +164,7 @@ def test_what_the_user_can_mend_is_one_message_and_exit_2(run, arguments, messag
 
 def test_a_bug_is_a_traceback_and_exit_1():
     done = in_process_of_its_own(
-        "import scalesearch.architectures as a, scalesearch.cli as c\n"
+        "import scalesearch.architectures.baselines as a, scalesearch.cli as c\n"
         "a.baseline = lambda name: 1 / 0\n"
         "c.main(['cost', 'efficientnet_b0'])"
     )

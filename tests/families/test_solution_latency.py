@@ -135,7 +135,7 @@ def test_a_latency_that_cannot_be_is_told_by_its_dotted_path(budget, message):
 # Commands
 
 
-def test_calibrate_writes_what_solve_reads(run, tmp_path, monkeypatch):
+def test_fit_latency_writes_what_solve_reads(run, tmp_path, monkeypatch):
     asked = {}
 
     def times(networks, **options):
@@ -145,7 +145,7 @@ def test_calibrate_writes_what_solve_reads(run, tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "measure_latencies", times)
     path = tmp_path / "b0.json"
     options = ("--threads", 2, "--rounds", 3, "--out", path)
-    code, out, err = run("calibrate", "efficientnet_b0", *options, "--json")
+    code, out, err = run("fit-latency", "efficientnet_b0", *options, "--json")
     assert (code, err) == (0, f"wrote {path}\n")
     assert json.loads(out) == json.loads(path.read_text())
     assert asked == {"batch_size": 1, "device": "cpu", "threads": 2, "rounds": 3}
@@ -153,7 +153,7 @@ def test_calibrate_writes_what_solve_reads(run, tmp_path, monkeypatch):
     code, out, _ = run(*solved)
     assert code == 0
     assert "ms latency, " in out
-    code, out, _ = run("calibrate", "efficientnet_b0", "--resolution", 64, "--batch-size", 8)
+    code, out, _ = run("fit-latency", "efficientnet_b0", "--resolution", 64, "--batch-size", 8)
     assert code == 0
     assert "8 images on cpu, 1 thread: each of 15 networks predicted from the others" in out
 
@@ -164,10 +164,11 @@ def test_calibrate_writes_what_solve_reads(run, tmp_path, monkeypatch):
         ("solve efficientnet_b0 --target latency=5ms", "need a latency model to predict it"),
         (
             "solve efficientnet_b0 --target latency=5ms --latency-model nowhere.json",
-            "nowhere.json: no such file; `scalesearch calibrate NAME --out nowhere.json` makes it",
+            "nowhere.json: no such file; `scalesearch fit-latency NAME --out nowhere.json` "
+            "makes it",
         ),
-        ("calibrate efficientnet_bo", "did you mean 'efficientnet_b0'?"),
-        ("calibrate efficientnet_b0 --device tpu", "device: need cpu or cuda, got 'tpu'"),
+        ("fit-latency efficientnet_bo", "did you mean 'efficientnet_b0'?"),
+        ("fit-latency efficientnet_b0 --device tpu", "device: need cpu or cuda, got 'tpu'"),
     ],
 )
 def test_what_the_user_can_mend_is_one_message_and_exit_2(run, arguments, message):

@@ -2,11 +2,11 @@
 
 COMMANDS = {
     "ablate": "ablate",
-    "answer": "answer",
-    "audit": "audit",
+    "answer": "summary",
+    "audit": "check-proxy",
     "baselines": "baselines",
     "bench": "bench",
-    "calibrate": "calibrate",
+    "calibrate": "fit-latency",
     "compare": "compare",
     "confirm": "confirm",
     "cost": "cost",
@@ -18,7 +18,7 @@ COMMANDS = {
     "import": "import",
     "invalidate": "invalidate",
     "isocost": "isocost",
-    "laws": "laws",
+    "laws": "scaling-law",
     "predict": "predict",
     "pretrained": "pretrained",
     "report": "report",
@@ -28,7 +28,7 @@ COMMANDS = {
     "simulate": "simulate",
     "solve": "solve",
     "status": "status",
-    "temperature": "temperature",
+    "temperature": "calibrate-probabilities",
     "train": "train",
 }
 """The command's name when the files were frozen, and its name now."""

@@ -85,14 +85,14 @@ def test_a_folder_without_a_search_is_refused(tmp_path):
 
 
 def test_the_command_prints_tables_or_the_document_and_writes_it(folder, run):
-    code, out, err = run("audit", folder)
+    code, out, err = run("check-proxy", folder)
     assert code == 0
     assert "epoch 2 ranks them as epoch 4 does" in out
     assert "width is favoured early" in out
     assert "not told apart" in out or "differs" in out or "agrees" in out
     assert f"wrote {folder}/audit.json" in err
-    code, out, _ = run("audit", folder, "--json", "--level", "0.2")
+    code, out, _ = run("check-proxy", folder, "--json", "--level", "0.2")
     assert json.loads(out) == json.loads((folder / "audit.json").read_text())
     assert json.loads(out)["level"] == 0.2
-    code, _, err = run("audit", folder.parent)
+    code, _, err = run("check-proxy", folder.parent)
     assert (code, "holds no search" in err) == (2, True)

@@ -59,14 +59,14 @@ def test_a_star_s_laws_predict_at_larger_phi_and_come_to_shares(folder):
 
 
 def test_the_command_prints_and_writes_them(folder, run):
-    code, out, err = run("laws", folder, "--phi", "1,3", "--hold-out", "7")
+    code, out, err = run("scaling-law", folder, "--phi", "1,3", "--hold-out", "7")
     assert code == 0, err
     assert "kept from the fit" in out
-    code, out, _ = run("laws", folder, "--phi", "1,3", "--hold-out", "7", "--json")
+    code, out, _ = run("scaling-law", folder, "--phi", "1,3", "--hold-out", "7", "--json")
     document = json.loads(out)
     assert document == json.loads((folder / "laws.json").read_text())
     assert (document["schema"], len(document["predictions"])) == ("scalesearch/laws", 6)
-    code, _, err = run("laws", folder, "--phi", "x")
+    code, _, err = run("scaling-law", folder, "--phi", "x")
     assert (code, "--phi: need numbers" in err) == (2, True)
 
 

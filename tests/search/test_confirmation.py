@@ -120,7 +120,7 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
     assert document["search_answer"] == answer["answer"]["candidate"]
     assert {row["candidate"] for row in document["candidates"]} >= {best_of(records)}
     assert any(note.startswith("after 4 epochs") for note in answer["notes"])
-    assert "after 4 epochs" in run("answer", folder)[1]
+    assert "after 4 epochs" in run("summary", folder)[1]
     (said,) = (
         note for note in conclusion_of_folder(folder).notes if note.startswith("after 4 epochs")
     )
@@ -151,13 +151,13 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
 
 def test_the_audit_trains_at_other_rates_and_says_whether_the_best_holds(finished, run, untrained):
     _, _, folder = finished
-    code, out, err = run("audit", folder, "--learning-rate", "--top", "3")
+    code, out, err = run("check-proxy", folder, "--learning-rate", "--top", "3")
     assert code == 0, err
     for what in ("learning rate x0.5", "learning rate x2", "each at its best rate"):
         assert f"{what}: accuracy changes by " in out
     assert read_experiment(folder / "audit" / "rate-2" / "experiment.yaml").recipe
     trained = len(untrained)
-    code, out, _ = run("audit", folder, "--learning-rate", "--top", "3", "--json")
+    code, out, _ = run("check-proxy", folder, "--learning-rate", "--top", "3", "--json")
     sensitivity = json.loads(out)["sensitivity"]
     assert len(untrained) == trained
     assert [one["what"] for one in sensitivity] == [

@@ -173,7 +173,7 @@ def test_a_network_is_calibrated_into_a_new_file_which_prediction_then_follows(
     out = tmp_path / "milder.safetensors"
     options = ("--data", source, "--out", out, "--device", "cpu")
     drawn = ("--figure", tmp_path / "sure.png")
-    code, told, err = run("temperature", digits.network, *options, *drawn, "--json")
+    code, told, err = run("calibrate-probabilities", digits.network, *options, *drawn, "--json")
     assert code == 0, err
     with Image.open(tmp_path / "sure.png") as image:
         assert image.width > 300
@@ -187,7 +187,7 @@ def test_a_network_is_calibrated_into_a_new_file_which_prediction_then_follows(
     assert [part["images"] for part in found["test"]] == [len(digits.labels)] * 2
     _, told, _ = run("predict", out, digits.tested[0], "--device", "cpu", "--json")
     assert json.loads(told)["temperature"] == value
-    code, _, err = run("temperature", digits.network, *options)
+    code, _, err = run("calibrate-probabilities", digits.network, *options)
     assert code == 2
     assert "milder.safetensors: need a new file, got one that is there" in err
 
@@ -198,14 +198,14 @@ def test_beside_the_record_of_its_run_a_network_needs_no_data_to_be_named(
     home = tmp_path / "run"
     home.mkdir()
     shutil.copy(digits.network, home / "network.safetensors")
-    code, _, err = run("temperature", home / "network.safetensors")
+    code, _, err = run("calibrate-probabilities", home / "network.safetensors")
     assert code == 2
     assert "need images to calibrate on, got none, nor the folder of a run; give --data" in err
     data = DataSpec(source=source, validation_samples=100)
     asked = to_document(Experiment(name="digits", data=data, seed=3))
     document = {"schema": SCHEMA, "asked": asked, "fingerprint": "", "data": {}, "results": {}}
     (home / "run.json").write_text(json.dumps(document))
-    code, told, err = run("temperature", home / "network.safetensors", "--device", "cpu")
+    code, told, err = run("calibrate-probabilities", home / "network.safetensors", "--device", "cpu")
     assert code == 0, err
     assert "validation (100)" in told
     assert f"test ({len(digits.labels)})" in told
@@ -222,7 +222,7 @@ def test_images_of_other_classes_are_refused_and_nothing_is_written(digits, run,
             Image.new("L", (8, 8), number).save(folder / name / f"{number}.png")
     out = tmp_path / "new.safetensors"
     options = ("--data", f"imagefolder:{folder}", "--out", out, "--device", "cpu")
-    code, told, err = run("temperature", digits.network, *options)
+    code, told, err = run("calibrate-probabilities", digits.network, *options)
     assert (code, told) == (2, "")
     assert "need the 10 classes of the network" in err
     assert not out.exists()
@@ -245,7 +245,7 @@ def test_a_network_from_training_answers_as_its_run_says_and_is_calibrated_where
     right = [row["class_1"] == Path(row["image"]).parent.name for row in rows]
     found = json.loads((folder / "metrics.json").read_text())
     assert sum(right) / len(right) == found["test"]["top1"]
-    code, told, err = run("temperature", network, "--device", "cpu", "--json")
+    code, told, err = run("calibrate-probabilities", network, "--device", "cpu", "--json")
     assert code == 0, err
     calibration = json.loads(told)
     assert calibration["validation"][0]["accuracy"] == found["validation"]["top1"]
