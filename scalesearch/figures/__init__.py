@@ -1,1 +1,1 @@
-"""Figures from tables: for each, a function that computes its numbers and one that draws them."""
+"""Figures from tables: each has a function for its numbers and one that draws them."""

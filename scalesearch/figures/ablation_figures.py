@@ -1,7 +1,4 @@
-"""An ablation's curves with their bands: in one figure, a panel for each, or over two costs.
-
-An ablation's table as a figure: each row here, and as the paper prints it.
-"""
+"""Figures of an ablation: curves with their bands, and its table beside the paper's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,23 +29,24 @@ AXIS_LABELS = {
 }
 OTHER_COLOURS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
 OTHER_MARKERS = ("v", "p", "s", "D", "^")
-"""Okabe and Ito's colours, with a mark each; ``ACCENT`` and a disc are for who is compared with."""
+"""Markers of the other series; ``ACCENT`` and a disc are for the series compared with."""
 
 WIDE_COST_RATIO = 8
-"""Greatest over least cost from which on 1, 2 and 5 times powers of ten are marks enough."""
+"""From this ratio of costs on, ticks stand at 1, 2 and 5 times powers of ten."""
 LETTERS_PER_INCH = 14
-"""Of a title, in an inch."""
+"""Letters of a title that fit into an inch."""
 MIN_LABEL_DISTANCE = 0.055
-"""Least distance of two labels, as a fraction of the height of a figure of one column."""
+"""Least distance of two labels, as a fraction of the height of a one-column figure."""
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
-"""As many digits as the ticks need."""
+"""Percentages with as many digits as the ticks need."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationCurve:
-    """A series on a baseline, by rising ``x``. ``low``, ``high`` are as ``y`` for a single seed.
+    """A series on a baseline, in increasing ``x``.
 
-    ``names``: what each point is told apart by; ``leads``: whether others are compared with it.
+    ``low`` and ``high`` equal ``y`` for a single seed. ``names``: labels of the points. ``leads``:
+    whether the other series are compared with this one.
     """
 
     series: str
@@ -63,9 +61,10 @@ class AblationCurve:
 def ablation_curves(
     table: pd.DataFrame, x: str = "factor", against: str | None = None
 ) -> tuple[AblationCurve, ...]:
-    """From an ablation's table, for one baseline. ``x``: ``factor``, ``macs`` or ``params``.
+    """Curves of an ablation's table, for one baseline.
 
-    A network that is twice in a series is one point. Raises SearchError for an empty table.
+    ``x``: ``factor``, ``macs`` or ``params``. A network that occurs twice in a series is one
+    point. Raises SearchError for an empty table.
     """
     if table.empty:
         raise SearchError("ablation: need a network to draw, got none; train first")
@@ -92,8 +91,10 @@ def ablation_curves(
 
 
 def spread_labels(positions: Sequence[float], min_distance: float) -> list[float]:
-    """Places of labels, moved apart until neighbours are ``least`` from each other, and no farther
-    from their own than that asks for; in the order given."""
+    """Positions of labels, moved apart to a distance of at least ``min_distance``.
+
+    The order stays, and labels move no further than necessary.
+    """
     order = sorted(range(len(positions)), key=lambda index: positions[index])
     groups: list[list[int]] = []
     for index in order:
@@ -112,7 +113,7 @@ def spread_labels(positions: Sequence[float], min_distance: float) -> list[float
 def _lowest_position(
     group: Sequence[int], positions: Sequence[float], min_distance: float
 ) -> float:
-    """Where the lowest of labels that touch each other stands, so that their middle is theirs."""
+    """Position of the lowest label of a touching group that is centred on its points."""
     return (
         sum(positions[index] for index in group) / len(group) - min_distance * (len(group) - 1) / 2
     )
@@ -125,7 +126,7 @@ def _highest_position(
 
 
 def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
-    """All curves over the realised cost, each with its 90% band and its name at its end."""
+    """All curves over the realised cost, each with its 90% band and its name."""
     with figure_style():
         fig = new_figure(COLUMN, 2.7)
         axes = fig.add_subplot()
@@ -137,7 +138,7 @@ def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
 
 
 def ablation_panels_figure(data: Sequence[AblationCurve], title: str) -> Figure:
-    """A panel for each curve, its points named, on one scale of accuracy."""
+    """Return a panel for each curve with named points, on one scale of accuracy."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 2.5)
         panels = fig.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
@@ -175,7 +176,7 @@ def ablation_costs_figure(table: pd.DataFrame, against: str | None, title: str) 
 def plot_ablation_curves(
     data: Sequence[AblationCurve], axes: Axes, *, with_names: bool = True, base: int = 2
 ) -> None:
-    """Lines with points and bands over a logarithmic cost."""
+    """Draw lines with points and bands over a logarithmic cost."""
     other_count = 0
     line_styles = []
     for curve in data:
@@ -190,7 +191,7 @@ def plot_ablation_curves(
 
 
 def count_with_unit(value: float) -> str:
-    """A count with its unit: 2.5M."""
+    """Return a count with its unit, such as 2.5M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:g}{unit}"
@@ -198,7 +199,7 @@ def count_with_unit(value: float) -> str:
 
 
 def add_title(fig: Figure, title: str) -> None:
-    """A title over the whole figure, in as many lines as it needs."""
+    """Write a title over the whole figure, in as many lines as it needs."""
     letters = int(fig.get_figwidth() * LETTERS_PER_INCH)
     fig.suptitle("\n".join(wrap(title, letters)), x=0.01, ha="left", fontsize=8.5)
 
@@ -230,7 +231,7 @@ def _line_style(curve: AblationCurve, other_count: int) -> tuple[str, str]:
 
 
 def _label_curves(data: Sequence[AblationCurve], colours: Sequence[str], axes: Axes) -> None:
-    """Each curve's name beside its last point, apart from the others."""
+    """Write each curve's name beside its last point, apart from the others."""
     low, high = axes.get_ylim()
     positions = spread_labels([curve.y[-1] for curve in data], MIN_LABEL_DISTANCE * (high - low))
     longest = max(curve.x[-1] for curve in data)
@@ -257,7 +258,7 @@ def _label_curves(data: Sequence[AblationCurve], colours: Sequence[str], axes: A
 
 @dataclass(frozen=True, slots=True)
 class AblationBar:
-    """A row of a table. ``cost``: over the baseline's; ``paper_*``: None where none is printed."""
+    """A row of a table. ``cost``: relative to the baseline; ``paper_*``: None if not printed."""
 
     baseline: str
     series: str
@@ -271,7 +272,7 @@ class AblationBar:
 
 
 def ablation_bars(table: pd.DataFrame, against: str | None = None) -> tuple[AblationBar, ...]:
-    """From an ablation's table, in its order. Raises SearchError for an empty one."""
+    """Bars of an ablation's table, in its order. Raises SearchError for an empty table."""
     if table.empty:
         raise SearchError("ablation: need a network to draw, got none; train first")
     baseline_macs = table.groupby("baseline")["recounted_macs"].first()
@@ -294,7 +295,7 @@ def ablation_bars(table: pd.DataFrame, against: str | None = None) -> tuple[Abla
 
 
 def ablation_rows_figure(data: Sequence[AblationBar], title: str) -> Figure:
-    """Each row of a table: here, with its 90% interval and cost, and as the paper prints it."""
+    """Each row of a table with its 90% interval and cost, beside the paper's value."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 0.9 + 0.22 * len(data))
         own_axes, paper_axes = fig.subplots(1, 2, sharey=True)
@@ -317,7 +318,7 @@ def ablation_rows_figure(data: Sequence[AblationBar], title: str) -> Figure:
 
 
 def plot_ablation_bars(data: Sequence[AblationBar], axes: Axes) -> None:
-    """Accuracy with its interval, and the realised cost beside it."""
+    """Draw accuracies with their intervals, and the realised cost beside each."""
     for index, bar in enumerate(data):
         colour = ACCENT if bar.is_reference else INK
         axes.plot([bar.low, bar.high], [index, index], color=colour, linewidth=1.2)
@@ -336,7 +337,7 @@ def plot_ablation_bars(data: Sequence[AblationBar], axes: Axes) -> None:
 
 
 def plot_paper_bars(data: Sequence[AblationBar], axes: Axes) -> None:
-    """Accuracies as printed, and beside each the cost of the paper's network, recounted."""
+    """Draw the printed accuracies, with the recounted cost of the paper's network."""
     for index, bar in enumerate(data):
         if bar.paper_accuracy is None:
             continue

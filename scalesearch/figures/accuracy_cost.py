@@ -1,7 +1,4 @@
-"""Names beside points, none over another name or point.
-
-Accuracy of networks, as printed, against what they cost.
-"""
+"""Printed accuracy of networks against their cost, with labels that do not overlap."""
 
 import math
 import re
@@ -29,7 +26,7 @@ from scalesearch.figures.style import (
 )
 
 PixelPosition: TypeAlias = Any
-"""Two numbers, in pixels: a tuple or an array."""
+"""Two numbers in pixels: a tuple or an array."""
 
 DIRECTIONS = (
     *((1, 0), (-1, 0), (0, 1), (0, -1)),
@@ -38,16 +35,16 @@ DIRECTIONS = (
 """Right, left, above, below, and the corners."""
 
 DISTANCES = (5, 9, 15, 22, 30, 40)
-"""Points from the middle of a mark to the edge of its name, the nearest that is free."""
+"""Distances in points from a mark's centre to its label's edge; the nearest free one is taken."""
 
 MAX_UNTIED_DISTANCE = 9
-"""Up to this distance a name is seen to belong to its point; from further away it is tied to it."""
+"""A label further away than this is tied to its point by a line."""
 
 BOXES_PER_SEGMENT = 60
-"""Boxes that stand for a straight piece of a line."""
+"""Boxes that stand for a straight segment of a line."""
 
 MARK_RADIUS = 3.5
-"""Points around the middle of a mark that stay free."""
+"""Points around the centre of a mark that stay free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +60,11 @@ class Label:
 def place_labels(
     labels: Sequence[Label], axes: Axes, lines: Sequence[Sequence[tuple[float, float]]] = ()
 ) -> list[Annotation]:
-    """Write each name at the first place of ``SIDES`` and ``DISTANCES`` that is free, of names,
-    points and ``lines`` between points, and within the axes; where none is, at the first. A name
-    that had to go far is tied to its point.
+    """Write each name at the first free position of ``DIRECTIONS`` and ``DISTANCES``.
 
-    The axes have their final limits and place: ``figure.draw_without_rendering`` came before.
+    A position is free of other names, of points and of ``lines`` between points, and lies within
+    the axes. If none is free, the first is taken. A distant name is tied to its point. Call
+    ``figure.draw_without_rendering`` first: the axes need their final limits and position.
     """
     pixels_per_point = axes.figure.dpi / 72
     to_pixels = axes.transData.transform
@@ -103,7 +100,7 @@ def place_labels(
 def _write_label(
     label: Label, direction: tuple[int, int], distance: int, axes: Axes
 ) -> tuple[Annotation, Bbox]:
-    """The name, and the box of its text in pixels."""
+    """Write the name and return the box of its text, in pixels."""
     right, up = direction
     arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": label.colour, "shrinkB": 3}
     annotation = axes.annotate(
@@ -118,12 +115,12 @@ def _write_label(
         arrowprops=arrow if distance > MAX_UNTIED_DISTANCE else None,
     )
     annotation.set_in_layout(False)
-    annotation.get_window_extent()  # puts the text where it belongs
+    annotation.get_window_extent()  # places the text
     return annotation, Text.get_window_extent(annotation)
 
 
 def _boxes_along(corners: Sequence[PixelPosition], pixels: float) -> Iterator[Bbox]:
-    """Small boxes on the straight pieces of a line."""
+    """Small boxes on the straight segments of a line."""
     for (x0, y0), (x1, y1) in pairwise(corners):
         for fraction in np.linspace(0, 1, BOXES_PER_SEGMENT):
             yield _box_around((x0 + fraction * (x1 - x0), y0 + fraction * (y1 - y0)), pixels)
@@ -149,16 +146,16 @@ def _any_overlap(boxes: Sequence[Bbox], others: Sequence[Bbox]) -> bool:
 
 
 GIVEN_SOURCE = "given"
-"""The source of an accuracy that no paper prints, as ``compared.comparison`` says it."""
+"""Source of an accuracy that no paper prints, as ``model_table.comparison`` names it."""
 
 MEASURES = {"macs": "FLOPs (multiply-adds)", "params": "parameters"}
 MAX_FINE_DECADES = 2.5
-"""Powers of ten up to which there is room for 2 and 5 between them."""
+"""Up to this number of powers of ten there is room for 2 and 5 between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlottedNetwork:
-    """A network of the figure. ``family``: networks of one are joined by a line."""
+    """A network of the figure. Networks of one ``family`` are joined by a line."""
 
     name: str
     family: str
@@ -168,8 +165,11 @@ class PlottedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyCostPlot:
-    """Networks in the order of their multiply-adds. ``left_out``: the names of those whose accuracy
-    is not known. ``given``: whether some accuracy is no paper's."""
+    """Networks in increasing order of multiply-adds.
+
+    ``left_out``: names of networks without a known accuracy. ``given``: whether some accuracy
+    comes from the user and not from a paper.
+    """
 
     networks: tuple[PlottedNetwork, ...]
     names_without_accuracy: tuple[str, ...]
@@ -181,16 +181,16 @@ class AccuracyCostPlot:
 
     @property
     def families(self) -> tuple[tuple[PlottedNetwork, ...], ...]:
-        """Two or more networks that are one network scaled."""
+        """Names of families with two or more members."""
         by_family = sorted(self.networks, key=lambda network: network.family)
         groups = (tuple(group) for _, group in groupby(by_family, lambda network: network.family))
         return tuple(group for group in groups if len(group) > 1)
 
 
 def accuracy_cost_plot(rows: Sequence[Mapping[str, Any]]) -> AccuracyCostPlot:
-    """The figure's numbers, of rows of ``compared.comparison``.
+    """Numbers of the figure, from rows of ``model_table.comparison``.
 
-    Raises ExportError where the accuracy of no network is known.
+    Raises ExportError if no network has a known accuracy.
     """
     if not any(row["top1"] is not None for row in rows):
         raise ExportError(
@@ -215,7 +215,7 @@ def accuracy_cost_plot(rows: Sequence[Mapping[str, Any]]) -> AccuracyCostPlot:
 
 
 def accuracy_cost_figure(data: AccuracyCostPlot) -> Figure:
-    """A panel for each measure."""
+    """Return a panel for each measure of cost."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 3.2)
         panels = fig.subplots(1, len(MEASURES), sharey=True)
@@ -224,7 +224,7 @@ def accuracy_cost_figure(data: AccuracyCostPlot) -> Figure:
         panels[0].set_ylabel(data.y_label)
         panels[0].yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        fig.draw_without_rendering()  # labels are placed where the layout has put the points
+        fig.draw_without_rendering()  # labels need the final positions of the points
         for measure, axes in zip(MEASURES, panels, strict=True):
             labels = [
                 Label(network.name.rpartition("/")[2], network.costs[measure], network.top1, INK)
@@ -244,7 +244,7 @@ def _plot_measure(data: AccuracyCostPlot, measure: str, axes: Axes) -> None:
 
 
 def _family_lines(data: AccuracyCostPlot, measure: str) -> list[list[tuple[float, float]]]:
-    """Through the points of each family, the cheapest first."""
+    """Lines through the points of each family, the cheapest first."""
     return [
         sorted((network.costs[measure], network.top1) for network in group)
         for group in data.families
@@ -272,6 +272,6 @@ def _scale_axes(data: AccuracyCostPlot, measure: str, axes: Axes) -> None:
 
 
 def _family(name: str) -> str:
-    """What is left of a name without its number, or without the member behind a file's name."""
+    """Name without its number, or without the member after a file's name."""
     prefix, colon, member = name.rpartition(":")
     return f"{prefix}:" if colon else re.sub(r"\d+$", "", member)

@@ -1,4 +1,4 @@
-"""Images as networks see them: heat where they find the class, one column for each network."""
+"""Grad-CAM figures: for each image, where each network finds the class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from scalesearch.figures.style import DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
 
 HEAT_COLOUR_MAP = "inferno"
-"""Dark to bright at an even pace for all kinds of colour vision; told from a grey picture."""
+"""Evenly bright for all kinds of colour vision, and distinct from a grey image."""
 TITLE, CAPTION = 0.5, 0.16  # inches
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
-"""Of red, green and blue in a grey picture (ITU-R BT.601)."""
+"""Weights of red, green and blue in a grey image (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GradCamPanel:
-    """One network's maps (N, h, w) of the truth, and what it takes each image for. ``factor``: its
-    cost over the baseline's."""
+    """Maps (N, h, w) of the true class for one network, and its predictions.
+
+    ``factor``: its cost relative to the baseline's.
+    """
 
     series: str
     heatmaps: NDArray[np.float32]
@@ -30,8 +32,10 @@ class GradCamPanel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GradCamGrid:
-    """``images``: uint8 (N, C, H, W); ``truths``: the class of each. ``stage``: behind which one
-    (from 1) the maps are, None for those that are pooled."""
+    """Images uint8 (N, C, H, W) with their true classes, and a panel for each network.
+
+    ``stage``: number (from 1) of the stage whose output is mapped; None for the pooled output.
+    """
 
     images: NDArray[np.uint8]
     labels: tuple[str, ...]
@@ -40,8 +44,7 @@ class GradCamGrid:
 
 
 def normalized_heatmap(heatmap: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """The part of a map that speaks for the class, from 0 to 1 at its highest; all 0 where nothing
-    does."""
+    """Positive part of a heatmap scaled to a maximum of 1; all 0 if nothing is positive."""
     positive = np.maximum(np.asarray(heatmap, dtype=np.float64), 0)
     highest = positive.max()
     normalized: NDArray[np.float64] = positive / highest if highest > 0 else positive
@@ -49,14 +52,14 @@ def normalized_heatmap(heatmap: NDArray[np.floating[Any]]) -> NDArray[np.float64
 
 
 def to_grayscale(image_CHW: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """An image of 1 or 3 channels in shades of grey, from 0 to 1."""
+    """Return an image of 1 or 3 channels as grey values from 0 to 1."""
     weights = np.array(GRAY_WEIGHTS if len(image_CHW) == 3 else (1.0,))
     gray: NDArray[np.float64] = np.tensordot(weights, image_CHW, axes=1) / 255
     return gray
 
 
 def gradcam_figure(data: GradCamGrid) -> Figure:
-    """A row for each image: as it is, and with each network's heat over it in grey."""
+    """Return a row for each image: the image, then each network's heatmap over it in grey."""
     columns, rows = 1 + len(data.panels), len(data.labels)
     side = DOUBLE_COLUMN / columns
     with figure_style():

@@ -1,7 +1,4 @@
-"""Which classes are taken for which.
-
-How often a network is right where it is as sure.
-"""
+"""Figures of a classifier's predictions: confusion matrix and reliability curves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,15 +22,15 @@ from scalesearch.figures.style import (
 )
 
 MAX_CLASSES_WITH_NUMBERS = 12
-"""Up to so many classes each cell says its percentage."""
+"""Up to this number of classes, each cell shows its percentage."""
 MAX_CLASSES_WITH_NAMES = 40
-"""Up to so many classes each row and column has its name; beyond, every tenth has its number."""
+"""Up to this number of classes, rows and columns have names; beyond, every tenth has a number."""
 MAX_NAME_LENGTH = 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfusionMatrix:
-    """``shares`` (K, K): of the images of a class (row), the fraction taken for another (column).
+    """``shares`` (K, K): fraction of the images of a class (row) predicted as another (column).
 
     A class without images is a row of nan.
     """
@@ -45,7 +42,10 @@ class ConfusionMatrix:
 def confusion_matrix(
     counts: Sequence[Sequence[int]], class_names: Sequence[str]
 ) -> ConfusionMatrix:
-    """From a matrix of counts whose rows are the truth. Raises ValueError for another shape."""
+    """Matrix of shares, from counts whose rows are the true classes.
+
+    Raises ValueError for another shape.
+    """
     matrix, classes = np.asarray(counts, dtype=np.float64), len(class_names)
     if matrix.shape != (classes, classes):
         raise ValueError(f"need {classes} by {classes} counts, got {matrix.shape}")
@@ -55,8 +55,8 @@ def confusion_matrix(
 
 
 def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
-    """Draw the matrix, and return the image that a scale of its colours is made for."""
-    # By square roots: most classes lose a few percent to each of a few others, which is the news.
+    """Draw the matrix and return the image for its colour bar."""
+    # Square roots make small confusions visible: most classes lose a few percent to each of some others.
     scale = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(data.shares, cmap=COLOUR_MAP, norm=scale)
     axes.set_xlabel("taken for")
@@ -78,12 +78,12 @@ def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
 
 
 def confusion_figure(data: ConfusionMatrix) -> Figure:
-    """The matrix with a scale of its colours, as large as its names need."""
+    """Return the matrix with a colour bar, as large as its names need."""
     classes = len(data.class_names)
     side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= MAX_CLASSES_WITH_NAMES else 5.0
     with figure_style():
         fig = new_figure(side + 0.8, side)
-        fig.set_layout_engine("compressed")  # as an image of fixed aspect needs it
+        fig.set_layout_engine("compressed")  # an image of fixed aspect needs this layout
         axes = fig.add_subplot()
         image = plot_confusion(data, axes)
         colour_bar = fig.colorbar(
@@ -97,15 +97,17 @@ def confusion_figure(data: ConfusionMatrix) -> Figure:
 
 def _write_percentages(data: ConfusionMatrix, axes: Axes) -> None:
     for (row, column), share in np.ndenumerate(data.shares):
-        if share > 0.005:  # what rounds to 0% says nothing
-            colour = "black" if share > 0.3 else "white"  # against the colour map's middle
+        if share > 0.005:  # no text where the value rounds to 0%
+            colour = (
+                "black" if share > 0.3 else "white"
+            )  # contrast with the middle of the colour map
             axes.text(
                 column, row, f"{share:.0%}".rstrip("%"), ha="center", va="center", color=colour
             )
 
 
 def _tick_step(classes: int) -> int:
-    """Classes between two ticks: 10, 20, 50, 100, ... such that at most eleven are marked."""
+    """Classes between two ticks (10, 20, 50, 100, ...), for at most eleven ticks."""
     steps: Iterator[int] = (factor * 10**power for power in range(1, 9) for factor in (1, 2, 5))
     return next(step for step in steps if classes <= 11 * step)
 
@@ -116,10 +118,10 @@ def _short_name(name: str) -> str:
 
 COLOURS = (ACCENT, BLUE)
 MAX_MARK_AREA = 120.0
-"""Area in points of the mark of all images."""
+"""Area in points of a mark that stands for all images."""
 
 Bins = Sequence[tuple[int, float, float]]
-"""Images, mean confidence, accuracy."""
+"""Images, mean confidence and accuracy of each bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ class ReliabilityCurve:
 
 
 def reliability_curves(parts: Mapping[str, Bins]) -> tuple[ReliabilityCurve, ...]:
-    """A curve for each name, with its expected calibration error in the name.
+    """Return a curve for each name, with its expected calibration error in the label.
 
-    Raises ValueError where one is of no image, or there are more than can be told apart.
+    Raises ValueError if a part has no images, or for more curves than colours.
     """
     if len(parts) > len(COLOURS) or not all(sum(n for n, _, _ in bins) for bins in parts.values()):
         raise ValueError(f"need up to {len(COLOURS)} parts with images, got {dict(parts)}")
@@ -143,7 +145,7 @@ def reliability_curves(parts: Mapping[str, Bins]) -> tuple[ReliabilityCurve, ...
 
 
 def plot_reliability(curves: Sequence[ReliabilityCurve], axes: Axes) -> None:
-    """Draw the curves; what is as right as it is sure lies on the diagonal."""
+    """Draw the curves and the diagonal of perfect calibration."""
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--")
     for curve, colour in zip(curves, COLOURS, strict=False):
         axes.plot(curve.confidence, curve.accuracy, color=colour, label=curve.name)
@@ -156,7 +158,7 @@ def plot_reliability(curves: Sequence[ReliabilityCurve], axes: Axes) -> None:
 
 
 def reliability_figure(curves: Sequence[ReliabilityCurve]) -> Figure:
-    """The curves in one column; the area of a mark is the fraction of images behind it."""
+    """Return the curves in one column; the area of a mark is its fraction of the images."""
     with figure_style():
         fig = new_figure(COLUMN, COLUMN + 0.3)
         plot_reliability(curves, fig.add_subplot())

@@ -1,4 +1,4 @@
-"""Images as a network is shown them, row by row."""
+"""Images as a network sees them, row by row."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from scalesearch.figures.style import DOUBLE_COLUMN, figure_style, new_figure
 
 COLUMNS = 8
 CAPTION = 0.18  # inches
-TITLE_FONT_SIZE = 6.5  # of a title that has room for it
-LETTER_ASPECT = 0.62  # of a letter's width over its height, on the safe side
+TITLE_FONT_SIZE = 6.5  # characters of a title that fit
+LETTER_ASPECT = 0.62  # width over height of a letter, rounded up
 
 
 def contact_sheet(
@@ -19,7 +19,7 @@ def contact_sheet(
 ) -> Figure:
     """Images of 1 or 3 channels in rows of ``columns``, each under its title, pixel for pixel.
 
-    Raises ValueError where titles and images do not pair.
+    Raises ValueError if titles and images do not pair.
     """
     if len(images_BCHW) != len(titles):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A family in three pictures: what it costs, which phi it is, and where pixels are dear."""
+"""Figures of a family: its cost, the phi of each axis, and cost against resolution."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -10,10 +10,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from scalesearch.figures.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
 
 Document: TypeAlias = Mapping[str, Any]
-"""As ``scalesearch.families.explanation.explain`` gives it."""
+"""The document of ``families.explanation.explain``."""
 
 BLUE = "#0072b2"
-"""Okabe and Ito's, as ``ACCENT`` is."""
+"""Okabe and Ito's, as is ``ACCENT``."""
 
 FAMILY_MARKS: dict[str, dict[str, Any]] = {
     "published": {"color": ACCENT, "marker": "o"},
@@ -44,7 +44,7 @@ def explain_figure(document: Document) -> Figure:
 
 
 def plot_factors(document: Document, axes: Axes) -> None:
-    """For each family the realised over the nominal factor, against the nominal one."""
+    """Draw the realised over the nominal factor against the nominal one, for each family."""
     axes.axhline(1, color=FAINT, linewidth=0.6)
     for mode, rows in document["families"].items():
         scaled_rows = [row for row in rows if row["nominal_factor"] > 1]
@@ -68,7 +68,7 @@ def plot_factors(document: Document, axes: Axes) -> None:
 
 
 def plot_implied_phis(document: Document, axes: Axes) -> None:
-    """The phi that depth, width and resolution of each published member imply."""
+    """Draw the phi that depth, width and resolution of each published member imply."""
     rows = document["families"]["published"]
     positions = range(len(rows))
     for axis, mark in AXIS_MARKS.items():
@@ -84,7 +84,7 @@ def plot_implied_phis(document: Document, axes: Axes) -> None:
 
 
 def plot_resolutions(document: Document, axes: Axes) -> None:
-    """Cost against pixels per side, both relative, and the square that the paper assumes."""
+    """Draw relative cost against relative resolution, and the square that the paper assumes."""
     curves = document["resolutions"]
     longest = max(curves, key=lambda curve: len(curve["pixels"]))
     ratios = [pixels / longest["resolution"] for pixels in longest["pixels"]]
@@ -99,7 +99,7 @@ def plot_resolutions(document: Document, axes: Axes) -> None:
             **line,
         )
     top = max(max(curve["factors"]) for curve in curves)
-    axes.set_ylim(0.9, 1 + (top - 1) * 1.6)  # the legend stands above the steepest
+    axes.set_ylim(0.9, 1 + (top - 1) * 1.6)  # the curves are lowest there
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(_multiple_formatter)
     axes.yaxis.set_major_formatter(_multiple_formatter)

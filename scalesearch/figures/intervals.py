@@ -1,4 +1,4 @@
-"""Each coefficient with its interval, beside the paper's and all it could be."""
+"""Each coefficient with its interval, the paper's value, and its possible range."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +26,11 @@ GREEK_LETTERS["gamma"] = "\N{GREEK SMALL LETTER GAMMA}"
 
 @dataclass(frozen=True, slots=True)
 class CoefficientRow:
-    """A coefficient: its value and the bounds of its interval, what the ``paper``'s is for the same
-    factor, and the ``least`` and ``most`` it can be where growing is all that is done."""
+    """A coefficient with the bounds of its interval.
+
+    ``paper``: the paper's value for the same factor. ``least`` and ``most``: the range for growth
+    alone.
+    """
 
     name: str
     value: float
@@ -40,7 +43,7 @@ class CoefficientRow:
 
 @dataclass(frozen=True, slots=True)
 class CoefficientIntervals:
-    """``rows`` of alpha, beta, gamma; ``confidence``: with which the intervals hold each."""
+    """Rows of alpha, beta and gamma; each interval holds with ``confidence``."""
 
     rows: tuple[CoefficientRow, ...]
     factor: float
@@ -53,7 +56,10 @@ def coefficient_intervals(
     *,
     level: float = 0.1,
 ) -> CoefficientIntervals:
-    """From ``{alpha: {value, low, high}, ...}`` of a budget of ``factor``."""
+    """Intervals of the coefficients, from ``{alpha: {value, low, high}, ...}``.
+
+    ``factor``: the budget's.
+    """
     published = SCHEMES["paper"].coefficients(factor)
     rows = []
     for name in AXIS_OF_COEFFICIENT:
@@ -73,7 +79,7 @@ def coefficient_intervals(
 
 
 def coefficient_intervals_figure(data: CoefficientIntervals, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style."""
+    """Return the whole figure in the project's style."""
     with figure_style():
         fig = new_figure(width, 0.32 * width + 0.85)
         plot_coefficient_intervals(data, fig.add_subplot())
@@ -81,7 +87,7 @@ def coefficient_intervals_figure(data: CoefficientIntervals, width: float = COLU
 
 
 def plot_coefficient_intervals(data: CoefficientIntervals, axes: Axes) -> None:
-    """A line for each coefficient, with its value and interval in words above it."""
+    """Draw a line for each coefficient, with its value and interval as text above it."""
     line: dict[str, Any] = {"solid_capstyle": "butt"}
     for y, row in enumerate(data.rows):
         axes.plot([row.minimum, row.maximum], [y, y], color=FAINT, linewidth=0.6, zorder=1)

@@ -1,4 +1,4 @@
-"""Accuracy against what a network costs, in each measure, with lines of equal cost."""
+"""Accuracy against cost in each measure, with lines of equal cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,17 +26,19 @@ MEASURES = {
     "activations": "activations",
 }
 LINE_MARGIN = 0.05
-"""By so many doublings candidates may lie beyond the last line."""
+"""Doublings by which candidates may lie beyond the last line."""
 MIN_WIDE_FIGURE = 5.0
-"""Inches of width from which on the measures stand beside each other."""
+"""Width in inches from which the measures stand side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pareto:
-    """``points``: the candidates at the last epoch, the best first; ``costs``: by measure, of each
-    of them. ``fronts``: by measure, places of the points that no other beats at the same cost or
-    less, cheapest first. ``lines``: by measure, the costs that are whole multiples of the
-    baseline's, by multiple. ``budget``: the measure that was held, its factor and tolerance.
+    """Candidates at the last epoch and their Pareto fronts.
+
+    ``points``: the best first. ``costs``: by measure, one for each point. ``fronts``: by measure,
+    indices of the points that no other beats at the same or less cost, cheapest first. ``lines``:
+    by measure and multiple, costs that are whole multiples of the baseline's. ``budget``: measure,
+    factor, tolerance.
     """
 
     points: tuple[SimplexPoint, ...]
@@ -54,9 +56,10 @@ def pareto(
     *,
     epoch: int | None = None,
 ) -> Pareto:
-    """``baseline``: its cost in each of ``MEASURES``. ``budget``: measure, factor, tolerance.
+    """Numbers of the figure from a results table.
 
-    Raises SearchError where the table has no row of that epoch.
+    ``baseline``: its cost in each of ``MEASURES``. ``budget``: measure, factor, tolerance. Raises
+    SearchError if the table has no row of that epoch.
     """
     data = simplex(records, epoch=epoch)
     candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
@@ -80,7 +83,7 @@ def pareto(
 
 
 def pareto_front(costs: tuple[float, ...], accuracy: list[float]) -> tuple[int, ...]:
-    """Places of those that are better than all that cost as much or less, cheapest first."""
+    """Return indices of points better than all that cost as much or less, cheapest first."""
     order = sorted(range(len(costs)), key=lambda index: (costs[index], -accuracy[index]))
     front_indices: list[int] = []
     for place in order:
@@ -90,7 +93,7 @@ def pareto_front(costs: tuple[float, ...], accuracy: list[float]) -> tuple[int, 
 
 
 def _iso_cost_lines(costs: tuple[float, ...], baseline: float) -> dict[float, float]:
-    """The baseline's cost and twice, four times ... as much, or a half ..., as candidates go."""
+    """Multiples of the baseline's cost by powers of two that span the candidates."""
     low, high = np.log2(min(costs) / baseline), np.log2(max(costs) / baseline)
     powers = range(
         min(0, int(np.floor(low + LINE_MARGIN))), max(0, int(np.ceil(high - LINE_MARGIN))) + 1
@@ -99,7 +102,7 @@ def _iso_cost_lines(costs: tuple[float, ...], baseline: float) -> dict[float, fl
 
 
 def pareto_figure(data: Pareto, width: float = COLUMN) -> Figure:
-    """The measures above each other in one column, beside each other across both."""
+    """Return the measures one above the other in one column, side by side across two columns."""
     with figure_style():
         if width < MIN_WIDE_FIGURE:
             fig = new_figure(width, 3 * 0.5 * width + 0.8)
@@ -123,7 +126,7 @@ def pareto_figure(data: Pareto, width: float = COLUMN) -> Figure:
 
 
 def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
-    """One measure: points with their standard errors, the front, and lines of equal cost."""
+    """Draw one measure: points with standard errors, the front, and lines of equal cost."""
     costs, accuracy = data.costs[measure], [point.accuracy for point in data.points]
     axes.set_xscale("log")
     budget_measure, factor, tolerance = data.budget
@@ -154,7 +157,7 @@ def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
 
 
 def _has_different_costs(costs: tuple[float, ...], tolerance: float) -> bool:
-    """Whether costs differ by more than the budget leaves to chance."""
+    """Whether costs differ by more than the budget's tolerance."""
     return max(costs) > min(costs) * (1 + tolerance) / (1 - tolerance)
 
 
@@ -175,7 +178,7 @@ def _draw_iso_cost_lines(lines: Mapping[float, float], axes: Axes) -> None:
 
 
 def _scale_cost_axis(costs: tuple[float, ...], lines: Mapping[float, float], axes: Axes) -> None:
-    """Few ticks with units, and room beside the outermost lines."""
+    """Set few ticks with units, and leave room beside the outermost lines."""
     all_costs = [*costs, *lines.values()]
     low, high = min(all_costs), max(all_costs)
     margin = max((high / low) ** 0.08, 1.04)

@@ -1,4 +1,4 @@
-"""Whether short training ranks candidates as long training does: a matrix over epochs."""
+"""Rank correlation between lengths of training: a matrix over epochs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +14,16 @@ from scalesearch.errors import SearchError
 from scalesearch.figures.style import COLOUR_MAP, COLUMN, FAINT, figure_style, new_figure
 
 MAX_DETAILED_EPOCHS = 3
-"""Up to so many epochs a cell has room for its interval and its number of candidates."""
+"""Up to this number of epochs, a cell shows its interval and number of candidates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankCorrelationMatrix:
-    """``values``, ``low``, ``high`` (E, E), by later and earlier of the ``epochs``: Spearman's rank
-    correlation of the same runs, and on the diagonal of an epoch with itself over other seeds, the
-    ceiling that noise sets; with intervals, nan where unknown. ``candidates`` (E, E): that have
-    both.
+    """Spearman's rank correlation of the same runs at two epochs, with intervals.
+
+    ``values``, ``low``, ``high`` (E, E): by later and earlier epoch of ``epochs``; nan where
+    unknown. The diagonal compares an epoch with itself over other seeds: the ceiling set by noise.
+    ``candidates`` (E, E): candidates that have both epochs.
     """
 
     epochs: tuple[int, ...]
@@ -33,7 +34,7 @@ class RankCorrelationMatrix:
 
 
 def rank_correlation_matrix(correlations: EpochRankCorrelation) -> RankCorrelationMatrix:
-    """Raises SearchError where there are no two epochs to compare."""
+    """Matrix of the correlations. Raises SearchError without two epochs to compare."""
     count = len(correlations.epochs)
     if count < 2:
         raise SearchError(f"rank agreement: need two epochs to compare, got {count}")
@@ -50,7 +51,7 @@ def rank_correlation_matrix(correlations: EpochRankCorrelation) -> RankCorrelati
 
 
 def rank_correlation_figure(data: RankCorrelationMatrix, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style."""
+    """Return the whole figure in the project's style."""
     with figure_style():
         fig = new_figure(width, min(0.8 * width, 4.0))
         plot_rank_correlation(data, fig.add_subplot())
@@ -58,8 +59,10 @@ def rank_correlation_figure(data: RankCorrelationMatrix, width: float = COLUMN) 
 
 
 def plot_rank_correlation(data: RankCorrelationMatrix, axes: Axes) -> None:
-    """The matrix up to its diagonal, which is framed; in each cell the correlation, its interval
-    and over how many candidates it is."""
+    """Draw the matrix up to its framed diagonal.
+
+    A cell shows the correlation, its interval and its number of candidates.
+    """
     count = len(data.epochs)
     image = axes.imshow(data.values, cmap=COLOUR_MAP, vmin=-1, vmax=1)
     for row in range(count):

@@ -1,4 +1,4 @@
-"""What coefficients ask for against what the networks cost."""
+"""Nominal cost of coefficients against the realised cost of their networks."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,11 @@ from scalesearch.figures.style import (
 
 @dataclass(frozen=True, slots=True)
 class RealisedCosts:
-    """For each candidate, as multiples of the baseline's cost: ``asked``, the product
-    alpha * beta^2 * gamma^2 of the coefficients that were asked for; ``effective``, the same of the
-    multipliers that its whole numbers of layers, channels and pixels come to; ``realised``, what it
-    costs. ``factor``, ``tolerance``: the budget.
+    """Costs of each candidate as multiples of the baseline's.
+
+    ``asked``: alpha * beta^2 * gamma^2 of the coefficients asked for. ``effective``: the same
+    product of the multipliers that whole layers, channels and pixels give. ``realised``: the
+    counted cost. ``factor``, ``tolerance``: the budget's.
     """
 
     candidates: tuple[str, ...]
@@ -35,13 +36,13 @@ class RealisedCosts:
 
     @property
     def within_budget_count(self) -> int:
-        """How many cost what the budget allows."""
+        """Candidates whose cost is within the budget."""
         relative_errors = np.abs(np.array(self.realised) / self.factor - 1)
         return int((relative_errors <= self.tolerance + 1e-9).sum())
 
 
 def realised_costs(records: pd.DataFrame, factor: float, tolerance: float) -> RealisedCosts:
-    """From a results table with a row at least for each candidate."""
+    """Costs from a results table with at least one row for each candidate."""
     candidate_rows = records.drop_duplicates("candidate").sort_values("candidate")
     return RealisedCosts(
         candidates=tuple(map(str, candidate_rows["candidate"])),
@@ -59,7 +60,7 @@ def _products(rows: pd.DataFrame, prefix: str) -> tuple[float, ...]:
 
 
 def realised_costs_figure(data: RealisedCosts, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style."""
+    """Return the whole figure in the project's style."""
     with figure_style():
         fig = new_figure(width, 0.55 * width + 1.0)
         plot_realised_costs(data, fig.add_subplot())
@@ -67,7 +68,7 @@ def realised_costs_figure(data: RealisedCosts, width: float = COLUMN) -> Figure:
 
 
 def plot_realised_costs(data: RealisedCosts, axes: Axes) -> None:
-    """Points on the diagonal cost what they ask for; the band is what the budget allows."""
+    """Draw points around the diagonal of exact costs, and the band of the budget."""
     all_costs = [*data.asked, *data.effective, *data.realised]
     low, high = min(*all_costs, 0.8 * data.factor), max(*all_costs, 1.25 * data.factor)
     margin = 0.06 * (high - low)

@@ -1,4 +1,4 @@
-"""What searches lose to the best candidate on simulated surfaces, and what they cost."""
+"""Regret of simulated searches by surface and setting, and their cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,17 @@ from scalesearch.errors import SearchError
 from scalesearch.figures.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
 
 TARGET_REGRET = 0.3
-"""Points within which a search is to come."""
+"""Points within which a search should come."""
 COLOURS = (ACCENT, "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's."""
+"""Okabe and Ito's colours."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegretBar:
-    """A setting on a surface: mean and 90% quantile of the regret, in points, and beside them the
-    mean of what the fitted surface picks and of random search at equal cost, where there are any.
+    """A setting on a surface: mean and 90% quantile of its regret, in points.
+
+    Also the mean regret of the fitted surface's pick and of random search at equal cost, where
+    known.
     """
 
     surface: str
@@ -32,8 +34,11 @@ class RegretBar:
 
 @dataclass(frozen=True, slots=True)
 class Regrets:
-    """``bars`` by surface and setting, in the order of the table. ``shares``: by setting, the
-    epochs it took of an exhaustive grid's, the mean over surfaces."""
+    """Bars by surface and setting, in the order of the table.
+
+    ``shares``: by setting, its epochs as a fraction of an exhaustive grid's, averaged over
+    surfaces.
+    """
 
     surfaces: tuple[str, ...]
     shares: dict[str, float]
@@ -41,7 +46,7 @@ class Regrets:
 
 
 def regrets(rows: Sequence[Mapping[str, Any]]) -> Regrets:
-    """From the rows of ``scalesearch simulate``. Raises SearchError where there are none."""
+    """Bars from the rows of ``scalesearch simulate``. Raises SearchError without rows."""
     if not rows:
         raise SearchError("regrets: need a surface and a setting to draw, got none")
     shares_by_setting: dict[str, list[float]] = {}
@@ -68,7 +73,7 @@ def regrets(rows: Sequence[Mapping[str, Any]]) -> Regrets:
 
 
 def regret_figure(data: Regrets, width: float = DOUBLE_COLUMN) -> Figure:
-    """The whole figure in the house style."""
+    """Return the whole figure in the project's style."""
     rows = len(data.surfaces) * (len(data.shares) + 1)
     with figure_style():
         fig = new_figure(width, 0.13 * rows + 1.1)
@@ -77,8 +82,10 @@ def regret_figure(data: Regrets, width: float = DOUBLE_COLUMN) -> Figure:
 
 
 def plot_regrets(data: Regrets, axes: Axes) -> None:
-    """A band for each surface, and in it a line for each setting: a dot at the mean regret, a line
-    up to the 90% quantile."""
+    """Draw a band for each surface, with a line for each setting.
+
+    A dot marks the mean regret; the line ends at the 90% quantile.
+    """
     settings = list(data.shares)
     band = len(settings) + 1
     colour_of = dict(zip(settings, _colours(len(settings)), strict=True))
@@ -110,7 +117,7 @@ def _label(name: str, share: float) -> str:
 
 
 def _colours(count: int) -> list[str]:
-    """The first is most often the exhaustive grid, to compare with."""
+    """Colours of the settings; the first is usually the exhaustive grid."""
     return [INK, *(COLOURS[i % len(COLOURS)] for i in range(count))][:count]
 
 

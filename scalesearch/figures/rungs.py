@@ -1,4 +1,4 @@
-"""Learning curves of a search: who went on at each rung, and who was stopped where."""
+"""Learning curves of a search, with the trials that each rung stopped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from scalesearch.results.records import KEY
 
 SEARCHED = "searched"
 LOG_SCALE_RATIO = 8
-"""The last rung over the first, from which on epochs are told by doublings."""
+"""From this ratio of the last to the first rung on, the epoch axis is logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateCurve:
-    """Mean accuracy at each epoch, over the seeds that the candidate had at its last one.
+    """Mean accuracy at each epoch, over the seeds at the candidate's last epoch.
 
-    ``references``: the parts it plays beside being searched. ``whole``: it came to the last rung.
+    ``references``: roles beside being searched. ``whole``: whether it reached the last rung.
     """
 
     candidate: str
@@ -44,7 +44,7 @@ class CandidateCurve:
 
 @dataclass(frozen=True, slots=True)
 class RungCurves:
-    """``curves``: the best first. ``reached``: how many candidates have each of the ``rungs``."""
+    """Curves, the best first. ``reached``: number of candidates at each of ``rungs``."""
 
     curves: tuple[CandidateCurve, ...]
     rungs: tuple[int, ...]
@@ -52,14 +52,14 @@ class RungCurves:
 
     @property
     def best(self) -> CandidateCurve:
-        """Of those that came to the last rung, the highest there."""
+        """The curve with the highest accuracy at the last rung."""
         return self.curves[0]
 
 
 def rung_curves(records: pd.DataFrame, rungs: Sequence[int]) -> RungCurves:
-    """From a results table, and the epochs at which candidates were compared.
+    """Curves from a results table and the epochs at which candidates were compared.
 
-    A rung that nobody has reached is left out. Raises SearchError for a table without rows.
+    Leaves out a rung that no candidate reached. Raises SearchError for a table without rows.
     """
     if records.empty:
         raise SearchError("rungs: need an epoch to draw, got none; run the search")
@@ -91,7 +91,7 @@ def _curve(candidate: str, rows: pd.DataFrame, last: int) -> CandidateCurve:
 
 
 def rung_curves_figure(data: RungCurves, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style."""
+    """Return the whole figure in the project's style."""
     with figure_style():
         fig = new_figure(width, 0.5 * width + 1.2)
         plot_rung_curves(data, fig.add_subplot())
@@ -99,8 +99,11 @@ def rung_curves_figure(data: RungCurves, width: float = COLUMN) -> Figure:
 
 
 def plot_rung_curves(data: RungCurves, axes: Axes) -> None:
-    """Searched candidates in grey with a cross where they were stopped, references in colours of
-    their own, the best in vermilion; above each rung, how many came to it."""
+    """Draw searched candidates in grey, references in colours, the best in vermilion.
+
+    A cross marks where a candidate was stopped. The number above a rung counts the candidates
+    there.
+    """
     for curve in reversed(data.curves):
         _draw_curve(curve, curve is data.best, axes)
     for rung, count in zip(data.rungs, data.reached, strict=True):
@@ -119,7 +122,7 @@ def plot_rung_curves(data: RungCurves, axes: Axes) -> None:
 
 
 def _scale_epoch_axis(rungs: tuple[int, ...], axes: Axes) -> None:
-    """By doublings where rungs are far apart, as they are chosen by factors."""
+    """Use a logarithmic scale if rungs are far apart."""
     axes.margins(x=0.04)
     if len(rungs) > 1 and rungs[-1] >= LOG_SCALE_RATIO * rungs[0]:
         axes.set_xscale("log", base=2)

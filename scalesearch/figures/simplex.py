@@ -77,7 +77,7 @@ def legend_order(references: Sequence[str]) -> list[int]:
 
 
 def references_text(references: Sequence[str]) -> str:
-    """The parts a candidate plays, for people."""
+    """Return the parts a candidate plays, for people."""
     return ", ".join(REFERENCE_NAMES.get(name, name) for name in references)
 
 
@@ -87,7 +87,7 @@ def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
 
 
 def draw_frame(axes: Axes) -> None:
-    """The triangle, its grid at quarters, and beside each side the share that grows along it."""
+    """Return the triangle, its grid at quarters, and beside each side the share that grows along it."""
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.margins(0)
@@ -141,7 +141,7 @@ def marker_style(references: tuple[str, ...]) -> dict[str, Any]:
 
 
 def legend_handle(label: str, style: dict[str, Any]) -> Line2D:
-    """A mark of such form, in grey, for a legend."""
+    """Return a mark of such form, in grey, for a legend."""
     return Line2D([], [], **{"color": "#c8c8c8", **style}, label=label)
 
 
@@ -207,7 +207,7 @@ def simplex(records: pd.DataFrame, *, epoch: int | None = None) -> SimplexData:
 
 
 def simplex_figure(data: SimplexData, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style, ``width`` inches wide."""
+    """Return the whole figure in the house style, ``width`` inches wide."""
     with figure_style():
         fig = new_figure(width, 0.62 * width + 1.35)
         plot_simplex(data, fig.add_subplot())

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes files that do not change from run to run."""
+"""Style of every figure, and files that are equal from run to run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,12 @@ from scalesearch.errors import ExportError
 
 COLUMN = 3.4
 DOUBLE_COLUMN = 7.0
-"""Widths in inches of a figure in one column and across both."""
+"""Width in inches of a figure across two columns."""
 
 INK = "#222222"
 FAINT = "#9a9a9a"
 ACCENT = "#d55e00"
-"""Okabe and Ito's vermilion: told from every step of ``COLOUR_MAP`` by all kinds of colour vision.
-"""
+"""Okabe and Ito's vermilion: distinct from ``COLOUR_MAP`` for all kinds of colour vision."""
 BLUE = "#0072b2"
 ROLE_COLOURS = {
     "depth": BLUE,
@@ -28,12 +27,12 @@ ROLE_COLOURS = {
     "paper": "#56b4e9",
     "fast": "#7a5195",
 }
-"""Okabe and Ito's, for references that are drawn as lines; a mark of their own tells them, too."""
+"""Okabe and Ito's colours of references drawn as lines; each also has its own marker."""
 COLOUR_MAP = "cividis"
-"""Made for colour-blind readers (doi:10.1371/journal.pone.0199239); it prints well in grey."""
+"""Made for colour-blind readers (doi:10.1371/journal.pone.0199239); prints well in grey."""
 
 STYLE: dict[str, object] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is the same everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
     "font.size": 7.5,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
@@ -58,27 +57,27 @@ STYLE: dict[str, object] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Figures made, and written, within have the house style; outside nothing is changed."""
+    """Give figures made and written inside the context the project's style."""
     with mpl.rc_context():
-        mpl.rcdefaults()  # a reader's own matplotlibrc does not change our figures
+        mpl.rcdefaults()  # ignore the reader's own matplotlibrc
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
         yield
 
 
 def new_figure(width: float = COLUMN, height: float | None = None) -> Figure:
-    """An empty figure, ``width`` inches wide; outside pyplot, so no display and no global state."""
+    """Return an empty figure, ``width`` inches wide; without pyplot, display or global state."""
     return Figure(figsize=(width, height or width * 0.75), layout="constrained")
 
 
 def figure_width(axes: Axes) -> float:
-    """Of the figure around, in inches."""
+    """Width of the axes' figure in inches."""
     return axes.figure.get_figure(root=True).get_figwidth()
 
 
 def write_figure(fig: Figure, path: str | Path) -> tuple[Path, Path]:
     """Write ``path``.png (200 dpi) and ``path``.svg; equal figures give equal bytes.
 
-    Raises ExportError where the files cannot be written.
+    Raises ExportError if the files cannot be written.
     """
     path = Path(path)
     png, svg = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg"))

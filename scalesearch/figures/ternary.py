@@ -65,7 +65,7 @@ class Ternary:
 
 
 def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None) -> Ternary:
-    """The surface that an optimum of these records is of, at the ``epoch`` it was found for.
+    """Return the surface that an optimum of these records is of, at the ``epoch`` it was found for.
 
     Raises SearchError where the records determine no such surface.
     """
@@ -89,7 +89,7 @@ def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None
 
 
 def ternary_figure(data: Ternary, width: float = COLUMN) -> Figure:
-    """The whole figure in the house style, ``width`` inches wide."""
+    """Return the whole figure in the house style, ``width`` inches wide."""
     with figure_style():
         fig = new_figure(width, 0.62 * width + 0.95 + 0.15 * -(-9 // _legend_columns(width)))
         fig.set_layout_engine("constrained", w_pad=0.09)  # what is beside the triangle needs it

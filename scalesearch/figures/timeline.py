@@ -1,4 +1,4 @@
-"""Workers over time: which job was where, and when."""
+"""Jobs of each worker over time."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,11 +26,11 @@ from scalesearch.figures.style import (
 
 COLUMNS = ("candidate", "start", "stop", "worker", "began", "ended", "failure")
 CLOCK_TOLERANCE = 0.002
-"""Seconds by which jobs that follow each other may seem to overlap: tables are rounded."""
+"""Seconds by which consecutive jobs may seem to overlap: tables are rounded."""
 MIN_NAMED_WIDTH = 0.045
-"""Of the width of the figure, that a bar needs to have its candidate's name in it."""
+"""Fraction of the figure's width that a bar needs to show its candidate's name."""
 MAX_NAMED_LANES = 40
-"""Up to so many lanes each says whose it is."""
+"""Up to this number of lanes, each shows its worker."""
 MAX_LEGEND_RUNGS = 8
 UNITS = ((120.0, "seconds", 1.0), (7200.0, "minutes", 60.0), (172800.0, "hours", 3600.0))
 
@@ -39,8 +39,8 @@ UNITS = ((120.0, "seconds", 1.0), (7200.0, "minutes", 60.0), (172800.0, "hours",
 class JobBar:
     """A job on its lane. ``began``, ``ended``: seconds since the first job began.
 
-    ``rung``: the epoch up to which it trained; None for a sweep of learning rates. ``failure``: its
-    kind, or "".
+    ``rung``: epoch at which its training ends; None for a sweep of learning rates. ``failure``:
+    its kind, or "".
     """
 
     lane: int
@@ -53,12 +53,11 @@ class JobBar:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Jobs on lanes, which are as many as ever worked at once.
+    """Jobs on lanes; there are as many lanes as jobs ever ran at once.
 
-    ``lanes``: the name of each one's worker; of its machine where a lane had one after another;
-    without the machine where there is one only.
-    ``busy``: the fraction of all lanes' time in which there was a job. ``untimed``: failures, by
-    kind, of which nobody knows when and where they were.
+    ``lanes``: worker of each lane; only its machine if several workers used the lane, and without
+    the machine if there is only one. ``busy``: fraction of the lanes' time with a job.
+    ``untimed``: failures without a known time and worker, by kind.
     """
 
     bars: tuple[JobBar, ...]
@@ -69,9 +68,9 @@ class Timeline:
 
 
 def timeline(jobs: pd.DataFrame) -> Timeline:
-    """From a table with the columns ``COLUMNS``, a row for each job, times in Unix seconds.
+    """Lanes and bars from a table with ``COLUMNS``, one row a job, times in Unix seconds.
 
-    Raises SearchError where a column is missing, or no job has a time.
+    Raises SearchError if a column is missing or no job has a time.
     """
     if missing := [name for name in COLUMNS if name not in jobs]:
         raise SearchError(f"timeline: need the columns {', '.join(missing)}, which are missing")
@@ -107,13 +106,13 @@ def timeline(jobs: pd.DataFrame) -> Timeline:
 def _assign_lanes(
     workers: Iterable[str], began: Iterable[float], ended: Iterable[float]
 ) -> tuple[list[int], tuple[str, ...]]:
-    """The lane of each job, and the lanes' names.
+    """Lane of each job, and the lanes' names.
 
-    A worker stays on its lane, which another of the same machine takes over when it is gone; one
-    with several jobs at once has several lanes.
+    A worker keeps its lane; when it is gone, another worker of the same machine takes the lane. A
+    worker with several jobs at once has several lanes.
     """
     spans = list(zip(workers, began, ended, strict=True))
-    tracks = _pack_spans(spans)  # of each worker, jobs that follow each other
+    tracks = _pack_spans(spans)  # for each worker, consecutive jobs
     track_spans: dict[tuple[str, int], tuple[float, float]] = {}
     for track, (_, start, end) in zip(tracks, spans, strict=True):
         low, high = track_spans.get(track, (start, end))
@@ -134,7 +133,7 @@ def _assign_lanes(
 
 
 def _lane_name(machine: str, workers: Sequence[str], is_only_machine: bool) -> str:
-    """``alone``: there is no other machine, and its name says nothing."""
+    """Name of a lane, without the machine if it ``is_only_machine``."""
     distinct_workers = set(workers)
     if len(distinct_workers) > 1:
         processes = f"{len(distinct_workers)} processes"
@@ -144,12 +143,12 @@ def _lane_name(machine: str, workers: Sequence[str], is_only_machine: bool) -> s
 
 
 def _natural_sort_key(name: str) -> list[tuple[str, int]]:
-    """An order in which 9 is before 10."""
+    """Sort key that puts 9 before 10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _pack_spans(spans: Iterable[tuple[str, float, float]]) -> list[tuple[str, int]]:
-    """For each span, in order of their beginnings, the first free place of those of its name."""
+    """First free lane of its name for each span, in order of the spans' beginnings."""
     free: dict[str, list[float]] = {}
     places = []
     for name, start, end in spans:
@@ -170,7 +169,7 @@ def _machine_name(worker: str) -> str:
 
 
 def plot_timeline(data: Timeline, axes: Axes) -> None:
-    """A row for each lane, a colour for each rung, failures crossed out."""
+    """Draw a row for each lane, a colour for each rung, and a cross on each failure."""
     unit, seconds_per_unit = next(
         ((unit, per) for most, unit, per in UNITS if data.seconds < most), ("days", 86400.0)
     )
@@ -226,7 +225,7 @@ FAILURE_MARKER: dict[str, Any] = {
 
 
 def timeline_figure(data: Timeline, width: float = DOUBLE_COLUMN) -> Figure:
-    """As high as its lanes need."""
+    """Return the figure, as high as its lanes need."""
     lanes = len(data.lanes)
     with figure_style():
         fig = new_figure(width, min(9.0, max(1.6, 0.75 + (0.3 if lanes <= 8 else 0.17) * lanes)))
@@ -235,7 +234,7 @@ def timeline_figure(data: Timeline, width: float = DOUBLE_COLUMN) -> Figure:
 
 
 def _colours(data: Timeline) -> dict[int | None, Any]:
-    """Later rungs are brighter."""
+    """Colours of the rungs; later ones are brighter."""
     rungs = sorted({bar.rung for bar in data.bars if bar.rung is not None})
     colour_map = mpl.colormaps[COLOUR_MAP]
     steps = max(1, len(rungs) - 1)
@@ -284,7 +283,7 @@ def _handles(data: Timeline, colours: dict[int | None, Any]) -> Iterator[Patch |
 
 
 def _evenly_chosen(rungs: Sequence[int]) -> list[int]:
-    """Of many rungs, some from the first to the last."""
+    """Return some of many rungs, evenly chosen from the first to the last."""
     if len(rungs) <= MAX_LEGEND_RUNGS:
         return list(rungs)
     return [

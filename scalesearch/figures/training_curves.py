@@ -1,4 +1,4 @@
-"""A run's losses and accuracies, epoch by epoch; or those of several seeds."""
+"""Losses and accuracies of a run, or of several seeds, by epoch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scalesearch.errors import SearchError
 from scalesearch.figures.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
 
-MAX_MARKED_EPOCHS = 30  # up to so many epochs each is a dot
+MAX_MARKED_EPOCHS = 30  # up to this number of epochs each is a dot
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCurves:
-    """Values at each epoch; ``top5`` is None where there are five classes or fewer, or no record.
+    """Values at each epoch; ``top5`` is None for five classes or fewer, or if not recorded.
 
-    ``best``: the epoch of the greatest validation accuracy, the first of equals.
+    ``best``: epoch of the highest validation accuracy, the first of equal ones.
     """
 
     epochs: tuple[int, ...]
@@ -31,10 +31,10 @@ class TrainingCurves:
 
 @dataclass(frozen=True, slots=True)
 class SeedCurves:
-    """The curves of each seed, and their mean over the epochs that all of them have reached.
+    """Curves of each seed, and their mean over the epochs that all have reached.
 
-    ``sd``: the standard deviation over seeds of the accuracy after the last of these epochs; None
-    for one seed.
+    ``sd``: standard deviation over seeds of the accuracy after the last of these epochs; None for
+    one seed.
     """
 
     per_seed: tuple[TrainingCurves, ...]
@@ -43,7 +43,7 @@ class SeedCurves:
 
 
 def training_curves(table: pd.DataFrame) -> TrainingCurves:
-    """From a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy`` and perhaps ``top5``.
+    """Curves from a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy``, maybe ``top5``.
 
     Raises SearchError for a table without rows.
     """
@@ -62,7 +62,7 @@ def training_curves(table: pd.DataFrame) -> TrainingCurves:
 
 
 def seed_curves(table: pd.DataFrame) -> SeedCurves:
-    """From a table as ``curves`` needs it, with ``seed`` besides.
+    """Curves of a table for ``training_curves`` with the column ``seed``.
 
     Raises SearchError for a table without rows.
     """
@@ -75,7 +75,7 @@ def seed_curves(table: pd.DataFrame) -> SeedCurves:
 
 
 def plot_loss_curves(data: TrainingCurves, axes: Axes) -> None:
-    """Cross-entropy of training (with all its noise) and of validation."""
+    """Draw the cross-entropy of training (with regularisation) and of validation."""
     _plot_line(axes, data, data.train_loss, FAINT, "training")
     _plot_line(axes, data, data.loss, INK, "validation")
     axes.set_title("loss")
@@ -83,7 +83,7 @@ def plot_loss_curves(data: TrainingCurves, axes: Axes) -> None:
 
 
 def plot_accuracy_curves(data: TrainingCurves, axes: Axes) -> None:
-    """Fractions of the validation images, with the best epoch marked."""
+    """Draw fractions of the validation images, and mark the best epoch."""
     if data.top5 is not None:
         _plot_line(axes, data, data.top5, FAINT, "top-5")
     _plot_line(axes, data, data.accuracy, INK, "top-1")
@@ -96,7 +96,7 @@ def plot_accuracy_curves(data: TrainingCurves, axes: Axes) -> None:
 
 
 def training_curves_figure(data: TrainingCurves, width: float = DOUBLE_COLUMN) -> Figure:
-    """Both, side by side."""
+    """Losses and accuracies, side by side."""
     with figure_style():
         fig = new_figure(width, width * 0.4)
         losses, accuracies = fig.subplots(1, 2)
@@ -106,7 +106,7 @@ def training_curves_figure(data: TrainingCurves, width: float = DOUBLE_COLUMN) -
 
 
 def seed_curves_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
-    """Losses and accuracies, side by side: each seed a thin line, their mean a thick one."""
+    """Losses and accuracies, side by side: thin lines for seeds, a thick one for their mean."""
     mean, count = data.mean, len(data.per_seed)
     last = f"{mean.accuracy[-1]:.1%}" + ("" if data.sd is None else f" (sd {data.sd:.1%})")
     with figure_style():
@@ -152,4 +152,4 @@ def _finish_axes(axes: Axes, data: TrainingCurves) -> None:
         axes.set_xticks(data.epochs)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)
-    axes.legend(frameon=True, edgecolor="none")  # or the grid would strike its words through
+    axes.legend(frameon=True, edgecolor="none")  # or the grid would strike through the words
