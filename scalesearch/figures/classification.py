@@ -56,7 +56,7 @@ def confusion_matrix(
 
 def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
     """Draw the matrix and return the image for its colour bar."""
-    # Square roots make small confusions visible: most classes lose a few percent to each of some others.
+    # Square roots make small confusions visible: a class loses a few percent to some others.
     scale = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(data.shares, cmap=COLOUR_MAP, norm=scale)
     axes.set_xlabel("taken for")

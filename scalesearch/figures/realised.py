@@ -106,7 +106,8 @@ def plot_realised_costs(data: RealisedCosts, axes: Axes) -> None:
     axes.set_ylabel("realised cost / baseline's")
     count = len(data.candidates)
     axes.set_title(
-        f"{data.within_budget_count} of {count} networks cost {data.factor:g}x ± {data.tolerance:.0%}"
+        f"{data.within_budget_count} of {count} networks cost "
+        f"{data.factor:g}x ± {data.tolerance:.0%}"
     )
     narrow = figure_width(axes) < 5
     axes.legend(

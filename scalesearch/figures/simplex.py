@@ -87,7 +87,7 @@ def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
 
 
 def draw_frame(axes: Axes) -> None:
-    """Return the triangle, its grid at quarters, and beside each side the share that grows along it."""
+    """Draw the triangle, its grid at quarters, and along each side its growing share."""
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.margins(0)
@@ -150,8 +150,10 @@ SEARCHED = "searched"
 
 @dataclass(frozen=True, slots=True)
 class SimplexPoint:
-    """A candidate at the last epoch. ``accuracy``: mean over ``seeds`` runs; ``standard_error``:
-    of that mean, None for a single run. ``references``: the parts it plays beside being searched.
+    """A candidate at the last epoch.
+
+    ``accuracy``: mean over ``seeds`` runs. ``standard_error``: of that mean; None for a single run.
+    ``references``: roles beside being searched.
     """
 
     candidate: str
@@ -164,8 +166,10 @@ class SimplexPoint:
 
 @dataclass(frozen=True, slots=True)
 class SimplexData:
-    """``points`` were trained to ``epoch``, the best first; ``stopped`` are the shares of those
-    that were not, and so are not compared."""
+    """Points trained to ``epoch``, the best first.
+
+    ``stopped``: shares of the candidates stopped before; they are not compared.
+    """
 
     points: tuple[SimplexPoint, ...]
     stopped: tuple[tuple[float, float, float], ...]

@@ -48,10 +48,12 @@ OPTIMUM_MARKER: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ternary:
-    """``places`` (N, 3) of a lattice over the shares, with the surface's ``means`` there, and by
-    how much each is worse than what could still be told from the optimum (``margins``; what is not
-    above 0 is as good). ``region``: corners of what holds the optimum with the ``confidence``
-    asked. ``undecided``: shares make no difference that could be told. ``trained``: the points.
+    """The fitted surface on a lattice over the shares.
+
+    ``places`` (N, 3): shares, with the surface's ``means`` there. ``margins``: how much worse each
+    place is than the bound of what is within noise of the optimum; a place with a margin of 0 or
+    less is as good. ``region``: corners of the region that holds the optimum with ``confidence``.
+    ``is_undecided``: whether the shares make no detectable difference. ``trained``: the points.
     """
 
     trained: SimplexData

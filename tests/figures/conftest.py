@@ -70,7 +70,7 @@ def legible():
         with pytest.MonkeyPatch.context() as patch:
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
-            patch.setattr(Text, "draw_splits", recorded)
+            patch.setattr(Text, "draw", recorded)
             canvas.draw()
         boxes = [
             (text, text.get_window_extent(canvas.get_renderer()))

@@ -75,8 +75,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         counts["replays"] += 1
         replay(graph)
 
-    monkeypatch.setattr(graphs._GraphedStep, "_record_outcome", recording)
-    monkeypatch.setattr(torch.cuda.CUDAGraph, "load_replay", replaying)
+    monkeypatch.setattr(graphs._GraphedStep, "_record", recording)
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", replaying)
     return counts
 
 
@@ -431,7 +431,7 @@ def test_each_side_of_growing_images_is_recorded_anew(
         sides.append((torch.cuda.is_current_stream_capturing(), step.resolution))
         return prepared(step, *args, **kwargs)
 
-    monkeypatch.setattr(TrainingStep, "_convolution_backward", spying)
+    monkeypatch.setattr(TrainingStep, "_backward", spying)
     job = changed(small, progressive=ProgressiveResizing(start=0.5, regularisation=0.0))
     epochs = epochs_of(job, dataset)
     assert [side for capturing, side in sides if capturing] == [4, 7, 9]
