@@ -54,7 +54,7 @@ def test_random_search_is_given_as_many_epochs(experiment):
         random_search_of_equal_cost(experiment(), ours.epochs), SURFACES["edge"], 8
     )
     assert abs(theirs.epochs - ours.epochs) <= 27 / 2
-    assert {len(entry.rows) for entry in theirs.trials} == {27}
+    assert {len(trial.rows) for trial in theirs.trials} == {27}
 
 
 def test_an_exhaustive_grid_trains_all_with_all_seeds(experiment):
@@ -99,10 +99,10 @@ def test_a_recorded_surface_has_the_means_of_its_records(table):
     surface = recorded_surface(path)
     assert (surface.name, surface.epochs) == ("real", 3)
     means = found.records.groupby(["candidate", "epoch"])["accuracy"].mean()
-    for entry in found.entries:
-        point = SurfacePoint(entry.candidate, entry.shares)
+    for trial in found.trials:
+        point = SurfacePoint(trial.candidate, trial.shares)
         for epoch in (1, 2, 3):
-            assert surface.accuracy(point, epoch) == pytest.approx(means[entry.candidate, epoch])
+            assert surface.accuracy(point, epoch) == pytest.approx(means[trial.candidate, epoch])
         assert surface.accuracy(point, 9) == surface.accuracy(point, 3)
 
 

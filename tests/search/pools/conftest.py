@@ -10,8 +10,8 @@ import pytest
 # Worker processes begin with this process's path, and find the deeds there.
 sys.path.append(str(Path(__file__).parent))
 
-from executor_crews import HostileExecutor
-from executor_fakes import advance
+from executor_fakes import run_job
+from executor_pools import HostileExecutor
 
 from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.worker_pool import ExecutorPool
@@ -43,27 +43,27 @@ def cluster():
 
 
 @pytest.fixture(scope="package")
-def crew_of(request, tmp_path_factory):
-    """Open a crew of a kind, as a context manager."""
+def open_pool(request, tmp_path_factory):
+    """Open a pool of a kind, as a context manager."""
 
     @contextmanager
     def opening(kind, **asked):
         logs = tmp_path_factory.mktemp("logs")
         if kind == "hostile":
             with HostileExecutor(seed=0) as executor:
-                yield ExecutorPool(executor, 4, advance)
+                yield ExecutorPool(executor, 4, run_job)
         elif kind == "threads":
             with (
                 ThreadPoolExecutor(2) as executor,
-                open_worker_pool(executor, advance=advance, logs=logs) as crew,
+                open_worker_pool(executor, run_job=run_job, log_folder=logs) as pool,
             ):
-                yield crew
+                yield pool
         else:
             if kind == "local":
                 asked = {"workers": 2, **asked}
             if kind == "dask":
                 asked["scheduler"] = request.getfixturevalue("cluster").scheduler_address
-            with open_worker_pool(kind, advance=advance, logs=logs, **asked) as crew:
-                yield crew
+            with open_worker_pool(kind, run_job=run_job, log_folder=logs, **asked) as pool:
+                yield pool
 
     return opening

@@ -1,6 +1,6 @@
-"""What workers are told to do in these tests; their processes import it by this name.
+"""What workers are outcome to do in these tests; their processes import it by this name.
 
-A job's candidate names the deed. Its ``checkpoints`` folder is where a deed leaves word.
+A job's candidate names the action. Its ``checkpoints`` folder is where a action leaves word.
 """
 
 import ctypes
@@ -36,9 +36,9 @@ def refuse():
     raise RuntimeError("read by nobody")
 
 
-def job(deed, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
+def job(action, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
     return Job(
-        candidate=deed,
+        candidate=action,
         seeds=(seed,),
         start=0,
         stop=stop,
@@ -52,8 +52,8 @@ def job(deed, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
     )
 
 
-def advance(job):
-    extra = DEEDS[job.candidate](job) or {}
+def run_job(job):
+    extra = ACTIONS[job.candidate](job) or {}
     row = {"seed": job.seeds[0], "epoch": job.stop, "process": os.getpid(), **extra}
     return Outcome(key=job.key, rows=(row,), worker=str(os.getpid()))
 
@@ -164,7 +164,7 @@ def nothing(job):
     return None
 
 
-DEEDS = {
+ACTIONS = {
     "nothing": nothing,
     "note": note,
     "note, die": note_and_die,

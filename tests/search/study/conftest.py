@@ -53,24 +53,24 @@ def tiny():
 
 
 @pytest.fixture
-def where(tiny):
+def space(tiny):
     experiment = tiny()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StuckAxisWarning)  # so small a network has few resolutions
         return search_space(
-            experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget
+            experiment.baseline.build_architecture(in_channels=1, num_classes=10), experiment.budget
         )
 
 
 @pytest.fixture
-def planned(tiny, where):
+def planned(tiny, space):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OffTargetWarning)
-        return planned_trials(tiny().search, where)
+        return planned_trials(tiny().search, space)
 
 
 @pytest.fixture
-def opened():
+def make_study():
     """Opens studies, and closes them after the test."""
     studies = []
 
@@ -84,10 +84,10 @@ def opened():
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-def study(request, tmp_path, opened):
+def study(request, tmp_path, make_study):
     """The same study in each kind of storage."""
     if request.param == "memory":
-        return opened(optuna.storages.InMemoryStorage())
+        return make_study(optuna.storages.InMemoryStorage())
     if request.param == "sqlite":
-        return opened(tmp_path / "study.db")
-    return opened(request.getfixturevalue("postgres"))
+        return make_study(tmp_path / "study.db")
+    return make_study(request.getfixturevalue("postgres"))

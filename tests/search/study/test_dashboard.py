@@ -27,9 +27,9 @@ def api(address, path, **more):
 
 
 def begun(study, planned):
-    entry = add_trial(study, planned[0])
-    report_mean(study, entry, 1, 0.25)
-    tell_complete(study, entry, [0.5])
+    trial = add_trial(study, planned[0])
+    report_mean(study, trial, 1, 0.25)
+    tell_complete(study, trial, [0.5])
     return add_trial(study, planned[1])
 
 
@@ -39,8 +39,8 @@ def folder_of(path):
     return {file.name: file.read_bytes() for file in found}
 
 
-def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
-    study = opened(tmp_path / "study.db")
+def test_a_study_of_a_running_search_is_shown(tmp_path, make_study, planned):
+    study = make_study(tmp_path / "study.db")
     begun(study, planned)
     before = folder_of(tmp_path)
     with serve_dashboard(tmp_path) as address:
@@ -57,18 +57,18 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, opened, planned):
         urllib.request.urlopen(address, timeout=60)
 
 
-def test_what_is_changed_there_changes_nothing_here(tmp_path, opened, planned):
-    study = opened(tmp_path / "study.db")
+def test_what_is_changed_there_changes_nothing_here(tmp_path, make_study, planned):
+    study = make_study(tmp_path / "study.db")
     begun(study, planned)
     with serve_dashboard(tmp_path) as address:
         (shown,) = api(address, "studies")["study_summaries"]
         api(address, f"studies/{shown['study_id']}", method="DELETE")
         assert api(address, "studies")["study_summaries"] == []
-    assert len(read_trials(opened(tmp_path / "study.db"))) == 2
+    assert len(read_trials(make_study(tmp_path / "study.db"))) == 2
 
 
-def test_a_study_on_a_server_is_shown(tmp_path, postgres, opened, planned):
-    begun(opened(postgres), planned)
+def test_a_study_on_a_server_is_shown(tmp_path, postgres, make_study, planned):
+    begun(make_study(postgres), planned)
     with serve_dashboard(tmp_path, storage=postgres, name="tiny") as address:
         (shown,) = api(address, "studies")["study_summaries"]
         assert len(api(address, f"studies/{shown['study_id']}")["trials"]) == 2
@@ -77,15 +77,15 @@ def test_a_study_on_a_server_is_shown(tmp_path, postgres, opened, planned):
     assert postgres.split("@")[0].rpartition(":")[2] not in str(refusal.value)
 
 
-def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, opened, planned):
-    study = opened(tmp_path / "study.db")
+def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, make_study, planned):
+    study = make_study(tmp_path / "study.db")
     begun(study, planned)
     close_study(study)
     before = folder_of(tmp_path)
     assert list(before) == ["study.db"]
     (tmp_path / "copies").mkdir()
     copy_sqlite_file(tmp_path / "study.db", tmp_path / "copies" / "copy.db")
-    assert len(read_trials(opened(tmp_path / "copies" / "copy.db"))) == 2
+    assert len(read_trials(make_study(tmp_path / "copies" / "copy.db"))) == 2
     assert folder_of(tmp_path) == before
 
 
@@ -119,8 +119,8 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
         serve_dashboard(tmp_path).__enter__()
 
 
-def test_a_port_that_is_taken_is_named(tmp_path, opened, planned):
-    begun(opened(tmp_path / "study.db"), planned)
+def test_a_port_that_is_taken_is_named(tmp_path, make_study, planned):
+    begun(make_study(tmp_path / "study.db"), planned)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SearchError, match=f"port {port}: .*choose another --port"):
@@ -134,12 +134,13 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, opened, planned):
-    begun(opened(tmp_path / "study.db"), planned)
+def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, make_study, planned):
+    begun(make_study(tmp_path / "study.db"), planned)
     script = (
         "import sys; from pathlib import Path\n"
         "from scalesearch.search.study.dashboard import show_dashboard\n"
-        "try: show_dashboard(Path(sys.argv[1]), 0, announce=lambda text: print(text, flush=True))\n"
+        "try:\n"
+        "    show_dashboard(Path(sys.argv[1]), 0, on_address=lambda text: print(text, flush=True))\n"
         "except KeyboardInterrupt: print('ended')\n"
     )
     process = subprocess.Popen(

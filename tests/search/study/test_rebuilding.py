@@ -44,41 +44,41 @@ def empty():
     return open_study(optuna.storages.InMemoryStorage(), "again")
 
 
-def written(study, entry, accuracies, rows):
+def written(study, trial, accuracies, rows):
     """Rows and means of these accuracies: of each seed, from its first epoch on."""
     for seed, own in enumerate(accuracies):
         told = [rows(seed, epoch, accuracy) for epoch, accuracy in enumerate(own, start=1)]
-        record_outcome(study, entry, told, attribute_name=f"seed {seed} epochs 1-{len(own)}")
-    for epoch, mean in mean_accuracies(entry.rows).items():
-        report_mean(study, entry, epoch, mean)
+        record_outcome(study, trial, told, attribute_name=f"seed {seed} epochs 1-{len(own)}")
+    for epoch, mean in mean_accuracies(trial.rows).items():
+        report_mean(study, trial, epoch, mean)
 
 
-def ended(study, entry, how, rows):
-    """An entry of a search for two seeds and two epochs, ended in one of the ways."""
+def ended(study, trial, how, rows):
+    """An trial of a search for two seeds and two epochs, ended in one of the ways."""
     if how == "complete":
-        written(study, entry, [(0.1, 0.3), (0.2, 0.5)], rows)
-        tell_complete(study, entry, [0.4])
+        written(study, trial, [(0.1, 0.3), (0.2, 0.5)], rows)
+        tell_complete(study, trial, [0.4])
     elif how == "raced":
-        written(study, entry, [(0.1, 0.25)], rows)
-        tell_complete(study, entry, [0.25], reason="out of the race after 1 seeds")
+        written(study, trial, [(0.1, 0.25)], rows)
+        tell_complete(study, trial, [0.25], reason="out of the race after 1 seeds")
     elif how == "stopped":
-        written(study, entry, [(0.1,), (0.2,)], rows)
-        tell_stopped(study, entry, "halved at epoch 1: place 5 of 5")
+        written(study, trial, [(0.1,), (0.2,)], rows)
+        tell_stopped(study, trial, "halved at epoch 1: place 5 of 5")
     elif how == "failed":
-        written(study, entry, [(0.1,)], rows)
-        tell_failed(study, entry, "diverged", "the loss is nan")
+        written(study, trial, [(0.1,)], rows)
+        tell_failed(study, trial, "diverged", "the loss is nan")
     elif how == "failed at once":
-        tell_failed(study, entry, "out_of_memory", "needs 3 GB: too much")
+        tell_failed(study, trial, "out_of_memory", "needs 3 GB: too much")
     elif how == "running":
-        written(study, entry, [(0.1, 0.2), (0.3,)], rows)
+        written(study, trial, [(0.1, 0.2), (0.3,)], rows)
 
 
-def proposed(where, number):
+def proposed(space, number):
     """What a sampler may have asked for, and got."""
     shares = Shares(0.2, 0.3 + number / 10, 0.5 - number / 10)
     asked = shares.coefficients(2.0)
     return PlannedTrial(
-        where.candidate(asked), (DesignCell(f"proposal {number}", "searched", asked),)
+        space.candidate(asked), (DesignCell(f"proposal {number}", "searched", asked),)
     )
 
 
@@ -91,24 +91,24 @@ WAYS = ("complete", "raced", "stopped", "failed", "failed at once", "running")
 )
 @given(ways=st.lists(st.sampled_from(WAYS), min_size=1, max_size=5))
 def test_a_study_made_again_is_the_one_the_table_came_from(
-    ways, tiny, planned, where, rows, tmp_path
+    ways, tiny, planned, space, rows, tmp_path
 ):
     study = empty()
     for item, how in zip(planned, ways, strict=False):
-        ended(study, add_trial(study, item, budget=where.budget), how, rows)
-    entries = read_trials(study)
-    write_records(tmp_path / "records.csv", trial_records(entries))
-    (tmp_path / "failures.json").write_text(json.dumps(failure_documents(entries)))
+        ended(study, add_trial(study, item, budget=space.budget), how, rows)
+    trials = read_trials(study)
+    write_records(tmp_path / "records.csv", trial_records(trials))
+    (tmp_path / "failures.json").write_text(json.dumps(failure_documents(trials)))
 
     table = read_records(tmp_path / "records.csv")
     failed = json.loads((tmp_path / "failures.json").read_text())
-    again = rebuild_study(made := empty(), table, tiny(), where, planned, failed)
+    again = rebuild_study(made := empty(), table, tiny(), space, planned, failed)
 
-    over = [entry for entry in entries if entry.state != "running"]
-    numbers = [entry.number for entry in over]
-    assert [entry.number for entry in again] == numbers
+    over = [trial for trial in trials if trial.state != "running"]
+    numbers = [trial.number for trial in over]
+    assert [trial.number for trial in again] == numbers
     pd.testing.assert_frame_equal(trial_records(again), trial_records(over), check_exact=True)
-    assert failure_documents(again) == failure_documents(entries)
+    assert failure_documents(again) == failure_documents(trials)
     before = [study.trials[number] for number in numbers]
     after = [made.trials[number] for number in numbers]
     for then, now in zip(before, after, strict=True):
@@ -126,55 +126,55 @@ def test_a_study_made_again_is_the_one_the_table_came_from(
 @pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-bayes"])
 def test_a_search_that_was_committed_before_cells_were_goes_on(name):
     experiment = read_experiment(RESULTS / name / "experiment.yaml")
-    where = search_space(
+    space = search_space(
         experiment.baseline.build_architecture(in_channels=3, num_classes=10), experiment.budget
     )
-    planned = planned_trials(experiment.search, where)
+    planned = planned_trials(experiment.search, space)
     table = read_records(RESULTS / name / "records.csv")
-    entries = rebuild_study(empty(), table, experiment, where, planned)
+    trials = rebuild_study(empty(), table, experiment, space, planned)
     pd.testing.assert_frame_equal(
-        trial_records(entries).drop(columns="cell"), table.drop(columns="cell"), check_exact=True
+        trial_records(trials).drop(columns="cell"), table.drop(columns="cell"), check_exact=True
     )
-    assert {entry.state for entry in entries} == {"complete"}
-    named = {cell["name"] for entry in entries for cell in entry.cells}
+    assert {trial.state for trial in trials} == {"complete"}
+    named = {cell["name"] for trial in trials for cell in trial.cells}
     wanted = {cell.name for item in planned for cell in item.cells}
     wanted |= {f"proposal {number}" for number in range(experiment.search.proposal_count or 0)}
     assert named == wanted
 
 
-def test_a_proposal_keeps_its_cell_and_how_it_came_about(tiny, planned, where, rows):
+def test_a_proposal_keeps_its_cell_and_how_it_came_about(tiny, planned, space, rows):
     study = empty()
-    for number, item in enumerate((planned[0], proposed(where, 0), proposed(where, 1))):
-        entry = add_trial(study, item, {"number": number - 1} if number else None)
-        ended(study, entry, "complete", rows)
+    for number, item in enumerate((planned[0], proposed(space, 0), proposed(space, 1))):
+        trial = add_trial(study, item, {"number": number - 1} if number else None)
+        ended(study, trial, "complete", rows)
     table, logs = trial_records(read_trials(study)), [{"number": 0}, {"number": 1}]
-    again = rebuild_study(empty(), table, tiny(), where, planned, proposals=logs)
-    assert [entry.cells for entry in again] == [entry.cells for entry in read_trials(study)]
-    assert [entry.proposal for entry in again] == [None, {"number": 0}, {"number": 1}]
+    again = rebuild_study(empty(), table, tiny(), space, planned, proposals=logs)
+    assert [trial.cells for trial in again] == [trial.cells for trial in read_trials(study)]
+    assert [trial.proposal for trial in again] == [None, {"number": 0}, {"number": 1}]
 
 
-def test_a_number_that_nothing_is_entered_under_is_given_to_nobody_else(tiny, planned, where, rows):
+def test_a_number_that_nothing_is_entered_under_is_given_to_nobody_else(tiny, planned, space, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "running", "stopped"), strict=False):
         ended(study, add_trial(study, item), how, rows)
     made = empty()
-    again = rebuild_study(made, trial_records(read_trials(study)), tiny(), where, planned)
-    assert [entry.number for entry in again] == [0, 2]
+    again = rebuild_study(made, trial_records(read_trials(study)), tiny(), space, planned)
+    assert [trial.number for trial in again] == [0, 2]
     assert PLACEHOLDER_ATTRIBUTE in made.trials[1].user_attrs
     assert add_trial(made, planned[1]).number == 3
-    assert [entry.number for entry in read_trials(made)] == [0, 2, 3]
+    assert [trial.number for trial in read_trials(made)] == [0, 2, 3]
 
 
-def test_an_entry_that_was_opened_again_keeps_its_number(tiny, planned, where, rows):
+def test_an_entry_that_was_opened_again_keeps_its_number(tiny, planned, space, rows):
     study = empty()
     for item in planned[:2]:
         ended(study, add_trial(study, item), "complete", rows)
     ended(study, reopen_trial(study, read_trials(study)[0]), "complete", rows)
-    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), where, planned)
-    assert [entry.number for entry in again] == [0, 1]
+    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), space, planned)
+    assert [trial.number for trial in again] == [0, 1]
 
 
-def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, where, rows):
+def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, space, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "failed at once", "complete"), strict=False):
         ended(study, add_trial(study, item), how, rows)
@@ -182,45 +182,45 @@ def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, where, rows):
         {"candidate": told["candidate"], "role": told["role"], "reason": "out_of_memory: 3 GB"}
         for told in failure_documents(read_trials(study))
     ]  # as version 0.1 wrote them
-    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), where, planned, first)
-    assert [(entry.number, entry.state) for entry in again][1] == (1, "failed")
+    again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), space, planned, first)
+    assert [(trial.number, trial.state) for trial in again][1] == (1, "failed")
     assert (again[1].failure_kind, again[1].reason) == ("out_of_memory", "3 GB")
     assert [cell["name"] for cell in again[1].cells] == [c.name for c in planned[1].cells]
 
 
-def test_what_a_sweep_found_is_found_again(planned, where, rows, tiny):
+def test_what_a_sweep_found_is_found_again(planned, space, rows, tiny):
     study, experiment = empty(), tiny()
     tuned = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="tuned"))
-    entry = add_trial(study, planned[0])
-    record_tuning(study, entry, {"learning_rate": 0.2, "seconds": 7.0})
+    trial = add_trial(study, planned[0])
+    record_tuning(study, trial, {"learning_rate": 0.2, "seconds": 7.0})
     for seed in (0, 1):
         told = [rows(seed, epoch, learning_rate=0.2, tuning_seconds=7.0) for epoch in (1, 2)]
-        record_outcome(study, entry, told, attribute_name=f"seed {seed} epochs 1-2")
-    tell_complete(study, entry, [0.5])
-    table = trial_records([entry])
-    assert rebuild_study(empty(), table, tuned, where, planned)[0].tuning == entry.tuning
-    assert rebuild_study(empty(), table, experiment, where, planned)[0].tuning is None
+        record_outcome(study, trial, told, attribute_name=f"seed {seed} epochs 1-2")
+    tell_complete(study, trial, [0.5])
+    table = trial_records([trial])
+    assert rebuild_study(empty(), table, tuned, space, planned)[0].tuning == trial.tuning
+    assert rebuild_study(empty(), table, experiment, space, planned)[0].tuning is None
 
 
 @pytest.mark.parametrize(("size", "found"), [(30, None), (15, 15)])
-def test_the_micro_batch_of_the_table_is_the_studys(tiny, planned, where, rows, size, found):
+def test_the_micro_batch_of_the_table_is_the_studys(tiny, planned, space, rows, size, found):
     study = empty()
-    entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1, micro_batch=size)], attribute_name="seed 0")
-    tell_stopped(study, entry, "enough")
-    rebuild_study(made := empty(), trial_records([entry]), tiny(), where, planned)
+    trial = add_trial(study, planned[0])
+    record_outcome(study, trial, [rows(0, 1, micro_batch=size)], attribute_name="seed 0")
+    tell_stopped(study, trial, "enough")
+    rebuild_study(made := empty(), trial_records([trial]), tiny(), space, planned)
     assert made.user_attrs["micro_batch"] == found
 
 
 def test_an_interrupted_rebuilding_is_brought_to_its_end(
-    tiny, planned, where, rows, tmp_path, opened, monkeypatch
+    tiny, planned, space, rows, tmp_path, make_study, monkeypatch
 ):
     study = empty()
     for item in planned[:3]:
         ended(study, add_trial(study, item), "complete", rows)
     table = trial_records(read_trials(study))
     path = tmp_path / "study.db"
-    assert needs_rebuild(opened(path))
+    assert needs_rebuild(make_study(path))
     made = 0
 
     def dies(*arguments, **more):
@@ -232,20 +232,20 @@ def test_an_interrupted_rebuilding_is_brought_to_its_end(
 
     monkeypatch.setattr(rebuilding, "write_trial", dies)
     with pytest.raises(KeyboardInterrupt):
-        rebuild_study(opened(path), table, tiny(), where, planned)
+        rebuild_study(make_study(path), table, tiny(), space, planned)
     monkeypatch.undo()
-    assert needs_rebuild(opened(path))
-    entries = rebuild_study(opened(path), table, tiny(), where, planned)
-    pd.testing.assert_frame_equal(trial_records(entries), table, check_exact=True)
-    assert not needs_rebuild(opened(path))
+    assert needs_rebuild(make_study(path))
+    trials = rebuild_study(make_study(path), table, tiny(), space, planned)
+    pd.testing.assert_frame_equal(trial_records(trials), table, check_exact=True)
+    assert not needs_rebuild(make_study(path))
 
 
-def test_a_study_with_trials_is_not_written_over(tiny, planned, where):
+def test_a_study_with_trials_is_not_written_over(tiny, planned, space):
     study = empty()
     add_trial(study, planned[0])
     assert not needs_rebuild(study)
     with pytest.raises(SearchError, match="need an empty study to enter records into"):
-        rebuild_study(study, trial_records([]), tiny(), where, planned)
+        rebuild_study(study, trial_records([]), tiny(), space, planned)
 
 
 @pytest.mark.parametrize(
@@ -255,13 +255,13 @@ def test_a_study_with_trials_is_not_written_over(tiny, planned, where):
         ({"trial": [0, 1]}, "need one candidate for each trial"),
     ],
 )
-def test_a_table_of_another_search_is_refused(tiny, planned, where, rows, spoil, message):
+def test_a_table_of_another_search_is_refused(tiny, planned, space, rows, spoil, message):
     study = empty()
-    entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1), rows(0, 2)], attribute_name="seed 0")
-    table = trial_records([entry]).assign(**spoil)
+    trial = add_trial(study, planned[0])
+    record_outcome(study, trial, [rows(0, 1), rows(0, 2)], attribute_name="seed 0")
+    table = trial_records([trial]).assign(**spoil)
     with pytest.raises(SearchError, match=message):
-        rebuild_study(made := empty(), table, tiny(), where, planned)
+        rebuild_study(made := empty(), table, tiny(), space, planned)
     assert made.trials == []
 
 

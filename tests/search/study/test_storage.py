@@ -79,23 +79,23 @@ def test_plain_optuna_sees_a_normal_study(study, planned, rows, tiny):
     assert second["attributes"]["failure"] == "the loss is nan"
 
 
-def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, planned, opened):
-    add_trial(opened(path), planned[0])
-    assert len(read_trials(opened(path))) == 1
-    assert read_trials(opened(path, "another")) == []
+def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, planned, make_study):
+    add_trial(make_study(path), planned[0])
+    assert len(read_trials(make_study(path))) == 1
+    assert read_trials(make_study(path, "another")) == []
     with pytest.raises(SearchError, match="has the objectives maximize, and maximize, minimize"):
-        opened(path, "tiny", ["maximize", "minimize"])
+        make_study(path, "tiny", ["maximize", "minimize"])
 
 
-def test_a_path_may_hold_braces_and_spaces(tmp_path, planned, opened):
+def test_a_path_may_hold_braces_and_spaces(tmp_path, planned, make_study):
     path = tmp_path / "a {strange} name.db"
-    add_trial(opened(path), planned[0])
+    add_trial(make_study(path), planned[0])
     assert path.exists()
-    assert len(read_trials(opened(path))) == 1
+    assert len(read_trials(make_study(path))) == 1
 
 
-def test_an_enqueued_trial_is_refused_by_its_number(path, opened):
-    study = opened(path)
+def test_an_enqueued_trial_is_refused_by_its_number(path, make_study):
+    study = make_study(path)
     study.enqueue_trial({"depth_share": 0.5})
     with pytest.raises(SearchError, match="trial 0 was not written by this version"):
         read_trials(study)
@@ -108,7 +108,7 @@ def test_an_enqueued_trial_is_refused_by_its_number(path, opened):
         (None, "need a study of Optuna's, got another program's database"),
     ],
 )
-def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, opened):
+def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, make_study):
     if content is None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE recipes (name TEXT)")
@@ -116,24 +116,26 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, ope
         path.write_bytes(content)
     before = path.read_bytes()
     with pytest.raises(SearchError, match=message) as refusal:
-        opened(path)
+        make_study(path)
     assert str(path) in str(refusal.value)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, opened):
-    study = opened(path)
+def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, make_study):
+    study = make_study(path)
     for item in planned:
         add_trial(study, item)
     database_engine(study).dispose()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
     with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
-        opened(path)
+        make_study(path)
 
 
-def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(path, planned, opened):
-    study = opened(path)
+def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(
+    path, planned, make_study
+):
+    study = make_study(path)
     for item in planned:
         add_trial(study, item)
     close_study(study)
@@ -141,12 +143,12 @@ def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(pat
     middle = len(whole) // 2 // 4096 * 4096
     path.write_bytes(whole[:middle] + bytes([255]) * 4096 + whole[middle + 4096 :])
     with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
-        opened(path)
+        make_study(path)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, opened):
+def test_a_folder_that_is_not_there_is_named(tmp_path, make_study):
     with pytest.raises(SearchError, match=r"none.study\.db: cannot be opened: unable to open"):
-        opened(tmp_path / "none" / "study.db")
+        make_study(tmp_path / "none" / "study.db")
 
 
 def limited(study, pages):
@@ -162,53 +164,53 @@ def limited(study, pages):
     event.listen(database_engine(study), "connect", limit)
 
 
-def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows, opened):
-    study = opened(path)
-    entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows, make_study):
+    study = make_study(path)
+    trial = add_trial(study, planned[0])
+    record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     limited(study, 0)
     long = rows(0, 2, device="x" * 100_000)
     with pytest.raises(SearchError, match="disk is full; free some space and run the same command"):
-        record_outcome(study, entry, [long], attribute_name="seed 0 epochs 2-2")
-    assert [row["epoch"] for row in entry.rows] == [1]
-    assert [row["epoch"] for row in read_trials(opened(path))[0].rows] == [1]
+        record_outcome(study, trial, [long], attribute_name="seed 0 epochs 2-2")
+    assert [row["epoch"] for row in trial.rows] == [1]
+    assert [row["epoch"] for row in read_trials(make_study(path))[0].rows] == [1]
     limited(study, None)
-    assert record_outcome(study, entry, [long], attribute_name="seed 0 epochs 2-2") == []
-    assert [row["epoch"] for row in read_trials(opened(path))[0].rows] == [1, 2]
+    assert record_outcome(study, trial, [long], attribute_name="seed 0 epochs 2-2") == []
+    assert [row["epoch"] for row in read_trials(make_study(path))[0].rows] == [1, 2]
 
 
-def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, opened):
+def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, make_study):
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
-    study = opened(path)
+    study = make_study(path)
     add_trial(study, planned[0])
     limited(study, 1)
     with pytest.raises(SearchError, match="disk is full"):
         add_trial(study, planned[1], {"log": "x" * 100_000})
-    assert len(read_trials(opened(path))) == 1
+    assert len(read_trials(make_study(path))) == 1
     limited(study, None)
     assert add_trial(study, planned[1]).number == 1
 
 
 def test_a_file_that_another_program_writes_to_is_said_to_be(
-    path, planned, rows, monkeypatch, opened
+    path, planned, rows, monkeypatch, make_study
 ):
     monkeypatch.setattr(database, "LOCK_TIMEOUT", 0.05)
-    study = opened(path)
-    entry = add_trial(study, planned[0])
+    study = make_study(path)
+    trial = add_trial(study, planned[0])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SearchError, match="locked; another program is writing to it; end that"):
-            record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
-    record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+            record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+    record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     assert len(read_trials(study)[0].rows) == 1
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")])
 def test_only_on_a_file_system_of_one_machine_is_the_log_a_wal(
-    path, monkeypatch, kind, mode, opened
+    path, monkeypatch, kind, mode, make_study
 ):
     monkeypatch.setattr(database, "file_system", lambda path: kind)
-    with database_engine(opened(path)).connect() as connection:
+    with database_engine(make_study(path)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -218,12 +220,12 @@ def test_a_file_system_is_that_of_the_nearest_mount():
     assert database.file_system(Path("/")) != "proc"
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password(opened):
+def test_a_server_that_is_not_there_is_named_without_its_password(make_study):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"postgresql+psycopg://me:geheim@127.0.0.1:{port}/name?sslpassword=geheim"
     with pytest.raises(SearchError, match="see that the server runs and can be reached") as refusal:
-        opened(url)
+        make_study(url)
     assert f"me:***@127.0.0.1:{port}/name: cannot be opened" in str(refusal.value)
     assert "geheim" not in str(refusal.value)
 
@@ -235,35 +237,35 @@ def test_a_server_that_is_not_there_is_named_without_its_password(opened):
         (lambda url: url + "x", "does not exist; make it, or correct the address"),
     ],
 )
-def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy, opened):
+def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy, make_study):
     with pytest.raises(SearchError, match=remedy):
-        opened(spoil(postgres))
+        make_study(spoil(postgres))
 
 
 @pytest.mark.parametrize("url", ["no address", "postgresql://me:x@host:geheim/name", "a:b"])
-def test_what_is_no_address_is_refused_without_showing_it(url, opened):
+def test_what_is_no_address_is_refused_without_showing_it(url, make_study):
     with pytest.raises(SearchError, match="need the URL of a database") as refusal:
-        opened(url)
+        make_study(url)
     assert "heim" not in str(refusal.value)
 
 
-def test_a_missing_driver_is_named_with_its_extra(monkeypatch, opened):
+def test_a_missing_driver_is_named_with_its_extra(monkeypatch, make_study):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SearchError, match=r"pip install 'scalesearch\[postgres\]'"):
-        opened("postgresql+psycopg://me:geheim@host/name")
+        make_study("postgresql+psycopg://me:geheim@host/name")
 
 
-def test_a_storage_of_ones_own_is_taken(tmp_path, planned, opened):
+def test_a_storage_of_ones_own_is_taken(tmp_path, planned, make_study):
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "log"))
-    study = opened(optuna.storages.JournalStorage(journal))
+    study = make_study(optuna.storages.JournalStorage(journal))
     assert add_trial(study, planned[0]).number == 0
     assert len(read_trials(study)) == 1
 
 
 def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
-    path, planned, rows, opened
+    path, planned, rows, make_study
 ):
-    study = opened(path)
+    study = make_study(path)
     asked = []
     event.listen(
         database_engine(study), "before_cursor_execute", lambda *told: asked.append(told[2])
@@ -271,9 +273,9 @@ def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
 
     def statements():
         asked.clear()
-        entry = add_trial(study, planned[0])
-        record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
-        report_mean(study, entry, 1, 0.5)
+        trial = add_trial(study, planned[0])
+        record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+        report_mean(study, trial, 1, 0.5)
         return list(asked)
 
     statements()

@@ -22,7 +22,7 @@ from scalesearch.search.study.writing import (
 
 def same(left, right):
     """Entries that are equal but for the network that one of them may have parsed."""
-    assert [str(entry.network) for entry in left] == [str(entry.network) for entry in right]
+    assert [str(trial.network) for trial in left] == [str(trial.network) for trial in right]
     assert left == right
 
 
@@ -32,153 +32,153 @@ def test_an_entry_read_again_is_the_one_that_was_written(study, planned, rows, t
         add_trial(study, item, {"number": place}, budget=budget)
         for place, item in enumerate(planned[:5])
     )
-    for entry in (first, second, third, fifth):
+    for trial in (first, second, third, fifth):
         for seed in (0, 1):
             record_outcome(
                 study,
-                entry,
+                trial,
                 [rows(seed, 1, 0.25), rows(seed, 2, 0.5)],
                 attribute_name=f"seed {seed}",
             )
         for epoch, mean in ((1, 0.25), (2, 0.5)):
-            report_mean(study, entry, epoch, mean)
+            report_mean(study, trial, epoch, mean)
     record_tuning(study, first, {"learning_rate": 0.1, "seconds": 3.0})
     tell_complete(study, first, [0.5])
     tell_stopped(study, second, "halved at epoch 2: place 3 of 3")
     tell_failed(study, third, "diverged", "the loss is nan")
     tell_complete(study, fifth, [0.5], reason="out of the race after 2 seeds")
     states = ["complete", "stopped", "failed", "running", "complete"]
-    entries = [first, second, third, fourth, fifth]
-    assert [entry.state for entry in entries] == states
-    same(read_trials(study), entries)
+    trials = [first, second, third, fourth, fifth]
+    assert [trial.state for trial in trials] == states
+    same(read_trials(study), trials)
 
 
 def test_rows_of_a_seed_come_in_order_of_epochs_however_they_arrived(study, planned, rows):
-    entry = add_trial(study, planned[0])
+    trial = add_trial(study, planned[0])
     for epoch in (3, 1, 2):
         record_outcome(
-            study, entry, [rows(7, epoch)], attribute_name=f"seed 7 epochs {epoch}-{epoch}"
+            study, trial, [rows(7, epoch)], attribute_name=f"seed 7 epochs {epoch}-{epoch}"
         )
-    assert [row["epoch"] for row in entry.rows_of_seed(7)] == [1, 2, 3]
+    assert [row["epoch"] for row in trial.rows_of_seed(7)] == [1, 2, 3]
     assert [row["epoch"] for row in read_trials(study)[0].rows_of_seed(7)] == [1, 2, 3]
 
 
 def test_an_epoch_on_record_is_not_taken_again(study, planned, rows):
-    entry = add_trial(study, planned[0])
+    trial = add_trial(study, planned[0])
     record_outcome(
-        study, entry, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2"
+        study, trial, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2"
     )
     late = [rows(0, 2, 0.9), rows(0, 3, 0.3), rows(0, 3, 0.9)]
-    assert record_outcome(study, entry, late, attribute_name="seed 0 epochs 1-3") == [
+    assert record_outcome(study, trial, late, attribute_name="seed 0 epochs 1-3") == [
         late[0],
         late[2],
     ]
-    assert record_outcome(study, entry, late[:1], attribute_name="seed 0 epochs 1-3") == late[:1]
+    assert record_outcome(study, trial, late[:1], attribute_name="seed 0 epochs 1-3") == late[:1]
     found = [row["accuracy"] for row in read_trials(study)[0].rows]
-    assert found == [0.1, 0.2, 0.3] == [row["accuracy"] for row in entry.rows]
+    assert found == [0.1, 0.2, 0.3] == [row["accuracy"] for row in trial.rows]
 
 
 def test_an_outcome_of_the_same_name_writes_over_nothing(study, planned, rows):
-    entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-3")
-    entry = read_trials(study)[0]
-    record_outcome(study, entry, [rows(0, 2)], attribute_name="seed 0 epochs 1-3")
+    trial = add_trial(study, planned[0])
+    record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-3")
+    trial = read_trials(study)[0]
+    record_outcome(study, trial, [rows(0, 2)], attribute_name="seed 0 epochs 1-3")
     assert [row["epoch"] for row in read_trials(study)[0].rows] == [1, 2]
 
 
 def test_what_comes_after_the_end_is_not_taken(study, planned, rows):
-    entry = add_trial(study, planned[0])
-    tell_stopped(study, entry, "enough")
-    assert record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1") == [
+    trial = add_trial(study, planned[0])
+    tell_stopped(study, trial, "enough")
+    assert record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1") == [
         rows(0, 1)
     ]
     assert read_trials(study)[0].rows == []
     with pytest.raises(ValueError, match="is stopped, and ends once"):
-        tell_complete(study, entry, [0.5])
+        tell_complete(study, trial, [0.5])
 
 
 def test_a_mean_is_told_again_where_a_further_seed_changed_it(study, planned):
-    entry = add_trial(study, planned[0])
+    trial = add_trial(study, planned[0])
     for mean in (0.5, 0.4):
-        report_mean(study, entry, 1, mean)
-    assert study.trials[0].intermediate_values == {1: 0.4} == entry.intermediate_values
+        report_mean(study, trial, 1, mean)
+    assert study.trials[0].intermediate_values == {1: 0.4} == trial.intermediate_values
 
 
 def test_a_stopped_candidate_is_worth_its_last_epoch_that_all_its_seeds_have(study, planned, rows):
-    entry = add_trial(study, planned[0])
+    trial = add_trial(study, planned[0])
     told = [rows(0, 1, 0.2), rows(0, 2, 0.9), rows(1, 1, 0.4)]
-    record_outcome(study, entry, told, attribute_name="seeds 0, 1")
-    tell_stopped(study, entry, "halved at epoch 1: place 2 of 3")
+    record_outcome(study, trial, told, attribute_name="seeds 0, 1")
+    tell_stopped(study, trial, "halved at epoch 1: place 2 of 3")
     assert study.trials[0].state == TrialState.PRUNED
     assert study.trials[0].value == pytest.approx(0.3)
 
 
 def test_an_entry_opened_again_takes_the_place_of_the_old_one(study, planned, rows):
-    entries = [add_trial(study, item) for item in planned[:2]]
+    trials = [add_trial(study, item) for item in planned[:2]]
     record_outcome(
-        study, entries[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1"
+        study, trials[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1"
     )
-    report_mean(study, entries[0], 1, 0.5)
-    record_tuning(study, entries[0], {"learning_rate": 0.1, "seconds": 3.0})
-    tell_failed(study, entries[0], "worker_lost", "killed")
-    again = reopen_trial(study, entries[0])
-    assert (again.state, again.number, again.rows) == ("running", 0, entries[0].rows)
-    same(read_trials(study), [again, entries[1]])
+    report_mean(study, trials[0], 1, 0.5)
+    record_tuning(study, trials[0], {"learning_rate": 0.1, "seconds": 3.0})
+    tell_failed(study, trials[0], "worker_lost", "killed")
+    again = reopen_trial(study, trials[0])
+    assert (again.state, again.number, again.rows) == ("running", 0, trials[0].rows)
+    same(read_trials(study), [again, trials[1]])
     assert record_outcome(
         study, again, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2"
     ) == [rows(0, 1)]
     record_outcome(study, again, [rows(1, 2)], attribute_name="seed 1 epochs 2-2")
     tell_complete(study, again, [0.5])
     once_more = reopen_trial(study, again)
-    same(read_trials(study), [once_more, entries[1]])
+    same(read_trials(study), [once_more, trials[1]])
     assert failure_documents(read_trials(study)) == []
     assert set(trial_records(read_trials(study))["trial"]) == {0}
 
 
 def test_an_entry_opened_again_without_its_rows_begins_afresh(study, planned, rows):
-    entry = add_trial(study, planned[0])
-    record_outcome(study, entry, [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1")
-    report_mean(study, entry, 1, 0.5)
-    tell_stopped(study, entry, "enough")
-    again = reopen_trial(study, entry, [row for row in entry.rows if row["seed"] == 1])
+    trial = add_trial(study, planned[0])
+    record_outcome(study, trial, [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1")
+    report_mean(study, trial, 1, 0.5)
+    tell_stopped(study, trial, "enough")
+    again = reopen_trial(study, trial, [row for row in trial.rows if row["seed"] == 1])
     assert (again.rows, again.intermediate_values) == ([rows(1, 1)], {})
     same(read_trials(study), [again])
 
 
 def test_a_share_outside_the_simplex_shows_as_its_edge(study, planned):
     candidate = replace(planned[0].candidate, shares=Shares(1.2, -0.2, 0.0))
-    entry = add_trial(study, replace(planned[0], candidate=candidate))
+    trial = add_trial(study, replace(planned[0], candidate=candidate))
     params = {"depth_share": 1.0, "width_share": 0.0, "resolution_share": 0.0}
     assert study.trials[0].params == params
-    assert read_trials(study)[0].shares == entry.shares == Shares(1.2, -0.2, 0.0)
+    assert read_trials(study)[0].shares == trial.shares == Shares(1.2, -0.2, 0.0)
 
 
 def test_records_say_what_a_candidate_stands_for_and_why_it_was_stopped(study, planned, rows):
     for item in planned[:2]:
-        entry = add_trial(study, item)
-        record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
-    tell_stopped(study, entry, "halved at epoch 1: place 2 of 2")
+        trial = add_trial(study, item)
+        record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+    tell_stopped(study, trial, "halved at epoch 1: place 2 of 2")
     found = trial_records(read_trials(study))
     assert list(found["cell"]) == ["; ".join(c.name for c in item.cells) for item in planned[:2]]
     assert list(found["stopped"]) == ["", "halved at epoch 1: place 2 of 2"]
 
 
 def test_failures_name_the_candidate_the_class_and_the_reason(study, planned):
-    entry = add_trial(study, planned[1])
-    tell_failed(study, entry, "out_of_memory", "needs 3 GB")
+    trial = add_trial(study, planned[1])
+    tell_failed(study, trial, "out_of_memory", "needs 3 GB")
     (found,) = failure_documents(read_trials(study))
     assert found["candidate"] == planned[1].candidate.fingerprint
     assert (found["trial"], found["role"]) == (0, planned[1].role)
     assert (found["kind"], found["reason"]) == ("out_of_memory", "needs 3 GB")
 
 
-def test_several_objectives_have_a_value_each(planned, rows, opened):
+def test_several_objectives_have_a_value_each(planned, rows, make_study):
     storage = optuna.storages.InMemoryStorage()
-    study = opened(storage, "two", ["maximize", "minimize"])
+    study = make_study(storage, "two", ["maximize", "minimize"])
     complete, stopped = add_trial(study, planned[0]), add_trial(study, planned[1])
-    for entry in (complete, stopped):
-        record_outcome(study, entry, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
-        report_mean(study, entry, 1, 0.5)
+    for trial in (complete, stopped):
+        record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
+        report_mean(study, trial, 1, 0.5)
     with pytest.raises(ValueError, match="need 2 values"):
         tell_complete(study, complete, [0.5])
     with pytest.raises(ValueError, match="that are numbers"):

@@ -1,4 +1,4 @@
-"""Searches on surfaces whose best is known."""
+"""Searches on surfaces whose best candidate is known."""
 
 import dataclasses
 
@@ -66,10 +66,10 @@ def test_a_run_that_diverges_fails_its_candidate_alone(experiment):
     found = simulate_search(
         experiment(), SURFACES["interior"], 8, faults=WorkerFaults(divergence_probability=0.2)
     )
-    failed = [entry for entry in found.trials if entry.state == "failed"]
-    assert {entry.failure_kind for entry in failed} == {"diverged"}
+    failed = [trial for trial in found.trials if trial.state == "failed"]
+    assert {trial.failure_kind for trial in failed} == {"diverged"}
     assert 0 < len(failed) < len(found.trials)
-    assert found.best_mean_candidate not in {entry.candidate for entry in failed}
+    assert found.best_mean_candidate not in {trial.candidate for trial in failed}
 
 
 def test_jobs_that_hang_need_a_time_at_which_they_are_given_up(experiment):
@@ -90,18 +90,18 @@ def test_without_noise_the_best_of_all_candidates_is_found_by_a_search_of_all(ex
 
 
 def test_the_best_candidate_is_where_the_optimum_was_put(experiment):
-    known = make_ground_truth(
+    ground_truth = make_ground_truth(
         experiment(), AnalyticSurface(name="known", peaks=(((0.0, 1.0, 0.0), 0.0),))
     )
-    assert known.points[known.best_candidate].shares.as_tuple() == (0.0, 1.0, 0.0)
-    assert known.regret(known.best_candidate) == 0
-    assert min(map(known.regret, known.points)) == 0
+    assert ground_truth.points[ground_truth.best_candidate].shares.as_tuple() == (0.0, 1.0, 0.0)
+    assert ground_truth.regret(ground_truth.best_candidate) == 0
+    assert min(map(ground_truth.regret, ground_truth.points)) == 0
 
 
 def test_an_optimum_that_drifts_is_elsewhere_after_one_epoch(experiment):
     best = [
-        (known := make_ground_truth(experiment(epochs), SURFACES["drifting"]))
-        .points[known.best_candidate]
+        (ground_truth := make_ground_truth(experiment(epochs), SURFACES["drifting"]))
+        .points[ground_truth.best_candidate]
         .shares
         for epochs in (1, 30)
     ]
@@ -125,9 +125,9 @@ def test_an_engine_that_died_goes_on_from_its_study_and_trains_nothing_twice(exp
     from optuna.storages import InMemoryStorage
 
     whole = simulate_search(experiment(), SURFACES["edge"], 4)
-    storage, known = InMemoryStorage(), make_ground_truth(experiment(), SURFACES["edge"])
-    for _, _ in zip(range(20), make_tuner(known, 4, 0, storage=storage).run(), strict=False):
+    storage, ground_truth = InMemoryStorage(), make_ground_truth(experiment(), SURFACES["edge"])
+    for _, _ in zip(range(20), make_tuner(ground_truth, 4, 0, storage=storage).run(), strict=False):
         pass
-    rest = simulate_search(experiment(), known, 4, storage=storage)
+    rest = simulate_search(experiment(), ground_truth, 4, storage=storage)
     assert rest.records.drop(columns=TIMES).equals(whole.records.drop(columns=TIMES))
     assert rest.busy_seconds < whole.busy_seconds

@@ -50,17 +50,19 @@ def test_the_clock_runs_as_long_as_training_did(experiment, records):
 
 def test_seeds_stand_for_others_in_another_world(experiment, records):
     spec = experiment(3, sampler="lattice", step=3, seeds=1, **WHOLE)
-    known = make_ground_truth(spec, replay_from_table(records, "table"))
-    worlds = [simulate_search(spec, known, 2, seed=world).records for world in range(3)]
+    ground_truth = make_ground_truth(spec, replay_from_table(records, "table"))
+    worlds = [simulate_search(spec, ground_truth, 2, seed=world).records for world in range(3)]
     three = pd.concat(worlds)
     pd.testing.assert_frame_equal(ordered(three), ordered(records), check_exact=True)
 
 
 def test_regret_is_that_of_the_recorded_means(experiment, records):
-    known = make_ground_truth(experiment(3, sampler="random"), replay_from_table(records, "table"))
+    ground_truth = make_ground_truth(
+        experiment(3, sampler="random"), replay_from_table(records, "table")
+    )
     means = records[records["epoch"] == 3].groupby("candidate")["accuracy"].mean()
-    assert known.true_accuracies == pytest.approx(means.to_dict())
-    assert known.best_candidate == means.idxmax()
+    assert ground_truth.true_accuracies == pytest.approx(means.to_dict())
+    assert ground_truth.best_candidate == means.idxmax()
 
 
 def test_runs_that_were_stopped_are_not_proposed(experiment, records):
@@ -99,9 +101,9 @@ def test_more_than_is_on_record_is_refused(experiment, records, changes, message
 
 
 def test_a_setting_beside_others_may_not_ask_for_more_than_they_do(experiment, records):
-    known = make_ground_truth(experiment(3, **WHOLE), replay_from_table(records, "table"))
+    ground_truth = make_ground_truth(experiment(3, **WHOLE), replay_from_table(records, "table"))
     with pytest.raises(SearchError, match="need at most the 3 seeds and 3 epochs"):
-        simulate_search(experiment(3, seeds=4, **WHOLE), known, 2)
+        simulate_search(experiment(3, seeds=4, **WHOLE), ground_truth, 2)
 
 
 def test_records_of_another_baseline_are_refused(experiment, records):

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from executor_crews import done, nothing, wait_for
-from executor_fakes import advance, job
+from executor_fakes import job, run_job
+from executor_pools import empty_jobs, run_jobs, wait_for
 
 from scalesearch.errors import SearchError
 from scalesearch.search.pools import local_pool as local
@@ -21,20 +21,20 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs
 
 
 @pytest.fixture(scope="module")
-def crew(crew_of):
-    with crew_of("local", memory=3 << 30) as crew:
-        yield crew
+def pool(open_pool):
+    with open_pool("local", memory=3 << 30) as pool:
+        yield pool
 
 
-def ran(crew, deed, folder, within=200.0):
-    """What a deed told, while others were at work beside it and after it."""
-    bad, good = job(deed, folder=folder), nothing(3)
-    outcomes = done(crew, [bad, *good], within=within)
+def ran(pool, action, folder, within=200.0):
+    """What a action outcome, while others were at work beside it and after it."""
+    bad, good = job(action, folder=folder), empty_jobs(3)
+    outcomes = run_jobs(pool, [bad, *good], within=within)
     for each in good:
-        [told] = outcomes[each.key]
-        assert told.failure is None, told.failure.reason
-    [told] = outcomes[bad.key]
-    return told
+        [outcome] = outcomes[each.key]
+        assert outcome.failure is None, outcome.failure.reason
+    [outcome] = outcomes[bad.key]
+    return outcome
 
 
 DEATHS = [
@@ -45,59 +45,62 @@ DEATHS = [
 ]
 
 
-@pytest.mark.parametrize(("deed", "how"), DEATHS)
-def test_a_worker_that_dies_takes_its_own_job_and_is_replaced(crew, tmp_path, deed, how):
-    failure = ran(crew, deed, tmp_path).failure
+@pytest.mark.parametrize(("action", "how"), DEATHS)
+def test_a_worker_that_dies_takes_its_own_job_and_is_replaced(pool, tmp_path, action, how):
+    failure = ran(pool, action, tmp_path).failure
     assert failure.kind == "worker_lost"
     assert how in failure.reason
     assert "worker-" in failure.reason
-    if deed == "segfault":
+    if action == "segfault":
         assert "string_at" in failure.traceback  # the last words are in its log
 
 
 @LINUX
-def test_a_job_that_forks_answers_once(crew, tmp_path):
-    told = ran(crew, "fork", tmp_path)
-    assert told.failure is None
-    wait_until(lambda: not at_work(told.rows[0]["child"]))
+def test_a_job_that_forks_answers_once(pool, tmp_path):
+    outcome = ran(pool, "fork", tmp_path)
+    assert outcome.failure is None
+    wait_until(lambda: not at_work(outcome.rows[0]["child"]))
 
 
 @LINUX
 @pytest.mark.slow
-def test_the_death_of_a_worker_is_seen_though_its_child_lives_on(crew, tmp_path):
-    assert "SIGKILL" in ran(crew, "fork, outlive", tmp_path).failure.reason
+def test_the_death_of_a_worker_is_seen_though_its_child_lives_on(pool, tmp_path):
+    assert "SIGKILL" in ran(pool, "fork, outlive", tmp_path).failure.reason
     (tmp_path / "go").touch()
 
 
 @LINUX
 @pytest.mark.slow
-@pytest.mark.parametrize("deed", ["memory", "torch memory"])
-def test_a_worker_that_takes_all_memory_fails_alone(crew, tmp_path, deed):
-    failure = ran(crew, deed, tmp_path).failure
+@pytest.mark.parametrize("action", ["memory", "torch memory"])
+def test_a_worker_that_takes_all_memory_fails_alone(pool, tmp_path, action):
+    failure = ran(pool, action, tmp_path).failure
     assert "emory" in failure.reason
 
 
-def test_a_worker_stays_from_job_to_job_and_ignores_the_signals_of_a_group(crew, tmp_path):
+def test_a_worker_stays_from_job_to_job_and_ignores_the_signals_of_a_group(pool, tmp_path):
     asked = job("word", folder=tmp_path)
-    crew.submit(asked)
+    pool.submit(asked)
     wait_for(tmp_path, "begun-0")
     process = int((tmp_path / "begun-0").read_text())
     os.kill(process, signal.SIGINT)
     os.kill(process, signal.SIGTERM)
     (tmp_path / "go").touch()
-    [outcome] = crew.collect(200)
+    [outcome] = pool.collect(200)
     assert outcome.failure is None
     assert outcome.rows[0]["process"] == process
-    later = done(crew, nothing(8))
-    assert process in {told.rows[0]["process"] for told, *_ in later.values()}
+    later = run_jobs(pool, empty_jobs(8))
+    assert process in {outcome.rows[0]["process"] for outcome, *_ in later.values()}
 
 
-def test_a_worker_that_died_between_jobs_costs_no_job(crew):
-    first = done(crew, nothing(4))
-    for process in {told.rows[0]["process"] for told, *_ in first.values()}:
+def test_a_worker_that_died_between_jobs_costs_no_job(pool):
+    first = run_jobs(pool, empty_jobs(4))
+    for process in {outcome.rows[0]["process"] for outcome, *_ in first.values()}:
         os.kill(process, signal.SIGKILL)
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # with all its threads
-    assert [told.failure for told, *_ in done(crew, nothing(2)).values()] == [None, None]
+    assert [outcome.failure for outcome, *_ in run_jobs(pool, empty_jobs(2)).values()] == [
+        None,
+        None,
+    ]
 
 
 def test_a_kill_that_comes_as_a_task_ends_does_not_hit_the_next(tmp_path, monkeypatch):
@@ -139,18 +142,18 @@ def test_a_worker_is_pinned_before_it_loads_anything(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     logs = tmp_path / "logs"
     with open_worker_pool(
-        "local", advance=advance, workers=1, devices=["cuda:1"], logs=logs
-    ) as crew:
-        [told] = done(crew, [asked := job("settings")])[asked.key]
-    row = told.rows[0]
+        "local", run_job=run_job, workers=1, devices=["cuda:1"], log_folder=logs
+    ) as pool:
+        [outcome] = run_jobs(pool, [submitted := job("settings")])[submitted.key]
+    row = outcome.rows[0]
     assert {"CUDA_VISIBLE_DEVICES=7", "OMP_NUM_THREADS=3"} < set(row["from_the_start"])
     assert (row["cuda"], row["threads"]) == ("7", "3")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
 
 
 @LINUX
-def test_a_worker_is_offered_to_the_kernel_first_and_has_one_thread_unless_told(crew):
-    row = done(crew, [asked := job("settings")])[asked.key][0].rows[0]
+def test_a_worker_is_offered_to_the_kernel_first_and_has_one_thread_unless_told(pool):
+    row = run_jobs(pool, [submitted := job("settings")])[submitted.key][0].rows[0]
     assert row["score"] >= 500
     assert row["interrupt"]
     assert row["terminate"]
@@ -161,7 +164,7 @@ def test_a_device_that_the_driver_does_not_see_is_refused(tmp_path, monkeypatch)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
     with (
         pytest.raises(SearchError, match=r"^devices: cuda:1 has to be among CUDA_VISIBLE"),
-        open_worker_pool("local", advance=print, devices=["cuda:1"], logs=tmp_path),
+        open_worker_pool("local", run_job=print, devices=["cuda:1"], log_folder=tmp_path),
     ):
         pass
 
@@ -170,7 +173,7 @@ DRIVER = """
 import sys, time
 sys.path.append({here!r})
 from pathlib import Path
-from executor_fakes import advance, job
+from executor_fakes import run_job, job
 from scalesearch.search.pools import local_pool as local
 from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.pools.local_pool import LocalExecutor
@@ -178,11 +181,11 @@ from scalesearch.search.pools.local_process import WorkerProcessConfig
 
 if __name__ == "__main__":
     folder = Path({folder!r})
-    with open_worker_pool("local", run_job=advance, workers=2, log_folder=folder / "logs") as crew:
-        crew.submit(job("garbage"))
-        assert crew.collect(200)[0].failure is None
+    with open_worker_pool("local", run_job=run_job, workers=2, log_folder=folder / "logs") as pool:
+        pool.submit(job("garbage"))
+        assert pool.collect(200)[0].failure is None
         for seed in range(2):
-            crew.submit(job("wait", seed, folder))
+            pool.submit(job("wait", seed, folder))
         {then}
 """
 
@@ -205,7 +208,7 @@ def workers_of(folder):
 @LINUX
 @pytest.mark.slow
 def test_the_workers_of_a_killed_driver_end_and_the_terminal_was_its_alone(tmp_path):
-    with driver(tmp_path, "crew.collect(None)") as process:
+    with driver(tmp_path, "pool.collect(None)") as process:
         workers = workers_of(tmp_path)
         assert all(map(at_work, workers))
         process.kill()
@@ -218,7 +221,7 @@ def test_the_workers_of_a_killed_driver_end_and_the_terminal_was_its_alone(tmp_p
 
 @LINUX
 @pytest.mark.slow
-@pytest.mark.parametrize("closing", ["", "crew.close = lambda cancel_running: None"])
+@pytest.mark.parametrize("closing", ["", "pool.close = lambda cancel_running: None"])
 def test_a_driver_that_leaves_ends_its_workers_whatever_they_do(tmp_path, closing):
     then = f"""
         while not all((folder / f"begun-{{seed}}").exists() for seed in range(2)):

@@ -1,9 +1,9 @@
-"""What goes together when a crew is opened."""
+"""What goes together when a pool is opened."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
-from executor_fakes import advance
+from executor_fakes import run_job
 
 from scalesearch.errors import SearchError
 from scalesearch.search.pools.opening import open_worker_pool
@@ -40,7 +40,7 @@ from scalesearch.search.pools.opening import open_worker_pool
 def test_what_does_not_go_together_is_refused(tmp_path, asked, message):
     with (
         pytest.raises(SearchError) as refusal,
-        open_worker_pool(advance=advance, logs=tmp_path, **asked),
+        open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked),
     ):
         pass
     assert message in str(refusal.value)
@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(SearchError, match=r"cannot be written: Not a directory"),
-        open_worker_pool("local", advance=advance, logs=tmp_path / "file" / "logs"),
+        open_worker_pool("local", run_job=run_job, log_folder=tmp_path / "file" / "logs"),
     ):
         pass
 
@@ -66,14 +66,14 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     ],
 )
 def test_as_many_jobs_are_worth_having_in_flight_as_there_are_workers(tmp_path, asked, slots):
-    with open_worker_pool(advance=advance, logs=tmp_path, **asked) as crew:
-        assert crew.slots == slots
+    with open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked) as pool:
+        assert pool.slots == slots
 
 
 def test_an_executor_of_ones_own_tells_its_workers_and_stays_open(tmp_path):
     with ThreadPoolExecutor(5) as executor:
-        with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
-            assert crew.slots == 5
+        with open_worker_pool(executor, run_job=run_job, log_folder=tmp_path) as pool:
+            assert pool.slots == 5
         assert executor.submit(len, "open").result() == 4
 
 
@@ -81,7 +81,7 @@ def test_an_executor_that_takes_no_jobs_any_more_stops_the_search(tmp_path):
     from executor_fakes import job
 
     executor = ThreadPoolExecutor(1)
-    with open_worker_pool(executor, advance=advance, logs=tmp_path) as crew:
+    with open_worker_pool(executor, run_job=run_job, log_folder=tmp_path) as pool:
         executor.shutdown()
         with pytest.raises(SearchError, match=r"^executor: it has to take .*, got RuntimeError"):
-            crew.submit(job("nothing"))
+            pool.submit(job("nothing"))

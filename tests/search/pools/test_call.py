@@ -31,9 +31,9 @@ class Giving(Executor):
 def test_a_worker_that_is_lost_over_a_question_is_told_with_what_to_do(error):
     future = Future()
     future.set_exception(error)
-    crew = ExecutorPool(Giving(future), 1, print)
+    pool = ExecutorPool(Giving(future), 1, print)
     with pytest.raises(SearchError, match=rf"{error}; mend that and run the same command again"):
-        crew.call(divmod, 7, 2)
+        pool.call(divmod, 7, 2)
 
 
 def test_who_is_interrupted_while_asking_does_not_wait_for_the_answer():

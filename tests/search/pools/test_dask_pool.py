@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from executor_crews import done, nothing
-from executor_fakes import advance, job
+from executor_fakes import job, run_job
+from executor_pools import empty_jobs, run_jobs
 
 from scalesearch.errors import SearchError
 from scalesearch.search.pools import dask_pool as module
@@ -49,16 +49,18 @@ def wait_until_running(cluster):
 def test_a_job_whose_worker_died_is_told_as_lost_and_not_done_again(cluster, tmp_path):
     wait_until_running(cluster)
     with open_worker_pool(
-        "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
-    ) as crew:
+        "dask", scheduler=cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
+    ) as pool:
         bad = job("note, die", folder=tmp_path)
-        outcomes = done(crew, [bad, *nothing(1)])
+        outcomes = run_jobs(pool, [bad, *empty_jobs(1)])
         failure = outcomes.pop(bad.key)[0].failure
         assert failure.kind == "worker_lost"
         assert failure.reason.startswith("the worker at tcp://127.0.0.1:")
-        assert [told.failure for told, *_ in outcomes.values()] == [None]
+        assert [outcome.failure for outcome, *_ in outcomes.values()] == [None]
         wait_until_running(cluster)
-        assert [told.failure for told, *_ in done(crew, nothing(4)).values()] == [None] * 4
+        assert [outcome.failure for outcome, *_ in run_jobs(pool, empty_jobs(4)).values()] == [
+            None
+        ] * 4
     assert len((tmp_path / "noted-0").read_text().split()) == 1
 
 
@@ -68,16 +70,16 @@ def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp
     gc.disable()  # it must not take the collector to let go of results
     try:
         with open_worker_pool(
-            "dask", scheduler=cluster.scheduler_address, advance=advance, logs=tmp_path
-        ) as crew:
+            "dask", scheduler=cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
+        ) as pool:
             jobs = [job("note", seed, tmp_path) for seed in range(4)]
-            done(crew, jobs)
+            run_jobs(pool, jobs)
             wait_until(lambda: not cluster.scheduler.tasks)
             for nanny in cluster.workers.values():
                 os.kill(nanny.pid, signal.SIGKILL)  # its worker
             wait_until(lambda: not cluster.scheduler.workers)
             wait_until_running(cluster)
-            done(crew, nothing(2))
+            run_jobs(pool, empty_jobs(2))
     finally:
         gc.enable()
     for seed in range(4):
@@ -94,32 +96,36 @@ def wait_until(true, within=200):
 def test_the_schedulers_own_retries_are_turned_off(small, tmp_path):
     assert small.scheduler.allowed_failures > 0
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
-    ) as crew:
+        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+    ) as pool:
         assert small.scheduler.allowed_failures == 0
-        assert [told.failure for told, *_ in done(crew, nothing(3)).values()] == [None] * 3
+        assert [outcome.failure for outcome, *_ in run_jobs(pool, empty_jobs(3)).values()] == [
+            None
+        ] * 3
 
 
 def test_slots_are_threads_or_gpus_and_follow_the_workers(small, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
     address = small.scheduler_address
     with (
-        open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path) as crew,
+        open_worker_pool("dask", scheduler=address, run_job=run_job, log_folder=tmp_path) as pool,
         open_worker_pool(
-            "dask", scheduler=address, advance=advance, logs=tmp_path, workers=1
+            "dask", scheduler=address, run_job=run_job, log_folder=tmp_path, workers=1
         ) as one,
         open_worker_pool(
-            "dask", scheduler=address, advance=advance, logs=tmp_path, devices=["cuda"]
+            "dask", scheduler=address, run_job=run_job, log_folder=tmp_path, devices=["cuda"]
         ) as gpus,
     ):
-        assert (crew.slots, one.slots, gpus.slots) == (2, 1, 2)
-        assert [told.failure for told, *_ in done(gpus, nothing(3)).values()] == [None] * 3
+        assert (pool.slots, one.slots, gpus.slots) == (2, 1, 2)
+        assert [outcome.failure for outcome, *_ in run_jobs(gpus, empty_jobs(3)).values()] == [
+            None
+        ] * 3
         small.scale(2)
         small.wait_for_workers(2, timeout=200)
-        assert (crew.slots, one.slots, gpus.slots) == (4, 1, 4)
+        assert (pool.slots, one.slots, gpus.slots) == (4, 1, 4)
         small.scale(0)
         wait_until(lambda: not small.scheduler.workers)
-        assert (crew.slots, gpus.slots) == (1, 1)  # one job waits for whoever comes
+        assert (pool.slots, gpus.slots) == (1, 1)  # one job waits for whoever comes
 
 
 def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
@@ -136,8 +142,8 @@ def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
         open_worker_pool(
             "dask",
             scheduler=none.scheduler_address,
-            advance=advance,
-            logs=tmp_path,
+            run_job=run_job,
+            log_folder=tmp_path,
             devices=["cuda"],
         ),
     ):
@@ -151,7 +157,7 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
         with (
             pytest.raises(SearchError, match=f"^scheduler: need the address .* got {address} "),
-            open_worker_pool("dask", scheduler=address, advance=advance, logs=tmp_path),
+            open_worker_pool("dask", scheduler=address, run_job=run_job, log_folder=tmp_path),
         ):
             pass
 
@@ -159,38 +165,38 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
 def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
-    ) as crew:
-        crew._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
+        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+    ) as pool:
+        pool._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
         small.close()
         with pytest.raises(SearchError, match="has to stay while the search runs"):
-            kept_busy(crew)
+            kept_busy(pool)
 
 
 def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
     small, tmp_path, monkeypatch
 ):
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, advance=advance, logs=tmp_path
-    ) as crew:
-        client = crew._executor._client
+        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+    ) as pool:
+        client = pool._executor._client
 
         def closed(*args, **kwargs):
             client.status = "closed"
             raise RuntimeError("Client is closed")
 
-        monkeypatch.setattr(crew._executor._executor, "submit", closed)
+        monkeypatch.setattr(pool._executor._executor, "submit", closed)
         try:
             with pytest.raises(SearchError, match="has to stay while the search runs"):
-                crew.submit(job("nothing"))
+                pool.submit(job("nothing"))
         finally:
             client.status = "running"
 
 
-def kept_busy(crew):
+def kept_busy(pool):
     for _ in range(1000):
-        crew.submit(job("nothing"))
-        crew.collect(0.05)
+        pool.submit(job("nothing"))
+        pool.collect(0.05)
 
 
 @pytest.mark.parametrize("act", [DaskExecutor, slurm_script])

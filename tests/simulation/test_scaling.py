@@ -31,7 +31,7 @@ def wanted(trials, **search):
 
 
 @pytest.fixture(scope="module")
-def known():
+def ground_truth():
     return make_ground_truth(wanted(1), SURFACES["interior"])
 
 
@@ -53,29 +53,29 @@ class Counted(SimulatedPool):
         return found
 
 
-def calls(engine):
+def calls(tuner):
     """(outcomes, calls of functions) after each event of a search."""
-    crew = engine.crew
+    pool = tuner.pool
 
     def count(frame, event, argument):
-        if crew.counting and event in ("call", "c_call"):
-            crew.calls += 1
+        if pool.counting and event in ("call", "c_call"):
+            pool.calls += 1
 
     told = [(0, 0)]
     sys.setprofile(count)
     try:
-        for _ in engine.run():
-            told.append((crew.outcomes, crew.calls))
+        for _ in tuner.run():
+            told.append((pool.outcomes, pool.calls))
     finally:
         sys.setprofile(None)
-    return [*told, (crew.outcomes, crew.calls)]
+    return [*told, (pool.outcomes, pool.calls)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_of_hundreds_of_candidates_the_last_cost_no_more_than_the_first(known, mode):
+def test_of_hundreds_of_candidates_the_last_cost_no_more_than_the_first(ground_truth, mode):
     experiment = wanted(TRIALS, **MODES[mode])
-    told = calls(make_tuner(known.of(experiment), 100, 0, pool_class=Counted))
+    told = calls(make_tuner(ground_truth.for_experiment(experiment), 100, 0, pool_class=Counted))
     outcomes, whole = told[-1]
     assert outcomes > 3 * TRIALS
     assert whole / TRIALS < 6000
@@ -87,16 +87,16 @@ def test_of_hundreds_of_candidates_the_last_cost_no_more_than_the_first(known, m
 
 
 @pytest.mark.slow
-def test_memory_is_that_of_the_candidates_on_record(known):
+def test_memory_is_that_of_the_candidates_on_record(ground_truth):
     def held(trials):
         experiment = wanted(trials, asynchronous=True)
         tracemalloc.start()
-        engine = make_tuner(known.of(experiment), 50, 0)
-        for _ in engine.run():
+        tuner = make_tuner(ground_truth.for_experiment(experiment), 50, 0)
+        for _ in tuner.run():
             pass
         found = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        return found / len(engine.trials)
+        return found / len(tuner.trials)
 
     held(50)  # what is kept once, such as tables of chance
     assert held(600) < 1.2 * held(200) < 1.2 * 60_000

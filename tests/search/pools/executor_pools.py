@@ -1,4 +1,4 @@
-"""Executors that misbehave, and jobs brought to their end on any crew as the engine does it."""
+"""Executors that misbehave, and jobs brought to their end on any pool as the engine does it."""
 
 import random
 import time
@@ -16,26 +16,26 @@ class HostileExecutor(ThreadPoolExecutor):
         self.held = []
 
     def submit(self, fn, /, *args, **kwargs):
-        told = Unreliable()
+        outcome = Unreliable()
         inner = super().submit(fn, *args, **kwargs)
         fate = self.random.choice(["prompt", "prompt", "held", "twice", "lost", "cancelled"])
-        told.times = 2 if fate == "twice" else 1
+        outcome.times = 2 if fate == "twice" else 1
         if fate == "lost":
-            return told
+            return outcome
         if fate == "cancelled":
-            told.cancel()
-            return told
+            outcome.cancel()
+            return outcome
         if fate == "held":
-            self.held.append((told, inner))
+            self.held.append((outcome, inner))
             if len(self.held) < 2:
-                return told
+                return outcome
         else:
-            self.held.append((told, inner))
+            self.held.append((outcome, inner))
         self.random.shuffle(self.held)
         for waiting, result in self.held:
             result.add_done_callback(waiting.tell)
         self.held = []
-        return told
+        return outcome
 
 
 class Unreliable(Future):
@@ -50,31 +50,31 @@ class Unreliable(Future):
             super()._invoke_callbacks()
 
 
-def done(crew, jobs, within=200.0, patience=None):
+def run_jobs(pool, jobs, within=200.0, patience=None):
     """What came of jobs, by key, as the engine has them done: never more in flight than slots.
 
     ``patience``: seconds after which a job is given up and submitted again.
     """
     waiting, flying, outcomes = list(jobs), {}, {}
-    end = crew.now() + within
+    end = pool.now() + within
     while waiting or flying:
-        while waiting and len(flying) < crew.slots:
+        while waiting and len(flying) < pool.slots:
             following = waiting.pop(0)
-            flying[following.key] = following, crew.now()
-            crew.submit(following)
-        for outcome in crew.collect(0.05 if patience else 1.0):
+            flying[following.key] = following, pool.now()
+            pool.submit(following)
+        for outcome in pool.collect(0.05 if patience else 1.0):
             outcomes.setdefault(outcome.key, []).append(outcome)
             flying.pop(outcome.key, None)
         for late, since in list(flying.values()):
-            if patience and crew.now() - since > patience:
-                crew.give_up(late)
+            if patience and pool.now() - since > patience:
+                pool.cancel(late)
                 flying.pop(late.key)
                 waiting.append(late)
-        assert crew.now() < end, f"after {within} s still in flight: {list(flying)}"
+        assert pool.now() < end, f"after {within} s still in flight: {list(flying)}"
     return outcomes
 
 
-def nothing(count, first=100):
+def empty_jobs(count, first=100):
     return [job("nothing", seed) for seed in range(first, first + count)]
 
 

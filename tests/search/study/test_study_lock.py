@@ -48,21 +48,21 @@ def taken_within(seconds, study):
             time.sleep(0.02)
 
 
-def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, opened):
-    first, second = opened(postgres), opened(postgres)
+def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, make_study):
+    first, second = make_study(postgres), make_study(postgres)
     with lock_study(first):
         with pytest.raises(SearchError, match=r"another driver's \(scalesearch \S+ process \d+\)"):
             lock_study(second).__enter__()
-        with lock_study(opened(postgres, "another")):
+        with lock_study(make_study(postgres, "another")):
             pass  # other studies of the same database are free
     with lock_study(second):
         pass
 
 
 def test_a_driver_that_ends_lets_go_before_its_connection_is_seen_to_be_closed(
-    postgres, opened, asked
+    postgres, make_study, asked
 ):
-    first, second = opened(postgres), opened(postgres)
+    first, second = make_study(postgres), make_study(postgres)
     for study in (first, second):
         with suppress(KeyboardInterrupt), lock_study(study):
             raise KeyboardInterrupt
@@ -70,8 +70,8 @@ def test_a_driver_that_ends_lets_go_before_its_connection_is_seen_to_be_closed(
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_holds_nothing(postgres, opened):
-    study = opened(postgres)
+def test_a_driver_that_is_killed_holds_nothing(postgres, make_study):
+    study = make_study(postgres)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, postgres], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -84,21 +84,21 @@ def test_a_driver_that_is_killed_holds_nothing(postgres, opened):
         assert taken_within(200, study)
 
 
-def test_the_lock_outlives_the_connections_of_the_study(postgres, opened):
-    first, second = opened(postgres), opened(postgres)
+def test_the_lock_outlives_the_connections_of_the_study(postgres, make_study):
+    first, second = make_study(postgres), make_study(postgres)
     with lock_study(first):
         database_engine(first).dispose()
         with pytest.raises(SearchError, match="another driver's"):
             lock_study(second).__enter__()
 
 
-def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, opened, asked):
-    with lock_study(opened(postgres)):
+def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, make_study, asked):
+    with lock_study(make_study(postgres)):
         pass
     assert "SET tcp_keepalives_idle = 30" in asked
 
 
-def test_elsewhere_the_folders_lock_is_enough(tmp_path, opened):
-    study = opened(tmp_path / "study.db")
+def test_elsewhere_the_folders_lock_is_enough(tmp_path, make_study):
+    study = make_study(tmp_path / "study.db")
     with lock_study(study), lock_study(study):
         pass
