@@ -28,10 +28,10 @@ from scalesearch.data.sources.by_name import load_dataset
 from scalesearch.errors import SearchError
 from scalesearch.figures.class_maps import GradCamGrid, GradCamPanel, gradcam_figure
 from scalesearch.figures.style import write_figure
+from scalesearch.locks import remove_checkpoint
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
 from scalesearch.results.search_folder import SearchFolder
-from scalesearch.search.checkpoint_locks import remove_checkpoint
 from scalesearch.search.driver import candidate_source
 from scalesearch.search.jobs import candidate_recipe, checkpoint_path
 from scalesearch.training.gradcam import grad_cam_of_validation, validation_images

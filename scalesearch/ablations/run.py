@@ -6,7 +6,6 @@ An ablation from its file to its table: searches, and what becomes of their reco
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,7 +17,7 @@ from scalesearch.ablations.ablation_prose import AblationResult, ablation_result
 from scalesearch.ablations.ablation_table import rows_to_table
 from scalesearch.ablations.gradcam_figure import write_gradcam
 from scalesearch.ablations.spec import Ablation, ablation_experiments
-from scalesearch.config.reading import read_experiment, to_document
+from scalesearch.config.reading import read_experiment
 from scalesearch.figures.ablation_figures import (
     ablation_bars,
     ablation_costs_figure,
@@ -28,7 +27,7 @@ from scalesearch.figures.ablation_figures import (
     ablation_rows_figure,
 )
 from scalesearch.figures.style import write_figure
-from scalesearch.io import write_text
+from scalesearch.io import to_document, write_json, write_text
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
 from scalesearch.search.driver import run_search
@@ -58,8 +57,7 @@ def ablation_document(result: AblationResult) -> dict[str, Any]:
 
 def write_ablation_document(result: AblationResult) -> None:
     """Write ``ablation.json`` into the ablation's folder, whole or not at all."""
-    text = json.dumps(ablation_document(result), indent=2, allow_nan=False) + "\n"
-    write_text(result.folder / "ablation.json", text)
+    write_json(result.folder / "ablation.json", ablation_document(result), allow_nan=False)
 
 
 def _search_document(result: AblationResult, baseline: str) -> dict[str, Any]:

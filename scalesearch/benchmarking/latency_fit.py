@@ -1,6 +1,5 @@
 """A latency model fitted to networks around a baseline, measured on this machine."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from scalesearch.architectures.latency_model import (
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture
 from scalesearch.benchmarking.timers import device_name, measure_latencies
-from scalesearch.errors import ArchitectureError, ExportError
-from scalesearch.io import write_text
+from scalesearch.errors import ArchitectureError
+from scalesearch.io import export_text, json_text
 from scalesearch.scaling.coefficients import Multipliers
 from scalesearch.scaling.rounding import ROUNDINGS
 
@@ -153,12 +152,7 @@ def write_latency_fit(path: Path, document: dict[str, Any]) -> Path:
 
     Raises ExportError where nothing can be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    return export_text(path, json_text(document))
 
 
 def scaled_networks(baseline: Architecture) -> list[Architecture]:

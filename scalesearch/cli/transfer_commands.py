@@ -3,7 +3,6 @@
 The command that writes a network in the forms that others read.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -229,13 +228,12 @@ def export(
 
 def _write_comparison(out: Path, document: dict[str, Any]) -> None:
     """The table, and beside it all that it depends on."""
-    from scalesearch.io import write_text
+    from scalesearch.io import write_json
     from scalesearch.reporting.console import write_csv
     from scalesearch.results.environment import environment_info
 
     write_csv(out / "comparison.csv", document["comparison"])
-    text = json.dumps({**document, "environment": environment_info("cpu")}, indent=2)
-    write_text(out / "comparison.json", text + "\n")
+    write_json(out / "comparison.json", {**document, "environment": environment_info("cpu")})
 
 
 def parse_formats(text: str) -> list[str]:

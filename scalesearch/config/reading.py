@@ -17,7 +17,7 @@ from scalesearch.config.experiment import Experiment, architecture_from_document
 from scalesearch.config.recipe import Recipe
 from scalesearch.config.validation import suggestion, validate_document
 from scalesearch.errors import ExperimentError
-from scalesearch.io import parse_yaml, read_yaml, write_text
+from scalesearch.io import parse_yaml, read_yaml, to_document, write_text
 from scalesearch.scaling.rounding import rounding_from
 
 FOLDER = Path(__file__).parent / "presets"
@@ -119,12 +119,6 @@ def experiment_from_document(document: Any, origin: str = "experiment") -> Exper
     return validate_document(Experiment, document, origin, problems)
 
 
-def to_document(experiment: Experiment) -> dict[str, Any]:
-    """The resolved experiment as plain values, every default spelled out."""
-    plain: dict[str, Any] = _to_plain_values(dataclasses.asdict(experiment))
-    return plain
-
-
 def write_experiment(path: Path, experiment: Experiment) -> None:
     """Write the resolved experiment as YAML that ``read_experiment`` reads back."""
     write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
@@ -205,12 +199,6 @@ def _with_network(document: dict[str, Any]) -> dict[str, Any]:
         return document
     network = architecture_from_document(read_yaml(Path(spec["name"])), spec["name"])
     return {**document, "baseline": {**spec, "network": dataclasses.asdict(network)}}
-
-
-def _to_plain_values(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_plain_values(part) for key, part in value.items()}
-    return [_to_plain_values(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def _flat_items(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

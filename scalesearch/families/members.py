@@ -3,7 +3,6 @@
 A family as a table, and as a JSON or YAML document that other programs read.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.nearest import nearest_on_budget
 from scalesearch.errors import ArchitectureError, ExportError
-from scalesearch.io import write_text
+from scalesearch.io import export_text, json_text
 from scalesearch.models.fvcore_count import fvcore_macs
 from scalesearch.scaling.coefficients import Coefficients, Multipliers
 from scalesearch.scaling.published import (
@@ -287,14 +286,9 @@ def write_family(path: str | Path, document: dict[str, Any]) -> Path:
     """
     path = Path(path)
     if path.suffix == ".json":
-        text = json.dumps(document, indent=2) + "\n"
+        text = json_text(document)
     elif path.suffix in (".yaml", ".yml"):
         text = yaml.safe_dump(document, sort_keys=False)
     else:
         raise ExportError(f"{path}: a family is written as .json, .yaml or .yml; rename the file")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    return export_text(path, text)

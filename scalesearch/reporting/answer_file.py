@@ -1,6 +1,5 @@
 """``answer.json``: everything that is said about a search, for programs."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from scalesearch.analysis.optimum import Optimum
 from scalesearch.analysis.polynomials import AXES
 from scalesearch.analysis.response_model import ResponseModel
 from scalesearch.analysis.summary import CandidateResult, StoppedCandidate
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 
 SCHEMA = "scalesearch/answer"
 VERSION = 1
@@ -55,7 +54,7 @@ def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
 
 def write_conclusion(path: Path, document: dict[str, Any]) -> None:
     """Write the document, whole or not at all."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_json(path, document, allow_nan=False)
 
 
 def _optimum_document(optimum: Optimum | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``coefficients.json``: the answer with everything needed to judge and to repeat it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from scalesearch.analysis.optimum import Optimum
 from scalesearch.analysis.summary import CandidateResult, Summary
 from scalesearch.architectures.cost import cost
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import to_document
-from scalesearch.io import write_text
+from scalesearch.io import to_document, write_json
 from scalesearch.scaling.coefficients import Coefficients
 
 SCHEMA = "scalesearch/coefficients"
@@ -96,7 +94,7 @@ def _interval_document(optimum: Optimum) -> dict[str, Any]:
 
 def write_coefficients(path: Path, document: dict[str, Any]) -> None:
     """Write the document, whole or not at all."""
-    write_text(path, json.dumps(document, indent=2) + "\n")
+    write_json(path, document)
 
 
 def _result_document(result: CandidateResult) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What training a search's best again came to: longer, and by other learning rates."""
 
-import json
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from scalesearch.analysis.replication import Replication, repeated, rows_of_best
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 from scalesearch.results.records import read_records
 from scalesearch.search.confirmation import ANSWER_CELL, BEST_CELL, CONFIRMATION_FOLDER
 
@@ -78,8 +77,7 @@ def confirmation_of_folder(folder: str | Path, *, level: float = 0.1) -> Confirm
 def write_confirmation(folder: str | Path, *, level: float = 0.1) -> ConfirmationResult:
     """Write ``confirm.json`` into a search's folder."""
     confirmation = confirmation_of_folder(folder, level=level)
-    text = json.dumps(confirmation.document, indent=2, allow_nan=False) + "\n"
-    write_text(Path(folder) / "confirm.json", text)
+    write_json(Path(folder) / "confirm.json", confirmation.document, allow_nan=False)
     return confirmation
 
 

@@ -3,14 +3,12 @@
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalesearch.errors import ExportError
-from scalesearch.io import write_text
+from scalesearch.io import export_text, json_text
 
 if TYPE_CHECKING:  # isocost loads numpy, and `scalesearch cost` answers without
     from scalesearch.candidates.iso_cost import Candidate
@@ -41,7 +39,7 @@ def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document, and nothing else."""
-    print(json.dumps(document, indent=2, allow_nan=False))
+    print(json_text(document, allow_nan=False), end="")
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
@@ -50,12 +48,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> Path:
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, buffer.getvalue())
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    return export_text(path, buffer.getvalue())
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:

@@ -1,6 +1,5 @@
 """Searches at several factors, side by side."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from scalesearch.analysis.factor_drift import FactorDrift, factor_drift
 from scalesearch.config.reading import read_experiment
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 from scalesearch.results.records import read_records
 
 SCHEMA = "scalesearch/factors"
@@ -72,6 +71,5 @@ def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> F
 def write_factor_comparison(folder: str | Path, folders: Sequence[str | Path]) -> FactorComparison:
     """Write ``factors.json`` of the searches in ``folders`` into the folder that holds them."""
     comparison = factor_comparison(folders)
-    text = json.dumps(comparison.document, indent=2, allow_nan=False) + "\n"
-    write_text(Path(folder) / "factors.json", text)
+    write_json(Path(folder) / "factors.json", comparison.document, allow_nan=False)
     return comparison

@@ -1,6 +1,5 @@
 """Whether the short runs of a search can be trusted, from its records alone."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from scalesearch.analysis.replication import Replication
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 from scalesearch.reporting.confirmation_report import (
     learning_rate_replications,
     replication_document,
@@ -124,7 +123,7 @@ def proxy_check(
 def write_proxy_check(folder: str | Path, check: ProxyCheck) -> Path:
     """Write ``audit.json`` into a search's folder."""
     path = Path(folder) / "audit.json"
-    write_text(path, json.dumps(check.document, indent=2, allow_nan=False) + "\n")
+    write_json(path, check.document, allow_nan=False)
     return path
 
 

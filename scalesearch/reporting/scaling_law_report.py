@@ -1,6 +1,5 @@
 """Accuracy against cost: the laws of a star, or of a family, and what they predict."""
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from scalesearch.analysis.scaling_law import (
 )
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 from scalesearch.results.records import read_records
 
 SCHEMA = "scalesearch/laws"
@@ -130,7 +129,7 @@ def scaling_laws_of_folder(
 def write_scaling_laws(folder: str | Path, scaling_laws: ScalingLaws) -> Path:
     """Write ``laws.json`` into a folder."""
     path = Path(folder) / "laws.json"
-    write_text(path, json.dumps(scaling_laws.document, indent=2, allow_nan=False) + "\n")
+    write_json(path, scaling_laws.document, allow_nan=False)
     return path
 
 

@@ -5,7 +5,6 @@ Progress and news are files, so that no ledger is opened, whatever holds the stu
 How far a search is, read from its folder while it runs or long after.
 """
 
-import fcntl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from scalesearch.analysis.summary import (
 )
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
+from scalesearch.locks import is_locked
 from scalesearch.reporting.update import read_failures
 from scalesearch.results.records import KEY, read_records, spent_seconds
 from scalesearch.scaling.coefficients import Shares
@@ -47,29 +47,15 @@ def driver_status(folder: str | Path) -> DriverStatus:
     if not (folder / "experiment.yaml").is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     # In this order: a driver that ends in between has told so before it let go of the lock.
-    is_locked = _is_locked(folder / "lock")
+    has_driver = is_locked(folder / "lock")
     progress = read_progress(folder / "progress.json")
-    if is_locked:
+    if has_driver:
         return DriverStatus("running", progress and current_progress(progress, folder / "news"))
     if progress is None:  # of an older version, or a folder without its passing files
         has_results = (folder / "coefficients.json").is_file()
         return DriverStatus("ended" if has_results else "interrupted", None)
     progress = replace(progress, running=(), seconds_left=None, images_per_second=0.0)
     return DriverStatus("ended" if progress.finished else "interrupted", progress)
-
-
-def _is_locked(lock: Path) -> bool:
-    """Whether a living process has locked the file; a copy of the folder is nobody's."""
-    try:
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # a file system without locks, on which no search can run either
-    return False
 
 
 StatusRow: TypeAlias = Mapping[str, Any]

@@ -12,8 +12,8 @@ import pandas as pd
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import experiment_differences, experiment_from_document
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
-from scalesearch.results.search_folder import lock_folder
+from scalesearch.io import write_json
+from scalesearch.locks import lock_folder
 
 SCHEMA = "scalesearch/run"
 VERSION = 1
@@ -139,11 +139,6 @@ def read_epochs_table(folder: Path) -> pd.DataFrame:
         raise SearchError(
             f"{path}: not the epochs of a run ({error}); remove it, and it is made again"
         ) from error
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document, whole or not at all."""
-    write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def _has_epochs(folder: Path) -> bool:

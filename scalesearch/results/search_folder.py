@@ -1,13 +1,8 @@
 """The folder of one search: whose it is, and who works in it."""
 
-import fcntl
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,11 +10,10 @@ from sqlalchemy.exc import ArgumentError
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import experiment_differences, read_experiment, write_experiment
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
+from scalesearch.io import write_json, write_text
+from scalesearch.locks import lock_folder
 from scalesearch.results.environment import read_environment
 
-LOCK_TRIES = 5
-LOCK_RETRY_SECONDS = 0.05
 CHANGEABLE_PREFIXES = ("search.stop.", "search.failures.")
 """What of an experiment may change while it is searched."""
 
@@ -121,7 +115,7 @@ def _write_metadata(
     folder: SearchFolder, experiment: Experiment, facts: dict[str, Any], storage: str | None
 ) -> None:
     if not folder.experiment.exists() or not folder.environment.exists():
-        write_text(folder.environment, json.dumps(facts, indent=2) + "\n")
+        write_json(folder.environment, facts)
     else:
         _add_seed_fingerprints(folder, facts)
     if storage is not None:
@@ -136,7 +130,7 @@ def _add_seed_fingerprints(folder: SearchFolder, facts: dict[str, Any]) -> None:
     fingerprints = {**facts["data"]["fingerprints"], **stored_environment["data"]["fingerprints"]}
     if fingerprints != stored_environment["data"]["fingerprints"]:
         stored_environment["data"]["fingerprints"] = fingerprints
-        write_text(folder.environment, json.dumps(stored_environment, indent=2) + "\n")
+        write_json(folder.environment, stored_environment)
 
 
 def _is_unexpected(file: Path) -> bool:
@@ -198,26 +192,3 @@ def _require_same(
                 f"{path}: was begun on other {kind} ({stored}, now {current}), and a search does not "
                 "mix them; put them back, or choose another --results"
             )
-
-
-@contextmanager
-def lock_folder(path: Path, holder: str = "search is running") -> Iterator[None]:
-    """Hold the folder alone. The kernel lets go of the lock when its holder dies.
-
-    ``doing``: what another holder is told to be. Raises SearchError where there is one.
-    """
-    with (path / "lock").open("w") as file:
-        if not any(_try_lock(file) for _ in range(LOCK_TRIES)):
-            raise SearchError(f"{path}: another {holder} in this folder; wait for it or stop it")
-        yield
-
-
-def _try_lock(file: IO[str]) -> bool:
-    """Whether the lock is ours now; where it is not, after a moment, since who only looks whether
-    a driver is at work holds it for an instant."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        time.sleep(LOCK_RETRY_SECONDS)
-        return False
-    return True

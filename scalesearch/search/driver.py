@@ -22,11 +22,12 @@ import optuna
 import pandas as pd
 
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import to_document
+from scalesearch.io import to_document
+from scalesearch.locks import lock_folder
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
-from scalesearch.results.search_folder import SearchFolder, claim_folder, lock_folder
+from scalesearch.results.search_folder import SearchFolder, claim_folder
 from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource, trials_of_points
 from scalesearch.search.checks import (

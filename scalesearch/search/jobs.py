@@ -14,8 +14,8 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import DataSpec, Experiment
 from scalesearch.config.recipe import Recipe
 from scalesearch.data.augmentation.geometry import default_zoom
+from scalesearch.locks import remove_checkpoint
 from scalesearch.results.search_folder import SearchFolder
-from scalesearch.search.checkpoint_locks import remove_checkpoint
 from scalesearch.search.study.search_trial import SearchTrial
 from scalesearch.search.trial_progress import HalvingConfig, JobSpec
 from scalesearch.training.lr_rules import adapted_recipe

@@ -20,12 +20,12 @@ from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import read_experiment, write_experiment
 from scalesearch.errors import SearchError
 from scalesearch.io import write_text
+from scalesearch.locks import lock_folder, remove_checkpoint
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
-from scalesearch.results.search_folder import SearchFolder, lock_folder
+from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
-from scalesearch.search.checkpoint_locks import remove_checkpoint
 from scalesearch.search.driver import candidate_source, open_locked_study, successive_halving
 from scalesearch.search.jobs import checkpoint_path
 from scalesearch.search.progress_file import read_progress

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scalesearch.io import write_text
+from scalesearch.io import write_json
 from scalesearch.scaling.coefficients import Shares
 
 
@@ -91,7 +91,7 @@ def progress_at(progress: Progress, now: float) -> Progress:
 
 def write_progress(path: Path, progress: Progress) -> None:
     """Write it down, whole or not at all."""
-    write_text(path, json.dumps(asdict(progress), indent=2) + "\n")
+    write_json(path, asdict(progress))
 
 
 def read_progress(path: str | Path) -> Progress | None:

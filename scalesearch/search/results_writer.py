@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from scalesearch.errors import SearchError
-from scalesearch.io import write_text
+from scalesearch.io import write_json, write_text
 from scalesearch.results.records import write_records
 from scalesearch.results.search_folder import SearchFolder
 from scalesearch.scaling.coefficients import Shares
@@ -144,7 +144,7 @@ class ResultsWriter:
         if logs := [trial.proposal for trial in trials if trial.proposal is not None]:
             write_proposals(self.folder.proposals, logs)
         if failed_trials := failure_documents(trials):
-            write_text(self.folder.failures, json.dumps(failed_trials, indent=2) + "\n")
+            write_json(self.folder.failures, failed_trials)
         else:
             self.folder.failures.unlink(missing_ok=True)
 

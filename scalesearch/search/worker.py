@@ -24,9 +24,9 @@ from scalesearch.data.augmentation.pipeline import require_policy
 from scalesearch.data.dataset import Dataset
 from scalesearch.data.sources.by_name import load_dataset
 from scalesearch.errors import DataError, ScaleSearchError
+from scalesearch.locks import lock_checkpoint
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import environment_info, git_commit
-from scalesearch.search.checkpoint_locks import lock_checkpoint
 from scalesearch.search.heartbeats import Heartbeat, open_heartbeat
 from scalesearch.search.jobs import Failure, FailureKind, Job, Outcome
 from scalesearch.training.device import resolve_device as resolve_device

@@ -3,7 +3,6 @@
 What simulated searches came to, as files.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.figures.regret import regret_figure, regrets
 from scalesearch.figures.style import write_figure
-from scalesearch.io import write_text
+from scalesearch.io import write_json, write_text
 from scalesearch.results.environment import git_commit
 from scalesearch.simulation.recorded_runs import recorded_surface
 from scalesearch.simulation.simulated_search import (
@@ -266,5 +265,5 @@ def write_simulation_results(
     csv_path, json_path = folder / "simulated.csv", folder / "simulated.json"
     write_text(csv_path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
     content = {**metadata, "commit": git_commit(), "rows": list(rows)}
-    write_text(json_path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_json(json_path, content, allow_nan=False)
     return csv_path, json_path, *write_figure(regret_figure(regrets(rows)), folder / "simulated")

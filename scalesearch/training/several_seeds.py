@@ -23,15 +23,14 @@ from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.figures.style import write_figure
 from scalesearch.figures.training_curves import seed_curves, seed_curves_figure
-from scalesearch.io import write_text
+from scalesearch.io import write_json, write_text
+from scalesearch.locks import lock_folder
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.run_folder import (
     convert_write_errors,
     read_epochs_table,
     require_same_settings,
-    write_json,
 )
-from scalesearch.results.search_folder import lock_folder
 from scalesearch.training.device import resolve_device
 from scalesearch.training.distributed import join_process_group, run_on_main_process
 from scalesearch.training.initial_weights import read_pretrained, with_transfer

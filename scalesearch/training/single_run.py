@@ -20,7 +20,6 @@ from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint, to_json
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import to_document
 from scalesearch.data.augmentation.geometry import default_zoom, input_transform
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.sources.by_name import load_dataset, load_test_split
@@ -28,7 +27,7 @@ from scalesearch.errors import SearchError
 from scalesearch.figures.classification import confusion_figure, confusion_matrix
 from scalesearch.figures.style import write_figure
 from scalesearch.figures.training_curves import training_curves, training_curves_figure
-from scalesearch.io import write_text
+from scalesearch.io import to_document, write_json, write_text
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import environment_info
 from scalesearch.results.run_folder import (
@@ -40,7 +39,6 @@ from scalesearch.results.run_folder import (
     read_epochs,
     read_epochs_table,
     read_run,
-    write_json,
 )
 from scalesearch.training.device import resolve_device
 from scalesearch.training.distributed import (

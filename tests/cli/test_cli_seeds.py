@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from scalesearch.errors import SearchError
+from scalesearch.locks import lock_folder
 from scalesearch.reporting.terminal import display
 from scalesearch.reporting.terminal import display as progress
 from scalesearch.results import environment
-from scalesearch.results.search_folder import lock_folder
 from scalesearch.training import loop
 from scalesearch.training import single_run as run_module
 from scalesearch.training.several_seeds import MixedSeedsWarning

@@ -10,12 +10,12 @@ from scalesearch.config.reading import (
     preset,
     read_experiment,
     read_experiments,
-    to_document,
     write_experiment,
 )
 from scalesearch.config.recipe import Recipe
 from scalesearch.config.search_spec import SearchSpec
 from scalesearch.errors import ExperimentError
+from scalesearch.io import to_document
 
 SHIPPED = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 

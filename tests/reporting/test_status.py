@@ -11,10 +11,10 @@ import pytest
 
 from scalesearch.config.reading import experiment_from_document, write_experiment
 from scalesearch.errors import SearchError
+from scalesearch.locks import lock_folder
 from scalesearch.reporting.status import driver_status, search_status
 from scalesearch.reporting.terminal import search_display as watching
 from scalesearch.results.records import records_frame, write_records
-from scalesearch.results.search_folder import lock_folder
 from scalesearch.search.heartbeats import write_heartbeat
 from scalesearch.search.progress_file import (
     JobProgress,

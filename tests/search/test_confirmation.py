@@ -5,13 +5,9 @@ import shutil
 
 import pytest
 
-from scalesearch.config.reading import (
-    experiment_from_document,
-    read_experiment,
-    to_document,
-    write_experiment,
-)
+from scalesearch.config.reading import experiment_from_document, read_experiment, write_experiment
 from scalesearch.errors import SearchError
+from scalesearch.io import to_document
 from scalesearch.reporting import update as results
 from scalesearch.reporting.confirmation_report import confirmation_of_folder
 from scalesearch.reporting.folder_conclusion import conclusion_of_folder

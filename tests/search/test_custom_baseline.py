@@ -11,10 +11,11 @@ from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import to_json
 from scalesearch.architectures.stages import Stage
 from scalesearch.config.experiment import BaselineSpec, named_baseline
-from scalesearch.config.reading import experiment_from_document, to_document
+from scalesearch.config.reading import experiment_from_document
 from scalesearch.errors import ArchitectureError, ExperimentError
 from scalesearch.families.members import family_document
 from scalesearch.families.origin import read_family_source
+from scalesearch.io import to_document
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.reporting.update import write_results
 from scalesearch.search.driver import run_search

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from scalesearch.config.reading import to_document
+from scalesearch.io import to_document
 from scalesearch.reporting import update as results
 
 pytestmark = pytest.mark.filterwarnings(

@@ -7,11 +7,10 @@ import pytest
 
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
+from scalesearch.locks import lock_checkpoint, lock_folder
 from scalesearch.results.records import KEY, read_records
-from scalesearch.results.search_folder import lock_folder
 from scalesearch.search import study
 from scalesearch.search import worker as advance
-from scalesearch.search.checkpoint_locks import lock_checkpoint
 from scalesearch.search.driver import run_search
 from scalesearch.search.jobs import checkpoint_path
 from scalesearch.search.maintenance import (

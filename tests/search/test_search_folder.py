@@ -8,7 +8,8 @@ import pytest
 from scalesearch.config.reading import experiment_from_document, read_experiment
 from scalesearch.config.search_spec import StopSpec
 from scalesearch.errors import ArchitectureError, DataError, SearchError
-from scalesearch.results.search_folder import lock_folder, without_password
+from scalesearch.locks import lock_folder
+from scalesearch.results.search_folder import without_password
 from scalesearch.search import worker as advance
 from scalesearch.search.driver import run_search
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from scalesearch.errors import DataError
+from scalesearch.locks import lock_checkpoint
 from scalesearch.search import worker
-from scalesearch.search.checkpoint_locks import lock_checkpoint
 from scalesearch.search.driver import candidate_source
 from scalesearch.search.heartbeats import read_heartbeats
 from scalesearch.search.jobs import Job

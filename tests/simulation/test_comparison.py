@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from scalesearch.cli import main
-from scalesearch.config.reading import to_document
 from scalesearch.errors import SearchError
+from scalesearch.io import to_document
 from scalesearch.results.records import write_records
 from scalesearch.simulation.comparison import (
     EXHAUSTIVE,

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from scalesearch.cli import main
-from scalesearch.config.reading import experiment_from_document, to_document
+from scalesearch.config.reading import experiment_from_document
 from scalesearch.errors import SearchError
+from scalesearch.io import to_document
 from scalesearch.simulation.recorded_runs import load_replay, replay_from_table
 from scalesearch.simulation.simulated_search import make_ground_truth, simulate_search
 from scalesearch.simulation.surfaces import SURFACES

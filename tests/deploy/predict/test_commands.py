@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from scalesearch.config.experiment import DataSpec, Experiment
-from scalesearch.config.reading import to_document
 from scalesearch.deploy.classifier import Classifier
+from scalesearch.io import to_document
 from scalesearch.reporting.terminal import display
 from scalesearch.results.run_folder import SCHEMA
 from scalesearch.training.network_file import read_network
@@ -205,7 +205,9 @@ def test_beside_the_record_of_its_run_a_network_needs_no_data_to_be_named(
     asked = to_document(Experiment(name="digits", data=data, seed=3))
     document = {"schema": SCHEMA, "asked": asked, "fingerprint": "", "data": {}, "results": {}}
     (home / "run.json").write_text(json.dumps(document))
-    code, told, err = run("calibrate-probabilities", home / "network.safetensors", "--device", "cpu")
+    code, told, err = run(
+        "calibrate-probabilities", home / "network.safetensors", "--device", "cpu"
+    )
     assert code == 0, err
     assert "validation (100)" in told
     assert f"test ({len(digits.labels)})" in told

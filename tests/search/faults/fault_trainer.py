@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from scalesearch.search.checkpoint_locks import lock_checkpoint
+from scalesearch.locks import lock_checkpoint
 from scalesearch.search.jobs import Failure, Job, Outcome
 
 PIXELS = {"channels": 1, "classes": list("0123456789"), "pixels": 12, "train": 60}

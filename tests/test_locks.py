@@ -2,7 +2,7 @@ import threading
 from contextlib import ExitStack
 from queue import SimpleQueue
 
-from scalesearch.search.checkpoint_locks import lock_checkpoint, remove_checkpoint
+from scalesearch.locks import lock_checkpoint, remove_checkpoint
 
 PATIENCE = 200.0
 
