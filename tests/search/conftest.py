@@ -87,7 +87,7 @@ def untrained(monkeypatch):
     trained = []
 
     def train_together(jobs, datasets, *, device):
-        for index in range(jobs[0].start + 1, jobs[0].last + 1):
+        for index in range(jobs[0].start + 1, jobs[0].last_epoch + 1):
             for place, job in enumerate(jobs):
                 trained.append((job.fingerprint, job.seed, index))
                 yield place, measured(job, index)

@@ -133,11 +133,11 @@ def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_p
     class Killed(BaseException):
         pass
 
-    def dies_once(of, entry, rows, *, job):
+    def dies_once(of, entry, rows, *, attribute_name):
         told.append((entry.candidate, list(rows)))
         if len(told) == 3:
             raise Killed
-        return record(of, entry, rows, attribute_name=job)
+        return record(of, entry, rows, attribute_name=attribute_name)
 
     monkeypatch.setattr(study, "record_outcome", dies_once)
     with pytest.raises(Killed):

@@ -163,7 +163,7 @@ def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, watched, monk
     with pytest.warns(OffTargetWarning):
         run_search(experiment, tmp_path / "r")
     where = search_space(
-        experiment.baseline.build(in_channels=1, num_classes=10), experiment.budget
+        experiment.baseline.build_architecture(in_channels=1, num_classes=10), experiment.budget
     )
     planned = {item.candidate.architecture for item in planned_trials(experiment.search, where)}
     assert planned - {candidate.architecture for candidate in where.candidates}
@@ -175,7 +175,7 @@ def test_one_micro_batch_is_found_once_and_kept(
 ):
     asked = []
 
-    def found(networks, recipe, data, *, device, together):
+    def found(networks, recipe, data, *, device, concurrent_runs):
         asked.append(len(networks))
         return 15
 

@@ -50,7 +50,7 @@ def test_every_epoch_is_trained_once_and_every_candidate_ends(plot, chance, halt
 @given(plots() | plots(asynchronous=True), chances)
 def test_an_undisturbed_search_sweeps_once_and_before_the_first_epoch(plot, chance):
     ledger = play(plot, order=chance.randrange(99))
-    if not plot.rules.tuned:
+    if not plot.rules.tune_learning_rate:
         assert not ledger.sweeps
         return
     assert sorted(ledger.sweeps) == list(range(sum(plot.cohorts)))
@@ -65,7 +65,7 @@ def test_references_get_all_seeds_and_all_epochs(plot, chance):
     for place in plot.references | plot.searched_references:
         assert ledger.ends[place].state == "complete"
         for seed in plot.rules.seeds:
-            assert len(ledger.rows[place][seed]) == plot.rules.last
+            assert len(ledger.rows[place][seed]) == plot.rules.last_epoch
 
 
 @given(plots() | plots(asynchronous=True), st.integers(1, 9))
@@ -78,7 +78,7 @@ def test_a_task_goes_to_the_next_rung_and_no_further(plot, workers):
 
 @given(plots(failing=False))
 def test_seeds_are_in_one_task_where_they_are_trained_together(plot):
-    first = plot.rules.seeds[: plot.rules.first]
+    first = plot.rules.seeds[: plot.rules.initial_seed_count]
     for task in play(plot).tasks:
         if task.sweep:
             continue
@@ -91,7 +91,7 @@ def test_seeds_are_in_one_task_where_they_are_trained_together(plot):
 
 
 def halving(n, **changes):
-    rules = HalvingConfig(**{"rungs": (1, 3, 9), "seeds": (0, 1), "first": 2, **changes})
+    rules = HalvingConfig(**{"rungs": (1, 3, 9), "seeds": (0, 1), "initial_seed_count": 2, **changes})
     return Plot(rules, (n,), salt=7)
 
 
@@ -111,7 +111,7 @@ def test_of_each_rung_the_best_of_eta_go_on_rounded_up_whatever_is_tied(n, eta, 
 def test_who_goes_on_is_at_no_rung_behind_one_of_its_cohort_who_does_not(plot):
     rules, epochs = plot.rules, {}
     ledger = play(plot)
-    first, epochs = rules.seeds[: rules.first], ledger.epochs()
+    first, epochs = rules.seeds[: rules.initial_seed_count], ledger.epochs()
 
     def value(place, rung):
         return sum(ledger.rows[place][seed][rung - 1] for seed in first) / len(first)
@@ -173,4 +173,4 @@ def test_a_candidate_that_fails_says_so_by_its_first_seed_that_did(plot, order):
             assert verdict.kind == "diverged"
             assert verdict.reason.startswith("seeds (")
         else:
-            assert ledger.epochs().get((place, seed), 0) < plot.rules.last
+            assert ledger.epochs().get((place, seed), 0) < plot.rules.last_epoch

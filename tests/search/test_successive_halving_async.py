@@ -16,7 +16,7 @@ def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, 
     schedule, rules = None, plot.rules
 
     class Watched(SuccessiveHalving):
-        def _advance(self, runner):
+        def _promote(self, runner):
             if runner.stage < len(rules.rungs) - 1 and not runner.is_reference:
                 ladder = self.rungs[rules.rungs[runner.stage]]
                 assert ladder.rank(runner.trial) <= ladder.count / rules.eta
@@ -36,7 +36,7 @@ def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, 
 def test_at_the_end_the_best_of_each_rung_have_gone_on(plot, workers, order):
     ledger = play(plot, workers=workers, order=order)
     rules, epochs = plot.rules, ledger.epochs()
-    first = rules.seeds[: rules.first]
+    first = rules.seeds[: rules.initial_seed_count]
     for rung in rules.rungs[:-1]:
         there = [p for p in range(sum(plot.cohorts)) if epochs.get((p, first[0]), 0) >= rung]
         there = [p for p in there if p not in plot.references]

@@ -15,11 +15,11 @@ class Killed(Exception):
 
 
 def table(engine):
-    return trial_records(engine.in_order)
+    return trial_records(engine.trials_in_order)
 
 
 def states(engine):
-    return {entry.candidate: entry.state for entry in engine.in_order}
+    return {entry.candidate: entry.state for entry in engine.trials_in_order}
 
 
 def test_every_epoch_is_recorded_once_and_every_candidate_ends():
@@ -67,7 +67,7 @@ def test_a_job_that_was_halted_before_its_end_is_offered_for_the_rest():
 
 def test_after_a_halt_nothing_is_begun_and_what_is_under_way_is_recorded():
     told = []
-    halting = engine(experiment(), Hands(slots=3), halt=lambda: told.append(1))
+    halting = engine(experiment(), Hands(slots=3), on_halt=lambda: told.append(1))
     steps = halting.run()
     next(steps)
     before = len(halting.pool.submitted)
@@ -131,7 +131,7 @@ def test_no_more_jobs_are_in_flight_than_there_are_slots():
 def test_an_end_that_was_not_followed_by_its_cleaning_is_cleaned_on_resuming():
     ended = finish(engine(experiment()))
     cleaned = []
-    again = engine(experiment(), study=ended.study, forget=lambda e: cleaned.append(e.candidate))
+    again = engine(experiment(), study=ended.study, remove_checkpoints=lambda e: cleaned.append(e.candidate))
     finish(again)
     assert sorted(cleaned) == sorted(states(ended))
     assert not again.pool.submitted

@@ -26,7 +26,7 @@ class Failing:
 
 
 def ends(engine):
-    return [(entry.state, entry.kind) for entry in engine.in_order if entry.state == "failed"]
+    return [(entry.state, entry.failure_kind) for entry in engine.trials_in_order if entry.state == "failed"]
 
 
 @pytest.mark.parametrize("kind", ["out_of_memory", "diverged", "worker_lost", "timeout"])
@@ -54,7 +54,7 @@ def test_a_worker_that_never_trains_anything_is_not_asked_for_ever():
 
 
 def failing(engine):
-    return next(entry.candidate for entry in engine.in_order if entry.state == "failed")
+    return next(entry.candidate for entry in engine.trials_in_order if entry.state == "failed")
 
 
 def test_a_lost_job_is_tried_again_and_nobody_can_tell_from_the_records():
@@ -82,7 +82,7 @@ def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kin
     def answer(job):
         return failed(job, kind, rows=measured(job, stop=2)) if job.start == 1 else done(job)
 
-    stopping = engine(experiment(), Hands(answer), notebook=ResultsWriter(SearchFolder(tmp_path)))
+    stopping = engine(experiment(), Hands(answer), writer=ResultsWriter(SearchFolder(tmp_path)))
     with pytest.raises(SearchFailed, match=f"{kind} told.*nothing recorded is lost"):
         finish(stopping)
     kept = trial_records(read_trials(stopping.study))
@@ -101,7 +101,7 @@ def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
     stopping = engine(
         experiment(),
         Hands(lambda job: failed(job, "bug")),
-        notebook=ResultsWriter(SearchFolder(tmp_path)),
+        writer=ResultsWriter(SearchFolder(tmp_path)),
     )
     with pytest.raises(SearchFailed, match=r"all of it is in .*errors/.*-attempt-1\.txt") as told:
         finish(stopping)
@@ -109,7 +109,7 @@ def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
     assert Path(path).read_text() == "Traceback: all of it"
 
 
-def test_a_job_that_takes_too_long_is_given_up_and_tried_again_and_may_come_late():
+def test_a_job_that_takes_too_long_is_cancelled_and_tried_again_and_may_come_late():
     held = []
 
     def silent(job):
@@ -132,7 +132,7 @@ def test_a_job_that_takes_too_long_is_given_up_and_tried_again_and_may_come_late
 
     crew.collect = collect
     ended = finish(engine(asked, crew))
-    assert [job.name for job in crew.given_up] == [held[0].name]
+    assert [job.name for job in crew.cancelled] == [held[0].name]
     assert trial_records(ended.trials_in_order).equals(
         trial_records(finish(engine(experiment())).trials_in_order)
     )

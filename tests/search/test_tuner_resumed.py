@@ -67,7 +67,7 @@ def test_a_failed_candidate_waits_for_its_retry_with_its_checkpoints(tmp_path):
         kept.append(job.candidate)
         return failed(job, "diverged") if job.candidate == kept[0] else done(job)
 
-    finish(engine(asked, Hands(answer), forget=setting.remove_checkpoints))
+    finish(engine(asked, Hands(answer), remove_checkpoints=setting.remove_checkpoints))
     assert {path.name.partition("-")[0] for path in folder.checkpoints.iterdir()} == {kept[0]}
 
 
@@ -76,7 +76,7 @@ def test_a_sampler_that_goes_on_from_a_shorter_log_knows_what_came_before():
     first = finish(engine(asked))
     shares = tuple(entry.shares for entry in first.trials_in_order if entry.proposal is not None)
     short = engine(asked)
-    short.source = replace(short.source, replayed=shares[:2])
+    short.source = replace(short.source, replayed_shares=shares[:2])
     finish(short)
     assert [e.candidate for e in short.trials_in_order] == [
         e.candidate for e in first.trials_in_order

@@ -46,7 +46,7 @@ def job(tiny, tmp_path):
             "device": "cpu",
             "checkpoints": tmp_path / "checkpoints",
             "halt": tmp_path / "halt",
-            "news": tmp_path / "news",
+            "heartbeats": tmp_path / "news",
         }
         return Job(**{**given, **more})
 
@@ -75,7 +75,7 @@ def test_a_run_in_two_jobs_measures_what_it_does_in_one(job, tmp_path):
 def test_epochs_that_were_trained_and_not_recorded_are_told_from_the_checkpoint(job, monkeypatch):
     first = run_job(job())
     monkeypatch.setattr(
-        "scalesearch.training.trainer.TrainingRun.epoch", lambda *a: pytest.fail("trained")
+        "scalesearch.training.trainer.TrainingRun.train_epoch", lambda *a: pytest.fail("trained")
     )
     assert run_job(job()).rows == first.rows
     assert run_job(job(start=1)).rows == first.rows[1:]
@@ -105,7 +105,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
             yield place, told
 
     monkeypatch.setattr(worker, "train_together", counted)
-    with lock_checkpoint(job().checkpoint(0), lambda: None):
+    with lock_checkpoint(job().checkpoint_path(0), lambda: None):
         waiting = [
             threading.Thread(target=lambda n=n: outcomes.update({n: run_job(job())}), daemon=True)
             for n in range(2)
@@ -115,7 +115,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
         told = []
         while not told:
             told = [
-                about.doing for about in read_heartbeats(job().news) if "waiting" in about.doing
+                about.doing for about in read_heartbeats(job().heartbeats) if "waiting" in about.doing
             ]
         assert not outcomes
         assert not trained
@@ -166,7 +166,7 @@ def test_what_a_job_runs_into_has_a_class_and_a_traceback(job, monkeypatch, erro
 
 
 def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monkeypatch):
-    writes, write = [], worker.train_together.__globals__["Run"].keep
+    writes, write = [], worker.train_together.__globals__["TrainingRun"].record_epoch
 
     def full(run, epoch):
         writes.append(epoch.index)
@@ -174,7 +174,7 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monke
             raise OSError(28, "No space left on device")
         write(run, epoch)
 
-    monkeypatch.setattr("scalesearch.training.trainer.TrainingRun.keep", full)
+    monkeypatch.setattr("scalesearch.training.trainer.TrainingRun.record_epoch", full)
     outcome = run_job(job())
     assert outcome.failure.kind == "data"
     assert [row["epoch"] for row in outcome.rows] == [1]
@@ -185,7 +185,7 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monke
 
 def test_a_torn_checkpoint_is_said_and_the_run_begins_anew(job):
     first = run_job(job())
-    path = job().checkpoint(0)
+    path = job().checkpoint_path(0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="not a whole checkpoint; this run starts over"):
         again = run_job(job(start=1))
@@ -204,4 +204,4 @@ def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, t
 
 def test_after_a_job_its_worker_tells_no_news(job):
     run_job(job())
-    assert not read_heartbeats(job().news)
+    assert not read_heartbeats(job().heartbeats)

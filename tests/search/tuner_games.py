@@ -76,7 +76,7 @@ class Hands:
     answer: Any = done
     slots: Any = 2
     submitted: list[Job] = field(default_factory=list)
-    given_up: list[Job] = field(default_factory=list)
+    cancelled: list[Job] = field(default_factory=list)
     waiting: deque = field(default_factory=deque)
     seconds: float = 0.0
 
@@ -94,8 +94,8 @@ class Hands:
         told = self.answer(self.waiting.popleft())
         return [told] if isinstance(told, Outcome) else list(told)
 
-    def give_up(self, job: Job) -> None:
-        self.given_up.append(job)
+    def cancel(self, job: Job) -> None:
+        self.cancelled.append(job)
 
 
 def job_of(entry, task) -> Job:
