@@ -1,4 +1,4 @@
-"""Files from the network: announced, fetched once, checked by their hash, kept in a folder."""
+"""Downloads: announced, fetched once, checked by hash, and kept in a folder."""
 
 import hashlib
 import logging
@@ -18,23 +18,22 @@ if TYPE_CHECKING:
     from requests import Response
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with bytes done, and bytes in all."""
+"""Called with the bytes done and the total."""
 Announce: TypeAlias = Callable[[str], None]
-"""Called with a sentence about what is about to happen."""
+"""Called with a sentence about what is about to be downloaded."""
 
-TIMEOUT_SECONDS = 30.0  # seconds without a byte after which a server counts as gone
-CHUNK_BYTES = 2**18  # bytes between two reports of progress
+TIMEOUT_SECONDS = 30.0  # seconds without a byte after which a server counts as unreachable
+CHUNK_BYTES = 2**18  # bytes between two progress reports
 MIN_HASH_DIGITS = 8
-"""Of a hash that is known in part: what file names of published weights end in."""
+"""Least digits of a partially known hash; names of published weight files end in eight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file, its hash, and where it can be had: the first address that answers is taken.
+    """A file, its hash, and its addresses; the first that answers is used.
 
-    ``sha256``: in hexadecimal, or its first digits (eight at least) where no more was published.
-    Those tell a damaged file, or another one, from the right one; they are too short to withstand
-    somebody who forges a file.
+    ``sha256``: hexadecimal, or its first digits (at least eight) if no more was published. Those
+    detect a damaged or a different file; they are too short against a forged one.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Download:
 
     @property
     def hash_text(self) -> str:
-        """The hash in words that say how much of it is known."""
+        """The hash as text that states how much of it is known."""
         if len(self.sha256) == 64:
             return f"SHA-256 {self.sha256}"
         return f"SHA-256 beginning with {self.sha256}"
@@ -63,7 +62,7 @@ class Download:
 
 
 def announce_on_stderr(message: str) -> None:
-    """Say it on standard error."""
+    """Print a message on standard error."""
     print(message, file=sys.stderr)
 
 
@@ -77,12 +76,12 @@ def fetch_file(
     announce: Announce = announce_on_stderr,
     max_bytes: int | None = None,
 ) -> Path:
-    """The file in ``folder``, downloaded unless a whole one is there.
+    """Return the file in ``folder``; download it unless it is there and whole.
 
-    It gets its name when all of it is there and its hash is right. A download that broke off goes
-    on where it ended. ``told`` hears what comes from where, and how large it is, before any of it
-    is read; ``progress`` is called with bytes; more than ``most`` bytes are not taken. Raises
-    ``refusal`` with what to do by hand.
+    It gets its name when it is complete and its hash is right. An interrupted download goes on
+    where it ended. ``announce`` is called with source and size before anything is read,
+    ``progress`` with bytes. More than ``max_bytes`` bytes are refused. Raises ``error_type`` with
+    what to do by hand.
     """
     path, failures = folder / download.name, []
     if download.matches_file(path):
@@ -92,9 +91,9 @@ def fetch_file(
             return _retrieve(
                 url, download, path, _ResumingDownloader(path, progress, announce, max_bytes)
             )
-        except OSError as error:  # no network, no such file there, no room here
+        except OSError as error:  # no network, no such file on the server, or no room here
             failures.append(f"{url} ({_error_text(error)})")
-        except ValueError as error:  # ours, for another hash or too large a file
+        except ValueError as error:  # our own file, for another hash or too large
             failures.append(f"{url} ({error})")
     if path.is_file():
         failures.append(f"{path} (another file: its SHA256 hash is {sha256_of(path)})")
@@ -105,13 +104,13 @@ def fetch_file(
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file, read in pieces."""
+    """Hash of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def size_text(size: int) -> str:
-    """A size for people: 20.5 MB."""
+    """Return a size for people: 20.5 MB."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
@@ -123,7 +122,7 @@ def _retrieve(url: str, download: Download, path: Path, downloader: "_ResumingDo
         downloaded = Path(
             pooch.retrieve(
                 url,
-                known_hash=None,  # pooch knows whole hashes only
+                known_hash=None,  # pooch accepts only whole hashes
                 fname=f".{download.name}.whole",
                 path=path.parent,
                 downloader=downloader,
@@ -134,7 +133,8 @@ def _retrieve(url: str, download: Download, path: Path, downloader: "_ResumingDo
         page_text = "; it is a web page" if _is_web_page(downloaded) else ""
         downloaded.unlink()
         raise ValueError(
-            f"another file: SHA256 hash {digest} does not match {download.sha256.lower()}{page_text}"
+            f"another file: SHA256 hash {digest} does not match "
+            f"{download.sha256.lower()}{page_text}"
         )
     os.replace(downloaded, path)
     return path
@@ -148,7 +148,7 @@ def _is_web_page(path: Path) -> bool:
 
 @contextmanager
 def _silence_pooch() -> Iterator[None]:
-    """We have told of the download ourselves, with its size."""
+    """Silence pooch: we announce downloads ourselves, with their size."""
     logger = pooch.get_logger()
     previous_level = logger.level
     logger.setLevel(logging.WARNING)
@@ -159,7 +159,7 @@ def _silence_pooch() -> Iterator[None]:
 
 
 def _error_text(error: OSError) -> str:
-    """What went wrong, without the layers of libraries that tell of it."""
+    """Text of an error without the layers of libraries around it."""
     import requests
 
     if isinstance(error, requests.Timeout):
@@ -172,9 +172,9 @@ def _error_text(error: OSError) -> str:
 
 
 class _ResumingDownloader:
-    """A downloader for pooch that leaves what it has when it is cut short, and begins with that.
+    """Downloader for pooch that keeps an interrupted download and resumes it.
 
-    What is there is taken by renaming, so that two processes never write to one file.
+    It takes over a partial file by renaming, so two processes never write to one file.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class _ResumingDownloader:
         if self.partial.exists():
             os.replace(self.partial, output_file)
         offset = Path(output_file).stat().st_size
-        # No other encoding: what comes is to be the file, byte for byte.
+        # No other encoding: the bytes sent must be the file, byte for byte.
         headers = {"Accept-Encoding": "identity"} | (
             {"Range": f"bytes={offset}-"} if offset else {}
         )
@@ -200,7 +200,7 @@ class _ResumingDownloader:
             with requests.get(
                 url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS
             ) as response:
-                # 416: all of it was there already, and its hash will tell whether it is right.
+                # 416: the file was already complete; its hash will show whether it is right
                 if response.status_code != requests.codes.requested_range_not_satisfiable:
                     response.raise_for_status()
                     self._write(url, response, output_file, offset)
@@ -211,7 +211,7 @@ class _ResumingDownloader:
 
     def _write(self, url: str, response: "Response", output_file: str, offset: int) -> None:
         is_resumed = response.status_code == 206
-        bytes_done = offset if is_resumed else 0  # a server that knows no ranges sends all of it
+        bytes_done = offset if is_resumed else 0  # a server without ranges sends the whole file
         content_length = response.headers.get("Content-Length", "")
         total = bytes_done + int(content_length) if content_length.isdigit() else 0
         self._require_room_for(total)
@@ -220,7 +220,8 @@ class _ResumingDownloader:
         )
         resume_text = f", the rest of it from byte {bytes_done:,} on" if bytes_done else ""
         self.announce(
-            f"downloading {self.path.name}, {size_text_of_total}{resume_text}: from {url} to {self.path.parent}"
+            f"downloading {self.path.name}, {size_text_of_total}{resume_text}: from {url} to "
+            f"{self.path.parent}"
         )
         with open(output_file, "ab" if is_resumed else "wb") as file:
             for chunk in response.iter_content(CHUNK_BYTES):

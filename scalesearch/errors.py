@@ -1,4 +1,4 @@
-"""What scalesearch refuses on purpose.
+"""Exceptions for what scalesearch refuses on purpose.
 
 Every message reads "where: the rule, what was got, what to do". The command line prints these
 without a traceback and exits 2; any other exception is our bug and exits 1.
@@ -6,28 +6,28 @@ without a traceback and exits 2; any other exception is our bug and exits 1.
 
 
 class ScaleSearchError(Exception):
-    """Something the user can mend: a file, an option, a request that cannot be met."""
+    """Raised for what the user can mend: a file, an option, an impossible request."""
 
 
 class ExperimentError(ScaleSearchError):
-    """An experiment file, or a value given for one, that breaks a rule."""
+    """Raised for an experiment file, or a value for one, that breaks a rule."""
 
 
 class ArchitectureError(ScaleSearchError):
-    """A network, rounding or budget that cannot be had."""
+    """Raised for a network, rounding or budget that is not possible."""
 
 
 class DataError(ScaleSearchError):
-    """Images or labels that cannot be used."""
+    """Raised for images or labels that cannot be used."""
 
 
 class SearchError(ScaleSearchError):
-    """A search that cannot start or go on."""
+    """Raised for a search that cannot start or go on."""
 
 
 class ExportError(ScaleSearchError):
-    """A result that cannot be written in the form asked for."""
+    """Raised for a result that cannot be written in the requested form."""
 
 
 class WeightsError(ScaleSearchError):
-    """A file of weights that is damaged, of another network, or of no known layout."""
+    """Raised for a file of weights that is damaged, of another network or unknown layout."""

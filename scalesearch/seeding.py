@@ -1,15 +1,15 @@
-"""Random streams that are named, not handed on, so that nothing depends on what ran before.
+"""Named random streams, so that no result depends on what ran before.
 
-Each use of chance has a stream of its own, which starts anew every epoch, or every step:
+Each use of randomness has its own stream, which starts again every epoch or every step:
 
 =====================================  =====================================================
 ``seed, "data", epoch``                order and augmentation: the same for all candidates
-``seed, "initialisation", network``    the first weights: a candidate's own
-``seed, "dropout", epoch, step``       dropout and drop-connect; of several processes that
-                                       train one network, each has its rank behind the step
+``seed, "initialisation", network``    initial weights: each candidate has its own
+``seed, "dropout", epoch, step``       dropout and drop-connect; if several processes train
+                                       one network, each adds its rank after the step
 =====================================  =====================================================
 
-Candidates of one seed are thereby paired, and a checkpoint needs no generator's state.
+So candidates of one seed are paired, and a checkpoint needs no generator state.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import json
 
 
 def stream_seed(seed: int, *purpose: str | int) -> int:
-    """The 63-bit seed of the stream with this purpose; equal in every process and version."""
+    """63-bit seed of the stream for this purpose; equal in every process and version."""
     name = json.dumps(["scalesearch", seed, *purpose], separators=(",", ":"))
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

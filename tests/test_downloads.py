@@ -183,11 +183,11 @@ def test_a_file_that_no_server_has_is_refused_with_the_servers_answers(get):
 
 def test_what_comes_is_told_with_its_size_and_origin_before_any_of_it_is_read(get, server):
     events = []
-    path = get(told=events.append, progress=lambda *_: events.append("bytes"))
+    path = get(announce=events.append, progress=lambda *_: events.append("bytes"))
     where = f"from {server.url}file.gz to {path.parent}"
     assert events[0] == f"downloading file.gz, 600.0 kB: {where}"
     assert events.count("bytes") == len(events) - 1 > 1
-    get(told=events.append)
+    get(announce=events.append)
     assert len(events) == 1 + events.count("bytes")  # what is there is not downloaded
 
 
@@ -204,7 +204,7 @@ def test_the_rest_of_a_download_is_told_as_such(get, server):
     with pytest.raises(DataError):
         get()
     told = []
-    get(told=told.append)
+    get(announce=told.append)
     assert f"600.0 kB, the rest of it from byte {CHUNK_BYTES:,} on: from http" in told[0]
 
 
@@ -230,7 +230,7 @@ def test_more_bytes_than_such_a_file_may_have_are_not_taken(get, server, tmp_pat
     server.tells = tells
     seen = []
     with pytest.raises(DataError, match=r"more than the 400\.0 kB that such a file may have"):
-        get(most=400_000, progress=lambda done, _: seen.append(done))
+        get(max_bytes=400_000, progress=lambda done, _: seen.append(done))
     assert max(seen, default=0) <= 400_000
     assert not (seen and tells)
     assert not list((tmp_path / "cache").iterdir())
@@ -238,7 +238,7 @@ def test_more_bytes_than_such_a_file_may_have_are_not_taken(get, server, tmp_pat
 
 def test_a_file_of_unknown_size_is_told_as_such_and_comes_whole(get, server):
     server.tells, told = False, []
-    assert get(told=told.append).read_bytes() == CONTENT
+    assert get(announce=told.append).read_bytes() == CONTENT
     assert "of a size that the server does not tell" in told[0]
 
 

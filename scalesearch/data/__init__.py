@@ -1,1 +1,1 @@
-"""From a source's name to uint8 tensors and labels, and from those to batches on the device."""
+"""Images: named sources, decoding, data sets, and batches on the device."""

@@ -1,4 +1,4 @@
-"""Batches of stored images and of their draws, in an order drawn before the epoch."""
+"""Batches of stored images and their draws, in an order drawn before the epoch."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,9 +13,9 @@ from scalesearch.seeding import stream_seed
 
 
 def epoch_order(count: int, batch_size: int, seed: int) -> Tensor:
-    """Rows of the images of each step, (steps, B), every image at most once.
+    """Image rows of each step, (steps, B); every image at most once.
 
-    What fills no batch is left out of the epoch, unless it is the only one.
+    Images that do not fill a batch are left out, unless there is no other batch.
     """
     order = torch.from_numpy(np.random.default_rng(stream_seed(seed, "order")).permutation(count))
     size = min(batch_size, count)
@@ -25,10 +25,11 @@ def epoch_order(count: int, batch_size: int, seed: int) -> Tensor:
 def training_batches(
     split: Split, order: Tensor, draws: Mapping[str, Tensor], device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-    """Stored images (uint8), labels and draws of each step, on the device.
+    """Return stored images (uint8), labels and draws of each step, on the device.
 
-    ``order``: (steps, B), from ``epoch_order``. ``drawn``: a row for each image of the split. Of
-    resident images no step waits for the device: all that they are chosen by is there before.
+    ``order``: (steps, B) of ``epoch_order``. ``draws``: one row for each image of the split. For
+    resident images no step waits for the host: everything that selects them is on the device
+    before.
     """
     draws_on_device = {kind: rows.to(device) for kind, rows in draws.items()}
     order_on_device = order.to(device)
@@ -45,7 +46,7 @@ def evaluation_batches(
     resolution: int,
     device: torch.device | str,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """All images once in their order, float32 as a network is shown them, and their labels."""
+    """All images once in their order, float32 as the network sees them, with labels."""
     order = torch.arange(len(split), device=device if split.is_resident else "cpu")
     rows = torch.split(order, batch_size)
     for images, labels in split.batches(rows, device):

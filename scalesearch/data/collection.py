@@ -1,4 +1,4 @@
-"""All images of a source, and the seeded draw of train, validation and test from them."""
+"""All images of a source, and the seeded split into train, validation and test."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ RowIndices = NDArray[np.int64]
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
 TEST_SEED = 0
-"""Ranks the images that test is drawn from, whatever the seed of a run."""
+"""Seed of the ranking that test images are drawn from, for every seed of a run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
-    """Every image of a source, before any is drawn.
+    """Every image of a source, before the split.
 
-    ``where``: the source as messages name it. ``images``: (N, C, H, W), in memory or on disk.
-    ``names``: one for each image, unique within its part and independent of where the source lies.
-    ``parts``: the part that the source itself puts each image in; what it does not provide is
-    drawn from ``train``.
+    ``where``: the source's name in messages. ``images``: (N, C, H, W), in memory or on disk.
+    ``names``: one for each image, unique within its part and independent of where the source is
+    stored. ``parts``: the source's own part of each image; a part that it lacks is drawn from
+    ``train``.
     """
 
     where: str
@@ -41,7 +41,7 @@ class Collection:
     allows_flip: bool
 
     def split(self, rows: RowIndices, *, resident: bool) -> Split:
-        """The images and labels of these rows; on disk if they are there, unless ``resident``."""
+        """Images and labels of these rows; on disk if stored there, unless ``resident``."""
         labels = torch.from_numpy(self.labels[rows])
         if not isinstance(self.images, MappedImages):
             return Split(torch.from_numpy(self.images[rows]), labels)
@@ -51,7 +51,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Ascending rows of a collection, disjoint."""
+    """Ascending, disjoint rows of a collection."""
 
     train: RowIndices
     validation: RowIndices
@@ -65,11 +65,10 @@ Strata = tuple[RowIndices, ...]
 def draw_splits(collection: Collection, spec: DataSpec, seed: int) -> SplitRows:
     """Stratified rows for training, validation and test.
 
-    Test is the same for every seed, so that no seed trains on what another is tested on. From the
-    other images, ranked by the seed, validation is taken from the front and training from the
-    back; so a larger sample contains the smaller one. Every class keeps an image to train on.
-
-    Raises DataError where more samples are asked for than there are.
+    Test is the same for every seed, so no seed trains on another's test images. The other images
+    are ranked by the seed; validation is taken from the front and training from the back, so a
+    larger sample contains the smaller one. Every class keeps an image to train on. Raises
+    DataError if more samples are asked for than there are.
     """
     remaining, given_validation, test = (
         _rank_by_hash(collection, _rows_by_class(collection, part), TEST_SEED)
@@ -86,7 +85,8 @@ def draw_splits(collection: Collection, spec: DataSpec, seed: int) -> SplitRows:
     if requested > available:
         raise DataError(
             f"{collection.where}: need train_samples of at most {available} (of "
-            f"{len(collection.labels)} images {_row_count(test)} are for test and {_row_count(validation)} "
+            f"{len(collection.labels)} images {_row_count(test)} are for test and "
+            f"{_row_count(validation)} "
             f"for validation), got {requested}; ask for fewer"
         )
     return SplitRows(*map(_sorted_rows, (_take_last(remaining, requested), validation, test)))
@@ -95,7 +95,7 @@ def draw_splits(collection: Collection, spec: DataSpec, seed: int) -> SplitRows:
 def _split_validation(
     collection: Collection, spec: DataSpec, remaining: Strata, given_validation: Strata
 ) -> tuple[Strata, Strata]:
-    """The strata to validate on, and those left to train on."""
+    """Strata for validation, and those left for training."""
     requested = spec.validation_samples
     if _row_count(given_validation):
         max_samples = _row_count(given_validation)
@@ -105,7 +105,8 @@ def _split_validation(
         reason = "every class keeps an image to train on"
     if requested is not None and requested > max_samples:
         raise DataError(
-            f"{collection.where}: need validation_samples of at most {max_samples} ({reason}), got {requested}; "
+            f"{collection.where}: need validation_samples of at most {max_samples} ({reason}), "
+            f"got {requested}; "
             "ask for fewer"
         )
     if _row_count(given_validation):
@@ -119,10 +120,10 @@ def _split_validation(
 
 
 def _rank_by_hash(collection: Collection, strata: Strata, seed: int) -> Strata:
-    """Each class's rows in the order of a hash of seed and name.
+    """Rows of each class, ordered by a hash of seed and name.
 
-    A hash, because it does not change with the version of a random generator, and because images
-    that are added to a source leave the order of the others alone.
+    A hash does not change with the version of a random generator, and new images leave the order
+    of the others unchanged.
     """
     ranks = (
         sorted(rows, key=lambda row: _rank_hash(seed, collection.names[row])) for rows in strata
@@ -144,7 +145,7 @@ def _rank_hash(seed: int, name: str) -> bytes:
 
 
 def _take_first(strata: Strata, total: int) -> tuple[Strata, Strata]:
-    """The first ``total`` rows, in proportion to what each class can spare, and the rest."""
+    """First ``total`` rows, in proportion to what each class can spare, and the rest."""
     counts = _counts(strata)
     quotas = proportional_quotas(counts - 1, total)
     first_rows = tuple(stratum[:quota] for stratum, quota in zip(strata, quotas, strict=True))
@@ -153,7 +154,7 @@ def _take_first(strata: Strata, total: int) -> tuple[Strata, Strata]:
 
 
 def _take_last(strata: Strata, total: int) -> Strata:
-    """The last ``total`` rows in proportion to the classes, one of each where that can be."""
+    """Last ``total`` rows in proportion to the classes, at least one of each if possible."""
     counts = _counts(strata)
     least = np.minimum(counts, 1)
     if total < least.sum():
@@ -165,9 +166,9 @@ def _take_last(strata: Strata, total: int) -> Strata:
 
 
 def proportional_quotas(counts: RowIndices, total: int) -> RowIndices:
-    """Whole numbers in proportion to ``counts`` that sum to ``total`` and exceed none of them.
+    """Integers in proportion to ``counts`` that sum to ``total`` and exceed none of them.
 
-    Largest remainders (Hamilton's method), exact in whole numbers; ties go to the earlier class.
+    Largest remainders (Hamilton's method), exact in integers; ties go to the earlier class.
     """
     available = int(counts.sum())
     if not 0 <= total <= available:

@@ -1,4 +1,4 @@
-"""Images and labels as frozen data, named by their content."""
+"""Images and labels as frozen data, identified by their content."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ PIXEL_LEVELS = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Square images, uint8 of shape (N, C, H, W), and their labels, int64 of shape (N,).
+    """Square images, uint8 (N, C, H, W), and their labels, int64 (N,).
 
-    Images that fit are resident, on whichever device ``to`` has brought them to; others stay on
-    disk. ``batches`` gives the same of both.
+    Images that fit are resident on the device that ``to`` moved them to; others stay on disk.
+    ``batches`` gives the same for both.
     """
 
     images: Images
@@ -45,7 +45,7 @@ class Split:
         return isinstance(self.images, Tensor)
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same split in the memory of ``device``; itself where it is there or on disk."""
+        """Move the split to the memory of ``device``; returns itself if there or on disk."""
         if isinstance(self.images, MappedImages):
             return self
         images, labels = self.images.to(device), self.labels.to(device)
@@ -54,10 +54,10 @@ class Split:
     def batches(
         self, rows: Iterable[Tensor], device: torch.device | str
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The uint8 images and the labels of each of these rows (int64), on ``device``.
+        """Images (uint8) and labels (int64) of each of these rows, on ``device``.
 
-        What is on disk is read ahead by a thread, which ends with this generator. Raises DataError
-        where images on disk change meanwhile.
+        A thread reads ahead from disk; it ends with this generator. Raises DataError if images on
+        disk change meanwhile.
         """
         if isinstance(self.images, MappedImages):
             yield from _stream_batches(self.images, self.labels, rows, torch.device(device))
@@ -74,7 +74,7 @@ class Split:
 def _stream_batches(
     images: MappedImages, labels: Tensor, rows: Iterable[Tensor], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    pinned = device.type == "cuda"  # or its copies would wait for the device
+    pinned = device.type == "cuda"  # otherwise its copies would block
 
     def read(row_indices: Tensor) -> tuple[Tensor, Tensor]:
         batch_labels = labels.index_select(0, row_indices.cpu())
@@ -89,12 +89,12 @@ def _stream_batches(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """What a search may look at: images to train on and images to validate on, never test.
+    """Images for training and validation; never the test images.
 
-    ``fingerprint``: hash of the pixels, labels and class names of both splits, hence of the split
-    that was drawn too; it does not depend on where, when or under which names files were stored.
-    ``mirrors``: whether an image keeps its meaning when mirrored; digits do not.
-    ``mean``, ``std``: per channel over the training images, as fractions of full brightness.
+    ``fingerprint``: hash of the pixels, labels and class names of both splits, so also of the
+    split itself; it does not depend on where, when or under which names files were stored.
+    ``allows_flip``: whether a mirrored image keeps its meaning; digits do not. ``mean``, ``std``:
+    per channel over the training images, as fractions of full brightness.
     """
 
     train: Split
@@ -106,7 +106,7 @@ class Dataset:
     std: tuple[float, ...]
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """The same data set with its resident images in the memory of ``device``."""
+        """Move the resident images to the memory of ``device``."""
         return replace(self, train=self.train.to(device), validation=self.validation.to(device))
 
     @property
@@ -141,8 +141,8 @@ def dataset_fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> 
 def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 images (N, C, H, W), as fractions.
 
-    From whole numbers: exact, and the same for every number of threads. A channel without
-    any variation gets the deviation 1, so that normalising leaves it at zero.
+    Computed in integers: exact, and equal for every number of threads. A channel without variation
+    gets the deviation 1, so normalising leaves it at zero.
     """
     count = len(images) * images.shape[2] * images.shape[3]
     histogram = sum(
@@ -158,7 +158,7 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def _histogram(images: Tensor) -> Tensor:
-    """How often each channel has each level: (C, 256)."""
+    """Count of each level in each channel: (C, 256)."""
     return torch.stack(
         [torch.bincount(channel.flatten(), minlength=PIXEL_LEVELS) for channel in images.unbind(1)]
     )

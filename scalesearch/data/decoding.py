@@ -1,4 +1,4 @@
-"""Image files -> squares of uint8, by a small pool of threads."""
+"""Decode image files to squares of uint8, in a small pool of threads."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 OnImageProgress = Callable[[int, int], None]
-"""Called with what is done and what there is: files decoded, or bytes downloaded."""
+"""Called with the done and the total number of files decoded or bytes downloaded."""
 
 Mode = Literal["L", "RGB"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -25,35 +25,38 @@ EncodedImage = Path | BytesIO
 """An encoded image, on disk or in memory."""
 
 Failures = dict[str, str]
-"""Name of each unreadable file -> the reason."""
+"""Reason for each unreadable file, by name."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-"""What is read. Of Pillow's other formats some are decoded by other programs (EPS), which no file
-that is called an image should be able to start."""
+"""Image formats that are read. Pillow starts other programs for some of its formats (EPS); no image
+file may do that.
+"""
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 UNBOUNDED_MODES = frozenset({"I", "F"})
-"""Modes of 32-bit numbers, whose full brightness the file does not tell."""
+"""Modes of 32-bit numbers, whose full brightness the file does not state."""
 
 MAX_BYTES_PER_PIXEL = 8
-"""Four channels of 16 bits: what no image file needs more of."""
+"""Four channels of 16 bits; no image file needs more."""
 
-FILES_PER_TASK = 64  # files per task: far fewer tasks than files, and still a moving progress bar
+FILES_PER_TASK = 64  # files per task: far fewer tasks than files, but the progress bar still moves
 MAX_THREADS = 8
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGE_IMAGE_PIXELS = (
     1 << 24
-)  # pixels; such images are decoded one at a time, or threads would add up gigabytes
+)  # pixels; such images are decoded one at a time, or threads would use gigabytes
 _large_image_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFormat:
-    """How all images of a folder are stored: ``pixels`` per side, grey or in colour, resized by
-    ``interpolation`` (antialiased where they get smaller)."""
+    """Storage of all images of a folder: ``pixels`` per side, grey or colour.
+
+    ``interpolation`` resizes them (antialiased where they get smaller).
+    """
 
     pixels: int
     mode: Mode
@@ -65,10 +68,10 @@ class StoredFormat:
 
 
 def common_stored_format(files: Sequence[EncodedImage], pixels: int | None) -> StoredFormat | None:
-    """What the headers of the files ask for; None where not one of them can be read.
+    """Storage format that the files' headers ask for; None if no file can be read.
 
-    Grey only if all are grey. Where ``pixels`` is None: the smallest short side, so that nothing
-    is enlarged.
+    Grey only if all are grey. If ``pixels`` is None: the smallest short side, so nothing is
+    enlarged.
     """
     with _silence_pillow():
         headers = list(_map_in_threads(lambda row: _read_header(files[row]), range(len(files))))
@@ -86,7 +89,7 @@ def decode(
     output: NDArray[np.uint8],
     progress: OnImageProgress | None = None,
 ) -> Failures:
-    """Write each file's square to its row of ``into`` (N, C, H, W); say which could not be read."""
+    """Write each file's square to its row of ``output`` (N, C, H, W); return the failures."""
     reasons = decode_squares(files, stored_format, output, progress)
     named_reasons = zip(names, reasons, strict=True)
     return {name: reason for name, reason in named_reasons if reason is not None}
@@ -98,8 +101,10 @@ def decode_squares(
     output: NDArray[np.uint8],
     progress: OnImageProgress | None = None,
 ) -> list[str | None]:
-    """Write each image's square to its row of ``into``; for each the reason why that failed, or
-    None. A failed image's row is void. See ``square``."""
+    """Write each image's square to its row of ``output``; return each failure's reason or None.
+
+    The row of a failed image is void. See ``decode_square``.
+    """
 
     def decode_row(row: int) -> str | None:
         pixels = decode_square(images[row], stored_format)
@@ -121,28 +126,28 @@ def decode_squares(
 def decode_square(
     image: EncodedImage | Image.Image, stored_format: StoredFormat
 ) -> NDArray[np.uint8] | str:
-    """The central square (C, H, W), upright, or the reason why there is none.
+    """Upright central square (C, H, W), or the reason for a failure.
 
-    Upright: as the EXIF orientation says. Transparency is dropped, which leaves the colours that
-    lie beneath it, as the loaders of torchvision, timm and Keras do; of 16 bits a channel the
-    upper eight are taken, of a moving picture the first frame. More pixels than
-    ``PIL.Image.MAX_IMAGE_PIXELS`` (89 million) are refused, whatever the format: also of a JPEG,
-    since a progressive one is held whole, however small it is asked for.
+    The EXIF orientation defines upright. Transparency is dropped, which shows the colours beneath,
+    as the loaders of torchvision, timm and Keras do. Of 16 bits a channel the upper eight are
+    taken, of an animation the first frame. More than ``PIL.Image.MAX_IMAGE_PIXELS`` (89 million)
+    pixels are refused in any format; a JPEG too, since a progressive one is held whole at any
+    requested size.
     """
     side = stored_format.pixels
     try:
-        if isinstance(image, Image.Image):  # the caller's own, which stays as it is
+        if isinstance(image, Image.Image):  # belongs to the caller and stays open
             _require_bounded(image)
             pixels = _centre_square(ImageOps.exif_transpose(image), stored_format)
         else:
             pixels = _decode_file(image, stored_format)
-    except Exception as error:  # decoders raise whatever broken bytes lead them to
+    except Exception as error:  # decoders raise anything on broken bytes
         return _failure_reason(image, error)
     return pixels.reshape(side, side, stored_format.channels).transpose(2, 0, 1)
 
 
 def resized_images(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    """Grey or colour images (N, C, H, W) at another size, averaged where that is smaller."""
+    """Grey or colour images (N, C, H, W) at another size, averaged if smaller."""
     count, channels = images.shape[:2]
 
     def resize_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -157,17 +162,17 @@ def resized_images(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
 
 
 class _UnreadableFile(Exception):
-    """A reason that needs no name of an exception before it."""
+    """A reason that needs no exception name in front."""
 
 
 @contextmanager
 def _open_image(file: EncodedImage) -> Iterator[Image.Image]:
-    """The file's header, of a format and a mode that are read."""
-    if isinstance(file, Path) and not file.is_file():  # a pipe would keep its reader waiting
+    """Open the file's header; its format and mode must be readable."""
+    if isinstance(file, Path) and not file.is_file():  # a pipe would block its reader
         raise _UnreadableFile("not a file" if file.exists() else "no such file")
     if isinstance(file, Path) and Image.MAX_IMAGE_PIXELS is not None:
         size, max_bytes = file.stat().st_size, MAX_BYTES_PER_PIXEL * Image.MAX_IMAGE_PIXELS
-        if size > max_bytes:  # some formats are read whole before they say what they are
+        if size > max_bytes:  # some formats are read whole before their mode is known
             raise _UnreadableFile(f"a file of {size:,} bytes; need at most {max_bytes:,}")
     with Image.open(file, formats=_formats()) as image:
         _require_bounded(image)
@@ -175,7 +180,7 @@ def _open_image(file: EncodedImage) -> Iterator[Image.Image]:
 
 
 def _require_bounded(image: Image.Image) -> None:
-    """Refuse what would take too much memory, or has no white."""
+    """Refuse images that need too much memory or have no defined white."""
     pixels, max_pixels = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if max_pixels is not None and pixels > max_pixels:
         raise _UnreadableFile(
@@ -190,26 +195,26 @@ def _require_bounded(image: Image.Image) -> None:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of ``FORMATS`` that this Pillow knows."""
+    """Those of ``READABLE_FORMATS`` that this Pillow supports."""
     Image.init()
     return tuple(name for name in READABLE_FORMATS if name in Image.OPEN)
 
 
 def _read_header(file: EncodedImage) -> tuple[str, int] | str:
-    """Mode and short side, or the reason why there is none."""
+    """Mode and short side, or the reason for a failure."""
     try:
         with _open_image(file) as image:
             return image.mode, min(image.size)
-    except Exception as error:  # decoders raise whatever broken bytes lead them to
+    except Exception as error:  # decoders raise anything on broken bytes
         return _failure_reason(file, error)
 
 
 def _decode_file(file: EncodedImage, stored_format: StoredFormat) -> NDArray[np.uint8]:
-    """The central square of a file, upright; of a large one while no other thread has one."""
+    """Upright central square of a file; only one thread at a time decodes a large file."""
     side = stored_format.pixels
     with _open_image(file) as image:
         full_pixels = image.width * image.height
-        image.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail we would average away
+        image.draft(None, (2 * side, 2 * side))  # lets JPEG skip detail that averaging would remove
         progressive = "progressive" in image.info
         decoded_pixels = full_pixels if progressive else image.width * image.height
         lock: AbstractContextManager[object] = (
@@ -221,7 +226,7 @@ def _decode_file(file: EncodedImage, stored_format: StoredFormat) -> NDArray[np.
 
 
 def _centre_square(upright: Image.Image, stored_format: StoredFormat) -> NDArray[np.uint8]:
-    """The central square of a whole image, in the mode asked for."""
+    """Central square of a whole image, in the requested mode."""
     image, side = _convert_mode(upright, stored_format.mode), stored_format.pixels
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
@@ -238,7 +243,7 @@ def _convert_mode(image: Image.Image, mode: Mode) -> Image.Image:
 def _failure_reason(image: EncodedImage | Image.Image, error: Exception) -> str:
     if isinstance(error, _UnreadableFile):
         return str(error)
-    if isinstance(error, Image.DecompressionBombError):  # of twice as many Pillow says so itself
+    if isinstance(error, Image.DecompressionBombError):  # Pillow refuses twice as many by itself
         return f"too many pixels to be decoded: {error}"
     if not isinstance(error, UnidentifiedImageError) or isinstance(image, Image.Image):
         return f"{type(error).__name__}: {error}"
@@ -250,22 +255,22 @@ def _failure_reason(image: EncodedImage | Image.Image, error: Exception) -> str:
 
 
 def _map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """``map`` over a pool of threads, in chunks and in order."""
+    """Apply a function in a pool of threads, in chunks and in order."""
     threads = _thread_count()
     chunk_size = min(
         FILES_PER_TASK, max(1, len(items) // threads)
-    )  # a batch of few images keeps all busy, too
+    )  # keeps all threads busy with few images too
     chunks = [items[start : start + chunk_size] for start in range(0, len(items), chunk_size)]
     with ThreadPoolExecutor(threads) as pool:
         try:
             for results in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
                 yield from results
-        finally:  # Ctrl-C waits for the chunks at work, not for all of them
+        finally:  # Ctrl-C waits for the running chunks, not for all of them
             pool.shutdown(cancel_futures=True)
 
 
 def _thread_count() -> int:
-    """Processors that this process may use, within reason."""
+    """Processors that this process may use, up to a limit."""
     try:
         usable = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows
@@ -275,7 +280,7 @@ def _thread_count() -> int:
 
 @contextmanager
 def _silence_pillow() -> Iterator[None]:
-    """Remarks on metadata are of no concern, and an image of too many pixels is refused here."""
+    """Silence Pillow's warnings on metadata; too many pixels are refused here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

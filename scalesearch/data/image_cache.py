@@ -1,13 +1,11 @@
-"""Decoded images on disk, so that no file is decoded twice.
+"""Decoded images on disk, so that each file is decoded once for all runs.
 
 A store is two files: ``KEY.npy``, the pixels, uint8 (N, C, H, W), which is memory-mapped, and
-``KEY.json``, which says what they are and holds their SHA-256. KEY is a hash of what tells that
-nothing has changed: of a folder, its path and every file's path, size and times of modification
-and change, which takes a fraction of a second for 50,000 files where hashing them would read them
-all. The pixels are checked against their hash before use: a store that was torn or altered is
-built again. Old stores are never read again and may be deleted at any time.
-
-The encoded images of a source, decoded once for all runs.
+``KEY.json``, which describes them and holds their SHA-256. KEY is a hash of what shows that nothing
+has changed: for a folder its path and every file's path, size and times of modification and change.
+That takes a fraction of a second for 50,000 files; hashing them would read them all. The pixels are
+checked against their hash before use; a torn or altered store is built again. Old stores are never
+read again and may be deleted at any time.
 """
 
 import hashlib
@@ -38,7 +36,7 @@ from scalesearch.data.streaming import MappedImages, map_images
 from scalesearch.errors import DataError
 from scalesearch.io import user_cache_folder
 
-STORE_VERSION = 2  # raise it when decoding changes what is stored
+STORE_VERSION = 2  # raise it when decoding changes the stored pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +55,7 @@ def store_key(pixels: int | None, state: Iterable[bytes]) -> str:
 
 
 def read_store(cache: Path, name: str) -> ImageStore | None:
-    """The store of this name, or None where there is none that can be trusted."""
+    """Read the store of this name; None if none can be trusted."""
     pixels, description = _paths(cache, name)
     try:
         document = json.loads(description.read_text(encoding="utf-8"))
@@ -76,11 +74,10 @@ def write_store(
     shape: tuple[int, int, int, int],
     fill: Callable[[NDArray[np.uint8]], Failures],
 ) -> ImageStore:
-    """Let ``fill`` write pixels of this shape, and give the store its name when it is whole.
+    """Let ``fill`` write pixels of this shape, and name the store when it is whole.
 
-    ``origin``: what the description is to say of the source, JSON values.
-    Several processes may do so at once; the last one wins, with the same content. What ``fill``
-    raises passes through and leaves nothing behind.
+    ``origin``: JSON values that describe the source. Several processes may write at once; the last
+    one wins, with the same content. Exceptions of ``fill`` pass through and leave no files behind.
     """
     pixels, description = _paths(cache, name)
     try:
@@ -109,7 +106,7 @@ def _paths(cache: Path, name: str) -> tuple[Path, Path]:
 
 @contextmanager
 def _replace_when_whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its name if the block succeeds."""
+    """Yield a temporary path that replaces ``path`` if the block succeeds."""
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -120,15 +117,15 @@ def _replace_when_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-MAX_NAMED_FILES = 5  # corrupt files that a message names; it counts all of them
+MAX_NAMED_FILES = 5  # corrupt files named in a message; it counts all of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImages:
-    """The image files of a source, and a row for each of what is known without decoding them.
+    """Image files of a source, and what is known of each without decoding.
 
-    ``paths``: what messages call the files. ``names``, ``parts``: see ``Collection``. ``state``:
-    other bytes whenever an image is another. ``origin``: what the cache says of the source.
+    ``paths``: names of the files in messages. ``names``, ``parts``: see ``Collection``. ``state``:
+    other bytes whenever an image changes. ``origin``: description of the source in the cache.
     """
 
     where: str
@@ -145,10 +142,10 @@ class EncodedImages:
 def decode_images(
     encoded: EncodedImages, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """All images that can be read, squares in RGB, or grey where all of them are.
+    """All readable images as squares in RGB, or in grey if all are grey.
 
-    Upright according to their EXIF orientation, the shorter side resized, the centre cut out. They
-    stay in the cache. Raises DataError, or with ``skip_corrupt`` warns, where some are unreadable.
+    Upright by their EXIF orientation, the shorter side resized, the centre cut out; kept in the
+    cache. Raises DataError if some are unreadable, or with ``skip_corrupt`` warns.
     """
     where, count = encoded.where, len(encoded.paths)
     store = _read_or_write_store(encoded, spec, cache or user_cache_folder(), progress)
@@ -157,7 +154,7 @@ def decode_images(
         warnings.warn(
             f"{where}: {len(store.failures)} of {count} images cannot be read and are "
             f"left out: {_failure_list(store.failures)}",
-            stacklevel=5,  # whoever called load
+            stacklevel=5,  # the caller of load_dataset
         )
     labels = np.array(encoded.labels, dtype=np.int64)[readable]
     parts = tuple(encoded.parts[row] for row in readable)
@@ -179,10 +176,13 @@ def decode_images(
 def _read_or_write_store(
     encoded: EncodedImages, spec: DataSpec, cache: Path, progress: OnImageProgress | None
 ) -> ImageStore:
-    """The decoded files, from the cache or put there; without failures unless these are skipped."""
+    """Read the decoded files from the cache, or decode and store them.
+
+    Failures are only kept if they are skipped.
+    """
     name = store_key(spec.pixels, encoded.state)
     store = read_store(cache, name)
-    # A reading error may have been the network's: it is believed only where it may be skipped.
+    # A reading error may come from the network: it is stored only if it may be skipped.
     if store is not None and (spec.skip_corrupt or not store.failures):
         return store
     where, paths = encoded.where, encoded.paths

@@ -1,4 +1,4 @@
-"""What lies in an image folder: its parts, classes and files, in an order that never changes."""
+"""Parts, classes and files of an image folder, in an order that never changes."""
 
 import os
 from collections import Counter
@@ -16,14 +16,14 @@ PART_FOLDERS: dict[str, Part] = {
     "val": "validation",
     "test": "test",
 }
-"""Names of folders that hold a part of the images, in lower case as they must be written."""
+"""Folder names of the parts, in lower case as they must be written."""
 
 MIN_PER_CLASS = 2  # one to train on, one to validate or test on
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file. ``path``: relative to the folder, with slashes. ``stamp``: size and times."""
+    """A file. ``path``: relative to the folder, with slashes. ``stamp``: size and times."""
 
     path: str
     name: str
@@ -43,10 +43,10 @@ class ImageFolderListing:
 
 
 def list_image_folder(where: str, folder: Path) -> ImageFolderListing:
-    """Look at names and stamps only; no file is opened.
+    """List names and stamps; no file is opened.
 
-    Raises DataError for a folder that is missing, empty, without class folders, with parts whose
-    classes differ, or with a class that has a single image to train on.
+    Raises DataError for a folder that is missing, empty, without class folders, with parts of
+    different classes, or with a class of a single training image.
     """
     try:
         parts = _part_folders(where, folder)
@@ -74,7 +74,7 @@ def list_image_folder(where: str, folder: Path) -> ImageFolderListing:
 def require_images_per_class(
     where: str, class_names: Sequence[str], train_labels: Sequence[int]
 ) -> None:
-    """Raise DataError, with the names, where classes have too few images to train on."""
+    """Raise DataError, with names, if classes have too few images to train on."""
     counts = Counter(train_labels)
     too_small_classes = [
         f"{name} ({counts[label]})"
@@ -89,7 +89,7 @@ def require_images_per_class(
 
 
 def _part_folders(where: str, folder: Path) -> dict[Part, Path]:
-    """Each part that the folder provides, and where."""
+    """Each part that the folder provides, and its path."""
     if not folder.is_dir():
         actual = "a file" if folder.exists() else "nothing there"
         raise DataError(f"{where}: need a folder, got {actual} at {folder}; check the path")
@@ -116,11 +116,12 @@ def _subfolder_names(folder: Path) -> list[str]:
 
 
 def _common_class_names(where: str, classes_by_part: dict[Part, list[str]]) -> tuple[str, ...]:
-    """The class names of training, which the other parts must share."""
+    """Class names of training, which the other parts must share."""
     names = classes_by_part["train"]
     if len(names) < 2:
         raise DataError(
-            f"{where}: need class folders for at least 2 classes, got {_first_names(names) or 'none'}; "
+            f"{where}: need class folders for at least 2 classes, got "
+            f"{_first_names(names) or 'none'}; "
             "give each class a folder of its images"
         )
     for part, others in classes_by_part.items():
@@ -152,7 +153,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def _stamp(entry: os.DirEntry[str]) -> tuple[int, int, int]:
-    """Changes with the content, also where a tool sets the time of modification back."""
+    """Return a stamp that changes with the content, even if the modification time is set back."""
     status = entry.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -1,4 +1,4 @@
-"""How an image file becomes a network's input: what has to travel with its weights."""
+"""Preparation of an image file for a network; it is stored with the weights."""
 
 import math
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from scalesearch.data.augmentation.geometry import InputTransform
 Interpolation = Literal["bilinear", "bicubic"]
 
 MAX_PIXELS = 1 << 13
-"""Per side, stored or shown: more than any classifier has, and 200 megabytes an image."""
+"""Limit per side, stored or shown: no classifier has more; 200 megabytes an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """From the file of an image to what a network is shown, and from its logits to an answer.
+    """Steps from an image file to a network's input, and from logits to probabilities.
 
-    ``stored``: side to which the central square of an image is resized when it is decoded, by
-    ``interpolation``. ``zoom``: how many times ``pixels`` its centre is then enlarged, of which the
-    middle is shown; see ``data.View``. ``pixels``: the side that the network sees. ``mean``,
-    ``std``: of each channel, as fractions of full brightness; as many as the network has channels.
-    ``class_names``: in the order of the logits; none where they are not known. ``temperature``:
-    what logits are divided by for calibrated probabilities (arXiv:1706.04599).
+    ``stored``: side to which the central square of an image is resized by ``interpolation`` when
+    it is decoded. ``zoom``: factor by which its centre is then enlarged; the middle of ``pixels``
+    is shown (see ``InputTransform``). ``pixels``: side of the network's input. ``mean``, ``std``:
+    per channel of the network, as fractions of full brightness. ``class_names``: in the order of
+    the logits; empty if not known. ``temperature``: divisor of the logits for calibrated
+    probabilities (arXiv:1706.04599).
 
     The customary "resize to 256, crop 224" is ``stored=256, zoom=256 / 224, pixels=224``.
     """
@@ -65,7 +65,7 @@ class Preparation:
         return len(self.mean)
 
     def view(self) -> InputTransform:
-        """The view by which ``data.shown`` makes the network's input of decoded squares."""
+        """Transform that makes the network's input of decoded squares."""
         return InputTransform(
             pixels=self.stored,
             mean=self.mean,

@@ -1,4 +1,4 @@
-"""Images that stay on disk, and their way to the device while the one before is trained on."""
+"""Images on disk, and their transfer to the device while training goes on."""
 
 import os
 from collections import deque
@@ -15,10 +15,8 @@ from torch import Tensor
 
 from scalesearch.errors import DataError
 
-CHUNK_IMAGES = 256  # images looked at together where all of a split are
-PREFETCHED_BATCHES = (
-    2  # batches read before they are asked for: one slow read is covered by the other
-)
+CHUNK_IMAGES = 256  # images in a chunk when all of a split are read
+PREFETCHED_BATCHES = 2  # batches read ahead: one slow read is covered by the other
 
 FileStamp: TypeAlias = tuple[int, int, int, int]
 """Inode, size, and times of modification and of change."""
@@ -29,11 +27,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedImages:
-    """Some images of a memory-mapped file, uint8 (N, C, H, W); none is in memory until taken.
+    """Images of a memory-mapped file, uint8 (N, C, H, W); not in memory until taken.
 
-    ``rows``: int64 (N,), the images' places in the file, in their order here. ``stamp``: the state
-    of the file when it was mapped. Another file under its name, or none, does no harm: what was
-    mapped stays whole until it is let go.
+    ``rows``: int64 (N,), positions of the images in the file, in their order here. ``stamp``:
+    state of the file when it was mapped. Replacing or deleting the file does no harm: the mapped
+    file stays whole until it is released.
     """
 
     path: Path
@@ -57,20 +55,20 @@ class MappedImages:
         return len(self.rows)
 
     def subset(self, rows: NDArray[np.int64]) -> "MappedImages":
-        """These rows of the images, still on disk."""
+        """Return these rows of the images, still on disk."""
         return MappedImages(self.path, self.stored, self.rows[rows], self.stamp)
 
     def take(self, rows: Tensor, *, pinned: bool = False) -> Tensor:
-        """These rows in memory, in a tensor of their own; ``pinned``: as CUDA copies it best.
+        """Copy these rows into a new tensor; ``pinned`` memory is copied fastest to CUDA.
 
-        Raises DataError where the file has changed since it was mapped.
+        Raises DataError if the file has changed since it was mapped.
         """
         stored_rows = self.rows[rows.cpu().numpy()]
         images = torch.empty(
             (len(stored_rows), *self.stored.shape[1:]), dtype=torch.uint8, pin_memory=pinned
         )
         self._require_unchanged()  # reading past the end of a shortened file would kill the process
-        # Places are known to be in range, and "clip" is the mode that writes straight into `out`.
+        # positions are in range, and "clip" is the mode that writes straight into `out`
         np.take(self.stored, stored_rows, axis=0, out=images.numpy(), mode="clip")
         self._require_unchanged()
         return images
@@ -93,7 +91,7 @@ Images: TypeAlias = Tensor | MappedImages
 
 
 def map_images(path: Path) -> MappedImages:
-    """All images of an ``.npy`` file. Raises OSError or ValueError where it is none."""
+    """Map all images of an ``.npy`` file. Raises OSError or ValueError for other files."""
     stamp = _file_stamp(path)
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     if stamp is None or stored.dtype != np.uint8 or stored.ndim != 4:
@@ -111,7 +109,7 @@ def image_chunks(images: Images) -> Iterator[Tensor]:
 
 
 def take_images(images: Images, rows: Tensor) -> Tensor:
-    """These rows of the images, in memory, and where they are resident on their device."""
+    """Return these rows of the images, in memory; on the device if they are resident there."""
     if isinstance(images, MappedImages):
         return images.take(rows)
     # Several times faster than images[rows]: it copies whole images.
@@ -119,9 +117,9 @@ def take_images(images: Images, rows: Tensor) -> Tensor:
 
 
 def prefetch(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``map``, worked out by one thread that keeps a few results ahead of the caller.
+    """Apply a function as ``map`` does, in a thread that works a few results ahead.
 
-    What ``function`` raises reaches the caller in its turn. The thread ends with the generator.
+    Exceptions of ``function`` reach the caller in order. The thread ends with the generator.
     """
     with ThreadPoolExecutor(1, "prefetch") as pool:
         pending: deque[Future[R]] = deque()
@@ -137,12 +135,12 @@ def prefetch(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def fits_in_memory(nbytes: int, device: torch.device | str = "cpu") -> bool:
-    """Whether so many bytes are less than half of what is free, in memory and on the device."""
+    """Whether this takes less than half of the free memory, of the host and the device."""
     return all(nbytes < free / 2 for free in _free_bytes(torch.device(device)))
 
 
 def _free_bytes(device: torch.device) -> Iterator[int]:
-    """Bytes that may still be used, by each limit that this machine tells of."""
+    """Free bytes under each limit that this machine reports."""
     yield from _system_free_bytes()
     yield from _container_free_bytes()
     if device.type == "cuda":
@@ -153,15 +151,15 @@ def _system_free_bytes() -> Iterator[int]:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
-    except OSError:  # macOS: half of all there is; Windows says nothing here
+    except OSError:  # macOS: half of all memory; Windows reports nothing here
         if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
             yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _container_free_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
-    """What a container's limit leaves; its cached files give way and do not count as used."""
+    """Free bytes under a container's limit; its cached files do not count as used."""
     try:
-        limit = int((cgroup / "memory.max").read_text())  # "max" where there is none
+        limit = int((cgroup / "memory.max").read_text())  # "max" where there is no limit
         used = int((cgroup / "memory.current").read_text())
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         yield limit - used + int(stat["inactive_file"])

@@ -199,5 +199,5 @@ def _draw_legend(data: Ternary, axes: Axes) -> None:
 
 
 def _legend_columns(width: float) -> int:
-    """Of the legend, in a figure so many inches wide."""
+    """Columns of the legend, in a figure of this width in inches."""
     return max(2, int(width / 1.15))

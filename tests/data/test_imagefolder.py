@@ -50,7 +50,7 @@ def test_images_labels_and_names_come_in_sorted_order(make_folder, load_folder, 
     assert data.train.labels.tolist() == [0] * 12 + [1] * 12
     assert data.class_names == ("ant", "bee")
     assert data.validation.labels.tolist() == [0, 1]
-    assert data.mirrors
+    assert data.allows_flip
     test = load_test_split(DataSpec(source=f"imagefolder:{root}"), cache)
     paths = sorted((root / "test").glob("*/*"))
     assert np.array_equal(test.images, np.stack([pixels(path) for path in paths]))

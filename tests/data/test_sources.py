@@ -50,7 +50,7 @@ def test_train_validation_and_test_share_no_image(spec, cache):
 
 def test_a_dataset_has_no_place_for_test_images():
     assert {field.name for field in fields(Dataset)} == {
-        "train", "validation", "class_names", "fingerprint", "mirrors", "mean", "std",
+        "train", "validation", "class_names", "fingerprint", "allows_flip", "mean", "std",
     }  # fmt: skip
 
 
@@ -80,7 +80,8 @@ def test_another_seed_draws_other_images(spec, cache):
 def test_the_same_seed_draws_the_same_in_another_process():
     here = load_dataset(DataSpec(train_samples=100), 7).fingerprint
     program = (
-        "from scalesearch.data.sources.by_name import load_dataset; from scalesearch.config.experiment import DataSpec; "
+        "from scalesearch.data.sources.by_name import load_dataset; from "
+        "scalesearch.config.experiment import DataSpec; "
         "print(load_dataset(DataSpec(train_samples=100), 7).fingerprint)"
     )
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

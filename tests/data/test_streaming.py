@@ -66,7 +66,7 @@ def reading_threads() -> list[str]:
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_batches_from_disk_are_those_from_memory(splits, device):
     resident, on_disk = splits
-    assert (resident.resident, on_disk.resident) == (True, False)
+    assert (resident.is_resident, on_disk.is_resident) == (True, False)
     batches = [list(split.batches(rows_of_batches(), device)) for split in splits]
     assert len(batches[0]) == 8
     for (images, labels), (streamed, their_labels), rows in zip(

@@ -1,1 +1,1 @@
-"""Augmentation on the device, per image, from draws that were made before the epoch."""
+"""Augmentation of each image on the device, by random draws made before the epoch."""

@@ -1,7 +1,4 @@
-"""How the images of a data set are shown to a network, as frozen data.
-
-Where each pixel of a shown image comes from.
-"""
+"""Geometry of augmentation: which stored pixel each shown pixel comes from."""
 
 import math
 from collections.abc import Mapping
@@ -20,17 +17,17 @@ DEFAULT_ZOOM = 1.14
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's training images, as everybody rounds them (github.com/pytorch/vision)."""
+"""Statistics of ImageNet's training images, rounded as usual (github.com/pytorch/vision)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputTransform:
-    """All that turns stored images into a network's input, but for chance and the resolution.
+    """Settings that turn stored images into a network's input.
 
     ``pixels``: side of the stored images. ``mean``, ``std``: per channel, as fractions of full
-    brightness. ``mirrors``: whether half of the images are mirrored in training. ``zoom``: how
-    many times the centre is enlarged; decided by the network's own resolution, so that the small
-    sides of progressive training show the same picture.
+    brightness. ``flips``: whether half of the training images are mirrored. ``zoom``: enlargement
+    of the centre; it follows the network's own resolution, so the smaller sides of progressive
+    training show the same part of the image.
     """
 
     pixels: int
@@ -42,17 +39,17 @@ class InputTransform:
     zoom: float = 1.0
 
     def window(self, resolution: int) -> int:
-        """Side of the part of the stored images that is shown at a resolution.
+        """Side of the part of the stored images shown at a resolution.
 
-        The same as enlarging the image to ``zoom`` times the resolution and cutting out the centre.
+        Equal to enlarging the image to ``zoom`` times the resolution and cutting out the centre.
         """
         return round(self.pixels * resolution / round(self.zoom * resolution))
 
 
 def input_transform(dataset: Dataset, recipe: Recipe, resolution: int) -> InputTransform:
-    """The view that a recipe gives a network of this resolution on a data set.
+    """Transform that a recipe gives a network of this resolution on a data set.
 
-    Raises DataError where ImageNet's statistics are asked for images of neither 1 nor 3 channels.
+    Raises DataError if ImageNet's statistics are asked for images of neither 1 nor 3 channels.
     """
     augmentation = recipe.augmentation
     mean, std = dataset.mean, dataset.std
@@ -70,12 +67,12 @@ def input_transform(dataset: Dataset, recipe: Recipe, resolution: int) -> InputT
 
 
 def default_zoom(pixels: int, resolution: int) -> float:
-    """How many times images of a side are enlarged for an input of another, if nothing is said."""
+    """Default enlargement of stored images for an input of this resolution."""
     return DEFAULT_ZOOM if pixels > resolution else 1.0
 
 
 def _imagenet_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of ImageNet; of one channel the mean of the three."""
+    """ImageNet's mean and deviation; the mean over its three channels for one channel."""
     if channels == 3:
         return IMAGENET_MEAN, IMAGENET_STD
     if channels == 1:
@@ -87,15 +84,15 @@ def _imagenet_statistics(channels: int) -> tuple[tuple[float, ...], tuple[float,
 
 
 SAMPLED_KINDS = {"resized_crop", "rotation", "shift"}
-"""Kinds of draws by which a pixel comes from between others."""
+"""Kinds of draws that need interpolation between stored pixels."""
 
 
 def apply_geometry(
     images_BCHW: Tensor, draws_B: Mapping[str, Tensor], transform: InputTransform, resolution: int
 ) -> Tensor:
-    """Each image cropped, mirrored, turned and shifted as its draws say, float32 at a resolution.
+    """Crop, mirror, rotate and shift each image by its draws; float32 at the resolution.
 
-    Without draws of ``SAMPLED`` the images are moved by whole pixels, in their own dtype.
+    Without draws of ``SAMPLED_KINDS``, images move by whole pixels in their own dtype.
     """
     window = transform.window(resolution)
     if SAMPLED_KINDS.isdisjoint(draws_B):
@@ -106,13 +103,13 @@ def apply_geometry(
 
 
 def center_crop(images_BCHW: Tensor, window: int) -> Tensor:
-    """The central window of this side."""
+    """Central window of this side."""
     start = (images_BCHW.shape[-1] - window) // 2
     return images_BCHW[..., start : start + window, start : start + window]
 
 
 def resize_batch(images_BCHW: Tensor, resolution: int) -> Tensor:
-    """Float images at a resolution, antialiased where they get smaller."""
+    """Resize float images; antialiased where they get smaller."""
     if images_BCHW.shape[-1] == resolution:
         return images_BCHW
     size = (resolution, resolution)
@@ -122,10 +119,10 @@ def resize_batch(images_BCHW: Tensor, resolution: int) -> Tensor:
 def _gather_windows(
     images_BCHW: Tensor, draws_B: Mapping[str, Tensor], transform: InputTransform, window: int
 ) -> Tensor:
-    """Windows of this side, moved off the centre by each image's own shift, perhaps mirrored.
+    """Windows of this side, shifted from the centre and perhaps mirrored, for each image.
 
-    What a shift uncovers is the reflection of the image at its border, without repeating the border
-    (``F.pad``'s "reflect").
+    A shift uncovers the image's reflection at its border, without repeating the border (``F.pad``'s
+    "reflect").
     """
     count, channels, side, _ = images_BCHW.shape
     positions = torch.arange(window, device=images_BCHW.device).expand(count, window)
@@ -139,13 +136,13 @@ def _gather_windows(
 def _sample_bilinear(
     images_BCHW: Tensor, draws_B: Mapping[str, Tensor], transform: InputTransform, resolution: int
 ) -> Tensor:
-    """All of the draws in one bilinear sampling of the stored images.
+    """Apply all draws in one bilinear sampling of the stored images.
 
-    The side is the resolution, or the window's where that is greater: what is to get smaller is
-    left to ``resized``, which antialiases.
+    The side is the resolution, or the window's if that is greater: ``resize_batch`` then reduces
+    it with antialiasing.
     """
     count, _, side, _ = images_BCHW.shape
-    # A window of the draws takes the place of the centre.
+    # a window of the draws replaces the centre
     window = side if "resized_crop" in draws_B else transform.window(resolution)
     shown_side = max(window, resolution)
     positions = (torch.arange(shown_side, device=images_BCHW.device) + 0.5) * (
@@ -170,7 +167,7 @@ def _sample_bilinear(
 def _undo_rotation_and_shift(
     rows: Tensor, columns: Tensor, draws_B: Mapping[str, Tensor], window: int
 ) -> tuple[Tensor, Tensor]:
-    """Where pixels were before a rotation about the centre and a shift; outside, the nearest."""
+    """Positions before a rotation about the centre and a shift; the nearest if outside."""
     middle = (window - 1) / 2
     down, right = rows - middle, columns - middle
     if "shift" in draws_B:
@@ -191,7 +188,7 @@ def _to_stored_positions(
     side: int,
     window: int,
 ) -> tuple[Tensor, Tensor]:
-    """Where pixels of the shown window, (B, ...), are in the stored images."""
+    """Positions in the stored images of the pixels of the shown window, (B, ...)."""
     start = (side - window) // 2
     if transform.flips:
         is_flipped = _broadcast_to_positions(draws_B["flip"] < 0.5, columns)
@@ -199,7 +196,7 @@ def _to_stored_positions(
     if "crop" in draws_B:
         max_shift = min(
             round(transform.augmentation.crop * window), side - 1
-        )  # as far as reflections reach
+        )  # reflections reach no further
         shifts = (draws_B["crop"] * (2 * max_shift + 1)).long() - max_shift
         rows, columns = (
             rows + _broadcast_to_positions(shifts[:, 0], rows),
@@ -213,6 +210,6 @@ def _broadcast_to_positions(values_B: Tensor, positions: Tensor) -> Tensor:
 
 
 def _reflect(positions: Tensor, side: int) -> Tensor:
-    """Positions from 1 - side to 2 * side - 2, mirrored at 0 and at side - 1."""
+    """Reflect positions from 1 - side to 2 * side - 2 at 0 and at side - 1."""
     positions = positions.abs()
     return torch.minimum(positions, 2 * (side - 1) - positions)

@@ -1,7 +1,4 @@
-"""AutoAugment, RandAugment and TrivialAugment, through kornia.
-
-Stored images to what a network is shown, in training and in evaluation.
-"""
+"""Augmentation of a batch in order, for training and evaluation; policies use kornia."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -20,24 +17,25 @@ from scalesearch.data.augmentation.pixels import cutout, erase, jitter_colours, 
 from scalesearch.errors import DataError
 
 CHUNK_IMAGES = 8
-"""Images that go through one choice of operations: kornia draws one for whatever it is given.
+"""Images that share one choice of operations: kornia draws one choice for each call.
 
-Fewer would cost more: a call takes a millisecond and more, however few its images."""
+Fewer would cost more: a call takes at least a millisecond, however few its images.
+"""
 
 
 def require_policy(policy: AugmentationPolicy) -> None:
-    """Raise DataError where a policy needs kornia, and that is missing."""
+    """Raise DataError if a policy needs kornia and kornia is missing."""
     _load_policy(policy)
 
 
 def apply_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: AugmentationPolicy) -> Tensor:
-    """uint8 images after a policy; each ``CHUNK`` of them draws its own from its first seed.
+    """Apply a policy to uint8 images; each ``CHUNK_IMAGES`` draw from their first seed.
 
-    The operations are kornia's: brightness is added where Pillow multiplies by it, and what a
-    rotation uncovers is black. RandAugment's enhancements all go one way, as in its authors' code,
-    to 0.3 of their range (m = 9 of 30). Grey images go through as colours do and come back grey.
-    The caller's random state is left alone. Autocast has no part in it, since kornia finds by
-    products of matrices where a pixel comes from. Raises DataError where kornia is missing.
+    The operations are kornia's: brightness is added, while Pillow multiplies by it, and a rotation
+    uncovers black. RandAugment's enhancements all go one way, as in its authors' code, up to 0.3
+    of their range (m = 9 of 30). Grey images are treated as colour images and come back grey. The
+    caller's random state stays unchanged. Autocast is off, because kornia computes positions by
+    matrix products. Raises DataError if kornia is missing.
     """
     policy_module = _load_policy(policy)
     channels = images_BCHW.shape[1]
@@ -59,7 +57,7 @@ def apply_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: AugmentationPolic
 
 @cache
 def _load_policy(policy: AugmentationPolicy) -> nn.Module:
-    """The policies' published settings."""
+    """Load a policy with its published settings."""
     try:
         from kornia.augmentation.auto import AutoAugment, RandAugment, TrivialAugment
     except ImportError as error:
@@ -86,13 +84,13 @@ def training_inputs(
     resolution: int,
     strength: float | Tensor = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """A batch to train on: normalised float32 (B, C, R, R) in channels_last order, and targets.
+    """Return inputs and targets of a training batch.
 
-    ``images_BCHW``: uint8, as stored. ``labels_B``: int64. ``drawn_B``: these images' rows of
-    ``drawn``, on the same device. ``strength``: the part of the mixing that acts. Targets are the
-    labels themselves, or where images are mixed float32 (B, K) that sum to one.
-
-    Nothing here draws, looks at a value or copies from the host, policies excepted.
+    ``images_BCHW``: uint8, as stored. ``labels_B``: int64. ``draws_B``: rows of ``epoch_draws``
+    for these images, on the same device. ``strength``: strength of the mixing, 0 to 1. Returns
+    normalised float32 (B, C, R, R) in channels_last order, and the labels as targets, or with
+    mixing float32 (B, K) rows that sum to one. Except for policies, nothing here draws, reads a
+    value or copies from the host.
     """
     images, targets = images_BCHW, labels_B
     if "policy" in draws_B:
@@ -111,7 +109,7 @@ def training_inputs(
 
 
 def evaluation_inputs(images_BCHW: Tensor, transform: InputTransform, resolution: int) -> Tensor:
-    """A batch to evaluate on, as in training but without anything random."""
+    """Return inputs of an evaluation batch: as in training, without randomness."""
     window = center_crop(images_BCHW, transform.window(resolution)).float()
     images = resize_batch(window, resolution)
     normalise(images, transform)

@@ -1,8 +1,6 @@
-"""What becomes of the pixels' values, which are levels from 0 to 255.
+"""Augmentation of pixel values: colours, covered boxes, and mixtures of images.
 
-Parts of images that are covered: by the mean, by noise.
-
-Images, and their labels, mixed with those of the batch's next image.
+Pixel values are levels from 0 to 255.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +11,13 @@ from torch import Tensor
 from scalesearch.data.augmentation.geometry import InputTransform
 
 MAX_LEVEL = 255
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, by which Pillow turns grey
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which Pillow uses for grey
 
 
 def jitter_colours(images_BCHW: Tensor, jitter_B4: Tensor, transform: InputTransform) -> Tensor:
-    """Brightness, contrast and saturation times a factor each, then the hue turned.
+    """Multiply brightness, contrast and saturation by a factor each, then turn the hue.
 
-    Saturation and hue are of colours: images that have not three channels keep theirs.
+    Saturation and hue need three channels; other images keep theirs.
     """
     factors = jitter_B4[:, :, None, None, None].unbind(1)
     brightness, contrast, saturation, hue = factors
@@ -37,17 +35,17 @@ def jitter_colours(images_BCHW: Tensor, jitter_B4: Tensor, transform: InputTrans
 
 
 def normalise(images_BCHW: Tensor, transform: InputTransform) -> None:
-    """Bring the view's mean to 0 and its deviation to 1, in place."""
+    """Normalise in place with the transform's mean and deviation."""
     inverse = channel_levels(transform.std, images_BCHW).reciprocal()
     images_BCHW.mul_(inverse).sub_(
         channel_levels(transform.mean, images_BCHW) * inverse
-    )  # divides no pixel
+    )  # adds no division per pixel
 
 
 def channel_levels(fractions: Sequence[float], images_BCHW: Tensor) -> Tensor:
-    """A level for each channel, (C, 1, 1), beside the images.
+    """Return a level for each channel, (C, 1, 1), on the images' device.
 
-    Filled on the device: a copy from the host would wait for it, and fit in no CUDA graph.
+    Filled on the device: a copy from the host would block and is not possible in a CUDA graph.
     """
     return torch.cat([images_BCHW.new_full((1, 1, 1), MAX_LEVEL * value) for value in fractions])
 
@@ -57,7 +55,7 @@ def _blend(base: Tensor, images: Tensor, factor: Tensor) -> Tensor:
 
 
 def _to_grey(images_BCHW: Tensor) -> Tensor:
-    """One channel: the luma of three, the mean of any other number."""
+    """One channel: the luma of three channels, the mean of any other number."""
     if images_BCHW.shape[1] != 3:
         return images_BCHW.mean(1, keepdim=True)
     red, green, blue = torch.split(images_BCHW, 1, dim=1)
@@ -65,18 +63,18 @@ def _to_grey(images_BCHW: Tensor) -> Tensor:
 
 
 def _adjust_hue(images_BCHW: Tensor, turns_B111: Tensor) -> Tensor:
-    """The same value and saturation at another hue of the hexagon of HSV."""
+    """Turn the hue on the hexagon of HSV; value and saturation stay."""
     red, green, blue = torch.split(images_BCHW, 1, dim=1)
     value = images_BCHW.amax(1, keepdim=True)
     chroma = value - images_BCHW.amin(1, keepdim=True)
-    share = 1 / chroma.clamp_min(1e-6)  # grey has no hue, and any will do
+    share = 1 / chroma.clamp_min(1e-6)  # grey has no hue; any value will do
     sixths = torch.where(
         value == red,
         (green - blue) * share,
         torch.where(value == green, 2 + (blue - red) * share, 4 + (red - green) * share),
     )
     sixths = sixths + 6 * turns_B111
-    # How far each channel lies below the value: en.wikipedia.org/wiki/HSL_and_HSV, "HSV to RGB
+    # Distance of each channel below the value: en.wikipedia.org/wiki/HSL_and_HSV, "HSV to RGB
     # alternative", which needs no cases.
     offsets = torch.cat([(sixths + channel) % 6 for channel in (5, 3, 1)], dim=1)
     return value - chroma * torch.minimum(offsets, 4 - offsets).clamp(0, 1)
@@ -85,7 +83,7 @@ def _adjust_hue(images_BCHW: Tensor, turns_B111: Tensor) -> Tensor:
 def box_masks(
     top_B: Tensor, left_B: Tensor, bottom_B: Tensor, right_B: Tensor, side: int
 ) -> Tensor:
-    """Masks (B, 1, side, side) of boxes; what lies beyond the image is cut off."""
+    """Masks (B, 1, side, side) of boxes, cut off at the image's border."""
     positions = torch.arange(side, device=top_B.device)
     rows = (positions >= top_B[:, None]) & (positions < bottom_B[:, None])
     columns = (positions >= left_B[:, None]) & (positions < right_B[:, None])
@@ -93,13 +91,13 @@ def box_masks(
 
 
 def square_masks(centres_B2: Tensor, width_B: Tensor, side: int) -> Tensor:
-    """Masks of squares so many whole pixels wide, about centres in fractions of the side."""
+    """Masks of squares of whole pixels, with centres in fractions of the side."""
     top, left = ((centres_B2 * side).floor() - (width_B // 2)[:, None]).unbind(1)
     return box_masks(top, left, top + width_B, left + width_B, side)
 
 
 def cutout(images_BCHW: Tensor, centres_B2: Tensor, transform: InputTransform) -> Tensor:
-    """Normalised images with a square of the mean, part of which may lie beyond the border."""
+    """Cover a square of normalised images with the mean; it may cross the border."""
     side = images_BCHW.shape[-1]
     width_B = centres_B2.new_full((len(centres_B2),), round(transform.augmentation.cutout * side))
     return images_BCHW.masked_fill(square_masks(centres_B2, width_B, side), 0)
@@ -108,7 +106,7 @@ def cutout(images_BCHW: Tensor, centres_B2: Tensor, transform: InputTransform) -
 def erase(
     images_BCHW: Tensor, boxes_B4: Tensor, seeds_B: Tensor, transform: InputTransform
 ) -> Tensor:
-    """Normalised images with a box of noise: levels that are evenly drawn from 0 to 255."""
+    """Fill a box of normalised images with noise, uniform over the levels 0 to 255."""
     side = images_BCHW.shape[-1]
     top, left, height, width = boxes_B4.unbind(1)
     edges = [(edge * side).round() for edge in (top, left, top + height, left + width)]
@@ -119,9 +117,9 @@ def erase(
 
 
 def hash_noise(seeds_B: Tensor, shape: torch.Size) -> Tensor:
-    """Whole levels (B, *shape), each of a hash of its image's seed and its place.
+    """Levels (B, *shape), each a hash of its image's seed and its position.
 
-    So they need neither a generator's state nor memory before the epoch, and are the same on every
+    They need neither a generator's state nor memory before the epoch, and are equal on every
     device.
     """
     count = shape.numel()
@@ -132,7 +130,7 @@ def hash_noise(seeds_B: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _hash_bits(bits: Tensor) -> Tensor:
-    """T. Mueller's hash of 32 bits (stackoverflow.com/a/12996028), in 64 that do not overflow."""
+    """T. Mueller's hash of 32 bits (stackoverflow.com/a/12996028), in 64-bit integers."""
     for _ in range(2):
         bits = ((bits >> 16) ^ bits) * 0x45D9F3B & 0xFFFFFFFF
     return (bits >> 16) ^ bits
@@ -145,10 +143,10 @@ def mix_batch(
     num_classes: int,
     strength: float | Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Mixtures, and targets (B, K) that tell how much of an image is of which class.
+    """Mix images with the batch's next image; targets (B, K) are the parts of each class.
 
-    ``strength``: 1 mixes as drawn, 0 not at all. Where both kinds were drawn, each image takes one
-    or the other.
+    ``strength``: 1 mixes as drawn, 0 not at all. If both kinds were drawn, each image uses one of
+    them.
     """
     images, own_B = images_BCHW, images_BCHW.new_ones(len(images_BCHW))
     if "mixup" in draws_B:
@@ -166,7 +164,7 @@ def mix_batch(
 
 
 def _cutmix_masks(draws_B: Mapping[str, Tensor], strength: float | Tensor, side: int) -> Tensor:
-    """Masks of what the next image covers: of the drawn area, but for what the border cuts off."""
+    """Masks of the boxes taken from the next image, cut off at the border."""
     own_B, centres_B2 = draws_B["cutmix"][:, 0], draws_B["cutmix"][:, 1:]
     pasted_share_B = strength * (1 - own_B)
     if "mixing" in draws_B:

@@ -1,4 +1,4 @@
-"""Archives of public data sets: one's own, or downloaded into the user's cache."""
+"""Archives of public data sets: local files, or downloads in the user's cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ def fetch_archives(
     cache: Path | None,
     progress: OnImageProgress | None,
 ) -> list[Path]:
-    """The files of a data set: those in the folder ``location``, or if that is empty, downloaded.
+    """Files of a data set in the folder ``location``; downloaded if ``location`` is empty.
 
-    Files of one's own are not checked by hash, since they may be other images in the same format.
+    Local files are not checked by hash: they may be other images in the same format.
     """
     where = f"data.source {spec.source}"
     if location:
@@ -34,7 +34,7 @@ def fetch_archives(
 
 
 def broken_archive_error(where: str, path: Path, rule: str, got: object) -> DataError:
-    """What to raise for an archive that is not what it should be."""
+    """Error for an archive that is not what it should be."""
     return DataError(
         f"{where}: need {rule} in {path}, got {got}; remove the file and let it be downloaded "
         "again, or bring a whole one"

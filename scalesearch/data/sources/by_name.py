@@ -1,4 +1,4 @@
-"""A source's name -> the images a search may see, and apart from them the test images."""
+"""Load data sets by the name of their source; test images are loaded apart."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from scalesearch.data.streaming import fits_in_memory
 from scalesearch.errors import DataError
 
 SourceReader = Callable[[str, DataSpec, Path | None, OnImageProgress | None], Collection]
-"""(what follows the colon, spec, cache, progress) -> all images."""
+"""Reader of a source: (text after the colon, spec, cache, progress) -> all images."""
 
 SOURCES: dict[str, SourceReader] = {
     "digits": read_digits,
@@ -41,13 +41,12 @@ def load_dataset(
     device: torch.device | str = "cpu",
     progress: OnImageProgress | None = None,
 ) -> Dataset:
-    """The images to train and to validate on, drawn with ``seed``; the same on every machine.
+    """Images for training and validation, drawn with ``seed``; equal on every machine.
 
-    ``cache``: where decoded images are kept, ``~/.cache/scalesearch`` by default. ``device``:
-    where training is to happen, so that images which would fill its memory stay on disk.
-    ``progress``: called with what is done and what there is, while bytes are downloaded and while
-    files are decoded.
-    Raises DataError for images that cannot be had as asked.
+    ``cache``: folder of decoded images, by default ``~/.cache/scalesearch``. ``device``: device of
+    the training; images that would fill its memory stay on disk. ``progress``: called with the
+    done and the total amount while bytes are downloaded and files are decoded. Raises DataError
+    for images that cannot be provided as requested.
     """
     collection = _read_collection(spec, cache, progress)
     rows = draw_splits(collection, spec, seed)
@@ -74,10 +73,10 @@ def load_test_split(
     device: torch.device | str = "cpu",
     progress: OnImageProgress | None = None,
 ) -> Split:
-    """The test images: never among those of ``load``, whatever its seed.
+    """Test images; never among those of ``load_dataset``, for any seed.
 
-    A fifth of the images where the source has no test images of its own; neither seed nor number
-    of training and validation samples changes which.
+    A fifth of the images if the source has no test images of its own; seed and numbers of training
+    and validation samples do not change them.
     """
     collection = _read_collection(spec, cache, progress)
     rows = draw_splits(collection, spec, TEST_SEED).test
@@ -87,7 +86,7 @@ def load_test_split(
 def _is_resident(
     spec: DataSpec, collection: Collection, count: int, device: torch.device | str
 ) -> bool:
-    """Whether so many images of the collection are to be in memory."""
+    """Whether this many images of the collection should be in memory."""
     if spec.resident is not None:
         return spec.resident
     return fits_in_memory(count * math.prod(collection.images.shape[1:]), device)

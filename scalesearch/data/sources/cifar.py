@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 (cs.toronto.edu/~kriz/cifar.html), from their binary version.
+"""CIFAR-10 and CIFAR-100 (cs.toronto.edu/~kriz/cifar.html), in their binary version.
 
 A record is one byte of label (CIFAR-100: the coarse one, then the fine one) and 3 x 32 x 32 bytes
-of pixels, red first. The Python version would be pickles, which can run code.
+of pixels, red first. The Python version uses pickles, which can run code.
 """
 
 import gzip
@@ -26,7 +26,7 @@ PIXELS = 3 * SIDE * SIDE
 
 @dataclass(frozen=True, slots=True)
 class CifarDataset:
-    """One of the two. ``label_bytes``: before each image; the last of them is the label."""
+    """CIFAR-10 or CIFAR-100. ``label_bytes``: bytes before each image; the last is the label."""
 
     archive: Download
     train: tuple[str, ...]
@@ -66,9 +66,10 @@ def read_cifar(
     cache: Path | None,
     progress: OnImageProgress | None,
 ) -> Collection:
-    """50,000 colour images to train on and 10,000 of test; ``location``: a folder with the archive.
+    """50,000 colour images for training and 10,000 for test.
 
-    Raises DataError for an archive that cannot be had, or is not whole.
+    ``location``: a folder with the archive. Raises DataError for an archive that is missing or
+    torn.
     """
     where = f"data.source {spec.source}"
     (path,) = fetch_archives(spec, location, [cifar.archive], cache, progress)
@@ -95,7 +96,7 @@ def read_cifar(
 
 
 def _read_members(where: str, path: Path, names: set[str]) -> dict[str, bytes]:
-    """The content of the archive's files of these names, in whichever folder; none is unpacked."""
+    """Content of the archive's files of these names, in any folder; nothing is unpacked."""
     contents: dict[str, bytes] = {}
     try:
         with gzip.open(path) as stream:
@@ -104,7 +105,7 @@ def _read_members(where: str, path: Path, names: set[str]) -> dict[str, bytes]:
                     name = Path(member.name).name
                     if name in names and (file := archive.extractfile(member)) is not None:
                         contents[name] = file.read()
-            while stream.read(2**20):  # to the end, where the checksum of all this is
+            while stream.read(2**20):  # read to the end, where the checksum is
                 pass
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise broken_archive_error(where, path, "a whole .tar.gz archive", error) from error
@@ -118,7 +119,7 @@ def _read_members(where: str, path: Path, names: set[str]) -> dict[str, bytes]:
 def _parse_records(
     where: str, path: Path, cifar: CifarDataset, files: Mapping[str, bytes], name: str
 ) -> NDArray[np.uint8]:
-    """The records of one file, (N, label bytes + pixels)."""
+    """Return records of one file, (N, label bytes + pixels)."""
     length, content = cifar.label_bytes + PIXELS, files[name]
     if not content or len(content) % length:
         rule = f"records of {length} bytes"

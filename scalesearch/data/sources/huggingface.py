@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, through their ``datasets`` library (an extra)."""
+"""Data sets of the Hugging Face hub, through the ``datasets`` library (an extra)."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 SPLIT_PARTS: dict[str, Part] = {**PART_FOLDERS, "valid": "validation"}
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-"""Which column of classes is meant where there are several, the first that is there."""
+"""Columns of classes, in order of preference if there are several."""
 
 
 def read_huggingface(
     location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """``hf:NAME`` or ``hf:NAME:CONFIGURATION``; a folder with such a data set has a name, too.
+    """Read ``hf:NAME`` or ``hf:NAME:CONFIGURATION``; NAME may be a local folder.
 
-    It needs one column of images and one of classes. Downloads lie where the library keeps them,
-    decoded images in ``cache``. Splits that are not named train, validation or test are passed
-    over, and so are those without labels. Images count as keeping their meaning when mirrored.
+    It needs one column of images and one of classes. The library keeps its downloads; decoded
+    images are in ``cache``. Splits with other names than train, validation or test are ignored, as
+    are splits without labels. Mirrored images count as keeping their meaning.
     """
     where = f"data.source {spec.source}"
     if not location:
@@ -52,7 +52,7 @@ def read_huggingface(
 
 
 def _load_splits(where: str, location: str, cache: Path | None) -> dict[Part, "Dataset"]:
-    """The parts that the data set provides."""
+    """Parts that the data set provides."""
     try:
         from datasets import DatasetDict, load_dataset
     except ImportError as error:
@@ -67,12 +67,14 @@ def _load_splits(where: str, location: str, cache: Path | None) -> dict[Part, "D
             configuration or None,
             cache_dir=None if cache is None else str(cache / "huggingface"),
         )
-    except Exception as error:  # its own, the hub client's, the network's, the file formats'
+    except (
+        Exception
+    ) as error:  # errors of the library, the hub's client, the network or the file formats
         raise DataError(
             f"{where}: need a data set that can be loaded, got {type(error).__name__}: {error}; "
             "check the name and the network; without one it has to be in the library's cache"
         ) from error
-    assert isinstance(loaded, DatasetDict)  # as no single split was asked for
+    assert isinstance(loaded, DatasetDict)  # no single split was requested
     splits = {part: loaded[split] for split, part in SPLIT_PARTS.items() if split in loaded}
     if "train" not in splits:
         raise DataError(f"{where}: need a split named train, got {', '.join(map(str, loaded))}")
@@ -80,7 +82,7 @@ def _load_splits(where: str, location: str, cache: Path | None) -> dict[Part, "D
 
 
 def _find_columns(where: str, features: "Features") -> tuple[str, str]:
-    """The names of the columns of images and of classes."""
+    """Names of the columns of images and of classes."""
     from datasets import ClassLabel, Image
 
     images = [name for name, kind in features.items() if isinstance(kind, Image)]
@@ -98,21 +100,22 @@ def _find_columns(where: str, features: "Features") -> tuple[str, str]:
 
 
 def _split_labels(where: str, split: "Dataset", part: Part, column: str) -> Sequence[int]:
-    """The labels of a split; none at all where it keeps some secret, as tests of contests do."""
+    """Labels of a split; empty if it keeps some secret, as tests of contests do."""
     labels: list[int | None] = split[column][:]
     valid_labels = [label for label in labels if label is not None and label >= 0]
     if len(valid_labels) == len(labels):
         return valid_labels
     if part == "train":
         raise DataError(
-            f"{where}: need a label for each image to train on, got {len(labels) - len(valid_labels)} "
+            f"{where}: need a label for each image to train on, got "
+            f"{len(labels) - len(valid_labels)} "
             "without; choose another data set"
         )
     return []
 
 
 class _LazyImages(Sequence[EncodedImage]):
-    """The encoded images of splits, one after another, fetched when they are asked for."""
+    """Encoded images of splits, one after another, read on request."""
 
     def __init__(self, splits: Sequence["Dataset"], column: str) -> None:
         from datasets import Image, concatenate_datasets

@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST, in the IDX format of yann.lecun.com/exdb/mnist.
 
-A file begins with two zero bytes, the type (8: unsigned bytes) and the number of dimensions, then
-has each dimension as a big-endian 32-bit number, then the values: 0x00000803 for images, (N, H, W),
-and 0x00000801 for labels.
+A file begins with two zero bytes, the type (8: unsigned bytes) and the number of dimensions. Then
+follow each dimension as a big-endian 32-bit number and the values: 0x00000803 for images, (N, H,
+W), and 0x00000801 for labels.
 """
 
 import gzip
@@ -28,7 +28,7 @@ UNSIGNED_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class IdxDataset:
-    """A data set of four files: images and labels to train on, images and labels of test."""
+    """A data set of four files: images and labels for training and for test."""
 
     files: tuple[Download, Download, Download, Download]
     class_names: tuple[str, ...]
@@ -67,7 +67,7 @@ MNIST = IdxDataset(
 )
 FASHION_MNIST = IdxDataset(
     files=_downloads(
-        # Its authors' own place, which offers no https; the hashes say whether it can be trusted.
+        # The authors' own server, which offers no https; the hashes verify the files.
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -97,9 +97,9 @@ def read_idx_dataset(
     cache: Path | None,
     progress: OnImageProgress | None,
 ) -> Collection:
-    """60,000 grey images to train on and 10,000 of test; ``location``: a folder with the files.
+    """60,000 grey images for training and 10,000 for test.
 
-    Raises DataError for files that cannot be had, or are not whole.
+    ``location``: a folder with the files. Raises DataError for files that are missing or torn.
     """
     where = f"data.source {spec.source}"
     paths = fetch_archives(spec, location, idx.files, cache, progress)
@@ -123,9 +123,9 @@ def read_idx_dataset(
 
 
 def read_idx(where: str, path: Path, dimensions: int) -> ByteArray:
-    """The array of a gzipped IDX file of unsigned bytes.
+    """Array of a gzipped IDX file of unsigned bytes.
 
-    Raises DataError for a file that is torn, of another kind, or longer than its header says.
+    Raises DataError for a file that is torn, of another kind, or longer than its header states.
     """
     try:
         content = gzip.decompress(path.read_bytes())
@@ -148,7 +148,7 @@ def read_idx(where: str, path: Path, dimensions: int) -> ByteArray:
 def _read_images_and_labels(
     where: str, images_path: Path, labels_path: Path, classes: int
 ) -> tuple[ByteArray, ByteArray]:
-    """Square images (N, H, W) and a label for each."""
+    """Square images (N, H, W) and their labels."""
     images, labels = read_idx(where, images_path, 3), read_idx(where, labels_path, 1)
     if images.shape[1] != images.shape[2] or not images.size:
         raise broken_archive_error(where, images_path, "square images", f"the shape {images.shape}")

@@ -1,6 +1,6 @@
-"""scikit-learn's handwritten digits: 1,797 real grey images of 8 x 8, part of its wheel.
+"""Sources that need no download: scikit-learn's digits, and folders of image files.
 
-Folders of image files, one per class, with or without parts of their own.
+The digits are 1,797 real grey images of 8 x 8 pixels, part of scikit-learn's wheel.
 """
 
 import os
@@ -15,13 +15,13 @@ from scalesearch.data.image_cache import EncodedImages, decode_images
 from scalesearch.data.image_listing import list_image_folder
 from scalesearch.errors import DataError
 
-MAX_INK = 16  # the original counts of ink per 4 x 4 cell
+MAX_INK = 16  # ink counts per 4 x 4 cell of the originals
 
 
 def read_digits(
     location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """Ten classes, one grey channel, at ``spec.pixels`` (8 where that is None); nothing cached."""
+    """Ten classes, one grey channel, at ``spec.pixels`` (8 if None); nothing is cached."""
     from sklearn.datasets import load_digits  # a second to import, and only needed here
 
     if location:
@@ -50,7 +50,7 @@ def read_digits(
 def read_imagefolder(
     location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """``train/CLASS/*``, perhaps with ``validation/`` (or ``val/``) and ``test/``; or ``CLASS/*``.
+    """Read ``train/CLASS/*``, maybe ``validation/`` (or ``val/``) and ``test/``; or ``CLASS/*``.
 
     Decoded once to ``cache``.
     """
