@@ -14,19 +14,19 @@ from scalesearch.data.augmentation.pipeline import training_inputs
 from scalesearch.data.batches import epoch_order, training_batches
 from scalesearch.data.dataset import Dataset
 from scalesearch.training.cuda_graphs import graphed_step
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train, train_together
 from scalesearch.training.step import StepInputs, TrainingStep
 from scalesearch.training.trainer import start_run
 
 
-def job(architecture: Architecture, recipe: Recipe, seed: int = 0) -> Job:
-    return Job(
+def job(architecture: Architecture, recipe: Recipe, seed: int = 0) -> TrainingJob:
+    return TrainingJob(
         architecture=architecture, recipe=recipe, seed=seed, fingerprint=fingerprint(architecture)
     )
 
 
-def epochs(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int]:
+def epochs(job: TrainingJob, dataset: Dataset, device: torch.device) -> Callable[[], int]:
     """Each call trains one epoch more, and validates."""
     trained = train(job, dataset, device=device)
 
@@ -37,13 +37,15 @@ def epochs(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int
     return turn
 
 
-def _images(job: Job, dataset: Dataset) -> int:
+def _images(job: TrainingJob, dataset: Dataset) -> int:
     """What an epoch trains on: what fills no batch is left out."""
     batch = min(job.recipe.batch_size, len(dataset.train))
     return len(dataset.train) // batch * batch
 
 
-def steps(job: Job, dataset: Dataset, device: torch.device, count: int) -> Callable[[], int]:
+def steps(
+    job: TrainingJob, dataset: Dataset, device: torch.device, count: int
+) -> Callable[[], int]:
     """Each call takes ``count`` steps, augmentation included, on one resident batch."""
     recipe, resolution = job.recipe, job.architecture.resolution
     run = start_run(job, dataset, device)
@@ -74,7 +76,9 @@ def steps(job: Job, dataset: Dataset, device: torch.device, count: int) -> Calla
     return turn
 
 
-def together(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Callable[[], int]:
+def together(
+    jobs: Sequence[TrainingJob], dataset: Dataset, device: torch.device
+) -> Callable[[], int]:
     """Each call trains one epoch more of every job, all of them at once."""
     trained = train_together(jobs, [dataset] * len(jobs), device=device)
 
@@ -86,13 +90,15 @@ def together(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Cal
     return turn
 
 
-def in_turn(jobs: Sequence[Job], dataset: Dataset, device: torch.device) -> Callable[[], int]:
+def in_turn(
+    jobs: Sequence[TrainingJob], dataset: Dataset, device: torch.device
+) -> Callable[[], int]:
     """Each call trains one epoch more of every job, one after the other."""
     turns = [epochs(job, dataset, device) for job in jobs]
     return lambda: sum(turn() for turn in turns)
 
 
-def batches(job: Job, dataset: Dataset, device: torch.device) -> Callable[[], int]:
+def batches(job: TrainingJob, dataset: Dataset, device: torch.device) -> Callable[[], int]:
     """Each call makes the batches of one epoch, ready for the network, its draws included."""
     resolution, recipe = job.architecture.resolution, job.recipe
     seen, here = input_transform(dataset, recipe, resolution), dataset.train.to(device)

@@ -36,7 +36,7 @@ from scalesearch.search.driver import candidate_source
 from scalesearch.search.jobs import candidate_recipe, checkpoint_path
 from scalesearch.training.gradcam import grad_cam_of_validation, validation_images
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 
 
@@ -46,7 +46,7 @@ class TrainedCandidate:
 
     candidate: str
     network: nn.Module
-    job: Job
+    job: TrainingJob
     images: Dataset
     device: str
 
@@ -75,7 +75,7 @@ def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandida
         rows = finished_records[finished_records["candidate"] == fingerprint]
         if rows.empty:
             continue
-        job = Job(
+        job = TrainingJob(
             architecture=network,
             recipe=_recorded_recipe(experiment, network, source.space.baseline, rows, images),
             seed=seed,

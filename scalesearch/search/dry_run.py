@@ -47,7 +47,7 @@ from scalesearch.search.run_noise import (
 )
 from scalesearch.search.samplers import LEARNING_SAMPLERS
 from scalesearch.search.worker import inspect_worker, run_job
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
 MEASURED_STEPS = 4
@@ -94,7 +94,7 @@ def measure_step_times(
 def _measure_step_time(
     network: Architecture | CustomModel, recipe: Recipe, images: Dataset, device: str
 ) -> StepTime:
-    job = Job(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
+    job = TrainingJob(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
     try:
         epochs = list(train(job, images, device=device))
     except TrainingDiverged as error:  # a few steps at the full rate say nothing of a whole run

@@ -26,7 +26,7 @@ from scalesearch.errors import SearchError
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.records import read_records
 from scalesearch.search.candidate_source import CandidateSource
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
 SEEDS_PER_NETWORK = 3
@@ -131,7 +131,7 @@ def measure_noise(
             images = load_dataset(experiment.data, seed, device=device).to(device)
             for network in networks:
                 name = fingerprint(network)
-                job = Job(
+                job = TrainingJob(
                     architecture=network, recipe=recipe, seed=seed, fingerprint=name, stop=epochs
                 )
                 try:

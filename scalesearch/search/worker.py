@@ -30,7 +30,7 @@ from scalesearch.results.environment import environment_info, git_commit
 from scalesearch.search.heartbeats import Heartbeat, open_heartbeat
 from scalesearch.search.jobs import Failure, FailureKind, Job, Outcome
 from scalesearch.training.device import resolve_device as resolve_device
-from scalesearch.training.job import Job as Run
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train_together
 from scalesearch.training.lr_rules import run_lr_sweep
 from scalesearch.training.preflight import fitting_micro_batch
@@ -150,8 +150,8 @@ def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
             return
 
 
-def _training_job(job: Job, seed: int) -> Run:
-    return Run(
+def _training_job(job: Job, seed: int) -> TrainingJob:
+    return TrainingJob(
         architecture=job.architecture,
         recipe=job.recipe,
         seed=seed,
@@ -163,7 +163,7 @@ def _training_job(job: Job, seed: int) -> Run:
 
 
 def _sweep_learning_rate(job: Job, heartbeat: Heartbeat) -> dict[str, Any]:
-    run = Run(
+    run = TrainingJob(
         architecture=job.architecture,
         recipe=job.recipe,
         seed=job.seeds[0],

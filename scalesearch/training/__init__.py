@@ -1,1 +1,1 @@
-"""Job -> Epochs: the only expensive verb, a pure function of the job on the CPU."""
+"""Train a network: a pure function of the training job, bit for bit on the CPU."""

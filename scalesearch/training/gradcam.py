@@ -13,7 +13,7 @@ from scalesearch.data.augmentation.pipeline import evaluation_inputs
 from scalesearch.data.dataset import Dataset
 from scalesearch.errors import ArchitectureError
 from scalesearch.models.network import Network
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import reproducible
 
 
@@ -79,7 +79,7 @@ def _remaining_logits(network: Network, x_BCHW: Tensor, stage: int | None) -> Te
 
 def grad_cam_of_validation(
     network: nn.Module,
-    job: Job,
+    job: TrainingJob,
     dataset: Dataset,
     indices: Sequence[int],
     stage: int | None,

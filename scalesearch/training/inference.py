@@ -14,7 +14,7 @@ from scalesearch.data.batches import evaluation_batches
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.errors import SearchError
 from scalesearch.training.device import autocast, resolved_precision
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.trainer import EVALUATION_BATCH_SIZE, start_run
 
 TOP_K = 5
@@ -80,7 +80,7 @@ def _ratios(numerators_K: Tensor, denominators_K: Tensor) -> tuple[float, ...]:
     return tuple((numerators_K.double() / denominators_K.clamp_min(1)).tolist())
 
 
-def load_trained_model(job: Job, dataset: Dataset, device: torch.device | str) -> nn.Module:
+def load_trained_model(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> nn.Module:
     """The network that the job's checkpoint holds, in evaluation mode: with its best weights where
     the recipe has patience, else the averaged ones where it averages, else the last ones.
 

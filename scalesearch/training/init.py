@@ -15,7 +15,7 @@ from scalesearch.models.custom_model import build_custom_model
 from scalesearch.models.initialisation import initialise
 from scalesearch.models.network import build_model
 from scalesearch.seeding import stream_seed
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.transfer import (
     computation_options,
     load_pretrained_weights,
@@ -24,7 +24,7 @@ from scalesearch.training.transfer import (
 )
 
 
-def require_matching_data(job: Job, dataset: Dataset) -> None:
+def require_matching_data(job: TrainingJob, dataset: Dataset) -> None:
     """Raise DataError where a network was not made for a data set's channels and classes, and
     SearchError where batch norm would have a single value to normalise."""
     network, data = job.architecture, dataset
@@ -46,21 +46,21 @@ def require_matching_data(job: Job, dataset: Dataset) -> None:
         )
 
 
-def _smallest_pass(job: Job, dataset: Dataset) -> int:
+def _smallest_pass(job: TrainingJob, dataset: Dataset) -> int:
     """Images in the smallest forward pass of training."""
     batch = min(job.recipe.batch_size, len(dataset.train))
     micro_batch = job.recipe.micro_batch or batch
     return batch % micro_batch or micro_batch
 
 
-def _last_map_side(job: Job, network: Architecture) -> int:
+def _last_map_side(job: TrainingJob, network: Architecture) -> int:
     """Pixels per side behind the last stage, when images are smallest."""
     side = job.recipe.progressive.resolution(network.resolution, 1, job.recipe.epochs)
     strides = (network.stem_stride, network.stem_pool, *(stage.stride for stage in network.stages))
     return -(-side // math.prod(strides))
 
 
-def require_fixed_rules(job: Job) -> None:
+def require_fixed_rules(job: TrainingJob) -> None:
     """Raise SearchError where a rule of the recipe is still to be carried out, or it would be
     trained as if there were none."""
     for rule in ("learning_rate_rule", "regularisation"):
@@ -72,7 +72,7 @@ def require_fixed_rules(job: Job) -> None:
             )
 
 
-def build_initial_model(job: Job, device: torch.device) -> nn.Module:
+def build_initial_model(job: TrainingJob, device: torch.device) -> nn.Module:
     """The job's network on the device, built without a draw from the global generator.
 
     Where it starts from a file's weights, it computes as the file's network does. Raises
@@ -105,7 +105,7 @@ def build_initial_model(job: Job, device: torch.device) -> nn.Module:
     return replace_narrow_strides(network) if device.type == "cpu" else network
 
 
-def _build_custom_model(job: Job, network: CustomModel, seed: int) -> nn.Module:
+def _build_custom_model(job: TrainingJob, network: CustomModel, seed: int) -> nn.Module:
     """The network that the user's code makes, with the weights and the regularisation it brings.
 
     Raises SearchError where the code has changed since the job was planned.

@@ -14,7 +14,7 @@ from scalesearch.data.dataset import Dataset
 from scalesearch.data.preparation import Preparation
 from scalesearch.errors import SearchError
 from scalesearch.results.run_folder import NETWORK_FILES
-from scalesearch.training.job import InitialWeights, Job
+from scalesearch.training.job import InitialWeights, TrainingJob
 from scalesearch.training.network_file import (
     SavedNetwork,
     read_network,
@@ -117,7 +117,7 @@ def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]
 def write_trained_network(
     folder: Path,
     network: "nn.Module",
-    job: Job,
+    job: TrainingJob,
     image_view: InputTransform,
     dataset: Dataset,
     name: str,

@@ -29,7 +29,7 @@ class InitialWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrainingJob:
     """Train a network up to the epoch ``stop`` (None: to the recipe's end).
 
     ``fingerprint``: the architecture's. ``start``: epochs that are already on record; they are
@@ -64,7 +64,7 @@ class Job:
         return self.recipe.epochs if self.stop is None else self.stop
 
 
-def traits(job: Job, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
+def traits(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
     """All that changes a run's numbers, by name; how far the run goes is not among it.
 
     Nor is what a run without a transfer has not got, so that it is known as it always was.
@@ -94,7 +94,7 @@ def _initial_weights_fields(weights: InitialWeights, dataset: Dataset) -> dict[s
     }
 
 
-def identity(job: Job, dataset: Dataset, device: torch.device | str) -> str:
+def identity(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> str:
     """A hash of the job's traits: equal identities give equal bits on the CPU."""
     document = json.dumps(traits(job, dataset, device), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(document.encode(), digest_size=16).hexdigest()

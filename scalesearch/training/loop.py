@@ -22,7 +22,7 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
 from scalesearch.training.init import require_fixed_rules, require_matching_data
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.profiling import release_memory
 from scalesearch.training.trainer import TrainingRun, start_run
 
@@ -93,7 +93,7 @@ class OutOfMemory(ScaleSearchError):
 
 
 def train(
-    job: Job,
+    job: TrainingJob,
     dataset: Dataset,
     *,
     device: torch.device | str,
@@ -115,7 +115,7 @@ def train(
 
 
 def train_together(
-    jobs: Sequence[Job],
+    jobs: Sequence[TrainingJob],
     datasets: Sequence[Dataset],
     *,
     device: torch.device | str,
@@ -139,7 +139,7 @@ def train_together(
 
 
 def _epochs(
-    jobs: Sequence[Job],
+    jobs: Sequence[TrainingJob],
     datasets: Sequence[Dataset],
     device: torch.device,
     distributed: DistributedContext,
@@ -180,7 +180,7 @@ def _train_next_epochs(
         )
 
 
-def _jobs(runs: Sequence[TrainingRun]) -> list[Job]:
+def _jobs(runs: Sequence[TrainingRun]) -> list[TrainingJob]:
     return [run.job for run in runs]
 
 
@@ -246,7 +246,7 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _explain_out_of_memory(jobs: Sequence[Job]) -> Iterator[None]:
+def _explain_out_of_memory(jobs: Sequence[TrainingJob]) -> Iterator[None]:
     """Tell which networks did not fit, in place of the allocator's message."""
     try:
         yield

@@ -17,7 +17,7 @@ from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.config.recipe import Recipe
 from scalesearch.data.dataset import Dataset
 from scalesearch.errors import ArchitectureError
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
 # (convolutions one behind another, whether the expanding one is left out where it is 1)
@@ -130,7 +130,9 @@ class LearningRateSweep:
     seconds: float
 
 
-def run_lr_sweep(job: Job, dataset: Dataset, *, device: torch.device | str) -> LearningRateSweep:
+def run_lr_sweep(
+    job: TrainingJob, dataset: Dataset, *, device: torch.device | str
+) -> LearningRateSweep:
     """Train the job's network for one whole short schedule at each rate, and compare.
 
     All runs begin with the same weights and see the same images. A run that diverges has lost.
@@ -150,7 +152,9 @@ def run_lr_sweep(job: Job, dataset: Dataset, *, device: torch.device | str) -> L
     return LearningRateSweep(losses, rate, time.perf_counter() - started)
 
 
-def _final_loss(job: Job, dataset: Dataset, factor: float, device: torch.device | str) -> float:
+def _final_loss(
+    job: TrainingJob, dataset: Dataset, factor: float, device: torch.device | str
+) -> float:
     short_job = replace(
         job, recipe=_short_recipe(job.recipe, factor), start=0, stop=None, checkpoint=None
     )

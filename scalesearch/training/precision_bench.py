@@ -13,7 +13,7 @@ from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.config.recipe import Precision, Recipe
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.training.cuda_graphs import WARM_UP_STEPS
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import reproducible
 from scalesearch.training.trainer import start_run
 
@@ -79,7 +79,7 @@ def _training_steps(precision: Precision, device: str) -> Iterator[Any]:
     """An epoch's steps, one for each ``next``."""
     network = baseline("efficientnet_b0", width=0.25, resolution=32, stem_stride=1, num_classes=10)
     recipe = Recipe(epochs=1, batch_size=BATCH_SIZE, precision=precision)
-    job = Job(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
+    job = TrainingJob(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
     image_count = BATCH_SIZE * (WARM_UP_STEPS + 1 + TIMED_ROUNDS + 1)
     grey_split = Split(
         torch.full((image_count, 3, 32, 32), 128, dtype=torch.uint8),

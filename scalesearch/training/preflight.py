@@ -15,7 +15,7 @@ from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.streaming import fits_in_memory
 from scalesearch.training.cuda_graphs import WARM_UP_STEPS
 from scalesearch.training.device import AUTOCAST_DTYPES, resolved_precision
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train_together
 from scalesearch.training.trainer import EVALUATION_BATCH_SIZE
 
@@ -107,7 +107,9 @@ def _trains_without_overflow(
         learning_rate_rule="fixed",
         regularisation="fixed",
     )
-    job = Job(architecture=network, recipe=short_recipe, seed=0, fingerprint=fingerprint(network))
+    job = TrainingJob(
+        architecture=network, recipe=short_recipe, seed=0, fingerprint=fingerprint(network)
+    )
     try:
         black_dataset = replace(dataset, train=train, validation=validation)
         jobs = [replace(job, seed=seed) for seed in range(concurrent_runs)]

@@ -61,7 +61,7 @@ from scalesearch.training.initial_weights import (
     with_transfer_statistics,
     write_trained_network,
 )
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train_together
 from scalesearch.training.lr_rules import adapted_recipe
 from scalesearch.training.trainer import evaluation_batch_size
@@ -130,7 +130,7 @@ class PreparedRun:
 
     experiment: Experiment
     folder: Path
-    train_job: Job
+    train_job: TrainingJob
     dataset: Dataset
     device: str
     processes: DistributedContext
@@ -203,7 +203,7 @@ def prepare_run(
         recipe = replace(
             recipe, evaluation_zoom=default_zoom(dataset.pixels, tuned_network.resolution)
         )
-    job = Job(
+    job = TrainingJob(
         architecture=network,
         recipe=distributed_recipe(recipe, process_group),
         seed=experiment.seed,

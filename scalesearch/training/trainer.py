@@ -35,7 +35,7 @@ from scalesearch.training.distributed import (
 )
 from scalesearch.training.ema import EMA
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import Job, traits
+from scalesearch.training.job import TrainingJob, traits
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
 from scalesearch.training.profiling import peak_bytes, reset_peak_memory, utilisation
 from scalesearch.training.rng import cuda_generator, random_stream
@@ -56,7 +56,7 @@ class TrainingRun:
     it is for.
     """
 
-    job: Job
+    job: TrainingJob
     dataset: Dataset
     device: torch.device
     distributed: DistributedContext
@@ -269,7 +269,7 @@ class TrainingRun:
 
 
 def start_run(
-    job: Job,
+    job: TrainingJob,
     dataset: Dataset,
     device: torch.device,
     distributed: DistributedContext = SINGLE_PROCESS,

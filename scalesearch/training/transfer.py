@@ -14,7 +14,7 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.config.transfer_spec import Transfer, part_names
 from scalesearch.errors import WeightsError
 from scalesearch.models.network import Network, NetworkOptions
-from scalesearch.training.job import InitialWeights, Job
+from scalesearch.training.job import InitialWeights, TrainingJob
 from scalesearch.training.network_file import (
     SavedNetwork,
     read_network,
@@ -153,7 +153,7 @@ def adapted_stem_weight(weight: Tensor, channels: int, where: str = "stem") -> T
     )
 
 
-def frozen_parts(job: Job, epoch: int) -> frozenset[str]:
+def frozen_parts(job: TrainingJob, epoch: int) -> frozenset[str]:
     """The parts of a job's network that do not move in an epoch, counted from 1."""
     transfer, network = job.recipe.transfer, job.architecture
     if transfer is None or not transfer.freeze or isinstance(network, CustomModel):

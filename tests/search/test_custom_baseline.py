@@ -159,13 +159,13 @@ def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
 
 def test_code_that_changed_during_a_search_is_noticed(tmp_path, monkeypatch):
     from scalesearch.data.sources.by_name import load_dataset
-    from scalesearch.training.job import Job
+    from scalesearch.training.job import TrainingJob
     from scalesearch.training.loop import train
 
     experiment = experiment_from_document(document(name=CODE, resolution=12))
     network = experiment.baseline.build_architecture(in_channels=1, num_classes=10)
     dataset = load_dataset(experiment.data, 0)
-    job = Job(
+    job = TrainingJob(
         architecture=network, recipe=experiment.recipe, seed=0, fingerprint="0123456789abcdef"
     )
     with code_allowed(), pytest.raises(Exception, match="its code now makes another"):

@@ -11,7 +11,7 @@ from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.config.recipe import Augmentation, Recipe
 from scalesearch.data.dataset import Dataset, Split
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.network_file import write_network
 
 sys.path.append(str(Path(__file__).parent))
@@ -53,7 +53,7 @@ def architecture() -> Architecture:
 
 
 @pytest.fixture(scope="session")
-def job(architecture: Architecture) -> Job:
+def job(architecture: Architecture) -> TrainingJob:
     recipe = Recipe(
         epochs=3,
         batch_size=16,
@@ -63,7 +63,7 @@ def job(architecture: Architecture) -> Job:
         drop_connect=0.5,
         threads=1,
     )
-    return Job(
+    return TrainingJob(
         architecture=architecture, recipe=recipe, seed=7, fingerprint=fingerprint(architecture)
     )
 

@@ -13,18 +13,18 @@ from scalesearch.errors import SearchError
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training import trainer as run
 from scalesearch.training.checkpoint import HASH_BYTES
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 
 
 @pytest.fixture
-def kept(job: Job, tmp_path: Path) -> Job:
+def kept(job: TrainingJob, tmp_path: Path) -> TrainingJob:
     return replace(job, checkpoint=tmp_path / "checkpoints" / "run.ckpt")
 
 
 @pytest.fixture(scope="module")
 def reference(
-    job: Job, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+    job: TrainingJob, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Epoch], dict]:
     path = tmp_path_factory.mktemp("reference") / "run.ckpt"
     return list(train(replace(job, checkpoint=path), dataset, device="cpu")), weights(path)
@@ -50,7 +50,9 @@ def assert_ends_like(reference: tuple[list[Epoch], dict], epochs: list[Epoch], p
     assert all(torch.equal(now[name], then) for name, then in reference[1].items())
 
 
-def test_resuming_after_every_epoch_changes_no_bit(kept: Job, dataset: Dataset, reference) -> None:
+def test_resuming_after_every_epoch_changes_no_bit(
+    kept: TrainingJob, dataset: Dataset, reference
+) -> None:
     epochs: list[Epoch] = []
     for start in range(3):
         part = replace(kept, start=start, stop=start + 1)
@@ -58,7 +60,9 @@ def test_resuming_after_every_epoch_changes_no_bit(kept: Job, dataset: Dataset, 
     assert_ends_like(reference, epochs, kept.checkpoint)
 
 
-def test_an_abandoned_run_goes_on_where_it_was(kept: Job, dataset: Dataset, reference) -> None:
+def test_an_abandoned_run_goes_on_where_it_was(
+    kept: TrainingJob, dataset: Dataset, reference
+) -> None:
     abandoned = train(kept, dataset, device="cpu")
     first = next(abandoned)
     abandoned.close()
@@ -68,7 +72,7 @@ def test_an_abandoned_run_goes_on_where_it_was(kept: Job, dataset: Dataset, refe
 
 
 def test_a_crash_amid_an_epoch_costs_that_epoch_only(
-    kept: Job, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
+    kept: TrainingJob, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run.learning_rate
 
@@ -85,7 +89,7 @@ def test_a_crash_amid_an_epoch_costs_that_epoch_only(
 
 
 def test_a_finished_run_is_told_again_without_training(
-    kept: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    kept: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = list(train(kept, dataset, device="cpu"))
     monkeypatch.setattr(run, "training_batches", None)
@@ -94,7 +98,7 @@ def test_a_finished_run_is_told_again_without_training(
 
 
 def test_epochs_on_record_are_trained_again_but_not_told_where_the_checkpoint_is_lost(
-    kept: Job, dataset: Dataset, reference
+    kept: TrainingJob, dataset: Dataset, reference
 ) -> None:
     epochs = list(train(replace(kept, start=2), dataset, device="cpu"))
     assert numbers(epochs) == numbers(reference[0][2:])
@@ -102,7 +106,7 @@ def test_epochs_on_record_are_trained_again_but_not_told_where_the_checkpoint_is
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "changed", "foreign"])
 def test_a_damaged_checkpoint_is_said_and_started_over(
-    kept: Job, dataset: Dataset, reference, damage: str
+    kept: TrainingJob, dataset: Dataset, reference, damage: str
 ) -> None:
     list(train(replace(kept, stop=2), dataset, device="cpu"))
     path = kept.checkpoint
@@ -131,7 +135,7 @@ def test_a_damaged_checkpoint_is_said_and_started_over(
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused_and_kept(
-    kept: Job, dataset: Dataset, change: dict, named: str
+    kept: TrainingJob, dataset: Dataset, change: dict, named: str
 ) -> None:
     list(train(replace(kept, stop=1), dataset, device="cpu"))
     before = kept.checkpoint.read_bytes()
@@ -142,14 +146,14 @@ def test_the_checkpoint_of_another_run_is_refused_and_kept(
     assert kept.checkpoint.read_bytes() == before
 
 
-def test_the_checkpoint_of_other_data_is_refused(kept: Job, dataset: Dataset) -> None:
+def test_the_checkpoint_of_other_data_is_refused(kept: TrainingJob, dataset: Dataset) -> None:
     list(train(replace(kept, stop=1), dataset, device="cpu"))
     with pytest.raises(SearchError, match="data='two-patterns' instead of 'others'"):
         list(train(kept, replace(dataset, fingerprint="others"), device="cpu"))
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(
-    kept: Job, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
+    kept: TrainingJob, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(train(replace(kept, stop=1), dataset, device="cpu"))
 
@@ -165,7 +169,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 
 
 def test_a_run_without_checkpoint_leaves_nothing(
-    job: Job, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():

@@ -21,7 +21,7 @@ from scalesearch.models.network import build_model
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.cuda_graphs import WARM_UP_STEPS, graphed_step
 from scalesearch.training.device import grad_scaler
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train, train_together
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
 from scalesearch.training.rng import cuda_generator, random_stream
@@ -58,7 +58,7 @@ def waiting_refused() -> Iterator[None]:
 @needs_cuda
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
 def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
-    job: Job, many: Dataset, optimizer: str
+    job: TrainingJob, many: Dataset, optimizer: str
 ) -> None:
     """Batches, draws, rates, averages and seeds included: the next step is always there."""
     recipe = replace(job.recipe, optimizer=optimizer, ema=0.9, clip_norm=1.0)
@@ -74,7 +74,9 @@ def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
 
 @pytest.mark.gpu
 @needs_cuda
-def test_images_on_disk_train_as_those_in_memory(job: Job, many: Dataset, tmp_path: Path) -> None:
+def test_images_on_disk_train_as_those_in_memory(
+    job: TrainingJob, many: Dataset, tmp_path: Path
+) -> None:
     """A thread pins and reads them, also while the step is recorded."""
     np.save(tmp_path / "images.npy", many.train.images.numpy())
     on_disk = replace(many, train=Split(map_images(tmp_path / "images.npy"), many.train.labels))
@@ -85,7 +87,7 @@ def test_images_on_disk_train_as_those_in_memory(job: Job, many: Dataset, tmp_pa
 
 @pytest.mark.gpu
 @needs_cuda
-def test_a_policy_trains_in_bfloat16(job: Job, dataset: Dataset) -> None:
+def test_a_policy_trains_in_bfloat16(job: TrainingJob, dataset: Dataset) -> None:
     pytest.importorskip("kornia")
     recipe = replace(job.recipe, augmentation=Augmentation(policy="randaugment"), epochs=1)
     (epoch,) = train(replace(job, recipe=recipe), dataset, device="cuda")
@@ -161,7 +163,9 @@ def test_a_graph_goes_on_when_others_are_recorded_and_gone(dataset: Dataset) -> 
 
 @pytest.mark.gpu
 @needs_cuda
-def test_together_runs_take_no_more_streams_than_they_need(job: Job, dataset: Dataset) -> None:
+def test_together_runs_take_no_more_streams_than_they_need(
+    job: TrainingJob, dataset: Dataset
+) -> None:
     """Each stream that was ever used keeps memory for cuBLAS, 32 MiB and more on new devices."""
     jobs = [replace(job, seed=seed) for seed in range(3)]
     list(train_together(jobs, [dataset] * 3, device="cuda"))
@@ -241,7 +245,9 @@ def test_replayed_side_by_side_each_graph_draws_from_its_own_seed(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
-def test_a_device_that_is_not_the_present_one_trains_too(job: Job, dataset: Dataset) -> None:
+def test_a_device_that_is_not_the_present_one_trains_too(
+    job: TrainingJob, dataset: Dataset
+) -> None:
     def epochs(device: str, count: int) -> list[Epoch]:
         jobs = [replace(job, seed=seed) for seed in range(count)]
         return [e for _, e in train_together(jobs, [dataset] * count, device=device)]

@@ -24,7 +24,7 @@ from scalesearch.training.cuda_graphs import WARM_UP_STEPS, graphed_step
 from scalesearch.training.device import grad_scaler, set_depthwise_precision
 from scalesearch.training.ema import EMA
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train, train_together
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
 from scalesearch.training.step import StepInputs, TrainingStep
@@ -56,7 +56,7 @@ def exact() -> Iterator[None]:
 
 
 @pytest.fixture
-def small(job: Job) -> Job:
+def small(job: TrainingJob) -> TrainingJob:
     recipe = replace(job.recipe, batch_size=BATCH, learning_rate=0.02, precision="fp32")
     return replace(job, recipe=recipe)
 
@@ -80,15 +80,15 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return counts
 
 
-def changed(job: Job, **changes: Any) -> Job:
+def changed(job: TrainingJob, **changes: Any) -> TrainingJob:
     return replace(job, recipe=replace(job.recipe, **changes))
 
 
-def epochs_of(job: Job, dataset: Dataset) -> list[Epoch]:
+def epochs_of(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
     return list(train(job, dataset, device="cuda"))
 
 
-def eagerly(job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Epoch]:
+def eagerly(job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[Epoch]:
     with monkeypatch.context() as without_graphs:
         without_graphs.setattr(run, "graphed_step", lambda step, _: step)
         return epochs_of(job, dataset)
@@ -266,7 +266,7 @@ def test_dropout_of_a_replay_has_the_stream_of_its_own_step(
 
 
 def test_the_callers_stream_and_generator_are_left_as_they_were(
-    small: Job, dataset: Dataset
+    small: TrainingJob, dataset: Dataset
 ) -> None:
     stream, state = torch.cuda.current_stream(), torch.cuda.get_rng_state()
     epochs_of(replace(small, stop=1), dataset)
@@ -376,7 +376,7 @@ def test_a_network_that_cannot_be_recorded_takes_plain_steps(
     ],
 )
 def test_what_looks_at_values_by_its_nature_is_not_tried(
-    small: Job, dataset: Dataset, changes: dict[str, Any], recorded: dict[str, int]
+    small: TrainingJob, dataset: Dataset, changes: dict[str, Any], recorded: dict[str, int]
 ) -> None:
     if "augmentation" in changes:
         pytest.importorskip("kornia")
@@ -389,7 +389,7 @@ def test_what_looks_at_values_by_its_nature_is_not_tried(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 def test_a_run_of_everything_is_alike_with_and_without_graphs(
-    small: Job,
+    small: TrainingJob,
     dataset: Dataset,
     optimizer: str,
     recorded: dict[str, int],
@@ -406,7 +406,7 @@ def test_a_run_of_everything_is_alike_with_and_without_graphs(
 
 @pytest.mark.parametrize("precision", ["bf16", "mixed", "auto"])
 def test_a_run_in_a_narrow_format_is_alike_with_and_without_graphs(
-    small: Job,
+    small: TrainingJob,
     dataset: Dataset,
     precision: Precision,
     recorded: dict[str, int],
@@ -419,7 +419,7 @@ def test_a_run_in_a_narrow_format_is_alike_with_and_without_graphs(
 
 
 def test_each_side_of_growing_images_is_recorded_anew(
-    small: Job,
+    small: TrainingJob,
     dataset: Dataset,
     recorded: dict[str, int],
     monkeypatch: pytest.MonkeyPatch,
@@ -441,7 +441,7 @@ def test_each_side_of_growing_images_is_recorded_anew(
 
 
 def test_a_rate_that_falls_to_nothing_lets_the_weights_rest(
-    small: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    small: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second and third epoch replay at rate zero, where only batch norm's statistics move."""
     monkeypatch.setattr(run, "learning_rate", lambda _, step, per: 0.02 if step < per else 0.0)
@@ -461,7 +461,7 @@ def test_a_rate_that_falls_to_nothing_lets_the_weights_rest(
 
 
 def test_together_each_seed_is_alike_to_itself_alone(
-    small: Job, dataset: Dataset, recorded: dict[str, int], tmp_path: Path
+    small: TrainingJob, dataset: Dataset, recorded: dict[str, int], tmp_path: Path
 ) -> None:
     """Also with dropout and averages, and in their checkpoints."""
     job = changed(small, ema=0.9)
@@ -481,7 +481,7 @@ def test_together_each_seed_is_alike_to_itself_alone(
             torch.testing.assert_close(value, theirs[name], rtol=0.05, atol=5e-3, msg=name)
 
 
-def test_a_run_resumes_on_cuda(small: Job, dataset: Dataset, tmp_path: Path) -> None:
+def test_a_run_resumes_on_cuda(small: TrainingJob, dataset: Dataset, tmp_path: Path) -> None:
     for optimizer in ("sgd", "adamw", "rmsprop"):
         job = changed(small, optimizer=optimizer, learning_rate=0.005, ema=0.9)
         expected = epochs_of(job, dataset)
@@ -492,7 +492,7 @@ def test_a_run_resumes_on_cuda(small: Job, dataset: Dataset, tmp_path: Path) -> 
 
 
 def test_float16_with_its_scaler_learns_and_resumes(
-    small: Job, dataset: Dataset, tmp_path: Path
+    small: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     for name, changes in {
         "plain": {},
@@ -508,7 +508,7 @@ def test_float16_with_its_scaler_learns_and_resumes(
         assert epochs[-1].train_loss < epochs[0].train_loss
 
 
-def test_epochs_take_no_more_memory_one_after_another(small: Job, dataset: Dataset) -> None:
+def test_epochs_take_no_more_memory_one_after_another(small: TrainingJob, dataset: Dataset) -> None:
     """The graph of a side is gone with it."""
     allocated = []
     progressive = ProgressiveResizing(start=0.5, shape="stepped", stages=3)
@@ -521,7 +521,9 @@ def test_epochs_take_no_more_memory_one_after_another(small: Job, dataset: Datas
         assert len(set(of_one_side[1:])) == 1
 
 
-def test_a_graph_spares_time(small: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_spares_time(
+    small: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A step of tiny kernels is launched at least half as fast again."""
     many = replace(
         dataset,

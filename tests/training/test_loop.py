@@ -19,7 +19,7 @@ from scalesearch.models.network import Network
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training import init as start
 from scalesearch.training import trainer as run
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
 OTHER_PROCESS = """
@@ -37,12 +37,12 @@ def numbers(epochs: list[Epoch]) -> list[tuple[float, ...]]:
     return [astuple(epoch)[:4] for epoch in epochs]
 
 
-def trained(job: Job, dataset: Dataset) -> list[Epoch]:
+def trained(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
     return list(train(job, dataset, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def reference(job: Job, dataset: Dataset) -> list[Epoch]:
+def reference(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
     return trained(job, dataset)
 
 
@@ -62,7 +62,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("adamw", 0.02)])
-def test_it_learns(job: Job, dataset: Dataset, optimizer: str, rate: float) -> None:
+def test_it_learns(job: TrainingJob, dataset: Dataset, optimizer: str, rate: float) -> None:
     recipe = replace(
         job.recipe, epochs=10, optimizer=optimizer, learning_rate=rate, dropout=0, drop_connect=0
     )
@@ -80,14 +80,14 @@ def test_epochs_are_counted_from_one_and_timed(reference: list[Epoch]) -> None:
 
 
 def test_the_same_job_gives_the_same_bits(
-    job: Job, dataset: Dataset, reference: list[Epoch]
+    job: TrainingJob, dataset: Dataset, reference: list[Epoch]
 ) -> None:
     torch.manual_seed(123)  # what ran before must not matter
     assert numbers(trained(job, dataset)) == numbers(reference)
 
 
 def test_another_process_gives_the_same_bits(
-    job: Job, dataset: Dataset, reference: list[Epoch]
+    job: TrainingJob, dataset: Dataset, reference: list[Epoch]
 ) -> None:
     result = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESS],
@@ -99,13 +99,13 @@ def test_another_process_gives_the_same_bits(
 
 
 def test_another_seed_gives_other_numbers(
-    job: Job, dataset: Dataset, reference: list[Epoch]
+    job: TrainingJob, dataset: Dataset, reference: list[Epoch]
 ) -> None:
     assert numbers(trained(replace(job, seed=8), dataset)) != numbers(reference)
 
 
 def test_candidates_of_one_seed_see_the_same_images(
-    job: Job, dataset: Dataset, architecture: Architecture, spied: list
+    job: TrainingJob, dataset: Dataset, architecture: Architecture, spied: list
 ) -> None:
     trained(replace(job, stop=1), dataset)
     first = spied.copy()
@@ -120,13 +120,13 @@ def test_candidates_of_one_seed_see_the_same_images(
             assert torch.equal(*parts)
 
 
-def test_every_epoch_has_another_order(job: Job, dataset: Dataset, spied: list) -> None:
+def test_every_epoch_has_another_order(job: TrainingJob, dataset: Dataset, spied: list) -> None:
     trained(replace(job, stop=2), dataset)
     assert not torch.equal(spied[0][0], spied[4][0])
 
 
 def test_the_rate_follows_the_schedule_over_the_whole_run(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -139,7 +139,7 @@ def test_the_rate_follows_the_schedule_over_the_whole_run(
     assert asked == [(step, 4) for step in range(12)]  # 70 images: 4 full batches of 16
 
 
-def test_the_caller_keeps_its_generator_and_threads(job: Job, dataset: Dataset) -> None:
+def test_the_caller_keeps_its_generator_and_threads(job: TrainingJob, dataset: Dataset) -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     other = 1 if threads > 1 else 2
     trained(replace(job, stop=1, recipe=replace(job.recipe, threads=other)), dataset)
@@ -159,7 +159,7 @@ def test_validation_is_without_smoothing_and_dropout() -> None:
 
 
 def test_the_recipe_reaches_the_network(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Network] = []
     build = start.build_model
@@ -176,7 +176,7 @@ def test_the_recipe_reaches_the_network(
 
 
 def test_a_network_for_other_data_is_refused(
-    job: Job, dataset: Dataset, architecture: Architecture
+    job: TrainingJob, dataset: Dataset, architecture: Architecture
 ) -> None:
     other = replace(job, architecture=replace(architecture, num_classes=10))
     with pytest.raises(DataError, match="3 channels in 10 classes, got 3 channels in 2 classes"):
@@ -192,7 +192,7 @@ def test_a_network_for_other_data_is_refused(
     ],
 )
 def test_a_rule_that_nobody_has_carried_out_is_refused(
-    job: Job, dataset: Dataset, rule: dict[str, str]
+    job: TrainingJob, dataset: Dataset, rule: dict[str, str]
 ) -> None:
     """And not trained as if the recipe had not asked for it."""
     ruled = replace(job, recipe=replace(job.recipe, **rule))
@@ -201,7 +201,7 @@ def test_a_rule_that_nobody_has_carried_out_is_refused(
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(run, "learning_rate", lambda _, step, __: 0.05 if step < 6 else 1e38)
     running = train(replace(job, checkpoint=tmp_path / "run"), dataset, device="cpu")
@@ -213,7 +213,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_learns_the_same(job: Job, dataset: Dataset, tmp_path: Path) -> None:
+def test_cuda_learns_the_same(job: TrainingJob, dataset: Dataset, tmp_path: Path) -> None:
     recipe = replace(job.recipe, epochs=6, dropout=0, drop_connect=0)
     half = replace(job, recipe=recipe, stop=3, checkpoint=tmp_path / "run")
     list(train(half, dataset, device="cuda"))

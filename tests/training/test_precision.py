@@ -14,18 +14,18 @@ from scalesearch.models.cpu_kernels import DepthwiseConv2d
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.device import autocast, grad_scaler, resolved_precision
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job, identity
+from scalesearch.training.job import TrainingJob, identity
 from scalesearch.training.loop import train
 
 CPU = torch.device("cpu")
 
 
-def precise(job: Job, precision: Precision, **changes: object) -> Job:
+def precise(job: TrainingJob, precision: Precision, **changes: object) -> TrainingJob:
     recipe = replace(job.recipe, precision=precision, dropout=0, drop_connect=0, **changes)
     return replace(job, recipe=recipe)
 
 
-def epochs_of(job: Job, dataset: Dataset) -> list[Epoch]:
+def epochs_of(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
     return list(train(job, dataset, device="cpu"))
 
 
@@ -45,7 +45,9 @@ def test_auto_stands_for_what_suits_the_device(named, device, meant) -> None:
     assert resolved_precision(named, device) == meant
 
 
-def test_float16_is_refused_on_a_cpu_before_anything_is_trained(job: Job, dataset: Dataset) -> None:
+def test_float16_is_refused_on_a_cpu_before_anything_is_trained(
+    job: TrainingJob, dataset: Dataset
+) -> None:
     message = "need fp32, bf16 or mixed on a CPU, got fp16"
     with pytest.raises(SearchError, match=message):
         epochs_of(precise(job, "fp16"), dataset)
@@ -53,7 +55,9 @@ def test_float16_is_refused_on_a_cpu_before_anything_is_trained(job: Job, datase
         identity(precise(job, "fp16"), dataset, "cpu")
 
 
-def test_a_run_is_known_by_what_its_precision_stands_for(job: Job, dataset: Dataset) -> None:
+def test_a_run_is_known_by_what_its_precision_stands_for(
+    job: TrainingJob, dataset: Dataset
+) -> None:
     on_cpu = {
         named: identity(precise(job, named), dataset, "cpu")
         for named in ("auto", "fp32", "bf16", "mixed")
@@ -65,7 +69,7 @@ def test_a_run_is_known_by_what_its_precision_stands_for(job: Job, dataset: Data
 
 
 def test_auto_goes_on_with_a_checkpoint_of_what_it_stands_for(
-    job: Job, dataset: Dataset, tmp_path
+    job: TrainingJob, dataset: Dataset, tmp_path
 ) -> None:
     kept = replace(precise(job, "auto"), checkpoint=tmp_path / "run", stop=1)
     epochs = epochs_of(kept, dataset)
@@ -76,7 +80,7 @@ def test_auto_goes_on_with_a_checkpoint_of_what_it_stands_for(
 
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
 def test_narrow_formats_train_alike_and_not_the_same(
-    job: Job, dataset: Dataset, precision: Precision
+    job: TrainingJob, dataset: Dataset, precision: Precision
 ) -> None:
     exact = epochs_of(precise(job, "fp32"), dataset)
     narrow = epochs_of(precise(job, precision), dataset)
@@ -88,7 +92,7 @@ def test_narrow_formats_train_alike_and_not_the_same(
 
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
 def test_weights_and_their_averages_stay_in_float32(
-    job: Job, dataset: Dataset, precision: Precision, tmp_path
+    job: TrainingJob, dataset: Dataset, precision: Precision, tmp_path
 ) -> None:
     kept = replace(precise(job, precision, ema=0.9), checkpoint=tmp_path / "run", stop=1)
     epochs_of(kept, dataset)
@@ -118,7 +122,7 @@ def convolved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, torch.dtype, 
     [("fp32", torch.float32), ("bf16", torch.bfloat16), ("mixed", torch.float32)],
 )
 def test_mixed_keeps_depthwise_convolutions_in_float32(
-    job: Job, dataset: Dataset, convolved: list, precision: Precision, kind: torch.dtype
+    job: TrainingJob, dataset: Dataset, convolved: list, precision: Precision, kind: torch.dtype
 ) -> None:
     epochs_of(replace(precise(job, precision), stop=1), dataset)
     assert {training for training, _, _ in convolved} == {True, False}

@@ -9,7 +9,7 @@ import torch
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.data.dataset import Dataset, Split
 from scalesearch.training import profiling as usage
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 
 CPU = torch.device("cpu")
@@ -136,7 +136,7 @@ def test_on_cuda_the_peak_is_what_the_allocator_has_taken() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_a_graphs_memory_counts_in_each_epoch(job: Job, dataset: Dataset) -> None:
+def test_on_cuda_a_graphs_memory_counts_in_each_epoch(job: TrainingJob, dataset: Dataset) -> None:
     recipe = replace(job.recipe, epochs=3, batch_size=64)
     large = replace(job.architecture, resolution=128)
     one = replace(job, recipe=recipe, architecture=large, fingerprint=fingerprint(large))

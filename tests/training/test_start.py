@@ -9,12 +9,12 @@ import torch
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.errors import SearchError
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 
 
 @pytest.mark.parametrize("option", [{"dropout": 0.2}, {"drop_connect": 0.2}, {"residual": "zero"}])
 def test_what_would_not_reach_a_network_made_by_code_is_refused(
-    job: Job, option: dict[str, Any]
+    job: TrainingJob, option: dict[str, Any]
 ) -> None:
     recipe = replace(job.recipe, **{"dropout": 0, "drop_connect": 0, **option})
     by_code = replace(job, architecture=CustomModel(factory="nobody:knows"), recipe=recipe)

@@ -20,14 +20,14 @@ from scalesearch.results.run_folder import Epoch
 from scalesearch.training import loop
 from scalesearch.training import trainer as run
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged, train, train_together
 
 CPU = torch.device("cpu")
 MEBIBYTE = 2**20
 
 
-def changed(job: Job, **changes: Any) -> Job:
+def changed(job: TrainingJob, **changes: Any) -> TrainingJob:
     return replace(job, recipe=replace(job.recipe, **changes))
 
 
@@ -49,7 +49,7 @@ def other_images(dataset: Dataset) -> Dataset:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_together_each_seed_has_the_bits_that_it_has_alone(
-    job: Job, dataset: Dataset, dropout: float, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, dropout: float, tmp_path: Path
 ) -> None:
     job = changed(job, dropout=dropout, drop_connect=dropout, ema=0.9)
     jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"together {seed}") for seed in range(3)]
@@ -68,7 +68,7 @@ def test_together_each_seed_has_the_bits_that_it_has_alone(
 
 
 def test_networks_of_unlike_shapes_and_recipes_may_share_a_device(
-    job: Job, architecture: Architecture, dataset: Dataset
+    job: TrainingJob, architecture: Architecture, dataset: Dataset
 ) -> None:
     wide = replace(architecture, head=48)
     other = changed(job, epochs=2, batch_size=8, optimizer="adamw", learning_rate=0.005)
@@ -80,7 +80,7 @@ def test_networks_of_unlike_shapes_and_recipes_may_share_a_device(
 
 
 def test_together_a_run_may_be_further_than_another(
-    job: Job, dataset: Dataset, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
     first = list(train(replace(jobs[0], stop=2), dataset, device="cpu"))
@@ -97,7 +97,7 @@ def test_together_a_run_may_be_further_than_another(
 
 
 def test_together_one_that_has_lost_its_patience_lets_the_others_go_on(
-    job: Job, dataset: Dataset
+    job: TrainingJob, dataset: Dataset
 ) -> None:
     impatient = changed(job, patience=1, learning_rate=1e-9, epochs=6)
     jobs = [impatient, changed(job, epochs=6)]
@@ -107,7 +107,7 @@ def test_together_one_that_has_lost_its_patience_lets_the_others_go_on(
 
 
 def test_an_epochs_time_is_shared_out(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(sharing: int) -> Epoch:
         ticks = itertools.count(start=0.0, step=6.0)  # begun, trained, validated
@@ -127,7 +127,7 @@ def test_an_epochs_time_is_shared_out(
 
 
 def test_all_have_trained_before_the_first_is_validated(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or their pace would be that of others' validation, too."""
     done: list[str] = []
@@ -153,7 +153,7 @@ def test_all_have_trained_before_the_first_is_validated(
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_one_that_diverges_costs_the_other_no_epoch(
-    job: Job, dataset: Dataset, order: int, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, order: int, tmp_path: Path
 ) -> None:
     good = replace(job, checkpoint=tmp_path / "good")
     bad = replace(changed(job, learning_rate=1e30), seed=8, checkpoint=tmp_path / "bad")
@@ -167,7 +167,7 @@ def test_one_that_diverges_costs_the_other_no_epoch(
 
 
 def test_who_stops_listening_has_lost_nobodys_epoch(
-    job: Job, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = [replace(job, seed=seed, stop=1, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
     running = train_together(jobs, [dataset] * 2, device="cpu")
@@ -201,7 +201,7 @@ def throwing(error: Exception) -> Callable[[], NoReturn]:
     ],
 )
 def test_who_does_not_fit_is_told_what_to_set(
-    job: Job,
+    job: TrainingJob,
     dataset: Dataset,
     monkeypatch: pytest.MonkeyPatch,
     how: Callable[[], object],
@@ -217,7 +217,7 @@ def test_who_does_not_fit_is_told_what_to_set(
 
 
 def test_all_who_share_the_device_are_named(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, throwing(MemoryError()))
     jobs = [replace(job, seed=seed) for seed in (3, 4)]
@@ -226,7 +226,7 @@ def test_all_who_share_the_device_are_named(
 
 
 def test_a_network_too_large_to_begin_with_is_told_so_too(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "start_run", lambda *_: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(OutOfMemory, match="need memory"):
@@ -243,7 +243,7 @@ def test_a_network_too_large_to_begin_with_is_told_so_too(
     ],
 )
 def test_other_errors_pass_as_they_are(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     failing(monkeypatch, throwing(error))
     with pytest.raises(type(error)) as caught:
@@ -277,7 +277,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_when_memory_is_given_back_no_network_is_left(
-    job: Job, dataset: Dataset, alive: list[int]
+    job: TrainingJob, dataset: Dataset, alive: list[int]
 ) -> None:
     full = changed(job, ema=0.9, patience=3)
     list(train_together([full, replace(full, seed=8)], [dataset] * 2, device="cpu"))
@@ -286,7 +286,7 @@ def test_when_memory_is_given_back_no_network_is_left(
 
 
 def test_no_network_is_left_when_a_run_is_abandoned(
-    job: Job, dataset: Dataset, alive: list[int]
+    job: TrainingJob, dataset: Dataset, alive: list[int]
 ) -> None:
     running = train_together([job, replace(job, seed=8)], [dataset] * 2, device="cpu")
     next(running)
@@ -298,7 +298,7 @@ def test_no_network_is_left_when_a_run_is_abandoned(
 
 
 def test_no_network_outlives_the_error_that_ended_it(
-    job: Job, dataset: Dataset, alive: list[int]
+    job: TrainingJob, dataset: Dataset, alive: list[int]
 ) -> None:
     with pytest.raises(TrainingDiverged):
         list(train(changed(job, learning_rate=1e30), dataset, device="cpu"))
@@ -308,7 +308,7 @@ def test_no_network_outlives_the_error_that_ended_it(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_one_network_after_another_takes_no_more_memory_than_one(
-    job: Job, dataset: Dataset
+    job: TrainingJob, dataset: Dataset
 ) -> None:
     """Each of some 40 MiB, with its gradients, momenta, averages and best weights."""
 
@@ -342,7 +342,7 @@ def test_one_network_after_another_takes_no_more_memory_than_one(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_all_memory_comes_back(job: Job, dataset: Dataset) -> None:
+def test_on_cuda_all_memory_comes_back(job: TrainingJob, dataset: Dataset) -> None:
     full = changed(job, epochs=2, batch_size=8, ema=0.9, patience=2)
     jobs = [replace(full, seed=seed) for seed in range(2)]
     for count in (2, 1):  # libraries' own memory first, which they keep for each stream

@@ -18,17 +18,17 @@ from scalesearch.models.layers import DropConnect
 from scalesearch.training import trainer as run
 from scalesearch.training.ema import EMA
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 
 STEPS = 4  # 70 images in full batches of 16
 
 
-def changed(job: Job, **changes: Any) -> Job:
+def changed(job: TrainingJob, **changes: Any) -> TrainingJob:
     return replace(job, recipe=replace(job.recipe, **changes))
 
 
-def validated(network: nn.Module, job: Job, dataset: Dataset) -> tuple[float, float, float]:
+def validated(network: nn.Module, job: TrainingJob, dataset: Dataset) -> tuple[float, float, float]:
     seen = input_transform(dataset, job.recipe, job.architecture.resolution)
     return run.evaluate(
         network,
@@ -77,7 +77,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_averages_are_what_is_validated_and_do_not_touch_training(
-    job: Job, dataset: Dataset, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     plain = replace(job, checkpoint=tmp_path / "plain")
     averaged = replace(changed(job, ema=0.9), checkpoint=tmp_path / "averaged")
@@ -96,7 +96,7 @@ def test_averages_are_what_is_validated_and_do_not_touch_training(
 
 
 def test_the_averages_decay_rises_over_the_whole_run(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     whole = run.EMA.ema_weight
@@ -111,7 +111,7 @@ def test_the_averages_decay_rises_over_the_whole_run(
 
 
 def test_a_trained_network_has_the_averages_that_were_validated(
-    job: Job, dataset: Dataset, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     kept = replace(changed(job, ema=0.9), checkpoint=tmp_path / "run")
     last = epochs_of(kept, dataset)[-1]
@@ -123,7 +123,7 @@ def test_a_trained_network_has_the_averages_that_were_validated(
 
 
 def test_a_trained_network_has_its_last_weights_where_nothing_else_was_asked_for(
-    job: Job, dataset: Dataset, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     kept = replace(job, checkpoint=tmp_path / "run")
     last = epochs_of(kept, dataset)[-1]
@@ -135,7 +135,7 @@ def test_a_trained_network_has_its_last_weights_where_nothing_else_was_asked_for
 
 
 def test_without_a_whole_checkpoint_there_is_no_trained_network(
-    job: Job, dataset: Dataset, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(SearchError, match="no such checkpoint"):
         load_trained_model(job, dataset, "cpu")
@@ -168,7 +168,7 @@ def worsening(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("worsening")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 def test_a_run_of_everything_resumes_after_a_crash_without_a_changed_bit(
-    job: Job,
+    job: TrainingJob,
     dataset: Dataset,
     optimizer: str,
     tmp_path: Path,
@@ -202,7 +202,7 @@ def test_a_run_of_everything_resumes_after_a_crash_without_a_changed_bit(
 
 
 @pytest.mark.usefixtures("worsening")
-def test_everything_is_really_at_work_there(job: Job, dataset: Dataset) -> None:
+def test_everything_is_really_at_work_there(job: TrainingJob, dataset: Dataset) -> None:
     job = changed(job, **EVERYTHING, learning_rate=0.1)
     together = numbers(epochs_of(job, dataset))
     without = {
@@ -232,7 +232,11 @@ def falling(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("falling")
 @pytest.mark.parametrize("ema", [None, 0.5])
 def test_a_run_stops_when_its_patience_is_over_and_goes_back_to_its_best_epoch(
-    job: Job, dataset: Dataset, ema: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob,
+    dataset: Dataset,
+    ema: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept = replace(
         changed(job, epochs=12, patience=2, ema=ema, dropout=0, drop_connect=0),
@@ -252,7 +256,9 @@ def test_a_run_stops_when_its_patience_is_over_and_goes_back_to_its_best_epoch(
 
 
 @pytest.mark.usefixtures("falling")
-def test_patience_outlasts_an_interruption(job: Job, dataset: Dataset, tmp_path: Path) -> None:
+def test_patience_outlasts_an_interruption(
+    job: TrainingJob, dataset: Dataset, tmp_path: Path
+) -> None:
     job = changed(job, epochs=12, patience=2, dropout=0, drop_connect=0)
     straight = replace(job, checkpoint=tmp_path / "straight")
     parts = replace(job, checkpoint=tmp_path / "parts")
@@ -266,7 +272,7 @@ def test_patience_outlasts_an_interruption(job: Job, dataset: Dataset, tmp_path:
     assert_same_bits(parts.checkpoint, straight.checkpoint)
 
 
-def test_a_run_without_patience_goes_on(job: Job, dataset: Dataset) -> None:
+def test_a_run_without_patience_goes_on(job: TrainingJob, dataset: Dataset) -> None:
     assert len(epochs_of(changed(job, epochs=3, learning_rate=1e-9), dataset)) == 3
     assert len(epochs_of(changed(job, epochs=9, learning_rate=1e-9, patience=1), dataset)) < 9
 
@@ -275,7 +281,7 @@ def test_a_run_without_patience_goes_on(job: Job, dataset: Dataset) -> None:
 
 
 def test_images_grow_to_the_whole_side_and_the_regularisation_with_them(
-    job: Job, dataset: Dataset, networks: list[nn.Module]
+    job: TrainingJob, dataset: Dataset, networks: list[nn.Module]
 ) -> None:
     progressive = ProgressiveResizing(start=0.5, regularisation=0.2)
     running = train(changed(job, epochs=3, progressive=progressive), dataset, device="cpu")
@@ -309,7 +315,7 @@ def test_images_grow_to_the_whole_side_and_the_regularisation_with_them(
 
 
 def test_validation_may_be_at_another_side(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     whole = run.evaluation_batches
@@ -329,13 +335,13 @@ def test_validation_may_be_at_another_side(
 
 @pytest.mark.parametrize(("micro_batch", "size"), [(None, 256), (4, 4)])
 def test_what_was_trained_in_parts_is_evaluated_in_parts(
-    job: Job, micro_batch: int | None, size: int
+    job: TrainingJob, micro_batch: int | None, size: int
 ) -> None:
     assert run.evaluation_batch_size(changed(job, micro_batch=micro_batch).recipe) == size
 
 
 def test_a_loss_that_does_not_fall_cuts_the_rate_that_the_optimiser_takes(
-    job: Job, dataset: Dataset, rates: list[float], monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, rates: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([2.0, 1.0, 1.0, 0.9, 1.0, 1.0])
     monkeypatch.setattr(run, "evaluate", lambda *_: (next(losses), 0.5, 1.0))
@@ -349,7 +355,7 @@ def test_a_loss_that_does_not_fall_cuts_the_rate_that_the_optimiser_takes(
 
 
 def test_warm_up_and_the_batchs_size_reach_the_optimiser(
-    job: Job, dataset: Dataset, rates: list[float]
+    job: TrainingJob, dataset: Dataset, rates: list[float]
 ) -> None:
     recipe = {"learning_rate": 0.2, "learning_rate_batch": 64, "schedule": "constant"}
     epochs = epochs_of(changed(job, epochs=2, warmup_epochs=1, **recipe), dataset)
@@ -362,7 +368,7 @@ def test_warm_up_and_the_batchs_size_reach_the_optimiser(
 
 
 def test_every_step_has_a_dropout_stream_of_its_own(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = []
     whole = run.random_stream
@@ -395,7 +401,7 @@ def test_accuracies_are_of_images_and_not_of_batches() -> None:
     assert top5 == 0.75
 
 
-def test_every_measurement_of_an_epoch_is_told(job: Job, dataset: Dataset) -> None:
+def test_every_measurement_of_an_epoch_is_told(job: TrainingJob, dataset: Dataset) -> None:
     for epoch in epochs_of(job, dataset):
         assert epoch.top5 == 1  # of two classes
         assert epoch.accuracy <= epoch.top5
@@ -405,7 +411,7 @@ def test_every_measurement_of_an_epoch_is_told(job: Job, dataset: Dataset) -> No
 
 
 def test_the_arithmetic_that_is_needed_is_that_of_the_epochs_side(
-    job: Job, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
 

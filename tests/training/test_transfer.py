@@ -25,7 +25,7 @@ from scalesearch.models.network import build_model
 from scalesearch.training import transfer
 from scalesearch.training.inference import load_trained_model
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import InitialWeights, Job, identity
+from scalesearch.training.job import InitialWeights, TrainingJob, identity
 from scalesearch.training.lr_rules import run_lr_sweep
 from scalesearch.training.network_file import weights_hash, write_network
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
@@ -43,7 +43,7 @@ from scalesearch.training.optimisers import make_optimizer, set_learning_rate
     ids=lambda how: how["optimizer"],
 )
 def test_what_is_frozen_keeps_every_bit_and_all_else_moves(
-    how: dict[str, Any], job: Job, dataset: Dataset, pretrained: Path, tmp_path: Path
+    how: dict[str, Any], job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     asked = going_on(job, pretrained, Transfer(freeze=("stem", "stage1")), **how)
     before = after(asked, dataset, 0, tmp_path)
@@ -55,7 +55,7 @@ def test_what_is_frozen_keeps_every_bit_and_all_else_moves(
 
 
 def test_a_part_amid_others_can_be_frozen(
-    job: Job, dataset: Dataset, pretrained: Path, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     asked = going_on(job, pretrained, Transfer(freeze=("stage1", "head")))
     before = after(asked, dataset, 0, tmp_path)
@@ -63,7 +63,7 @@ def test_a_part_amid_others_can_be_frozen(
 
 
 def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
-    job: Job, dataset: Dataset, pretrained: Path, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     staged = Transfer(
         freeze=("all-but-head",),
@@ -82,7 +82,7 @@ def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
     ]
 
 
-def test_frozen_norms_normalise_as_in_evaluation(job: Job, pretrained: Path) -> None:
+def test_frozen_norms_normalise_as_in_evaluation(job: TrainingJob, pretrained: Path) -> None:
     network = build_initial_model(going_on(job, pretrained), torch.device("cpu")).train()
     transfer.freeze_parts(network, frozenset({"stem", "stage2"}))
     training = {
@@ -99,7 +99,7 @@ def test_frozen_norms_normalise_as_in_evaluation(job: Job, pretrained: Path) -> 
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_the_body_takes_its_part_of_every_rate(job: Job, pretrained: Path) -> None:
+def test_the_body_takes_its_part_of_every_rate(job: TrainingJob, pretrained: Path) -> None:
     asked = going_on(job, pretrained, Transfer(body_rate=0.1))
     network = build_initial_model(asked, torch.device("cpu"))
     steps = make_optimizer(network, asked.recipe)
@@ -117,7 +117,7 @@ def test_the_body_takes_its_part_of_every_rate(job: Job, pretrained: Path) -> No
 
 
 def test_a_slower_body_moves_less(
-    job: Job, dataset: Dataset, pretrained: Path, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     """And not at all by a rule of its own: a body's part of 1 is the run without one."""
     distances = []
@@ -158,14 +158,14 @@ def test_runs_from_the_beginning_are_known_as_they_always_were() -> None:
         ("fast", "a3a412c50abb5e18cd452bb0c3795cc0"),
         ("paper", "a0fdf919b7498e5a941cce9ca7f4e600"),
     ):
-        job = Job(
+        job = TrainingJob(
             architecture=network, recipe=preset(name), seed=7, fingerprint=fingerprint(network)
         )
         assert identity(job, dataset, "cpu") == known
 
 
 def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
-    job: Job, dataset: Dataset, pretrained: Path
+    job: TrainingJob, dataset: Dataset, pretrained: Path
 ) -> None:
     asked = going_on(job, pretrained)
     others = [
@@ -197,7 +197,7 @@ def test_weights_are_known_by_what_is_in_them(architecture: Architecture) -> Non
     assert len({known, *map(weights_hash, others)}) == 4
 
 
-def test_a_transfer_needs_weights_and_weights_a_transfer(job: Job) -> None:
+def test_a_transfer_needs_weights_and_weights_a_transfer(job: TrainingJob) -> None:
     with pytest.raises(ValueError, match="got a transfer without weights"):
         replace(job, recipe=replace(job.recipe, transfer=Transfer()))
     with pytest.raises(ValueError, match="got no transfer"):
@@ -206,7 +206,7 @@ def test_a_transfer_needs_weights_and_weights_a_transfer(job: Job) -> None:
 
 @pytest.mark.parametrize("stops", [(1, 2, 3), (2,)])
 def test_a_run_that_is_resumed_is_the_one_that_was_not_stopped(
-    stops: tuple[int, ...], job: Job, dataset: Dataset, pretrained: Path, tmp_path: Path
+    stops: tuple[int, ...], job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     staged = Transfer(
         freeze=("all-but-head",),
@@ -226,7 +226,7 @@ def test_a_run_that_is_resumed_is_the_one_that_was_not_stopped(
 
 
 def test_a_checkpoint_that_began_with_other_weights_is_refused(
-    job: Job, dataset: Dataset, architecture: Architecture, pretrained: Path, tmp_path: Path
+    job: TrainingJob, dataset: Dataset, architecture: Architecture, pretrained: Path, tmp_path: Path
 ) -> None:
     asked = replace(going_on(job, pretrained), stop=1, checkpoint=tmp_path / "run")
     epochs_of(asked, dataset)
@@ -237,7 +237,7 @@ def test_a_checkpoint_that_began_with_other_weights_is_refused(
 
 
 def test_a_sweep_of_rates_begins_with_the_same_weights(
-    job: Job, dataset: Dataset, pretrained: Path
+    job: TrainingJob, dataset: Dataset, pretrained: Path
 ) -> None:
     staged = Transfer(freeze=("1",), unfreeze=(UnfreezeStep(epoch=3, parts=("all",)),))
     assert run_lr_sweep(going_on(job, pretrained, staged), dataset, device="cpu").learning_rate > 0
@@ -296,7 +296,7 @@ def test_what_was_learnt_of_half_the_digits_helps_with_the_others(tmp_path: Path
     recipe = Recipe(
         epochs=8, batch_size=16, learning_rate=0.05, augmentation=Augmentation(crop=0.1)
     )
-    first = Job(
+    first = TrainingJob(
         architecture=network,
         recipe=recipe,
         seed=0,
@@ -308,7 +308,7 @@ def test_what_was_learnt_of_half_the_digits_helps_with_the_others(tmp_path: Path
     few = replace(first, recipe=replace(recipe, epochs=6), checkpoint=None)
     taught = going_on(few, path, Transfer(body_rate=0.3), epochs=6)
 
-    def accuracy(job: Job) -> float:
+    def accuracy(job: TrainingJob) -> float:
         ends = [epochs_of(replace(job, seed=seed), others)[-1] for seed in (1, 2)]
         return sum(end.accuracy for end in ends) / len(ends)
 

@@ -16,11 +16,11 @@ from scalesearch.errors import WeightsError
 from scalesearch.models.network import build_model
 from scalesearch.training import transfer
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.network_file import SavedNetwork, read_network, write_network
 
 
-def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> None:
+def test_all_but_a_new_classifier_is_taken_over(job: TrainingJob, pretrained: Path) -> None:
     ours = build_initial_model(going_on(job, pretrained), torch.device("cpu")).state_dict()
     theirs = read_network(pretrained).network.state_dict()
     for name in theirs:
@@ -30,7 +30,7 @@ def test_all_but_a_new_classifier_is_taken_over(job: Job, pretrained: Path) -> N
             assert torch.equal(ours[name], theirs[name]), name
 
 
-def test_a_new_classifier_is_drawn_from_the_seed(job: Job, pretrained: Path) -> None:
+def test_a_new_classifier_is_drawn_from_the_seed(job: TrainingJob, pretrained: Path) -> None:
     one, same, other = (
         build_initial_model(replace(going_on(job, pretrained), seed=seed), torch.device("cpu"))
         for seed in (1, 1, 2)
@@ -40,7 +40,7 @@ def test_a_new_classifier_is_drawn_from_the_seed(job: Job, pretrained: Path) -> 
 
 
 def test_a_classifier_is_kept_where_that_is_asked_for(
-    job: Job, architecture: Architecture, tmp_path: Path
+    job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(architecture)
     path = write_network(tmp_path / "same.safetensors", network)
@@ -51,7 +51,7 @@ def test_a_classifier_is_kept_where_that_is_asked_for(
 
 
 def test_a_network_computes_as_it_did_where_its_weights_were_trained(
-    job: Job, architecture: Architecture, tmp_path: Path
+    job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(architecture, norm_eps=0.1, padding="same")
     path = write_network(tmp_path / "tf.safetensors", network)
@@ -66,7 +66,7 @@ def test_a_network_computes_as_it_did_where_its_weights_were_trained(
 
 @pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
 def test_grey_images_are_answered_alike_after_a_change_of_channels(
-    theirs: int, ours: int, job: Job, architecture: Architecture, tmp_path: Path
+    theirs: int, ours: int, job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(replace(architecture, in_channels=theirs))
     path = write_network(tmp_path / "other.safetensors", network)
@@ -86,7 +86,7 @@ def test_other_numbers_of_channels_are_refused() -> None:
 
 
 def test_another_network_than_the_files_is_refused(
-    job: Job, architecture: Architecture, pretrained: Path
+    job: TrainingJob, architecture: Architecture, pretrained: Path
 ) -> None:
     wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
     with pytest.raises(WeightsError, match="need the file's own network"):
@@ -96,7 +96,7 @@ def test_another_network_than_the_files_is_refused(
 
 
 def test_weights_that_changed_since_the_run_was_planned_are_refused(
-    job: Job, dataset: Dataset, architecture: Architecture, pretrained: Path
+    job: TrainingJob, dataset: Dataset, architecture: Architecture, pretrained: Path
 ) -> None:
     planned = going_on(job, pretrained)
     other = some_network(replace(architecture, num_classes=3), seed=1)

@@ -13,7 +13,7 @@ from scalesearch.config.recipe import Augmentation, ProgressiveResizing
 from scalesearch.data.dataset import Dataset
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.checkpoint import HASH_BYTES
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 
 EVERYTHING = {
@@ -33,7 +33,7 @@ EVERYTHING = {
 """All at once, in addition to the dropout and drop-connect of the tests' recipe."""
 
 
-def epochs_of(job: Job, dataset: Dataset) -> list[Epoch]:
+def epochs_of(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
     return list(train(job, dataset, device="cpu"))
 
 

@@ -14,7 +14,7 @@ from scalesearch.models.initialisation import initialise
 from scalesearch.models.network import Network, build_model
 from scalesearch.training.inference import load_trained_model
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import InitialWeights, Job
+from scalesearch.training.job import InitialWeights, TrainingJob
 from scalesearch.training.loop import train
 from scalesearch.training.network_file import read_network, weights_hash
 
@@ -32,7 +32,9 @@ def some_network(architecture: Architecture, seed: int = 0, **options: Any) -> N
     return network.eval()
 
 
-def going_on(job: Job, path: Path, kept: Transfer | None = None, **changes: Any) -> Job:
+def going_on(
+    job: TrainingJob, path: Path, kept: Transfer | None = None, **changes: Any
+) -> TrainingJob:
     known = InitialWeights(path=path, weights_hash=weights_hash(read_network(path).network))
     changes = {"epochs": EPOCHS, "transfer": kept or Transfer(), **changes}
     recipe = replace(job.recipe, **changes)
@@ -43,7 +45,7 @@ def tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def after(job: Job, dataset: Dataset, epoch: int, folder: Path) -> dict[str, Tensor]:
+def after(job: TrainingJob, dataset: Dataset, epoch: int, folder: Path) -> dict[str, Tensor]:
     """The run's own tensors after an epoch."""
     until = replace(job, stop=epoch, checkpoint=folder / f"after-{epoch}")
     if epoch == 0:

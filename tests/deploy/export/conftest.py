@@ -12,7 +12,7 @@ from scalesearch.data.preparation import Preparation
 from scalesearch.data.sources.by_name import load_dataset
 from scalesearch.deploy.export.sample_images import load_image_set
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 from scalesearch.training.network_file import read_network, write_network
 
@@ -37,7 +37,7 @@ def digits_file(tmp_path_factory):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     data, recipe = load_dataset(DIGITS, 0), Recipe(epochs=6, batch_size=16)
-    job = Job(
+    job = TrainingJob(
         architecture=READER,
         recipe=recipe,
         seed=0,

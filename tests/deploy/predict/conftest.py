@@ -20,7 +20,7 @@ from scalesearch.data.dataset import Dataset, Split
 from scalesearch.data.preparation import Preparation
 from scalesearch.data.sources.by_name import load_dataset, load_test_split
 from scalesearch.training.inference import load_trained_model, logits
-from scalesearch.training.job import Job
+from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 from scalesearch.training.network_file import write_network
 
@@ -59,7 +59,7 @@ def digits(tmp_path_factory) -> Digits:
         in_channels=1, num_classes=10,
     )  # fmt: skip
     recipe = replace(preset("fast"), epochs=4, batch_size=32, evaluation_zoom=1.2)
-    job = Job(
+    job = TrainingJob(
         architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network),
         checkpoint=home / "checkpoint",
     )  # fmt: skip
