@@ -23,10 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalesearch.analysis.conclusion import conclusion
-from scalesearch.analysis.convergence import settled
+from scalesearch.analysis.convergence import check_convergence
 from scalesearch.analysis.optimum import Optimum, optimum
 from scalesearch.analysis.polynomials import AXES, simplex_lattice
-from scalesearch.analysis.response_model import surface
+from scalesearch.analysis.response_model import fit_response_model
 from scalesearch.results.environment import environment_info
 
 Floats = NDArray[np.float64]
@@ -250,9 +250,9 @@ def rejections(repeats: int, seed: int = 0) -> dict[str, float]:
     random = np.random.default_rng(seed)
     tables = [whole(FLAT, random) for _ in range(repeats)]
     found = [optimum(table, 2.0, level=LEVEL) for table in tables]
-    tests = [surface(table).lack_of_fit["quadratic"].p for table in tables]
+    tests = [fit_response_model(table).lack_of_fit["quadratic"].p for table in tables]
     told = [conclusion(table, 2.0, level=LEVEL).comparisons for table in tables]
-    stops = [settled(table, 2.0, use_expected_gain=True).is_converged for table in tables]
+    stops = [check_convergence(table, 2.0, use_expected_gain=True).is_converged for table in tables]
     return {
         "shares_matter": float(np.mean([one.p_flat < LEVEL for one in found])),
         "lack_of_fit": float(np.mean(np.array(tests) < LEVEL)),

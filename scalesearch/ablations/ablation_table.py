@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from scalesearch.ablations.spec import Ablation, AblationPoint, ablation_points
 from scalesearch.analysis.comparisons import holm_correction
-from scalesearch.analysis.paired import Accuracies, accuracies, paired, paired_difference
+from scalesearch.analysis.paired import Accuracies, accuracies, paired_difference, paired_noise
 from scalesearch.analysis.summary import candidate_results
 from scalesearch.architectures.baselines import BASELINES
 from scalesearch.architectures.cost import cost
@@ -175,7 +175,7 @@ def _baseline_rows(ablation: Ablation, baseline: str, records: pd.DataFrame) -> 
     results = {result.candidate: result for result in candidate_results(records)}
     accuracies = final_accuracies(records)
     pixels = records.drop_duplicates("candidate").set_index("candidate")["resolution"]
-    df = paired(accuracies).df
+    df = paired_noise(accuracies).df
     result_rows = []
     for point in (point for point in trained_points if candidate_of[point.name] in results):
         result = results[candidate_of[point.name]]

@@ -20,7 +20,7 @@ from scipy.special import stdtr, stdtrit
 from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats
 from scalesearch.analysis.observations import CandidateEstimates
 from scalesearch.analysis.optimum import maximizing_shares
-from scalesearch.analysis.paired import Accuracies, paired, paired_difference
+from scalesearch.analysis.paired import Accuracies, paired_difference, paired_noise
 from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, PolynomialFit, polynomial_terms
 from scalesearch.analysis.statistical_power import seeds_needed
 from scalesearch.analysis.summary import CandidateResult
@@ -219,7 +219,7 @@ def comparisons(
     p_by_network.pop(leader.candidate, None)
     corrected = dict(zip(p_by_network, holm_correction([*p_by_network.values()]), strict=True))
     further_seeds = _FurtherSeeds(
-        paired(accuracy).variance, len(accuracy), level, len(p_by_network)
+        paired_noise(accuracy).variance, len(accuracy), level, len(p_by_network)
     )
     return tuple(
         _with_words(replace(one, p_corrected=p, settled=p < level), leader, further_seeds)

@@ -33,13 +33,13 @@ from scalesearch.analysis.observations import (
 from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits, optimum_of_estimates
 from scalesearch.analysis.paired import Accuracies, accuracies, may_still_win
 from scalesearch.analysis.polynomials import AXES, PolynomialFit
-from scalesearch.analysis.response_model import ResponseModel, surface
+from scalesearch.analysis.response_model import ResponseModel, fit_response_model
 from scalesearch.analysis.statistical_power import StatisticalPower, statistical_power
 from scalesearch.analysis.summary import (
     CandidateResult,
     StoppedCandidate,
     candidate_results,
-    stopped,
+    stopped_candidates,
 )
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.scaled import scaled_widths
@@ -53,7 +53,7 @@ from scalesearch.scaling.rounding import Rounding
 TOLERANCE = 1e-6
 
 
-def same_network(
+def equivalent_coefficients(
     baseline: Architecture, rounding: Rounding, multipliers: Multipliers
 ) -> dict[str, tuple[float, float]]:
     """The alpha, beta and gamma, each for itself, that at phi = 1 give the depth, the channels and
@@ -215,7 +215,7 @@ def conclusion(
         candidates=len(results),
         seeds=max(one.seeds for one in results.values()),
         cost_range=(min(costs), max(costs)),
-        stopped=stopped(table, epochs=last),
+        stopped=stopped_candidates(table, epochs=last),
     )
     try:
         draft = _with_optimum(draft, evidence, latencies or {})
@@ -223,7 +223,7 @@ def conclusion(
         draft = replace(draft, notes=(str(error), *_best_mean_note(evidence)))
     best = draft.recommended
     if best is not None and isinstance(baseline, Architecture) and rounding is not None:
-        equivalent = same_network(baseline, rounding, best.multipliers)
+        equivalent = equivalent_coefficients(baseline, rounding, best.multipliers)
         draft = replace(draft, equivalent_coefficients=equivalent)
     draft = replace(draft, power=_power(draft, evidence), notes=(*draft.notes, *_notes(draft)))
     return replace(draft, sentence=conclusion_sentence(draft))
@@ -277,7 +277,7 @@ def _with_optimum(
     recommended, why = _recommendation(
         best, fits[best.degree], as_good, nearest_candidate, latencies
     )
-    fitted_model = surface(evidence.table, epochs=draft.epoch)
+    fitted_model = fit_response_model(evidence.table, epochs=draft.epoch)
     return replace(
         draft,
         optimum=best,

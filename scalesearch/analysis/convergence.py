@@ -41,7 +41,7 @@ class Convergence:
         return self.is_converged
 
 
-def settled(
+def check_convergence(
     records: pd.DataFrame,
     factor: float,
     *,

@@ -67,7 +67,7 @@ def accuracies(records: pd.DataFrame, epoch: int) -> dict[str, dict[int, float]]
     return table
 
 
-def paired(values: Accuracies) -> PairedNoise:
+def paired_noise(values: Accuracies) -> PairedNoise:
     """The residual variance of the table of candidates and seeds."""
     if not any(values.values()):
         return PairedNoise(None, 0)

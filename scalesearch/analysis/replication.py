@@ -17,8 +17,8 @@ from scalesearch.analysis.paired import (
     PairedDifference,
     accuracies,
     may_still_win,
-    paired,
     paired_difference,
+    paired_noise,
 )
 from scalesearch.analysis.rank_correlation import RankCorrelation, rank_correlation
 from scalesearch.errors import SearchError
@@ -113,7 +113,7 @@ class Replication:
         )
 
 
-def repeated(
+def compare_replication(
     before: pd.DataFrame,
     after: pd.DataFrame,
     description: str,
@@ -146,7 +146,7 @@ def repeated(
     )
     ranks_before, ranks_after = _ranks(accuracies_before), _ranks(accuracies_after)
     leader = min(common, key=lambda name: ranks_after[name])
-    may_win, noise = may_still_win(accuracies_after, level), paired(accuracies_after)
+    may_win, noise = may_still_win(accuracies_after, level), paired_noise(accuracies_after)
     candidate_rows = after.drop_duplicates("candidate").set_index("candidate")
     results = [
         ReplicatedCandidate(

@@ -114,7 +114,7 @@ class ResponseModel:
         return self.fit.predict(shares)
 
 
-def surface(
+def fit_response_model(
     records: pd.DataFrame, *, epochs: int | None = None, include_stopped: bool = True
 ) -> ResponseModel:
     """The surface of a results table at the last epoch.

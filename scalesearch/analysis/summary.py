@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.paired import PairedNoise, accuracies, paired
+from scalesearch.analysis.paired import PairedNoise, accuracies, paired_noise
 from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY
 from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
@@ -93,7 +93,7 @@ def summarize(
         },
         candidates=len(results),
         epoch=last,
-        stopped=stopped(records, epochs=last),
+        stopped=stopped_candidates(records, epochs=last),
     )
 
 
@@ -112,14 +112,16 @@ def candidate_results(
     max_seeds = max(map(len, accuracy.values()), default=0)
     if max_seeds < max(1, seeds or 1):
         raise SearchError("records: no candidate has finished all its seeds; resume the search")
-    noise = paired(accuracy)
+    noise = paired_noise(accuracy)
     results = [
         _candidate_result(str(name), rows, noise) for name, rows in last.groupby("candidate")
     ]
     return sorted(results, key=lambda result: (-result.seeds, -result.accuracy, result.candidate))
 
 
-def stopped(records: pd.DataFrame, *, epochs: int | None = None) -> tuple[StoppedCandidate, ...]:
+def stopped_candidates(
+    records: pd.DataFrame, *, epochs: int | None = None
+) -> tuple[StoppedCandidate, ...]:
     """The candidates that were stopped before the last epoch: those that came furthest first.
 
     Those that are still to go on, and old tables, which do not tell, have none.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.replication import Replication, repeated, rows_of_best_tables
+from scalesearch.analysis.replication import Replication, compare_replication, rows_of_best_tables
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
@@ -122,7 +122,7 @@ def learning_rate_replications(
         answer_candidate, label = replications[0].search_best.candidate, "each at its best rate"
         with suppress(SearchError):  # of one rate, the search's answer has only begun
             replications.append(
-                repeated(
+                compare_replication(
                     search_records, best_records, label, search_best=answer_candidate, level=level
                 )
             )
@@ -136,7 +136,7 @@ def _replication_of(folder: Path, other_folder: Path, label: str, level: float) 
     answer_candidate = _search_answer(other_records)
     if not _is_complete(experiment, other_records):
         label = f"{label} (not all of it trained)"
-    return repeated(
+    return compare_replication(
         read_records(folder / "records.csv"),
         other_records,
         label,

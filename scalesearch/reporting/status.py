@@ -16,7 +16,7 @@ from scalesearch.analysis.summary import (
     CandidateResult,
     StoppedCandidate,
     candidate_results,
-    stopped,
+    stopped_candidates,
 )
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
@@ -181,9 +181,11 @@ def _add_records(search: SearchStatus, records: pd.DataFrame) -> SearchStatus:
         results = tuple(candidate_results(succeeded, epochs=search.last_epoch))
     except SearchError:
         results = ()  # none yet
-    stopped_candidates = stopped(succeeded, epochs=search.last_epoch) if len(succeeded) else ()
+    stopped_results = (
+        stopped_candidates(succeeded, epochs=search.last_epoch) if len(succeeded) else ()
+    )
     finished_names = {candidate.candidate for candidate in results} | {
-        one.candidate for one in stopped_candidates
+        one.candidate for one in stopped_results
     }
     remaining = succeeded[~succeeded["candidate"].isin(finished_names)].drop_duplicates(KEY)
     unfinished = [
@@ -195,7 +197,7 @@ def _add_records(search: SearchStatus, records: pd.DataFrame) -> SearchStatus:
         seconds=spent_seconds(records),
         results=results,
         unfinished=tuple(sorted(unfinished, key=lambda one: (-one.epoch, -one.accuracy))),
-        stopped=stopped_candidates,
+        stopped=stopped_results,
         factor_by_candidate=dict(zip(records["candidate"], records["factor"], strict=True)),
     )
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from scipy.special import stdtrit
 
-from scalesearch.analysis.paired import paired
+from scalesearch.analysis.paired import paired_noise
 from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search.heartbeats import current_progress
 from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
@@ -135,7 +135,7 @@ def _best_trial(tuner: Tuner) -> BestTrial | None:
             }
             means = {name: sum(v.values()) / len(v) for name, v in accuracies_by_trial.items()}
             name = max(means, key=lambda name: (len(accuracies_by_trial[name]), means[name]))
-            noise = paired(accuracies_by_trial)
+            noise = paired_noise(accuracies_by_trial)
             error = noise.standard_error(len(accuracies_by_trial[name]))
             half_width = None if error is None else float(stdtrit(noise.df, T_QUANTILE)) * error
             best_trial = tuner.trials[int(name)]

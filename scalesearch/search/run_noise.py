@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from scalesearch.analysis.observations import candidate_estimates
-from scalesearch.analysis.paired import paired
+from scalesearch.analysis.paired import paired_noise
 from scalesearch.analysis.statistical_power import StatisticalPower, statistical_power
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint
@@ -139,15 +139,15 @@ def measure_noise(
                 except TrainingDiverged:
                     continue
                 accuracies.setdefault(name, {})[seed] = last_epoch.accuracy
-    paired_noise = paired(accuracies)
-    if paired_noise.variance is None:
+    pooled_noise = paired_noise(accuracies)
+    if pooled_noise.variance is None:
         return None
     mean_accuracy = float(
         np.mean([value for runs in accuracies.values() for value in runs.values()])
     )
     training_text = f"{epochs} of {experiment.rungs[-1]} epochs (accuracy {mean_accuracy:.2f})"
     basis = f"a measurement: {len(networks)} networks with {SEEDS_PER_NETWORK} seeds after {training_text}"
-    measured = _noise_with_interval(paired_noise.variance, paired_noise.df, basis)
+    measured = _noise_with_interval(pooled_noise.variance, pooled_noise.df, basis)
     floor = binomial_std(mean_accuracy, len(images.validation))
     if measured.value >= floor:
         return measured if measured.value > 0 else None

@@ -60,10 +60,10 @@ class StoppingCriteria:
             if best >= spec.accuracy:
                 self.stop(f"an accuracy of {best:.4f} is reached (search.stop.accuracy)")
         if spec.interval is not None or spec.noise:
-            from scalesearch.analysis.convergence import settled
+            from scalesearch.analysis.convergence import check_convergence
 
             try:
-                convergence = settled(
+                convergence = check_convergence(
                     trial_records(trials),
                     self.factor,
                     max_width=spec.interval,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from optuna.storages import BaseStorage, InMemoryStorage
 
-from scalesearch.analysis.response_model import surface as fit_surface
+from scalesearch.analysis.response_model import fit_response_model
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.search import study as study_store
@@ -178,7 +178,7 @@ class SimulationResult:
         points = list(self.ground.points.values())
         shares_N3 = np.array([point.shares.as_tuple() for point in points])
         try:
-            predicted, _ = fit_surface(self.records).predict(shares_N3)
+            predicted, _ = fit_response_model(self.records).predict(shares_N3)
         except SearchError:
             return None
         return points[int(np.argmax(predicted))].candidate

@@ -14,7 +14,7 @@ from scalesearch.analysis.comparisons import (
 from scalesearch.analysis.conclusion import conclusion
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.optimum import curved_polynomial_fits
-from scalesearch.analysis.paired import paired, paired_difference
+from scalesearch.analysis.paired import paired_difference, paired_noise
 from scalesearch.analysis.statistical_power import seeds_needed
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.scaling.published import SCHEMES
@@ -73,7 +73,7 @@ def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
     close = found["close"]
     assert not close.settled
     assert f"(not significant; {close.further_seeds} further seed" in close.words
-    noise = paired(table).variance ** 0.5
+    noise = paired_noise(table).variance ** 0.5
     needed = seeds_needed(close.difference, noise, 5, level=0.1 / 4)
     assert close.further_seeds == needed - 4
     assert found["itself"].words == "is the network of itself itself"

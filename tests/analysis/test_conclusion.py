@@ -64,7 +64,7 @@ def behind(table, found):
     shares = rows[["depth_share", "width_share", "resolution_share"]]
     return {
         name: surface_difference(fit, found.optimum.shares, Shares(*shares.loc[name]))[0]
-        for name in found.optimum.flat_candidates
+        for name in found.optimum.equivalent_candidates
     }
 
 

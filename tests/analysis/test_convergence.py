@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.convergence import expected_gain, settled
+from scalesearch.analysis.convergence import check_convergence, expected_gain
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.polynomials import polynomial_fits, polynomial_terms, simplex_lattice
 
@@ -18,14 +18,14 @@ def of(simulated, seed=0, **case):
 
 def test_a_search_is_settled_once_its_widest_interval_is_narrower_than_asked(simulated):
     table = of(simulated, deviation=0.004)
-    found = settled(table, 2.0, max_width=0.9)
+    found = check_convergence(table, 2.0, max_width=0.9)
     widest = max(found.widths.values())
     assert found
     assert found.widths == {
         axis: interval.width for axis, interval in found.optimum.share_intervals.items()
     }
-    assert settled(table, 2.0, max_width=widest * 1.01)
-    refused = settled(table, 2.0, max_width=widest * 0.99)
+    assert check_convergence(table, 2.0, max_width=widest * 1.01)
+    refused = check_convergence(table, 2.0, max_width=widest * 0.99)
     assert not refused
     assert "not less than" in refused.reason
     axis = max(found.widths, key=found.widths.get)
@@ -35,11 +35,11 @@ def test_a_search_is_settled_once_its_widest_interval_is_narrower_than_asked(sim
 def test_a_search_is_settled_once_less_is_to_be_gained_than_the_noise(simulated):
     """A hill whose top was tried, against one whose top lies where nobody has been."""
     grid = of(simulated)
-    found = settled(grid, 2.0, use_expected_gain=True)
+    found = check_convergence(grid, 2.0, use_expected_gain=True)
     assert found
     assert found.expected_gain < found.noise == pytest.approx(0.008 / 3**0.5, rel=0.3)
     far = grid[(grid.depth_share > 0.4) | (grid.resolution_share < 0.3)]
-    open_ = settled(far, 2.0, use_expected_gain=True)
+    open_ = check_convergence(far, 2.0, use_expected_gain=True)
     assert not open_
     assert open_.expected_gain > found.expected_gain
     assert "not less than the noise" in open_.reason
@@ -68,9 +68,9 @@ def test_the_expected_gain_is_what_a_simulation_of_the_surface_gains(simulated):
 
 def test_either_rule_is_enough_and_without_one_nothing_is_settled(simulated):
     table = of(simulated)
-    assert settled(table, 2.0, max_width=0.001, use_expected_gain=True)
-    assert not settled(table, 2.0, max_width=0.001, use_expected_gain=False)
-    found = settled(table, 2.0)
+    assert check_convergence(table, 2.0, max_width=0.001, use_expected_gain=True)
+    assert not check_convergence(table, 2.0, max_width=0.001, use_expected_gain=False)
+    found = check_convergence(table, 2.0)
     assert (found.is_converged, found.reason) == (False, "no rule was asked for")
     assert found.optimum is not None
 
@@ -91,7 +91,7 @@ def inner(table):
     ],
 )
 def test_what_cannot_be_known_yet_is_not_settled_and_says_why(simulated, change, words):
-    found = settled(change(of(simulated)), 2.0, max_width=0.9, use_expected_gain=True)
+    found = check_convergence(change(of(simulated)), 2.0, max_width=0.9, use_expected_gain=True)
     assert not found
     assert words in found.reason
     assert (found.widths, found.expected_gain, found.noise, found.optimum) == ({}, None, None, None)
@@ -100,20 +100,24 @@ def test_what_cannot_be_known_yet_is_not_settled_and_says_why(simulated, change,
 def test_an_axis_that_the_search_has_not_come_to_keeps_it_open(simulated):
     table = of(simulated)
     edge = table.assign(depth_share=table.depth_share + table.width_share, width_share=0.0)
-    found = settled(edge, 2.0, use_expected_gain=True)
+    found = check_convergence(edge, 2.0, use_expected_gain=True)
     assert (found.is_converged, found.reason) == (False, "no candidate has tried to scale width")
     assert (
-        settled(edge, 2.0, use_expected_gain=True, feasible_shares=simplex_lattice((0, 2))).optimum
+        check_convergence(
+            edge, 2.0, use_expected_gain=True, feasible_shares=simplex_lattice((0, 2))
+        ).optimum
         is not None
     )
     assert (
-        settled(edge, 2.0, use_expected_gain=True, feasible_shares=simplex_lattice()).optimum
+        check_convergence(
+            edge, 2.0, use_expected_gain=True, feasible_shares=simplex_lattice()
+        ).optimum
         is None
     )
 
 
 def test_a_single_seed_takes_its_noise_from_the_surface(simulated):
-    found = settled(of(simulated, seeds=1), 2.0, use_expected_gain=True)
+    found = check_convergence(of(simulated, seeds=1), 2.0, use_expected_gain=True)
     assert found.noise == pytest.approx(0.008, rel=0.6)
 
 
@@ -121,7 +125,8 @@ def test_order_of_rows_and_repeated_rows_change_nothing(simulated):
     table = of(simulated, candidates=27, halved=True)
     other = pd.concat([table, table]).sample(frac=1, random_state=1).assign(note="x")
     one, same = (
-        settled(rows, 2.0, max_width=0.3, use_expected_gain=True) for rows in (table, other)
+        check_convergence(rows, 2.0, max_width=0.3, use_expected_gain=True)
+        for rows in (table, other)
     )
     assert (one.is_converged, one.reason, one.widths) == (
         same.is_converged,
@@ -134,13 +139,15 @@ def test_it_is_cheap_enough_to_be_asked_after_every_candidate(simulated):
     table, laps = of(simulated, candidates=27, halved=True), []
     for _ in range(4):
         began = time.process_time()
-        settled(table, 2.0, max_width=0.1, use_expected_gain=True)
+        check_convergence(table, 2.0, max_width=0.1, use_expected_gain=True)
         laps.append(time.process_time() - began)
     assert min(laps) < 0.3  # 0.05 where nothing else runs
 
 
 def test_a_lower_rung_settles_nothing(simulated):
     table = of(simulated, candidates=27, halved=True)
-    found = settled(table[table.epoch == 1], 2.0, max_width=1.1, use_expected_gain=True, epochs=9)
+    found = check_convergence(
+        table[table.epoch == 1], 2.0, max_width=1.1, use_expected_gain=True, epochs=9
+    )
     assert (found.is_converged, found.optimum) == (False, None)
     assert "need candidates with epoch 9, got none" in found.reason

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scalesearch.analysis.observations import candidate_estimates
-from scalesearch.analysis.paired import accuracies, paired
+from scalesearch.analysis.paired import accuracies, paired_noise
 from scalesearch.errors import SearchError
 
 
@@ -23,7 +23,7 @@ def halved(simulated):
 
 
 def same(one, other):
-    for name in ("shares", "values", "seeds", "extra"):
+    for name in ("shares", "values", "seeds", "prediction_variance"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     return (one.candidates, one.variance, one.df, one.runs) == (
         (other.candidates, other.variance, other.df, other.runs)
@@ -35,7 +35,7 @@ def test_of_a_full_table_the_values_are_the_means_and_the_noise_is_the_paired_on
     means = table.groupby("candidate")["accuracy"].mean()
     assert found.candidates == tuple(means.index)
     assert found.values == pytest.approx(means.to_numpy())
-    assert found.variance == pytest.approx(paired(accuracies(table, 9)).variance)
+    assert found.variance == pytest.approx(paired_noise(accuracies(table, 9)).variance)
     assert found.noise_variances == pytest.approx(found.variance / 3)
     assert found.finished_count == len(means)
 

@@ -12,7 +12,7 @@ from scalesearch.analysis.optimal_design import (
     reachable_lattice,
 )
 from scalesearch.analysis.polynomials import polynomial_terms, simplex_lattice
-from scalesearch.analysis.response_model import surface
+from scalesearch.analysis.response_model import fit_response_model
 from scalesearch.errors import SearchError
 
 
@@ -84,7 +84,7 @@ def test_check_points_show_a_surface_that_is_no_quadratic(simulated):
         rows.loc[mine, ["depth_share", "width_share", "resolution_share"]] = shares[place]
         rows.loc[mine, "accuracy"] = bump(shares[[place]])[0] + random.normal(0, 0.003, 3)
     assert candidate_estimates(rows).finished_count == 12
-    assert surface(rows).lack_of_fit["quadratic"].p < 0.01
+    assert fit_response_model(rows).lack_of_fit["quadratic"].p < 0.01
 
 
 def test_the_same_candidates_give_the_same_design_and_given_ones_are_not_chosen_again():

@@ -11,8 +11,8 @@ from scalesearch.analysis.paired import (
     accuracies,
     dunnett_critical_value,
     may_still_win,
-    paired,
     paired_difference,
+    paired_noise,
 )
 from scalesearch.errors import SearchError
 
@@ -28,7 +28,7 @@ def made(rng, truth, seeds):
 
 def test_the_noise_is_what_candidates_and_seeds_leave_over():
     rng = np.random.default_rng(0)
-    found = [paired(made(rng, [0.5, 0.6, 0.7], 4)) for _ in range(400)]
+    found = [paired_noise(made(rng, [0.5, 0.6, 0.7], 4)) for _ in range(400)]
     assert {one.df for one in found} == {6}
     assert np.mean([one.variance for one in found]) == pytest.approx(NOISE**2, rel=0.1)
 
@@ -39,7 +39,7 @@ def test_the_noise_is_known_of_tables_with_holes():
     for _ in range(400):
         values = made(rng, [0.5, 0.6, 0.7, 0.8], 3)
         del values["c001"][2], values["c003"][0], values["c003"][1]
-        found.append(paired(values))
+        found.append(paired_noise(values))
     assert {one.df for one in found} == {9 - 4 - 2}
     assert np.mean([one.variance for one in found]) == pytest.approx(NOISE**2, rel=0.1)
 
@@ -48,8 +48,8 @@ def test_the_noise_is_known_of_tables_with_holes():
     "values", [{}, {"a": {}}, {"a": {0: 0.5, 1: 0.6}}, {"a": {0: 0.5}, "b": {0: 0.6}}]
 )
 def test_one_candidate_or_one_seed_has_no_noise_and_all_may_win(values):
-    assert paired(values).variance is None
-    assert paired(values).standard_error(2) is None
+    assert paired_noise(values).variance is None
+    assert paired_noise(values).standard_error(2) is None
     assert may_still_win(values) == dict.fromkeys(values, True)
 
 

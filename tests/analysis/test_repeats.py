@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.replication import repeated, rows_of_best_tables
+from scalesearch.analysis.replication import compare_replication, rows_of_best_tables
 from scalesearch.errors import SearchError
 
 TRUTH = {"aa": 0.60, "bb": 0.58, "cc": 0.55, "dd": 0.50, "ee": 0.45, "ff": 0.40}
@@ -22,7 +22,7 @@ def table(truth=TRUTH, noise=0.004, seeds=(0, 1, 2), seed=0, epoch=3):
 
 
 def test_the_same_order_with_other_seeds_holds_and_agrees():
-    found = repeated(table(), table(seeds=(3, 4, 5), seed=1), "after 9 epochs")
+    found = compare_replication(table(), table(seeds=(3, 4, 5), seed=1), "after 9 epochs")
     assert (found.search_best.candidate, found.holds) == ("aa", True)
     assert [result.candidate for result in found.results] == list(TRUTH)
     assert found.rank_correlation.spearman.value == pytest.approx(1)
@@ -36,7 +36,7 @@ def test_the_same_order_with_other_seeds_holds_and_agrees():
 
 
 def test_a_best_that_is_clearly_beaten_does_not_hold():
-    found = repeated(table(), table({**TRUTH, "aa": 0.5}, seed=1), "rate x2")
+    found = compare_replication(table(), table({**TRUTH, "aa": 0.5}, seed=1), "rate x2")
     assert (found.holds, found.search_best.place) == (False, 3)
     assert found.search_best.gap.low > 0
     assert "aa, is beaten by bb by 0.0" in found.sentence
@@ -46,7 +46,7 @@ def test_a_best_that_comes_second_by_chance_holds():
     near = {**TRUTH, "aa": 0.60, "bb": 0.601}
     after = table(near, noise=0.0)
     wobble = np.random.default_rng(0).normal(0, 0.01, len(after))
-    found = repeated(
+    found = compare_replication(
         table(), after.assign(accuracy=after.accuracy + wobble), "rate x2", search_best="bb"
     )
     assert found.holds
@@ -56,29 +56,32 @@ def test_a_best_that_comes_second_by_chance_holds():
 
 
 def test_one_seed_tells_a_place_and_no_more():
-    found = repeated(table(), table({**TRUTH, "aa": 0.5}, seeds=(7,)), "after 9 epochs")
+    found = compare_replication(table(), table({**TRUTH, "aa": 0.5}, seeds=(7,)), "after 9 epochs")
     assert found.holds is None
     assert "one seed cannot tell" in found.sentence
     assert found.rows[0]["standard_error"] is None
-    again = repeated(table(), table(seeds=(7,)), "after 9 epochs")
+    again = compare_replication(table(), table(seeds=(7,)), "after 9 epochs")
     assert "the best again, of one seed" in again.sentence
 
 
 def test_only_candidates_in_both_count():
     fewer = {name: TRUTH[name] for name in ("bb", "dd", "ff")}
-    found = repeated(table(), table({**fewer, "new": 0.9}), "x")
+    found = compare_replication(table(), table({**fewer, "new": 0.9}), "x")
     assert [row["candidate"] for row in found.rows] == ["bb", "dd", "ff"]
     assert found.search_best.candidate == "bb"
     assert "too few candidates to compare orders" in found.sentence
     with pytest.raises(SearchError, match="need the search's candidates"):
-        repeated(table(), table({"new": 0.9}), "x")
+        compare_replication(table(), table({"new": 0.9}), "x")
     with pytest.raises(SearchError, match="need the search's candidates"):
-        repeated(table(), table(fewer), "x", search_best="aa")
+        compare_replication(table(), table(fewer), "x", search_best="aa")
 
 
 def test_order_of_rows_and_repeated_rows_change_nothing():
     other = pd.concat([table(), table()]).sample(frac=1, random_state=0)
-    assert repeated(other, other, "x").rows == repeated(table(), table(), "x").rows
+    assert (
+        compare_replication(other, other, "x").rows
+        == compare_replication(table(), table(), "x").rows
+    )
 
 
 def test_each_candidate_is_taken_where_it_is_best():

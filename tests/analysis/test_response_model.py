@@ -13,9 +13,9 @@ from scalesearch.analysis.polynomials import (
 )
 from scalesearch.analysis.response_model import (
     GAUSSIAN_PROCESS,
+    fit_response_model,
     gaussian_process,
     lack_of_fit_test,
-    surface,
 )
 from scalesearch.errors import SearchError
 
@@ -74,8 +74,8 @@ def test_errors_are_those_of_leaving_each_candidate_out(simulated):
 
 
 def test_the_kind_of_least_error_is_chosen(simulated):
-    plane = surface(of(simulated, accuracy=lambda shares: 0.6 + 0.1 * shares[:, 0]))
-    curved = surface(of(simulated, accuracy=simulated.saturating(0.5, 1.0, 1.2)))
+    plane = fit_response_model(of(simulated, accuracy=lambda shares: 0.6 + 0.1 * shares[:, 0]))
+    curved = fit_response_model(of(simulated, accuracy=simulated.saturating(0.5, 1.0, 1.2)))
     assert set(curved.errors) == {*DEGREES, GAUSSIAN_PROCESS}
     assert plane.kind == "linear"
     assert curved.kind in ("special cubic", GAUSSIAN_PROCESS)
@@ -87,7 +87,7 @@ def test_the_kind_of_least_error_is_chosen(simulated):
 def test_what_a_seed_does_to_all_alike_changes_nothing(simulated):
     table = of(simulated)
     moved = table.assign(accuracy=table.accuracy + 0.05 * (table.seed - 1))
-    one, other = surface(table), surface(moved)
+    one, other = fit_response_model(table), fit_response_model(moved)
     assert one.predict(simplex_lattice())[0] == pytest.approx(
         other.predict(simplex_lattice())[0], abs=1e-6
     )
@@ -108,7 +108,7 @@ def test_lack_of_fit_is_uniform_where_the_polynomial_is_right(simulated):
 
 
 def test_lack_of_fit_is_seen_where_a_plane_is_bent(simulated):
-    found = surface(of(simulated)).lack_of_fit
+    found = fit_response_model(of(simulated)).lack_of_fit
     assert found["linear"].p < 1e-4
     assert found["quadratic"].p > 0.01
     assert (found["linear"].df, found["quadratic"].df) == (17 - 3, 17 - 6)
@@ -145,12 +145,12 @@ def test_the_process_follows_what_no_polynomial_does_and_knows_where_it_has_not_
         return 0.6 + 0.05 * np.sin(9 * shares[:, 0])
 
     table = of(simulated, accuracy=ridge, candidates=27)
-    found = surface(table)
+    found = fit_response_model(table)
     assert found.kind == GAUSSIAN_PROCESS
     assert found.predict(found.estimates.shares)[0] == pytest.approx(
         ridge(found.estimates.shares), abs=0.02
     )
-    near = surface(table[table.depth_share < 0.5])
+    near = fit_response_model(table[table.depth_share < 0.5])
     error = {depth: near.predict([[depth, 1 - depth, 0.0]])[1][0] for depth in (0.2, 1.0)}
     assert error[1.0] > 2 * error[0.2]
 
@@ -163,7 +163,7 @@ def test_the_process_tells_the_surface_from_the_networks_that_deviate_from_it(si
 
 
 def test_a_single_seed_has_a_surface_and_no_test_of_fit(simulated):
-    found = surface(of(simulated, seeds=1))
+    found = fit_response_model(of(simulated, seeds=1))
     assert found.lack_of_fit == {}
     assert found.predict([[0.3, 0.3, 0.4]])[1][0] > 0
 
@@ -181,8 +181,8 @@ def test_candidates_that_determine_no_plane_are_refused(simulated):
     table = of(simulated)
     inner = table[table[["depth_share", "width_share", "resolution_share"]].min(axis=1) > 0.1]
     with pytest.raises(SearchError, match=r"need at least 4 candidates .* got 3"):
-        surface(inner[inner.candidate.isin(inner.candidate.unique()[:3])])
+        fit_response_model(inner[inner.candidate.isin(inner.candidate.unique()[:3])])
     with pytest.raises(SearchError, match="need at least 4 candidates"):
-        surface(table.assign(depth_share=0.2, width_share=0.4, resolution_share=0.4))
+        fit_response_model(table.assign(depth_share=0.2, width_share=0.4, resolution_share=0.4))
     with pytest.raises(SearchError, match="three shares that sum to 1"):
-        surface(table).predict([[0.5, 0.5, 0.5]])
+        fit_response_model(table).predict([[0.5, 0.5, 0.5]])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalesearch.analysis.conclusion import same_network
+from scalesearch.analysis.conclusion import equivalent_coefficients
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.iso_cost import iso_cost_set, nominal_candidate
@@ -29,7 +29,7 @@ def test_what_lies_within_is_the_same_network_and_what_lies_beyond_is_not(roundi
     budget = Budget(rounding=rounding)
     found = iso_cost_set(PROXY, budget)
     for candidate in found[:: len(found) // 12]:
-        told = same_network(PROXY, budget.rounding_profile, candidate.multipliers)
+        told = equivalent_coefficients(PROXY, budget.rounding_profile, candidate.multipliers)
         for name, axis in AXES.items():
             low, high = told[name]
             own = part(candidate.architecture, axis)
@@ -41,11 +41,13 @@ def test_what_lies_within_is_the_same_network_and_what_lies_beyond_is_not(roundi
 
 
 def test_under_the_official_rounding_all_alphas_up_to_a_quarter_more_are_one_depth():
-    told = same_network(efficientnet_b0(), ROUNDINGS["official"], Multipliers(23 / 16, 1.0, 1.0))
+    told = equivalent_coefficients(
+        efficientnet_b0(), ROUNDINGS["official"], Multipliers(23 / 16, 1.0, 1.0)
+    )
     assert told["alpha"] == pytest.approx((1.0, 1.25))
     assert told["gamma"] == pytest.approx((223.5 / 224, 224.5 / 224))
 
 
 def test_a_multiplier_that_no_coefficient_gives_has_no_interval():
-    told = same_network(PROXY, ROUNDINGS["even"], Multipliers(1.03, 1.0, 1.01))
+    told = equivalent_coefficients(PROXY, ROUNDINGS["even"], Multipliers(1.03, 1.0, 1.01))
     assert set(told) == {"beta"}

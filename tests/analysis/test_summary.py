@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.summary import candidate_results, stopped, summarize
+from scalesearch.analysis.summary import candidate_results, stopped_candidates, summarize
 from scalesearch.errors import SearchError
 from scalesearch.results.records import records_frame
 from scalesearch.scaling.coefficients import Coefficients, Shares
@@ -82,7 +82,7 @@ def test_a_candidate_alone_has_the_spread_of_its_own_seeds():
 def test_the_best_is_among_those_with_the_most_seeds():
     records = records_frame([*ROWS, row("dd", 0, 0.99, stopped="out of the race after 1 seed")])
     results = candidate_results(records)
-    assert stopped(records) == ()
+    assert stopped_candidates(records) == ()
     assert [(r.candidate, r.seeds) for r in results] == [("bb", 2), ("aa", 2), ("cc", 2), ("dd", 1)]
     assert results[-1].standard_error == pytest.approx(results[0].standard_error * 2**0.5)
     assert [r.stopped for r in results] == ["", "", "", "out of the race after 1 seed"]
@@ -98,7 +98,7 @@ def test_candidates_without_the_last_epoch_are_listed_with_why_they_were_stopped
         ("ee", "searched", 1, 2, "halved at epoch 1")
     )
     assert one.accuracy == pytest.approx(0.25)
-    assert found.stopped == stopped(records_frame([*ROWS, *halved, *going_on]))
+    assert found.stopped == stopped_candidates(records_frame([*ROWS, *halved, *going_on]))
 
 
 def test_the_stopped_are_in_order_of_how_far_they_came():
@@ -107,12 +107,12 @@ def test_the_stopped_are_in_order_of_how_far_they_came():
 
     rows = [halved("dd", 0.1, 1), halved("ee", 0.3, 1), halved("ff", 0.1, 2), row("aa", 0, 0.5)]
     rows.append(row("aa", 0, 0.6, epoch=3))
-    assert [one.candidate for one in stopped(records_frame(rows))] == ["ff", "ee", "dd"]
+    assert [one.candidate for one in stopped_candidates(records_frame(rows))] == ["ff", "ee", "dd"]
 
 
 def test_a_table_that_does_not_know_of_stopping_has_none_stopped():
     old = records_frame([*ROWS, row("ee", 0, 0.2, epoch=1)])
-    assert stopped(old) == stopped(old.drop(columns="stopped")) == ()
+    assert stopped_candidates(old) == stopped_candidates(old.drop(columns="stopped")) == ()
     assert summarize(old, 2.0) == summarize(old.drop(columns="stopped"), 2.0)
     missing = old.assign(stopped=float("nan"))
     assert summarize(old, 2.0) == summarize(missing, 2.0)
