@@ -1,4 +1,4 @@
-"""The facts about a family as one document: its members, what rounding moved, and the cliffs."""
+"""Facts about a family as one document: members, effects of rounding, and cost cliffs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -24,13 +24,13 @@ NUMBERED_MODELS = tuple(
     name for name in PUBLISHED_MODELS if name in {f"b{number}" for number in range(8)}
 )
 MAX_ALPHA = 2.0
-"""Alphas up to this are sorted into the depths that they give."""
+"""Largest alpha whose depth is listed."""
 
 MAX_RESOLUTION_FACTOR = 1.5
-"""Resolutions up to this multiple of a network's own are counted."""
+"""Largest resolution that is counted, as a multiple of the network's own."""
 
 CLIFF_RATIO = 1.1
-"""One pixel more that costs at least this many times as much is a cliff."""
+"""A cliff is one pixel more that costs at least this factor."""
 
 
 def explain(
@@ -40,15 +40,17 @@ def explain(
     factor: float = 2.0,
     whole_phis: range = range(8),
 ) -> dict[str, Any]:
-    """The published family beside the exact and the matched one of ``coefficients``, as JSON.
+    """Compare the published, the exact and the matched family of ``coefficients``.
 
-    ``families``: rows of multipliers, the phi that each axis implies, nominal and realised factor.
-    ``rounding``: for each published member what was asked and what came of it, stage by stage.
-    ``twins``: for each published member the whole phi nearest to it, and in what they differ.
-    ``depths``: the intervals of alpha that are one network. ``resolutions``: cost against pixels.
-    ``mistakes``: of tutorials, with what is true. ``words``: all of it in sentences.
+    Returns JSON values. ``families``: rows of multipliers, the phi that each axis implies, nominal
+    and realised factor. ``rounding``: for each published member the requested and the rounded
+    values, stage by stage. ``twins``: for each published member the nearest whole phi, and their
+    differences. ``depths``: intervals of alpha that give one network. ``resolutions``: cost
+    against pixels. ``mistakes``: mistakes of tutorials, corrected. ``words``: all of it in
+    sentences.
 
-    ``baseline`` is EfficientNet-B0 by default; ``factor`` is the cost of one phi in mode matched.
+    ``baseline`` is EfficientNet-B0 by default; ``factor`` is the cost of one phi in mode
+    ``matched``.
     """
     baseline = baseline or efficientnet_b0()
     document: dict[str, Any] = {
@@ -92,7 +94,7 @@ def _realised_factor(baseline: Architecture, multipliers: Multipliers) -> float:
 def _member_row(
     member: Member, mode: FamilyMode, coefficients: Coefficients, factor: float
 ) -> dict[str, Any]:
-    """A member; what a matched one was asked for is its cost alone, factor^phi."""
+    """Row of a member; a matched one was asked only for its cost, factor^phi."""
     network = member.architecture
     assert isinstance(network, Architecture)  # as is every member of such a baseline's family
     nominal = factor**member.phi if mode == "matched" else member.multipliers.factor
@@ -117,7 +119,7 @@ def _member_row(
 def _implied_phi_by_axis(
     multipliers: Multipliers, coefficients: Coefficients
 ) -> dict[str, float | None]:
-    """The phi of each axis by itself; None where the coefficients leave the axis alone."""
+    """Phi that each axis implies by itself; None if the coefficients leave the axis alone."""
     axes = {"depth": coefficients.alpha, "width": coefficients.beta}
     axes["resolution"] = coefficients.gamma
     return {
@@ -131,7 +133,7 @@ def _implied_phi_by_axis(
 
 
 def _rounding_effects(baseline: Architecture, name: str) -> dict[str, Any]:
-    """What the multipliers of a published member ask for, and what rounding makes of it."""
+    """Return requested multipliers of a published member, and their values after rounding."""
     multipliers = PUBLISHED_MODELS[name].multipliers
     network = scale(baseline, multipliers, OFFICIAL_ROUNDING)
     names = ("stem", *(f"stage {i + 1}" for i in range(len(baseline.stages))), "head")
@@ -151,7 +153,7 @@ def _rounding_effects(baseline: Architecture, name: str) -> dict[str, Any]:
 
 
 def _twins(baseline: Architecture, coefficients: Coefficients) -> Iterator[dict[str, Any]]:
-    """Each published member beside the network of the whole phi nearest to it."""
+    """Each published member beside the network of the nearest whole phi."""
     for name in NUMBERED_MODELS[1:]:
         multipliers = PUBLISHED_MODELS[name].multipliers
         phi = round(implied_phi(multipliers, coefficients))
@@ -197,7 +199,7 @@ def _depth_intervals(baseline: Architecture) -> list[dict[str, Any]]:
 
 
 def _resolution_variants(baseline: Architecture) -> Iterator[tuple[str, Architecture]]:
-    """The baseline, and two ways to use it on images of 32 pixels."""
+    """Return the baseline, and two ways to use it on images of 32 pixels."""
     yield f"{baseline.resolution} px", baseline
     small = replace(baseline, resolution=32)
     if baseline.resolution != 32:

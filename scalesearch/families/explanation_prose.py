@@ -1,4 +1,4 @@
-"""The facts in sentences, each with its numbers, for a terminal or a report."""
+"""Sentences about a family's facts, for a terminal or a report."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ PART_NAMES = {"head width": "the head's width"}
 
 
 def explanation_sentences(explanation: JsonObject) -> list[str]:
-    """One sentence or two for each thing that the document shows."""
+    """One or two sentences for each fact of the document."""
     return [
         *_factor_sentence(explanation),
         *_family_sentences(explanation["families"]),
@@ -25,7 +25,8 @@ def explanation_sentences(explanation: JsonObject) -> list[str]:
 def _factor_sentence(explanation: JsonObject) -> Iterator[str]:
     triple = ", ".join(f"{value:.4g}" for value in explanation["coefficients"].values())
     yield (
-        f"The coefficients ({triple}) ask for {explanation['nominal_factor']:.2f}x the baseline's cost "
+        f"The coefficients ({triple}) ask for {explanation['nominal_factor']:.2f}x the baseline's "
+        "cost "
         f"and, rounded to a whole network, realise {explanation['realised_factor']:.2f}x."
     )
 
@@ -46,7 +47,8 @@ def _twin_sentences(twins: list[JsonObject]) -> Iterator[str]:
         if len(differences) > 2:
             continue  # not the same network in any useful sense
         exceptions = [
-            f"{PART_NAMES.get(difference['part'], difference['part'])} ({difference['published']}, not {difference['exact']})"
+            f"{PART_NAMES.get(difference['part'], difference['part'])} "
+            f"({difference['published']}, not {difference['exact']})"
             for difference in differences
         ]
         exception_text = f" except for {' and '.join(exceptions)}" if exceptions else ""
@@ -54,7 +56,7 @@ def _twin_sentences(twins: list[JsonObject]) -> Iterator[str]:
 
 
 def _axis_sentences(published: list[JsonObject]) -> Iterator[str]:
-    """The members at the ends, whose axes disagree the most in phi."""
+    """Sentences about the first and last member, whose axes imply the most different phi."""
     for row in (published[1], published[-1]):
         implied = [
             f"{phi:.2f} in {axis}" for axis, phi in row["implied_phi"].items() if phi is not None

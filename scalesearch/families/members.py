@@ -1,7 +1,4 @@
-"""From coefficients to the networks B0, B1, ... that they stand for.
-
-A family as a table, and as a JSON or YAML document that other programs read.
-"""
+"""Networks B0, B1, ... of given coefficients, as members, a table, JSON and YAML."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -37,19 +34,19 @@ DEFAULT_ROUNDINGS: dict[FamilyMode, str] = {
     "exact": "official",
     "matched": "even",
 }
-"""The rounding profile of a mode where none is asked for."""
+"""Default rounding profile of each mode."""
 
 COST_TOLERANCE = 0.02
-"""How far, relatively, a matched member's realised cost may be from F^phi."""
+"""Relative tolerance of a matched member's realised cost around F^phi."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A network of a family, with the regularisation it is trained with.
+    """A network of a family, with its regularisation in training.
 
-    ``multipliers``: what was asked of the baseline; in mode ``matched``, where only the cost is
-    asked for, what the network realises. ``factor``: its MACs over the baseline's. ``deviation``:
-    how far, on the simplex of shares, a matched network is from the coefficients' direction.
+    ``multipliers``: the requested ones; in mode ``matched``, which asks only for a cost, the
+    realised ones. ``factor``: its MACs relative to the baseline's. ``deviation``: distance of a
+    matched network from the coefficients' direction, on the simplex of shares.
     """
 
     name: str
@@ -72,23 +69,23 @@ def family(
     rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
 ) -> tuple[Member, ...]:
-    """The members b0, b1, ... (one for each phi; b0.5 between two) that coefficients stand for.
+    """Members b0, b1, ... of the coefficients, one for each phi (b0.5 between two).
 
-    ``published``: the rows of the paper's table, on this baseline. The paper gives its rows no
-    phi, so ``phis`` are the numbers in their names, and a member's ``phi`` is the one its nominal
-    compute implies (``published.implied_phi``): 0.36 for B1, 6.88 for B7.
-    ``exact``: multipliers alpha^phi, beta^phi, gamma^phi, whatever the rounded network costs.
-    ``matched``: the network that costs ``factor``^phi times the baseline's MACs, within 2%, and
-    spends them in the direction of the coefficients. phi = 0 is the baseline.
+    ``published``: the rows of the paper's table, on this baseline. The paper gives no phi for its
+    rows, so ``phis`` are the numbers in their names, and a member's ``phi`` is the one that its
+    nominal compute implies (``published.implied_phi``): 0.36 for B1, 6.88 for B7. ``exact``:
+    multipliers alpha^phi, beta^phi, gamma^phi, whatever the rounded network costs. ``matched``:
+    the network along the coefficients' direction that costs ``factor``^phi times the baseline's
+    MACs, within 2%. phi = 0 is the baseline.
 
-    ``rounding``: a profile by name or changed in parts (``rounding.rounding_from``); by default
-    ``ROUNDING_OF_MODE``. Raises ArchitectureError for
-    what cannot be had.
+    ``rounding``: name or spec of a profile (``rounding.rounding_from``); by default that of
+    ``DEFAULT_ROUNDINGS``. Raises ArchitectureError for impossible requests.
     """
     profile = mode_rounding(mode, rounding)
     if mode == "published" and coefficients != PAPER_COEFFICIENTS:
         raise ArchitectureError(
-            f"mode published: the paper's table belongs to its own coefficients {PAPER_COEFFICIENTS}, got "
+            "mode published: the paper's table belongs to its own coefficients "
+            f"{PAPER_COEFFICIENTS}, got "
             f"{coefficients}; use mode exact or matched"
         )
     if mode == "matched" and not (coefficients.factor > 1 and factor > 1):
@@ -105,7 +102,7 @@ def family(
 
 
 def mode_rounding(mode: str, rounding: str | Mapping[str, Any] | Rounding | None) -> Rounding:
-    """The rounding asked for, or the mode's own. Raises ArchitectureError for one unknown."""
+    """Return rounding asked for, or the mode's default. Raises ArchitectureError if unknown."""
     if mode not in DEFAULT_ROUNDINGS:
         raise ArchitectureError(f"mode: need one of {', '.join(FAMILY_MODES)}, got {mode!r}")
     try:
@@ -198,7 +195,7 @@ def _member_name(phi: float) -> str:
 
 
 def _dropout_at(phi: float) -> float:
-    """0.2 at phi = 0, 0.5 at phi = 7, linear between, and constant beyond the paper's range."""
+    """Dropout 0.2 at phi = 0, 0.5 at phi = 7, linear between, constant beyond."""
     return round(0.2 + 0.3 * min(max(phi / 7, 0.0), 1.0), 6)
 
 
@@ -214,10 +211,10 @@ MAX_FVCORE_MACS = 10**11
 
 
 def member_rows(members: Iterable[Member]) -> list[dict[str, Any]]:
-    """One flat row for each member; ``depth`` and ``width`` are multipliers, ``resolution`` pixels.
+    """One flat row for each member; ``depth`` and ``width`` are multipliers.
 
-    ``fvcore_macs`` is counted on the built network, a second or two for B7; None above
-    ``CHECKED`` multiply-adds, where running it once takes longer than anyone waits.
+    ``resolution``: pixels. ``fvcore_macs``: counted on the built network, a second or two for B7;
+    None for networks so large that running them once takes too long.
     """
     return [
         {
@@ -250,10 +247,10 @@ def family_document(
     rounding: str | Mapping[str, Any] | Rounding | None = None,
     factor: float = 2.0,
 ) -> dict[str, Any]:
-    """The family (see ``family``) with all that it follows from, as JSON values.
+    """Return the family (see ``family``) with all that defines it, as JSON values.
 
-    ``members`` are the rows of ``to_table``, each with its ``fingerprint`` and ``architecture``,
-    which ``architectures.fingerprint.from_json`` turns back into the network.
+    ``members`` are the rows of ``member_rows``, each with its ``fingerprint`` and
+    ``architecture``, which ``architectures.fingerprint.from_json`` turns back into the network.
     """
     members = family(coefficients, baseline, mode=mode, phis=phis, rounding=rounding, factor=factor)
     return {
@@ -280,9 +277,9 @@ def family_document(
 
 
 def write_family(path: str | Path, document: dict[str, Any]) -> Path:
-    """Write a family document as JSON or YAML, whichever the suffix names.
+    """Write a family document as JSON or YAML, by the file's suffix.
 
-    Raises ExportError for another suffix, or where nothing can be written.
+    Raises ExportError for another suffix, or if the file cannot be written.
     """
     path = Path(path)
     if path.suffix == ".json":

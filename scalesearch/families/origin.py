@@ -1,4 +1,4 @@
-"""What a person names as the origin of a family: the paper, three numbers, or a search's answer."""
+"""Coefficients of a family: the paper's, three numbers, or a search's answer."""
 
 import json
 import math
@@ -23,12 +23,12 @@ from scalesearch.scaling.rounding import Rounding, rounding_from
 
 MULTIPLIER_KEYS = ("width", "depth")
 COUNT_KEYS = ("resolution", "stem_stride", "in_channels", "num_classes")
-"""What a file may say about its baseline."""
+"""Settings of the baseline that a file may contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class FamilySource:
-    """Coefficients, the baseline they were found on, and how one would usually scale it by them."""
+    """Coefficients, the baseline they were found on, and the usual mode of scaling."""
 
     coefficients: Coefficients
     baseline: Architecture | CustomModel
@@ -40,11 +40,10 @@ class FamilySource:
 def read_family_source(
     source: str, baseline: Architecture | CustomModel | None = None
 ) -> FamilySource:
-    """``published``, a scheme (``published.SCHEMES``), ``ALPHA,BETA,GAMMA``, or the path of a
-    ``coefficients.json``.
+    """Read ``published``, a scheme, ``ALPHA,BETA,GAMMA``, or a ``coefficients.json``.
 
-    The baseline is ``on``, or else the one that the file names, or else EfficientNet-B0. Raises
-    ExperimentError that names the source and the rule it breaks.
+    Schemes are ``published.SCHEMES``. The baseline is ``baseline``, else the one that the file
+    names, else EfficientNet-B0. Raises ExperimentError that names the source and the broken rule.
     """
     if source == "published":
         return FamilySource(
@@ -71,7 +70,7 @@ def read_family_source(
 
 
 def parse_phis(text: str) -> tuple[float, ...]:
-    """``0..7`` in steps of one, or a list such as ``0,0.5,1``."""
+    """Read ``0..7`` in steps of one, or a list such as ``0,0.5,1``."""
     start, dots, stop = text.partition("..")
     try:
         if dots:

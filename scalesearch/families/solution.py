@@ -1,7 +1,4 @@
-"""What a person asks of ``solve``: a cost, and a direction to look for it in.
-
-From a cost to phi: which network along given coefficients costs what is asked for.
-"""
+"""Phi for a target cost: the network along given coefficients that is nearest to it."""
 
 import math
 import re
@@ -19,15 +16,17 @@ from scalesearch.scaling.rounding import Rounding, rounding_from, rounding_spec
 
 COUNT_UNITS = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9, "t": 12, "p": 15}
 TIME_UNITS = {"s": 0, "ms": -3, "us": -6}
-"""Powers of ten."""
+"""Powers of ten of a second."""
 
 NUMBER_PATTERN = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a network is to cost: MACs and activations of one image, parameters, or the
-    predicted seconds of one forward pass."""
+    """Target cost of a network.
+
+    MACs and activations of one image, parameters, or the predicted seconds of one forward pass.
+    """
 
     measure: Measure
     value: float
@@ -43,10 +42,10 @@ class Target:
 
 
 def parse_target(text: str) -> Target:
-    """``macs=1.0G``, ``params=10M``, ``activations=6.7e6`` or ``latency=5ms``.
+    """Read ``macs=1.0G``, ``params=10M``, ``activations=6.7e6`` or ``latency=5ms``.
 
-    K, M, G (or B), T and P multiply by a thousand, a million, and so on, in either case; a time
-    is in s, ms or us. Raises ArchitectureError with the rule that the text breaks.
+    K, M, G (or B), T and P multiply by a thousand, a million, and so on, in either case; a time is
+    in s, ms or us. Raises ArchitectureError with the rule that the text breaks.
     """
     option = f"--target {text}"
     measure, separator, amount_text = (part.strip() for part in text.partition("="))
@@ -65,16 +64,16 @@ def parse_target(text: str) -> Target:
     if not match or match[2].lower() not in units:
         raise ArchitectureError(f"{option}: need {example}, got {amount_text!r}")
     number, power = float(match[1]), units[match[2].lower()]
-    try:  # a quotient is the nearest float to 0.8 thousandths, a product is not
+    try:  # a quotient is the float nearest to 0.8 thousandths, a product is not
         return Target(measure, number * 10**power if power >= 0 else number / 10**-power)
     except ValueError as error:
         raise ArchitectureError(f"{option}: {error}") from error
 
 
 def parse_coefficients(text: str, factor: float = 2.0) -> Coefficients:
-    """Coefficients by a scheme's name (``published.SCHEMES``), or as ``ALPHA,BETA,GAMMA``.
+    """Read a scheme's name (``published.SCHEMES``) or ``ALPHA,BETA,GAMMA``.
 
-    ``factor``: what one step of phi costs, for a scheme that publishes no coefficients.
+    ``factor``: cost of one step of phi, for a scheme that publishes no coefficients.
     """
     if text in SCHEMES:
         return SCHEMES[text].coefficients(factor)
@@ -89,7 +88,7 @@ def parse_coefficients(text: str, factor: float = 2.0) -> Coefficients:
 
 
 def format_amount(value: float, measure: Measure) -> str:
-    """What is measured as people write it: 385.8M, and 5ms of latency."""
+    """Amount as people write it: 385.8M, and 5ms of latency."""
     if measure != "latency":
         return format_count(value)
     unit = next((unit for unit, power in TIME_UNITS.items() if value >= 0.99995 * 10**power), "us")
@@ -97,7 +96,7 @@ def format_amount(value: float, measure: Measure) -> str:
 
 
 def format_count(value: float) -> str:
-    """A count as people write it, to four digits: 385.8M."""
+    """Count as people write it, to four digits: 385.8M."""
     for suffix, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if value >= scale * 0.99995:
             return f"{value / scale:.4g}{suffix}"
@@ -108,14 +107,14 @@ SCHEMA = "scalesearch/solution"
 VERSION = 1
 
 TARGET_TOLERANCE = 0.02
-"""Within it, relatively, a network is said to meet its target."""
+"""Relative tolerance within which a network meets its target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The stair nearest to the target, in ratio, with its neighbours; None at either end.
+    """The network nearest to the target in ratio, with its neighbours (None at an end).
 
-    ``deviation``: how far, relatively and with its sign, ``nearest`` is from the target.
+    ``deviation``: relative and signed distance of ``nearest`` from the target.
     """
 
     target: Target
@@ -128,7 +127,7 @@ class Solution:
 
     @property
     def is_within_tolerance(self) -> bool:
-        """Whether the nearest network is within ``TOLERANCE`` of the target."""
+        """Whether the nearest network is within ``TARGET_TOLERANCE`` of the target."""
         return abs(self.deviation) <= TARGET_TOLERANCE
 
 
@@ -139,12 +138,12 @@ def solve(
     rounding: str | Rounding = "official",
     latency: LatencyModel | None = None,
 ) -> Solution:
-    """The network along the coefficients whose realised cost is nearest to the target.
+    """Find the network along the coefficients whose realised cost is nearest to the target.
 
-    phi may be a fraction, and negative for a network smaller than the baseline. ``latency``: what
-    predicts it, where it is the target. Raises ArchitectureError where that is missing, where the
-    direction is no direction of growth, or where the target lies beyond its largest or smallest
-    network, naming that one.
+    phi may be a fraction, and negative for a network smaller than the baseline. ``latency``: model
+    that predicts it, if it is the target. Raises ArchitectureError if that is missing, if the
+    direction does not grow, or if the target lies beyond its largest or smallest network, which is
+    named.
     """
     if target.measure == "latency" and latency is None:
         raise ArchitectureError(
@@ -184,9 +183,11 @@ def solve_document(
     rounding: str | Rounding = "official",
     latency: LatencyModel | None = None,
 ) -> dict[str, Any]:
-    """The answer of ``solve`` as JSON values: ``phi``, ``network``, ``smaller``, ``larger``, and
-    ``message``, which says it in a sentence. With a latency model every network tells its predicted
-    ``seconds``, whatever the target."""
+    """Solution of ``solve`` as JSON values.
+
+    Keys: ``phi``, ``network``, ``smaller``, ``larger``, and ``message``, a sentence. With a
+    latency model every network has its predicted ``seconds``, for any target.
+    """
     target = parse_target(target) if isinstance(target, str) else target
     solution = solve(baseline, coefficients, target, rounding, latency)
 
@@ -212,7 +213,7 @@ def solve_document(
 
 
 def solution_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """A document's networks as rows of a table, the smallest first; ``network`` is the answer."""
+    """Rows of a document's networks, the smallest first; ``network`` is the answer."""
     columns = ["phi", "depth", "width", "resolution", "macs", "params", "activations"]
     columns += ["seconds", "factor"] if document["latency"] else ["factor"]
     return [
@@ -223,11 +224,13 @@ def solution_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def solution_sentence(solution: Solution) -> str:
-    """The solution in a sentence; where none is near, what is nearest."""
+    """Return the solution in a sentence; without a near network, the nearest one."""
     measure = solution.target.measure
-    nearest_text = f"phi {solution.nearest.phi:.4g}: {format_amount(solution.nearest.measured_cost, measure)} {measure}"
+    cost_text = format_amount(solution.nearest.measured_cost, measure)
+    nearest_text = f"phi {solution.nearest.phi:.4g}: {cost_text} {measure}"
+    target_text = format_amount(solution.target.value, measure)
     if solution.is_within_tolerance:
-        return f"{nearest_text}, {solution.deviation:+.1%} from {format_amount(solution.target.value, measure)}"
+        return f"{nearest_text}, {solution.deviation:+.1%} from {target_text}"
     neighbours = [
         f"{format_amount(step.measured_cost, measure)} at phi {step.phi:.4g}"
         for step in (solution.smaller, solution.larger)
@@ -235,7 +238,8 @@ def solution_sentence(solution: Solution) -> str:
     ]
     neighbours_text = f"; beside it {' and '.join(neighbours)}" if neighbours else ""
     return (
-        f"no network along these coefficients has {solution.target} within {TARGET_TOLERANCE:.0%}; the "
+        f"no network along these coefficients has {solution.target} within "
+        f"{TARGET_TOLERANCE:.0%}; the "
         f"nearest is {nearest_text} ({solution.deviation:+.1%}){neighbours_text}"
     )
 
@@ -262,7 +266,8 @@ def _unreachable_message(
     nearest = step.phi if step.phi == 0 else edge
     return (
         f"--target {target}: beyond what {coefficients} reach from this baseline; the {size_word} "
-        f"network looked at has {format_amount(step.measured_cost, target.measure)} {target.measure}, at phi "
+        f"network looked at has {format_amount(step.measured_cost, target.measure)} "
+        f"{target.measure}, at phi "
         f"{nearest:.4g}; take other coefficients, another "
         "rounding or another baseline"
     )

@@ -1,7 +1,7 @@
-"""The networks along a direction of scaling, as the staircase that their realised cost is.
+"""Networks along a direction of scaling: a staircase of their realised cost.
 
-Where no coefficient is below one, a network never gets smaller when phi rises, so bisection finds
-every edge. A stair is one cost; the stairs next to it are what else can be had that way.
+If no coefficient is below one, a network never gets smaller when phi rises, so bisection finds
+every edge. A step has one cost; the neighbouring steps are the other networks of this direction.
 """
 
 import math
@@ -17,23 +17,22 @@ from scalesearch.scaling.rounding import Rounding
 
 MAX_DEPTH_MULTIPLIER = 64.0
 MAX_MULTIPLIER = 1e6
-"""Multipliers up to which networks are looked at: of depth, and of the steepest axis; and down to
-the inverse of the second."""
+"""Largest multiplier of depth and of the steepest axis; the latter is at least the inverse."""
 
 PHI_DECIMALS = 7
 """Decimals of phi. Just above a whole number of blocks, the last bits of a float deepen one stage
-before another: stairs of a width of 1e-9, which are nobody's networks."""
+before another: steps of a width of 1e-9, which are no useful networks.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """A network along the direction, and where it is.
+    """A network along the direction, and its interval of phi.
 
-    ``phi``: the middle of the interval of phi, ``first`` to ``last``, in which the measured cost
-    is this network's, and 0 for the baseline's own. The interval may be a single point: where
-    exactly a whole number of blocks is asked, and just enough channels to round up.
-    ``multipliers``: what phi asks for.
-    ``spent``: the measured cost; ``factor``: the same over the baseline's.
+    ``phi``: middle of the interval ``first`` to ``last`` with this network's cost; 0 for the
+    baseline. The interval may be a single point: exactly a whole number of blocks, and just enough
+    channels to round up. ``multipliers``: those of phi. ``spent``: the measured cost. ``factor``:
+    the cost relative to the baseline's.
     """
 
     phi: float
@@ -48,9 +47,9 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True)
 class ScalingPath:
-    """The networks along coefficients that are all at least one.
+    """Networks along coefficients that are all at least one.
 
-    ``latency``: what predicts it, needed where it is the measure.
+    ``latency``: model that predicts it, required if it is the measure.
     """
 
     baseline: Architecture
@@ -61,7 +60,7 @@ class ScalingPath:
 
     @property
     def phi_bounds(self) -> tuple[float, float]:
-        """The phis between which networks are looked at (``DEEPEST``, ``LARGEST``)."""
+        """Range of phi in which networks are considered."""
         alpha, *others = (math.log(base) for base in asdict(self.coefficients).values())
         max_phi = math.log(MAX_MULTIPLIER) / max(alpha, *others)
         max_depth_phi = math.log(MAX_DEPTH_MULTIPLIER) / alpha if alpha else math.inf
@@ -74,7 +73,7 @@ class ScalingPath:
         return cost_in_measure(self.network_at(phi), self.measure, self.latency)
 
     def step_at(self, phi: float) -> PathStep:
-        """All of the staircase that is level with phi."""
+        """Step of the staircase at this phi."""
         cost_level = self.measured_cost(phi)
         min_phi, max_phi = self.phi_bounds
         phi_low = first_true(lambda x: self.measured_cost(x) >= cost_level, min_phi, phi)
@@ -94,7 +93,7 @@ class ScalingPath:
         )
 
     def step_below(self, step: PathStep) -> PathStep | None:
-        """The next stair down; None at the foot."""
+        """Next step down; None at the lowest."""
         min_phi, level = self.phi_bounds[0], step.measured_cost
         if self.measured_cost(min_phi) == level:
             return None
@@ -103,7 +102,7 @@ class ScalingPath:
         )
 
     def step_above(self, step: PathStep) -> PathStep | None:
-        """The next stair up; None at the top."""
+        """Next step up; None at the highest."""
         max_phi, level = self.phi_bounds[1], step.measured_cost
         if self.measured_cost(max_phi) == level:
             return None
@@ -113,12 +112,12 @@ class ScalingPath:
 
 
 def first_true(condition: Callable[[float], bool], low: float, high: float) -> float:
-    """The smallest phi at which a rising condition holds; ``high`` where it never does."""
+    """Smallest phi at which a rising condition holds; ``high`` if it never does."""
     return low if condition(low) else _bisect(condition, low, high)[1]
 
 
 def last_false(condition: Callable[[float], bool], low: float, high: float) -> float:
-    """The largest phi at which a rising condition does not hold; ``low`` where it always does."""
+    """Largest phi at which a rising condition does not hold; ``low`` if it always does."""
     return _bisect(condition, low, high)[0] if condition(high) else high
 
 

@@ -1,9 +1,9 @@
-"""The words of compound scaling: coefficients, multipliers and shares, all real-valued.
+"""Coefficients, multipliers and shares of compound scaling, all real-valued.
 
 EfficientNet (arXiv:1905.11946, eq. 3) scales a baseline by ``depth = alpha**phi``,
 ``width = beta**phi`` and ``resolution = gamma**phi`` under ``alpha * beta**2 * gamma**2 = F``,
-because compute grows linearly with depth and with the square of width and resolution. How they
-become whole numbers is a matter of ``rounding``, whose names are public here too.
+because compute grows linearly with depth and with the square of width and resolution. ``rounding``
+turns them into whole numbers.
 """
 
 import math
@@ -41,14 +41,14 @@ class Multipliers:
 
     @property
     def factor(self) -> float:
-        """The compute these multipliers ask for, in the paper's model: d * w^2 * r^2."""
+        """Nominal compute of these multipliers in the paper's model: d * w^2 * r^2."""
         return self.depth * self.width**2 * self.resolution**2
 
     @property
     def shares(self) -> "Shares":
-        """How log2 of the factor divides over the three axes.
+        """Parts of log2 of the factor on each axis.
 
-        Raises ValueError where the factor is 1: nothing is spent, so nothing is shared out.
+        Raises ValueError if the factor is 1: then there is nothing to divide.
         """
         parts = (math.log(self.depth), 2 * math.log(self.width), 2 * math.log(self.resolution))
         total = sum(parts)
@@ -70,23 +70,23 @@ class Coefficients:
         _require_positive(alpha=self.alpha, beta=self.beta, gamma=self.gamma)
 
     def at(self, phi: float) -> Multipliers:
-        """The multipliers at the compound exponent phi, which may be fractional or negative."""
+        """Multipliers at the compound exponent phi, which may be fractional or negative."""
         return Multipliers(self.alpha**phi, self.beta**phi, self.gamma**phi)
 
     @property
     def factor(self) -> float:
-        """alpha * beta^2 * gamma^2: the nominal growth of compute for one step of phi."""
+        """Nominal growth of compute for one step of phi: alpha * beta^2 * gamma^2."""
         return self.alpha * self.beta**2 * self.gamma**2
 
     @property
     def shares(self) -> "Shares":
-        """The direction of these coefficients, whatever their factor."""
+        """Direction of these coefficients, whatever their factor."""
         return self.at(1.0).shares
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How log2(budget) is split over depth, width and resolution; the three sum to one."""
+    """Parts of log2(budget) spent on depth, width and resolution; they sum to one."""
 
     depth: float
     width: float
@@ -98,7 +98,7 @@ class Shares:
             raise ValueError(f"need shares that sum to 1, got {self} with sum {total}")
 
     def coefficients(self, factor: float) -> Coefficients:
-        """alpha = F^d, beta = F^(w/2), gamma = F^(r/2), so that alpha * beta^2 * gamma^2 = F."""
+        """Coefficients alpha = F^d, beta = F^(w/2), gamma = F^(r/2) of product F."""
         _require_positive(factor=factor)
         return Coefficients(
             factor**self.depth, factor ** (self.width / 2), factor ** (self.resolution / 2)

@@ -1,4 +1,4 @@
-"""The papers' numbers as data, each with its citation. Nothing here is measured by us."""
+"""Numbers of the papers as data, each with its citation; we measured none of them."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
 from scalesearch.scaling.rounding import ROUNDINGS
 
 EFFICIENTNET_CITATION = "Tan & Le, arXiv:1905.11946v5"
-"""Where every number of this module is printed, unless it says otherwise."""
+"""Source of every number of this module, unless it names another."""
 
 PAPER_COEFFICIENTS = Coefficients(1.2, 1.1, 1.15)
 """Section 4: from a "small grid search" at phi = 1, whose grid and proxy were not published."""
@@ -21,9 +21,9 @@ DROP_CONNECT = 0.2
 class PublishedModel:
     """A row of the EfficientNet table; None where the paper prints no number.
 
-    ``width``, ``depth``: multipliers of B0 under the official rounding; ``resolution``: pixels.
-    ``top1``, ``top5``: ImageNet accuracy as a fraction. ``params``, ``macs`` are rounded as
-    printed (the paper's "FLOPS" are multiply-adds); the exact ones are arithmetic (``cost``).
+    ``width``, ``depth``: multipliers of B0 under the official rounding. ``resolution``: pixels.
+    ``top1``, ``top5``: ImageNet accuracy as a fraction. ``params``, ``macs``: rounded as printed
+    (the paper's "FLOPS" are multiply-adds); ``cost`` counts the exact ones.
     """
 
     name: str
@@ -62,7 +62,7 @@ PUBLISHED_MODELS: dict[str, PublishedModel] = {
 
 @dataclass(frozen=True, slots=True)
 class PublishedAccuracy:
-    """ImageNet accuracy of one model and one crop, a fraction, and the paper that prints it."""
+    """ImageNet accuracy of one model and crop as a fraction, and the paper that prints it."""
 
     top1: float
     source: str
@@ -79,13 +79,13 @@ PUBLISHED_ACCURACIES: dict[str, PublishedAccuracy] = {
     for model in PUBLISHED_MODELS.values()
     if model.top1 is not None
 }
-"""By the names that baselines have. Recipes differ: those of the older networks are older."""
+"""Accuracies by baseline name. Recipes differ: those of the older networks are older."""
 
 
 def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER_COEFFICIENTS) -> float:
-    """The phi at which the coefficients ask for the compute (d * w^2 * r^2) of the multipliers.
+    """Phi at which the coefficients ask for the multipliers' compute (d * w^2 * r^2).
 
-    The paper states no phi for B1 to B7, and no single one gives a row: B1 is 0.52 in depth, 0 in
+    The paper states no phi for B1 to B7, and no single phi gives a row: B1 is 0.52 in depth, 0 in
     width and 0.49 in resolution, B7 is 6.2, 7.3 and 7.05 (``implied_phis``).
     """
     return math.log(multipliers.factor) / math.log(coefficients.factor)
@@ -94,7 +94,7 @@ def implied_phi(multipliers: Multipliers, coefficients: Coefficients = PAPER_COE
 def implied_phis(
     multipliers: Multipliers, coefficients: Coefficients = PAPER_COEFFICIENTS
 ) -> tuple[float, float, float]:
-    """The phi that each axis by itself implies: depth, width, resolution."""
+    """Phi that each axis implies by itself: depth, width, resolution."""
     return (
         math.log(multipliers.depth, coefficients.alpha),
         math.log(multipliers.width, coefficients.beta),
@@ -106,7 +106,7 @@ def implied_phis(
 class PublishedAblation:
     """A scaled network of the paper's comparisons.
 
-    ``multipliers`` is None where the paper does not state them. ``macs`` as printed, ``top1`` a
+    ``multipliers``: None if the paper does not state them. ``macs``: as printed. ``top1``: a
     fraction.
     """
 
@@ -159,8 +159,9 @@ FIGURE_4: tuple[Multipliers, ...] = (
     Multipliers(2.0, 1.0, 1.0),
     Multipliers(2.0, 1.0, 1.3),
 )
-"""Where the four curves of growing width start. The widths on them are not printed; accuracies (76
-to 82%) are only drawn. The legend and caption say 1.3 (299 pixels) where section 3.3 says 2.0."""
+"""Starts of the four curves of growing width. The widths on them are not printed; accuracies (76
+to 82%) are only drawn. The legend and caption say 1.3 (299 pixels) where section 3.3 says 2.0.
+"""
 
 FIGURE_8: dict[str, Shares] = {
     "width": Shares(0.0, 1.0, 0.0),
@@ -169,16 +170,17 @@ FIGURE_8: dict[str, Shares] = {
     "compound": PAPER_COEFFICIENTS.shares,
 }
 """Four ways to scale B0, drawn up to 5 billion multiply-adds and 75 to 83%, no point printed.
-Section 6 says that compound scaling improves on the others by up to ``FIGURE_8_GAIN``."""
+Section 6 says that compound scaling improves on the others by up to ``FIGURE_8_GAIN``.
+"""
 
 FIGURE_8_GAIN = 0.025
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """A known answer to how a budget is to be divided, or a reference to compare answers with.
+    """A known way to divide a budget, or a reference to compare answers with.
 
-    ``published``: the coefficients as printed, where a paper prints any.
+    ``published``: the coefficients as printed, if a paper prints any.
     """
 
     name: str
@@ -187,8 +189,10 @@ class Scheme:
     published_coefficients: Coefficients | None = None
 
     def coefficients(self, factor: float = 2.0) -> Coefficients:
-        """Those that spend ``factor`` at phi = 1; at a factor of 2, the published ones as printed,
-        though the paper's ask for 1.92."""
+        """Coefficients that spend ``factor`` at phi = 1.
+
+        At a factor of 2 the published ones as printed, although the paper's spend 1.92.
+        """
         if self.published_coefficients is not None and factor == 2:
             return self.published_coefficients
         return self.shares.coefficients(factor)
@@ -205,12 +209,12 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("fast", Shares(0.1, 0.8, 0.1), "Dollar et al., arXiv:2103.06877: d1 w8 r1"),
     )
 }
-"""Schemes by name; the first five are what every search is compared with."""
+"""Schemes by name; every search is compared with the first five."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoefficientGrid:
-    """Coefficients ``step`` apart in closed ranges, whose product is near a factor."""
+    """Coefficients ``step`` apart in closed ranges, with a product near a factor."""
 
     alpha: tuple[float, float]
     beta: tuple[float, float]
@@ -219,7 +223,7 @@ class CoefficientGrid:
     tolerance: float
 
     def coefficients(self, factor: float = 2.0) -> Iterator[Coefficients]:
-        """Those with |alpha * beta^2 * gamma^2 - factor| <= tolerance, alpha slowest."""
+        """Coefficients with |alpha * beta^2 * gamma^2 - factor| <= tolerance, alpha slowest."""
         for alpha in self._values_in(self.alpha):
             for beta in self._values_in(self.beta):
                 for gamma in self._values_in(self.gamma):
@@ -234,14 +238,14 @@ class CoefficientGrid:
 
 
 CLASSIC_GRID = CoefficientGrid((1.0, 2.0), (1.0, 1.5), (1.0, 1.5), step=0.05, tolerance=0.1)
-"""The grid of those who repeat the paper's search, which publishes none of its own."""
+"""Grid used by those who repeat the paper's search; the paper publishes none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TinyNet:
-    """A network of arXiv:2010.14819: B0 shrunk, with resolution and depth spared at width's cost.
+    """A network of arXiv:2010.14819: B0 made smaller mostly in width.
 
-    ``params``, ``macs``: as printed. Rounded as ``TINYNET_ROUNDING`` says.
+    ``params``, ``macs``: as printed. Rounded by ``TINYNET_ROUNDING``.
     """
 
     name: str

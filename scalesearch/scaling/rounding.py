@@ -1,7 +1,7 @@
-"""How real-valued multipliers become whole blocks, channels and pixels, as different people do it.
+"""Rounding rules: from real-valued multipliers to whole blocks, channels and pixels.
 
-Two implementations of one published network differ in nothing as often as in this, and a rounding
-rule moves the cost of a network more than a searched coefficient does: see ``ROUNDINGS``.
+Implementations of one published network differ most often in rounding, and a rounding rule changes
+the cost of a network more than a searched coefficient does: see ``ROUNDINGS``.
 """
 
 import dataclasses
@@ -11,22 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FLOAT_NOISE = 1e-9  # (2 ** 0.5) ** 2 is 2.0000000000000004; its ceiling is meant to be 2
+FLOAT_NOISE = 1e-9  # (2 ** 0.5) ** 2 is 2.0000000000000004; its ceiling must be 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """How real-valued multipliers become whole blocks, channels and pixels.
+    """Rule that turns real-valued multipliers into whole blocks, channels and pixels.
 
     ``depth``: ``ceil`` and ``round`` act on each stage by itself; ``even`` rounds the total number
-    of blocks and hands them out by Webster's divisor method, so that one block more in total
-    never takes a block from a stage.
-    ``divisor``, ``minimum``: channels are multiples of the divisor, and at least the minimum.
-    ``floor``: channels never fall under this fraction of the exact value (0 turns the rule off).
-    ``resolution_multiple``, ``resolution_cap``: pixels per side are multiples, and at most the cap.
-    ``fixed_stem``, ``fixed_head``: channels that do not scale; ``fixed_stages``: indices of stages
-    whose depth does not scale (negative ones count from the end). ``head_per_last``: the head has
-    this many times the last stage's rounded channels; 0 rounds the head like any other width.
+    of blocks and assigns them by Webster's divisor method, so one more block in total never takes
+    a block from a stage. ``divisor``, ``minimum``: channels are multiples of the divisor, and at
+    least the minimum. ``floor``: channels never fall below this fraction of the exact value (0
+    turns the rule off). ``resolution_multiple``, ``resolution_cap``: pixels per side are
+    multiples, and at most the cap. ``fixed_stem``, ``fixed_head``: channels that do not scale.
+    ``fixed_stages``: indices of stages whose depth does not scale (negative ones count from the
+    end). ``head_per_last``: the head has this many times the last stage's rounded channels; 0
+    rounds the head like any other width.
     """
 
     depth: Literal["ceil", "round", "even"] = "ceil"
@@ -57,7 +57,7 @@ class Rounding:
 
     @property
     def min_channels(self) -> int:
-        """The smallest multiple of the divisor that is not under the minimum."""
+        """Smallest multiple of the divisor that is at least the minimum."""
         return -(-self.minimum // self.divisor) * self.divisor
 
     def channels(self, exact: float) -> int:
@@ -68,11 +68,11 @@ class Rounding:
         return rounded + self.divisor if rounded < self.floor * exact else rounded
 
     def head(self, exact: float, last: int) -> int:
-        """Channels of the head, for an exact number of them and the last stage's whole number."""
+        """Channels of the head, for its exact number and the last stage's whole number."""
         return self.head_per_last * last if self.head_per_last else self.channels(exact)
 
     def repeats(self, counts: Sequence[int], depth: float) -> tuple[int, ...]:
-        """Whole blocks per stage when depth is multiplied; no stage loses its last block."""
+        """Whole blocks per stage for a depth multiplier; no stage loses its last block."""
         fixed = {index % len(counts) for index in self.fixed_stages}
         free = [count for index, count in enumerate(counts) if index not in fixed]
         scaled_counts = iter(self._scaled_repeats(free, depth))
@@ -81,9 +81,9 @@ class Rounding:
         )
 
     def pixels(self, exact: float) -> int:
-        """Whole pixels per side, a multiple of ``resolution_multiple``, under the cap.
+        """Whole pixels per side, a multiple of ``resolution_multiple``, at most the cap.
 
-        A cap below one multiple is kept to all the same.
+        A cap below one multiple is respected too.
         """
         step = self.resolution_multiple
         rounded = max(step, math.floor(_without_float_noise(exact) / step + 0.5) * step)
@@ -92,7 +92,7 @@ class Rounding:
         return min(rounded, self.resolution_cap // step * step or self.resolution_cap)
 
     def depth_edges(self, counts: Sequence[int], high: float) -> set[float]:
-        """Depth multipliers up to ``high`` at which ``repeats`` may change; constant between."""
+        """Depth multipliers up to ``high`` at which ``repeats`` may change."""
         fixed = {index % len(counts) for index in self.fixed_stages}
         free = [count for index, count in enumerate(counts) if index not in fixed]
         parts = {sum(free) or 1} if self.depth == "even" else set(free)
@@ -105,7 +105,7 @@ class Rounding:
         }
 
     def width_edges(self, widths: Sequence[float], high: float) -> set[float]:
-        """Width multipliers up to ``high`` at which ``channels`` may change; constant between."""
+        """Width multipliers up to ``high`` at which ``channels`` may change."""
         jumps = {
             (channels, multiple * self.divisor)
             for channels in set(widths) - {0}  # a network without a head has 0 there
@@ -147,10 +147,10 @@ there the implementations agree.
 
 
 def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
-    """A profile by its name, or one changed in parts: ``{profile: even, divisor: 4}``.
+    """Profile by its name, or a changed one: ``{profile: even, divisor: 4}``.
 
-    Without ``profile`` the parts change ``official``. Raises ValueError with every problem found,
-    one a line.
+    Without ``profile`` the parts change ``official``. Raises ValueError with every problem, one a
+    line.
     """
     if isinstance(spec, Rounding):
         return spec
@@ -181,7 +181,7 @@ def rounding_from(spec: str | Mapping[str, Any] | Rounding) -> Rounding:
 
 
 def rounding_spec(rounding: str | Rounding) -> str | dict[str, Any]:
-    """The shortest spec that ``rounding_from`` reads as this rounding; plain values of JSON."""
+    """Shortest spec that ``rounding_from`` reads as this rounding; plain JSON values."""
     rounding = rounding_from(rounding)
     changes = {name: _changed_fields(profile, rounding) for name, profile in ROUNDINGS.items()}
     nearest = min(changes, key=lambda name: len(changes[name]))
@@ -189,7 +189,7 @@ def rounding_spec(rounding: str | Rounding) -> str | dict[str, Any]:
 
 
 def rounding_name(rounding: str | Rounding) -> str:
-    """The rounding in one word, or a few: ``even``, or ``even with divisor 4``."""
+    """Short name of the rounding: ``even``, or ``even with divisor 4``."""
     spec = rounding if isinstance(rounding, str) else rounding_spec(rounding)
     if isinstance(spec, str):
         return spec
@@ -198,12 +198,12 @@ def rounding_name(rounding: str | Rounding) -> str:
 
 
 def apportioned_blocks(weights: Sequence[int], total: int) -> tuple[int, ...]:
-    """Hand out ``total`` blocks over stages in proportion to ``weights`` (Webster's method).
+    """Assign ``total`` blocks to stages in proportion to ``weights`` (Webster's method).
 
-    Every stage gets at least one block, also where the total is smaller than that.
-    House-monotone: a larger total never takes one away. Ties go to the earlier stage.
+    Every stage gets at least one block, even if the total is smaller than that. House-monotone: a
+    larger total never takes a block away. Ties go to the earlier stage.
     """
-    # A multiple of the weights is itself handed out, so only what is beyond the last one is left.
+    # Whole multiples of the weights are assigned at once; only the remainder is left.
     full_rounds = total // sum(weights) if weights else 0
     blocks = [full_rounds * weight for weight in weights] if full_rounds else [1] * len(weights)
     for _ in range(total - sum(blocks)):
@@ -224,7 +224,7 @@ _FIELD_KINDS = {
     "fixed_stages": "a list of whole numbers",
     "head_per_last": "a whole number",
 }
-"""What each field of a spec may hold, as a person is told."""
+"""Allowed values of each field of a spec, for error messages."""
 
 
 def _has_kind(kind: str, value: Any) -> bool:
@@ -257,6 +257,6 @@ def _unknown_message(name: object, choices: Iterable[str]) -> str:
 
 
 def _without_float_noise(value: float) -> float:
-    """The whole number that a float product missed by noise, or the value itself."""
+    """Nearest integer if a float product missed it by noise, else the value itself."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) < FLOAT_NOISE * max(1.0, abs(value)) else value
