@@ -30,13 +30,13 @@ from scalesearch.analysis.observations import imputed_accuracies
 from scalesearch.candidates.iso_cost import Candidate
 from scalesearch.config.search_spec import SearchSpec
 from scalesearch.scaling.coefficients import Shares
+from scalesearch.search.study.optuna_private import NSGA2_GENERATION_KEY
 from scalesearch.search.study.search_trial import SearchTrial
 
 STARTUP_TRIALS = 8
 """Trials, the references among them, before a model takes over from chance."""
 LEARNING_SAMPLERS = ("tpe", "gp", "nsga2")
 """Samplers that learn from what came before."""
-GENERATION_KEY = "NSGAIISampler:generation"
 
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": lambda seed, _: TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
@@ -129,7 +129,7 @@ def _frozen_trial(observation: Observation, generation: int) -> optuna.trial.Fro
         params={"u": u, "v": v},
         distributions=UNIT_SQUARE,
         values=observation.values,
-        system_attrs={GENERATION_KEY: generation},
+        system_attrs={NSGA2_GENERATION_KEY: generation},
     )
 
 

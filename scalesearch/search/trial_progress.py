@@ -12,6 +12,8 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
 from optuna.trial import TrialState, create_trial
 
+from scalesearch.search.study import optuna_private
+
 SearchTrialState: TypeAlias = Literal["running", "complete", "stopped", "failed"]
 
 
@@ -193,13 +195,12 @@ class OptunaPruner:
 
     def should_prune(self, trial: int, epoch: int, value: float) -> bool:
         """Whether a candidate with this mean accuracy at a rung is to be stopped."""
-        storage = self.study._storage
         if trial not in self.trial_ids:
             running = create_trial(state=TrialState.RUNNING)
-            self.trial_ids[trial] = storage.create_new_trial(self.study._study_id, running)
+            self.trial_ids[trial] = optuna_private.create_trial(self.study, running)
         trial_id = self.trial_ids[trial]
-        storage.set_trial_intermediate_value(trial_id, epoch, value)
-        return self.study.pruner.prune(self.study, storage.get_trial(trial_id))
+        optuna_private.set_intermediate_value(self.study, trial_id, epoch, value)
+        return self.study.pruner.prune(self.study, optuna_private.read_trial(self.study, trial_id))
 
     def report_end(self, trial: int, value: float | None) -> None:
         """A candidate was trained to the last epoch (None: it was not)."""
@@ -207,4 +208,4 @@ class OptunaPruner:
             return  # it failed before its first rung
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
         values = None if value is None else [value]
-        self.study._storage.set_trial_state_values(self.trial_ids[trial], state, values)
+        optuna_private.set_state(self.study, self.trial_ids[trial], state, values)

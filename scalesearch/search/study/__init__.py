@@ -1,9 +1,10 @@
-"""The study as the only ledger of a search.
+"""The Optuna study of a search, in which everything is recorded first.
 
-One Optuna trial is one candidate. Its parameters are the effective shares of what is trained, its
-value the mean accuracy over seeds, its attributes what was known before training and, one for each
-outcome, what training measured. Records are a projection of this, and this can be made again from
-them. Writing costs the same however many trials there are; only ``contents`` reads them all.
+Each Optuna trial is one candidate: its parameters are the shares of the trained network, its value
+is the mean accuracy over seeds, and its attributes hold the candidate's columns and one list of
+measured epochs for each outcome. Records are derived from the study, and the study can be rebuilt
+from them. The cost of a write does not depend on the number of trials; only ``read_trials`` reads
+all of them.
 """
 
 from scalesearch.search.study.identity import bind_study, lock_study

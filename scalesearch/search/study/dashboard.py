@@ -1,4 +1,4 @@
-"""optuna-dashboard on a copy of a search's study, so that nothing done there reaches the search."""
+"""Serve optuna-dashboard on a copy of the study, so that it cannot change the search."""
 
 import shutil
 import socketserver
@@ -33,9 +33,10 @@ def show_dashboard(
     name: str = "",
     on_address: Callable[[str], None] = print,
 ) -> None:
-    """Show a search's study in the browser until KeyboardInterrupt.
+    """Serve a copy of a search's study until KeyboardInterrupt.
 
-    Arguments as of ``served``; ``told`` is called with the address once it answers.
+    Arguments are those of ``serve_dashboard``; ``on_address`` is called with the address once the
+    server answers.
     """
     with serve_dashboard(folder, port, storage=storage, name=name) as address:
         on_address(address)
@@ -46,18 +47,25 @@ def show_dashboard(
 def serve_dashboard(
     folder: Path, port: int = 0, *, storage: str | None = None, name: str = ""
 ) -> Iterator[str]:
-    """The address on this machine at which a copy of a search's study is shown meanwhile.
+    """Serve a copy of a search's study during the context; yield the address.
 
-    The copy is made now, also while the search runs, and is removed at the end. ``port``: 0 takes
-    a free one. ``storage``: the URL of the database that has the study, ``name`` its name there,
-    where it is not in the folder. Raises SearchError where there is no study, no optuna-dashboard,
-    or no such port.
+    The copy is made at the start, also while the search runs, and is removed at the end.
+
+    Args:
+        folder: the search's folder.
+        port: 0 takes a free one.
+        storage: URL of the database with the study, if it is not in the folder.
+        name: name of the study in that database.
+
+    Raises:
+        SearchError: there is no study, no optuna-dashboard, or the port is not available.
     """
     try:
         from optuna_dashboard import wsgi
     except ImportError as error:
         raise SearchError(
-            "dashboard: needs the package optuna-dashboard; `pip install 'scalesearch[dashboard]'`"
+            "dashboard: needs the package optuna-dashboard; run "
+            "`pip install 'scalesearch[dashboard]'`"
         ) from error
     with _open_copy(folder, storage, name) as copy:
         try:
@@ -77,13 +85,13 @@ def serve_dashboard(
 
 
 class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
-    """Answers while another answer is under way: the page asks for several things at once."""
+    """A server that answers several requests at once, as the page sends them."""
 
     daemon_threads = True
 
 
 class _QuietRequestHandler(WSGIRequestHandler):
-    """Says nothing of each request."""
+    """A handler that does not log requests."""
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -97,8 +105,8 @@ def _open_copy(folder: Path, storage: str | None, name: str) -> Iterator[BaseSto
     path = folder / STUDY_FILE
     if not path.exists():
         raise SearchError(
-            f"{path}: no such study; name the folder of a search that was begun, and with "
-            "--storage the database that has its study, if it is in one"
+            f"{path}: no such study; give the folder of a search that has started, and "
+            "--storage if its study is in a database"
         )
     with tempfile.TemporaryDirectory(prefix="scalesearch-") as temporary:
         copy = Path(temporary) / STUDY_FILE
@@ -119,7 +127,7 @@ def _copy_from_server(storage: str, name: str) -> BaseStorage:
             names = optuna.get_all_study_names(source_storage)
             if name not in names:
                 raise SearchError(
-                    f"{location}: need the name of a study in it, got {name!r}; there are: "
+                    f"{location}: need the name of a study in it, got {name!r}; it has: "
                     f"{', '.join(sorted(names)) or 'none'}"
                 )
             optuna.copy_study(from_study_name=name, from_storage=source_storage, to_storage=copy)
@@ -129,13 +137,13 @@ def _copy_from_server(storage: str, name: str) -> BaseStorage:
 
 
 def copy_sqlite_file(path: Path, copy: Path) -> None:
-    """Copy a SQLite file, which may be in use, as it was at one moment, and do not touch it.
+    """Copy the state of a SQLite file at one moment, without changing it.
 
-    A driver that was killed leaves a journal beside it, which says how to bring it into order;
-    then the copy is brought into order. Raises what sqlite3 raises.
+    The file may be in use. A killed driver leaves a journal beside it; then the journal is copied
+    too and applied to the copy. Raises what sqlite3 raises.
     """
     journal_files = [Path(f"{path}{ending}") for ending in ("-journal", "-wal")]
-    # Of a file at rest that is kept with a WAL, only `immutable` leaves no new file beside it.
+    # Without `immutable`, reading a closed file in WAL mode would create new files beside it.
     immutable_option = "" if any(map(Path.exists, journal_files)) else "&immutable=1"
     source = f"file:{quote(str(path.absolute()))}?mode=ro{immutable_option}"
     try:

@@ -1,6 +1,7 @@
-"""A study is of one experiment: a database may have many, and two of one name are not mixed.
+"""Bind a study to its experiment, and lock it for one driver.
 
-A study in a shared database belongs to one driver at a time, wherever the drivers run.
+A database may hold many studies; two experiments of one name are not mixed. In a shared database a
+study belongs to one driver at a time, on any machine.
 """
 
 import hashlib
@@ -25,13 +26,13 @@ from scalesearch.search.study.storage import (
 )
 
 IDENTITY_ATTRIBUTE = "of"
-"""Attribute of a study: what it is a study of."""
+"""Study attribute with the description of its experiment."""
 
 
 def bind_study(study: optuna.Study, identity: Mapping[str, Any]) -> None:
-    """Write down what a study is of, by name, or find that it is of the same.
+    """Store the identity of the experiment in the study, or compare it with the stored one.
 
-    Raises SearchError, naming what differs, where it is another experiment's.
+    Raises SearchError, with the names of the differences, if the study is another experiment's.
     """
     identity_document = json.loads(json.dumps(identity))
     with translate_read_errors(study):
@@ -45,8 +46,9 @@ def bind_study(study: optuna.Study, identity: Mapping[str, Any]) -> None:
         if stored_identity.get(name) != identity_document.get(name)
     ]:
         raise SearchError(
-            f"{study_location(study)}: study {study.study_name!r} is of another experiment, with another "
-            f"{', '.join(different_names)}; give this one another name, or choose another storage"
+            f"{study_location(study)}: study {study.study_name!r} belongs to an experiment with "
+            f"another {', '.join(different_names)}; give this one another name, or choose another "
+            "storage"
         )
 
 
@@ -56,23 +58,23 @@ HOLDER_QUERY = sqlalchemy.text(
     "AND (held.classid::bigint << 32) + held.objid::bigint = :key"
 )
 UNLOCK_QUERY = sqlalchemy.text("SELECT pg_advisory_unlock(:key)")
-# A machine that is gone says no goodbye: after a minute of silence the server lets go for it.
+# A lost machine does not close its connection: after a minute the server releases its lock.
 KEEPALIVE = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
 
 
 @contextmanager
 def lock_study(study: optuna.Study) -> Iterator[None]:
-    """Hold a study in PostgreSQL alone. The server lets go of the lock when its holder dies.
+    """Lock a study in PostgreSQL. The server releases the lock when its holder dies.
 
-    A study in a file is held by its folder's lock, and one in memory is nobody else's; other
-    databases know no such lock, and there the folder's is the only one. Raises SearchError where
-    another driver has the study.
+    Elsewhere this does nothing: a study in a file is protected by its folder's lock, a study in
+    memory is not shared, and other databases have no such lock. Raises SearchError if another
+    driver has locked the study.
     """
     study_engine = database_engine(study)
     if study_engine is None or study_engine.name != "postgresql":
         yield
         return
-    # A connection of its own: the study's may be closed and opened again, which would let go.
+    # A separate connection: the study's own may be closed and reopened, which would unlock.
     lock_engine = sqlalchemy.create_engine(
         study_engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
@@ -84,7 +86,7 @@ def lock_study(study: optuna.Study) -> Iterator[None]:
         try:
             yield
         finally:
-            # Said, since a server takes a while to notice that a connection was closed.
+            # Unlock explicitly, since the server takes a while to notice a closed connection.
             with suppress(sqlalchemy.exc.SQLAlchemyError):
                 connection.execute(UNLOCK_QUERY, {"key": _lock_key(study.study_name)})
     finally:
@@ -105,12 +107,12 @@ def _acquire_lock(connection: Connection, study: optuna.Study) -> None:
         return
     holder = connection.execute(HOLDER_QUERY, parameters).scalar() or "another driver"
     raise SearchError(
-        f"{study_location(study)}: study {study.study_name!r} is another driver's ({holder}); wait for it "
-        "or stop it"
+        f"{study_location(study)}: study {study.study_name!r} is in use by another driver "
+        f"({holder}); wait for it or stop it"
     )
 
 
 def _lock_key(name: str) -> int:
-    """The lock's number: of 63 bits, as PostgreSQL's are signed."""
+    """Compute the number of the lock, 63 bits since PostgreSQL's are signed."""
     digest = hashlib.blake2b(f"scalesearch {name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

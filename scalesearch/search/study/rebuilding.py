@@ -1,10 +1,9 @@
-"""A study made again from what is committed of a search: its records, and its failures.
+"""Rebuild a study from the committed files of a search: its records and its failures.
 
-What had ended is entered as it ended, under its number; what had not is left out, so that it
-starts again. A number that nothing is entered under is kept by a trial without a candidate.
+Finished trials are written as they finished, under their numbers; unfinished ones are left out, so
+that they start again. A number that is not used is taken by a placeholder trial.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +13,20 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
 
-from scalesearch.architectures.fingerprint import to_json
 from scalesearch.candidates.iso_cost import Candidate
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.results.records import COLUMNS
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.search.design import DesignCell, PlannedTrial, SearchSpace
+from scalesearch.search.study import optuna_private
 from scalesearch.search.study.search_trial import (
     CANDIDATE_COLUMNS,
     PLACEHOLDER_ATTRIBUTE,
     SearchTrial,
     SearchTrialState,
-    candidate_columns,
-    cell_documents,
     mean_accuracies,
+    new_search_trial,
     read_trials,
 )
 from scalesearch.search.study.storage import (
@@ -42,14 +40,14 @@ MEASURED_COLUMNS = [
     name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)
 ]
 REBUILDING_ATTRIBUTE = "rebuilding"
-"""Attribute of a study that is not yet made again as a whole."""
+"""Study attribute: whether rebuilding has started but not finished."""
 SEARCHED = "searched"
 _RecordRow: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _RebuildContext:
-    """What the experiment says about candidates."""
+    """Candidates and cells of the experiment."""
 
     experiment: Experiment
     space: SearchSpace
@@ -59,11 +57,11 @@ class _RebuildContext:
 
 
 def needs_rebuild(study: optuna.Study) -> bool:
-    """Whether a study is empty, or was not made again to its end."""
+    """Return whether a study is empty, or its rebuilding was interrupted."""
     if REBUILDING_ATTRIBUTE in study.user_attrs:
         return bool(study.user_attrs[REBUILDING_ATTRIBUTE])
     with translate_read_errors(study):
-        return study._storage.get_n_trials(study._study_id) == 0
+        return optuna_private.trial_count(study) == 0
 
 
 def rebuild_study(
@@ -75,16 +73,25 @@ def rebuild_study(
     failures: Sequence[Mapping[str, Any]] = (),
     proposals: Sequence[Mapping[str, Any]] = (),
 ) -> list[SearchTrial]:
-    """Enter what a search's table knows into its empty study, and return what is then in it.
+    """Write the records of a search to its empty study; return the trials of the study.
 
-    ``where``, ``planned``: the experiment's candidates and plan. ``failed``: what ``failures``
-    wrote down. ``proposals``: how proposals came about, each with its ``number``. Where this is
-    interrupted, calling it again brings it to its end. Raises SearchError where the study holds
-    another search, or a candidate is none of the experiment's.
+    If this is interrupted, calling it again completes it.
+
+    Args:
+        study: an empty study, or one whose rebuilding was interrupted.
+        records: the search's results table.
+        experiment: the search's experiment.
+        space: the experiment's candidates.
+        planned_trials: the experiment's plan.
+        failures: the search's failures, from ``failure_documents``.
+        proposals: the logs of proposals, each with its ``number``.
+
+    Raises:
+        SearchError: the study has trials, or a candidate does not belong to the experiment.
     """
     if not needs_rebuild(study):
         raise SearchError(
-            f"{study_location(study)}: need an empty study to enter records into, got one with trials"
+            f"{study_location(study)}: need an empty study to write records to, got one with trials"
         )
     plan = [*planned_trials]
     context = _RebuildContext(
@@ -103,8 +110,8 @@ def rebuild_study(
         finished_trial.proposal = proposal_logs.get(finished_trial.cells[0]["name"])
     with translate_write_errors(study):
         study.set_user_attr(REBUILDING_ATTRIBUTE, True)
-        trial_count = study._storage.get_n_trials(study._study_id)
-    for number in range(trial_count, max(finished, default=-1) + 1):
+        written_count = optuna_private.trial_count(study)
+    for number in range(written_count, max(finished, default=-1) + 1):
         if (trial := finished.get(number)) is None:
             _add_placeholder_trial(study)
         else:
@@ -120,7 +127,7 @@ def rebuild_study(
 def _finished_trials(
     records: pd.DataFrame, failures: Sequence[Mapping[str, Any]], context: _RebuildContext
 ) -> Iterator[tuple[int, SearchTrial]]:
-    """Every candidate that had ended, with its number."""
+    """Yield each finished trial with its number."""
     rows_by_trial = _rows_by_trial(records)
     failures_by_trial = _failures_by_trial(failures, rows_by_trial)
     for number, trial_rows in rows_by_trial.items():
@@ -147,10 +154,7 @@ def _finished_trials(
     for number, failure in failures_by_trial.items():
         candidate = _find_candidate(failure, context)
         cells = _find_cells(number, failure, candidate, context)
-        columns = candidate_columns(PlannedTrial(candidate, tuple(cells))) | {
-            "role": failure["role"]
-        }
-        trial = _make_trial(number, candidate, cells, columns, context)
+        trial = _make_trial(number, candidate, cells, {"role": failure["role"]}, context)
         trial.state, (trial.reason, trial.failure_kind) = (
             "failed",
             _failure_reason_and_kind(failure),
@@ -159,7 +163,7 @@ def _finished_trials(
 
 
 def _rows_by_trial(records: pd.DataFrame) -> dict[int, list[_RecordRow]]:
-    """Each trial's rows. Raises SearchError where a number is not one candidate's, and its only."""
+    """Group rows by trial. Raises SearchError unless trials and candidates match one to one."""
     pairs = records[["trial", "candidate"]].drop_duplicates()
     if pairs["trial"].duplicated().any() or pairs["candidate"].duplicated().any():
         raise SearchError("records: need one candidate for each trial, got several for one")
@@ -172,7 +176,7 @@ def _rows_by_trial(records: pd.DataFrame) -> dict[int, list[_RecordRow]]:
 def _failures_by_trial(
     failures: Sequence[Mapping[str, Any]], rows_by_trial: Mapping[int, Sequence[_RecordRow]]
 ) -> dict[int, Mapping[str, Any]]:
-    """Failures by their trial's number; where none was written down, they fill the gaps."""
+    """Group failures by trial number; those without a number take the free numbers."""
     number_by_candidate = {
         trial_rows[0]["candidate"]: number for number, trial_rows in rows_by_trial.items()
     }
@@ -196,28 +200,27 @@ def _find_candidate(row: Mapping[str, Any], context: _RebuildContext) -> Candida
     fingerprint = str(row["candidate"])
     if fingerprint in context.candidates:
         return context.candidates[fingerprint]
-    if "asked_alpha" in row:  # of a nominal budget only a mesh of candidates is listed
+    if "asked_alpha" in row:  # a nominal budget lists only a mesh of its candidates
         candidate = context.space.candidate(_asked_coefficients(row))
         if candidate is not None and candidate.fingerprint == fingerprint:
             return candidate
     raise SearchError(
-        f"records: candidate {fingerprint} ({row['role']}) is none of this experiment's; need the "
-        "records and the experiment.yaml of one search, and a version that counts as theirs did"
+        f"records: candidate {fingerprint} ({row['role']}) does not belong to this experiment; use "
+        "the records and the experiment.yaml of one search, and a version with the same rounding"
     )
 
 
 def _find_cells(
     number: int, row: Mapping[str, Any], candidate: Candidate, context: _RebuildContext
 ) -> list[DesignCell]:
-    """The cells of a candidate: by name, or for tables without names from the plan."""
+    """Find the cells of a candidate: by name, or from the plan in tables without names."""
     names = [name for name in str(row.get("cell", "")).split("; ") if name]
     if not names:
         for planned_trial in context.planned_trials:
             if planned_trial.candidate.fingerprint == candidate.fingerprint:
                 return list(planned_trial.cells)
-        names = [
-            f"proposal {number - len(context.planned_trials)}"
-        ]  # they come one by one after the plan
+        # Proposals are numbered one by one after the plan.
+        names = [f"proposal {number - len(context.planned_trials)}"]
     coefficients = candidate.shares.coefficients(context.space.budget.factor)
     if "asked_alpha" in row:
         coefficients = _asked_coefficients(row)
@@ -231,7 +234,7 @@ def _asked_coefficients(row: Mapping[str, Any]) -> Coefficients:
 def _final_state(
     rows: Sequence[Mapping[str, Any]], reason: str, experiment: Experiment
 ) -> SearchTrialState | None:
-    """How a candidate ended; None where it had not."""
+    """Return the final state of a trial, or None if it has not finished."""
     epochs: dict[int, list[int]] = {}
     for row in rows:
         epochs.setdefault(row["seed"], []).append(row["epoch"])
@@ -241,7 +244,7 @@ def _final_state(
         for seed_epochs in epochs.values()
     ):
         return None
-    at_end = all(len(own) >= last_epoch for own in epochs.values())
+    at_end = all(len(seed_epochs) >= last_epoch for seed_epochs in epochs.values())
     if at_end and (reason or set(epochs) >= set(experiment.seeds)):
         return "complete"
     return "stopped" if reason else None
@@ -251,22 +254,19 @@ def _make_trial(
     number: int,
     candidate: Candidate,
     cells: Sequence[DesignCell],
-    columns: dict[str, Any],
+    columns: Mapping[str, Any],
     context: _RebuildContext,
 ) -> SearchTrial:
-    budget = context.space.budget
-    return SearchTrial(
+    return new_search_trial(
+        PlannedTrial(candidate, tuple(cells)),
         number=number,
-        trial_id=-1,
-        candidate_columns=columns,
-        cells=cell_documents(PlannedTrial(candidate, tuple(cells))),
-        architecture_json=json.dumps(to_json(candidate.architecture), separators=(",", ":")),
-        constraints={"budget": abs(columns["factor"] / budget.factor - 1) - budget.tolerance},
+        columns=columns,
+        budget=context.space.budget,
     )
 
 
 def _failure_reason_and_kind(failure: Mapping[str, Any]) -> tuple[str, str]:
-    """Reason and class; version 0.1 wrote them as one."""
+    """Return reason and kind of a failure; version 0.1 wrote them as one string."""
     if "kind" in failure:
         return str(failure["reason"]), str(failure["kind"])
     kind, _, reason = str(failure["reason"]).partition(": ")
@@ -274,7 +274,7 @@ def _failure_reason_and_kind(failure: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _tuning_of_row(row: Mapping[str, Any], experiment: Experiment) -> dict[str, Any] | None:
-    """What is left on record of a sweep: the rate it found, and what it took."""
+    """Return the learning rate and seconds of a sweep, or None if there was none."""
     if experiment.recipe.learning_rate_rule != "tuned" or _is_missing(row["learning_rate"]):
         return None
     return {"learning_rate": row["learning_rate"], "seconds": row["tuning_seconds"]}
@@ -283,7 +283,10 @@ def _tuning_of_row(row: Mapping[str, Any], experiment: Experiment) -> dict[str, 
 def _recorded_micro_batch(
     records: pd.DataFrame, experiment: Experiment
 ) -> tuple[int | None] | None:
-    """The study's micro-batch, in a tuple as it may be None, where the table tells it."""
+    """Return the study's micro-batch from the records, or None if they have no single one.
+
+    It is in a tuple, since the micro-batch itself may be None (the whole batch).
+    """
     sizes = records["micro_batch"].dropna().unique()
     if len(sizes) != 1:
         return None
@@ -302,7 +305,7 @@ def _add_placeholder_trial(study: optuna.Study) -> None:
     explanation = "nothing that had ended has this number"
     template = create_trial(state=TrialState.FAIL, user_attrs={PLACEHOLDER_ATTRIBUTE: explanation})
     with translate_write_errors(study):
-        study._storage.create_new_trial(study._study_id, template)
+        optuna_private.create_trial(study, template)
 
 
 def _is_missing(value: object) -> bool:

@@ -1,7 +1,4 @@
-"""One candidate as the study has it, and the names under which it is written down.
-
-What a study holds, read once at the start, and its projections.
-"""
+"""A trial of a search, the names of its study attributes, and the tables derived from it."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,17 +10,19 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from scalesearch.architectures.custom import CustomModel
-from scalesearch.architectures.fingerprint import from_json
+from scalesearch.architectures.fingerprint import from_json, to_json
 from scalesearch.architectures.stages import Architecture
+from scalesearch.candidates.budget import Budget
 from scalesearch.errors import SearchError
 from scalesearch.results.records import records_frame
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.design import PlannedTrial
+from scalesearch.search.study.optuna_private import trial_id
 from scalesearch.search.study.storage import study_location, translate_read_errors
 
 SHARE_COLUMNS = ("depth_share", "width_share", "resolution_share")
 OUTCOME_PREFIX = "seed"
-"""How the names of attributes begin that hold what training measured."""
+"""Prefix of the study attributes that hold measured epochs."""
 
 SearchTrialState = Literal["running", "complete", "stopped", "failed"]
 OPTUNA_STATES: dict[SearchTrialState, TrialState] = {
@@ -36,32 +35,38 @@ OPTUNA_STATES: dict[SearchTrialState, TrialState] = {
 
 @dataclass(slots=True)
 class SearchTrial:
-    """A candidate as the study has it; what is written through this module is at once in both.
+    """A candidate in a search, with its state and results.
 
-    ``number``: the column ``trial`` of the records, which stays when an entry is opened again.
-    ``facts``: what was known before training, by the names of the records. ``rows``: what every
-    epoch of every seed measured. ``reported``: the mean over seeds by epoch. ``reason``: why it was
-    stopped, failed or, complete, got fewer seeds than others; ``kind``: the class of the failure.
-    Both are empty otherwise.
+    The functions of ``study.writing`` keep it equal to its Optuna trial.
     """
 
     number: int
+    """Column ``trial`` of the records; it stays the same when the trial is reopened."""
     trial_id: int
+    """Id of the Optuna trial in its storage; -1 before it is written."""
     candidate_columns: dict[str, Any]
+    """Columns of the records that are known before training."""
     cells: list[dict[str, Any]]
+    """Cells of the design, or the proposal, that this candidate stands for."""
     architecture_json: str
     rows: list[dict[str, Any]] = field(default_factory=list)
+    """Measurements, one row for each epoch of each seed."""
     tuning: dict[str, Any] | None = None
+    """Learning rate and seconds of the learning-rate sweep."""
     state: SearchTrialState = "running"
     reason: str = ""
+    """Why it was stopped, failed, or completed with fewer seeds than others; else empty."""
     failure_kind: str = ""
     proposal: dict[str, Any] | None = None
+    """The sampler's log of the proposal."""
     intermediate_values: dict[int, float] = field(default_factory=dict)
+    """Mean accuracy over seeds, by epoch."""
     constraints: dict[str, float] = field(default_factory=dict)
-    outcome_names: set[str] = field(default_factory=set, repr=False)  # of attributes with outcomes
-    recorded_epochs: set[tuple[int, int]] = field(
-        default_factory=set, repr=False
-    )  # (seed, epoch) in rows
+    """Optuna constraints by name; met where at most 0."""
+    outcome_names: set[str] = field(default_factory=set, repr=False)
+    """Names of the study attributes with measured epochs."""
+    recorded_epochs: set[tuple[int, int]] = field(default_factory=set, repr=False)
+    """(seed, epoch) of all rows."""
     _network: Architecture | CustomModel | None = field(default=None, repr=False)
 
     @property
@@ -71,17 +76,17 @@ class SearchTrial:
 
     @property
     def cell(self) -> str:
-        """Names of the cells that it stands for, the column of the records."""
+        """Names of its cells, the column of the records."""
         return "; ".join(cell["name"] for cell in self.cells)
 
     @property
     def stopped(self) -> str:
-        """Why it was trained no further, the column of the records."""
+        """Why it was stopped, the column of the records."""
         return self.reason if self.state in ("stopped", "complete") else ""
 
     @property
     def shares(self) -> Shares:
-        """Effective shares."""
+        """Effective shares of the trained network."""
         return Shares(*(self.candidate_columns[axis] for axis in SHARE_COLUMNS))
 
     @property
@@ -91,13 +96,13 @@ class SearchTrial:
         return self._network
 
     def rows_of_seed(self, seed: int) -> list[dict[str, Any]]:
-        """What is written down for a seed, in order of epochs."""
+        """Return the rows of a seed in order of epochs."""
         seed_rows = [row for row in self.rows if row["seed"] == seed]
         return sorted(seed_rows, key=lambda row: int(row["epoch"]))
 
 
 def candidate_columns(planned_trial: PlannedTrial) -> dict[str, Any]:
-    """What is known of a candidate before it is trained, by the names of the records."""
+    """Return the columns of the records that are known before training."""
     candidate, first_cell = planned_trial.candidate, planned_trial.cells[0]
     return {
         "candidate": candidate.fingerprint,
@@ -119,7 +124,7 @@ def candidate_columns(planned_trial: PlannedTrial) -> dict[str, Any]:
 
 
 def cell_documents(planned_trial: PlannedTrial) -> list[dict[str, Any]]:
-    """What was asked for that a candidate stands for."""
+    """Return the cells of a planned trial as JSON documents."""
     return [
         {
             "name": cell.name,
@@ -133,15 +138,45 @@ def cell_documents(planned_trial: PlannedTrial) -> list[dict[str, Any]]:
     ]
 
 
+def new_search_trial(
+    planned_trial: PlannedTrial,
+    *,
+    number: int = -1,
+    columns: Mapping[str, Any] | None = None,
+    budget: Budget | None = None,
+) -> SearchTrial:
+    """Create a running trial that is not written yet.
+
+    Args:
+        planned_trial: the candidate and its cells.
+        number: its number; -1 takes the number of the Optuna trial.
+        columns: values that replace those of ``candidate_columns``.
+        budget: for the constraint ``budget``.
+    """
+    all_columns = candidate_columns(planned_trial) | dict(columns or {})
+    constraints = {}
+    if budget is not None:
+        constraints["budget"] = abs(all_columns["factor"] / budget.factor - 1) - budget.tolerance
+    architecture = to_json(planned_trial.candidate.architecture)
+    return SearchTrial(
+        number=number,
+        trial_id=-1,
+        candidate_columns=all_columns,
+        cells=cell_documents(planned_trial),
+        architecture_json=json.dumps(architecture, separators=(",", ":")),
+        constraints=constraints,
+    )
+
+
 def trial_attributes(trial: SearchTrial) -> dict[str, Any]:
-    """What a trial shows beside its outcomes, by plain names."""
+    """Return the study attributes of a trial, except its outcomes."""
     optional = {
         "proposal": trial.proposal,
         "tuning": trial.tuning,
         "stopped": trial.stopped or None,
         "failure": trial.reason if trial.state == "failed" else None,
         "failure_kind": trial.failure_kind if trial.state == "failed" else None,
-        # Optuna keeps constraints where dashboards do not show them.
+        # Repeated as attributes, since dashboards do not show Optuna's constraints.
         **{f"constraint_{name}": value for name, value in trial.constraints.items()},
     }
     return {
@@ -153,18 +188,18 @@ def trial_attributes(trial: SearchTrial) -> dict[str, Any]:
 
 
 def outcome_attributes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Rows as attributes, one for each seed."""
+    """Group rows into study attributes, one for each seed."""
     rows_by_seed: dict[int, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["seed"], row["epoch"])):
         rows_by_seed.setdefault(row["seed"], []).append(row)
     return {
-        f"{OUTCOME_PREFIX} {seed} epochs {seed_rows[0]['epoch']}-{seed_rows[-1]['epoch']}": seed_rows
-        for seed, seed_rows in rows_by_seed.items()
+        f"{OUTCOME_PREFIX} {seed} epochs {rows[0]['epoch']}-{rows[-1]['epoch']}": rows
+        for seed, rows in rows_by_seed.items()
     }
 
 
 def mean_accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-    """Mean accuracy over seeds, by epoch, of the epochs that every started seed has reached."""
+    """Compute the mean accuracy over seeds at each epoch that all started seeds reached."""
     accuracy_by_epoch: dict[int, dict[int, float]] = {}
     for row in rows:
         accuracy_by_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]
@@ -196,14 +231,13 @@ CANDIDATE_COLUMNS = (
     "deviation",
 )
 PLACEHOLDER_ATTRIBUTE = "vacant"
-"""Attribute of a trial that only keeps a number from being given again (see ``rebuilding``)."""
+"""Attribute of a trial that only occupies a number (see ``rebuilding``)."""
 
 
 def read_trials(study: optuna.Study) -> list[SearchTrial]:
-    """Every candidate in the study, in order of numbers; reads all trials.
+    """Read all trials of a study, in order of their numbers.
 
-    A trial that another one supersedes is left out. Raises SearchError for a trial that no search
-    of this version has written.
+    Superseded trials are left out. Raises SearchError for a trial that this version did not write.
     """
     with translate_read_errors(study):
         frozen_trials = study.get_trials(deepcopy=False)
@@ -217,12 +251,12 @@ def read_trials(study: optuna.Study) -> list[SearchTrial]:
 
 
 def trial_records(trials: Iterable[SearchTrial]) -> pd.DataFrame:
-    """The results table of these entries."""
+    """Return the results table of these trials."""
     return records_frame(_record_rows(trials))
 
 
 def failure_documents(trials: Iterable[SearchTrial]) -> list[dict[str, Any]]:
-    """Candidates that could not be trained, and why."""
+    """Return the failed trials and their reasons, as JSON documents."""
     return [
         {
             "trial": trial.number,
@@ -259,8 +293,8 @@ def _to_search_trial(frozen_trial: FrozenTrial, study: optuna.Study) -> SearchTr
     states = {optuna_state: own_state for own_state, optuna_state in OPTUNA_STATES.items()}
     if frozen_trial.state not in states or not isinstance(attributes.get("candidate"), str):
         raise SearchError(
-            f"{study_location(study)}: trial {frozen_trial.number} was not written by this version of scalesearch; "
-            "move the study away and run again: it is made again from records.csv"
+            f"{study_location(study)}: trial {frozen_trial.number} was not written by this version "
+            "of scalesearch; move the study away and run again: it is rebuilt from records.csv"
         )
     state = states[frozen_trial.state]
     outcomes = {k: rows for k, rows in attributes.items() if k.startswith(OUTCOME_PREFIX)}
@@ -271,7 +305,7 @@ def _to_search_trial(frozen_trial: FrozenTrial, study: optuna.Study) -> SearchTr
     )
     return SearchTrial(
         number=attributes.get("trial", frozen_trial.number),
-        trial_id=frozen_trial._trial_id,
+        trial_id=trial_id(frozen_trial),
         candidate_columns={name: attributes[name] for name in CANDIDATE_COLUMNS},
         cells=attributes["cells"],
         architecture_json=attributes["architecture"],
@@ -281,7 +315,7 @@ def _to_search_trial(frozen_trial: FrozenTrial, study: optuna.Study) -> SearchTr
         reason=attributes.get(reason_attribute, ""),
         failure_kind=attributes.get("failure_kind", "") if state == "failed" else "",
         proposal=attributes.get("proposal"),
-        # Optuna keeps no values by epoch where there are several objectives.
+        # Optuna stores no intermediate values with several objectives.
         intermediate_values=dict(frozen_trial.intermediate_values)
         if len(study.directions) == 1
         else mean_accuracies(rows),

@@ -1,10 +1,9 @@
-"""A candidate is entered once, written down piece by piece, and ended once.
+"""Write trials to the study: add, record outcomes, and finish.
 
-What is written is at once in the study and in the entry, in this order: an entry never holds what
-its study does not.
+Each function writes to the study first and then updates the SearchTrial, so a SearchTrial never
+holds anything that its study does not.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,19 +11,18 @@ from typing import Any
 import optuna
 from optuna.trial import create_trial
 
-from scalesearch.architectures.fingerprint import to_json
 from scalesearch.candidates.budget import Budget
 from scalesearch.errors import SearchError
 from scalesearch.search.design import PlannedTrial
+from scalesearch.search.study import optuna_private
 from scalesearch.search.study.search_trial import (
     OPTUNA_STATES,
     OUTCOME_PREFIX,
     SHARE_COLUMNS,
     SearchTrial,
     SearchTrialState,
-    candidate_columns,
-    cell_documents,
     mean_accuracies,
+    new_search_trial,
     outcome_attributes,
     trial_attributes,
 )
@@ -42,25 +40,16 @@ def add_trial(
     *,
     budget: Budget | None = None,
 ) -> SearchTrial:
-    """Enter a candidate as a running trial, whole or not at all.
+    """Add a candidate as a running trial, in one transaction.
 
-    ``proposal``: how a sampler came to it, for replay. ``budget``: what the candidate had to keep
-    to, for the constraint ``budget`` (kept where it is at most 0).
+    Args:
+        study: the study to write to.
+        planned_trial: the candidate and its cells.
+        proposal: the sampler's log of the proposal, for replay.
+        budget: for the constraint ``budget``, which is met where it is at most 0.
     """
-    factor = planned_trial.candidate.factor
-    trial = SearchTrial(
-        number=-1,
-        trial_id=-1,
-        candidate_columns=candidate_columns(planned_trial),
-        cells=cell_documents(planned_trial),
-        architecture_json=json.dumps(
-            to_json(planned_trial.candidate.architecture), separators=(",", ":")
-        ),
-        proposal=dict(proposal) if proposal is not None else None,
-        constraints={}
-        if budget is None
-        else {"budget": abs(factor / budget.factor - 1) - budget.tolerance},
-    )
+    trial = new_search_trial(planned_trial, budget=budget)
+    trial.proposal = dict(proposal) if proposal is not None else None
     return write_trial(study, trial)
 
 
@@ -71,9 +60,9 @@ def write_trial(
     values: Sequence[float] | None = None,
     extra_attributes: Mapping[str, Any] | None = None,
 ) -> SearchTrial:
-    """Make the trial of an entry that has none yet, with everything it holds, in one transaction.
+    """Write a new trial with everything it holds to the study, in one transaction.
 
-    Its state is the entry's. ``values``: of a complete one. ``extra``: more attributes.
+    ``values`` are those of a complete trial.
     """
     outcomes = outcome_attributes(trial.rows)
     if trial.state == "stopped":
@@ -81,7 +70,7 @@ def write_trial(
     template = create_trial(
         state=OPTUNA_STATES[trial.state],
         values=values,
-        # Shares outside the simplex (an axis that moves against the budget) show as its edge.
+        # Shares outside the simplex (an axis that moves against the budget) are clipped.
         params={axis: min(max(trial.candidate_columns[axis], 0.0), 1.0) for axis in SHARE_COLUMNS},
         distributions=SHARE_DISTRIBUTIONS,
         user_attrs={**trial_attributes(trial), **outcomes, **(extra_attributes or {})},
@@ -89,9 +78,9 @@ def write_trial(
         constraints=trial.constraints,
     )
     with translate_write_errors(study):
-        trial.trial_id = study._storage.create_new_trial(study._study_id, template)
+        trial.trial_id = optuna_private.create_trial(study, template)
         if trial.number < 0:
-            trial.number = study._storage.get_trial_number_from_id(trial.trial_id)
+            trial.number = optuna_private.trial_number(study, trial.trial_id)
     trial.outcome_names = set(outcomes)
     trial.recorded_epochs = {(row["seed"], row["epoch"]) for row in trial.rows}
     return trial
@@ -104,10 +93,10 @@ def record_outcome(
     *,
     attribute_name: str,
 ) -> list[dict[str, Any]]:
-    """Write down what an outcome's epochs measured, all of them or none.
+    """Record the epochs of an outcome under one attribute, such as ``seed 0 epochs 1-3``.
 
-    ``job``: the attribute's name, ``seed 0 epochs 1-3``. Returns the rows that were not taken: of
-    a seed and epoch on record already, or all where the entry has ended.
+    Returns the rows that were not recorded: their seed and epoch are recorded already, or the trial
+    has finished.
     """
     if not attribute_name.startswith(OUTCOME_PREFIX):
         raise ValueError(f"need a name that begins with {OUTCOME_PREFIX!r}, got {attribute_name!r}")
@@ -122,7 +111,7 @@ def record_outcome(
     if new_rows:
         name = _unused_name(attribute_name, trial.outcome_names)
         with translate_write_errors(study):
-            study._storage.set_trial_user_attr(trial.trial_id, name, list(new_rows.values()))
+            optuna_private.set_attribute(study, trial.trial_id, name, list(new_rows.values()))
         trial.outcome_names.add(name)
         trial.recorded_epochs.update(new_rows)
         trial.rows.extend(new_rows.values())
@@ -130,58 +119,59 @@ def record_outcome(
 
 
 def report_mean(study: optuna.Study, trial: SearchTrial, epoch: int, mean_accuracy: float) -> None:
-    """Tell an epoch's mean over seeds, once more where further seeds have changed it.
+    """Report an epoch's mean accuracy over seeds, again where another seed has changed it.
 
-    With several objectives it is only kept in the entry: Optuna knows no such values there.
+    With several objectives it is kept in the SearchTrial only: Optuna allows no intermediate values
+    there.
     """
     if trial.intermediate_values.get(epoch) == mean_accuracy:
         return
     if len(study.directions) == 1:
         with translate_write_errors(study):
-            study._storage.set_trial_intermediate_value(trial.trial_id, epoch, mean_accuracy)
+            optuna_private.set_intermediate_value(study, trial.trial_id, epoch, mean_accuracy)
     trial.intermediate_values[epoch] = mean_accuracy
 
 
 def record_tuning(study: optuna.Study, trial: SearchTrial, tuning: Mapping[str, Any]) -> None:
-    """Write down what the candidate's learning-rate sweep found and cost."""
+    """Record the result and the cost of the candidate's learning-rate sweep."""
     with translate_write_errors(study):
-        study._storage.set_trial_user_attr(trial.trial_id, "tuning", dict(tuning))
+        optuna_private.set_attribute(study, trial.trial_id, "tuning", dict(tuning))
     trial.tuning = dict(tuning)
 
 
 def tell_complete(
     study: optuna.Study, trial: SearchTrial, values: Sequence[float], *, reason: str = ""
 ) -> None:
-    """End an entry with its values, one for each objective.
+    """Finish a trial with its values, one for each objective.
 
-    ``reason``: why it got fewer seeds than others.
+    ``reason`` says why it has fewer seeds than others.
     """
     if len(values) != len(study.directions) or any(map(math.isnan, values)):
         raise ValueError(f"need {len(study.directions)} values that are numbers, got {values}")
     if reason:
         with translate_write_errors(study):
-            study._storage.set_trial_user_attr(trial.trial_id, "stopped", reason)
+            optuna_private.set_attribute(study, trial.trial_id, "stopped", reason)
     _finish_trial(study, trial, "complete", values)
     trial.reason = reason
 
 
 def tell_stopped(study: optuna.Study, trial: SearchTrial, reason: str) -> None:
-    """End an entry that is trained no further.
+    """Stop a trial before its last epoch.
 
-    Its value is the mean at the last epoch that all its seeds have reached, where there is one
-    objective and such an epoch.
+    Its value is the mean accuracy at the last epoch that all its seeds have reached; it has no
+    value with several objectives or without such an epoch.
     """
     with translate_write_errors(study):
-        study._storage.set_trial_user_attr(trial.trial_id, "stopped", reason)
+        optuna_private.set_attribute(study, trial.trial_id, "stopped", reason)
     _finish_trial(study, trial, "stopped", _value_of_stopped_trial(study, trial))
     trial.reason = reason
 
 
 def tell_failed(study: optuna.Study, trial: SearchTrial, kind: str, reason: str) -> None:
-    """End an entry that cannot be trained, and say why."""
+    """Finish a trial that cannot be trained, with the kind of failure and the reason."""
     with translate_write_errors(study):
-        study._storage.set_trial_user_attr(trial.trial_id, "failure", reason)
-        study._storage.set_trial_user_attr(trial.trial_id, "failure_kind", kind)
+        optuna_private.set_attribute(study, trial.trial_id, "failure", reason)
+        optuna_private.set_attribute(study, trial.trial_id, "failure_kind", kind)
     _finish_trial(study, trial, "failed", None)
     trial.failure_kind, trial.reason = kind, reason
 
@@ -189,11 +179,11 @@ def tell_failed(study: optuna.Study, trial: SearchTrial, kind: str, reason: str)
 def reopen_trial(
     study: optuna.Study, trial: SearchTrial, rows: Sequence[Mapping[str, Any]] | None = None
 ) -> SearchTrial:
-    """A running entry that takes the place of an ended one, to retry or to extend it.
+    """Replace a finished trial by a running one, to retry or to extend it.
 
-    Optuna's ended trials cannot be changed, so it is a new trial; the attribute ``supersedes``
-    names the old one, which ``contents`` then leaves out. ``rows``: what of the old one's is taken
-    over, by default all; with fewer, its means are to be reported again.
+    Optuna's finished trials cannot be changed, so this adds a new trial; its attribute
+    ``supersedes`` names the old one, which ``read_trials`` then omits. ``rows`` are the rows to
+    keep, by default all; with fewer, the means must be reported again.
     """
     kept_rows = [dict(row) for row in (trial.rows if rows is None else rows)]
     kept_rows.sort(key=lambda row: (row["seed"], row["epoch"]))
@@ -211,14 +201,14 @@ def reopen_trial(
         else {},
         constraints=trial.constraints,
     )
-    old_number = study._storage.get_trial_number_from_id(trial.trial_id)
+    old_number = optuna_private.trial_number(study, trial.trial_id)
     return write_trial(
         study, reopened_trial, extra_attributes={"supersedes": old_number, "trial": trial.number}
     )
 
 
 def _value_of_stopped_trial(study: optuna.Study, trial: SearchTrial) -> list[float] | None:
-    """As Optuna does for a pruned trial: its last mean."""
+    """Return the last mean accuracy, as Optuna does for a pruned trial."""
     accuracy_by_epoch = mean_accuracies(trial.rows)
     return (
         [accuracy_by_epoch[max(accuracy_by_epoch)]]
@@ -228,7 +218,7 @@ def _value_of_stopped_trial(study: optuna.Study, trial: SearchTrial) -> list[flo
 
 
 def _unused_name(name: str, used_names: set[str]) -> str:
-    """A name that no other outcome of the entry has, so that none is written over."""
+    """Return a name that no other outcome of the trial has, so that none is overwritten."""
     count, unused_name = 1, name
     while unused_name in used_names:
         count += 1
@@ -240,11 +230,13 @@ def _finish_trial(
     study: optuna.Study, trial: SearchTrial, state: SearchTrialState, values: Sequence[float] | None
 ) -> None:
     if trial.state != "running":
-        raise ValueError(f"trial {trial.number}: is {trial.state}, and ends once")
-    with translate_write_errors(study):
-        was_finished = study._storage.set_trial_state_values(
-            trial.trial_id, OPTUNA_STATES[state], values
+        raise ValueError(
+            f"trial {trial.number}: need a running trial to finish, got a {trial.state} one"
         )
+    with translate_write_errors(study):
+        was_finished = optuna_private.set_state(study, trial.trial_id, OPTUNA_STATES[state], values)
     if not was_finished:
-        raise SearchError(f"{study_location(study)}: trial {trial.number} was not ended; run again")
+        raise SearchError(
+            f"{study_location(study)}: trial {trial.number} could not be finished; run again"
+        )
     trial.state = state

@@ -72,7 +72,7 @@ def test_a_study_on_a_server_is_shown(tmp_path, postgres, make_study, planned):
     with serve_dashboard(tmp_path, storage=postgres, name="tiny") as address:
         (shown,) = api(address, "studies")["study_summaries"]
         assert len(api(address, f"studies/{shown['study_id']}")["trials"]) == 2
-    with pytest.raises(SearchError, match="got 'other'; there are: tiny") as refusal:
+    with pytest.raises(SearchError, match="got 'other'; it has: tiny") as refusal:
         serve_dashboard(tmp_path, storage=postgres, name="other").__enter__()
     assert postgres.split("@")[0].rpartition(":")[2] not in str(refusal.value)
 
@@ -115,7 +115,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(SearchError, match=r"study\.db: no such study; name the folder"):
+    with pytest.raises(SearchError, match=r"study\.db: no such study; give the folder"):
         serve_dashboard(tmp_path).__enter__()
 
 
@@ -140,7 +140,8 @@ def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, make
         "import sys; from pathlib import Path\n"
         "from scalesearch.search.study.dashboard import show_dashboard\n"
         "try:\n"
-        "    show_dashboard(Path(sys.argv[1]), 0, on_address=lambda text: print(text, flush=True))\n"
+        "    folder = Path(sys.argv[1])\n"
+        "    show_dashboard(folder, 0, on_address=lambda text: print(text, flush=True))\n"
         "except KeyboardInterrupt: print('ended')\n"
     )
     process = subprocess.Popen(

@@ -11,6 +11,6 @@ WHAT = {"data": {"source": "digits", "pixels": (12, 12)}, "seed": 0}
 def test_a_study_is_of_what_it_was_first_of(study):
     bind_study(study, WHAT)
     bind_study(study, WHAT)
-    with pytest.raises(SearchError, match="'tiny' is of another experiment, with another seed, de"):
+    with pytest.raises(SearchError, match="'tiny' belongs to an experiment with another seed, de"):
         bind_study(study, {**WHAT, "seed": 1, "device": "cpu"})
     bind_study(study, WHAT)

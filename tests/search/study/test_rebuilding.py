@@ -244,14 +244,17 @@ def test_a_study_with_trials_is_not_written_over(tiny, planned, space):
     study = empty()
     add_trial(study, planned[0])
     assert not needs_rebuild(study)
-    with pytest.raises(SearchError, match="need an empty study to enter records into"):
+    with pytest.raises(SearchError, match="need an empty study to write records to"):
         rebuild_study(study, trial_records([]), tiny(), space, planned)
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        ({"candidate": "0123456789abcdef"}, "0123456789abcdef .* is none of this experiment's"),
+        (
+            {"candidate": "0123456789abcdef"},
+            "0123456789abcdef .* does not belong to this experiment",
+        ),
         ({"trial": [0, 1]}, "need one candidate for each trial"),
     ],
 )

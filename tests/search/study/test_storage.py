@@ -83,7 +83,7 @@ def test_a_study_is_found_again_and_one_of_other_objectives_is_refused(path, pla
     add_trial(make_study(path), planned[0])
     assert len(read_trials(make_study(path))) == 1
     assert read_trials(make_study(path, "another")) == []
-    with pytest.raises(SearchError, match="has the objectives maximize, and maximize, minimize"):
+    with pytest.raises(SearchError, match="needs the objectives maximize, got maximize, minimize"):
         make_study(path, "tiny", ["maximize", "minimize"])
 
 
@@ -105,7 +105,7 @@ def test_an_enqueued_trial_is_refused_by_its_number(path, make_study):
     ("content", "message"),
     [
         (b"no database at all, but a text " * 40, "file is not a database; move it away and run"),
-        (None, "need a study of Optuna's, got another program's database"),
+        (None, "need an Optuna study, got another program's database"),
     ],
 )
 def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, message, make_study):
@@ -128,7 +128,7 @@ def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, make_study)
         add_trial(study, item)
     database_engine(study).dispose()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
-    with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
+    with pytest.raises(SearchError, match=r"malformed.*rebuilt from records\.csv"):
         make_study(path)
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(
     whole = path.read_bytes()
     middle = len(whole) // 2 // 4096 * 4096
     path.write_bytes(whole[:middle] + bytes([255]) * 4096 + whole[middle + 4096 :])
-    with pytest.raises(SearchError, match=r"malformed.*made again from records\.csv"):
+    with pytest.raises(SearchError, match=r"malformed.*rebuilt from records\.csv"):
         make_study(path)
 
 
@@ -199,7 +199,7 @@ def test_a_file_that_another_program_writes_to_is_said_to_be(
     trial = add_trial(study, planned[0])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(SearchError, match="locked; another program is writing to it; end that"):
+        with pytest.raises(SearchError, match="locked; another program is writing to it; stop"):
             record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     assert len(read_trials(study)[0].rows) == 1
@@ -224,7 +224,9 @@ def test_a_server_that_is_not_there_is_named_without_its_password(make_study):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"postgresql+psycopg://me:geheim@127.0.0.1:{port}/name?sslpassword=geheim"
-    with pytest.raises(SearchError, match="see that the server runs and can be reached") as refusal:
+    with pytest.raises(
+        SearchError, match="check that the server runs and can be reached"
+    ) as refusal:
         make_study(url)
     assert f"me:***@127.0.0.1:{port}/name: cannot be opened" in str(refusal.value)
     assert "geheim" not in str(refusal.value)
@@ -233,8 +235,8 @@ def test_a_server_that_is_not_there_is_named_without_its_password(make_study):
 @pytest.mark.parametrize(
     ("spoil", "remedy"),
     [
-        (lambda url: url.replace("@", "x@"), "correct the user and the password in the address"),
-        (lambda url: url + "x", "does not exist; make it, or correct the address"),
+        (lambda url: url.replace("@", "x@"), "correct the user and the password in the URL"),
+        (lambda url: url + "x", "does not exist; create it, or correct the URL"),
     ],
 )
 def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy, make_study):

@@ -51,7 +51,9 @@ def taken_within(seconds, study):
 def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, make_study):
     first, second = make_study(postgres), make_study(postgres)
     with lock_study(first):
-        with pytest.raises(SearchError, match=r"another driver's \(scalesearch \S+ process \d+\)"):
+        with pytest.raises(
+            SearchError, match=r"in use by another driver \(scalesearch \S+ process \d+\)"
+        ):
             lock_study(second).__enter__()
         with lock_study(make_study(postgres, "another")):
             pass  # other studies of the same database are free
@@ -77,7 +79,7 @@ def test_a_driver_that_is_killed_holds_nothing(postgres, make_study):
     )
     with holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(SearchError, match="another driver's"):
+        with pytest.raises(SearchError, match="in use by another driver"):
             lock_study(study).__enter__()
         holder.kill()
         holder.wait()
@@ -88,7 +90,7 @@ def test_the_lock_outlives_the_connections_of_the_study(postgres, make_study):
     first, second = make_study(postgres), make_study(postgres)
     with lock_study(first):
         database_engine(first).dispose()
-        with pytest.raises(SearchError, match="another driver's"):
+        with pytest.raises(SearchError, match="in use by another driver"):
             lock_study(second).__enter__()
 
 

@@ -93,7 +93,7 @@ def test_what_comes_after_the_end_is_not_taken(study, planned, rows):
         rows(0, 1)
     ]
     assert read_trials(study)[0].rows == []
-    with pytest.raises(ValueError, match="is stopped, and ends once"):
+    with pytest.raises(ValueError, match="need a running trial to finish, got a stopped one"):
         tell_complete(study, trial, [0.5])
 
 
