@@ -31,7 +31,7 @@ from scalesearch.figures.style import write_figure
 from scalesearch.locks import remove_checkpoint
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.driver import candidate_source
 from scalesearch.search.jobs import candidate_recipe, checkpoint_path
 from scalesearch.training.gradcam import grad_cam_of_validation, validation_images
@@ -58,7 +58,7 @@ def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandida
     Checkpoints that ``search(keep=True)`` has left are read; what is missing is trained and then
     left there, too. Raises what ``search`` raises where the images are not there.
     """
-    search_folder = SearchFolder(Path(folder))
+    search_folder = SearchPaths(Path(folder))
     experiment, records = (
         read_experiment(search_folder.experiment),
         read_records(search_folder.records),

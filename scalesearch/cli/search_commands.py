@@ -66,9 +66,8 @@ def run_search_to_end(
 ) -> "Conclusion | None":
     """Bring a search to its end, shown on standard error, and write its results; what is
     concluded from them, which is nothing for networks that are listed one by one."""
-    from scalesearch.reporting.folder_conclusion import conclusion_of_folder
     from scalesearch.reporting.terminal.search_display import show_search
-    from scalesearch.reporting.update import write_results
+    from scalesearch.reporting.update import write_results_and_conclusion
     from scalesearch.search.driver import run_search
 
     is_point_list = experiment.search.sampler == "points"
@@ -85,8 +84,7 @@ def run_search_to_end(
         with code_allowed_if(allow_code):
             if is_point_list:
                 return None
-            write_results(folder)
-            return conclusion_of_folder(folder)
+            return write_results_and_conclusion(folder)[1]
     except KeyboardInterrupt:
         print(_stopped_message(folder), file=sys.stderr)
         raise

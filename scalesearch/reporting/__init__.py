@@ -1,4 +1,1 @@
-"""A results folder, brought up to date from its records.
-
-What a person sees while images come and networks are trained; all of it on standard error.
-"""
+"""Results of a search for people: summary, report page, tables, figures and terminal output."""

@@ -1,4 +1,4 @@
-"""``answer.json``: everything that is said about a search, for programs."""
+"""``answer.json``: the conclusion of a search as JSON."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ from scalesearch.analysis.conclusion import Conclusion
 from scalesearch.analysis.optimum import Optimum
 from scalesearch.analysis.polynomials import AXES
 from scalesearch.analysis.response_model import ResponseModel
-from scalesearch.analysis.summary import CandidateResult, StoppedCandidate
+from scalesearch.analysis.summary import CandidateResult
 from scalesearch.io import write_json
 
 SCHEMA = "scalesearch/answer"
@@ -17,7 +17,7 @@ VERSION = 1
 
 
 def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
-    """A conclusion as JSON values; what is not known is null, and the notes say why."""
+    """Return a conclusion as JSON values; unknown values are null, and the notes say why."""
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -47,13 +47,13 @@ def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
         else _surface_document(conclusion.response_model),
         "comparisons": [_comparison_document(item) for item in conclusion.comparisons],
         "power": None if conclusion.power is None else asdict(conclusion.power),
-        "stopped": [_stopped_document(one) for one in conclusion.stopped],
+        "stopped": [asdict(candidate) for candidate in conclusion.stopped],
         "notes": list(conclusion.notes),
     }
 
 
 def write_conclusion(path: Path, document: dict[str, Any]) -> None:
-    """Write the document, whole or not at all."""
+    """Write the document atomically."""
     write_json(path, document, allow_nan=False)
 
 
@@ -103,7 +103,7 @@ def _result_document(result: CandidateResult) -> dict[str, Any]:
 def _surface_document(surface: ResponseModel) -> dict[str, Any]:
     return {
         "kind": surface.kind,
-        # A kind that a candidate alone holds up has no error of its own.
+        # The error is infinite if the fit depends on one candidate alone.
         "errors": {
             kind: None if error == float("inf") else error for kind, error in surface.errors.items()
         },
@@ -114,7 +114,3 @@ def _surface_document(surface: ResponseModel) -> dict[str, Any]:
 def _comparison_document(comparison: Comparison) -> dict[str, Any]:
     values = asdict(comparison)
     return {"with": values.pop("reference"), **values}
-
-
-def _stopped_document(stopped: StoppedCandidate) -> dict[str, Any]:
-    return asdict(stopped)

@@ -1,4 +1,4 @@
-"""``coefficients.json``: the answer with everything needed to judge and to repeat it."""
+"""``coefficients.json``: the coefficients of a search, with all that is needed to repeat it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,12 +18,13 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ExportedCoefficients:
-    """``by``: whose coefficients these are. ``fitted``: the optimum whose intervals stand beside
-    them, None without a surface."""
+    """The coefficients that a search exports."""
 
     coefficients: Coefficients
     chosen_by: str
+    """The rule by which they were chosen."""
     optimum: Optimum | None
+    """The optimum whose intervals are exported; None without a surface."""
 
 
 def coefficients_document(
@@ -33,15 +34,15 @@ def coefficients_document(
     failures: Sequence[Mapping[str, Any]] = (),
     exported: ExportedCoefficients | None = None,
 ) -> dict[str, Any]:
-    """The answer as JSON values.
+    """Return the coefficients of a search as JSON values.
 
-    ``alpha``, ``beta``, ``gamma`` are ``found``'s coefficients, with a product
-    alpha * beta^2 * gamma^2 of exactly the budget's factor; ``by`` says whose they are
-    (``exported``, by default the highest mean's), and ``intervals`` hold the optimum's.
-    ``candidate`` and what follows are of the network with the highest mean: ``effective`` are the
-    multipliers it realises, and ``nominal`` the coefficients that were asked for.
-    ``environment``: as ``environment.json`` holds it, with the facts about the data.
-    ``failures``: candidates that could not be trained, as ``failures.json`` holds them.
+    ``alpha``, ``beta``, ``gamma`` are the summary's coefficients, whose product
+    alpha * beta^2 * gamma^2 is exactly the budget's factor; ``by`` says how they were chosen
+    (``exported``; by default, the highest mean), and ``intervals`` are those of the optimum.
+    ``candidate`` and the following keys are of the network with the highest mean: ``effective`` are
+    its multipliers, and ``nominal`` the coefficients it was made for.
+    ``environment``: the contents of ``environment.json``, with the facts about the data.
+    ``failures``: the contents of ``failures.json``, candidates that could not be trained.
     """
     experiment_document = to_document(experiment)
     data = environment["data"]
@@ -73,7 +74,7 @@ def coefficients_document(
             **experiment_document["baseline"],
             **input_and_output,
             "resolution": baseline.resolution,
-            "stem_stride": getattr(baseline, "stem_stride", None),  # code has none to tell
+            "stem_stride": getattr(baseline, "stem_stride", None),  # custom models have none
         },
         "baseline_cost": asdict(cost(baseline)),
         "data": {**experiment_document["data"], **data},
@@ -84,7 +85,7 @@ def coefficients_document(
 
 
 def _interval_document(optimum: Optimum) -> dict[str, Any]:
-    """Bounds of each coefficient, and how often they hold the true one."""
+    """Bounds of each coefficient, and their confidence."""
     bounds = {
         name: [interval.low, interval.high]
         for name, interval in optimum.coefficient_intervals.items()
@@ -93,7 +94,7 @@ def _interval_document(optimum: Optimum) -> dict[str, Any]:
 
 
 def write_coefficients(path: Path, document: dict[str, Any]) -> None:
-    """Write the document, whole or not at all."""
+    """Write the document atomically."""
     write_json(path, document)
 
 

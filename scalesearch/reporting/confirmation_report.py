@@ -1,38 +1,38 @@
-"""What training a search's best again came to: longer, and by other learning rates."""
+"""Replications of a search's best networks: with more epochs, and with other learning rates."""
 
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from scalesearch.analysis.replication import Replication, compare_replication, rows_of_best_tables
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.io import write_json
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 from scalesearch.search.confirmation import ANSWER_CELL, BEST_CELL, CONFIRMATION_FOLDER
 
 SCHEMA = "scalesearch/confirmation"
 VERSION = 1
 SENSITIVITY_FOLDER = "audit"
-"""The folder, below a search's own, of its best at other learning rates."""
+"""Folder, inside a search's folder, of its best networks at other learning rates."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationResult:
-    """``name``: of the search. ``epochs``: of the search, and of its confirmation."""
+    """A confirmation compared with its search."""
 
     name: str
+    """Name of the search."""
     epochs: tuple[int, int]
+    """Epochs of the search and of its confirmation."""
     replication: Replication
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs: ``confirm.json``."""
+        """The result as JSON values, for ``confirm.json``."""
         return {
             "schema": SCHEMA,
             "version": VERSION,
@@ -43,7 +43,7 @@ class ConfirmationResult:
 
 
 def replication_document(replication: Replication) -> dict[str, Any]:
-    """A repetition for programs."""
+    """Return a replication as JSON values."""
     return {
         "sentence": replication.sentence,
         "level": replication.level,
@@ -56,98 +56,92 @@ def replication_document(replication: Replication) -> dict[str, Any]:
     }
 
 
-def confirmation_of_folder(folder: str | Path, *, level: float = 0.1) -> ConfirmationResult:
-    """The confirmation below a search's folder beside the search.
+def confirmation_of_folder(folder: FolderLike, *, level: float = 0.1) -> ConfirmationResult:
+    """Compare a search with the confirmation inside its folder.
 
-    Raises SearchError where there is none, or the search's answer has not come to its end in it.
+    Raises SearchError if there is none, or if it has not trained the search's best to its end.
     """
-    folder = Path(folder)
-    search = _read_experiment_of(folder)
-    confirmation = _read_experiment_of(folder / CONFIRMATION_FOLDER)
-    search_epochs, confirmation_epochs = search.rungs[-1], confirmation.rungs[-1]
-    replication = _replication_of(
-        folder,
-        folder / CONFIRMATION_FOLDER,
-        f"after {confirmation_epochs} epochs, with other seeds",
-        level,
+    search = SearchFolder.from_path(folder)
+    confirmation = SearchFolder(search.path / CONFIRMATION_FOLDER)
+    description = f"after {confirmation.last_epoch} epochs, with other seeds"
+    replication = _replication_of(search, confirmation, description, level)
+    return ConfirmationResult(
+        search.experiment.name, (search.last_epoch, confirmation.last_epoch), replication
     )
-    return ConfirmationResult(search.name, (search_epochs, confirmation_epochs), replication)
 
 
-def write_confirmation(folder: str | Path, *, level: float = 0.1) -> ConfirmationResult:
+def write_confirmation(folder: FolderLike, *, level: float = 0.1) -> ConfirmationResult:
     """Write ``confirm.json`` into a search's folder."""
-    confirmation = confirmation_of_folder(folder, level=level)
-    write_json(Path(folder) / "confirm.json", confirmation.document, allow_nan=False)
+    search = SearchFolder.from_path(folder)
+    confirmation = confirmation_of_folder(search, level=level)
+    write_json(search.path / "confirm.json", confirmation.document, allow_nan=False)
     return confirmation
 
 
 def learning_rate_replications(
-    folder: str | Path, *, level: float = 0.1
+    folder: FolderLike, *, level: float = 0.1
 ) -> tuple[Replication, ...]:
-    """What the search's best and references came to by other learning rates and rules, as far as
-    that was trained; last, with each candidate at the best of the rates.
+    """Compare a search with its best networks at other learning rates and rules.
 
-    What was trained for other epochs than the search's, before that was extended, is passed over:
-    it would be compared with longer runs.
+    Includes those that have been trained so far. The last replication, if there are other rates,
+    takes each candidate at its best rate. Runs with another number of epochs than the search, from
+    before it was extended, are left out.
     """
-    folder = Path(folder)
-    search = _read_experiment_of(folder)
-    last_epoch, learning_rate, replications, records_by_rate = (
-        search.rungs[-1],
-        search.recipe.learning_rate,
-        [],
-        {},
-    )
-    for path in sorted((folder / SENSITIVITY_FOLDER).glob("*/records.csv")):
-        experiment = _read_experiment_of(path.parent)
-        recipe = experiment.recipe
-        if experiment.rungs[-1] != last_epoch:
+    search = SearchFolder.from_path(folder)
+    recipe = search.experiment.recipe
+    replications, records_by_rate = [], {}
+    for path in sorted((search.path / SENSITIVITY_FOLDER).glob("*/records.csv")):
+        other = SearchFolder(path.parent)
+        other_recipe = other.experiment.recipe
+        if other.last_epoch != search.last_epoch:
             continue
-        has_same_rule = recipe.learning_rate_rule == search.recipe.learning_rate_rule
+        has_same_rule = other_recipe.learning_rate_rule == recipe.learning_rate_rule
         label = (
-            f"learning rate x{recipe.learning_rate / learning_rate:g}"
+            f"learning rate x{other_recipe.learning_rate / recipe.learning_rate:g}"
             if has_same_rule
-            else f"rule {recipe.learning_rate_rule}"
+            else f"rule {other_recipe.learning_rate_rule}"
         )
         try:
-            replications.append(_replication_of(folder, path.parent, label, level))
+            replications.append(_replication_of(search, other, label, level))
         except SearchError:  # it has only begun
             continue
         if has_same_rule:
-            records_by_rate[label] = read_records(path)
+            records_by_rate[label] = other.records
     if records_by_rate:
-        search_records = read_records(folder / "records.csv")
-        search_records = search_records[search_records["epoch"] == last_epoch]
-        best_records = rows_of_best_tables({"learning rate x1": search_records, **records_by_rate})
-        answer_candidate, label = replications[0].search_best.candidate, "each at its best rate"
-        with suppress(SearchError):  # of one rate, the search's answer has only begun
-            replications.append(
-                compare_replication(
-                    search_records, best_records, label, search_best=answer_candidate, level=level
-                )
-            )
+        search_best = replications[0].search_best.candidate
+        with suppress(SearchError):  # at one of the rates, the search's best has only begun
+            replications.append(_best_rate_replication(search, records_by_rate, search_best, level))
     return tuple(replications)
 
 
-def _replication_of(folder: Path, other_folder: Path, label: str, level: float) -> Replication:
-    experiment = _read_experiment_of(other_folder)
-    last_epochs = _read_experiment_of(folder).rungs[-1], experiment.rungs[-1]
-    other_records = read_records(other_folder / "records.csv")
-    answer_candidate = _search_answer(other_records)
-    if not _is_complete(experiment, other_records):
+def _best_rate_replication(
+    search: SearchFolder, records_by_rate: dict[str, pd.DataFrame], search_best: str, level: float
+) -> Replication:
+    """Compare a search with each of its candidates at its best learning rate."""
+    records = search.records[search.records["epoch"] == search.last_epoch]
+    best_records = rows_of_best_tables({"learning rate x1": records, **records_by_rate})
+    label = "each at its best rate"
+    return compare_replication(records, best_records, label, search_best=search_best, level=level)
+
+
+def _replication_of(
+    search: SearchFolder, other: SearchFolder, label: str, level: float
+) -> Replication:
+    search_best = _search_best(other.records)
+    if not _is_complete(other.experiment, other.records):
         label = f"{label} (not all of it trained)"
     return compare_replication(
-        read_records(folder / "records.csv"),
-        other_records,
+        search.records,
+        other.records,
         label,
-        epochs=last_epochs,
-        search_best=answer_candidate,
+        epochs=(search.last_epoch, other.last_epoch),
+        search_best=search_best,
         level=level,
     )
 
 
 def _is_complete(experiment: Experiment, records: pd.DataFrame) -> bool:
-    """Whether each of its points has the last epoch with all seeds."""
+    """Whether all seeds of each point have finished the last epoch."""
     cells = records.loc[records["epoch"] == experiment.rungs[-1], "cell"]
     run_counts = Counter(name for cell in cells for name in str(cell).split("; "))
     return all(
@@ -155,17 +149,10 @@ def _is_complete(experiment: Experiment, records: pd.DataFrame) -> bool:
     )
 
 
-def _search_answer(records: pd.DataFrame) -> str | None:
-    """The search's answer, or its best where it has none, by the names of cells."""
+def _search_best(records: pd.DataFrame) -> str | None:
+    """The candidate that the search recommends, else its best one, by the names of cells."""
     for name in (ANSWER_CELL, BEST_CELL):
         rows = records[[name in str(cell).split("; ") for cell in records["cell"]]]
         if len(rows):
             return str(rows["candidate"].iloc[0])
     return None
-
-
-def _read_experiment_of(folder: Path) -> Experiment:
-    path = folder / "experiment.yaml"
-    if not path.is_file():
-        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
-    return read_experiment(path)

@@ -69,7 +69,9 @@ def _measured_precision() -> dict[str, Any] | None:
         torch = importlib.import_module("torch")
     except (ImportError, OSError):
         return None
-    return asdict(precision_bench.benchmark_precisions("cuda" if torch.cuda.is_available() else "cpu"))
+    return asdict(
+        precision_bench.benchmark_precisions("cuda" if torch.cuda.is_available() else "cpu")
+    )
 
 
 def _version(package: str) -> str | None:

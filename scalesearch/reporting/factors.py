@@ -1,4 +1,4 @@
-"""Searches at several factors, side by side."""
+"""Searches at several budget factors, compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.analysis.factor_drift import FactorDrift, factor_drift
-from scalesearch.config.reading import read_experiment
 from scalesearch.io import write_json
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import SearchFolder
 
 SCHEMA = "scalesearch/factors"
 VERSION = 1
@@ -16,7 +15,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class FactorComparison:
-    """The searches' ``names``, and whether what is best ``drift``s with the factor."""
+    """The names of the searches, and whether their optimum changes with the factor."""
 
     search_names: tuple[str, ...]
     drift: FactorDrift
@@ -27,7 +26,7 @@ class FactorComparison:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each factor, as people read it."""
+        """One row for each factor, formatted for people."""
         return [
             {
                 "factor": row["factor"],
@@ -42,7 +41,7 @@ class FactorComparison:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs: ``factors.json``."""
+        """The comparison as JSON values, for ``factors.json``."""
         return {
             "schema": SCHEMA,
             "version": VERSION,
@@ -57,19 +56,17 @@ class FactorComparison:
 
 
 def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> FactorComparison:
-    """What the searches in these folders, each of a factor of its own, come to together."""
-    experiments = [read_experiment(Path(folder) / "experiment.yaml") for folder in folders]
+    """Compare the searches in these folders, each of another factor."""
+    searches = [SearchFolder(folder) for folder in folders]
     records_by_factor = {
-        experiment.budget.factor: (read_records(Path(folder) / "records.csv"), experiment.rungs[-1])
-        for experiment, folder in zip(experiments, folders, strict=True)
+        search.experiment.budget.factor: (search.records, search.last_epoch) for search in searches
     }
-    return FactorComparison(
-        tuple(one.name for one in experiments), factor_drift(records_by_factor, level=level)
-    )
+    names = tuple(search.experiment.name for search in searches)
+    return FactorComparison(names, factor_drift(records_by_factor, level=level))
 
 
 def write_factor_comparison(folder: str | Path, folders: Sequence[str | Path]) -> FactorComparison:
-    """Write ``factors.json`` of the searches in ``folders`` into the folder that holds them."""
+    """Write ``factors.json``, which compares the searches in ``folders``, into ``folder``."""
     comparison = factor_comparison(folders)
     write_json(Path(folder) / "factors.json", comparison.document, allow_nan=False)
     return comparison

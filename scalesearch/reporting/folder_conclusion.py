@@ -1,9 +1,8 @@
-"""The conclusion of a search's folder: its records, with what its experiment knows."""
+"""The conclusion of a search, from the files in its folder."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,45 +10,34 @@ from scalesearch.analysis.conclusion import Conclusion, conclusion
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.reporting.confirmation_report import (
     confirmation_of_folder,
     learning_rate_replications,
 )
-from scalesearch.results.environment import read_environment
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 
 
-def conclusion_of_folder(folder: str | Path, *, level: float = 0.1) -> Conclusion:
-    """Everything that the search in a folder says, from ``experiment.yaml``, ``environment.json``
-    and ``records.csv`` alone; in the notes, whether its best held where it was trained again.
+def conclusion_of_folder(folder: FolderLike, *, level: float = 0.1) -> Conclusion:
+    """Draw the conclusion of the search in a folder.
 
-    Raises SearchError where one of these is missing or wrong, or no candidate has finished.
+    Reads ``experiment.yaml``, ``environment.json`` and ``records.csv``. Where the best networks
+    were trained again, the notes say whether the result held.
+
+    Raises SearchError if one of these files is missing or wrong, or if no candidate has finished.
     """
-    folder = Path(folder)
-    experiment = read_experiment(folder / "experiment.yaml")
-    if experiment.search.sampler == "points":
-        raise SearchError(
-            f"{folder}: need a search over one budget to conclude from, got points listed one by "
-            f"one; `scalesearch status {folder}` tells how each did"
-        )
-    data = read_environment(folder / "environment.json")["data"]
-    baseline = experiment.baseline.build_architecture(
-        in_channels=data["channels"], num_classes=len(data["classes"])
-    )
-    records = read_records(folder / "records.csv")
-    result = conclusion_of_records(records, experiment, baseline, level=level)
+    search = SearchFolder.from_path(folder)
+    search.require_one_budget("to conclude from")
+    result = conclusion_of_records(search.records, search.experiment, search.baseline, level=level)
     candidate = result.nearest_to_optimum.candidate if result.nearest_to_optimum else None
-    return replace(result, notes=(*result.notes, *_replication_notes(folder, level, candidate)))
+    return replace(result, notes=(*result.notes, *_replication_notes(search, level, candidate)))
 
 
-def _replication_notes(folder: Path, level: float, candidate: str | None) -> Iterator[str]:
-    """What training the best again came to, where that was done; it may have been before the
-    search went on to another answer."""
-    replications = list(learning_rate_replications(folder, level=level))
-    with suppress(SearchError):  # it was not, or has only begun
-        replications.insert(0, confirmation_of_folder(folder, level=level).replication)
+def _replication_notes(search: SearchFolder, level: float, candidate: str | None) -> Iterator[str]:
+    """Notes on each replication, which may be of an earlier result of the search."""
+    replications = list(learning_rate_replications(search, level=level))
+    with suppress(SearchError):  # there is no confirmation, or it has only begun
+        replications.insert(0, confirmation_of_folder(search, level=level).replication)
     for replication in replications:
         is_other_candidate = (
             candidate is not None and candidate != replication.search_best.candidate
@@ -66,7 +54,7 @@ def conclusion_of_records(
     *,
     level: float = 0.1,
 ) -> Conclusion:
-    """What these records of an experiment say, at its last rung."""
+    """Draw the conclusion of an experiment's records at its last rung."""
     return conclusion(
         records,
         experiment.budget.factor,
@@ -82,7 +70,7 @@ def conclusion_of_records(
 def _predicted_latencies(
     records: pd.DataFrame, experiment: Experiment, baseline: Architecture | CustomModel
 ) -> dict[str, float]:
-    """Predicted seconds of every candidate, where the budget has a model of them."""
+    """Predicted seconds of each candidate; empty if the budget has no latency model."""
     model = experiment.budget.latency
     if model is None or isinstance(baseline, CustomModel):
         return {}

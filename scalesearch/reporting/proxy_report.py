@@ -1,4 +1,4 @@
-"""Whether the short runs of a search can be trusted, from its records alone."""
+"""The check whether short runs rank networks like long ones, from a search's records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,12 @@ from scalesearch.analysis.proxy_check import (
 )
 from scalesearch.analysis.rank_correlation import RankCorrelation
 from scalesearch.analysis.replication import Replication
-from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
-from scalesearch.errors import SearchError
 from scalesearch.io import write_json
 from scalesearch.reporting.confirmation_report import (
     learning_rate_replications,
     replication_document,
 )
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 
 SCHEMA = "scalesearch/audit"
 VERSION = 1
@@ -34,25 +31,27 @@ SCHEDULE_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ProxyCheck:
-    """Of the search ``name``. ``beside``: with other searches, by the names of their folders.
-    ``sensitivity``: to the learning rate and its rule, as far as that was trained."""
+    """Rank correlations of a search: between epochs, with other searches, and other rates."""
 
     name: str
+    """Name of the search."""
     rank_correlation: EpochRankCorrelation
     drift: EpochDrift
     other_searches: tuple[RankCorrelation, ...] = ()
+    """Correlations with other searches, which are named by their folders."""
     sensitivity: tuple[Replication, ...] = ()
+    """Replications with other learning rates and rules, as far as they were trained."""
 
     @property
     def sentences(self) -> list[str]:
-        """What it comes to, and what is to be said beside it."""
+        """The results and their notes."""
         lines = [self.rank_correlation.sentence, self.drift.sentence]
         lines += [replication.sentence for replication in self.sensitivity]
         return [*lines, *self.rank_correlation.notes, *self.drift.notes, SCHEDULE_NOTE]
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs: ``audit.json``."""
+        """The check as JSON values, for ``audit.json``."""
         correlation, drift_result = self.rank_correlation, self.drift
         return {
             "schema": SCHEMA,
@@ -87,36 +86,33 @@ class ProxyCheck:
 
 
 def proxy_check(
-    folder: str | Path,
+    folder: FolderLike,
     other_folders: Sequence[str | Path] = (),
     *,
     level: float = 0.1,
     threshold: float = THRESHOLD,
 ) -> ProxyCheck:
-    """Rank agreement between the epochs of the search in a folder, and how its best drifts.
+    """Correlate the rankings at the epochs of a search, and follow its optimum over them.
 
-    ``beside``: folders of other searches of the same candidates, whose last rankings are compared
-    with this one's. ``level``: intervals are of 1 - level. Raises SearchError for a folder without
-    records, and for searches that have too few candidates in common.
+    ``other_folders``: other searches of the same candidates, whose final rankings are compared
+    with this one's. ``level``: intervals have a confidence of 1 - level. Raises SearchError for a
+    folder without records, and for searches with too few candidates in common.
     """
-    folder = Path(folder)
-    experiment = _read_experiment_of(folder)
-    records = read_records(folder / "records.csv")
-    last_epoch = experiment.rungs[-1]
-    epochs = sorted({int(epoch) for epoch in records["epoch"] if epoch <= last_epoch})
-    trained_records = records[records["epoch"].isin(epochs)]
-    correlation = epoch_rank_correlation(trained_records, level=level, threshold=threshold)
+    search = SearchFolder.from_path(folder)
+    last_epoch = search.last_epoch
+    records = search.records[search.records["epoch"] <= last_epoch]
+    correlation = epoch_rank_correlation(records, level=level, threshold=threshold)
     return ProxyCheck(
-        name=experiment.name,
+        name=search.experiment.name,
         rank_correlation=correlation,
         drift=epoch_drift(
-            trained_records, experiment.budget.factor, epochs=correlation.epochs, level=level
+            records, search.experiment.budget.factor, epochs=correlation.epochs, level=level
         ),
         other_searches=tuple(
-            _correlation_with(folder, Path(other_folder), last_epoch, level)
+            _correlation_with(search, SearchFolder(other_folder), level)
             for other_folder in other_folders
         ),
-        sensitivity=learning_rate_replications(folder, level=level),
+        sensitivity=learning_rate_replications(search, level=level),
     )
 
 
@@ -127,20 +123,11 @@ def write_proxy_check(folder: str | Path, check: ProxyCheck) -> Path:
     return path
 
 
-def _correlation_with(
-    folder: Path, other_folder: Path, last_epoch: int, level: float
-) -> RankCorrelation:
+def _correlation_with(search: SearchFolder, other: SearchFolder, level: float) -> RankCorrelation:
     return table_rank_correlation(
-        read_records(folder / "records.csv"),
-        read_records(other_folder / "records.csv"),
-        (str(folder), str(other_folder)),
-        epochs=(last_epoch, _read_experiment_of(other_folder).rungs[-1]),
+        search.records,
+        other.records,
+        (str(search.path), str(other.path)),
+        epochs=(search.last_epoch, other.last_epoch),
         level=level,
     )
-
-
-def _read_experiment_of(folder: Path) -> Experiment:
-    path = folder / "experiment.yaml"
-    if not path.is_file():
-        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
-    return read_experiment(path)

@@ -1,4 +1,4 @@
-"""All that a results folder holds about its search, read once."""
+"""Everything that the report page shows, read from a search's folder."""
 
 import json
 import warnings
@@ -15,44 +15,39 @@ from scalesearch.architectures.cost import Cost, cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
-from scalesearch.errors import ScaleSearchError, SearchError
+from scalesearch.errors import ScaleSearchError
 from scalesearch.reporting.folder_conclusion import conclusion_of_records
 from scalesearch.reporting.proxy_report import ProxyCheck, proxy_check
-from scalesearch.reporting.update import read_failures
-from scalesearch.results.environment import read_environment
-from scalesearch.results.records import read_records
-
-NUMERIC_COLUMNS = {"start": int, "stop": int, "began": float, "ended": float}
-"""Columns of ``jobs.csv`` that are no text."""
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """``name``: the folder's. ``jobs``: as they were logged; None where nobody has.
-    ``baseline_cost``: None where its code may not be run. ``epoch``: the last of the search.
-    ``beside``: rank agreement with other searches, where an audit has compared them.
-    ``repeated``: what the best were trained again for, each with its ``candidates`` and what it
-    came to: the confirmation, and other learning rates.
-    """
+    """Contents of a search's folder, and the analyses of its records."""
 
     name: str
+    """Name of the folder."""
     experiment: Experiment
     environment: dict[str, Any]
     records: pd.DataFrame
     failures: tuple[dict[str, Any], ...]
     jobs: pd.DataFrame | None
+    """The log of jobs; None if there is none."""
     baseline: Architecture | CustomModel
     baseline_cost: Cost | None
+    """None if the baseline is code that may not be run."""
     last_epoch: int
+    """Epochs at the last rung."""
     conclusion: Conclusion
     proxy_check: ProxyCheck
     other_searches: tuple[dict[str, Any], ...]
+    """Rank correlations with other searches, from ``audit.json``."""
     replications: tuple[dict[str, Any], ...]
+    """The confirmation and replications with other learning rates, as JSON values."""
 
     @cached_property
     def results(self) -> tuple[CandidateResult, ...]:
-        """The candidates that were trained to the end, the best mean first."""
+        """The candidates that were trained to the last rung, the best mean first."""
         return tuple(candidate_results(self.records, epochs=self.last_epoch))
 
     @property
@@ -60,39 +55,31 @@ class ReportData:
         return self.conclusion.stopped
 
 
-def read_report_data(folder: str | Path) -> ReportData:
-    """Of a folder with ``experiment.yaml``, ``environment.json`` and ``records.csv`` at least.
+def read_report_data(folder: FolderLike) -> ReportData:
+    """Read the folder of a search.
 
-    Raises SearchError where one of these is missing or wrong, or no candidate has the last epoch.
+    Needs ``experiment.yaml``, ``environment.json`` and ``records.csv``. Raises SearchError if one
+    of them is missing or wrong, or if no candidate has the last epoch.
     """
-    folder = Path(folder)
-    experiment = read_experiment(folder / "experiment.yaml")
-    if experiment.search.sampler == "points":
-        raise SearchError(
-            f"{folder}: need a search over one budget to report on, got points listed one by one; "
-            f"`scalesearch status {folder}` tells how each did"
-        )
-    records = read_records(folder / "records.csv")
-    environment = read_environment(folder / "environment.json")
-    data = environment["data"]
-    baseline = experiment.baseline.build_architecture(
-        in_channels=data["channels"], num_classes=len(data["classes"])
-    )
+    search = SearchFolder.from_path(folder)
+    search.require_one_budget("to report on")
+    experiment, records = search.experiment, search.records
+    environment, baseline = search.environment, search.baseline
     audit_document, confirmation_document = (
-        _read_json_object(folder / name) for name in ("audit.json", "confirm.json")
+        _read_json_object(search.path / name) for name in ("audit.json", "confirm.json")
     )
     return ReportData(
-        name=folder.resolve().name,
+        name=search.path.resolve().name,
         experiment=experiment,
         environment=environment,
         records=records,
-        failures=tuple(read_failures(folder)),
-        jobs=read_jobs(folder / "jobs.csv"),
+        failures=tuple(search.failures),
+        jobs=search.jobs,
         baseline=baseline,
         baseline_cost=_cost_if_allowed(baseline),
-        last_epoch=experiment.rungs[-1],
+        last_epoch=search.last_epoch,
         conclusion=conclusion_of_records(records, experiment, baseline),
-        proxy_check=proxy_check(folder),
+        proxy_check=proxy_check(search),
         other_searches=tuple(audit_document.get("beside", ())),
         replications=(
             *([confirmation_document] if confirmation_document else []),
@@ -101,19 +88,8 @@ def read_report_data(folder: str | Path) -> ReportData:
     )
 
 
-def read_jobs(path: Path) -> pd.DataFrame | None:
-    """The log of jobs; None where there is none, or it is torn, which is warned of."""
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False).astype(NUMERIC_COLUMNS)
-    except (ValueError, KeyError) as error:  # it is for people only
-        warnings.warn(f"{path}: cannot be read: {error}", stacklevel=3)
-        return None
-
-
 def _read_json_object(path: Path) -> dict[str, Any]:
-    """What a command wrote; empty where the file is missing or, with a warning, torn."""
+    """Read a JSON object; empty if the file is missing or, with a warning, cannot be read."""
     if not path.is_file():
         return {}
     try:
@@ -129,5 +105,5 @@ def _read_json_object(path: Path) -> dict[str, Any]:
 def _cost_if_allowed(network: Architecture | CustomModel) -> Cost | None:
     try:
         return cost(network)
-    except ScaleSearchError:  # code that may not be run, whose cost the rest does not need
+    except ScaleSearchError:  # code that may not be run; the report goes without its cost
         return None

@@ -1,4 +1,4 @@
-"""Accuracy against cost: the laws of a star, or of a family, and what they predict."""
+"""Scaling laws: accuracy against cost along each direction, and their predictions."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,10 +16,9 @@ from scalesearch.analysis.scaling_law import (
     held_out_network,
     networks_by_direction,
 )
-from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.io import write_json
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import SearchFolder
 
 SCHEMA = "scalesearch/laws"
 VERSION = 1
@@ -27,20 +26,23 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ScalingLaws:
-    """Of the networks of ``name``. ``laws`` by direction; what they predict at ``factor`` ** phi
-    for each of ``phis``; ``held_out``: those whose larger networks were kept from the fit to check
-    it; ``shares``: what the three axes' exponents come to, None where one of them has no law."""
+    """The scaling laws of a search's networks, with predictions and checks."""
 
     name: str
+    """Name of the search."""
     factor: float
     phis: tuple[float, ...]
+    """Predictions are at ``factor ** phi`` times the baseline's cost."""
     laws: dict[str, ScalingLaw]
+    """Laws by direction."""
     held_out: tuple[HeldOutNetwork, ...]
+    """Large networks that were left out of a fit to check its prediction."""
     shares: ExponentShares | None
+    """Shares that follow from the exponents of the three axes; None if an axis has no law."""
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
-        """One flat row for each direction and phi."""
+        """One row of scalars for each direction and phi."""
         costs = [self.factor**phi for phi in self.phis]
         return [
             {"direction": row["direction"], "phi": phi, **row}
@@ -50,7 +52,7 @@ class ScalingLaws:
 
     @property
     def sentences(self) -> list[str]:
-        """What is to be said of them."""
+        """The results that need words."""
         lines = [
             f"{name}: accuracy does not rise with cost here, so its law is level"
             for name, law in self.laws.items()
@@ -60,8 +62,9 @@ class ScalingLaws:
             inside_or_outside = "inside" if check.is_inside else "outside of"
             low, high = check.predicted.low, check.predicted.high
             lines.append(
-                f"{check.direction}: at {check.factor:.2f}x, kept from the fit, {check.observed:.4f} is "
-                f"{inside_or_outside} the predicted [{low:.4f}, {high:.4f}]"
+                f"{check.direction}: at {check.factor:.2f}x, kept from the fit, "
+                f"{check.observed:.4f} is {inside_or_outside} the predicted "
+                f"[{low:.4f}, {high:.4f}]"
             )
         if self.shares is not None:
             shares = [
@@ -76,7 +79,7 @@ class ScalingLaws:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs: ``laws.json``."""
+        """The laws as JSON values, for ``laws.json``."""
         return {
             "schema": SCHEMA,
             "version": VERSION,
@@ -98,24 +101,21 @@ def scaling_laws_of_folder(
     hold_out: float | None = None,
     level: float = 0.1,
 ) -> ScalingLaws:
-    """The laws of the networks on record in a folder, by direction.
+    """Fit the scaling laws of the networks in a search's folder, one for each direction.
 
-    ``hold_out``: check each law on the cheapest network of at least so many times the baseline's
-    cost, predicted from the cheaper ones. Raises SearchError where no direction has networks of
-    enough different costs, or none can be held out.
+    ``hold_out``: check each law on the cheapest network of at least this many times the baseline's
+    cost, predicted from the cheaper ones. Raises SearchError if no direction has networks of
+    enough different costs, or if no network can be held out.
     """
-    folder = Path(folder)
-    path = folder / "experiment.yaml"
-    if not path.is_file():
-        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
-    experiment, records = read_experiment(path), read_records(folder / "records.csv")
-    final_records = records[records["epoch"] == experiment.rungs[-1]]
+    search = SearchFolder(folder)
+    last_epoch = search.last_epoch
+    final_records = search.records[search.records["epoch"] == last_epoch]
     fitted_laws = fit_scaling_laws(final_records, level=level)
     shares = None
-    with suppress(SearchError):  # no star, or one that goes nowhere
+    with suppress(SearchError):  # an axis has no networks, or no axis gains
         shares = exponent_shares(fitted_laws, factor)
     return ScalingLaws(
-        name=experiment.name,
+        name=search.experiment.name,
         factor=factor,
         phis=tuple(phis),
         laws=fitted_laws,

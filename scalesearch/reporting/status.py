@@ -1,13 +1,10 @@
-"""Whether a driver is at work in a folder, and how far it last said it was.
+"""The state of a search: whether its driver is running, and its results so far.
 
-Progress and news are files, so that no ledger is opened, whatever holds the study.
-
-How far a search is, read from its folder while it runs or long after.
+Everything is read from files, so that no database is opened, wherever the study is.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
@@ -18,11 +15,10 @@ from scalesearch.analysis.summary import (
     candidate_results,
     stopped_candidates,
 )
-from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.locks import is_locked
-from scalesearch.reporting.update import read_failures
-from scalesearch.results.records import KEY, read_records, spent_seconds
+from scalesearch.results.records import KEY, spent_seconds
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.heartbeats import current_progress
 from scalesearch.search.progress_file import Progress, read_progress
@@ -32,27 +28,26 @@ DriverState: TypeAlias = Literal["running", "ended", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class DriverStatus:
-    """``progress``: as it is now; without jobs where none is running, None where nobody told any.
-
-    ``interrupted``: there is more to do, and no driver does it.
-    """
+    """The state of a search's driver, and its last progress."""
 
     state: DriverState
+    """``interrupted``: the search is not complete, and no driver is running."""
     progress: Progress | None
+    """Without jobs if no driver is running; None if none was written."""
 
 
-def driver_status(folder: str | Path) -> DriverStatus:
-    """Of the search in a folder. Raises SearchError where the folder holds none."""
-    folder = Path(folder)
-    if not (folder / "experiment.yaml").is_file():
-        raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
-    # In this order: a driver that ends in between has told so before it let go of the lock.
-    has_driver = is_locked(folder / "lock")
-    progress = read_progress(folder / "progress.json")
+def driver_status(folder: FolderLike) -> DriverStatus:
+    """Return the state of a search's driver. Raises SearchError if the folder holds no search."""
+    search = SearchFolder.from_path(folder)
+    search.require_search()
+    # Read the lock first: a driver writes its last progress before it releases the lock.
+    has_driver = is_locked(search.path / "lock")
+    progress = read_progress(search.paths.progress)
     if has_driver:
-        return DriverStatus("running", progress and current_progress(progress, folder / "news"))
-    if progress is None:  # of an older version, or a folder without its passing files
-        has_results = (folder / "coefficients.json").is_file()
+        heartbeats = search.paths.heartbeats
+        return DriverStatus("running", progress and current_progress(progress, heartbeats))
+    if progress is None:  # from an older version, or without the temporary files
+        has_results = (search.path / "coefficients.json").is_file()
         return DriverStatus("ended" if has_results else "interrupted", None)
     progress = replace(progress, running=(), seconds_left=None, images_per_second=0.0)
     return DriverStatus("ended" if progress.finished else "interrupted", progress)
@@ -63,32 +58,34 @@ StatusRow: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SearchStatus:
-    """Candidates and epochs on record, and whether a driver is at work.
-
-    ``seconds``: of these epochs, and of the sweeps that found learning rates for them. ``results``:
-    candidates that have the ``last`` epoch, the best first, out of ``seeds`` each. ``unfinished``:
-    those that were to go on from where they are. ``stopped``: those that were not. ``factors``:
-    each candidate's cost over the baseline's.
-    """
+    """The recorded candidates and epochs of a search, and the state of its driver."""
 
     name: str
     sampler: str
     last_epoch: int
+    """Epochs at the last rung."""
     seeds: int
+    """Seeds of a candidate."""
     driver: DriverStatus
     epochs: int = 0
+    """Epochs on record, over all runs."""
     seconds: float = 0.0
+    """Time of these epochs and of the learning-rate sweeps."""
     results: tuple[CandidateResult, ...] = ()
+    """Candidates that have the last epoch, the best first."""
     unfinished: tuple[StoppedCandidate, ...] = ()
+    """Candidates that are to be trained further."""
     stopped: tuple[StoppedCandidate, ...] = ()
+    """Candidates that are not."""
     failures: tuple[dict[str, Any], ...] = ()
     factor_by_candidate: Mapping[str, float] = field(default_factory=dict)
+    """Cost of each candidate over the baseline's."""
 
     @property
     def rows(self) -> list[StatusRow]:
-        """One flat row for each candidate: results, those to go on, those that were stopped.
+        """One row of scalars for each candidate: finished, unfinished, then stopped ones.
 
-        Reasons are a column where there are any.
+        The column ``reason`` is left out if it is empty.
         """
         rows = [*self._result_rows, *self._other_rows]
         if any(row["reason"] for row in rows):
@@ -97,13 +94,13 @@ class SearchStatus:
 
     @property
     def job_rows(self) -> list[StatusRow]:
-        """One flat row for each job in flight."""
+        """One row of scalars for each running job."""
         progress = self.driver.progress
         return [] if progress is None else [asdict(job) for job in progress.running]
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The status as JSON values."""
         progress = self.driver.progress
         return {
             "name": self.name,
@@ -136,7 +133,7 @@ class SearchStatus:
     @property
     def _other_rows(self) -> list[StatusRow]:
         unfinished = [self._other_row(candidate, "unfinished") for candidate in self.unfinished]
-        return [*unfinished, *(self._other_row(one, "stopped") for one in self.stopped)]
+        return [*unfinished, *(self._other_row(candidate, "stopped") for candidate in self.stopped)]
 
     def _other_row(self, candidate: StoppedCandidate, state: str) -> StatusRow:
         return {
@@ -156,54 +153,51 @@ class SearchStatus:
         return "done" if result.seeds >= self.seeds else "unfinished"
 
 
-def search_status(folder: str | Path) -> SearchStatus:
-    """The state of the search in a folder. Raises SearchError where the folder holds none."""
-    folder = Path(folder)
-    driver = driver_status(folder)
-    experiment = read_experiment(folder / "experiment.yaml")
-    search = SearchStatus(
+def search_status(folder: FolderLike) -> SearchStatus:
+    """Read the state of a search. Raises SearchError if the folder holds no search."""
+    search = SearchFolder.from_path(folder)
+    driver, experiment = driver_status(search), search.experiment
+    status = SearchStatus(
         name=experiment.name,
         sampler=experiment.search.sampler,
-        last_epoch=experiment.rungs[-1],
+        last_epoch=search.last_epoch,
         seeds=len(experiment.seeds),
         driver=driver,
-        failures=tuple(read_failures(folder)),
+        failures=tuple(search.failures),
     )
-    if not (folder / "records.csv").is_file():
-        return search
-    return _add_records(search, read_records(folder / "records.csv"))
+    return _add_records(status, search.records) if search.paths.records.is_file() else status
 
 
-def _add_records(search: SearchStatus, records: pd.DataFrame) -> SearchStatus:
-    failed = {failure["candidate"] for failure in search.failures}
+def _add_records(status: SearchStatus, records: pd.DataFrame) -> SearchStatus:
+    failed = {failure["candidate"] for failure in status.failures}
     succeeded = records[~records["candidate"].isin(failed)]
     try:
-        results = tuple(candidate_results(succeeded, epochs=search.last_epoch))
+        results = tuple(candidate_results(succeeded, epochs=status.last_epoch))
     except SearchError:
         results = ()  # none yet
     stopped_results = (
-        stopped_candidates(succeeded, epochs=search.last_epoch) if len(succeeded) else ()
+        stopped_candidates(succeeded, epochs=status.last_epoch) if len(succeeded) else ()
     )
-    finished_names = {candidate.candidate for candidate in results} | {
-        one.candidate for one in stopped_results
-    }
+    finished_names = {result.candidate for result in results}
+    finished_names |= {candidate.candidate for candidate in stopped_results}
     remaining = succeeded[~succeeded["candidate"].isin(finished_names)].drop_duplicates(KEY)
     unfinished = [
         _unfinished_candidate(str(name), rows) for name, rows in remaining.groupby("candidate")
     ]
+    unfinished.sort(key=lambda candidate: (-candidate.epoch, -candidate.accuracy))
     return replace(
-        search,
+        status,
         epochs=len(records),
         seconds=spent_seconds(records),
         results=results,
-        unfinished=tuple(sorted(unfinished, key=lambda one: (-one.epoch, -one.accuracy))),
+        unfinished=tuple(unfinished),
         stopped=stopped_results,
         factor_by_candidate=dict(zip(records["candidate"], records["factor"], strict=True)),
     )
 
 
 def _unfinished_candidate(candidate: str, rows: pd.DataFrame) -> StoppedCandidate:
-    """How far a candidate is, by the seeds that came furthest."""
+    """The progress of a candidate, from its seeds with the most epochs."""
     last_rows = rows[rows["epoch"] == rows["epoch"].max()]
     first_row: dict[Any, Any] = last_rows.iloc[0].to_dict()
     return StoppedCandidate(

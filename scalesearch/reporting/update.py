@@ -1,24 +1,18 @@
-"""From records to everything a search leaves behind: answer, figure, family.
+"""The files that a search leaves: ``answer.json``, ``coefficients.json``, figures and a family.
 
-Needs ``experiment.yaml``, ``environment.json`` and ``records.csv`` alone, so it works on a copy of
-a folder without its study.
+They are made from ``experiment.yaml``, ``environment.json`` and ``records.csv`` alone, so that a
+copy of the folder without its study will do.
 """
 
-import json
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from scalesearch.analysis.conclusion import Conclusion
 from scalesearch.analysis.summary import Summary, summarize
 from scalesearch.architectures.custom import CustomModel
-from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
 from scalesearch.config.search_spec import StopSpec
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.families.members import family_document, write_family
@@ -33,66 +27,59 @@ from scalesearch.reporting.coefficients_file import (
 )
 from scalesearch.reporting.confirmation_report import write_confirmation
 from scalesearch.reporting.folder_conclusion import conclusion_of_folder
-from scalesearch.results.environment import read_environment
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 from scalesearch.scaling.rounding import rounding_spec
 
 FAMILY_PHIS = range(8)
 MAX_FAMILY_FACTOR = 128 * 1.01
-"""Times the baseline's cost, of B7: a larger factor has fewer members."""
+"""Largest cost of a member over the baseline's, that of B7: larger factors have fewer members."""
 CUSTOM_FAMILY_PHIS = range(3)
-"""Each member takes dozens of networks to be made; at 128 times the cost, for minutes."""
+"""Making a member of a custom model builds dozens of networks, which takes minutes at 128 times
+the cost."""
 
 
-def write_results(folder: str | Path) -> Summary:
-    """Write ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json`` of a search;
-    return its best candidate by mean, with the coefficients that are exported.
+def write_results(folder: FolderLike) -> Summary:
+    """Write the result files of a search; return its best candidate by mean accuracy.
 
-    These are the fitted surface's optimum, since the highest mean of many is in good part luck;
-    those of the network recommended where nothing is distinguishable; and the highest mean's own
-    where no surface can be fitted, or candidates cost too differently for one.
-    The answer is of the last epoch of the search, which may be before the recipe's, and of the
-    candidates that were let on to it. Where the search was stopped as enough, that is of what it
-    had by then.
-    Raises SearchError where the folder lacks a file or no candidate has finished. A family that
-    cannot be had along the direction found is warned of, and takes nothing from the answer.
+    The files are ``answer.json``, ``coefficients.json``, ``figures/`` and ``family.json``. The
+    summary's coefficients are those that are exported: the optimum of the fitted surface, since
+    the highest mean of many is partly luck; those of the recommended network if no difference is
+    significant; and the highest mean's own if no surface can be fitted, or if candidates differ
+    too much in cost. Results are of the last rung, of the candidates that reached it.
+
+    Raises SearchError if the folder lacks a file or no candidate has finished. Warns if there is no
+    family along the exported direction, and writes the other files.
     """
-    folder = Path(folder)
-    experiment, table = read_experiment(folder / "experiment.yaml"), _read_records_of(folder)
-    if experiment.search.sampler == "points":
-        raise SearchError(
-            f"{folder}: need a search over one budget to have coefficients, got points listed one "
-            f"by one; `scalesearch status {folder}` tells how each did"
-        )
-    environment = read_environment(folder / "environment.json")
-    last_epoch = experiment.rungs[-1]
+    return write_results_and_conclusion(folder)[0]
+
+
+def write_results_and_conclusion(folder: FolderLike) -> tuple[Summary, Conclusion]:
+    """Write the result files as ``write_results`` does; return also the conclusion."""
+    search = SearchFolder.from_path(folder)
+    search.require_one_budget("to have coefficients")
+    experiment, records, environment = search.experiment, search.records, search.environment
     has_no_early_stop = experiment.search.stop == StopSpec()
     seeds = len(experiment.seeds) if has_no_early_stop else None
-    summary = summarize(table, experiment.budget.factor, epochs=last_epoch, seeds=seeds)
+    summary = summarize(records, experiment.budget.factor, epochs=search.last_epoch, seeds=seeds)
     confirmation: dict[str, Any] = {}
-    with suppress(SearchError):  # there is none, or it has only begun
-        confirmation["confirmation"] = write_confirmation(folder).document
-    conclusion = conclusion_of_folder(folder)
+    with suppress(SearchError):  # there is no confirmation, or it has only begun
+        confirmation["confirmation"] = write_confirmation(search).document
+    conclusion = conclusion_of_folder(search)
     exported = _coefficients_to_export(summary, conclusion)
     summary = replace(summary, coefficients=exported.coefficients)
-    document = coefficients_document(
-        summary, experiment, environment, read_failures(folder), exported
-    )
-    write_coefficients(folder / "coefficients.json", {**document, **confirmation})
-    write_conclusion(folder / "answer.json", conclusion_document(conclusion))
-    (folder / "figures").mkdir(exist_ok=True)
-    simplex_data = simplex(table, epoch=last_epoch)
-    write_figure(simplex_figure(simplex_data), folder / "figures" / "simplex")
-    _write_timeline(folder)
+    document = coefficients_document(summary, experiment, environment, search.failures, exported)
+    write_coefficients(search.path / "coefficients.json", {**document, **confirmation})
+    write_conclusion(search.path / "answer.json", conclusion_document(conclusion))
+    _write_figures(search)
     try:
-        write_family(folder / "family.json", _family_along(summary, experiment, environment))
+        write_family(search.path / "family.json", _family_along(summary, search))
     except ArchitectureError as error:
-        warnings.warn(f"no family along this direction: {error}", stacklevel=2)
-    return summary
+        warnings.warn(f"no family along this direction: {error}", stacklevel=3)
+    return summary, conclusion
 
 
 def _coefficients_to_export(summary: Summary, conclusion: Conclusion) -> ExportedCoefficients:
-    """Which coefficients leave the folder, and whose they are."""
+    """Choose the coefficients to export."""
     optimum, recommended = conclusion.optimum, conclusion.recommended
     if optimum is None or conclusion.has_unequal_costs:
         return ExportedCoefficients(summary.coefficients, "highest mean", None)
@@ -104,46 +91,28 @@ def _coefficients_to_export(summary: Summary, conclusion: Conclusion) -> Exporte
     return ExportedCoefficients(optimum.coefficients, "surface", optimum)
 
 
-def read_failures(folder: Path) -> list[dict[str, Any]]:
-    """Candidates that could not be trained; none where the search wrote none down."""
-    path = folder / "failures.json"
-    failures: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-    return failures
-
-
-def _write_timeline(folder: Path) -> None:
-    """Draw who worked when, where a driver has logged its jobs."""
-    if not (folder / "jobs.csv").is_file():
+def _write_figures(search: SearchFolder) -> None:
+    """Draw the candidates in the triangle of shares and, if jobs were logged, their timeline."""
+    figures = search.path / "figures"
+    figures.mkdir(exist_ok=True)
+    simplex_data = simplex(search.records, epoch=search.last_epoch)
+    write_figure(simplex_figure(simplex_data), figures / "simplex")
+    if search.jobs is None:
         return
     try:
-        jobs = pd.read_csv(folder / "jobs.csv", dtype=str, keep_default_na=False)
-        column_types = {"start": int, "stop": int, "began": float, "ended": float}
-        timeline_data = timeline(jobs.astype(column_types))
-    except (
-        SearchError,
-        ValueError,
-        KeyError,
-    ) as error:  # torn, or all of them lost: it is for people only
-        warnings.warn(f"{folder / 'jobs.csv'}: cannot be drawn: {error}", stacklevel=3)
+        timeline_data = timeline(search.jobs)
+    except SearchError as error:  # no job has finished
+        warnings.warn(f"{search.paths.jobs}: cannot be drawn: {error}", stacklevel=4)
         return
-    write_figure(timeline_figure(timeline_data), folder / "figures" / "workers")
+    write_figure(timeline_figure(timeline_data), figures / "workers")
 
 
-def _read_records_of(folder: Path) -> pd.DataFrame:
-    return read_records(folder / "records.csv")
+def _family_along(summary: Summary, search: SearchFolder) -> dict[str, Any]:
+    """B0 to B7 of realised cost F^phi along the exported direction, on the search's baseline.
 
-
-def _family_along(
-    summary: Summary, experiment: Experiment, environment: dict[str, Any]
-) -> dict[str, Any]:
-    """B0 to B7 of realised cost F^phi along the direction found, on the experiment's baseline.
-
-    A budget that shrinks (F < 1) gives smaller and smaller members, at negative phi.
+    A budget factor F < 1 gives smaller and smaller members, at negative phi.
     """
-    data, budget = environment["data"], experiment.budget
-    baseline = experiment.baseline.build_architecture(
-        in_channels=data["channels"], num_classes=len(data["classes"])
-    )
+    budget, baseline = search.experiment.budget, search.baseline
     phis: Sequence[int] = CUSTOM_FAMILY_PHIS if isinstance(baseline, CustomModel) else FAMILY_PHIS
     is_growth = budget.factor > 1
     factor = budget.factor if is_growth else 1 / budget.factor

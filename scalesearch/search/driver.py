@@ -27,7 +27,7 @@ from scalesearch.locks import lock_folder
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
-from scalesearch.results.search_folder import SearchFolder, claim_folder
+from scalesearch.results.search_folder import SearchPaths, claim_folder, read_failures
 from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource, trials_of_points
 from scalesearch.search.checks import (
@@ -43,7 +43,6 @@ from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.progress import ProgressCallback, ProgressReporter
 from scalesearch.search.results_writer import (
     ResultsWriter,
-    read_failures,
     read_proposals,
     read_proposed_shares,
 )
@@ -230,7 +229,7 @@ def successive_halving(experiment: Experiment) -> SuccessiveHalving:
 
 @contextmanager
 def open_locked_study(
-    folder: SearchFolder, experiment: Experiment, source: CandidateSource, storage: str | None
+    folder: SearchPaths, experiment: Experiment, source: CandidateSource, storage: str | None
 ) -> Iterator[optuna.Study]:
     """The search's study, for this driver alone; made again from the records where it is gone."""
     study_location = storage or folder.study
@@ -255,7 +254,7 @@ def open_locked_study(
         study_store.close_study(study)
 
 
-def _study_identity(experiment: Experiment, folder: SearchFolder) -> dict[str, Any]:
+def _study_identity(experiment: Experiment, folder: SearchPaths) -> dict[str, Any]:
     """What tells apart studies of one name in a database that others use as well."""
     document = to_document(experiment)
     stored_environment = read_environment(folder.environment)
@@ -294,7 +293,7 @@ def _choose_micro_batch(
     return micro_batch
 
 
-def _run_tuner(tuner: Tuner, folder: SearchFolder, on_progress: ProgressCallback | None) -> None:
+def _run_tuner(tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback | None) -> None:
     """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
     reporter = ProgressReporter(tuner, folder, on_progress)
     reported, is_finished = 0, False

@@ -15,7 +15,7 @@ from scalesearch.config.experiment import DataSpec, Experiment
 from scalesearch.config.recipe import Recipe
 from scalesearch.data.augmentation.geometry import default_zoom
 from scalesearch.locks import remove_checkpoint
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.study.search_trial import SearchTrial
 from scalesearch.search.trial_progress import HalvingConfig, JobSpec
 from scalesearch.training.lr_rules import adapted_recipe
@@ -120,7 +120,7 @@ class SearchContext:
     ``keep``: whether checkpoints stay when nothing goes on from them."""
 
     experiment: Experiment
-    folder: SearchFolder
+    folder: SearchPaths
     baseline: Architecture | CustomModel
     data: dict[str, Any]
     device: str

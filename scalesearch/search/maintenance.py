@@ -23,7 +23,7 @@ from scalesearch.io import write_text
 from scalesearch.locks import lock_folder, remove_checkpoint
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.driver import candidate_source, open_locked_study, successive_halving
@@ -168,7 +168,7 @@ class LockedSearch:
     """A search's folder and study, in nobody else's hands."""
 
     experiment: Experiment
-    folder: SearchFolder
+    folder: SearchPaths
     source: CandidateSource
     study: optuna.Study
     trials: list[SearchTrial]
@@ -176,7 +176,7 @@ class LockedSearch:
 
 def read_search_experiment(folder: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of the search in a folder. Raises SearchError where it holds none."""
-    path = SearchFolder(Path(folder)).experiment
+    path = SearchPaths(Path(folder)).experiment
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
     return read_experiment(path, overrides)
@@ -184,7 +184,7 @@ def read_search_experiment(folder: str | Path, overrides: Sequence[str] = ()) ->
 
 def read_storage_url(folder: str | Path) -> str | None:
     """The database that has a folder's study, without its password; None: it is in the folder."""
-    path = SearchFolder(Path(folder)).storage
+    path = SearchPaths(Path(folder)).storage
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
@@ -320,7 +320,7 @@ def _lock_search(
     folder: str | Path, storage: str | None, allow_code: bool
 ) -> Iterator[LockedSearch]:
     """A search's folder and study, while no driver has them."""
-    experiment, search_folder = read_search_experiment(folder), SearchFolder(Path(folder))
+    experiment, search_folder = read_search_experiment(folder), SearchPaths(Path(folder))
     storage = storage or read_storage_url(folder)
     with lock_folder(search_folder.path), code_allowed(allow_code), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from scipy.special import stdtrit
 
 from scalesearch.analysis.paired import paired_noise
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.heartbeats import current_progress
 from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
 from scalesearch.search.rehearsal import simulate_schedule
@@ -26,7 +26,7 @@ class ProgressReporter:
     """Tells how far an engine is, from when it is made: at most four times a second."""
 
     def __init__(
-        self, tuner: Tuner, folder: SearchFolder, on_progress: ProgressCallback | None
+        self, tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback | None
     ) -> None:
         self.tuner = tuner
         self.heartbeats = folder.heartbeats

@@ -8,7 +8,6 @@ never takes more than a small part of the time.
 
 import csv
 import io
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import pandas as pd
 from scalesearch.errors import SearchError
 from scalesearch.io import write_json, write_text
 from scalesearch.results.records import write_records
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.jobs import Job, Outcome
 from scalesearch.search.progress_file import Progress, write_progress
@@ -93,7 +92,7 @@ class _WriteThrottle:
 class ResultsWriter:
     """Writes into a search's folder."""
 
-    folder: SearchFolder
+    folder: SearchPaths
     _records_throttle: _WriteThrottle = field(default_factory=_WriteThrottle)
     _progress_throttle: _WriteThrottle = field(default_factory=_WriteThrottle)
 
@@ -149,17 +148,6 @@ class ResultsWriter:
             self.folder.failures.unlink(missing_ok=True)
 
 
-def read_failures(path: Path) -> list[dict[str, Any]]:
-    """What is written down of candidates that failed; nothing where there is no such file."""
-    try:
-        failures: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise SearchError(f"{path}: not valid JSON: {error}; mend it or remove it") from error
-    return failures
-
-
 def _append_row(path: Path, row: Sequence[object]) -> None:
     """A line at the end of a table, below its header and after whatever a crash has torn."""
     with path.open("ab+") as file:
@@ -172,7 +160,7 @@ def _append_row(path: Path, row: Sequence[object]) -> None:
 
 
 @contextmanager
-def _explain_disk_errors(folder: SearchFolder) -> Iterator[None]:
+def _explain_disk_errors(folder: SearchPaths) -> Iterator[None]:
     """Turn a disk that takes no more into a SearchError that says what to do."""
     try:
         yield

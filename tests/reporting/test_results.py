@@ -99,7 +99,7 @@ def test_who_worked_when_is_drawn_where_it_was_logged(folder, monkeypatch):
     write_results(folder)
     assert (folder / "figures" / "workers.png").exists()
     (folder / "jobs.csv").write_text("torn")
-    with pytest.warns(UserWarning, match=r"jobs\.csv: cannot be drawn"):
+    with pytest.warns(UserWarning, match=r"jobs\.csv: cannot be read"):
         write_results(folder)
 
 

@@ -4,7 +4,7 @@ import pytest
 from tuner_games import DOCUMENT, Hands, done, engine, experiment, failed, finish, measured
 
 from scalesearch.config.reading import experiment_from_document
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.jobs import Outcome
 from scalesearch.search.results_writer import ResultsWriter
 from scalesearch.search.study.search_trial import read_trials, trial_records
@@ -82,7 +82,7 @@ def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kin
     def answer(job):
         return failed(job, kind, rows=measured(job, stop=2)) if job.start == 1 else done(job)
 
-    stopping = engine(experiment(), Hands(answer), writer=ResultsWriter(SearchFolder(tmp_path)))
+    stopping = engine(experiment(), Hands(answer), writer=ResultsWriter(SearchPaths(tmp_path)))
     with pytest.raises(SearchFailed, match=f"{kind} told.*nothing recorded is lost"):
         finish(stopping)
     kept = trial_records(read_trials(stopping.study))
@@ -101,7 +101,7 @@ def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
     stopping = engine(
         experiment(),
         Hands(lambda job: failed(job, "bug")),
-        writer=ResultsWriter(SearchFolder(tmp_path)),
+        writer=ResultsWriter(SearchPaths(tmp_path)),
     )
     with pytest.raises(SearchFailed, match=r"all of it is in .*errors/.*-attempt-1\.txt") as told:
         finish(stopping)

@@ -54,10 +54,10 @@ def test_what_sweeps_took_before_counts_after_a_kill():
 
 
 def test_a_failed_candidate_waits_for_its_retry_with_its_checkpoints(tmp_path):
-    from scalesearch.results.search_folder import SearchFolder
+    from scalesearch.results.search_folder import SearchPaths
     from scalesearch.search.jobs import SearchContext, checkpoint_path
 
-    folder, asked, kept = SearchFolder(tmp_path), experiment(), []
+    folder, asked, kept = SearchPaths(tmp_path), experiment(), []
     setting = SearchContext(asked, folder, None, {}, "cpu", None)
     folder.checkpoints.mkdir()
 
