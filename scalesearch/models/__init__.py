@@ -1,1 +1,1 @@
-"""Architecture -> nn.Module, and the weights it starts from."""
+"""Networks as torch modules, their initial weights, and counts of their cost."""

@@ -1,4 +1,4 @@
-"""The blocks that stages name, and the table of them."""
+"""Blocks that stages name, and the table of them."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from scalesearch.models.layers import DropConnect, LayerFactory, SqueezeExcitati
 
 
 class ResidualBlock(nn.Module):
-    """What blocks with a branch of one shape share: the input is added to it.
+    """Base of blocks whose input is added to a branch of the same shape.
 
-    ``drop_rate`` applies only where something is added.
+    ``drop_rate`` applies only if something is added.
     """
 
     def __init__(self, inputs: int, stage: Stage, drop_rate: float) -> None:
@@ -33,19 +33,19 @@ class ResidualBlock(nn.Module):
 
     @property
     def last_norm(self) -> nn.Module | None:
-        """The branch's last norm, which weighs what is added; None where nothing is."""
+        """Last norm of the branch, which scales what is added; None if nothing is added."""
         return self.last_conv().get_submodule("norm") if self.residual else None
 
     def last_conv(self) -> nn.Module:
-        """The branch's last convolution with its norm."""
+        """Last convolution of the branch with its norm."""
         raise NotImplementedError
 
 
 class MBConv(ResidualBlock):
     """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation.
 
-    Expand 1x1, depthwise, squeeze-and-excitation, project 1x1 without activation; no expansion
-    where its factor is 1.
+    Expand 1x1, depthwise, squeeze-and-excitation, project 1x1 without activation; no expansion if
+    its factor is 1.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
@@ -81,8 +81,11 @@ class MBConv(ResidualBlock):
 
 
 class Bneck(MBConv):
-    """MobileNetV3's (arXiv:1905.02244): inner and squeezed channels in multiples of eight, the
-    squeeze relative to the inner ones, with ReLU and a hard sigmoid whatever the activation."""
+    """MobileNetV3's inverted bottleneck (arXiv:1905.02244).
+
+    Inner and squeezed channels are multiples of eight, the squeeze is relative to the inner
+    channels, with ReLU and a hard sigmoid for every activation setting.
+    """
 
     @staticmethod
     def inner_channels(inputs: int, stage: Stage) -> int:
@@ -97,9 +100,10 @@ class Bneck(MBConv):
 
 
 class FusedMBConv(ResidualBlock):
-    """EfficientNetV2's (arXiv:2104.00298): one full convolution expands and strides, 1x1 projects.
+    """EfficientNetV2's fused block (arXiv:2104.00298): full convolution, then 1x1.
 
-    Where the expansion is 1, the activated full convolution is all. The optional gate follows it.
+    The full convolution expands and strides, the 1x1 projects. With an expansion of 1 there is
+    only the activated full convolution. The optional gate follows it.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
@@ -122,7 +126,7 @@ class FusedMBConv(ResidualBlock):
 
 
 class SeparableConv(nn.Module):
-    """Depthwise separable convolution (arXiv:1704.04861), both parts activated, nothing added."""
+    """Depthwise separable convolution (arXiv:1704.04861); both parts activated, no sum."""
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
@@ -137,10 +141,10 @@ class SeparableConv(nn.Module):
 
 
 class ShortcutBlock(nn.Module):
-    """What ResNet's blocks share (arXiv:1512.03385): the activated sum of branch and shortcut.
+    """Base of ResNet's blocks (arXiv:1512.03385): the activated sum of branch and shortcut.
 
-    The shortcut is the input, or a 1x1 convolution of it where stride or channels differ. Every
-    block has a shortcut, so that any of them may drop its branch.
+    The shortcut is the input, or a 1x1 convolution of it if stride or channels differ. Every block
+    has a shortcut, so each may drop its branch.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
@@ -164,12 +168,12 @@ class ShortcutBlock(nn.Module):
 
     @property
     def last_norm(self) -> nn.Module:
-        """The branch's last norm, which weighs what is added."""
+        """Last norm of the branch, which scales what is added."""
         return self.branch[-1].get_submodule("norm")
 
 
 class BasicBlock(ShortcutBlock):
-    """Two full convolutions, the first of which strides."""
+    """Two full convolutions; the first one strides."""
 
     @staticmethod
     def convolutions(inputs: int, stage: Stage, layers: LayerFactory) -> nn.Sequential:
@@ -180,7 +184,7 @@ class BasicBlock(ShortcutBlock):
 
 
 class BottleneckBlock(ShortcutBlock):
-    """Reduce 1x1, a full convolution, which strides ("v1.5"), expand 1x1."""
+    """Reduce 1x1, a full convolution that strides ("v1.5"), expand 1x1."""
 
     @staticmethod
     def convolutions(inputs: int, stage: Stage, layers: LayerFactory) -> nn.Sequential:
@@ -198,17 +202,16 @@ def conv_block(inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float
 
 
 class Concatenate(nn.Module):
-    """Channels behind those that were there: a concatenation, as a module for whoever counts."""
+    """Concatenation of new channels after the old ones, as a module for counting tools."""
 
     def forward(self, x_BCHW: Tensor, new_BCHW: Tensor) -> Tensor:
         return torch.cat((x_BCHW, new_BCHW), dim=1)
 
 
 class DenseLayer(nn.Module):
-    """DenseNet's (arXiv:1608.06993, with bottlenecks): new channels from all before, appended.
+    """DenseNet's layer (arXiv:1608.06993, with bottlenecks): new channels are appended.
 
-    Norm and activation, 1x1, norm and activation, a full convolution; nothing is added, nothing
-    dropped.
+    Norm and activation, 1x1, norm and activation, a full convolution; nothing is added or dropped.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
@@ -225,9 +228,9 @@ class DenseLayer(nn.Module):
 
 
 class TransitionLayer(nn.Module):
-    """Between dense stages: norm and activation, a convolution, an average over the stride.
+    """Transition between dense stages: norm, activation, convolution, strided average.
 
-    Where the stride does not divide the size, the average at the edge is of the pixels there are.
+    If the stride does not divide the size, the average at the edge covers the pixels present.
     """
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
@@ -253,4 +256,4 @@ BLOCKS: dict[str, Callable[[int, Stage, LayerFactory, float], nn.Module]] = {
     "dense": DenseLayer,
     "transition": TransitionLayer,
 }
-"""Blocks by the name that ``Stage.block`` gives: (input channels, stage, layers, drop rate)."""
+"""Blocks by the name in ``Stage.block``: (input channels, stage, layers, drop rate)."""

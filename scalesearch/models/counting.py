@@ -1,4 +1,4 @@
-"""What anyone's network costs, counted while one image passes through it."""
+"""Cost of any module, counted while one image passes through it."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 @dataclass(frozen=True, slots=True)
 class ForwardCount:
-    """``output``: what the network made of an image. ``macs``: half of what torch's counter counts;
-    ``activations``: outputs of convolutions and linear layers."""
+    """Output and cost of one forward pass.
+
+    ``macs``: half of torch's flop count. ``activations``: outputs of convolutions and linear
+    layers.
+    """
 
     output: Any
     macs: int
@@ -23,9 +26,9 @@ class ForwardCount:
 
 
 def count_forward(module: nn.Module, channels: int, pixels: int, device: str) -> ForwardCount:
-    """One black image through a network on ``meta``, where shapes suffice, or on ``cpu``.
+    """Pass one black image through a network on ``meta`` (shapes only) or on ``cpu``.
 
-    The module is of no use afterwards. Whatever its code raises comes through.
+    The module cannot be used afterwards. Exceptions of its code pass through.
     """
     outputs: list[int] = []
 
@@ -35,7 +38,7 @@ def count_forward(module: nn.Module, channels: int, pixels: int, device: str) ->
     for layer in module.modules():
         if isinstance(layer, _ConvNd | nn.Linear):
             layer.register_forward_hook(record_output_size)
-        elif type(layer) in NORMS:  # free, and on the meta device most of a forward pass's time
+        elif type(layer) in NORMS:  # free, and most of a forward pass's time on the meta device
             layer.forward = nn.Identity().forward
     counter = FlopCounterMode(display=False)
     device_context = torch.device(device) if device == "meta" else nullcontext()

@@ -1,18 +1,14 @@
-"""Which of a layer's two ways to compute applies.
+"""CPU workarounds: fast depthwise gradients, and safe strided 1x1 convolutions.
 
-Depthwise convolution whose backward pass stays fast on a CPU.
-
-Of the three passes of a depthwise convolution, oneDNN (as of 3.x, in PyTorch 2.11 to 2.13) is slow
-in two cases, by factors of 2 to 200: the gradient of the weights where the kernel is wider than 3
-or than the map, and in bfloat16 the gradient of the input where there is a stride. Both are
-computed here by calls that it is fast in; forward, evaluation, export and tracing are untouched.
-
-Strided 1x1 convolutions of few channels, made safe on a CPU.
+oneDNN (3.x, in PyTorch 2.11 to 2.13) is slow in two passes of a depthwise convolution, by factors
+of 2 to 200: the gradient of the weights if the kernel is wider than 3 or than the map, and in
+bfloat16 the gradient of the input if there is a stride. Both are computed here by calls that are
+fast; forward pass, evaluation, export and tracing are unchanged.
 
 oneDNN's backward pass of a strided 1x1 convolution in channels_last order writes outside of its
-memory where the input has fewer channels than its block of 8 (seen with PyTorch 2.13 on an AMD
-EPYC: the process dies of a corrupted heap). Such a convolution reads every ``stride``-th pixel and
-nothing else, so taking these first and then not striding gives the same.
+memory if the input has fewer channels than its block of 8 (seen with PyTorch 2.13 on an AMD EPYC:
+the process dies of a corrupted heap). Such a convolution reads only every ``stride``-th pixel, so
+selecting these first and then not striding gives the same result.
 """
 
 from functools import partial
@@ -25,9 +21,9 @@ from torch.autograd.function import once_differentiable
 
 
 def is_training_on_cpu(layer: nn.Module, x_BCHW: Tensor) -> bool:
-    """Whether gradients will be asked for, on a CPU, of a layer that nobody is tracing.
+    """Whether a CPU training step needs gradients of a layer that is not being traced.
 
-    Tools that trace a network (export, fvcore) have to see ordinary convolutions.
+    Tools that trace a network (export, fvcore) must see ordinary convolutions.
     """
     return (
         layer.training
@@ -39,11 +35,11 @@ def is_training_on_cpu(layer: nn.Module, x_BCHW: Tensor) -> bool:
 
 
 MAX_FAST_COLUMNS = 3
-"""Columns of a kernel up to which oneDNN computes the weights' gradient with vector code."""
+"""Widest kernel whose weight gradient oneDNN computes with vector code."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution with one filter a channel and half-kernel padding.
+    """A convolution with one filter per channel and half-kernel padding.
 
     ``exact``: compute in the weights' precision and return the input's, also under autocast.
     """
@@ -103,10 +99,10 @@ class _DepthwiseFunction(torch.autograd.Function):
 
 
 def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Gradient of a depthwise convolution's weights (C, 1, k, k), all in the weights' precision.
+    """Gradient of a depthwise convolution's weights (C, 1, k, k), in their precision.
 
     The kernel's columns are taken up to three at a time: each part is the gradient of a narrower
-    kernel that sees the input shifted. Taps that see nothing but padding get zeros.
+    kernel on the shifted input. Taps that only see padding get zeros.
     """
     rows, columns = weight.shape[2:]
     pixels = x_BCHW.shape[2]
@@ -117,7 +113,7 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
         return _partial_weight_gradient(
             grad_BCHW, x_BCHW, columns, rows // 2, columns // 2, weight, stride
         )
-    # Rows are padded here, too, where the map is lower than the kernel: that case is slow as well.
+    # Rows are padded too if the map is lower than the kernel: that case is slow as well.
     above, outside = (0, rows // 2) if pixels >= rows else (rows // 2, 0)
     gradients = []
     for first in range(0, columns, MAX_FAST_COLUMNS):
@@ -131,7 +127,7 @@ def weight_gradient(grad_BCHW: Tensor, x_BCHW: Tensor, weight: Tensor, stride: i
 
 
 def _pad(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
-    """The map with so many columns and rows of zeros about it; less than none cuts columns off.
+    """Pad the map with columns and rows of zeros; negative widths cut columns off.
 
     ``F.pad`` writes everything twice, zeros first.
     """
@@ -139,7 +135,7 @@ def _pad(x_BCHW: Tensor, left: int, right: int, above: int) -> Tensor:
     shape = (count, channels, height + 2 * above, width + left + right)
     window = torch.empty(shape, dtype=x_BCHW.dtype, memory_format=torch.channels_last)
     first, last = max(left, 0), max(left, 0) + width - max(-left, 0) - max(-right, 0)
-    if last <= first:  # the map is narrower than what is cut off
+    if last <= first:  # the map is narrower than the part to cut off
         return window.zero_()
     for zeros in (
         window[:, :, :above],
@@ -205,7 +201,7 @@ ONEDNN_BLOCK = 8
 
 
 def replace_narrow_strides(network: nn.Module) -> nn.Module:
-    """The network, its strided 1x1 convolutions of few channels replaced by what is equivalent.
+    """Replace strided 1x1 convolutions of few channels by equivalent ones.
 
     Parameters and their names stay.
     """

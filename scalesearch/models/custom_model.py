@@ -1,8 +1,8 @@
-"""Networks that a user's own code makes: making them, counting them, telling them apart.
+"""Models made by a user's own code: building, counting and identifying them.
 
-Code from a file runs only within ``code_allowed``. A count is kept in the user's cache under a hash
-of what the network is and of the sources that make it, so that a changed ``forward`` is counted
-anew and nothing is counted twice.
+Code from a file runs only within ``code_allowed``. A count is kept in the user's cache under a
+hash of the network and of its sources, so a changed ``forward`` is counted again and nothing is
+counted twice.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ from scalesearch.models.counting import ForwardCount, count_forward
 
 SIGNATURE = "(depth, width, resolution, num_classes)"
 FINGERPRINT_VERSION = 1
-"""Of fingerprints and kept counts."""
+"""Version of fingerprints and stored counts."""
 
 
 @contextmanager
 def code_allowed(allowed: bool = True) -> Iterator[None]:
-    """Within the block, networks named ``module:factory`` may be made, which runs their code.
+    """Allow networks named ``module:factory`` in this context, which runs their code.
 
     The working directory can then be imported from, as under ``python -m``. ``allowed=False``
     changes nothing.
@@ -56,10 +56,10 @@ def code_allowed(allowed: bool = True) -> Iterator[None]:
 
 
 def build_custom_model(network: CustomModel, seed: int | None = None) -> nn.Module:
-    """The network, with the weights that its code gives it under a seed (None: any weights).
+    """Build the network, with the weights that its code gives it (``seed`` None: any).
 
-    The caller's random stream is left as it was. Raises ArchitectureError, naming the factory,
-    where code may not be run or does not give a network.
+    The caller's random stream stays unchanged. Raises ArchitectureError, naming the factory, if
+    code may not run or does not give a network.
     """
     require_inspector(network)
     factory = _factory(network.factory)
@@ -91,7 +91,7 @@ def _inspect(network: CustomModel) -> InspectedModel:
     try:
         with torch.device("meta"):
             module = build_custom_model(network)
-    except ArchitectureError:  # code that reads a tensor's values, or is at fault anywhere
+    except ArchitectureError:  # code that reads a tensor's values, or fails for any other reason
         module = build_custom_model(network).to("meta")
     fingerprint = _fingerprint(network, module)
     cache_path = (
@@ -102,14 +102,16 @@ def _inspect(network: CustomModel) -> InspectedModel:
             Cost(**json.loads(cache_path.read_text(encoding="utf-8"))), fingerprint
         )
     cost = _count_cost(network, module)
-    with suppress(OSError):  # a cache that cannot be written costs time, not the answer
+    with suppress(OSError):  # an unwritable cache costs time but does not change the result
         _write_whole_file(cache_path, json.dumps(asdict(cost)))
     return InspectedModel(cost, fingerprint)
 
 
 def _fingerprint(network: CustomModel, module: nn.Module) -> str:
-    """Sixteen hexadecimal digits for the factory, the pixels, every parameter's and buffer's name
-    and shape, and every layer as it prints itself (strides and kernels, which shapes do not tell).
+    """Sixteen hexadecimal digits that identify a custom network.
+
+    They hash the factory, the pixels, every parameter's and buffer's name and shape, and every
+    layer as it prints itself (strides and kernels, which shapes do not show).
     """
     tensors = [*module.named_parameters(), *module.named_buffers()]
     document = [
@@ -124,7 +126,7 @@ def _fingerprint(network: CustomModel, module: nn.Module) -> str:
 
 
 def _source_hash(network: CustomModel, module: nn.Module) -> str:
-    """A hash of the files that the network's classes and its factory are written in."""
+    """Hash of the files that define the network's classes and its factory."""
     names = {type(part).__module__ for part in module.modules()}
     names.add(network.factory.partition(":")[0])
     files = {getattr(sys.modules[name], "__file__", None) for name in names if name in sys.modules}
@@ -136,13 +138,12 @@ def _source_hash(network: CustomModel, module: nn.Module) -> str:
 
 @cache
 def _file_hash(file: str) -> bytes:
-    """As it is when it is first asked for: Python reads a module once, too."""
+    """Content of a file at its first use: Python reads a module only once too."""
     return hashlib.sha256(Path(file).read_bytes()).digest()
 
 
 def _count_cost(network: CustomModel, module: nn.Module) -> Cost:
-    """One image through the network on the meta device, which computes shapes alone; where the
-    code needs values, on the CPU."""
+    """Count one image on the meta device, or on the CPU if the code needs values."""
     try:
         macs, activations = _count_checked_forward(network, module, "meta")
     except ArchitectureError:
@@ -152,8 +153,10 @@ def _count_cost(network: CustomModel, module: nn.Module) -> Cost:
 
 
 def _count_checked_forward(network: CustomModel, module: nn.Module, device: str) -> tuple[int, int]:
-    """Multiply-adds (half of what torch's counter counts) and outputs of convolutions and linear
-    layers. The module is of no use afterwards."""
+    """Multiply-adds (half of torch's count) and outputs of convolutions and linear layers.
+
+    The module cannot be used afterwards.
+    """
     pixels, channels = network.resolution, network.in_channels
     count: ForwardCount = _run_custom_code(
         network, "its network", lambda: count_forward(module, channels, pixels, device)
@@ -174,7 +177,7 @@ def _factory(name: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # whatever a module's code raises when it is run
+    except Exception as error:  # a module's code may raise anything
         raise ArchitectureError(
             f"baseline {name}: cannot be imported from {os.getcwd()} or the installed packages: "
             f"{type(error).__name__}: {error}"
@@ -185,7 +188,7 @@ def _factory(name: str) -> Callable[..., Any]:
 
 
 def _run_custom_code(network: CustomModel, what: str, run: Callable[[], Any]) -> Any:
-    """An error in the user's code is the user's to mend; it is the cause of ours."""
+    """Run the user's code; its errors become ArchitectureError with them as the cause."""
     try:
         return run()
     except Exception as error:
@@ -197,7 +200,7 @@ def _run_custom_code(network: CustomModel, what: str, run: Callable[[], Any]) ->
 
 
 def _write_whole_file(path: Path, text: str) -> None:
-    """Whole or not at all, also where several processes count the same network."""
+    """Write a file whole or not at all, even if several processes count the same network."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,7 +1,6 @@
-"""The independent count: fvcore's, beside our closed form.
+"""fvcore's count of multiply-adds: an independent check of our closed form.
 
-It stands at the layer of the outputs that show both counts (family, plots), because it needs a
-built network, and above ``architectures``, because what it checks must not lean on it.
+It needs a built network, and the code it checks does not depend on it.
 """
 
 import warnings
@@ -15,21 +14,21 @@ from scalesearch.architectures.stages import Architecture
 
 @lru_cache(maxsize=64)
 def fvcore_macs(architecture: Architecture | CustomModel) -> int:
-    """Multiply-adds of one image: fvcore's ``conv`` and ``linear`` operators, nothing else.
+    """Multiply-adds of one image: fvcore's ``conv`` and ``linear`` operators only.
 
     fvcore traces a forward pass on the CPU (its tracer cannot run on the meta device): 0.2 s for
     B0, 2 s and 1 GB for B7.
     """
     from scalesearch.models.network import build_model
 
-    # No gradients: a trace that records them holds on to every activation, 4.5 GB for B7.
+    # No gradients: a trace that records them keeps every activation, 4.5 GB for B7.
     network = build_model(architecture).eval().requires_grad_(False)
     resolution = architecture.resolution
     image_BCHW = next(network.parameters()).new_zeros(
         1, architecture.in_channels, resolution, resolution
     )
     with warnings.catch_warnings(), _one_thread():
-        # fvcore rests on torch.jit, which newer versions of PyTorch call deprecated.
+        # fvcore uses torch.jit, which newer versions of PyTorch deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
 
@@ -41,7 +40,7 @@ def fvcore_macs(architecture: Architecture | CustomModel) -> int:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On a busy machine several threads mostly wait for each other, at three times the CPU time."""
+    """Use one thread: on a busy machine several mostly wait, at three times the CPU time."""
     import torch
 
     previous_threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The weights a network starts from."""
+"""Initial weights of a network."""
 
 import math
 from typing import Literal
@@ -18,25 +18,23 @@ def initialise(
 ) -> None:
     """Fill every parameter and buffer, in place, by a rule.
 
-    ``tf``: as TensorFlow's EfficientNet does (github.com/tensorflow/tpu, efficientnet_model.py).
+    ``tf``: as TensorFlow's EfficientNet (github.com/tensorflow/tpu, efficientnet_model.py).
     Convolutions are normal with standard deviation sqrt(2 / fan_out); the official
     ``conv_kernel_initializer`` takes fan_out = height * width * kernel.shape[-1], and the last
-    axis of a depthwise kernel there is its multiplier, 1, so fan_out is divided by the groups.
-    The classifier is uniform in +-1 / sqrt(classes) (``dense_kernel_initializer``).
-    ``fan_in``: with the variances of PyTorch's defaults. Convolutions are normal with standard
-    deviation sqrt(1 / (3 fan_in)), the classifier uniform in +-1 / sqrt(inputs). Smaller weights
-    under batch norm take larger effective steps, which a run of few epochs needs.
+    axis of a depthwise kernel there is its multiplier, 1, so fan_out is divided by the groups. The
+    classifier is uniform in +-1 / sqrt(classes) (``dense_kernel_initializer``). ``fan_in``: with
+    the variances of PyTorch's defaults. Convolutions are normal with standard deviation sqrt(1 /
+    (3 fan_in)), the classifier is uniform in +-1 / sqrt(inputs). Smaller weights under batch norm
+    take larger effective steps, which a run of few epochs needs.
 
-    Biases are 0, normalisation 1 and 0; only the weight of each residual branch's last norm is, by
-    ``residual``, 1 (``tf``), 0 (``zero``: every residual block begins as the identity,
-    arXiv:1706.02677, section 5.1) or 1 / sqrt(K) among K branches (``scaled``: what they add up to
-    does not grow with their number; arXiv:2510.04327 scales the branch's convolutions so, which a
-    norm behind them would undo).
+    Biases are 0, normalisation is 1 and 0. Only the weight of each residual branch's last norm
+    depends on ``residual``: 1 (``tf``), 0 (``zero``: every residual block begins as the identity,
+    arXiv:1706.02677, section 5.1) or 1 / sqrt(K) among K branches (``scaled``: their sum does not
+    grow with their number; arXiv:2510.04327 scales the branch's convolutions so, which a norm
+    after them would undo).
 
-    All draws come from the CPU generator given, whatever device the network is on, in the order of
-    ``modules()``.
-
-    Raises TypeError for a layer with parameters that it knows no rule for.
+    All draws come from the given CPU generator, for any device of the network, in the order of
+    ``modules()``. Raises TypeError for a layer with parameters that has no rule.
     """
     tf = rule == "tf"
     for module in network.modules():
@@ -66,7 +64,7 @@ def initialise(
 
 
 def _last_norms(network: nn.Module) -> list[nn.Module]:
-    """The norm at the end of each residual branch."""
+    """Norm at the end of each residual branch."""
     blocks = (
         module for module in network.modules() if isinstance(module, ResidualBlock | ShortcutBlock)
     )
@@ -74,7 +72,7 @@ def _last_norms(network: nn.Module) -> list[nn.Module]:
 
 
 def _empty_weight(weight: Tensor) -> Tensor:
-    """Room for a weight's values on the CPU, in row-major order whatever its own layout."""
+    """Empty weight on the CPU in row-major order, whatever its own layout."""
     return torch.empty(weight.shape, dtype=torch.float32, device="cpu")
 
 

@@ -1,6 +1,6 @@
-"""Squeeze-and-excitation (arXiv:1709.01507), with a backward pass of few sweeps on a CPU.
+"""Parts of blocks: convolutions with norm, squeeze-and-excitation, DropConnect.
 
-The parts that blocks are made of (see ``blocks``).
+Squeeze-and-excitation (arXiv:1709.01507) has a backward pass of few sweeps over memory on a CPU.
 """
 
 from collections import OrderedDict
@@ -24,11 +24,11 @@ DERIVATIVES: dict[object, Derivative] = {
     torch.sigmoid: lambda grad, x, y: torch.ops.aten.sigmoid_backward(grad, y),
     F.hardsigmoid: lambda grad, x, y: torch.ops.aten.hardsigmoid_backward(grad, x),
 }
-"""Of activations (by class) and gates (by function); others are left to autograd."""
+"""Derivatives of activations (by class) and gates (by function); autograd handles others."""
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighed by a gate computed from their means."""
+    """Channels scaled by a gate that is computed from their means."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SqueezeExcitation(nn.Module):
         self.gate = gate
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """The map (B, C, H, W) weighed, in training on a CPU by a pass of our own."""
+        """Scale the map (B, C, H, W); training on a CPU uses our own backward pass."""
         has_derivatives = type(self.activation) in DERIVATIVES and self.gate in DERIVATIVES
         if not (has_derivatives and is_training_on_cpu(self, x_BCHW)):
             return x_BCHW * self.gates(x_BCHW.mean((2, 3), keepdim=True))
@@ -66,11 +66,11 @@ class SqueezeExcitation(nn.Module):
 
 
 class _SqueezeExcitationFunction(torch.autograd.Function):
-    """x * gates(mean of x), whose input gradient is written in one sweep.
+    """x * gates(mean of x), with an input gradient that is written in one sweep.
 
     Autograd would write the gradient through the product and the gradient through the mean as two
-    tensors of x's size, and add them in a third; here the second, which is one number a channel,
-    goes into the product. The gates are computed in the weights' precision.
+    tensors of x's size, and add them in a third. Here the second one, a number per channel, goes
+    into the product. The gates are computed in the weights' precision.
     """
 
     @staticmethod
@@ -84,7 +84,7 @@ class _SqueezeExcitationFunction(torch.autograd.Function):
         activation: nn.Module,
         gate: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """The map (B, C, H, W) weighed; both layers as matrix products of the means (B, C)."""
+        """Scale the map (B, C, H, W); both layers are matrix products of the means (B, C)."""
         means_BC = x_BCHW.mean((2, 3)).to(reduce.dtype)
         squeezed_BS = torch.addmm(reduce_bias, means_BC, reduce.flatten(1).T)
         active_BS = activation(squeezed_BS)
@@ -99,7 +99,7 @@ class _SqueezeExcitationFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the map, of both layers' weights and biases; none of the functions."""
+        """Gradients of the map and of both layers' weights and biases; none of the functions."""
         x_BCHW, reduce, expand, means_BC, squeezed_BS, active_BS, expanded_BC, gates_BC = (
             ctx.saved_tensors
         )
@@ -122,8 +122,10 @@ class _SqueezeExcitationFunction(torch.autograd.Function):
 
 
 PaddingMode = Literal["half", "same"]
-"""Of convolutions: half the kernel on every side, as in PyTorch, or TensorFlow's SAME, which at a
-stride pads as little as it can, and more on the right and at the bottom."""
+"""Padding of convolutions: half the kernel on every side (PyTorch), or TensorFlow's SAME.
+
+SAME pads a strided convolution as little as possible, and more on the right and at the bottom.
+"""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -135,7 +137,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True, slots=True)
 class LayerFactory:
-    """What all blocks of one network share: its normalisation, its activation and its padding."""
+    """Layers with one network's normalisation, activation and padding."""
 
     norm: Callable[[int], nn.Module]
     activation: Callable[[], nn.Module]
@@ -159,23 +161,25 @@ class LayerFactory:
     def activated_conv(
         self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
     ) -> nn.Sequential:
-        """The same, followed by the activation."""
+        """Convolution and normalisation, followed by the activation."""
         layers = self.conv(inputs, outputs, kernel, stride=stride, groups=groups)
         layers.add_module("activation", self.activation())
         return layers
 
     def conv_without_norm(self, inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
-        """A convolution at stride 1 without normalisation, which follows later or stood before."""
+        """Convolution at stride 1 without normalisation."""
         return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
 
     def activated_norm(self, channels: int) -> nn.Sequential:
-        """Normalisation and activation, of blocks that have them before their convolutions."""
+        """Normalisation and activation, for blocks with both before their convolutions."""
         return nn.Sequential(OrderedDict(norm=self.norm(channels), activation=self.activation()))
 
 
 class SamePaddedConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding, of which an odd pixel is right and below
-    (tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2). Without a stride it is symmetric."""
+    """Convolution with TensorFlow's SAME padding: an odd pixel is added right and below.
+
+    See tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2. Without a stride it is symmetric.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
@@ -190,10 +194,10 @@ class SamePaddedConv2d(nn.Conv2d):
 
 
 class DropConnect(nn.Module):
-    """Stochastic depth (arXiv:1603.09382): in training, each sample loses the branch at ``rate``.
+    """Stochastic depth (arXiv:1603.09382): in training a sample loses the branch at ``rate``.
 
-    What is kept is divided by 1 - rate, so that the expectation stays and evaluation does nothing.
-    ``strength``: the part of the rate that acts now.
+    Kept samples are divided by 1 - rate, so the expectation stays and evaluation needs no change.
+    ``strength``: part of the rate that applies now.
     """
 
     strength = 1.0

@@ -1,9 +1,4 @@
-"""Networks that were published with weights, by their names and by their shapes.
-
-Networks that torchvision and timm know by name, where these packages can be imported.
-
-A network under the name it is called by, whoever makes it: what is timed and compared.
-"""
+"""Networks by name: published ones, those of torchvision and timm, and network files."""
 
 import importlib
 import re
@@ -34,10 +29,10 @@ EFFICIENTNET_NAMES = tuple(name for name in PUBLISHED_MODELS if re.fullmatch("b[
 
 
 def published_network(name: str) -> Architecture:
-    """The network of a name as libraries spell it: ``efficientnet_b3``, ``efficientnet-b3``,
-    ``tf_efficientnet_b3``, ``b3``, or a baseline's.
+    """Network by a name as libraries spell it.
 
-    Raises ArchitectureError, saying which there are, for any other.
+    Examples: ``efficientnet_b3``, ``efficientnet-b3``, ``tf_efficientnet_b3``, ``b3``, or a
+    baseline's name. Raises ArchitectureError that lists the names for any other.
     """
     match = re.fullmatch(r"((tf_)?efficientnet[-_]?)?(b[0-7])", name, re.IGNORECASE)
     if match:
@@ -51,9 +46,9 @@ def published_network(name: str) -> Architecture:
 
 
 def published_name(architecture: Architecture) -> str:
-    """``b0`` to ``b7``, ``v2_s``, or nothing for a network that is none of them.
+    """Name ``b0`` to ``b7`` or ``v2_s`` of an architecture; empty for other networks.
 
-    Whatever its resolution, its classes and the channels of its images.
+    Resolution, classes and input channels do not matter.
     """
     return _published_names().get(_body_fingerprint(architecture), "")
 
@@ -94,9 +89,9 @@ def is_external_name(text: str) -> bool:
 
 
 def external_network(text: str) -> ExternalNetwork:
-    """The network that ``torchvision:NAME`` or ``timm:NAME`` names; no weights are fetched.
+    """Network that ``torchvision:NAME`` or ``timm:NAME`` names; no weights are fetched.
 
-    Raises ArchitectureError where the package cannot be imported or has no such network.
+    Raises ArchitectureError if the package cannot be imported or has no such network.
     """
     package, _, name = text.partition(":")
     module = _import_package(package, text)
@@ -115,14 +110,16 @@ def external_network(text: str) -> ExternalNetwork:
 
 
 def build_external_network(network: ExternalNetwork) -> nn.Module:
-    """The network, with the weights that its package begins with."""
+    """Build the network with the initial weights of its package."""
     return _create_model(network.package, network.name)
 
 
 @cache
 def external_cost(network: ExternalNetwork) -> Cost:
-    """Counted: what torch's counter tells of one image, and the outputs of convolutions and linear
-    layers. Equal to the closed form for a network that both know."""
+    """Cost counted on one image: torch's flop counter, and outputs of layers.
+
+    Equal to the closed form for a network that both know.
+    """
     try:
         with torch.device("meta"):
             module = build_external_network(network)
@@ -146,7 +143,7 @@ def _create_model(package: str, name: str) -> nn.Module:
 
 
 def _import_package(name: str, where: str) -> ModuleType:
-    """Raises ArchitectureError where it is missing, or was built for another torch."""
+    """Import a package; raises ArchitectureError if missing or built for another torch."""
     try:
         return importlib.import_module(name)
     except Exception as error:  # a compiled part that does not fit fails in many ways
@@ -158,7 +155,7 @@ def _import_package(name: str, where: str) -> ModuleType:
 
 
 def _torchvision_resolution(module: ModuleType, name: str) -> int:
-    """Pixels that the package's own weights are evaluated at; 224 where it has none."""
+    """Pixels that the package's own weights are evaluated at; 224 if it has none."""
     weights = list(module.models.get_model_weights(name))
     preset = weights[-1].transforms if weights else None
     return int(getattr(preset, "keywords", {}).get("crop_size", 224))
@@ -166,7 +163,10 @@ def _torchvision_resolution(module: ModuleType, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NamedNetwork:
-    """``options``: what a file says that the architecture does not; None for what is usual."""
+    """A network under its name.
+
+    ``options``: settings in a file that the architecture does not define; None for the usual ones.
+    """
 
     name: str
     network: Architecture | CustomModel | ExternalNetwork
@@ -184,7 +184,7 @@ class NamedNetwork:
     def cost(self) -> Cost:
         """Multiply-adds, parameters and activations of one image.
 
-        A foreign network is made and counted, which raises ArchitectureError unless code may run.
+        A custom model is built and counted, which raises ArchitectureError unless code may run.
         """
         return (
             external_cost(self.network)
@@ -193,8 +193,10 @@ class NamedNetwork:
         )
 
     def build(self) -> nn.Module:
-        """The network on the CPU, in evaluation mode, with weights that nobody has trained: of a
-        signal that stays clear of denormal numbers, which are slow."""
+        """Build the network on the CPU, in evaluation mode, with untrained weights.
+
+        Their signals avoid denormal numbers, which are slow.
+        """
         if isinstance(self.network, ExternalNetwork):
             return build_external_network(self.network).eval()
         if isinstance(self.network, CustomModel):

@@ -1,4 +1,4 @@
-"""A network built from its description."""
+"""Networks built from their architecture."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from scalesearch.models.layers import ACTIVATIONS, DropConnect, LayerFactory, Pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """What a network does that its architecture does not say; see ``build``."""
+    """Settings of a network that are not part of its architecture; see ``build_model``."""
 
     dropout: float = 0.0
     drop_connect: float = 0.0
@@ -40,8 +40,8 @@ class NetworkOptions:
 class Network(nn.Module):
     """Stem, stages, head, global average pool, dropout and a linear classifier.
 
-    The head stands before the pool, or behind it where it is a linear layer, or nowhere. Before it
-    stands a last norm where the last stage's blocks activate what they read.
+    The head comes before the pool, or after it if it is a linear layer, or there is none. If the
+    last stage's blocks activate their inputs, a last norm comes before the head.
     """
 
     def __init__(self, architecture: Architecture, options: NetworkOptions) -> None:
@@ -84,7 +84,7 @@ class Network(nn.Module):
         return logits_BK
 
     def set_regularisation_strength(self, strength: float) -> None:
-        """Let this part of dropout and drop-connect act from now on."""
+        """Set the part of dropout and drop-connect that applies from now on."""
         self.dropout.p = self.options.dropout * strength
         for module in self.modules():
             if isinstance(module, DropConnect):
@@ -120,14 +120,14 @@ def build_model(
     norm_momentum: float = 0.01,
     padding: PaddingMode = "half",
 ) -> nn.Module:
-    """The network that an architecture describes, with PyTorch's default weights.
+    """Build the network of an architecture, with PyTorch's default weights.
 
     ``drop_connect``: block i of N (from 0) drops its branch at the rate drop_connect * i / N.
-    ``norm_momentum``: the weight of a new batch in the running statistics; TensorFlow's "0.99"
-    is 0.01 here. ``padding``: of convolutions, see ``layers.Padding``; sizes and cost are the same
-    in both ways. See ``initialise`` for EfficientNet's own weights. Takes any input resolution;
-    built under ``torch.device("meta")`` it costs no memory and draws no random numbers.
-    A foreign network is as its code makes it, where that may be run, and takes no options.
+    ``norm_momentum``: weight of a new batch in the running statistics; TensorFlow's "0.99" is 0.01
+    here. ``padding``: see ``layers.PaddingMode``; sizes and cost are equal for both. See
+    ``initialise`` for EfficientNet's own weights. The network takes any input resolution; built
+    under ``torch.device("meta")`` it needs no memory and draws no random numbers. A custom model
+    is built by its own code, if that may run, and takes no options.
     """
     if isinstance(architecture, CustomModel):
         return build_custom_model(architecture)
@@ -168,7 +168,7 @@ def _build_stages(
 
 
 def _block_specs(inputs: int, stage: Stage) -> Iterator[tuple[int, Stage]]:
-    """Each block's input channels and what it is: only the first one strides."""
+    """Input channels and stage of each block; only the first one strides."""
     for index in range(stage.repeats):
         yield inputs, replace(stage, stride=1) if index else stage
         inputs = stage.channels(inputs)
