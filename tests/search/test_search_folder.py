@@ -71,9 +71,9 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
     ("options", "message"),
     [
         ({"executor": "slurm"}, "executor: need one of inline, local, dask, got 'slurm'"),
-        ({"workers": 2}, "workers: inline is this process alone, got 2"),
-        ({"executor": "dask"}, "scheduler: dask needs its address"),
-        ({"scheduler": "tcp://here:1"}, "scheduler: only dask has one"),
+        ({"workers": 2}, "workers: executor inline has 1 worker, got 2"),
+        ({"executor": "dask"}, "scheduler: executor dask needs an address"),
+        ({"scheduler": "tcp://here:1"}, "scheduler: need executor dask, got"),
     ],
 )
 def test_workers_that_cannot_be_are_refused_before_anything_is_written(

@@ -1,1 +1,1 @@
-"""Worker pools: this process, local processes, Dask, any executor."""
+"""Worker pools: this process, local processes, Dask, or any executor."""

@@ -1,24 +1,24 @@
-"""Workers on many machines, through Dask: ``pip install 'scalesearch[cluster]'``.
+"""Workers on many machines, through Dask (``pip install 'scalesearch[cluster]'``).
 
-A scheduler and its workers are started with Dask's own commands. A worker takes one job at a time
-(``--nthreads 1``); one with a GPU says so, and sees one only::
+Start a scheduler and workers with Dask's own commands. A worker takes one job at a time
+(``--nthreads 1``); a worker with a GPU announces it, and sees one GPU only::
 
     DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 dask scheduler
     dask worker tcp://host:8786 --nthreads 1
     CUDA_VISIBLE_DEVICES=0 dask worker tcp://host:8786 --nthreads 1 --resources GPU=1
     scalesearch search experiment.yaml --executor dask --scheduler tcp://host:8786
 
-Told ``--devices cuda``, it takes workers with a GPU and no others. Results, checkpoints and images
-have to lie on a file system that driver and workers share, under the same path. Workers may come
-and go while a search runs; a job whose worker goes is told as lost.
+With ``--devices cuda`` it uses only workers with a GPU. Results, checkpoints and images must be on
+a file system that the driver and the workers share, under the same path. Workers may come and go
+during a search; the job of a worker that goes is lost and handled as such.
 
-On Slurm, ``slurm_script`` gives the script of one worker, as often to be submitted as there shall
-be workers (``sbatch --array=1-8 worker.sh``); or dask-jobqueue keeps scheduler and workers itself::
+On Slurm, ``slurm_script`` returns the script of one worker; submit it once for each worker
+(``sbatch --array=1-8 worker.sh``). Or dask-jobqueue manages scheduler and workers itself::
 
     cluster = SLURMCluster(cores=1, processes=1, memory="16GB", walltime="04:00:00",
                            scheduler_options={"allowed_failures": 0})
     cluster.adapt(maximum_jobs=8)
-    search(experiment, executor="dask", scheduler=cluster.scheduler_address)
+    run_search(experiment, folder, executor="dask", scheduler=cluster.scheduler_address)
 """
 
 import math
@@ -35,23 +35,23 @@ from scalesearch.errors import SearchError
 from scalesearch.search.worker_pool import WorkerLost
 
 GPU_RESOURCE = "GPU"
-"""What workers with a GPU offer: ``dask worker --resources GPU=1``."""
+"""Dask resource of workers with a GPU: ``dask worker --resources GPU=1``."""
 
 CONNECT_TIMEOUT = 20.0
 """Seconds to wait for a scheduler."""
 
 RESTART_TIMEOUT = 5.0
-"""Seconds that Dask has to end a worker whose job was given up, before the search is closed."""
+"""Seconds to wait at the end for Dask to restart workers whose jobs were cancelled."""
 
 SLOTS_REFRESH_SECONDS = 2.0
-"""Seconds between two looks at who is there."""
+"""Seconds between two reads of the number of workers."""
 
 
 class DaskExecutor(Executor):
-    """The workers of a Dask scheduler.
+    """An executor over the workers of a Dask scheduler.
 
-    ``slots``: jobs that they can work at together. One, too, while none of them is there: it waits
-    for the first.
+    ``slots`` is the number of jobs that the workers can run in parallel. It is 1 while there is no
+    worker: that job waits for the first one.
     """
 
     def __init__(self, scheduler: str, *, gpus: bool = False) -> None:
@@ -63,9 +63,9 @@ class DaskExecutor(Executor):
             self._slots, self._slots_read_at = self._read_slots(), time.monotonic()
             if gpus and not self._slots and self._client.nthreads():
                 raise SearchError(
-                    f"scheduler: need workers that offer a {GPU_RESOURCE}, got none at {scheduler}; "
-                    f"start them with `dask worker {scheduler} --nthreads 1 --resources "
-                    f"{GPU_RESOURCE}=1`"
+                    f"scheduler: need workers with the resource {GPU_RESOURCE}, got none at "
+                    f"{scheduler}; start them with `dask worker {scheduler} --nthreads 1 "
+                    f"--resources {GPU_RESOURCE}=1`"
                 )
         except BaseException:
             self._client.close()
@@ -89,33 +89,33 @@ class DaskExecutor(Executor):
         try:
             dask_future: Future[Any] = self._executor.submit(fn, *args, key=key, **kwargs)
         except Exception:
-            self._require_connection()  # which may have ended just now
+            self._require_connection()  # the connection may just have ended
             raise
         self._dask_futures[future] = key, dask_future
         dask_future.add_done_callback(partial(self._forward_result, future))
         return future
 
     def _forward_result(self, future: Future[Any], dask_future: Future[Any]) -> None:
-        # With their future goes the result that a worker keeps for it. While it is kept, Dask does
-        # the task once more if that worker dies.
+        # A worker keeps the result as long as the future exists. While it is kept, Dask runs the
+        # task again if that worker dies.
         self._dask_futures.pop(future, None)
         if dask_future.cancelled():
             future.cancel()
             future.set_running_or_notify_cancel()
         elif (error := dask_future.exception()) is not None:
-            self._slots_read_at = -math.inf  # perhaps there are fewer workers now
+            self._slots_read_at = -math.inf  # there may be fewer workers now
             future.set_exception(_to_worker_lost(error))
         else:
             future.set_result(dask_future.result())
 
     def kill(self, future: Future[Any]) -> None:
-        """Cancel a task; a worker that is at this one alone is started anew.
+        """Cancel a task; a worker that runs only this task is restarted.
 
-        That takes Dask some seconds, for which nobody waits. A worker with several threads, or
-        without the nanny that Dask gives it, works to the end of the task, whose result is lost.
+        The restart takes Dask some seconds and is not waited for. A worker with several threads,
+        or without Dask's nanny, runs the task to its end, and the result is dropped.
         """
         key, dask_future = self._dask_futures.get(future, ("", future))
-        with suppress(Exception):  # a scheduler that is gone has forgotten its tasks
+        with suppress(Exception):  # a lost scheduler has no tasks
             if addresses := self._client.run_on_scheduler(_pause_worker_of(key)):
                 restart = threading.Thread(target=self._restart, args=(addresses,), daemon=True)
                 restart.start()
@@ -123,12 +123,12 @@ class DaskExecutor(Executor):
         dask_future.cancel()
 
     def _restart(self, workers: list[str]) -> None:
-        with suppress(Exception):  # without a nanny it cannot be; the client may be closed by now
+        with suppress(Exception):  # there may be no nanny, or the client is closed
             self._client.restart_workers(workers, raise_for_error=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._executor.shutdown(wait=wait)
-        for restart in self._restarts:  # the order has to be there before its sender goes
+        for restart in self._restarts:  # the request must arrive before the client closes
             restart.join(RESTART_TIMEOUT)
         self._client.close()
 
@@ -136,7 +136,7 @@ class DaskExecutor(Executor):
         self._require_connection()
         resource = GPU_RESOURCE if self._gpus else None
 
-        # Defined here to be sent by value: the scheduler need not have this package.
+        # Defined here to be sent by value: the scheduler may not have this package.
         def count_slots(dask_scheduler: Any) -> int:
             workers = dask_scheduler.workers.values()
             if resource is None:
@@ -154,14 +154,17 @@ class DaskExecutor(Executor):
 
     def _disconnected_error(self) -> SearchError:
         return SearchError(
-            f"scheduler: {self._scheduler} has to stay while the search runs, got no answer; start "
-            "it and its workers, and the same command goes on from what is on record"
+            f"scheduler: {self._scheduler} must run during the search, got no answer; start it and "
+            "its workers, and run the same command again to continue"
         )
 
 
 def _pause_worker_of(key: str) -> Callable[..., list[str]]:
-    """Keep the worker that is at this task alone, and can be started anew, from getting others,
-    which would be lost with it; its address, if there is one."""
+    """Return a function that pauses the worker of a task and returns its address.
+
+    It runs on the scheduler. A paused worker gets no other tasks, which would be lost at its
+    restart. Only a worker that runs this task alone and can be restarted is paused.
+    """
 
     def pause_worker(dask_scheduler: Any) -> list[str]:
         task = dask_scheduler.tasks.get(key)
@@ -175,11 +178,11 @@ def _pause_worker_of(key: str) -> Callable[..., list[str]]:
 
 
 def _to_worker_lost(error: BaseException) -> BaseException:
-    """Dask's words for a worker that died, in one line."""
-    worker = getattr(error, "last_worker", None)  # of its KilledWorker
+    """Turn Dask's error for a dead worker into a WorkerLost with a message of one line."""
+    worker = getattr(error, "last_worker", None)  # an attribute of Dask's KilledWorker
     if worker is None:
         return error
-    return WorkerLost(f"the worker at {worker.address} died; its machine's logs may tell why")
+    return WorkerLost(f"the worker at {worker.address} died; its machine's logs may say why")
 
 
 def _connect(scheduler: str) -> Any:
@@ -187,24 +190,24 @@ def _connect(scheduler: str) -> Any:
         import distributed
     except ImportError as error:
         raise SearchError(
-            "executor: dask needs Dask's packages, got none; pip install 'scalesearch[cluster]'"
+            "executor: dask needs Dask's packages, got none; run pip install 'scalesearch[cluster]'"
         ) from error
     try:
-        client_class: Any = distributed.Client  # which has no types
+        client_class: Any = distributed.Client  # it has no type annotations
         return client_class(
             scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False, name="scalesearch"
         )
     except (OSError, ValueError) as error:
         raise SearchError(
-            f"scheduler: need the address of a Dask scheduler that runs, got {scheduler} "
-            f"({error}); `dask scheduler` starts one and says its address"
+            f"scheduler: need the address of a running Dask scheduler, got {scheduler} "
+            f"({error}); `dask scheduler` starts one and prints its address"
         ) from error
 
 
 def _forbid_silent_retries(client: Any, scheduler: str) -> None:
-    """Dask gives a job whose worker died to another one, three times, and tells nobody.
+    """Turn off Dask's retries of jobs whose worker died, three by default.
 
-    Whether a job is tried again is the engine's to decide, and to write down.
+    The tuner decides whether a job is retried, and records it.
     """
 
     def forbid_failures(dask_scheduler: Any) -> int:
@@ -215,7 +218,7 @@ def _forbid_silent_retries(client: Any, scheduler: str) -> None:
         client.run_on_scheduler(forbid_failures)
     except Exception as error:
         raise SearchError(
-            f"scheduler: {scheduler} has to allow no silent retries, and refused to be told "
+            f"scheduler: {scheduler} must not retry jobs silently, and this could not be set "
             f"({error}); start it with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0"
         ) from error
 
@@ -232,26 +235,38 @@ def slurm_script(
     prologue: Sequence[str] = (),
     directives: Sequence[str] = (),
 ) -> str:
-    """The batch script of one worker, as dask-jobqueue writes it; ``sbatch`` takes it.
+    """Return the batch script of one worker for ``sbatch``, as dask-jobqueue writes it.
 
-    ``cpus``: of the worker, for decoding and for a recipe of several threads; it takes one job at a
-    time whatever they are. ``gpus``: 0 or 1. ``prologue``: shell lines before the worker starts.
-    ``directives``: further options of Slurm. A worker leaves a minute after the scheduler has.
+    A worker exits a minute after its scheduler.
+
+    Args:
+        scheduler: address of the Dask scheduler.
+        memory: memory of the worker.
+        walltime: maximum time, HH:MM:SS.
+        cpus: CPUs of the worker, for decoding and for recipes with several threads; it runs one
+            job at a time in any case.
+        gpus: 0 or 1.
+        queue: Slurm partition.
+        account: Slurm account.
+        prologue: shell lines that run before the worker starts.
+        directives: more Slurm options.
     """
     try:
         from dask_jobqueue import slurm
     except ImportError as error:
         raise SearchError(
-            "executor: dask needs Dask's packages, got none; pip install 'scalesearch[cluster]'"
+            "executor: dask needs Dask's packages, got none; run pip install 'scalesearch[cluster]'"
         ) from error
     if gpus not in (0, 1):
-        raise SearchError(f"gpus: a worker uses 0 or 1, got {gpus}; submit more workers instead")
-    job_class: Any = slurm.SLURMJob  # which has no types
+        raise SearchError(
+            f"gpus: need 0 or 1 for a worker, got {gpus}; submit more workers instead"
+        )
+    job_class: Any = slurm.SLURMJob  # it has no type annotations
     job = job_class(
         scheduler=scheduler,
-        name="scalesearch-$SLURM_JOB_ID",  # two workers of one name are refused
+        name="scalesearch-$SLURM_JOB_ID",  # Dask refuses two workers with one name
         job_name="scalesearch-worker",
-        cores=1,  # of Dask's: one thread, one job
+        cores=1,  # Dask's cores: one thread, one job
         processes=1,
         memory=memory,
         job_cpu=cpus,

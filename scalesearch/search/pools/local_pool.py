@@ -1,10 +1,10 @@
-"""Persistent worker processes on this machine, each in its own place.
+"""Persistent worker processes on this machine.
 
-A worker lives from job to job, so that its images stay where they are. One that dies, whatever
-of, takes its own job along and nothing else: each has a line to the driver that it shares with
-nobody, no lock, no queue. (In pools whose processes share them, a process that is killed can leave
-a lock taken or half a message; Pebble's pool, besides, waits for ever for a task whose process
-ended with status 0, and the standard library's gives up all tasks when one process dies.)
+A worker keeps its images in memory from job to job. When a worker dies, only its own job is lost:
+each has its own pipe to the driver and shares no lock and no queue. (In pools whose processes share
+them, a killed process can leave a lock taken or half a message. Besides, Pebble's pool waits for
+ever for a task whose process exited with status 0, and the standard library's pool gives up all
+tasks when one process dies.)
 """
 
 import atexit
@@ -28,29 +28,31 @@ Arguments = ParamSpec("Arguments")
 TaskQueue: TypeAlias = "SimpleQueue[tuple[Future[Any], bytes] | None]"
 
 EXIT_TIMEOUT = 5.0
-"""Seconds until a worker that has closed its line has ended."""
+"""Seconds to wait for the end of a worker that has closed its pipe."""
 
 POLL_SECONDS = 1.0
-"""Seconds between two looks at whether a worker that is busy still lives. Its end is seen at once,
-except where a process that it had forked outlives it and keeps the line open."""
+"""Seconds between two checks that a busy worker is alive.
+
+Usually the closed pipe shows its end at once; not if a process that it forked keeps the pipe open.
+"""
 
 LOG_TAIL_BYTES = 8000
-"""Bytes of a dead worker's log that are told with its end."""
+"""Bytes of a dead worker's log that are added to the error."""
 
 _environ_lock = threading.Lock()
 
 
 class LocalExecutor(Executor):
-    """One worker process per place, started with its first task and replaced when it dies.
+    """An executor with one process per configuration, each replaced when it dies.
 
-    Tasks wait in one queue; whichever worker is free takes the next.
+    Processes start with the first task. Tasks wait in one queue; a free worker takes the next.
     """
 
     def __init__(self, configs: Sequence[WorkerProcessConfig]) -> None:
         self._tasks: TaskQueue = SimpleQueue()
         self._workers = [_WorkerThread(config, self._tasks) for config in configs]
         self._is_open = True
-        # Before the interpreter waits for its children: they ignore its SIGTERM.
+        # Runs before the interpreter waits for its children, which ignore SIGTERM.
         atexit.register(self._kill_all)
 
     def submit(
@@ -69,7 +71,7 @@ class LocalExecutor(Executor):
         return future
 
     def kill(self, future: Future[Any]) -> None:
-        """End a task: one that waits is cancelled, one that runs loses its worker."""
+        """Cancel a waiting task, or kill the worker of a running one."""
         if not future.cancel():
             for worker in self._workers:
                 worker.kill(future)
@@ -93,7 +95,7 @@ class LocalExecutor(Executor):
 
 
 class _WorkerThread:
-    """A thread of the driver that hands tasks to a process and waits for it."""
+    """A thread of the driver that sends tasks to one process and waits for the results."""
 
     def __init__(self, config: WorkerProcessConfig, tasks: TaskQueue) -> None:
         self._config = config
@@ -112,7 +114,7 @@ class _WorkerThread:
             self._thread.join()
 
     def kill(self, future: Future[Any] | None) -> None:
-        """Kill the process if it is at this task; whatever it is at, for None."""
+        """Kill the process if it runs this task; with None, whatever it runs."""
         with self._lock:
             if self._process and future in (None, self._current_future):
                 self._process.kill()
@@ -155,7 +157,7 @@ class _WorkerThread:
 
 
 class _WorkerProcess:
-    """A worker process and the line to it."""
+    """A worker process and the pipe to it."""
 
     def __init__(self, config: WorkerProcessConfig) -> None:
         spawn = get_context("spawn")
@@ -171,14 +173,14 @@ class _WorkerProcess:
     @property
     def is_ready(self) -> bool:
         """Whether a worker without a task can take one."""
-        # Unasked, a worker says nothing: what there is to be read is the end of the line. (While
-        # another thread takes note of a death, the process still passes for alive.)
+        # A worker without a task sends nothing, so data to read means that the pipe is closed.
+        # (While another thread is handling its death, the process still counts as alive.)
         return self._process.is_alive() and not self._connection.poll()
 
     def request(self, message: bytes) -> bytes:
-        """What the worker says to this. Raises WorkerLost if it dies before."""
+        """Send a request and return the response. Raises WorkerLost if the worker dies."""
         log_start = self._log_size()
-        with suppress(OSError, EOFError):  # the line of one that is dead
+        with suppress(OSError, EOFError):  # the worker is dead
             self._connection.send_bytes(message)
             while not self._connection.poll(POLL_SECONDS) and self._process.is_alive():
                 pass
@@ -187,16 +189,14 @@ class _WorkerProcess:
         raise self._lost_error(log_start)
 
     def _lost_error(self, log_start: int) -> WorkerLost:
-        self._process.join(EXIT_TIMEOUT)  # what closes the line is its end, or soon will be
+        self._process.join(EXIT_TIMEOUT)  # a worker that closed its pipe has ended, or soon will
         code = self._process.exitcode
-        ending = "is out of reach"
+        ending = "cannot be reached"
         if self.killed:
-            ending = "was killed, since its job was given up"
+            ending = "was killed, since its job was cancelled"
         elif code is not None and code < 0:
             ending = f"was killed by {signal.Signals(-code).name}"
-            ending += (
-                ", as the kernel does where memory runs out" if code == -signal.SIGKILL else ""
-            )
+            ending += ", as the kernel does when memory runs out" if code == -signal.SIGKILL else ""
         elif code is not None:
             ending = f"ended with status {code}"
         name, log = self._config.name, self._config.log
@@ -220,7 +220,7 @@ class _WorkerProcess:
         self._process.kill()
 
     def stop(self) -> None:
-        """End a worker that has no task: it keeps nothing that has to be put away."""
+        """Kill a worker without a task; it has nothing to save."""
         self.kill()
         self._process.join()
         self._connection.close()
@@ -228,8 +228,9 @@ class _WorkerProcess:
 
 @contextmanager
 def _temporary_environ(variables: Mapping[str, str]) -> Iterator[None]:
-    """The variables a process is started with. Torch's threads, for one, read them as they load,
-    which is before a started process can be told anything.
+    """Set environment variables while a process is started.
+
+    Libraries such as torch read them when they load, before the process gets its first request.
     """
     with _environ_lock:
         previous = {name: os.environ.get(name) for name in variables}

@@ -1,4 +1,4 @@
-"""A local worker from the inside: a process that lives as long as its driver wants it."""
+"""The process of a local worker, which runs until its driver closes the connection."""
 
 import faulthandler
 import os
@@ -15,26 +15,24 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 OOM_SCORE_INCREASE = 500
-"""Added to how readily the kernel, when memory runs out, ends a worker (0 to 1000)."""
+"""Added to the out-of-memory score of a worker (0 to 1000): the kernel kills it first."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerProcessConfig:
-    """Where a worker works.
-
-    ``environment``: what its environment has other than the driver's. ``log``: gets everything
-    that it prints. ``memory``: bytes that it may allocate; more is an error inside it, not the
-    end of the machine.
-    """
+    """The environment and limits of a worker process."""
 
     name: str
     log: Path
+    """File for everything that the worker prints."""
     environment: dict[str, str] = field(default_factory=dict)
+    """Environment variables that differ from the driver's."""
     memory: int | None = None
+    """Bytes that the worker may allocate; more is a MemoryError inside it."""
 
 
 def serve_requests(config: WorkerProcessConfig, connection: Connection) -> None:
-    """Answer whatever is asked over the line, until its other end is closed."""
+    """Answer the requests of the driver until it closes the connection."""
     _set_up_process(config)
     while True:
         try:
@@ -45,13 +43,13 @@ def serve_requests(config: WorkerProcessConfig, connection: Connection) -> None:
 
 
 def _handle_request(request: bytes) -> bytes:
-    """A pickle of whether a function returned, of what it returned or raised, and from where."""
+    """Call the requested function; return (succeeded, result or error, traceback) as a pickle."""
     try:
         function, arguments, keywords = pickle.loads(request)
         return pickle.dumps((True, function(*arguments, **keywords), ""))
     except BaseException as error:
         traceback_text = traceback.format_exc()
-        with suppress(Exception):  # not every exception can be pickled, nor read again
+        with suppress(Exception):  # not every exception can be pickled and unpickled
             response = pickle.dumps((False, error, traceback_text))
             pickle.loads(response)
             return response
@@ -60,8 +58,8 @@ def _handle_request(request: bytes) -> bytes:
 
 def _set_up_process(config: WorkerProcessConfig) -> None:
     _redirect_output(config.log)
-    # A terminal's ctrl-C and a batch system's SIGTERM reach every process of a group. It is the
-    # driver that decides how its workers end.
+    # A terminal's ctrl-C and a batch system's SIGTERM reach every process of a group, but the
+    # driver decides how its workers end.
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, signal.SIG_IGN)
     _raise_oom_score()
@@ -71,7 +69,7 @@ def _set_up_process(config: WorkerProcessConfig) -> None:
 
 
 def _redirect_output(log: Path) -> None:
-    """Whatever is printed, by C libraries too, goes to the log: the terminal is the driver's."""
+    """Send all output, also of C libraries, to the log: the terminal belongs to the driver."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -83,14 +81,14 @@ def _redirect_output(log: Path) -> None:
 
 
 def _raise_oom_score() -> None:
-    """Where memory runs out, the kernel should end this process before its driver."""
+    """Make the kernel kill this process before its driver when memory runs out."""
     score = Path("/proc/self/oom_score_adj")
     with suppress(OSError):  # no Linux, or not allowed
         score.write_text(str(min(1000, int(score.read_text()) + OOM_SCORE_INCREASE)))
 
 
 def _limit_memory(memory: int) -> None:
-    # Private writable memory: not address space, of which CUDA reserves far more than it uses.
+    # Limit private writable memory, not address space: CUDA reserves far more than it uses.
     import resource
 
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
@@ -100,10 +98,10 @@ def _limit_memory(memory: int) -> None:
 
 
 def _exit_with_driver() -> None:
-    """A driver that was killed closes nothing: without it, nobody wants what this one does."""
+    """Exit when the driver is gone; a killed driver does not close the connection."""
     driver = parent_process()
     assert driver is not None
-    # The parent's number tells it too where a fork of the driver keeps the sentinel open.
+    # The parent's id changes even if a fork of the driver keeps the sentinel open.
     while os.getppid() == driver.pid and not wait([driver.sentinel], timeout=1.0):
         pass
     os._exit(1)

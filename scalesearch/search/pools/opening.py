@@ -1,7 +1,4 @@
-"""Jobs one after another in this process: for tests, for debugging, and where one is enough.
-
-Who carries out jobs: this process, workers on this machine, a cluster, any executor.
-"""
+"""Open the worker pool of a search: this process, local workers, Dask, or any executor."""
 
 import os
 import re
@@ -27,9 +24,10 @@ from scalesearch.search.worker_pool import (
 
 
 class InlinePool:
-    """A job is done when its outcome is asked for, so that it can be seen in flight before.
+    """A pool that runs jobs one after another in this process, for tests and debugging.
 
-    KeyboardInterrupt and SystemExit, which are meant for this process, get out.
+    A job runs when ``collect`` is called, so that it is seen as running before. KeyboardInterrupt
+    and SystemExit are not caught.
     """
 
     def __init__(self, run_job: Callable[[Job], Outcome]) -> None:
@@ -56,7 +54,7 @@ class InlinePool:
         return function(*args, **kwargs)
 
     def collect(self, timeout: float | None) -> list[Outcome]:
-        """The outcome of the oldest job, however long it takes."""
+        """Run the oldest job, however long it takes."""
         if not self._queue:
             return []
         job = self._queue.popleft()
@@ -80,7 +78,7 @@ __all__ = ["EXECUTORS", "open_worker_pool"]
 EXECUTORS = ("inline", "local", "dask")
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-"""How many threads libraries take that nobody tells; how many training takes is in the recipe."""
+"""Number of threads of libraries that have no setting of their own; training uses the recipe's."""
 
 
 @contextmanager
@@ -94,14 +92,20 @@ def open_worker_pool(
     memory: int | None = None,
     log_folder: Path,
 ) -> Iterator[WorkerPool]:
-    """The crew of a search; what it still does at the end is ended.
+    """Open the worker pool of a search; running jobs are cancelled at the end.
 
-    ``executor``: ``inline``, ``local``, ``dask``, or any ``concurrent.futures.Executor``, which is
-    left open. ``workers``: jobs at a time; on a cluster and with an executor of one's own, at most.
-    ``devices``: where local workers compute, one after another; on a cluster, whether with GPUs.
-    ``memory``: bytes that a local worker may allocate. ``logs``: the folder for what they print.
+    Args:
+        executor: ``inline``, ``local``, ``dask``, or a ``concurrent.futures.Executor``, which is
+            left open.
+        run_job: function that workers call for each job.
+        workers: number of parallel jobs; with Dask or your own executor, the maximum.
+        scheduler: address of the Dask scheduler.
+        devices: devices of local workers, in turn; with Dask, whether to use GPUs.
+        memory: bytes that each local worker may allocate.
+        log_folder: folder for the output of local workers.
 
-    Raises SearchError where these do not go together, or nobody is there.
+    Raises:
+        SearchError: the options contradict each other, or there is no worker.
     """
     if workers is not None and workers < 1:
         raise SearchError(f"workers: need at least 1, got {workers}")
@@ -161,45 +165,44 @@ def _check_options(
     name = executor if isinstance(executor, str) else type(executor).__name__
     if executor == "dask" and scheduler is None:
         raise SearchError(
-            "scheduler: dask needs its address, such as tcp://host:8786, got none; "
-            "`dask scheduler` starts one and says it"
+            "scheduler: executor dask needs an address, such as tcp://host:8786, got none; "
+            "`dask scheduler` starts one and prints its address"
         )
     if executor != "dask" and scheduler is not None:
-        raise SearchError(f"scheduler: only dask has one, got {scheduler} with executor {name}")
+        raise SearchError(f"scheduler: need executor dask, got {scheduler} with executor {name}")
     if executor != "local" and memory is not None:
         raise SearchError(
-            f"memory: only local workers are limited here, got {memory} with executor {name}"
+            f"memory: need executor local, got {memory} with executor {name}"
             + (
                 "; start the workers with --memory-limit"
                 if executor == "dask"
-                else "; take executor local, or leave it out"
+                else "; use executor local, or omit memory"
             )
         )
     if executor == "inline" and workers not in (None, 1):
         raise SearchError(
-            f"workers: inline is this process alone, got {workers}; take executor local"
+            f"workers: executor inline has 1 worker, got {workers}; use executor local"
         )
     if executor in ("inline", "local") and devices and len(devices) > (workers or len(devices)):
         raise SearchError(
-            f"devices: need at most one for each of {workers} workers, got {', '.join(devices)}"
+            f"devices: need at most one for each of the {workers} workers, got {', '.join(devices)}"
         )
     if executor == "inline" and devices:
         raise SearchError(
-            f"devices: inline computes on the experiment's, got {', '.join(devices)}; take "
-            "executor local, or say `device` in the experiment"
+            f"devices: executor inline uses the experiment's device, got {', '.join(devices)}; "
+            "use executor local, or set `device` in the experiment"
         )
     for device in devices or ():
         if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-            raise SearchError(f"devices: need cpu, cuda or cuda:NUMBER each, got {device!r}")
+            raise SearchError(f"devices: each must be cpu, cuda or cuda:NUMBER, got {device!r}")
 
 
 def _executor_workers(executor: Executor) -> int:
-    max_workers = getattr(
-        executor, "_max_workers", None
-    )  # of the standard library's, and of many others
+    # An attribute of the standard library's executors and of many others.
+    max_workers = getattr(executor, "_max_workers", None)
     if not isinstance(max_workers, int):
         raise SearchError(
-            f"workers: {type(executor).__name__} does not tell how many it has, got none; say it"
+            f"workers: need a number, since {type(executor).__name__} has no _max_workers, got none"
         )
     return max_workers
 
@@ -225,7 +228,7 @@ def _is_cuda(device: str) -> bool:
 
 
 def _cuda_environment(device: str) -> dict[str, str]:
-    """The one device that a worker sees; inside, it is ``cuda`` whatever its number."""
+    """Return the variable that shows a worker one device only, which is ``cuda`` inside."""
     if not _is_cuda(device):
         return {"CUDA_VISIBLE_DEVICES": ""}
     _, _, number = device.partition(":")
@@ -235,6 +238,6 @@ def _cuda_environment(device: str) -> dict[str, str]:
     names = [name.strip() for name in visible_devices.split(",") if name.strip()]
     if int(number or 0) >= len(names):
         raise SearchError(
-            f"devices: {device} has to be among CUDA_VISIBLE_DEVICES, got {visible_devices or 'none there'}"
+            f"devices: {device} must be in CUDA_VISIBLE_DEVICES, got {visible_devices or 'none'}"
         )
     return {"CUDA_VISIBLE_DEVICES": names[int(number or 0)]}

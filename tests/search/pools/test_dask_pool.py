@@ -138,7 +138,9 @@ def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
             dashboard_address="127.0.0.1:0",  # any free port
             worker_dashboard_address="127.0.0.1:0",
         ) as none,
-        pytest.raises(SearchError, match=r"need workers that offer a GPU, .* --resources GPU=1"),
+        pytest.raises(
+            SearchError, match=r"need workers with the resource GPU, .* --resources GPU=1"
+        ),
         open_worker_pool(
             "dask",
             scheduler=none.scheduler_address,
@@ -169,7 +171,7 @@ def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
     ) as pool:
         pool._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
         small.close()
-        with pytest.raises(SearchError, match="has to stay while the search runs"):
+        with pytest.raises(SearchError, match="must run during the search"):
             kept_busy(pool)
 
 
@@ -187,7 +189,7 @@ def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
 
         monkeypatch.setattr(pool._executor._executor, "submit", closed)
         try:
-            with pytest.raises(SearchError, match="has to stay while the search runs"):
+            with pytest.raises(SearchError, match="must run during the search"):
                 pool.submit(job("nothing"))
         finally:
             client.status = "running"
@@ -248,5 +250,5 @@ def test_a_slurm_worker_asks_for_what_it_needs_and_takes_one_job_at_a_time():
 
 def test_a_slurm_worker_without_a_gpu_offers_none_and_has_one_at_most():
     assert "GPU" not in slurm_script("tcp://host:8786")
-    with pytest.raises(SearchError, match="a worker uses 0 or 1, got 2"):
+    with pytest.raises(SearchError, match="need 0 or 1 for a worker, got 2"):
         slurm_script("tcp://host:8786", gpus=2)

@@ -163,7 +163,7 @@ def test_a_worker_is_offered_to_the_kernel_first_and_has_one_thread_unless_told(
 def test_a_device_that_the_driver_does_not_see_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
     with (
-        pytest.raises(SearchError, match=r"^devices: cuda:1 has to be among CUDA_VISIBLE"),
+        pytest.raises(SearchError, match=r"^devices: cuda:1 must be in CUDA_VISIBLE"),
         open_worker_pool("local", run_job=print, devices=["cuda:1"], log_folder=tmp_path),
     ):
         pass

@@ -13,28 +13,31 @@ from scalesearch.search.pools.opening import open_worker_pool
     ("asked", "message"),
     [
         ({"executor": "gpu"}, "executor: need one of inline, local, dask, got 'gpu'"),
-        ({"executor": "inline", "workers": 3}, "workers: inline is this process alone, got 3"),
+        ({"executor": "inline", "workers": 3}, "workers: executor inline has 1 worker, got 3"),
         ({"executor": "local", "workers": 0}, "workers: need at least 1, got 0"),
-        ({"executor": "dask"}, "scheduler: dask needs its address"),
-        ({"executor": "local", "scheduler": "tcp://h:1"}, "scheduler: only dask has one, got tcp"),
-        ({"executor": "inline", "memory": 1}, "memory: only local workers are limited here"),
+        ({"executor": "dask"}, "scheduler: executor dask needs an address"),
+        ({"executor": "local", "scheduler": "tcp://h:1"}, "scheduler: need executor dask, got tcp"),
+        (
+            {"executor": "inline", "memory": 1},
+            "memory: need executor local, got 1 with executor inline",
+        ),
         (
             {"executor": "dask", "scheduler": "tcp://h:1", "memory": 1},
             "with executor dask; start the workers with --memory-limit",
         ),
         (
             {"executor": "local", "workers": 1, "devices": ["cuda:0", "cuda:1"]},
-            "devices: need at most one for each of 1 workers, got cuda:0, cuda:1",
+            "devices: need at most one for each of the 1 workers, got cuda:0, cuda:1",
         ),
         (
             {"executor": "inline", "devices": ["cuda:1"]},
-            "devices: inline computes on the experiment's, got cuda:1; take executor local",
+            "devices: executor inline uses the experiment's device, got cuda:1; use executor local",
         ),
         (
             {"executor": "local", "devices": ["cuda:0", "gpu:1"]},
-            "devices: need cpu, cuda or cuda:NUMBER each, got 'gpu:1'",
+            "devices: each must be cpu, cuda or cuda:NUMBER, got 'gpu:1'",
         ),
-        ({"executor": Executor()}, "workers: Executor does not tell how many it has"),
+        ({"executor": Executor()}, "workers: need a number, since Executor has no _max_workers"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, asked, message):
