@@ -29,7 +29,7 @@ from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
 from scalesearch.results.search_folder import SearchPaths, claim_folder, read_failures
 from scalesearch.search import study as study_store
-from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource, trials_of_points
+from scalesearch.search.candidate_source import CandidateSource, trials_of_points
 from scalesearch.search.checks import (
     require_data_fits_baseline,
     require_devices,
@@ -38,7 +38,7 @@ from scalesearch.search.checks import (
 )
 from scalesearch.search.design import planned_trials, search_space
 from scalesearch.search.heartbeats import remove_heartbeats
-from scalesearch.search.jobs import SearchContext, rules
+from scalesearch.search.jobs import SearchContext
 from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.progress import ProgressCallback, ProgressReporter
 from scalesearch.search.results_writer import (
@@ -48,7 +48,6 @@ from scalesearch.search.results_writer import (
 )
 from scalesearch.search.samplers import study_directions
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import OptunaPruner
 from scalesearch.search.tuner import Tuner
 from scalesearch.search.worker import WorkerInfo, find_micro_batch, inspect_worker, run_job
 from scalesearch.search.worker_pool import WorkerPool
@@ -186,7 +185,7 @@ def _run_in_folder(
         tuner = Tuner(
             experiment,
             source,
-            successive_halving(experiment),
+            SuccessiveHalving.from_experiment(experiment),
             study,
             pool,
             context.job,
@@ -213,18 +212,6 @@ def candidate_source(
     return CandidateSource(
         experiment, space, planned, read_proposed_shares(replay) if replay else ()
     )
-
-
-def successive_halving(experiment: Experiment) -> SuccessiveHalving:
-    """An empty schedule by the experiment's rules."""
-    pruner_name = experiment.search.pruner
-    is_optuna_pruner = pruner_name in HISTORY_PRUNERS
-    pruner = (
-        OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta)
-        if is_optuna_pruner
-        else None
-    )
-    return SuccessiveHalving(rules(experiment), pruner)
 
 
 @contextmanager

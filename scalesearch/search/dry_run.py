@@ -34,7 +34,7 @@ from scalesearch.models.custom_model import code_allowed
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.checks import require_no_early_stopping, require_no_transfer
 from scalesearch.search.design import PlannedTrial
-from scalesearch.search.driver import candidate_source, successive_halving
+from scalesearch.search.driver import candidate_source
 from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.rehearsal import JobGroup, simulate_schedule
 from scalesearch.search.run_noise import (
@@ -46,6 +46,7 @@ from scalesearch.search.run_noise import (
     planned_power,
 )
 from scalesearch.search.samplers import LEARNING_SAMPLERS
+from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.worker import inspect_worker, run_job
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
@@ -258,7 +259,7 @@ def forecast(
     planned_seconds = [epoch_seconds_of(item.candidate) for item in source.planned]
     mean_seconds = fmean(map(epoch_seconds_of, source.space.candidates))
     simulated = simulate_schedule(
-        successive_halving(experiment),
+        SuccessiveHalving.from_experiment(experiment),
         source,
         worker_count,
         lambda trial: planned_seconds[trial] if trial < len(planned_seconds) else mean_seconds,

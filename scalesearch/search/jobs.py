@@ -1,8 +1,6 @@
-"""What the driver hands to a worker, and what comes back: plain data, fit to be pickled.
+"""Jobs that the driver hands to workers, and their outcomes: plain data that can be pickled.
 
-``advance(job) -> Outcome`` is a job's only meaning, wherever it is carried out.
-
-What stays the same while a search runs, and the job that each task becomes by it.
+``worker.run_job(job) -> Outcome`` is the meaning of a job, whichever worker pool runs it.
 """
 
 from dataclasses import dataclass, replace
@@ -17,67 +15,64 @@ from scalesearch.data.augmentation.geometry import default_zoom
 from scalesearch.locks import remove_checkpoint
 from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.study.search_trial import SearchTrial
-from scalesearch.search.trial_progress import HalvingConfig, JobSpec
+from scalesearch.search.trial_progress import JobSpec
 from scalesearch.training.lr_rules import adapted_recipe
 
 FailureKind: TypeAlias = Literal[
     "out_of_memory", "diverged", "worker_lost", "timeout", "data", "bug"
 ]
 JobKey: TypeAlias = tuple[str, tuple[int, ...], int, int, bool]
-"""Candidate, seeds, start, stop, whether it is a sweep: equal for every attempt at one job."""
+"""Candidate, seeds, start, stop, sweep: the same for every attempt at a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(JobSpec):
     """Train seeds of one candidate from the epoch after ``start`` to the epoch ``stop``.
 
-    ``candidate``: the architecture's fingerprint. ``seeds``: one, or several that are trained
-    together. ``attempt``: how many earlier ones were lost. ``sweep``: look for the candidate's
-    learning rate, and train nothing that counts. ``fingerprints``: of each seed's images, which a
-    worker has to find the same. ``checkpoints``: the folder of the runs' states, on a file system
-    that all workers share. ``halt``: where this file exists, a job ends after its present epoch.
-    ``news``: the folder in which a worker tells how far it is. ``allow_code``: the code of a
-    baseline ``module:factory`` may be run.
+    A sweep has the last epoch of the experiment as ``stop``.
     """
 
     candidate: str
-    seeds: tuple[int, ...]
-    start: int
-    stop: int
+    """Fingerprint of the architecture."""
     architecture: Architecture | CustomModel
     recipe: Recipe
     data: DataSpec
     fingerprints: tuple[str, ...]
+    """Fingerprint of each seed's images; a worker with other images refuses the job."""
     device: str
     checkpoints: Path
+    """Folder of the checkpoints, on a file system that all workers share."""
     attempt: int = 0
-    sweep: bool = False
+    """Number of earlier attempts that were lost."""
     halt: Path | None = None
+    """File whose existence ends the job after its present epoch."""
     heartbeats: Path | None = None
+    """Folder in which the worker writes its heartbeat."""
     allow_code: bool = False
+    """The code of a baseline ``module:factory`` may be run."""
 
     @property
     def key(self) -> JobKey:
-        """What every attempt at this job has in common."""
+        """Identity of the job, the same for every attempt."""
         return (self.candidate, self.seeds, self.start, self.stop, self.sweep)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name for people."""
         return job_name(self.key)
 
     def checkpoint_path(self, seed: int) -> Path:
-        """The file in which a run's state is kept between epochs."""
+        """Path of a seed's checkpoint."""
         return checkpoint_path(self.checkpoints, self.candidate, seed)
 
 
 def checkpoint_path(folder: Path, candidate: str, seed: int) -> Path:
-    """The file of a run's state inside the folder of all checkpoints."""
+    """Path of a checkpoint in the folder of all checkpoints."""
     return folder / f"{candidate}-{seed}.pt"
 
 
 def job_name(key: JobKey) -> str:
-    """A job for people: ``54f15e9d seed 0 epochs 1-3``."""
+    """Name of a job for people: ``54f15e9d seed 0 epochs 1-3``."""
     candidate, seeds, start, stop, sweep = key
     prefix = f"{candidate[:8]} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     if sweep:
@@ -89,63 +84,63 @@ def job_name(key: JobKey) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a job did not get where it should: its class, one line for people, and where from."""
+    """The reason why a job did not reach its end."""
 
     kind: FailureKind
     reason: str
+    """One line for people."""
     traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job.
-
-    ``rows``: what each epoch of each seed measured, in order; fewer than asked for where the job
-    was halted or failed. ``tuning``: what a sweep found. ``worker``: who did it. ``began``,
-    ``ended``: Unix seconds by the worker's clock.
-    """
+    """The result of a job."""
 
     key: JobKey
     rows: tuple[dict[str, Any], ...] = ()
+    """Measurements of each epoch of each seed, in order; fewer than asked for after a halt or a
+    failure."""
     tuning: dict[str, Any] | None = None
+    """Result of a learning-rate sweep."""
     failure: Failure | None = None
     worker: str = ""
+    """Name of the worker that ran the job."""
     started_at: float = 0.0
+    """Start in Unix seconds, by the worker's clock."""
     ended_at: float = 0.0
+    """End in Unix seconds, by the worker's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """``data``: the facts of the images. ``micro_batch``: the one that fits every candidate.
-    ``keep``: whether checkpoints stay when nothing goes on from them."""
+    """Settings that stay fixed while a search runs, and the jobs that follow from them."""
 
     experiment: Experiment
     folder: SearchPaths
     baseline: Architecture | CustomModel
     data: dict[str, Any]
+    """Facts about the images (see ``worker.inspect_worker``)."""
     device: str
     micro_batch: int | None
+    """Micro-batch that fits every candidate, in images."""
     allow_code: bool = False
+    """The code of a baseline ``module:factory`` may be run."""
     keep_checkpoints: bool = False
+    """Keep the checkpoints of trials that have ended."""
 
-    @property
-    def halving_config(self) -> HalvingConfig:
-        """What the schedule goes by."""
-        return rules(self.experiment)
-
-    def job(self, trial: SearchTrial, job_spec: JobSpec) -> Job:
-        """The job of a task: the candidate's own recipe by the rules of the experiment's."""
-        last_epoch = self.experiment.rungs[-1]
+    def job(self, trial: SearchTrial, spec: JobSpec) -> Job:
+        """Return the job of a trial, with the candidate's own recipe."""
         return Job(
+            trial=spec.trial,
             candidate=trial.candidate,
-            seeds=job_spec.seeds,
-            start=job_spec.start,
-            stop=job_spec.stop or last_epoch,
-            sweep=job_spec.sweep,
+            seeds=spec.seeds,
+            start=spec.start,
+            stop=spec.stop or self.experiment.rungs[-1],
+            sweep=spec.sweep,
             architecture=trial.network,
             recipe=self.recipe(trial),
             data=self.experiment.data,
-            fingerprints=tuple(self.data["fingerprints"][str(seed)] for seed in job_spec.seeds),
+            fingerprints=tuple(self.data["fingerprints"][str(seed)] for seed in spec.seeds),
             device=self.device,
             checkpoints=self.folder.checkpoints.resolve(),
             halt=self.folder.halt.resolve(),
@@ -154,7 +149,7 @@ class SearchContext:
         )
 
     def recipe(self, trial: SearchTrial) -> Recipe:
-        """What a candidate is trained with."""
+        """Recipe that a candidate is trained with."""
         recipe = replace(self.experiment.recipe, micro_batch=self.micro_batch)
         learning_rate = None if trial.tuning is None else float(trial.tuning["learning_rate"])
         return candidate_recipe(
@@ -162,14 +157,17 @@ class SearchContext:
         )
 
     def remove_checkpoints(self, trial: SearchTrial) -> None:
-        """Remove the checkpoints that nothing will go on from, unless a worker is at one still."""
+        """Remove the checkpoints of a trial that has ended, unless they may be needed again.
+
+        A checkpoint that a worker still has locked stays.
+        """
         if self.keep_checkpoints:
             return
         can_be_extended = self.experiment.rungs[-1] < self.experiment.recipe.epochs
         if trial.state == "complete" and can_be_extended:
-            return  # longer rungs would (see `scalesearch extend`)
+            return  # `scalesearch extend` with later rungs continues from them
         if trial.state == "failed":
-            return  # `scalesearch retry` would
+            return  # `scalesearch retry` continues from them
         for seed in {seed for seed, _ in trial.recorded_epochs} | set(self.experiment.seeds):
             remove_checkpoint(checkpoint_path(self.folder.checkpoints, trial.candidate, seed))
 
@@ -181,26 +179,13 @@ def candidate_recipe(
     pixels: int,
     learning_rate: float | None,
 ) -> Recipe:
-    """An experiment's recipe for one of its networks. ``pixels``: side of the stored images.
-    ``rate``: what a sweep found, None where there was none."""
+    """Return the recipe of an experiment as it applies to one of its networks.
+
+    ``pixels``: side of the stored images. ``learning_rate``: result of a sweep; None without one.
+    """
     recipe = adapted_recipe(recipe, network, baseline)
     if recipe.evaluation_zoom is None:
         recipe = replace(recipe, evaluation_zoom=default_zoom(pixels, baseline.resolution))
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate, learning_rate_rule="fixed")
     return recipe
-
-
-def rules(experiment: Experiment) -> HalvingConfig:
-    """What an experiment's schedule goes by."""
-    search = experiment.search
-    initial_seed_count = min(search.race or search.seeds, search.seeds)
-    return HalvingConfig(
-        rungs=experiment.rungs,
-        seeds=experiment.seeds,
-        initial_seed_count=initial_seed_count,
-        eta=search.eta,
-        asynchronous=search.asynchronous,
-        together=search.together,
-        tune_learning_rate=experiment.recipe.learning_rate_rule == "tuned",
-    )

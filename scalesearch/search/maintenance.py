@@ -26,14 +26,13 @@ from scalesearch.results.environment import read_environment
 from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
-from scalesearch.search.driver import candidate_source, open_locked_study, successive_halving
+from scalesearch.search.driver import candidate_source, open_locked_study
 from scalesearch.search.jobs import checkpoint_path
 from scalesearch.search.progress_file import read_progress
 from scalesearch.search.results_writer import ResultsWriter
 from scalesearch.search.study.search_trial import SearchTrial, cell_documents
-from scalesearch.search.successive_halving import SuccessiveHalving
+from scalesearch.search.successive_halving import SuccessiveHalving, round_trial
 from scalesearch.search.trial_progress import SearchTrialState
-from scalesearch.search.tuner import accuracies_by_seed
 
 
 def extended_experiment(
@@ -100,11 +99,10 @@ def reopened_trials(
     halving: SuccessiveHalving,
     trials: Iterable[SearchTrial],
 ) -> list[SearchTrial]:
-    """Ended candidates about which the experiment is not decided, or otherwise, by what is on
-    record; the failed stay out of it.
+    """Trials that have ended, but would not end so by the experiment; failed trials stay out.
 
-    ``schedule``: an empty one by its rules, which is told all that is on record, cohort after
-    cohort, until one lacks something; what comes after it waits for that.
+    ``halving``: one without trials. It gets all that is on record, round after round, until a round
+    lacks something; the rounds after it wait.
     """
     trials_by_index = {source.index_of(trial.cells): trial for trial in trials}
     reopened: list[SearchTrial] = []
@@ -112,40 +110,26 @@ def reopened_trials(
     while indices := source.indices_of_round(round_index):
         states: dict[int, SearchTrialState] = {}
         if is_round_finished:
+            round_trials = []
             for index in indices:
-                _add_candidate(halving, index, round_index, source, trials_by_index.get(index))
-            halving.start_round(round_index)
+                stored = trials_by_index.get(index)
+                state: SearchTrialState = (
+                    "failed" if stored is not None and stored.state == "failed" else "running"
+                )
+                round_trials.append(round_trial(index, _role(source, index, stored), stored, state))
+            halving.start_round(round_index, round_trials)
             states = {decision.trial: decision.state for decision in halving.decisions()}
-            is_round_finished = experiment.search.asynchronous or halving.is_round_finished(
-                round_index
-            )
-        for index in (place for place in indices if place in trials_by_index):
-            entry = trials_by_index[index]
-            is_decided = entry.state == states.get(index) or _is_fully_trained(entry, experiment)
-            has_same_role = _role(source, index, entry) == entry.candidate_columns["role"]
-            if entry.state in ("stopped", "complete") and not (is_decided and has_same_role):
-                reopened.append(entry)
+            is_round_finished = halving.may_start_round(round_index + 1)
+        for index in indices:
+            trial = trials_by_index.get(index)
+            if trial is None or trial.state not in ("stopped", "complete"):
+                continue
+            is_decided = trial.state == states.get(index) or _is_fully_trained(trial, experiment)
+            has_same_role = _role(source, index, trial) == trial.candidate_columns["role"]
+            if not (is_decided and has_same_role):
+                reopened.append(trial)
         round_index += 1
     return reopened
-
-
-def _add_candidate(
-    halving: SuccessiveHalving,
-    index: int,
-    round_index: int,
-    source: CandidateSource,
-    trial: SearchTrial | None,
-) -> None:
-    roles = _role(source, index, trial).split("+")
-    halving.add_trial(
-        index,
-        round_index,
-        is_searched="searched" in roles,
-        is_reference=roles != ["searched"],
-        accuracies={} if trial is None else accuracies_by_seed(trial),
-        is_tuned=trial is not None and trial.tuning is not None,
-        state="failed" if trial is not None and trial.state == "failed" else "running",
-    )
 
 
 def _role(source: CandidateSource, index: int, trial: SearchTrial | None) -> str:
@@ -303,7 +287,7 @@ def extend(
         data = read_environment(locked_search.folder.environment)["data"]
         source = candidate_source(experiment, data)
         undecided_trials = reopened_trials(
-            experiment, source, successive_halving(experiment), locked_search.trials
+            experiment, source, SuccessiveHalving.from_experiment(experiment), locked_search.trials
         )
         reopened = tuple(
             _reopen(locked_search.study, _replanned_trial(trial, source))

@@ -85,7 +85,7 @@ def max_epochs(tuner: Tuner) -> int:
     """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
     empty_halving = SuccessiveHalving(tuner.halving.config)
     simulated = simulate_schedule(empty_halving, tuner.source, tuner.pool.slots, lambda trial: 1.0)
-    return sum(stage.trained_epochs for stage in simulated.job_groups)
+    return simulated.trained_epochs
 
 
 def _rung_progress(tuner: Tuner) -> tuple[RungProgress, ...]:

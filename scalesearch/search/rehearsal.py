@@ -1,8 +1,8 @@
-"""A search as it goes if all candidates do equally well: its jobs, and when they end.
+"""The jobs of a search in which all trials are equally accurate, and when each job ends.
 
-The schedule itself is told so, by workers that take as long as they are said to. With equal
-accuracies, the references' a trifle lower, the rungs let on as many as they may, and the race
-drops nobody.
+The halving of the search runs over workers whose speed is given. With equal accuracies (slightly
+lower ones for references) each rung lets as many trials continue as it may, and the race drops
+none.
 """
 
 import heapq
@@ -12,39 +12,49 @@ from dataclasses import dataclass
 
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import JobSpec
+from scalesearch.search.trial_progress import JobSpec, RoundTrial
 from scalesearch.training.lr_rules import LR_SWEEP_FACTORS
 
 EQUAL_ACCURACY = 0.5
 REFERENCE_DEFICIT = 1e-9
-"""By how much references are behind, which go on in any case: no other's place is theirs."""
+"""Accuracy that references lack. They continue in any case, and should take no other's rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobGroup:
-    """Jobs of one kind, counted. ``seeds`` are trained in each, for ``epochs``: the last is
-    ``stop``, and 0 for sweeps of learning rates. ``references``: trained to the end in any case."""
+    """Jobs of one kind, counted."""
 
     stop: int
+    """Last epoch of the jobs; 0 for learning-rate sweeps."""
     is_reference: bool
+    """The trials are references, which are trained to the end in any case."""
     jobs: int
     candidates: int
     seeds: int
+    """Seeds that each job trains."""
     epochs: int
+    """Epochs that each job trains, per seed."""
 
     @property
     def trained_epochs(self) -> int:
-        """Epochs that come into the records."""
+        """Number of epochs that enter the records."""
         return self.jobs * self.seeds * self.epochs if self.stop else 0
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSchedule:
-    """``seconds``: until the last job ends; ``busy``: of all jobs together."""
+    """The jobs of a search, grouped, and their duration."""
 
     job_groups: tuple[JobGroup, ...]
     seconds: float
+    """Time until the last job ends."""
     device_seconds: float
+    """Time of all jobs together."""
+
+    @property
+    def trained_epochs(self) -> int:
+        """Number of epochs that enter the records."""
+        return sum(group.trained_epochs for group in self.job_groups)
 
 
 def simulate_schedule(
@@ -53,20 +63,22 @@ def simulate_schedule(
     workers: int,
     epoch_seconds: Callable[[int], float],
 ) -> SimulatedSchedule:
-    """Play a search through. ``schedule``: an empty one by its rules. ``epoch_seconds``: of one
-    epoch of the candidate at a place."""
+    """Simulate a search.
+
+    ``halving``: one without trials. ``epoch_seconds``: duration of one epoch of a trial.
+    """
     finished_jobs: list[JobSpec] = []
     job_ends: list[tuple[float, int, JobSpec]] = []
     device_seconds = clock = 0.0
     rounds = _start_rounds(halving, source)
     while True:
         while len(job_ends) < workers:
-            job_spec = halving.next_job()
-            if job_spec is not None:
-                duration = _job_epochs(job_spec) * epoch_seconds(job_spec.trial)
+            job = halving.next_job()
+            if job is not None:
+                duration = _job_epochs(job) * epoch_seconds(job.trial)
                 device_seconds += duration
                 heapq.heappush(
-                    job_ends, (clock + duration, len(finished_jobs) + len(job_ends), job_spec)
+                    job_ends, (clock + duration, len(finished_jobs) + len(job_ends), job)
                 )
             elif not next(rounds, False):
                 break
@@ -75,61 +87,46 @@ def simulate_schedule(
             if not halving.decisions():
                 break
             continue
-        clock, _, job_spec = heapq.heappop(job_ends)
-        finished_jobs.append(job_spec)
-        accuracy = (
-            EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job_spec.trial].is_reference
-        )
-        for epoch in range(job_spec.start + 1, job_spec.stop + 1):
-            for seed in job_spec.seeds:
-                halving.report(job_spec.trial, seed, epoch, accuracy)
-        halving.finish_job(job_spec)
+        clock, _, job = heapq.heappop(job_ends)
+        finished_jobs.append(job)
+        accuracy = EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job.trial].is_reference
+        for epoch in range(job.start + 1, job.stop + 1):
+            for seed in job.seeds:
+                halving.report(job.trial, seed, epoch, accuracy)
+        halving.finish_job(job)
     return SimulatedSchedule(tuple(_job_groups(finished_jobs, source)), clock, device_seconds)
 
 
 def _start_rounds(halving: SuccessiveHalving, source: CandidateSource) -> Iterator[bool]:
-    """Let one cohort in whenever asked; false as long as the one before is not over."""
+    """Start a round at each step; yield False while the round before is not over."""
     round_index = 0
-    while trials := source.indices_of_round(round_index):
-        while round_index and not (
-            halving.config.asynchronous or halving.is_round_finished(round_index - 1)
-        ):
+    while indices := source.indices_of_round(round_index):
+        while not halving.may_start_round(round_index):
             yield False
-        for trial in trials:
-            roles = _roles_of(source, trial)
-            halving.add_trial(
-                trial,
-                round_index,
-                is_searched="searched" in roles,
-                is_reference=roles != ["searched"],
-            )
-        halving.start_round(round_index)
+        halving.start_round(
+            round_index, [RoundTrial(index, _role(source, index)) for index in indices]
+        )
         round_index += 1
         yield True
 
 
-def _roles_of(source: CandidateSource, trial: int) -> list[str]:
-    planned = source.planned
-    return planned[trial].role.split("+") if trial < len(planned) else ["searched"]
+def _role(source: CandidateSource, index: int) -> str:
+    return source.planned[index].role if index < len(source.planned) else "searched"
 
 
-def _job_epochs(job_spec: JobSpec) -> int:
-    return (
-        len(LR_SWEEP_FACTORS)
-        if job_spec.sweep
-        else len(job_spec.seeds) * (job_spec.stop - job_spec.start)
-    )
+def _job_epochs(job: JobSpec) -> int:
+    return len(LR_SWEEP_FACTORS) if job.sweep else len(job.seeds) * (job.stop - job.start)
 
 
-def _job_groups(job_specs: list[JobSpec], source: CandidateSource) -> Iterator[JobGroup]:
+def _job_groups(jobs: list[JobSpec], source: CandidateSource) -> Iterator[JobGroup]:
     job_counts: Counter[tuple[int, bool, int, int]] = Counter()
     trials_by_kind: dict[tuple[int, bool, int, int], set[int]] = {}
-    for job_spec in job_specs:
-        is_reference = _roles_of(source, job_spec.trial) != ["searched"]
-        epochs = len(LR_SWEEP_FACTORS) if job_spec.sweep else job_spec.stop - job_spec.start
-        kind = (job_spec.stop, is_reference, epochs, len(job_spec.seeds))
+    for job in jobs:
+        is_reference = _role(source, job.trial) != "searched"
+        epochs = len(LR_SWEEP_FACTORS) if job.sweep else job.stop - job.start
+        kind = (job.stop, is_reference, epochs, len(job.seeds))
         job_counts[kind] += 1
-        trials_by_kind.setdefault(kind, set()).add(job_spec.trial)
+        trials_by_kind.setdefault(kind, set()).add(job.trial)
     for kind in sorted(job_counts):
         stop, is_reference, epochs, seeds = kind
         yield JobGroup(

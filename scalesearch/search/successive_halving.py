@@ -1,82 +1,57 @@
-"""Candidates at one rung, the best first.
+"""Successive halving over rungs, with a race of seeds.
 
-Who is trained how far: rungs, successive halving and the race of seeds, as a state machine.
-
-It knows numbers alone: no network, no clock, no file. Told the same results in another order, a
-synchronous schedule gives the same verdicts, since it decides about a cohort when all of it has
-arrived. Told on resuming what the ledger holds, it is where it was.
+Pure: no network, no clock, no file. A synchronous search decides about a round when all of it has
+arrived, so the same reports in another order give the same decisions. Given what the study has on
+record, a new object continues where the old one was.
 """
 
 import heapq
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Self, TypeVar
 
 from scalesearch.analysis.paired import may_still_win
+from scalesearch.config.experiment import Experiment
+from scalesearch.search.candidate_source import HISTORY_PRUNERS
+from scalesearch.search.pruners import OptunaPruner, Pruner
+from scalesearch.search.study.search_trial import SearchTrial
 from scalesearch.search.trial_progress import (
     Decision,
     HalvingConfig,
     JobSpec,
+    RoundTrial,
+    Rung,
     SearchTrialState,
     TrialProgress,
-    past_values,
+    accuracies_at_rungs,
 )
 
-
-class Rung:
-    """Places of candidates ordered by their accuracy; equal ones in order of their places."""
-
-    def __init__(self) -> None:
-        self._ranking: list[tuple[float, int]] = []
-        self._accuracies: dict[int, float] = {}
-
-    @property
-    def count(self) -> int:
-        """How many are at this rung."""
-        return len(self._ranking)
-
-    @property
-    def trials(self) -> list[int]:
-        """All of them, the best first."""
-        return [trial for _, trial in self._ranking]
-
-    def add(self, trial: int, accuracy: float) -> None:
-        """A candidate has reached the rung; who is there already stays where it is."""
-        if trial not in self._accuracies:
-            self._accuracies[trial] = accuracy
-            insort(self._ranking, (-accuracy, trial))
-
-    def rank(self, trial: int) -> int:
-        """Counted from 1 for the best."""
-        return bisect_left(self._ranking, (-self._accuracies[trial], trial)) + 1
-
-    def at_rank(self, rank: int) -> set[int]:
-        """Who has this position, if anybody."""
-        return {self._ranking[rank - 1][1]} if 1 <= rank <= self.count else set()
-
-
 RACE_LEVEL = 0.1
-"""Chance of losing the best candidate in the race of seeds, all its looks together."""
+"""Probability of losing the best trial in the race of seeds, over all its tests together."""
 
 
-class Pruner(Protocol):
-    """Decides about candidates at rungs, in place of halving."""
+AnyJob = TypeVar("AnyJob", bound=JobSpec)
 
-    @property
-    def name(self) -> str:
-        """For people."""
 
-    def should_prune(self, trial: int, epoch: int, value: float) -> bool:
-        """Whether a candidate with this mean accuracy at a rung is to be stopped."""
+def round_trial(
+    index: int, role: str, stored: SearchTrial | None, state: SearchTrialState | None = None
+) -> RoundTrial:
+    """Return a trial for a round, with what the study has on record about it, if anything.
 
-    def report_end(self, trial: int, value: float | None) -> None:
-        """A candidate was trained to the last epoch (None: it was not)."""
+    ``state``: by default the state on record.
+    """
+    if stored is None:
+        return RoundTrial(index, role)
+    seeds = sorted({seed for seed, _ in stored.recorded_epochs})
+    accuracies = {
+        seed: [float(row["accuracy"]) for row in stored.rows_of_seed(seed)] for seed in seeds
+    }
+    return RoundTrial(index, role, accuracies, stored.tuning is not None, state or stored.state)
 
 
 class SuccessiveHalving:
-    """The state of all candidates of a search, changed by what is told of them."""
+    """The states of all trials of a search: jobs to run, reports of accuracy, decisions."""
 
     def __init__(self, config: HalvingConfig, pruner: Pruner | None = None) -> None:
         self.config = config
@@ -90,49 +65,20 @@ class SuccessiveHalving:
         self._awaited_per_round: dict[int, int] = {}
         self._running_per_round: Counter[int] = Counter()
 
-    def add_trial(
-        self,
-        trial: int,
-        round_index: int,
-        *,
-        is_searched: bool = True,
-        is_reference: bool = False,
-        accuracies: Mapping[int, Sequence[float]] | None = None,
-        is_tuned: bool = False,
-        state: SearchTrialState = "running",
-    ) -> None:
-        """A candidate of a cohort; ``begin`` follows when all of the cohort are entered.
-
-        ``past``: what the ledger holds, each seed's accuracies from its first epoch on; ``state``:
-        how the candidate has ended, if it has.
-        """
-        config, accuracies = self.config, accuracies or {}
-        progress = TrialProgress(
-            trial,
-            round_index,
-            is_searched,
-            is_reference,
-            is_tuned or not config.tune_learning_rate,
-            state,
+    @classmethod
+    def from_experiment(cls, experiment: Experiment) -> Self:
+        """Return the halving that an experiment asks for, without any trial."""
+        search = experiment.search
+        has_optuna_pruner = search.pruner in HISTORY_PRUNERS
+        pruner = (
+            OptunaPruner(search.pruner, experiment.rungs, search.eta) if has_optuna_pruner else None
         )
-        progress.reached_epochs = {
-            seed: len(seed_accuracies) for seed, seed_accuracies in accuracies.items()
-        }
-        progress.rung_accuracies = past_values(accuracies, config.rungs)
-        self.progress[trial] = progress
-        self.rounds.setdefault(round_index, []).append(progress)
-        self._update_rungs(progress)
-        if state != "running":
-            return
-        self.running_trials.add(trial)
-        self._running_per_round[round_index] += 1
-        if is_reference:
-            progress.allow(config.seeds, config.last_epoch)
-        if is_searched:
-            progress.allow(*config.seeds_and_epoch(0))
+        return cls(HalvingConfig.from_experiment(experiment), pruner)
 
-    def start_round(self, round_index: int) -> None:
-        """All of a cohort are entered: what may be trained of it is offered."""
+    def start_round(self, round_index: int, trials: Iterable[RoundTrial]) -> None:
+        """Enter the trials of a round and queue their jobs."""
+        for trial in trials:
+            self._add_trial(trial, round_index)
         trials_of_round = self.rounds[round_index]
         self._awaited_per_round[round_index] = self._awaited_count(round_index)
         for progress in trials_of_round:
@@ -145,91 +91,125 @@ class SuccessiveHalving:
                 self._promote_waiting()
             self._update_state(progress)
 
+    def may_start_round(self, round_index: int) -> bool:
+        """Whether the round before is over, or need not be."""
+        return (
+            self.config.asynchronous or round_index == 0 or self.is_round_finished(round_index - 1)
+        )
+
     def report(self, trial: int, seed: int, epoch: int, accuracy: float) -> None:
-        """A seed has been trained to this epoch."""
+        """Report that a seed has been trained to this epoch."""
         progress = self.progress[trial]
         progress.reached_epochs[seed] = max(epoch, progress.reached_epochs.get(seed, 0))
         if epoch in self.rungs:
             progress.rung_accuracies.setdefault(epoch, {})[seed] = accuracy
             self._update_rungs(progress)
 
-    def finish_job(self, job_spec: JobSpec) -> None:
-        """A task has ended; where it was halted before its end, the rest is offered again."""
-        progress = self.progress[job_spec.trial]
-        progress.busy_seeds -= set(job_spec.seeds)
-        if job_spec.sweep:
+    def finish_job(self, job: JobSpec) -> None:
+        """Mark a job as finished; if it was halted before its end, queue the rest."""
+        progress = self.progress[job.trial]
+        progress.busy_seeds -= set(job.seeds)
+        if job.sweep:
             progress.is_tuned = True
         if progress.state == "running":
-            self._queue_jobs(progress, progress.target_epochs if job_spec.sweep else job_spec.seeds)
+            self._queue_jobs(progress, progress.target_epochs if job.sweep else job.seeds)
         self._update_state(progress)
 
-    def fail_job(self, job_spec: JobSpec, kind: str, reason: str) -> None:
-        """A task cannot be done. Its candidate fails when its other seeds are where they may be
-        trained to, so that who was faster does not matter."""
-        progress = self.progress[job_spec.trial]
-        progress.busy_seeds -= set(job_spec.seeds)
-        progress.lost_seeds |= set(job_spec.seeds)
-        if progress.failure is None or job_spec.seeds < progress.failure[0].seeds:
-            progress.failure = (job_spec, kind, reason)
+    def fail_job(self, job: JobSpec, kind: str, reason: str) -> None:
+        """Give a job up.
+
+        Its trial fails once the jobs of its other seeds have ended, so that the order in which
+        they end does not matter.
+        """
+        progress = self.progress[job.trial]
+        progress.busy_seeds -= set(job.seeds)
+        progress.lost_seeds |= set(job.seeds)
+        if progress.failure is None or job.seeds < progress.failure[0].seeds:
+            progress.failure = (job, kind, reason)
         self._update_state(progress)
 
-    def remaining_job(self, job_spec: JobSpec) -> JobSpec:
-        """What is left of a task that was lost."""
-        reached = self.progress[job_spec.trial].reached_epochs
-        return replace(job_spec, start=min(reached.get(seed, 0) for seed in job_spec.seeds))
+    def remaining_job(self, job: AnyJob) -> AnyJob:
+        """Return the part of a lost job that is not on record."""
+        reached = self.progress[job.trial].reached_epochs
+        return replace(job, start=min(reached.get(seed, 0) for seed in job.seeds))
 
     def stop_waiting_trials(self) -> None:
-        """No further candidate comes and nothing is under way: who still waits is stopped."""
+        """Stop the trials that wait at a rung, as no job runs and no further trial comes."""
         for trial in sorted(self.running_trials):
             progress = self.progress[trial]
             if progress.has_arrived and not progress.busy_seeds:
                 self._finish_trial(progress, "stopped", self._stop_reason(progress))
 
     def next_job(self) -> JobSpec | None:
-        """The next task, or None where all that may be trained is under way."""
+        """Take the next job from the queue; None where it is empty."""
         return heapq.heappop(self._job_queue)[1] if self._job_queue else None
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that may be trained is under way."""
+        """Whether no job is queued."""
         return not self._job_queue
 
     def decisions(self) -> list[Decision]:
-        """Who has ended since this was last asked, in the order of their places."""
-        decision, self._decisions = sorted(self._decisions, key=lambda told: told.trial), []
-        return decision
+        """Take the decisions since the last call, in the order of the trials."""
+        decisions = sorted(self._decisions, key=lambda decision: decision.trial)
+        self._decisions = []
+        return decisions
 
     def is_round_finished(self, round_index: int) -> bool:
-        """Whether every member of a cohort has ended."""
+        """Whether every trial of a round has ended."""
         return self._running_per_round[round_index] == 0
 
-    # What follows from what it is told.
+    def _add_trial(self, new: RoundTrial, round_index: int) -> None:
+        config = self.config
+        progress = TrialProgress(
+            new.trial,
+            round_index,
+            new.is_searched,
+            new.is_reference,
+            new.is_tuned or not config.tune_learning_rate,
+            new.state,
+        )
+        progress.reached_epochs = {
+            seed: len(accuracies) for seed, accuracies in new.accuracies.items()
+        }
+        progress.rung_accuracies = accuracies_at_rungs(new.accuracies, config.rungs)
+        self.progress[new.trial] = progress
+        self.rounds.setdefault(round_index, []).append(progress)
+        self._update_rungs(progress)
+        if new.state != "running":
+            return
+        self.running_trials.add(new.trial)
+        self._running_per_round[round_index] += 1
+        if new.is_reference:
+            progress.allow(config.seeds, config.last_epoch)
+        if new.is_searched:
+            progress.allow(*config.seeds_and_epoch(0))
 
     def _queue_jobs(self, progress: TrialProgress, seeds: Iterable[int]) -> None:
-        initial_seeds = self.config.seeds[: self.config.initial_seed_count]
-        for job_spec in list(progress.next_jobs(seeds, self.config)):
-            # What a cohort waits for comes before what nobody waits for.
-            is_awaited = progress.is_searched and job_spec.seeds[0] in initial_seeds
-            depth_first_order = -job_spec.stop if self.config.asynchronous else 0
+        for job in list(progress.next_jobs(seeds, self.config)):
+            # Jobs that a round waits for come before jobs that nothing waits for.
+            is_awaited = progress.is_searched and job.seeds[0] in self.config.initial_seeds
+            depth_first_order = -job.stop if self.config.asynchronous else 0
             order = (
                 int(progress.is_reference and not is_awaited),
                 depth_first_order,
                 progress.trial,
-                job_spec.seeds[0],
+                job.seeds[0],
             )
-            heapq.heappush(self._job_queue, (order, job_spec))
-            progress.busy_seeds |= set(job_spec.seeds)
+            heapq.heappush(self._job_queue, (order, job))
+            progress.busy_seeds |= set(job.seeds)
 
     def _update_rungs(self, progress: TrialProgress) -> None:
-        """Put a candidate on the rungs that all its first seeds have reached."""
-        initial_seeds = self.config.seeds[: self.config.initial_seed_count]
+        """Add a trial to the rungs that all its initial seeds have reached."""
+        if not progress.is_searched:
+            return
         for epoch, rung in self.rungs.items():
-            value = progress.mean_accuracy(epoch, initial_seeds) if progress.is_searched else None
-            if value is not None:
-                rung.add(progress.trial, value)
+            accuracy = progress.mean_accuracy(epoch, self.config.initial_seeds)
+            if accuracy is not None:
+                rung.add(progress.trial, accuracy)
 
     def _update_state(self, progress: TrialProgress) -> None:
-        """What follows for a candidate from where it is."""
+        """Finish a trial, or count its arrival at its stage, if it is there."""
         if progress.state != "running":
             return
         if progress.failure is not None:
@@ -251,7 +231,7 @@ class SuccessiveHalving:
                 self._count_arrivals(progress.round_index, 1)
 
     def _awaited_count(self, round_index: int) -> int:
-        """How many of a cohort have not arrived at the stage that they are bound for."""
+        """Number of trials of a round that have not arrived at their stage."""
         return sum(
             progress.is_searched
             and progress.state == "running"
@@ -261,13 +241,15 @@ class SuccessiveHalving:
         )
 
     def _count_arrivals(self, round_index: int, arrived: int) -> None:
-        """Decide about a cohort when all of it has arrived."""
+        """Decide about a round when all of it has arrived."""
         if self.config.asynchronous or not arrived:
             return
         self._awaited_per_round[round_index] -= arrived
         if self._awaited_per_round[round_index] == 0:
             arrived_trials = [
-                r for r in self.rounds[round_index] if r.state == "running" and r.has_arrived
+                progress
+                for progress in self.rounds[round_index]
+                if progress.state == "running" and progress.has_arrived
             ]
             self._decide(arrived_trials)
             self._awaited_per_round[round_index] = self._awaited_count(round_index)
@@ -275,7 +257,7 @@ class SuccessiveHalving:
                 self._update_state(progress)
 
     def _decide(self, arrived: Sequence[TrialProgress]) -> None:
-        """Who of those at one stage goes on."""
+        """Decide which of the trials at one stage continue."""
         if not arrived:
             return
         if arrived[0].stage < len(self.config.rungs) - 1:
@@ -284,28 +266,29 @@ class SuccessiveHalving:
             self._race_seeds(arrived)
 
     def _compare_at_rung(self, arrived: Sequence[TrialProgress]) -> None:
-        """At a rung before the last, the best go on."""
+        """Let the best continue from a rung before the last one."""
         stage, config = arrived[0].stage, self.config
-        rung = self.rungs[config.rungs[stage]]
+        epoch = config.rungs[stage]
+        rung = self.rungs[epoch]
         if self.pruner is not None:
-            promoted = self._ask_pruner_about_round(arrived, stage)
+            # A pruner learns from all trials of a round, also from those that have ended on record.
+            round_trials = self.rounds[arrived[0].round_index]
+            promoted = self._ask_pruner(arrived if config.asynchronous else round_trials, stage)
         elif config.asynchronous:
-            # One more at a rung moves at most one other into the part that goes on.
+            # One more trial at a rung lets at most one other trial continue.
             quota = rung.count // config.eta
             trials = {progress.trial for progress in arrived} | rung.at_rank(quota)
             promoted = {trial for trial in trials if rung.rank(trial) <= quota}
         else:
             quota = -(-rung.count // config.eta)
-            promoted = {r.trial for r in arrived if rung.rank(r.trial) <= quota}
-        # Beyond the rung is who went on before the driver was started again.
-        promoted |= {
-            r.trial for r in arrived if r.is_reference or r.last_epoch > config.rungs[stage]
-        }
+            promoted = {p.trial for p in arrived if rung.rank(p.trial) <= quota}
+        # Trials that continued before the driver was started again are already beyond the rung.
+        promoted |= {p.trial for p in arrived if p.is_reference or p.last_epoch > epoch}
         self._promote_all(promoted, stage)
         if self.pruner is not None or not config.asynchronous:
-            for runner in arrived:
-                if runner.trial not in promoted:
-                    self._finish_trial(runner, "stopped", self._stop_reason(runner))
+            for progress in arrived:
+                if progress.trial not in promoted:
+                    self._finish_trial(progress, "stopped", self._stop_reason(progress))
 
     def _promote_all(self, trials: Iterable[int], stage: int) -> None:
         for trial in sorted(trials):
@@ -314,35 +297,27 @@ class SuccessiveHalving:
                 self._promote(progress)
 
     def _promote_waiting(self) -> None:
-        """On resuming, who has ended counts at the rungs, and one who waits there may go on."""
+        """On resuming, let a waiting trial continue if the trials that ended make room for it."""
         if self.pruner is None:
             for stage, epoch in enumerate(self.config.rungs[:-1]):
                 rung = self.rungs[epoch]
                 self._promote_all(rung.at_rank(rung.count // self.config.eta), stage)
 
-    def _ask_pruner_about_round(self, arrived: Sequence[TrialProgress], stage: int) -> set[int]:
-        """Whom the pruner lets go on. It is told of all the cohort, in the order of their places,
-        also of those whose end is on record: it learns from each."""
-        progress_to_ask = (
-            arrived if self.config.asynchronous else self.rounds[arrived[0].round_index]
-        )
-        return self._ask_pruner(progress_to_ask, stage)
-
     def _ask_pruner(self, progress_to_ask: Sequence[TrialProgress], stage: int) -> set[int]:
+        """Report trials to the pruner in their order; return those that it keeps."""
         assert self.pruner is not None
-        epoch, initial_seeds = (
-            self.config.rungs[stage],
-            self.config.seeds[: self.config.initial_seed_count],
-        )
+        epoch = self.config.rungs[stage]
         kept = set()
-        for progress in sorted(progress_to_ask, key=lambda runner: runner.trial):
-            value = progress.mean_accuracy(epoch, initial_seeds) if progress.is_searched else None
+        for progress in sorted(progress_to_ask, key=lambda progress: progress.trial):
+            if not progress.is_searched:
+                continue
+            value = progress.mean_accuracy(epoch, self.config.initial_seeds)
             if value is not None and not self.pruner.should_prune(progress.trial, epoch, value):
                 kept.add(progress.trial)
         return kept
 
     def _replay_to_pruner(self, round_index: int) -> None:
-        """Tell the pruner of a cohort that has ended before."""
+        """Report a round to the pruner that had arrived before this driver started."""
         if self.pruner is not None:
             for stage in range(len(self.config.rungs) - 1):
                 self._ask_pruner(self.rounds[round_index], stage)
@@ -350,28 +325,28 @@ class SuccessiveHalving:
                 self._tell_pruner(round_index)
 
     def _race_seeds(self, arrived: Sequence[TrialProgress]) -> None:
-        """At the last rung a further seed goes to those that may still win."""
-        seeds, last_epoch = self.config.seeds_and_epoch(arrived[0].stage)
-        remaining_seeds = len(self.config.seeds) - len(seeds)
+        """At the last rung, give a further seed to the trials that may still win."""
+        config = self.config
+        seeds, last_epoch = config.seeds_and_epoch(arrived[0].stage)
+        remaining_seeds = len(config.seeds) - len(seeds)
         may_win: Mapping[str, bool] = {}
         if remaining_seeds > 0:
             finalists = (self.progress[trial] for trial in self.rungs[last_epoch].trials)
-            values = {
+            accuracies = {
                 str(progress.trial): {
                     seed: progress.rung_accuracies[last_epoch][seed] for seed in seeds
                 }
                 for progress in finalists
                 if progress.mean_accuracy(last_epoch, seeds) is not None
             }
-            may_win = may_still_win(
-                values, RACE_LEVEL / (len(self.config.seeds) - self.config.initial_seed_count)
-            )
-        for runner in arrived:
-            if remaining_seeds == 0 or runner.is_reference or may_win[str(runner.trial)]:
-                self._promote(runner)
+            test_count = len(config.seeds) - config.initial_seed_count
+            may_win = may_still_win(accuracies, RACE_LEVEL / test_count)
+        for progress in arrived:
+            if remaining_seeds == 0 or progress.is_reference or may_win[str(progress.trial)]:
+                self._promote(progress)
             else:
                 reason = f"out of the race after {len(seeds)} seeds"
-                self._finish_trial(runner, "complete", reason)
+                self._finish_trial(progress, "complete", reason)
 
     def _promote(self, progress: TrialProgress) -> None:
         progress.stage += 1
@@ -396,17 +371,15 @@ class SuccessiveHalving:
 
     def _tell_pruner(self, round_index: int) -> None:
         assert self.pruner is not None
-        for progress in sorted(self.rounds[round_index], key=lambda runner: runner.trial):
+        for progress in sorted(self.rounds[round_index], key=lambda progress: progress.trial):
             if progress.is_searched and progress.state != "running":
                 self.pruner.report_end(progress.trial, self._final_accuracy(progress))
 
     def _final_accuracy(self, progress: TrialProgress) -> float | None:
-        return progress.mean_accuracy(
-            self.config.last_epoch, self.config.seeds[: self.config.initial_seed_count]
-        )
+        return progress.mean_accuracy(self.config.last_epoch, self.config.initial_seeds)
 
     def _stop_reason(self, progress: TrialProgress) -> str:
-        """Why a candidate does not go on from its rung."""
+        """Why a trial does not continue from its rung; stored in the records."""
         epoch = self.config.rungs[progress.stage]
         if self.pruner is not None:
             return f"stopped by the {self.pruner.name} pruner at epoch {epoch}"

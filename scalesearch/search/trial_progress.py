@@ -1,53 +1,69 @@
-"""One candidate on its way through a search: how far it may go, how far it is, what it showed.
+"""Parts of successive halving: configuration, jobs, decisions, rungs and the state of a trial.
 
-Optuna's pruners as judges at the rungs.
+Pure: no network, no clock, no file.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-import optuna
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
-from optuna.trial import TrialState, create_trial
-
-from scalesearch.search.study import optuna_private
+from scalesearch.config.experiment import Experiment
 
 SearchTrialState: TypeAlias = Literal["running", "complete", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalvingConfig:
-    """What a schedule goes by.
-
-    ``rungs``: rising epochs. ``seeds``: of every candidate that may still win; ``first``: how many
-    of them come before that is asked. ``eta``: of the candidates at a rung the best 1/eta go on.
-    ``asynchronous``: each is decided on when it arrives, and not when its cohort has. ``together``:
-    seeds are trained in one job. ``tuned``: a sweep comes before a candidate's first epoch.
-    """
+    """Rules of successive halving and of the race of seeds."""
 
     rungs: tuple[int, ...]
+    """Epochs at which trials are compared, in increasing order; the last one ends a trial."""
     seeds: tuple[int, ...]
+    """Seeds of a trial that may still win, in the order in which they are trained."""
     initial_seed_count: int
+    """Number of seeds that every trial is trained with; the race adds the others one by one."""
     eta: int = 3
+    """At each rung the best 1/eta of the trials continue."""
     asynchronous: bool = False
+    """Decide about each trial when it arrives, not about a round when all of it has arrived."""
     together: bool = False
+    """Train the seeds of a trial in one job."""
     tune_learning_rate: bool = False
+    """Run a learning-rate sweep before the first epoch of a trial."""
+
+    @classmethod
+    def from_experiment(cls, experiment: Experiment) -> Self:
+        """Return the rules that an experiment asks for."""
+        search = experiment.search
+        return cls(
+            rungs=experiment.rungs,
+            seeds=experiment.seeds,
+            initial_seed_count=min(search.race or search.seeds, search.seeds),
+            eta=search.eta,
+            asynchronous=search.asynchronous,
+            together=search.together,
+            tune_learning_rate=experiment.recipe.learning_rate_rule == "tuned",
+        )
+
+    @property
+    def initial_seeds(self) -> tuple[int, ...]:
+        """Seeds that every trial is trained with."""
+        return self.seeds[: self.initial_seed_count]
 
     @property
     def last_epoch(self) -> int:
-        """The epoch at which training ends."""
+        """Epoch at which training ends."""
         return self.rungs[-1]
 
     @property
     def stage_count(self) -> int:
-        """How often a searched candidate is decided on at most: at each rung, and after each seed
-        that comes later."""
+        """Largest number of decisions about a trial: one per rung and one per later seed."""
         return len(self.rungs) + len(self.seeds) - self.initial_seed_count
 
     def seeds_and_epoch(self, stage: int) -> tuple[Sequence[int], int]:
-        """The seeds that have to be at which epoch, for a candidate to have arrived at a stage."""
+        """Seeds that have to reach an epoch, and that epoch, for a trial to arrive at a stage."""
         later = max(0, stage - len(self.rungs) + 1)
         return self.seeds[: self.initial_seed_count + later], self.rungs[
             min(stage, len(self.rungs) - 1)
@@ -56,56 +72,125 @@ class HalvingConfig:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """Seeds of a candidate to be trained from the epoch after ``start`` to ``stop``, or a sweep.
-
-    ``place``: the candidate's, in the order of plan and proposals.
-    """
+    """The part of a job that successive halving decides; ``jobs.Job`` adds what a worker needs."""
 
     trial: int
+    """Index of the trial in the order of plan and proposals."""
     seeds: tuple[int, ...]
+    """One seed, or several that are trained together."""
     start: int
+    """Epochs that are already on record."""
     stop: int
+    """Last epoch of the job; 0 for a learning-rate sweep."""
     sweep: bool = False
+    """Look for the trial's learning rate, and train nothing that is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a candidate ended. ``reason``: why it was not trained further, for people; ``kind``: of
-    the failure."""
+    """The end of a trial."""
 
     trial: int
+    """Index of the trial in the order of plan and proposals."""
     state: SearchTrialState
+    """``complete``, ``stopped`` at a rung, or ``failed``."""
     reason: str = ""
+    """Why it is not trained further, as in the records and in `status`."""
     kind: str = ""
+    """Kind of the failure; empty for a trial that did not fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrial:
+    """A trial as it enters a round."""
+
+    trial: int
+    """Index of the trial in the order of plan and proposals."""
+    role: str = "searched"
+    """Roles joined by ``+``: ``searched`` and names of references."""
+    accuracies: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Accuracies on record by seed, each from the seed's first epoch on."""
+    is_tuned: bool = False
+    """The result of a learning-rate sweep is on record."""
+    state: SearchTrialState = "running"
+    """State on record: a trial that has ended is not trained, and counts at the rungs."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the trial is compared with the others."""
+        return "searched" in self.role.split("+")
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the trial gets all seeds and all epochs."""
+        return self.role != "searched"
+
+
+class Rung:
+    """A ranking of the trials that have reached an epoch; ties in the order of the trials."""
+
+    def __init__(self) -> None:
+        self._ranking: list[tuple[float, int]] = []
+        self._accuracies: dict[int, float] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of trials at this rung."""
+        return len(self._ranking)
+
+    @property
+    def trials(self) -> list[int]:
+        """All trials at this rung, the best first."""
+        return [trial for _, trial in self._ranking]
+
+    def add(self, trial: int, accuracy: float) -> None:
+        """Add a trial; one that is already at the rung keeps its first accuracy."""
+        if trial not in self._accuracies:
+            self._accuracies[trial] = accuracy
+            insort(self._ranking, (-accuracy, trial))
+
+    def rank(self, trial: int) -> int:
+        """Rank of a trial, 1 for the best."""
+        return bisect_left(self._ranking, (-self._accuracies[trial], trial)) + 1
+
+    def at_rank(self, rank: int) -> set[int]:
+        """Return the trial of this rank, or nothing where the rung has fewer trials."""
+        return {self._ranking[rank - 1][1]} if 1 <= rank <= self.count else set()
 
 
 @dataclass(slots=True, eq=False)
 class TrialProgress:
-    """A candidate on its way.
-
-    ``searched``: it is compared with the others; ``reference``: it gets all seeds and epochs.
-    ``stage``: that it is bound for. ``goal`` and ``reached``: the epoch that each seed may be
-    trained to, and has been; ``values``: accuracy by rung and seed. ``busy``: seeds whose task has
-    not ended; ``lost``: those that cannot be trained.
-    """
+    """The state of a trial in successive halving."""
 
     trial: int
+    """Index of the trial in the order of plan and proposals."""
     round_index: int
     is_searched: bool
+    """The trial is compared with the others."""
     is_reference: bool
+    """The trial gets all seeds and all epochs."""
     is_tuned: bool
+    """The trial needs no learning-rate sweep (any more)."""
     state: SearchTrialState = "running"
     stage: int = 0
+    """Stage that the trial is training for (see ``HalvingConfig.seeds_and_epoch``)."""
     has_arrived: bool = False
+    """The trial has reached its stage and waits for the decision."""
     busy_seeds: set[int] = field(default_factory=set)
+    """Seeds with a job that is queued or running."""
     lost_seeds: set[int] = field(default_factory=set)
+    """Seeds that cannot be trained."""
     target_epochs: dict[int, int] = field(default_factory=dict)
+    """Epoch that each seed may be trained to."""
     reached_epochs: dict[int, int] = field(default_factory=dict)
+    """Epoch that each seed has been trained to."""
     rung_accuracies: dict[int, dict[int, float]] = field(default_factory=dict)
+    """Accuracy by rung and seed."""
     failure: tuple[JobSpec, str, str] | None = None
+    """Job that failed, kind and reason; of several jobs, the one with the first seed."""
 
     def allow(self, seeds: Iterable[int], epoch: int) -> None:
-        """These seeds may be trained to this epoch."""
+        """Let these seeds be trained to this epoch."""
         for seed in seeds:
             self.target_epochs[seed] = max(epoch, self.target_epochs.get(seed, 0))
 
@@ -115,26 +200,26 @@ class TrialProgress:
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch that any seed has been trained to."""
+        """Last epoch that any seed has been trained to."""
         return max(self.reached_epochs.values(), default=0)
 
     @property
     def is_done(self) -> bool:
-        """Whether all that may be trained has been."""
+        """Whether every seed has been trained to its target epoch."""
         return all(
             self.reached_epochs.get(seed, 0) >= target
             for seed, target in self.target_epochs.items()
         )
 
     def mean_accuracy(self, epoch: int, seeds: Sequence[int]) -> float | None:
-        """Mean accuracy of these seeds at a rung, once all are there."""
+        """Mean accuracy of these seeds at a rung; None until all have reached it."""
         accuracies = self.rung_accuracies.get(epoch, {})
         if any(seed not in accuracies for seed in seeds):
             return None
         return sum(accuracies[seed] for seed in seeds) / len(seeds)
 
     def next_jobs(self, seeds: Iterable[int], config: HalvingConfig) -> Iterator[JobSpec]:
-        """What is to be trained next of these seeds, each to its next rung."""
+        """Yield the next jobs of these seeds, each up to the seed's next rung."""
         if not self.is_tuned:
             if not self.busy_seeds and not self.lost_seeds:
                 yield JobSpec(self.trial, config.seeds[:1], 0, 0, sweep=True)
@@ -159,10 +244,10 @@ class TrialProgress:
         return start, min(stop, self.target_epochs[seed])
 
 
-def past_values(
+def accuracies_at_rungs(
     accuracies: Mapping[int, Sequence[float]], rungs: Sequence[int]
 ) -> dict[int, dict[int, float]]:
-    """Accuracy by rung and seed, of each seed's accuracies from its first epoch on."""
+    """Accuracy by rung and seed, from each seed's accuracies since its first epoch."""
     return {
         rung: {
             seed: seed_accuracies[rung - 1]
@@ -171,41 +256,3 @@ def past_values(
         }
         for rung in rungs
     }
-
-
-class OptunaPruner:
-    """A pruner of Optuna's over a study of its own, in memory, which holds rungs and nothing else.
-
-    Told the same candidates in the same order, it decides the same.
-    """
-
-    def __init__(self, name: str, rungs: Sequence[int], eta: int) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.name = name
-        pruner: BasePruner
-        if name == "median":
-            pruner = MedianPruner(n_startup_trials=5)
-        else:
-            pruner = HyperbandPruner(
-                min_resource=rungs[0], max_resource=rungs[-1], reduction_factor=eta
-            )
-        # Hyperband deals trials to its brackets by the study's name.
-        self.study = optuna.create_study(study_name="rungs", direction="maximize", pruner=pruner)
-        self.trial_ids: dict[int, int] = {}
-
-    def should_prune(self, trial: int, epoch: int, value: float) -> bool:
-        """Whether a candidate with this mean accuracy at a rung is to be stopped."""
-        if trial not in self.trial_ids:
-            running = create_trial(state=TrialState.RUNNING)
-            self.trial_ids[trial] = optuna_private.create_trial(self.study, running)
-        trial_id = self.trial_ids[trial]
-        optuna_private.set_intermediate_value(self.study, trial_id, epoch, value)
-        return self.study.pruner.prune(self.study, optuna_private.read_trial(self.study, trial_id))
-
-    def report_end(self, trial: int, value: float | None) -> None:
-        """A candidate was trained to the last epoch (None: it was not)."""
-        if trial not in self.trial_ids:
-            return  # it failed before its first rung
-        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
-        values = None if value is None else [value]
-        optuna_private.set_state(self.study, self.trial_ids[trial], state, values)

@@ -1,12 +1,8 @@
-"""The loop of a search: what may be trained goes to the workers, what comes of it into the study.
-
-The engine is the study's only writer. An outcome is on record before anything follows from it;
-whatever moment the engine dies at, another one that is given the same study goes on from there.
-"""
+"""The loop of a search: submit jobs, record outcomes, decide, tell Optuna."""
 
 from bisect import insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,34 +19,37 @@ from scalesearch.search.results_writer import ResultsWriter
 from scalesearch.search.samplers import Observation, sampler_observations
 from scalesearch.search.stopping import StoppingCriteria
 from scalesearch.search.study.search_trial import SearchTrial
-from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import Decision, JobSpec
+from scalesearch.search.successive_halving import SuccessiveHalving, round_trial
+from scalesearch.search.trial_progress import Decision, JobSpec, RoundTrial
 from scalesearch.search.worker_pool import WorkerPool
 
-FATAL = ("data", "bug")
-"""Failures that any other candidate would meet as well."""
+FATAL_KINDS = ("data", "bug")
+"""Kinds of failures that would affect every candidate."""
 POLL_SECONDS = 1.0
 
 
 class SearchFailed(SearchError):
-    """A search that was stopped by what no other candidate would have been spared."""
+    """Raised for an error that would affect every candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job that is with a worker, and since when by the crew's clock."""
+    """A job that a worker has."""
 
     job: Job
-    job_spec: JobSpec
     started_at: float
+    """Seconds by the clock of the worker pool."""
 
 
 class Tuner:
-    """One driver's work on a study.
+    """Run the trials of a search: submit jobs, record outcomes, decide, tell Optuna.
 
-    ``assign``: the job of a task. ``notebook``: where projections are written, if anywhere.
-    ``forget``: called for a candidate that has ended. ``halt``: called once, when nothing more is
-    to be begun and what is under way is to come to a checkpoint.
+    The tuner is the study's only writer, and records an outcome before anything follows from it.
+    A new tuner on the same study therefore continues where this one died.
+
+    ``make_job`` completes a job that the halving asks for. ``writer`` writes the results folder.
+    ``remove_checkpoints`` is called for every trial that has ended; ``on_halt`` once, when no
+    further job starts and the running ones should end at their next checkpoint.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Tuner:
         self.remove_checkpoints = remove_checkpoints
         self.on_halt = on_halt
         self.trials: dict[int, SearchTrial] = {}
-        self.trials_in_order: list[SearchTrial] = []  # of their numbers
+        self.trials_in_order: list[SearchTrial] = []  # by number
         self.pending: OrderedDict[int, tuple[PlannedTrial, dict[str, object] | None]] = (
             OrderedDict()
         )
@@ -91,22 +90,13 @@ class Tuner:
         self.failure_counts: Counter[str] = Counter()
         self.stopping_criteria = StoppingCriteria(experiment, pool.now())
 
-    # --- from the outside ----------------------------------------------------------------------
-
     def run(self) -> Iterator[None]:
-        """Bring the search to its end; pauses after whatever has happened, and once a second."""
+        """Run until the search ends; yield after every event and at least once a second."""
         self._restore()
-        self.stopping_criteria.check_results(self.trials_in_order, self.halving.config.last_epoch)
-        while True:
-            self._tell_finished_trials()
-            may_submit_more = not self.stopping and self._submit_jobs()
-            if self.stopping:
-                self.halt()
-            if not self.running and not may_submit_more:
-                if self.stopping or not self._finish_waiting_trials():
-                    break
-                continue
-            self._collect_outcomes()
+        while self._has_work():
+            for outcome in self.pool.collect(POLL_SECONDS):
+                self._process_outcome(outcome)
+            self._cancel_late_jobs()
             yield
         if self.writer:
             self.writer.write(self.trials_in_order, force=True)
@@ -114,88 +104,76 @@ class Tuner:
             raise SearchFailed(self._failure_message(*self.fatal))
 
     def halt(self) -> None:
-        """Begin nothing more; what is under way comes to a checkpoint."""
+        """Start no further job; let the running ones end at their next checkpoint."""
         if not self.is_halted:
             self.is_halted = True
             self.on_halt()
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing more is begun."""
+        """Whether no further job starts."""
         return self.is_halted or self.fatal is not None or bool(self.stopping_criteria.reason)
 
-    # --- candidates ----------------------------------------------------------------------------
-
     def _restore(self) -> None:
-        """Be where the study is."""
+        """Restore the state from the study."""
         for trial in study_store.read_trials(self.study):
             index = self.source.index_of(trial.cells)
             if index is not None:
-                self._add_trial(index, trial)
-                self.seen_fingerprints.add(trial.candidate)
-                self.stopping_criteria.count_epochs(trial.rows, trial.tuning)
-                if trial.state == "failed":
-                    self.failure_counts[trial.failure_kind] += 1
-                if trial.state == "running":
-                    self._report_all_means(trial)
-                else:
-                    self.remove_checkpoints(
-                        trial
-                    )  # what a driver that died between the two has left
+                self._restore_trial(index, trial)
         self.resumed_epochs = self.stopping_criteria.epochs
-        last_round = max((self.source.round_of(place) for place in self.trials), default=-1)
-        # A cohort of which something was opened again is decided on before what came after it.
+        last_round = max((self.source.round_of(index) for index in self.trials), default=-1)
+        # A round with a reopened trial is decided before the rounds after it.
         while self.round_index <= last_round and self._start_next_round():
             self._tell_finished_trials()
+        self.stopping_criteria.check_results(self.trials_in_order, self.halving.config.last_epoch)
+
+    def _restore_trial(self, index: int, trial: SearchTrial) -> None:
+        self._add_trial(index, trial)
+        self.seen_fingerprints.add(trial.candidate)
+        self.stopping_criteria.count_epochs(trial.rows, trial.tuning)
+        if trial.state == "failed":
+            self.failure_counts[trial.failure_kind] += 1
+        if trial.state == "running":
+            self._report_all_means(trial)
+        else:
+            self.remove_checkpoints(trial)  # a driver that died may have left them
+
+    # --- rounds and trials ---------------------------------------------------------------------
 
     def _start_next_round(self) -> bool:
-        """Let the next candidates in, if it is their time."""
-        previous_round = self.round_index - 1
-        if self.is_exhausted or not (
-            self.experiment.search.asynchronous
-            or previous_round < 0
-            or self.halving.is_round_finished(previous_round)
-        ):
+        """Start the next round if it is due; return whether it has any trials."""
+        if self.is_exhausted or not self.halving.may_start_round(self.round_index):
             return False
-        self._add_round()
-        return not self.is_exhausted
-
-    def _add_round(self) -> None:
-        indices = self.source.indices_of_round(self.round_index)
-        added = [index for index in indices if self._add_candidate(index)]
-        if not added:
+        trials: list[RoundTrial] = []
+        for index in self.source.indices_of_round(self.round_index):
+            role = self._role_or_proposal(index)
+            if role is not None:
+                trials.append(round_trial(index, role, self.trials.get(index)))
+        if not trials:
             self.is_exhausted = True
-            return
-        self.halving.start_round(self.round_index)
+            return False
+        self.halving.start_round(self.round_index, trials)
         self.round_index += 1
-
-    def _add_candidate(self, index: int) -> bool:
-        """Enter one candidate in the schedule; the study learns of it with its first job."""
-        trial = self.trials.get(index)
-        if trial is None:
-            if index < len(self.source.planned):
-                self.pending[index] = (self.source.planned[index], None)
-            else:
-                observations = self._observations() if self.source.is_learning else []
-                proposed = self.source.propose(index, observations, self.seen_fingerprints)
-                if proposed is None:
-                    return False
-                self.pending[index] = proposed
-            planned = self.pending[index][0]
-            self.seen_fingerprints.add(planned.candidate.fingerprint)
-            roles = planned.role.split("+")
-        else:
-            roles = str(trial.candidate_columns["role"]).split("+")
-        self.halving.add_trial(
-            index,
-            self.round_index,
-            is_searched="searched" in roles,
-            is_reference=roles != ["searched"],
-            accuracies={} if trial is None else accuracies_by_seed(trial),
-            is_tuned=trial is not None and trial.tuning is not None,
-            state="running" if trial is None else trial.state,
-        )
         return True
+
+    def _role_or_proposal(self, index: int) -> str | None:
+        """Role of a trial; a new one becomes pending, and enters the study with its first job.
+
+        None where the sampler has no candidate left.
+        """
+        if index in self.trials:
+            return str(self.trials[index].candidate_columns["role"])
+        if index < len(self.source.planned):
+            self.pending[index] = (self.source.planned[index], None)
+        else:
+            observations = self._observations() if self.source.is_learning else []
+            proposed = self.source.propose(index, observations, self.seen_fingerprints)
+            if proposed is None:
+                return None
+            self.pending[index] = proposed
+        planned, _ = self.pending[index]
+        self.seen_fingerprints.add(planned.candidate.fingerprint)
+        return planned.role
 
     def _observations(self) -> list[Observation]:
         pending_candidates = {
@@ -207,9 +185,12 @@ class Tuner:
         )
 
     def _stored_trial(self, index: int) -> SearchTrial:
-        """The study's entry of a candidate. Earlier ones of its cohort are entered before it, so
-        that numbers do not depend on who is trained first; and all of what a sampler has learned
-        to propose, which it would not propose again when it knows how one of them ended."""
+        """Return the trial in the study, and add it there first if it is pending.
+
+        Earlier trials of its round are added before it, so that numbers do not depend on which is
+        trained first. A learning sampler's proposals are added together, as it would propose others
+        once one of them has ended.
+        """
         if index not in self.trials:
             while self.pending and (next(iter(self.pending)) <= index or self.source.is_learning):
                 earlier_index, (planned, proposal_log) = self.pending.popitem(last=False)
@@ -222,72 +203,80 @@ class Tuner:
 
     def _add_trial(self, index: int, trial: SearchTrial) -> None:
         self.trials[index] = trial
-        insort(self.trials_in_order, trial, key=lambda known: known.number)
+        insort(self.trials_in_order, trial, key=lambda trial: trial.number)
 
     # --- jobs ----------------------------------------------------------------------------------
 
+    def _has_work(self) -> bool:
+        """Tell finished trials and submit jobs; return whether any job is running or may follow."""
+        while True:
+            self._tell_finished_trials()
+            may_submit_more = not self.stopping and self._submit_jobs()
+            if self.stopping:
+                self.halt()
+            if self.running or may_submit_more:
+                return True
+            if self.stopping or not self._finish_waiting_trials():
+                return False
+
     def _submit_jobs(self) -> bool:
-        """Give every worker something to do; whether there may be more than they can do now."""
+        """Keep every worker busy; return whether there may be more jobs than workers."""
         while not self.stopping:
             if len(self.running) >= self.pool.slots:
-                # Where all workers are gone, others may come.
+                # With no worker left, the search waits for new ones.
                 return bool(self.running) or not self.halving.is_idle or self._start_next_round()
-            job_spec = self.halving.next_job()
-            if job_spec is not None:
-                self._submit(job_spec, 0)
+            spec = self.halving.next_job()
+            if spec is not None:
+                self._submit(self.make_job(self._stored_trial(spec.trial), spec))
             elif not self._start_next_round():
                 break
             self._tell_finished_trials()
         return False
 
     def _finish_waiting_trials(self) -> bool:
-        """Nothing is under way and nothing may be trained: whether that leads to anything more."""
+        """Stop the trials that wait at a rung, as no job is left; return whether any waited."""
         self.halving.stop_waiting_trials()
         return self._tell_finished_trials()
 
-    def _submit(self, job_spec: JobSpec, attempt: int) -> None:
-        job = replace(self.make_job(self._stored_trial(job_spec.trial), job_spec), attempt=attempt)
-        self.running[job.key] = RunningJob(job, job_spec, self.pool.now())
+    def _submit(self, job: Job) -> None:
+        self.running[job.key] = RunningJob(job, self.pool.now())
         self.pool.submit(job)
 
-    def _collect_outcomes(self) -> None:
-        """Wait for outcomes, and give up what takes too long."""
-        for outcome in self.pool.collect(POLL_SECONDS):
-            self._process_outcome(outcome)
+    def _cancel_late_jobs(self) -> None:
+        """Cancel the jobs that take longer than the experiment allows."""
         max_seconds = self.experiment.search.failures.job_seconds
         if max_seconds is None:
             return
+        now = self.pool.now()
         late_jobs = [
-            f for f in self.running.values() if self.pool.now() - f.started_at > max_seconds
+            running.job
+            for running in self.running.values()
+            if now - running.started_at > max_seconds
         ]
-        for running_job in late_jobs:
-            self.pool.cancel(running_job.job)
-            reason = (
-                f"{running_job.job.name}: took longer than {max_seconds:g} s (failures.job_seconds)"
-            )
+        for job in late_jobs:
+            self.pool.cancel(job)
+            reason = f"{job.name}: took longer than {max_seconds:g} s (failures.job_seconds)"
             failure = Failure(kind="timeout", reason=reason)
-            self._process_outcome(Outcome(key=running_job.job.key, failure=failure))
+            self._process_outcome(Outcome(key=job.key, failure=failure))
 
     def _process_outcome(self, outcome: Outcome) -> None:
-        """Write an outcome down, and then let it count."""
+        """Record an outcome, then report it to the halving."""
         running_job = self.running.pop(outcome.key, None)
         if running_job is None:
-            self.duplicate_outcomes += 1  # of a job that another attempt has brought to its end
+            self.duplicate_outcomes += 1  # another attempt has ended this job
             return
-        job_spec, trial = running_job.job_spec, self.trials[running_job.job_spec.trial]
-        self._record_outcome(job_spec.trial, trial, outcome)
+        job = running_job.job
+        self._record_outcome(job.trial, self.trials[job.trial], outcome)
         if self.writer:
-            self.writer.write_outcome(running_job.job, outcome)
+            self.writer.write_outcome(job, outcome)
         failure = outcome.failure
         if failure is None and not outcome.rows and outcome.tuning is None:
-            # Or a worker that never trains anything would be asked for ever.
-            failure = Failure(
-                kind="worker_lost", reason=f"{running_job.job.name}: nothing came of it"
-            )
+            # Without this, a worker that never trains would be given the job for ever.
+            failure = Failure(kind="worker_lost", reason=f"{job.name}: nothing came of it")
         if failure is not None:
-            self._handle_failure(running_job, failure)
+            self._handle_failure(job, failure)
         else:
-            self.halving.finish_job(job_spec)
+            self.halving.finish_job(job)
 
     def _record_outcome(self, index: int, trial: SearchTrial, outcome: Outcome) -> None:
         new_rows: dict[tuple[int, int], dict[str, Any]] = {}
@@ -308,7 +297,7 @@ class Tuner:
         self._report_means(trial, {epoch for _, epoch in new_rows})
 
     def _report_means(self, trial: SearchTrial, epochs: set[int]) -> None:
-        """Tell the mean of an epoch when every seed that was begun has reached it."""
+        """Report the mean of an epoch once every seed that has started has reached it."""
         started_seeds = {seed for seed, _ in trial.recorded_epochs}
         accuracies = {(row["seed"], row["epoch"]): row["accuracy"] for row in trial.rows}
         for epoch in sorted(epochs):
@@ -318,32 +307,27 @@ class Tuner:
                 study_store.report_mean(self.study, trial, epoch, sum(values) / len(values))
 
     def _report_all_means(self, trial: SearchTrial) -> None:
-        """Tell what is on record and may not have been told."""
+        """Report the means on record, which a driver that died may not have reported."""
         for epoch, mean in study_store.mean_accuracies(trial.rows).items():
             study_store.report_mean(self.study, trial, epoch, mean)
 
-    def _handle_failure(self, running_job: RunningJob, failure: Failure) -> None:
-        """Try again, give the candidate up, or stop: by the class of the failure."""
-        if failure.kind in FATAL:
-            self.fatal = self.fatal or (failure, running_job.job)
-            return
-        tolerance = self._tolerance(failure.kind)
-        if running_job.job.attempt < tolerance.retries:
-            if not self.stopping:
-                self._submit(
-                    self.halving.remaining_job(running_job.job_spec), running_job.job.attempt + 1
-                )
-            return
-        self.halving.fail_job(running_job.job_spec, failure.kind, failure.reason)
+    def _handle_failure(self, job: Job, failure: Failure) -> None:
+        """Try the job again, give it up, or stop the search, by the kind of the failure."""
+        if failure.kind in FATAL_KINDS:
+            self.fatal = self.fatal or (failure, job)
+        elif job.attempt >= self._limit(failure.kind).retries:
+            self.halving.fail_job(job, failure.kind, failure.reason)
+        elif not self.stopping:
+            self._submit(replace(self.halving.remaining_job(job), attempt=job.attempt + 1))
 
-    def _tolerance(self, kind: str) -> FailureLimit:
-        tolerance: FailureLimit = getattr(self.experiment.search.failures, kind)
-        return tolerance
+    def _limit(self, kind: str) -> FailureLimit:
+        limit: FailureLimit = getattr(self.experiment.search.failures, kind)
+        return limit
 
-    # --- ends ----------------------------------------------------------------------------------
+    # --- trials that have ended ----------------------------------------------------------------
 
     def _tell_finished_trials(self) -> bool:
-        """Write down who has ended; whether anybody has."""
+        """Tell the study about the trials that have ended; return whether there are any."""
         decisions = self.halving.decisions()
         for decision in decisions:
             self._finish_trial(decision)
@@ -373,7 +357,7 @@ class Tuner:
         self.remove_checkpoints(trial)
 
     def _report_final_mean(self, trial: SearchTrial) -> float:
-        """Mean over all seeds at the last epoch that all of them have reached, told as such."""
+        """Report and return the mean over all seeds at the last epoch that all have reached."""
         seeds = sorted({seed for seed, _ in trial.recorded_epochs})
         last_epoch = min(max(row["epoch"] for row in trial.rows_of_seed(seed)) for seed in seeds)
         values = [trial.rows_of_seed(seed)[last_epoch - 1]["accuracy"] for seed in seeds]
@@ -382,26 +366,21 @@ class Tuner:
         return mean
 
     def _count_failed(self, kind: str) -> None:
-        """Stop where a class of failures has taken more candidates than it may."""
+        """Count a failed trial, and stop the search where its kind has more than allowed."""
         self.failure_counts[kind] += 1
-        max_candidates = self._tolerance(kind).candidates
-        if max_candidates is not None and self.failure_counts[kind] > max_candidates:
+        count, limit = self.failure_counts[kind], self._limit(kind).candidates
+        if limit is not None and count > limit:
             self.stopping_criteria.stop(
-                f"{self.failure_counts[kind]} candidates failed as {kind}, and {max_candidates} may "
+                f"{count} candidates failed as {kind}, and {limit} may "
                 f"(search.failures.{kind}.candidates): look into it, then `scalesearch retry`"
             )
 
     def _failure_message(self, failure: Failure, job: Job) -> str:
-        """What stopped the search, and what to do about it."""
-        hint = f"; all of it is in {self.writer.traceback_path(job)}" if self.writer else ""
+        """Message for people: what stopped the search, and what to do about it."""
         if failure.kind == "bug":
-            message = f"{job.name}: a bug of ours or of the baseline's code: {failure.reason}{hint}"
+            path = f"; traceback in {self.writer.traceback_path(job)}" if self.writer else ""
+            cause = "a bug in scalesearch or in the baseline's code"
+            message = f"{job.name}: {cause}: {failure.reason}{path}"
         else:
             message = f"{job.name}: {failure.reason}"
-        return f"{message}; nothing recorded is lost: mend it, and the same command goes on"
-
-
-def accuracies_by_seed(trial: SearchTrial) -> dict[int, Sequence[float]]:
-    """Each seed's accuracies from its first epoch on."""
-    seeds = sorted({seed for seed, _ in trial.recorded_epochs})
-    return {seed: [float(row["accuracy"]) for row in trial.rows_of_seed(seed)] for seed in seeds}
+        return f"{message}; all recorded epochs are safe: fix it and run the same command again"

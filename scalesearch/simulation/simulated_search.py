@@ -13,7 +13,7 @@ from scalesearch.analysis.response_model import fit_response_model
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.search import study as study_store
-from scalesearch.search.candidate_source import HISTORY_PRUNERS, CandidateSource
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.design import (
     PlannedTrial,
     SearchSpace,
@@ -21,11 +21,11 @@ from scalesearch.search.design import (
     search_space,
     subspace,
 )
-from scalesearch.search.jobs import Job, rules
+from scalesearch.search.jobs import Job
 from scalesearch.search.samplers import study_directions
 from scalesearch.search.study.search_trial import SearchTrial
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import JobSpec, OptunaPruner
+from scalesearch.search.trial_progress import JobSpec
 from scalesearch.search.tuner import Tuner
 from scalesearch.simulation.recorded_runs import ReplaySurface
 from scalesearch.simulation.surfaces import Surface, SurfacePoint
@@ -269,7 +269,12 @@ def make_tuner(
         storage or InMemoryStorage(), experiment.name, study_directions(experiment.search)
     )
     return Tuner(
-        experiment, candidate_source, make_halving(experiment), study, pool, make_trial_job
+        experiment,
+        candidate_source,
+        SuccessiveHalving.from_experiment(experiment),
+        study,
+        pool,
+        make_trial_job,
     )
 
 
@@ -280,23 +285,12 @@ def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[P
         return planned_trials(experiment.search, space)
 
 
-def make_halving(experiment: Experiment) -> SuccessiveHalving:
-    """An empty schedule by the experiment's rules."""
-    pruner_name = experiment.search.pruner
-    is_optuna_pruner = pruner_name in HISTORY_PRUNERS
-    pruner = (
-        OptunaPruner(pruner_name, experiment.rungs, experiment.search.eta)
-        if is_optuna_pruner
-        else None
-    )
-    return SuccessiveHalving(rules(experiment), pruner)
-
-
 def make_job(
     experiment: Experiment, space: SearchSpace, trial: SearchTrial, job_spec: JobSpec
 ) -> Job:
     """A task as a job of plain data; no worker looks at networks, images or checkpoints."""
     return Job(
+        trial=job_spec.trial,
         candidate=trial.candidate,
         seeds=job_spec.seeds,
         start=job_spec.start,

@@ -9,8 +9,9 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from scalesearch.search.pruners import OptunaPruner
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import Decision, HalvingConfig, JobSpec, OptunaPruner
+from scalesearch.search.trial_progress import Decision, HalvingConfig, JobSpec, RoundTrial
 
 
 class Killed(Exception):
@@ -123,19 +124,21 @@ class _Game:
                 self._enter(members)
 
     def _enter(self, members: Sequence[int]) -> None:
+        trials = []
         for place in members:
             end = self.ledger.ends.get(place)
-            pure = place in self.plot.references
-            self.schedule.add_trial(
-                place,
-                self.cohort,
-                is_searched=not pure,
-                is_reference=pure or place in self.plot.searched_references,
-                accuracies=self.ledger.rows.get(place),
-                is_tuned=place in self.ledger.tuned,
-                state=end.state if end else "running",
+            is_searched_reference = place in self.plot.searched_references
+            role = "depth+searched" if is_searched_reference else "searched"
+            trials.append(
+                RoundTrial(
+                    place,
+                    "depth" if place in self.plot.references else role,
+                    accuracies=self.ledger.rows.get(place, {}),
+                    is_tuned=place in self.ledger.tuned,
+                    state=end.state if end else "running",
+                )
             )
-        self.schedule.start_round(self.cohort)
+        self.schedule.start_round(self.cohort, trials)
         self.cohort += 1
 
     def fill(self, workers: int) -> None:
@@ -144,10 +147,8 @@ class _Game:
             if task is not None:
                 self.flying.append(task)
                 self.ledger.tasks.append(task)
-            elif self.cohort < len(self.plot.members) and (
-                self.plot.rules.asynchronous
-                or self.cohort == 0
-                or self.schedule.is_round_finished(self.cohort - 1)
+            elif self.cohort < len(self.plot.members) and self.schedule.may_start_round(
+                self.cohort
             ):
                 self._enter(self.plot.members[self.cohort])
             else:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from scalesearch.search.driver import candidate_source, successive_halving
+from scalesearch.search.driver import candidate_source
 from scalesearch.search.rehearsal import simulate_schedule
+from scalesearch.search.successive_halving import SuccessiveHalving
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
@@ -15,7 +16,9 @@ RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 3, "seeds": 3, "race": 2}
 
 def played(experiment, workers=1):
     source = candidate_source(experiment, DATA)
-    return simulate_schedule(successive_halving(experiment), source, workers, lambda place: 1.0)
+    return simulate_schedule(
+        SuccessiveHalving.from_experiment(experiment), source, workers, lambda place: 1.0
+    )
 
 
 def test_rungs_let_on_as_many_as_they_may_and_the_race_drops_nobody(tiny):

@@ -91,7 +91,9 @@ def test_too_many_failures_of_a_class_stop_a_search(tiny, tmp_path, untrained, m
 
 def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raising):
     raising.append(ZeroDivisionError("ours"))
-    with pytest.raises(SearchFailed, match=r"a bug of ours.*ZeroDivisionError: ours; all of it is"):
+    with pytest.raises(
+        SearchFailed, match=r"a bug in scalesearch.*ZeroDivisionError: ours; traceback in"
+    ):
         run_search(tiny(**SHORT), tmp_path / "r")
     (told,) = (tmp_path / "r" / "errors").iterdir()
     assert "Traceback" in told.read_text()
@@ -101,7 +103,7 @@ def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raisi
 
 def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
     raising.append(DataError("images: gone"))
-    with pytest.raises(SearchFailed, match="images: gone; nothing recorded is lost"):
+    with pytest.raises(SearchFailed, match="images: gone; all recorded epochs are safe"):
         run_search(tiny(**SHORT), tmp_path / "r")
     raising.clear()
     assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16

@@ -91,7 +91,9 @@ def test_seeds_are_in_one_task_where_they_are_trained_together(plot):
 
 
 def halving(n, **changes):
-    rules = HalvingConfig(**{"rungs": (1, 3, 9), "seeds": (0, 1), "initial_seed_count": 2, **changes})
+    rules = HalvingConfig(
+        **{"rungs": (1, 3, 9), "seeds": (0, 1), "initial_seed_count": 2, **changes}
+    )
     return Plot(rules, (n,), salt=7)
 
 

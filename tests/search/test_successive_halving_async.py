@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import HalvingConfig, JobSpec
+from scalesearch.search.trial_progress import HalvingConfig, JobSpec, RoundTrial
 
 chances = st.integers(0, 10**6).map(Random)
 RULES = HalvingConfig(rungs=(1, 3, 9), seeds=(0,), initial_seed_count=1, asynchronous=True)
@@ -16,11 +16,11 @@ def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, 
     schedule, rules = None, plot.rules
 
     class Watched(SuccessiveHalving):
-        def _promote(self, runner):
-            if runner.stage < len(rules.rungs) - 1 and not runner.is_reference:
-                ladder = self.rungs[rules.rungs[runner.stage]]
-                assert ladder.rank(runner.trial) <= ladder.count / rules.eta
-            super()._promote(runner)
+        def _promote(self, progress):
+            if progress.stage < len(rules.rungs) - 1 and not progress.is_reference:
+                ladder = self.rungs[rules.rungs[progress.stage]]
+                assert ladder.rank(progress.trial) <= ladder.count / rules.eta
+            super()._promote(progress)
 
     class Watching(Plot):
         def schedule(self):
@@ -80,8 +80,7 @@ def test_with_one_worker_the_best_third_is_promoted_as_they_come():
 def test_no_worker_waits_as_long_as_there_are_candidates():
     schedule = Plot(RULES, (9,)).schedule()
     for place in range(9):
-        schedule.add_trial(place, place)
-        schedule.start_round(place)
+        schedule.start_round(place, [RoundTrial(place)])
         assert schedule.next_job() is not None
     assert schedule.is_idle
 
@@ -91,6 +90,6 @@ def test_who_waits_goes_on_after_a_kill_where_those_that_failed_have_made_room()
     resumed = SuccessiveHalving(rules)
     past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}
     for place, (accuracy, state) in past.items():
-        resumed.add_trial(place, place, accuracies={0: [accuracy]}, state=state)
-        resumed.start_round(place)
+        trial = RoundTrial(place, accuracies={0: [accuracy]}, state=state)
+        resumed.start_round(place, [trial])
     assert resumed.next_job() == JobSpec(0, (0,), 1, 3)

@@ -131,7 +131,9 @@ def test_no_more_jobs_are_in_flight_than_there_are_slots():
 def test_an_end_that_was_not_followed_by_its_cleaning_is_cleaned_on_resuming():
     ended = finish(engine(experiment()))
     cleaned = []
-    again = engine(experiment(), study=ended.study, remove_checkpoints=lambda e: cleaned.append(e.candidate))
+    again = engine(
+        experiment(), study=ended.study, remove_checkpoints=lambda e: cleaned.append(e.candidate)
+    )
     finish(again)
     assert sorted(cleaned) == sorted(states(ended))
     assert not again.pool.submitted

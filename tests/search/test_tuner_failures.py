@@ -26,7 +26,11 @@ class Failing:
 
 
 def ends(engine):
-    return [(entry.state, entry.failure_kind) for entry in engine.trials_in_order if entry.state == "failed"]
+    return [
+        (entry.state, entry.failure_kind)
+        for entry in engine.trials_in_order
+        if entry.state == "failed"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["out_of_memory", "diverged", "worker_lost", "timeout"])
@@ -83,7 +87,7 @@ def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kin
         return failed(job, kind, rows=measured(job, stop=2)) if job.start == 1 else done(job)
 
     stopping = engine(experiment(), Hands(answer), writer=ResultsWriter(SearchPaths(tmp_path)))
-    with pytest.raises(SearchFailed, match=f"{kind} told.*nothing recorded is lost"):
+    with pytest.raises(SearchFailed, match=f"{kind} told.*all recorded epochs are safe"):
         finish(stopping)
     kept = trial_records(read_trials(stopping.study))
     assert 2 in set(kept["epoch"])
@@ -103,9 +107,9 @@ def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
         Hands(lambda job: failed(job, "bug")),
         writer=ResultsWriter(SearchPaths(tmp_path)),
     )
-    with pytest.raises(SearchFailed, match=r"all of it is in .*errors/.*-attempt-1\.txt") as told:
+    with pytest.raises(SearchFailed, match=r"traceback in .*errors/.*-attempt-1\.txt") as told:
         finish(stopping)
-    path = str(told.value).partition("all of it is in ")[2].partition(";")[0]
+    path = str(told.value).partition("traceback in ")[2].partition(";")[0]
     assert Path(path).read_text() == "Traceback: all of it"
 
 

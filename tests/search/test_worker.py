@@ -35,6 +35,7 @@ def job(tiny, tmp_path):
 
     def made(*seeds, **more):
         given = {
+            "trial": 0,
             "candidate": candidate.fingerprint,
             "seeds": seeds or (0,),
             "start": 0,
@@ -115,7 +116,9 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
         told = []
         while not told:
             told = [
-                about.doing for about in read_heartbeats(job().heartbeats) if "waiting" in about.doing
+                about.doing
+                for about in read_heartbeats(job().heartbeats)
+                if "waiting" in about.doing
             ]
         assert not outcomes
         assert not trained

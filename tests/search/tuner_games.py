@@ -11,9 +11,10 @@ import optuna
 
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import experiment_from_document
-from scalesearch.search.driver import candidate_source, successive_halving
+from scalesearch.search.driver import candidate_source
 from scalesearch.search.jobs import Failure, Job, Outcome
 from scalesearch.search.study.storage import open_study
+from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.tuner import Tuner
 
 DOCUMENT = {
@@ -100,6 +101,7 @@ class Hands:
 
 def job_of(entry, task) -> Job:
     return Job(
+        trial=task.trial,
         candidate=entry.candidate,
         seeds=task.seeds,
         start=task.start,
@@ -119,7 +121,13 @@ def engine(asked: Experiment, crew: Any = None, study: Any = None, **more: Any) 
         directions = ["maximize", "minimize"] if asked.search.against else ["maximize"]
         study = open_study(optuna.storages.InMemoryStorage(), "game", directions)
     return Tuner(
-        asked, source(asked), successive_halving(asked), study, crew or Hands(), job_of, **more
+        asked,
+        source(asked),
+        SuccessiveHalving.from_experiment(asked),
+        study,
+        crew or Hands(),
+        job_of,
+        **more,
     )
 
 

@@ -24,7 +24,6 @@ from scalesearch.search.study.search_trial import (
     CANDIDATE_COLUMNS,
     PLACEHOLDER_ATTRIBUTE,
     SearchTrial,
-    SearchTrialState,
     mean_accuracies,
     new_search_trial,
     read_trials,
@@ -35,6 +34,7 @@ from scalesearch.search.study.storage import (
     translate_write_errors,
 )
 from scalesearch.search.study.writing import write_trial
+from scalesearch.search.trial_progress import SearchTrialState
 
 MEASURED_COLUMNS = [
     name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)

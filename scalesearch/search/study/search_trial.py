@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -19,12 +19,12 @@ from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.design import PlannedTrial
 from scalesearch.search.study.optuna_private import trial_id
 from scalesearch.search.study.storage import study_location, translate_read_errors
+from scalesearch.search.trial_progress import SearchTrialState
 
 SHARE_COLUMNS = ("depth_share", "width_share", "resolution_share")
 OUTCOME_PREFIX = "seed"
 """Prefix of the study attributes that hold measured epochs."""
 
-SearchTrialState = Literal["running", "complete", "stopped", "failed"]
 OPTUNA_STATES: dict[SearchTrialState, TrialState] = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,

@@ -20,13 +20,13 @@ from scalesearch.search.study.search_trial import (
     OUTCOME_PREFIX,
     SHARE_COLUMNS,
     SearchTrial,
-    SearchTrialState,
     mean_accuracies,
     new_search_trial,
     outcome_attributes,
     trial_attributes,
 )
 from scalesearch.search.study.storage import study_location, translate_write_errors
+from scalesearch.search.trial_progress import SearchTrialState
 
 SHARE_DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in SHARE_COLUMNS

@@ -38,6 +38,7 @@ def refuse():
 
 def job(action, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
     return Job(
+        trial=0,
         candidate=action,
         seeds=(seed,),
         start=0,
