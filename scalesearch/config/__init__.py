@@ -1,4 +1,1 @@
-"""One YAML file -> one Experiment.
-
-How networks are trained, as frozen data.
-"""
+"""Experiment files (one YAML file, one experiment), recipes, and their validation."""

@@ -1,7 +1,4 @@
-"""Which network a search starts from: a known one, one's own as data, or one's own as code.
-
-The experiment: everything a search needs, as frozen data.
-"""
+"""The experiment: everything a search needs, as frozen data."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,22 +20,27 @@ from scalesearch.io import read_yaml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineSpec:
-    """A baseline by name, or one's own, made small where that is asked for.
+    """The network that a search starts from: a known baseline, or your own.
 
-    ``name``: a known one, a YAML file of stages, whose content becomes ``network`` when the
-    experiment is read, or ``module:factory``, code that makes the network. ``width`` and ``depth``
-    are multipliers, ``resolution`` is in pixels; None keeps the baseline's own. ``in_channels``
-    and ``num_classes`` follow the data where they are None.
+    ``width`` and ``depth`` make a small proxy of it.
     """
 
     name: str = "efficientnet_b0"
+    """Known baseline, YAML file of stages, or ``module:factory`` (code that makes the network)."""
     width: float = 1.0
+    """Multiplier of the channels, under the official rounding."""
     depth: float = 1.0
+    """Multiplier of the blocks per stage, under the official rounding."""
     resolution: int | None = None
+    """Pixels per side; None keeps the baseline's own."""
     stem_stride: int | None = None
+    """Stride of the first convolution (1 suits small images); None keeps the baseline's own."""
     in_channels: int | None = None
+    """Channels of the images; None follows the data."""
     num_classes: int | None = None
+    """Classes of the classifier; None follows the data."""
     network: Architecture | None = None
+    """Content of the YAML file of stages, filled in when the experiment is read."""
 
     def __post_init__(self) -> None:
         numbers = ("width", "depth", "resolution", "stem_stride", "in_channels", "num_classes")
@@ -57,7 +59,7 @@ class BaselineSpec:
         raise_problems(problems)
 
     def build_architecture(self, **data_options: int) -> Architecture | CustomModel:
-        """The network. ``known`` (``in_channels``, ``num_classes``) fills what the file left open.
+        """Build the baseline; ``known`` (``in_channels``, ``num_classes``) fills open fields.
 
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """
@@ -72,7 +74,7 @@ class BaselineSpec:
 
 
 def named_baseline(name: str, **options: Any) -> Architecture | CustomModel:
-    """A baseline by its name, by the YAML file of its stages, or by the code that makes it.
+    """Baseline by its name, the YAML file of its stages, or the code that makes it.
 
     Raises ArchitectureError or ExperimentError for a name, a file or an option that is refused.
     """
@@ -91,7 +93,7 @@ def named_baseline(name: str, **options: Any) -> Architecture | CustomModel:
 
 
 def baseline_from_architecture(name: str, network: Architecture, **options: Any) -> Architecture:
-    """A network of one's own, made small as any baseline is."""
+    """Baseline of your own network, made small as any baseline is."""
     try:
         return Baseline(name, "own", "", network)(**options)
     except ValueError as error:
@@ -99,7 +101,7 @@ def baseline_from_architecture(name: str, network: Architecture, **options: Any)
 
 
 def architecture_from_document(document: Any, origin: str) -> Architecture:
-    """The network whose fields, and whose stages' fields, a mapping spells out."""
+    """Architecture of a mapping with its fields and the fields of its stages."""
     return validate_document(Architecture, document, origin, [])
 
 
@@ -121,26 +123,26 @@ def _given_options(spec: BaselineSpec) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSpec:
-    """Which images, and how many of them.
+    """Images of a search, and how many of them.
 
     ``source``: ``digits``, ``imagefolder:PATH``, ``hf:NAME`` of the Hugging Face hub, or
     ``cifar10``, ``cifar100``, ``mnist``, ``fashion_mnist``, which are downloaded, or read from a
-    folder that has the archives (``cifar10:PATH``). ``train_samples``, ``validation_samples``: how
-    many are drawn (stratified, seeded); None takes all of training, and a tenth of it to validate
-    on where the source has no validation images of its own. ``pixels``: side of the square the
-    images are stored at; None keeps them as they are where all are equal squares, and takes the
-    smallest short side where they are not. ``skip_corrupt``: leave unreadable images out instead
-    of refusing them. ``resident``: hold the images of ``imagefolder`` and ``hf`` in memory, or
-    read each batch from disk; None holds them where they take less than half of what is free. Both
-    give the same bits.
+    folder with the archives (``cifar10:PATH``). Resident images and images read from disk give the
+    same bits.
     """
 
     source: str = "digits"
+    """Name of the source; see above."""
     train_samples: int | None = None
+    """Training images, stratified and seeded; None takes all."""
     validation_samples: int | None = None
+    """Validation images; None takes the source's own, else a tenth of training."""
     pixels: int | None = None
+    """Side of the stored squares; None keeps equal squares, else the smallest short side."""
     skip_corrupt: bool = False
+    """Leave unreadable images out instead of refusing them."""
     resident: bool | None = None
+    """Hold image files in memory; None does if they take less than half of the free memory."""
 
     def __post_init__(self) -> None:
         raise_problems(
@@ -152,16 +154,24 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """A search from end to end. ``seed`` decides the split, the streams and the proposals."""
+    """A search from end to end: baseline, data, budget, recipe and search settings."""
 
     name: str
+    """Name of the search and of its folder under ``results/``."""
     baseline: BaselineSpec = field(default_factory=BaselineSpec)
+    """Network that is scaled."""
     data: DataSpec = field(default_factory=DataSpec)
+    """Images to train and validate on."""
     budget: Budget = field(default_factory=Budget)
+    """Cost that all candidates share."""
     recipe: Recipe = field(default_factory=Recipe)
+    """Training of each candidate."""
     search: SearchSpec = field(default_factory=SearchSpec)
+    """Candidates, how far each is trained, and when the search stops."""
     seed: int = 0
+    """Random seed (split, initialisation, augmentation, proposals)."""
     device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
 
     def __post_init__(self) -> None:
         is_plain_name = self.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
@@ -175,10 +185,10 @@ class Experiment:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds every candidate is trained with; equal seeds pair candidates."""
+        """Seeds of every candidate; equal seeds pair candidates."""
         return tuple(self.seed + replicate for replicate in range(self.search.seeds))
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which candidates are compared; the last is where training ends."""
+        """Epochs at which trials are compared; training ends at the last."""
         return self.search.rungs_for_epochs(self.recipe.epochs)

@@ -1,8 +1,6 @@
-"""Named recipes: YAML files beside this one, each with the setting it stands for.
+"""Experiment files and named recipes: read, checked, overridden and written.
 
-A YAML file -> an Experiment, and back.
-
-Everything wrong with a file is told at once, each problem with its dotted path.
+All problems of a file are reported at once, each with its dotted path.
 """
 
 import dataclasses
@@ -22,11 +20,11 @@ from scalesearch.scaling.rounding import rounding_from
 
 FOLDER = Path(__file__).parent / "presets"
 PRESETS: tuple[str, ...] = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-"""Names; ``recipe: {preset: fast, epochs: 9}`` starts from one and changes a part."""
+"""Names of recipes; ``recipe: {preset: fast, epochs: 9}`` starts from one and changes a part."""
 
 
 def preset_document(name: str) -> dict[str, Any]:
-    """What a preset's file says; fields it leaves out keep ``Recipe``'s values."""
+    """Content of a preset's file; fields that it omits keep ``Recipe``'s defaults."""
     document = read_yaml(FOLDER / f"{name}.yaml")
     if not isinstance(document, dict):
         raise TypeError(f"{FOLDER / name}.yaml: need a mapping, got {document!r}")
@@ -35,12 +33,12 @@ def preset_document(name: str) -> dict[str, Any]:
 
 @cache
 def preset(name: str) -> Recipe:
-    """The recipe of a name in ``PRESETS``."""
+    """Recipe of a name in ``PRESETS``."""
     return validate_document(Recipe, preset_document(name), f"preset {name}", [])
 
 
 FACTOR_INFIX = "-factor-"
-"""Between the name of a file's experiment and the factor, where it has several."""
+"""Text between the name of a file's experiment and the factor, if it has several."""
 
 
 def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -58,11 +56,10 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 
 
 def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, ...]:
-    """The experiment of a file, or one for each factor of its ``budget: {factor: [2, 4]}``.
+    """Read the experiments of a file: one, or one for each of its ``budget.factor`` list.
 
-    Of several, each has the name of the file's with ``-factor-2`` and so on behind it. Raises
-    ExperimentError as ``read_experiment`` does, for a list without two factors that differ, and for
-    one beside points.
+    With several, ``-factor-2`` and so on follows the file's name. Raises ExperimentError as
+    ``read_experiment`` does, for a list without two different factors, and for a list with points.
     """
     document = _read_document(path, overrides)
     factors = _factors(document)
@@ -94,7 +91,7 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
 
 
 def _read_document(path: str | Path, overrides: Sequence[str]) -> Any:
-    """What a file says, with the overrides."""
+    """Read a file's document and apply the overrides."""
     document = read_yaml(Path(path))
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
@@ -104,14 +101,14 @@ def _read_document(path: str | Path, overrides: Sequence[str]) -> Any:
 
 
 def _factors(document: Any) -> list[Any] | None:
-    """The list of factors of a document that has one."""
+    """List of factors of a document that has one."""
     budget = document.get("budget") if isinstance(document, Mapping) else None
     factor = budget.get("factor") if isinstance(budget, Mapping) else None
     return factor if isinstance(factor, list) else None
 
 
 def experiment_from_document(document: Any, origin: str = "experiment") -> Experiment:
-    """The experiment a mapping describes; ``where`` names its origin in messages."""
+    """Experiment of a mapping; ``origin`` names its source in messages."""
     problems: list[str] = []
     if isinstance(document, Mapping):
         document = _with_network(_with_preset(document, problems))
@@ -125,7 +122,7 @@ def write_experiment(path: Path, experiment: Experiment) -> None:
 
 
 def apply_override(document: Any, setting: str) -> None:
-    """Set a value inside a document, as ``dotted.key=value`` says it. Raises ExperimentError."""
+    """Set a value in a document by ``dotted.key=value``. Raises ExperimentError."""
     key, equals, value_text = setting.partition("=")
     if not equals or not key:
         raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
@@ -148,13 +145,13 @@ def experiment_differences(first: Experiment, second: Experiment) -> list[str]:
     ours, theirs = (dict(_flat_items(to_document(experiment))) for experiment in (first, second))
     return [
         f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
-        for key in ours | theirs  # a part that one has not got has keys in the other alone
+        for key in ours | theirs  # a part that only one has is compared by its keys
         if ours.get(key) != theirs.get(key)
     ]
 
 
 def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The document with ``recipe: {preset: NAME, ...}`` written out."""
+    """Document with ``recipe: {preset: NAME, ...}`` written out."""
     recipe = document.get("recipe")
     if not isinstance(recipe, Mapping) or "preset" not in recipe:
         return dict(document)
@@ -166,7 +163,7 @@ def _with_preset(document: Mapping[str, Any], problems: list[str]) -> dict[str, 
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Both mappings; where both hold a key, ``over`` changes it, or a part of it."""
+    """Both mappings; if both have a key, the second changes it or a part of it."""
     merged_parts = {
         key: _merged(base[key], value)
         for key, value in changes.items()
@@ -176,7 +173,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The document with ``budget.rounding: {profile: NAME, ...}`` written out."""
+    """Document with ``budget.rounding: {profile: NAME, ...}`` written out."""
     budget = document.get("budget")
     if not isinstance(budget, Mapping) or not isinstance(budget.get("rounding"), Mapping):
         return document
@@ -190,8 +187,10 @@ def _with_rounding(document: dict[str, Any], problems: list[str]) -> dict[str, A
 
 
 def _with_network(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with ``baseline: {name: FILE.yaml}`` written out, so that a results folder holds
-    the network that was searched, whatever becomes of the file."""
+    """Document with ``baseline: {name: FILE.yaml}`` written out.
+
+    So a results folder holds the searched network, even if the file changes later.
+    """
     spec = document.get("baseline")
     if not isinstance(spec, Mapping) or spec.get("network") is not None:
         return document

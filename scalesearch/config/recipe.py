@@ -1,9 +1,4 @@
-"""What is done to the images of a run, as data.
-
-Training that begins on small images (arXiv:2104.00298, section 4).
-
-Everything about one training run except architecture, data and seed.
-"""
+"""Recipe of a training run: everything except architecture, data and seed."""
 
 import math
 from dataclasses import dataclass, field
@@ -17,35 +12,32 @@ AugmentationPolicy: TypeAlias = Literal["none", "autoaugment", "randaugment", "t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Random changes of images in training, each by itself; 0, None or "none" leaves one out.
-
-    ``crop``: a shift of up to this fraction of the side in each direction, filled by reflection.
-    ``flip``: mirror half of the images left to right; None leaves it to the data (digits are not
-    mirrored). ``resized_crop``: a window of this least fraction of the area, up to all of it, of
-    aspect 3/4 to 4/3, resized (arXiv:1409.4842). ``rotation``: up to this many degrees either way;
-    ``shift``: up to this fraction of the side; both fill with the nearest pixel. ``jitter``: range
-    of brightness, contrast, saturation (factors 1 +- x) and hue (turns +- x, at most 0.5).
-    ``cutout``: a square of this fraction of the side becomes the mean (arXiv:1708.04552).
-    ``erasing``: the probability that a rectangle of 2% to 33% of the area becomes noise
-    (arXiv:1708.04896). ``mixup``, ``cutmix``: alpha of the Beta distribution of the mixture with
-    another image of the batch (arXiv:1710.09412, 1905.04899); where both are given, each batch's
-    image takes one or the other by a coin. ``policy``: AutoAugment, RandAugment or TrivialAugment
-    before all else (needs kornia). ``normalisation``: by the training images' own mean and
-    deviation, or by ImageNet's.
-    """
+    """Random changes of training images; 0, None or "none" turns one off."""
 
     crop: float = 0.125
+    """Shift of up to this fraction of the side in each direction, filled by reflection."""
     flip: bool | None = None
+    """Mirror half of the images; None follows the data (digits are not mirrored)."""
     resized_crop: float | None = None
+    """Least fraction of the area of a resized window, aspect 3/4 to 4/3 (arXiv:1409.4842)."""
     rotation: float = 0.0
+    """Rotation of up to this many degrees either way, filled with the nearest pixel."""
     shift: float = 0.0
+    """Shift of up to this fraction of the side, filled with the nearest pixel."""
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Range of brightness, contrast, saturation (factors 1 +- x) and hue (turns +- x <= 0.5)."""
     cutout: float = 0.0
+    """Side of a square set to the mean, as a fraction of the side (arXiv:1708.04552)."""
     erasing: float = 0.0
+    """Probability that a rectangle of 2% to 33% becomes noise (arXiv:1708.04896)."""
     mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (arXiv:1710.09412)."""
     cutmix: float = 0.0
+    """Alpha of CutMix's Beta distribution (arXiv:1905.04899); with mixup, each image takes one."""
     policy: AugmentationPolicy = "none"
+    """Augmentation policy applied first (needs kornia)."""
     normalisation: Literal["data", "imagenet"] = "data"
+    """Mean and deviation of the training images, or ImageNet's."""
 
     def __post_init__(self) -> None:
         colours, hue = self.jitter[:3], self.jitter[3]
@@ -73,19 +65,19 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressiveResizing:
-    """The images' side over a run, as a fraction of the network's own resolution.
+    """Side of the training images over a run; the last epoch has the full side.
 
-    ``start``: at the first epoch; 1 leaves the side alone. ``shape``: grows every epoch
-    (``linear``) or in ``stages`` equally long steps. The last epoch has the full side, and
-    validation always does. ``regularisation``: what part of dropout, drop-connect and of the
-    strength of mixing acts at the first epoch (None: the same as ``start``); it rises along with
-    the side to all of it, since small images need less.
+    Validation always has the full side.
     """
 
     start: float = 1.0
+    """Side at the first epoch as a fraction of the network's resolution; 1 keeps the side."""
     shape: Literal["linear", "stepped"] = "linear"
+    """Growth every epoch (``linear``) or in ``stages`` equally long steps (``stepped``)."""
     stages: int = 4
+    """Steps of the shape ``stepped``."""
     regularisation: float | None = None
+    """Part of dropout, drop-connect and mixing at the first epoch (None: ``start``)."""
 
     def __post_init__(self) -> None:
         require_all(
@@ -100,7 +92,7 @@ class ProgressiveResizing:
         )
 
     def progress(self, epoch: int, epochs: int) -> float:
-        """How far the side has grown at an epoch, counted from 1: 0 at the first, 1 at the last."""
+        """Growth of the side at an epoch, counted from 1: 0 at the first, 1 at the last."""
         if not 1 <= epoch <= epochs:
             raise ValueError(f"need 1 <= epoch <= {epochs}, got epoch={epoch}")
         if epochs == 1:
@@ -116,7 +108,7 @@ class ProgressiveResizing:
         return max(1, round(full * fraction))
 
     def regularisation_strength(self, epoch: int, epochs: int) -> float:
-        """The part of the regularisation that acts at an epoch."""
+        """Part of the regularisation that applies at an epoch."""
         least = self.start if self.regularisation is None else self.regularisation
         return least + (1 - least) * self.progress(epoch, epochs)
 
@@ -124,86 +116,88 @@ class ProgressiveResizing:
 OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName: TypeAlias = Literal["cosine", "constant", "exponential", "step", "plateau"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16", "mixed"]
-"""``mixed``: bfloat16 for 1x1 convolutions, linear layers and elementwise work, float32 for
-depthwise convolutions, whose bfloat16 form is slow on a CPU. ``auto``: float32 on the CPU,
-bfloat16 on CUDA."""
+"""Number formats.
+
+``mixed``: bfloat16 for 1x1 convolutions, linear layers and elementwise work, float32
+for depthwise convolutions, whose bfloat16 form is slow on a CPU. ``auto``: float32 on the CPU,
+bfloat16 on CUDA.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a network is trained; part of a job's identity (see ``training.job``).
-
-    *Optimiser.* ``momentum`` is beta1 of Adam and AdamW; ``rmsprop_decay`` the memory of
-    RMSProp's mean square; ``optimizer_eps`` None takes 1e-8, and 1e-3 for RMSProp, as the paper
-    does. ``weight_decay`` spares biases and normalisation. ``clip_norm``: greatest norm of all
-    gradients together. ``ema``: decay of the averaged weights, which are the ones validated.
-    ``micro_batch``: images in one forward pass where the whole batch does not fit; gradients are
-    accumulated, and batch norm sees the micro-batch, within which images are mixed, too.
-
-    *Learning rate.* ``learning_rate`` is for ``learning_rate_batch`` images a step (None: for this
-    recipe's batch) and scaled in proportion to ``batch_size``; it is reached after
-    ``warmup_epochs`` (may be fractional). ``cosine`` brings it to zero at ``epochs``;
-    ``exponential`` multiplies it by ``decay_rate`` every ``decay_epochs``, evenly over the steps,
-    or once an epoch (``decay_per``); ``step`` the same in one leap every ``decay_epochs``;
-    ``plateau`` when the validation loss has not fallen for more than ``plateau_patience`` epochs.
-    ``learning_rate_rule``: how the rate follows the network's shape (see ``training.shape``).
-
-    *Regularisation.* ``dropout`` acts before the classifier; ``drop_connect`` is the drop rate of
-    the last residual block, rising linearly from zero; ``regularisation: scaled`` lets dropout
-    grow with the network as the published family's does. ``patience``: stop when the validation
-    accuracy has not risen for this many epochs, and go back to the weights of the best one.
-
-    *Network.* ``norm_momentum``: the weight of a new batch in the running statistics of batch
-    norm; the papers' 0.01 remembers the first weights throughout the few hundred steps of a proxy.
-    ``initialisation`` and ``residual``: see ``nets.initialise``.
-
-    *Evaluation.* Images are shown as their centre, enlarged ``evaluation_zoom`` times (None: 1.14
-    where they are larger than the network's input, in a search the baseline's, so that all
-    candidates see the same picture; else 1); ``evaluation_scale``: side of the validation images
-    as a multiple of the network's resolution.
-
-    *Transfer.* ``transfer``: how training goes on from a trained network's weights (see
-    ``Transfer``); None where it does not.
-
-    ``threads``: CPU threads of one run; sums are split by thread, so that another number changes
-    the last bits.
-    """
+    """Training of a network; part of a job's identity (see ``training.job``)."""
 
     epochs: int = 3
+    """Passes over the training images."""
     batch_size: int = 64
+    """Images per optimiser step."""
     micro_batch: int | None = None
+    """Images in one forward pass if the batch does not fit; batch norm and mixing see these."""
     optimizer: OptimizerName = "sgd"
+    """Optimiser; ``rmsprop`` is TensorFlow's."""
     momentum: float = 0.9
+    """Momentum; beta1 of Adam and AdamW."""
     nesterov: bool = True
+    """Nesterov momentum of SGD."""
     rmsprop_decay: float = 0.9
+    """Decay of RMSProp's mean square."""
     optimizer_eps: float | None = None
+    """Epsilon of the optimiser; None takes 1e-8, and 1e-3 for RMSProp, as the paper does."""
     weight_decay: float = 5e-4
+    """Weight decay; biases and normalisation are spared."""
     clip_norm: float | None = None
+    """Largest norm of all gradients together; None does not clip."""
     ema: float | None = None
+    """Decay of the averaged weights, which are then validated; None averages none."""
     learning_rate: float = 0.1
+    """Peak learning rate for ``learning_rate_batch`` images a step."""
     learning_rate_batch: int | None = None
+    """Batch of the learning rate, which scales with ``batch_size`` (None: ``batch_size``)."""
     learning_rate_rule: Literal["fixed", "depth", "tuned"] = "fixed"
+    """Rate by the network's shape: the same, by depth, or swept (see ``training.lr_rules``)."""
     schedule: ScheduleName = "cosine"
+    """Decay of the rate: to zero, none, by factors, in leaps, or when the loss stalls."""
     warmup_epochs: float = 0.5
+    """Epochs until the peak rate; may be fractional."""
     decay_rate: float = 0.97
+    """Factor of the schedules ``exponential``, ``step`` and ``plateau``."""
     decay_epochs: float = 2.4
+    """Epochs per factor of ``exponential`` and ``step``."""
     decay_per: Literal["step", "epoch"] = "step"
+    """Apply ``exponential`` every step or every epoch."""
     plateau_patience: int = 2
+    """Epochs without a lower validation loss before ``plateau`` lowers the rate."""
     patience: int | None = None
+    """Epochs without a higher accuracy before training stops at its best weights; None: never."""
     label_smoothing: float = 0.1
+    """Label smoothing of the cross-entropy."""
     dropout: float = 0.0
+    """Dropout before the classifier."""
     drop_connect: float = 0.0
+    """Drop rate of the last residual block, rising linearly from zero."""
     regularisation: Literal["fixed", "scaled"] = "fixed"
+    """Keep dropout, or let it grow with the network as in the published family."""
     norm_momentum: float = 0.1
+    """Weight of a new batch in batch norm's statistics; the papers' 0.01 is slow for proxies."""
     initialisation: Literal["tf", "fan_in"] = "tf"
+    """Rule of the initial weights; see ``models.initialisation``."""
     residual: Literal["tf", "zero", "scaled"] = "tf"
+    """Initial weight of each residual branch's last norm."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Random changes of training images."""
     progressive: ProgressiveResizing = field(default_factory=ProgressiveResizing)
+    """Side of the training images over a run."""
     evaluation_zoom: float | None = None
+    """Enlargement of the centre in evaluation (None: 1.14 for larger images, else 1)."""
     evaluation_scale: float = 1.0
+    """Side of validation images as a multiple of the network's resolution."""
     precision: Precision = "auto"
+    """Number format."""
     threads: int = 1
+    """CPU threads of a run; another number changes the last bits."""
     transfer: Transfer | None = None
+    """Training from the weights of another run; None starts from new weights."""
 
     def __post_init__(self) -> None:
         require_all(self, *self._checks())

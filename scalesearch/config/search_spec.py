@@ -1,40 +1,37 @@
-"""Networks that are asked for one by one, where no sampler chooses: ablations, confirmations.
-
-Which candidates are trained, how far, how often, and when it is enough.
-"""
+"""Settings of a search: candidates, rungs, seeds, stopping criteria and failures."""
 
 import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from scalesearch.config.validation import raise_problems
+from scalesearch.config.validation import Check, raise_problems, require_all
 
 AxisTriple = tuple[float, float, float]
 SEARCHED = "searched"
 SEPARATOR = "; "
-"""Between names in the column ``cell`` of the records."""
+"""Separator of names in the column ``cell`` of the records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointSpec:
-    """A network by its multipliers, by its cost and direction, or by its fingerprint.
-
-    ``depth``, ``width``, ``resolution``: multipliers of the baseline, made whole by the budget's
-    rounding, whatever they then cost; all of one are the baseline itself. ``factor`` and
-    ``shares`` (depth, width, resolution) instead: the network that really costs ``factor`` times
-    the baseline, within the budget's tolerance, nearest to these shares. ``candidate`` instead:
-    one of the budget's own iso-cost set by its fingerprint, or how that begins. ``role``: its name
-    in the records, as those of references.
-    """
+    """A network by its multipliers, by cost and direction, or by its fingerprint."""
 
     name: str
+    """Name in the column ``cell`` of the records."""
     depth: float = 1.0
+    """Depth multiplier of the baseline, rounded by the budget's rule, whatever it costs."""
     width: float = 1.0
+    """Width multiplier, likewise; three multipliers of 1 are the baseline itself."""
     resolution: float = 1.0
+    """Resolution multiplier, likewise."""
     factor: float | None = None
+    """Instead: realised cost over the baseline's, within the budget's tolerance."""
     shares: AxisTriple | None = None
+    """With ``factor``: direction (depth, width, resolution); the nearest network is taken."""
     candidate: str | None = None
+    """Instead: fingerprint, or its beginning, of a network of the budget's iso-cost set."""
     role: str = SEARCHED
+    """Role in the records, as of references."""
 
     def __post_init__(self) -> None:
         multipliers = self.multipliers
@@ -67,15 +64,11 @@ class PointSpec:
                 "multipliers, factor with shares, or candidate: one of them",
             ),
         ]
-        raise_problems(
-            f"{field}: need {rule}, got {getattr(self, field)!r}"
-            for field, holds, rule in checks
-            if not holds
-        )
+        require_all(self, *(Check(*check) for check in checks))
 
     @property
     def multipliers(self) -> AxisTriple:
-        """Of depth, width and resolution, as asked for."""
+        """Multipliers of depth, width and resolution, as given."""
         return self.depth, self.width, self.resolution
 
 
@@ -89,32 +82,37 @@ Reference: TypeAlias = Literal["depth", "width", "resolution", "uniform", "paper
 REFERENCES: tuple[Reference, ...] = ("depth", "width", "resolution", "uniform", "paper")
 PLANNED_SAMPLERS = ("lattice", "cartesian", "optimal", "points")
 LATTICE_STEP = 6
-"""28 candidates. On simulated surfaces (results/benchmarks) the 15 of step 4 miss the best of all
-candidates by more than 0.3 points on half of them, these on none, for 4% of an exhaustive grid's
-epochs."""
+"""Default step: 28 candidates.
+
+On half of the simulated surfaces (results/benchmarks) the 15 of step 4
+miss the best by more than 0.3 points; these do on none, for 4% of an exhaustive grid's epochs.
+"""
 OPTIMAL_TRIALS = 12
-"""Ten that determine a surface of six terms and two check points; with the references together as
-many as a lattice of step 4 and its references, for a lower mean variance of the surface."""
+"""Ten networks determine a surface of six terms, two are check points.
+
+With the references there are
+as many as a lattice of step 4 with its references, for a lower mean variance of the surface.
+"""
 DEFAULT_ROUND_SIZE = 5
-"""Proposals made at once, unless the experiment says otherwise."""
+"""Proposals of a round, unless the experiment says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSpec:
-    """When a search is enough, besides its candidates being trained; what is None never stops it.
-
-    ``epochs``: trained in all. ``device_hours``: of training, by all workers together.
-    ``hours``: since this driver began. ``accuracy``: mean over seeds, at the last epoch, of any
-    candidate. ``interval``: the widest of the 90% intervals of the optimum's shares is narrower
-    than this. ``noise``: true stops where the gain still to be expected is less than the noise.
-    """
+    """Stopping criteria besides the end of all candidates; None never stops the search."""
 
     epochs: int | None = None
+    """Epochs trained in all."""
     device_hours: float | None = None
+    """Hours of training, summed over all workers."""
     hours: float | None = None
+    """Hours since this driver began."""
     accuracy: float | None = None
+    """Accuracy (fraction) of any candidate: mean over seeds at the last epoch."""
     interval: float | None = None
+    """Width below which the widest 90% interval of the optimum's shares stops the search."""
     noise: bool = False
+    """Stop when the gain still to be expected is less than the noise."""
 
     def __post_init__(self) -> None:
         raise_problems(
@@ -126,15 +124,12 @@ class StopSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLimit:
-    """What a class of failures may cost.
-
-    ``retries``: how often a job is tried again before its candidate fails. ``candidates``: how
-    many candidates may fail so before the search stops, as something is wrong with all of them;
-    None is any number.
-    """
+    """Failures of one class that a search accepts."""
 
     retries: int = 0
+    """Retries of a job before its trial fails."""
     candidates: int | None = None
+    """Trials that may fail before the search stops; None is any number."""
 
     def __post_init__(self) -> None:
         problems = [] if self.retries >= 0 else [f"retries: need at least 0, got {self.retries}"]
@@ -145,16 +140,18 @@ class FailureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureSpec:
-    """What each class of failures may cost. Failures of the data, and bugs, stop a search at once.
-
-    ``timeout``: a job that takes longer than ``job_seconds``.
-    """
+    """Limits by class of failure. Failures of the data, and bugs, stop a search at once."""
 
     out_of_memory: FailureLimit = field(default_factory=FailureLimit)
+    """Trials that need more memory than there is."""
     diverged: FailureLimit = field(default_factory=FailureLimit)
+    """Trials whose loss is not finite."""
     worker_lost: FailureLimit = field(default_factory=lambda: FailureLimit(retries=3, candidates=3))
+    """Jobs whose worker died."""
     timeout: FailureLimit = field(default_factory=lambda: FailureLimit(retries=1, candidates=3))
+    """Jobs that take longer than ``job_seconds``."""
     job_seconds: float | None = None
+    """Time limit of a job in seconds; None sets none."""
 
     def __post_init__(self) -> None:
         if self.job_seconds is not None and not 0 < self.job_seconds < math.inf:
@@ -163,55 +160,59 @@ class FailureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpec:
-    """Which candidates are trained, and how far and how often.
+    """Candidates of a search, and how far and how often each is trained.
 
     ``sampler``: ``lattice`` (all shares that are multiples of 1/``step``), ``cartesian`` (the
-    classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with
-    |alpha * beta^2 * gamma^2 - F| <= ``product_tolerance``), ``optimal`` (those of the budget's
-    networks that, with the references, determine a quadratic surface best, a fifth of them check
-    points that show where it is none; pruner ``none`` and race null keep them all), or Optuna's
-    ``tpe``, ``gp``, ``sobol``, ``random``, or ``nsga2`` for accuracy ``against`` a cost; or
-    ``points``, which are the networks listed, each trained to the end with all seeds. ``step``: 6
-    for the lattice and 0.05 for the grid where it is None. ``trials``: how many candidates a
-    sampler proposes (15 where it is None; 12 for ``optimal``); a grid stops there. ``cohort``:
-    proposals that are made at once, knowing of each other and of all that ended before them.
-
-    ``seeds``: runs of each candidate; ``together``: train them at the same time, which is faster
-    where one network does not fill the device (a GPU). ``references``: points trained beside the
-    searched ones, always with all seeds and to the last epoch.
-
-    ``rungs``: epochs at which candidates are compared, of which the best 1/``eta`` go on; training
-    ends at the last, which may come before the recipe's end; what lies beyond is that end. None:
-    after a ninth, a third and all of the recipe's epochs. ``pruner``: who decides there:
-    ``halving``, Optuna's ``median`` or ``hyperband``, or ``none``. ``asynchronous``: decide as soon
-    as a candidate is there, and not when its whole cohort is; no worker waits, and the records
-    depend on who came first. ``race``: after ``race`` seeds, further ones go only to candidates
-    that may still win; None gives all seeds to all. ``stop``: when it is enough. ``failures``: what
-    may go wrong.
+    classic grid: ``alpha``, ``beta``, ``gamma`` in their ranges, ``step`` apart, with |alpha *
+    beta^2 * gamma^2 - F| <= ``product_tolerance``), ``optimal`` (the networks that, with the
+    references, determine a quadratic surface best; a fifth of them are check points; pruner
+    ``none`` and race null keep them all), Optuna's ``tpe``, ``gp``, ``sobol``, ``random``, or
+    ``nsga2`` for accuracy ``against`` a cost, or ``points``, the networks listed, each trained to
+    the end with all seeds.
     """
 
     sampler: Literal[
         "lattice", "cartesian", "optimal", "points", "tpe", "gp", "sobol", "random", "nsga2"
     ] = "lattice"
+    """Method that proposes candidates; see above."""
     points: tuple[PointSpec, ...] = ()
+    """Networks of the sampler ``points``."""
     step: float | None = None
+    """Parts of the lattice (None: 6), or distance on the grid (None: 0.05)."""
     trials: int | None = None
+    """Candidates that a sampler proposes (None: 15; 12 for ``optimal``); a grid stops there."""
     cohort: int = DEFAULT_ROUND_SIZE
+    """Proposals made together in a round; they know of all rounds before."""
     against: Literal["macs", "params", "activations"] | None = None
+    """Cost that ``nsga2`` trades against accuracy."""
     seeds: int = 3
+    """Runs of each candidate."""
     together: bool = False
+    """Train a candidate's seeds at once, which is faster if one does not fill the device."""
     references: tuple[Reference, ...] = REFERENCES
+    """Known directions trained beside the candidates, always with all seeds to the end."""
     rungs: tuple[int, ...] | None = None
+    """Epochs at which trials are compared; None: a ninth, a third and all of the epochs."""
     eta: int = 3
+    """At each rung the best 1/eta of a round continue."""
     pruner: Literal["halving", "median", "hyperband", "none"] = "halving"
+    """Decision at the rungs: successive halving, one of Optuna's pruners, or none."""
     asynchronous: bool = False
+    """Decide on each trial at once; the records then depend on who finished first."""
     race: int | None = 2
+    """Seeds before further ones go only to trials that may still win; None: all seeds."""
     stop: StopSpec = field(default_factory=StopSpec)
+    """Stopping criteria."""
     failures: FailureSpec = field(default_factory=FailureSpec)
+    """Failures that are accepted."""
     alpha: tuple[float, float] = (1.0, 2.0)
+    """Range of alpha on the ``cartesian`` grid."""
     beta: tuple[float, float] = (1.0, 1.5)
+    """Range of beta on the ``cartesian`` grid."""
     gamma: tuple[float, float] = (1.0, 1.5)
+    """Range of gamma on the ``cartesian`` grid."""
     product_tolerance: float = 0.1
+    """Tolerance of alpha * beta^2 * gamma^2 around F on the ``cartesian`` grid."""
 
     def __post_init__(self) -> None:
         is_whole_step = self.step is None or (self.step >= 1 and self.step % 1 == 0)
@@ -260,14 +261,10 @@ class SearchSpec:
             )
             for name in ("alpha", "beta", "gamma")
         ]
-        raise_problems(
-            f"{name}: need {rule}, got {getattr(self, name)!r}"
-            for name, holds, rule in checks
-            if not holds
-        )
+        require_all(self, *(Check(*check) for check in checks))
 
     def _point_checks(self) -> list[tuple[str, bool, str]]:
-        """What holds where networks are listed: (field, whether, rule)."""
+        """Return checks for listed points: (field, whether it holds, rule)."""
         is_listed = self.sampler == "points"
         names = {point.name for point in self.points}
         return [
@@ -284,12 +281,14 @@ class SearchSpec:
 
     @property
     def proposal_count(self) -> int | None:
-        """How many proposals a sampler makes; None for a grid, which knows its own size."""
+        """Proposals that a sampler makes; None for a grid, which has its own size."""
         return None if self.sampler in PLANNED_SAMPLERS else self.trials or 15
 
     def rungs_for_epochs(self, epochs: int) -> tuple[int, ...]:
-        """The epochs at which candidates are compared, of a recipe of ``epochs``; they are trained
-        to the last of these."""
+        """Epochs at which trials are compared, for a recipe of ``epochs``.
+
+        Training ends at the last of these.
+        """
         if self.rungs is None:
             early_rungs = {max(1, round(epochs / self.eta**power)) for power in (1, 2)}
             rungs = (*sorted(early_rungs - {epochs}), epochs)

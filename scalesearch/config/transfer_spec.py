@@ -1,4 +1,4 @@
-"""How a network that has been trained is trained on for other images, as data."""
+"""Settings of training that starts from a trained network."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Literal
 from scalesearch.config.validation import Check, require_all
 
 PART_WORDS = "stem, stage2, stage1..3, head, classifier, all-but-head, all or a number of stages"
-"""What a part may be called."""
+"""Allowed names of parts."""
 
 _PART_PATTERN = re.compile(
     r"(?P<one>stem|head|classifier)|(?P<group>all-but-head|all)"
@@ -18,10 +18,12 @@ _PART_PATTERN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfreezeStep:
-    """Parts that move from the beginning of an epoch on, counted from 1."""
+    """Parts that are trained from an epoch on."""
 
     epoch: int
+    """First epoch of their training, counted from 1."""
     parts: tuple[str, ...]
+    """Names of the parts; see ``Transfer``."""
 
     def __post_init__(self) -> None:
         require_all(
@@ -35,27 +37,25 @@ class UnfreezeStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """How training goes on from the weights of another run; part of a recipe.
+    """Training from the weights of another run; part of a recipe.
 
-    The parts of a network are ``stem``, ``stage1`` and so on, ``head`` (what stands between the
-    last stage and the classifier) and ``classifier``. ``stage1..3`` names several, a number N the
-    stem and the first N stages, ``all-but-head`` all but the classifier, and ``all`` all.
-
-    ``classifier``: ``new`` for the images' classes, or ``keep``, where they are the same.
-    ``freeze``: parts that do not move: neither their weights nor the running statistics of their
-    batch norms, which normalise by these as in evaluation (what tf.keras' guide to transfer
-    learning asks for; keras.io/guides/transfer_learning); within them nothing is dropped.
-    ``unfreeze``: which of them move later, one epoch after the other. ``body_rate``: what the
-    learning rate is multiplied with for all but the classifier. ``statistics``: by whose mean and
-    deviation images are normalised, the trained network's, where its file has them, or the new
-    images'; ``augmentation.normalisation: imagenet`` goes before both.
+    The parts of a network are ``stem``, ``stage1`` and so on, ``head`` (between the last stage and
+    the classifier) and ``classifier``. ``stage1..3`` names several, a number N the stem and the
+    first N stages, ``all-but-head`` all but the classifier, and ``all`` all. Frozen parts keep
+    their weights and the running statistics of their batch norms, which then normalise as in
+    evaluation (as in keras.io/guides/transfer_learning); nothing is dropped in them.
     """
 
     classifier: Literal["new", "keep"] = "new"
+    """``new`` for the images' classes, or ``keep`` if they are the same."""
     freeze: tuple[str, ...] = ()
+    """Parts that are not trained."""
     unfreeze: tuple[UnfreezeStep, ...] = ()
+    """Frozen parts that are trained later, by epoch."""
     body_rate: float = 1.0
+    """Factor of the learning rate of all parts but the classifier."""
     statistics: Literal["network", "data"] = "network"
+    """Mean and deviation of the trained network's file or of the new data."""
 
     def __post_init__(self) -> None:
         epochs = [step.epoch for step in self.unfreeze]
@@ -68,7 +68,7 @@ class Transfer:
         )
 
     def frozen_parts(self, epoch: int, stages: int) -> frozenset[str]:
-        """The parts of a network of so many stages that do not move in an epoch."""
+        """Parts that are not trained in an epoch, of a network with this number of stages."""
         frozen = parts_from_words(self.freeze, stages)
         for step in self.unfreeze:
             if step.epoch <= epoch:
@@ -76,14 +76,15 @@ class Transfer:
         return frozen
 
     def problems(self, stages: int) -> Iterator[str]:
-        """The rules that this breaks for a network of so many stages, one a line."""
+        """Rules that this breaks for a network with this number of stages, one a line."""
         words_by_field = [
             ("freeze", self.freeze),
             *(("unfreeze", step.parts) for step in self.unfreeze),
         ]
         for field, words in words_by_field:
             if missing_stages := [word for word in words if _highest_stage(word) > stages]:
-                yield f"{field}: need stages of the {stages} there are, got {', '.join(missing_stages)}"
+                got = ", ".join(missing_stages)
+                yield f"{field}: need stages of the {stages} there are, got {got}"
                 return
         if self.frozen_parts(1, stages) == parts_from_words(["all"], stages):
             yield f"freeze: need a part that moves in the first epoch, got {', '.join(self.freeze)}"
@@ -96,13 +97,13 @@ class Transfer:
 
 
 def part_names(stages: int) -> tuple[str, ...]:
-    """The parts of a network of so many stages, from the image on."""
+    """Parts of a network with this number of stages, from the image on."""
     numbered = (f"stage{number}" for number in range(1, stages + 1))
     return ("stem", *numbered, "head", "classifier")
 
 
 def parts_from_words(words: Iterable[str], stages: int) -> frozenset[str]:
-    """The parts that known words name, of a network of so many stages."""
+    """Parts that known words name, of a network with this number of stages."""
     all_parts = part_names(stages)
     chosen: set[str] = set()
     for word in words:
@@ -122,7 +123,7 @@ def parts_from_words(words: Iterable[str], stages: int) -> frozenset[str]:
 
 
 def unknown_words(words: Iterable[str]) -> list[str]:
-    """The words that name no part of any network."""
+    """Words that name no part of any network."""
     return [
         word
         for word in words
@@ -136,6 +137,6 @@ def _is_reversed_range(match: re.Match[str]) -> bool:
 
 
 def _highest_stage(word: str) -> int:
-    """The last stage that a word needs; 0 where it needs none."""
+    """Last stage that a word needs; 0 if it needs none."""
     match = _PART_PATTERN.fullmatch(word)
     return int(match["last"] or match["first"] or match["count"] or 0) if match else 0

@@ -1,10 +1,6 @@
-"""What people write, checked against dataclasses; the only user of pydantic.
+"""Validation of user input against dataclasses; the only user of pydantic.
 
-All problems are told at once, each with its dotted path, the rule, and what was got.
-
-How the parts of an experiment refuse what breaks their rules: all of it at once.
-
-All the rules that a record's fields break, told at once.
+All problems are reported at once, each with its dotted path, the rule, and the value.
 """
 
 import dataclasses
@@ -24,14 +20,14 @@ Validated = TypeVar("Validated")
 def validate_document(
     kind: type[Validated], document: Any, origin: str, problems: list[str]
 ) -> Validated:
-    """What a mapping describes, or all that is wrong with it, beside the problems known before."""
+    """Validate a mapping and build its dataclass; raise with all problems, old and new."""
     from pydantic import TypeAdapter, ValidationError  # recipes are made without it
 
     if not isinstance(document, Mapping):
         raise ExperimentError(f"{origin}: need a mapping of keys to values, got {document!r}")
     problems.extend(_unknown_keys(kind, document))
     try:
-        # As JSON, where strict means what a person expects: no text for a number, no `true` for 1.
+        # JSON's strict mode fits users: no text for a number, no `true` for 1.
         text = json.dumps(document, default=str)
         instance = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
@@ -43,7 +39,7 @@ def validate_document(
 
 
 def suggestion(word: object, choices: Iterable[str]) -> str:
-    """What somebody may have meant by a word, or all the words there are."""
+    """Closest choice to an unknown word, or all choices."""
     choices = sorted(choices)
     matches = difflib.get_close_matches(str(word), choices, n=1)
     return f"did you mean {matches[0]!r}?" if matches else f"known are {', '.join(choices)}"
@@ -64,7 +60,7 @@ def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> It
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """The dataclass that a hint is, or that it allows or holds."""
+    """Dataclass that a type hint is, allows or contains."""
     parts = (hint, *get_args(hint))
     return next((p for p in parts if isinstance(p, type) and dataclasses.is_dataclass(p)), None)
 
@@ -98,7 +94,7 @@ def raise_problems(problems: Iterable[str]) -> None:
 
 
 class Check(NamedTuple):
-    """A field, whether its value is allowed, and the rule in words."""
+    """A field, whether its value is allowed, and the rule as text."""
 
     field: str
     holds: bool
@@ -107,10 +103,8 @@ class Check(NamedTuple):
 
 def require_all(config: object, *checks: Check) -> None:
     """Raise ValueError with a line for each rule that does not hold."""
-    problems = [
+    raise_problems(
         f"{field}: need {rule}, got {getattr(config, field)!r}"
         for field, holds, rule in checks
         if not holds
-    ]
-    if problems:
-        raise ValueError("\n".join(problems))
+    )
