@@ -1,1 +1,1 @@
-"""Networks as data: what they are, what they cost, and which of them cost the same."""
+"""Networks as data: stages, baselines, and their cost in closed form."""

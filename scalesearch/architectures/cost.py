@@ -1,11 +1,11 @@
-"""What a network costs, in closed form: convolutions and linear layers, nothing else.
+"""Cost of a network in closed form: convolutions and linear layers, nothing else.
 
 One multiply-add counts once (the paper's "FLOPS"). This equals fvcore's ``conv`` and ``linear``
 operators and half of ``torch.utils.flop_counter``, in microseconds instead of tens of milliseconds.
 
 A block's cost is linear in the pixels it reads and in those it writes. ``BlockTerms`` holds these
-coefficients, for whole numbers or for numpy arrays of them alike, so that the same formulas count
-one network here and a million in ``grid``.
+coefficients as integers or as numpy arrays, so the same formulas count one network here and a
+million in ``grid``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +16,12 @@ from scalesearch.architectures.custom import CustomModel, inspect_custom_model
 from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture, Stage
 
 Count: TypeAlias = Any
-"""int, or an int64 array of as many networks as are counted at once."""
+"""An int, or an int64 array for many networks at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Multiply-adds and outputs ("activations", arXiv:2003.13678) of one image, and parameters."""
+    """Multiply-adds and outputs ("activations", arXiv:2003.13678) of an image; parameters."""
 
     macs: int
     params: int
@@ -36,7 +36,7 @@ class Cost:
 
 
 class BlockTerms(NamedTuple):
-    """Coefficients of a block's cost: per pixel read, per pixel written, and once per image."""
+    """Coefficients of a block's cost: per pixel read, per pixel written, once per image."""
 
     params: Count
     macs_read: Count
@@ -48,27 +48,29 @@ class BlockTerms(NamedTuple):
 
 
 # Every block: (stage, input channels, output channels, stride). The stride is the stage's in its
-# first block and 1 in the others. A convolution has a batch norm (two parameters a channel) in
-# place of a bias, but for the two of a squeeze-and-excitation.
+# first block and 1 in the others. A convolution has a batch norm (two parameters a channel) instead
+# of a bias, except the two of a squeeze-and-excitation.
 
 
 def mbconv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Expand 1x1, depthwise k x k (which strides), squeeze-and-excite, project 1x1."""
+    """Expand 1x1, depthwise k x k (strided), squeeze-and-excite, project 1x1."""
     inner = inputs * stage.expansion
     squeezed = inputs // stage.squeeze + (inputs < stage.squeeze) if stage.squeeze else 0
     return _inverted_bottleneck(stage, inputs, inner, squeezed, outputs)
 
 
 def bneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """The same with inner and squeezed channels in multiples of eight."""
+    """As ``mbconv``, with inner and squeezed channels in multiples of eight."""
     inner = expanded_channels(stage, inputs)
     squeezed = round_to_eights(inner // stage.squeeze) if stage.squeeze else 0
     return _inverted_bottleneck(stage, inputs, inner, squeezed, outputs)
 
 
 def fused_mbconv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Expand k x k (which strides), squeeze-and-excite, project 1x1; without an expansion one
-    convolution k x k, gated behind it."""
+    """Expand k x k (strided), squeeze-and-excite, project 1x1.
+
+    Without an expansion: one convolution k x k, then the gate.
+    """
     inner = inputs * stage.expansion if stage.expansion > 1 else outputs
     spatial = stage.kernel * stage.kernel * inputs * inner
     project, projected = (inner * outputs, outputs) if stage.expansion > 1 else (0, 0)
@@ -79,7 +81,7 @@ def fused_mbconv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> Bl
 
 
 def separable(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Depthwise k x k (which strides), then 1x1, each with its activation."""
+    """Depthwise k x k (strided), then 1x1, each with its activation."""
     return _inverted_bottleneck(stage, inputs, inputs, 0, outputs)
 
 
@@ -90,7 +92,7 @@ def conv(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms
 
 
 def basic(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Two convolutions k x k, the first of which strides; the shortcut 1x1 where shapes differ."""
+    """Two convolutions k x k, the first strided; a 1x1 shortcut if shapes differ."""
     weights = stage.kernel * stage.kernel * (inputs + outputs) * outputs
     shortcut, shortcut_outputs = _shortcut_convolution(inputs, outputs, stride)
     weights, written = weights + shortcut, 2 * outputs + shortcut_outputs
@@ -98,8 +100,7 @@ def basic(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerm
 
 
 def bottleneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Reduce 1x1, k x k (which strides: "v1.5"), expand 1x1; the shortcut 1x1 where shapes
-    differ."""
+    """Reduce 1x1, k x k (strided: "v1.5"), expand 1x1; a 1x1 shortcut if shapes differ."""
     inner = -(-outputs // stage.expansion)
     reduce = inputs * inner
     shortcut, shortcut_outputs = _shortcut_convolution(inputs, outputs, stride)
@@ -110,15 +111,17 @@ def bottleneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> Bloc
 
 
 def dense(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """1x1 of all that stands before, then k x k to the ``after`` channels that it appends. The norm
-    before the first convolution is of the input's channels; none is behind the last."""
+    """1x1 of all channels before, then k x k to the ``outputs`` channels that it appends.
+
+    The norm before the first convolution has the input's channels; no norm follows the last.
+    """
     inner = outputs * stage.expansion
     weights = inputs * inner + stage.kernel * stage.kernel * inner * outputs
     return BlockTerms(weights + 2 * (inputs + inner), 0, weights, 0, 0, inner + outputs, 0)
 
 
 def transition(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """One convolution k x k, whose output is pooled; the norm is of the input."""
+    """One convolution k x k with pooled output; the norm is that of the input."""
     weights = stage.kernel * stage.kernel * inputs * outputs
     return BlockTerms(weights + 2 * inputs, weights, 0, 0, outputs, 0, 0)
 
@@ -133,8 +136,7 @@ BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
 
 
 def round_to_eights(channels: Count) -> Count:
-    """The nearest multiple of eight, but at least eight and 90% (TensorFlow's
-    ``make_divisible``)."""
+    """Nearest multiple of eight, at least eight and 90% (TensorFlow's ``make_divisible``)."""
     rounded = (channels + 4) // 8 * 8
     return rounded + 8 * ((10 * rounded < 9 * channels) | (rounded == 0))
 
@@ -143,9 +145,7 @@ def expanded_channels(stage: Stage, inputs: Count) -> Count:
     """Inner channels of a ``bneck``; an expansion of 1 keeps the input's."""
     if stage.expansion == 1:
         return inputs
-    return round_to_eights(
-        inputs * round(100 * stage.expansion) // 100
-    )  # no float in whole numbers
+    return round_to_eights(inputs * round(100 * stage.expansion) // 100)  # whole numbers stay exact
 
 
 def _inverted_bottleneck(
@@ -176,15 +176,16 @@ def _shortcut_convolution(inputs: Count, outputs: Count, stride: int) -> tuple[C
 
 
 CostPart: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
-"""Terms, the pixels they read and write, and the stage of whose later blocks this is one; None for
-what is there once."""
+"""Terms, pixels read and written, and the stage if this is one of its later blocks."""
 
 
 def network_parts(
     network: Architecture, widths: Sequence[Count], side: Count
 ) -> Iterator[CostPart]:
-    """Stem, blocks and head of a network with these widths (``Architecture.widths``) and pixels
-    per side, or of as many as the arrays hold."""
+    """Stem, blocks and head of a network with these widths and this many pixels per side.
+
+    ``widths`` as in ``Architecture.widths``; arrays count many networks at once.
+    """
     stem, *stages, head = widths
     side = -(-side // network.stem_stride)
     pixels = side * side
@@ -197,7 +198,7 @@ def network_parts(
         terms = BLOCK_TERMS[stage.block]
         side = -(-side // stage.stride)
         read, pixels = pixels, side * side
-        if stage.block == "dense":  # no block costs what the one before it does
+        if stage.block == "dense":  # each dense block reads more than the one before
             for _ in range(stage.repeats):
                 yield terms(stage, inputs, outputs, 1), pixels, pixels, None
                 inputs = inputs + outputs
@@ -209,8 +210,10 @@ def network_parts(
 
 
 def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
-    """The head, where there is one, and the classifier; before them the norm of what blocks that
-    activate their inputs leave."""
+    """Terms of the head (if any) and the classifier.
+
+    If the last blocks activate their inputs, the norm of their output is included.
+    """
     norm_params = 2 * last * (network.stages[-1].block in PREACTIVATION_BLOCKS)
     classes = network.num_classes
     if not network.head:
@@ -224,9 +227,9 @@ def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
 
 
 def cost(architecture: Architecture | CustomModel) -> Cost:
-    """Multiply-adds, parameters and activations of one image at the architecture's resolution.
+    """Multiply-adds, parameters and activations of one image at the network's resolution.
 
-    A foreign network is made and counted, which raises ArchitectureError unless code may be run.
+    A custom model is built and counted, which raises ArchitectureError unless code may run.
     """
     if isinstance(architecture, CustomModel):
         return inspect_custom_model(architecture).cost

@@ -1,9 +1,9 @@
-"""A network that code makes: what it is asked for, and who may run the code to know more.
+"""Networks made by user code: their request, and the inspector that may run the code.
 
-All that is known of such a network without running its code is what will be asked of the code.
-What it costs is counted on the network made, which needs torch and the user's permission. Both
-come as one thing: an inspector, handed down by whoever may run the code (``nets.code_allowed``).
-Without one this layer cannot run code, whatever a file names.
+Without running the code, only the request to it is known. Its cost is counted on the built
+network, which needs torch and the user's permission. Both come as an inspector, set by whoever may
+run the code (``models.custom_model.code_allowed``). Without one this room cannot run code,
+whatever a file names.
 """
 
 import re
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomModel:
-    """What a callable ``module:factory`` is asked for: ``factory(depth, width, resolution,
-    num_classes)`` gives the network.
+    """Request to a callable ``module:factory``.
 
-    ``depth``, ``width``: multipliers, which the callable rounds by its own rules. ``resolution``:
-    input pixels per side. ``in_channels``: of the images; the callable is told where it takes a
-    parameter of this name.
+    ``factory(depth, width, resolution, num_classes)`` returns the network. ``depth``, ``width``:
+    multipliers, which the callable rounds by its own rules. ``resolution``: input pixels per side.
+    ``in_channels``: passed if the callable has a parameter of this name.
     """
 
     factory: str
@@ -49,7 +48,7 @@ class CustomModel:
 
 @dataclass(frozen=True, slots=True)
 class InspectedModel:
-    """What the network made is: its cost, and a name that follows from its content."""
+    """Cost and fingerprint of a built network."""
 
     cost: "Cost"
     fingerprint: str
@@ -66,12 +65,12 @@ def is_factory_name(name: str) -> bool:
 
 
 def inspect_custom_model(network: CustomModel) -> InspectedModel:
-    """Run the code and look at the network. Raises ArchitectureError where that is not allowed."""
+    """Run the code and inspect the network. Raises ArchitectureError if not allowed."""
     return require_inspector(network)(network)
 
 
 def require_inspector(network: CustomModel) -> Inspector:
-    """The inspector in force. Raises ArchitectureError where none is: code may not be run."""
+    """Return current inspector. Raises ArchitectureError without one: code may not run."""
     inspector = _inspector.get()
     if inspector is None:
         raise ArchitectureError(
@@ -84,7 +83,7 @@ def require_inspector(network: CustomModel) -> Inspector:
 
 @contextmanager
 def use_inspector(inspector: Inspector) -> Iterator[None]:
-    """Within the block, foreign networks are made and looked at by ``inspector``."""
+    """Use ``inspector`` for custom models in this context."""
     token = _inspector.set(inspector)
     try:
         yield

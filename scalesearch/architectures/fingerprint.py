@@ -1,4 +1,4 @@
-"""A name for a network that follows from its content alone."""
+"""Fingerprints: names of networks that follow from their content alone."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ VERSION = 1
 
 
 def fingerprint(architecture: Architecture | CustomModel) -> str:
-    """Sixteen hexadecimal digits, equal on every machine, process and version of Python.
+    """Sixteen hexadecimal digits, equal on every machine, process and Python version.
 
-    The SHA-256 of a versioned canonical JSON that leaves default values out, so that a field
-    added later does not rename the networks of before. A foreign network's name follows from what
-    its code makes, so that multipliers which give the same network give the same name.
+    The SHA-256 of a versioned canonical JSON without default values, so a field added later does
+    not change the fingerprints of older networks. A custom model's fingerprint follows from what
+    its code builds, so multipliers that give the same network give the same fingerprint.
     """
     if isinstance(architecture, CustomModel):
         return inspect_custom_model(architecture).fingerprint
@@ -26,7 +26,7 @@ def fingerprint(architecture: Architecture | CustomModel) -> str:
 
 
 def to_json(part: Architecture | CustomModel | Stage) -> dict[str, Any]:
-    """The fields that differ from their defaults, as JSON values; ``from_json`` reads it back."""
+    """Fields that differ from their defaults, as JSON values; ``from_json`` reads them back."""
     document: dict[str, Any] = {}
     for field in fields(part):
         if not field.compare:
@@ -40,7 +40,7 @@ def to_json(part: Architecture | CustomModel | Stage) -> dict[str, Any]:
 
 
 def from_json(document: dict[str, Any]) -> Architecture | CustomModel:
-    """The architecture that ``to_json`` wrote."""
+    """Architecture that ``to_json`` wrote."""
     if "factory" in document:
         return CustomModel(**document)
     stages = tuple(Stage(**stage) for stage in document["stages"])

@@ -1,11 +1,9 @@
-"""How long a network takes, predicted from what it costs, in constants of one machine.
+"""Latency of a network, predicted from its cost with constants of one machine.
 
 Multiply-adds alone predict time poorly: a depthwise convolution has few of them and moves as much
-memory as any other, and each block has a fixed price in launches. Activations tell the memory
-that is moved (arXiv:2003.13678), blocks the launches. A sum of the three, each times a constant of
-the machine, is linear, so the iso-cost grid counts it for a million networks as it counts MACs.
-
-The measures a network can be held to: counted ones, and latency, which is predicted.
+memory as any other, and each block has a fixed launch cost. Activations stand for the memory moved
+(arXiv:2003.13678), blocks for the launches. A sum of the three, each times a constant of the
+machine, is linear, so the iso-cost grid predicts a million networks as it counts MACs.
 """
 
 import json
@@ -32,15 +30,15 @@ COEFFICIENT_FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyModel:
-    """Seconds of one forward pass of ``batch_size`` images, as a sum of what the pass costs.
+    """Seconds of one forward pass of ``batch_size`` images, linear in the pass's cost.
 
-    ``seconds_per_mac``, ``seconds_per_activation``: of each one of every image of the batch.
-    ``seconds_per_block``, ``overhead_seconds``: of a block, and of a pass, however large. None is
-    negative, so that no network is predicted to be faster than a part of it.
+    ``seconds_per_mac``, ``seconds_per_activation``: for each of every image of the batch.
+    ``seconds_per_block``, ``overhead_seconds``: for a block, and for a pass of any size. None is
+    negative, so no network is predicted to be faster than a part of it.
 
-    Where it comes from: ``device``, by name, and the CPU ``threads`` it was measured with.
-    ``median_error``: the median of the relative errors, and ``correlation`` that of the logarithms
-    of predicted and measured seconds, each network predicted from the others alone.
+    Origin: ``device``, by name, and the CPU ``threads`` of the measurement. ``median_error``:
+    median of the relative errors, ``correlation``: that of the logarithms of predicted and
+    measured seconds, each network predicted from the others alone.
     """
 
     seconds_per_mac: float
@@ -80,7 +78,7 @@ class LatencyModel:
     def predicted_seconds(self, architecture: Architecture | CustomModel) -> float:
         """Seconds of one forward pass of the batch.
 
-        Raises ArchitectureError for a network made by code, whose blocks are not known.
+        Raises ArchitectureError for a custom model, whose blocks are not known.
         """
         if isinstance(architecture, CustomModel):
             raise ArchitectureError(
@@ -93,9 +91,9 @@ class LatencyModel:
         )
 
     def seconds(self, macs: Count, activations: Count, blocks: int) -> Count:
-        """Seconds from what one image costs: numbers, or arrays of as many networks.
+        """Seconds from the cost of one image: numbers, or arrays for many networks.
 
-        Both are summed in the same order, so that a grid's seconds are a network's to the last bit.
+        Both are summed in the same order, so a grid's seconds equal a network's to the last bit.
         """
         return (
             macs * self.batch_size * self.seconds_per_mac
@@ -105,15 +103,18 @@ class LatencyModel:
 
 
 def latency_document(model: LatencyModel, networks: list[dict[str, Any]]) -> dict[str, Any]:
-    """A model as JSON values. ``latency`` holds its fields, as ``budget.latency`` of an experiment
-    takes them; ``networks`` what it was fitted to."""
+    """Return a model as JSON values.
+
+    ``latency``: its fields, as ``budget.latency`` of an experiment takes them. ``networks``: the
+    networks it was fitted to.
+    """
     return {"schema": SCHEMA, "version": VERSION, "latency": asdict(model), "networks": networks}
 
 
 def read_latency_model(path: str | Path) -> LatencyModel:
-    """The model in a file that ``scalesearch fit-latency`` wrote.
+    """Read a model that ``scalesearch fit-latency`` wrote.
 
-    Raises ArchitectureError where it is none, with the field that breaks a rule.
+    Raises ArchitectureError for another file, with the field that breaks a rule.
     """
     path = Path(path)
     try:
@@ -155,9 +156,9 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 def cost_in_measure(
     architecture: Architecture | CustomModel, measure: Measure, latency: LatencyModel | None = None
 ) -> float:
-    """What a network costs in a measure: a whole number, or predicted seconds.
+    """Cost of a network in a measure: an integer, or predicted seconds.
 
-    Raises ValueError for latency without a model, ArchitectureError for that of code's network.
+    Raises ValueError for latency without a model, ArchitectureError for latency of a custom model.
     """
     if measure == "latency":
         return require_latency_model(latency).predicted_seconds(architecture)
@@ -166,7 +167,7 @@ def cost_in_measure(
 
 
 def require_latency_model(latency: LatencyModel | None) -> LatencyModel:
-    """The model, which is there. Raises ValueError where it is not, with where to get one."""
+    """Return the model. Raises ValueError if it is None, with the way to get one."""
     if latency is None:
         raise ValueError(
             "latency: need a latency model to predict it, got none; `scalesearch fit-latency NAME "

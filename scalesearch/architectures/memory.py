@@ -1,13 +1,13 @@
-"""How much memory training takes, estimated from what a network costs.
+"""Memory that training takes, estimated from a network's cost.
 
-What grows with the batch is what the forward pass keeps for the backward pass: for each output of
-a convolution the output itself, which its batch norm reads again, and what norm and activation make
-of it, read again by the next layer. How many values that is for each counted activation depends on
-the activation function and hardly on the network (``KEPT``). It is counted exactly, by autograd's
-hooks, in the tests: the estimate is within 4% for EfficientNets of every scale, and within 15% for
-every baseline.
+The part that grows with the batch is what the forward pass keeps for the backward pass: for each
+output of a convolution the output itself, which its batch norm reads again, and the result of norm
+and activation, which the next layer reads again. The values kept per counted activation depend on
+the activation function and hardly on the network (``VALUES_KEPT_PER_ACTIVATION``). The tests count
+them exactly by autograd's hooks: the estimate is within 4% for EfficientNets of every scale, and
+within 15% for every baseline.
 
-Not in it: working space of convolutions, what the allocator holds in reserve, and the images.
+Not included: workspace of convolutions, the allocator's reserve, and the images.
 """
 
 from dataclasses import dataclass
@@ -24,20 +24,22 @@ VALUES_KEPT_PER_ACTIVATION: dict[str, float] = {
     "relu": 2.0,
     "hard_swish": 2.5,
 }
-"""Values kept for the backward pass for each activation, by activation function. ReLU's backward
-pass reads its output, which the next layer keeps anyway; the others read their input too."""
+"""Values kept for the backward pass per activation, by activation function.
+
+ReLU's backward pass reads
+its output, which the next layer keeps anyway; the others read their input too.
+"""
 
 OPTIMIZER_STATES: dict[str, int] = {"sgd": 1, "adamw": 2, "rmsprop": 2}
-"""Values an optimiser keeps for each parameter: its momentum, and its mean square where it has one.
-"""
+"""Values an optimiser keeps per parameter: its momentum, and its mean square if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
     """Bytes at the peak of a training step, at the end of its forward pass.
 
-    ``kept``: what backward will read, for the whole batch. ``gradients`` are counted in full: they
-    appear while ``kept`` goes, or were there before, where gradients are accumulated.
+    ``kept``: values that backward reads, for the whole batch. ``gradients`` are counted in full:
+    they appear while ``kept`` shrinks, or exist before if gradients are accumulated.
     """
 
     weights: int
@@ -57,10 +59,10 @@ def training_memory(
     optimizer: Optimizer = "sgd",
     value_bytes: int = 4,
 ) -> TrainingMemory:
-    """Estimated bytes for training with batches of ``batch_size`` images.
+    """Estimate the bytes of training with batches of ``batch_size`` images.
 
-    ``value_bytes``: of a kept value, 2 under bf16 autocast; weights, gradients and optimiser hold
-    4 bytes each all the same. Raises ValueError for a batch or an optimiser that cannot be.
+    ``value_bytes``: bytes of a kept value, 2 under bf16 autocast; weights, gradients and optimiser
+    always use 4 bytes each. Raises ValueError for an invalid batch or optimiser.
     """
     if batch_size < 1:
         raise ValueError(f"need batch_size >= 1, got batch_size={batch_size}")
@@ -80,9 +82,10 @@ def training_memory(
 
 
 def _preactivation_values(network: Architecture) -> int:
-    """Values that blocks with a norm of their input keep of it, more than what they count as
-    activations: a dense one reads, in a copy of its own, all that stands before it, and leaves to
-    the next what it appends."""
+    """Values that blocks with a norm of their input keep beyond their counted activations.
+
+    A dense block reads all channels before it in a copy of its own, and passes on what it appends.
+    """
     side = -(-network.resolution // network.stem_stride)
     side = -(-side // network.stem_pool)
     extra_values = pixels = 0

@@ -1,4 +1,4 @@
-"""From a baseline and real-valued multipliers to a network of whole blocks, channels, pixels."""
+"""Scaled networks: a baseline times real multipliers, in whole blocks, channels, pixels."""
 
 from dataclasses import replace
 from typing import overload
@@ -16,16 +16,16 @@ def scale(baseline: CustomModel, by: Multipliers, rounding: Rounding) -> CustomM
 def scale(
     baseline: Architecture | CustomModel, by: Multipliers, rounding: Rounding
 ) -> Architecture | CustomModel:
-    """The baseline, deeper, wider and at a higher resolution (or less so), in whole numbers.
+    """Scale the baseline's depth, width and resolution, rounded to whole numbers.
 
-    Multipliers of one change nothing, also where the baseline's own numbers are not multiples of
-    the rounding's divisor. What the baseline or the rounding keeps fixed does not scale. Of a
-    foreign network only the pixels are rounded here; its code rounds depth and width.
+    Multipliers of one change nothing, even if the baseline's own numbers are not multiples of the
+    rounding's divisor. Parts that the baseline or the rounding keeps fixed do not scale. For a
+    custom model only the pixels are rounded here; its code rounds depth and width.
     """
     if isinstance(baseline, CustomModel):
         return replace(
             baseline,
-            depth=round(baseline.depth * by.depth, 9),  # no float noise for the code's ceil
+            depth=round(baseline.depth * by.depth, 9),  # the code's ceil must not see float noise
             width=round(baseline.width * by.width, 9),
             resolution=_scaled_resolution(baseline.resolution, by.resolution, rounding),
         )
@@ -43,8 +43,8 @@ def scale(
 def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> tuple[int, ...]:
     """Channels of stem, stages and head at a width multiplier (see ``Architecture.widths``).
 
-    They come from the baseline's exact widths, rounded once; growth takes no channel away, and
-    shrinking adds none, also where the baseline was rounded by another rule.
+    They come from the baseline's exact widths, rounded once. Growth takes no channel away, and
+    shrinking adds none, even if the baseline was rounded by another rule.
     """
     if width == 1:
         return baseline.widths
@@ -64,7 +64,7 @@ def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> t
 
 
 def rounding_with_fixed_stages(baseline: Architecture, rounding: Rounding) -> Rounding:
-    """The rounding, with the stages whose depth the baseline itself keeps fixed."""
+    """Return rounding with the stages whose depth the baseline itself keeps fixed."""
     baseline_fixed = {index for index, stage in enumerate(baseline.stages) if stage.fixed_depth}
     if not baseline_fixed:
         return rounding
@@ -74,7 +74,7 @@ def rounding_with_fixed_stages(baseline: Architecture, rounding: Rounding) -> Ro
 
 
 def _scaled_resolution(own: int, by: float, rounding: Rounding) -> int:
-    """Growth takes no pixel away, also where the baseline is above the rounding's cap."""
+    """Scaled pixels; growth takes none away, even if the baseline exceeds the rounding's cap."""
     if by == 1:
         return own
     return (max if by > 1 else min)(own, rounding.pixels(own * by))
@@ -83,7 +83,7 @@ def _scaled_resolution(own: int, by: float, rounding: Rounding) -> int:
 def with_parts(
     baseline: Architecture, *, repeats: tuple[int, ...], widths: tuple[int, ...], resolution: int
 ) -> Architecture:
-    """The baseline with these blocks per stage, channels (as in ``widths``) and pixels."""
+    """Baseline with these blocks per stage, channels (as in ``widths``) and pixels."""
     stem, *stage_widths, head = widths
     stages = tuple(
         replace(stage, repeats=count, width=width)

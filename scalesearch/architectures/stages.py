@@ -1,4 +1,4 @@
-"""A network as frozen, hashable data: a stem, stages of equal blocks, a head, a classifier."""
+"""Architectures: networks as frozen, hashable data (stem, stages, head, classifier)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,32 +14,31 @@ BLOCK_FIELDS: dict[str, frozenset[str]] = {
     "dense": frozenset({"expansion"}),
     "transition": frozenset(),
 }
-"""The kinds of block, with those fields of a stage that only some of them have a use for."""
+"""Kinds of block, with the fields of a stage that only some of them use."""
 
 PREACTIVATION_BLOCKS = ("dense", "transition")
-"""Blocks that normalise and activate what they read, not what they write."""
+"""Blocks that normalise and activate their input, not their output."""
 
 ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``repeats`` blocks of one kind; the first has the stride and changes the width.
+    """Stage of ``repeats`` blocks of one kind; the first has the stride and changes the width.
 
-    ``width``: output channels; of a ``dense`` block those that it adds to its input.
-    ``expansion``: inner channels as a multiple of the block's input; in a ``bottleneck``, output
-    channels as a multiple of the inner ones, in a ``dense`` block inner ones as a multiple of those
-    it adds. Only a ``bneck`` takes a fraction, to two decimals. ``squeeze``: the reduction of
-    squeeze-and-excitation, relative to the block's input channels, in a ``bneck`` to its inner ones
-    (4: a quarter of them; 0: no squeeze-and-excitation). ``activation``: another than the
-    network's, if not empty.
+    ``width``: output channels; for a ``dense`` block those that it appends. ``expansion``: inner
+    channels as a multiple of the block's input; in a ``bottleneck``, output channels as a multiple
+    of the inner ones, in a ``dense`` block inner ones as a multiple of those it appends. Only a
+    ``bneck`` takes a fraction, to two decimals. ``squeeze``: reduction of squeeze-and-excitation,
+    relative to the block's input channels, in a ``bneck`` to its inner ones (4: a quarter of them;
+    0: no squeeze-and-excitation). ``activation``: another than the network's, if not empty.
 
-    ``fixed_depth``: scaling leaves the repeats alone. It says how a network is scaled, not what
-    it is, and is no part of its identity.
+    ``fixed_depth``: scaling keeps the repeats. It says how a network is scaled, not what it is,
+    and is not part of its identity.
 
     Blocks: ``mbconv`` (MobileNetV2, EfficientNet), ``fused_mbconv`` (EfficientNetV2), ``bneck``
-    (MobileNetV3), ``separable`` (MobileNetV1), ``conv`` (convolution, normalisation,
-    activation), ``basic`` and ``bottleneck`` (ResNet), ``dense`` and ``transition`` (DenseNet).
+    (MobileNetV3), ``separable`` (MobileNetV1), ``conv`` (convolution, normalisation, activation),
+    ``basic`` and ``bottleneck`` (ResNet), ``dense`` and ``transition`` (DenseNet).
     """
 
     repeats: int
@@ -53,7 +52,7 @@ class Stage:
     fixed_depth: bool = field(default=False, compare=False)
 
     def channels(self, inputs: int) -> int:
-        """What one block makes of so many: a ``dense`` one appends its own."""
+        """Output channels of one block for this many inputs; a ``dense`` one appends its own."""
         return inputs + self.width if self.block == "dense" else self.width
 
     def __post_init__(self) -> None:
@@ -71,7 +70,7 @@ class Stage:
         self._require_block_fields()
 
     def _require_block_fields(self) -> None:
-        """Two descriptions of one network would have two fingerprints."""
+        """Refuse fields that the block does not use: one network must have one fingerprint."""
         block_fields = BLOCK_FIELDS[self.block]
         if self.block == "dense" and self.stride != 1:
             raise ValueError(
@@ -101,16 +100,16 @@ class Architecture:
     """Everything that decides a network's shape, parameters and cost, and nothing else.
 
     ``stem``, ``head``: channels of the first and of the last convolution; a head of 0 is none.
-    ``head_pooled``: the head is a linear layer with a bias behind the pooling, not a convolution
-    with a norm before it. ``stem_pool``: the stride of a 3x3 max pool behind the stem; 1 is none.
-    ``resolution``: input pixels per side. Every stride rounds sizes up. Regularisation is part of
-    a recipe, not of this.
+    ``head_pooled``: the head is a linear layer with a bias after the pooling, not a convolution
+    with a norm before it. ``stem_pool``: stride of a 3x3 max pool after the stem; 1 is none.
+    ``resolution``: input pixels per side. Every stride rounds sizes up. Regularisation belongs to
+    the recipe.
 
-    Three fields and ``Stage.fixed_depth`` say how the network is scaled, not what it is, and are
-    no part of its identity. ``exact_widths``: what ``widths`` were rounded from, where they were;
-    scaling starts from it, so that a quarter of B0 at twice the width is half of B0, rounded
+    Four more fields and ``Stage.fixed_depth`` say how the network is scaled, not what it is, and
+    are not part of its identity. ``exact_widths``: unrounded values of ``widths``, if they were
+    rounded; scaling starts from them, so a quarter of B0 at twice the width is half of B0, rounded
     once. ``fixed_stem``, ``fixed_head``: channels that do not scale. ``least_head``: channels
-    below which scaling does not take the head.
+    below which scaling does not reduce the head.
     """
 
     stem: int
@@ -150,18 +149,20 @@ class Architecture:
 
     @property
     def num_blocks(self) -> int:
-        """Blocks in total: what "depth" counts."""
+        """Blocks in total: the "depth"."""
         return sum(stage.repeats for stage in self.stages)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the stem, of each stage (of its blocks' own, where they are dense) and of the
-        head: what "width" scales."""
+        """Channels of the stem, of each stage and of the head: the "width".
+
+        For dense stages, the channels that each block appends.
+        """
         return (self.stem, *(stage.width for stage in self.stages), self.head)
 
     @property
     def unrounded_widths(self) -> tuple[float, ...]:
-        """What ``widths`` were rounded from: what a width multiplier multiplies."""
+        """Unrounded values of ``widths``, which a width multiplier multiplies."""
         return self.exact_widths or self.widths
 
     @property
@@ -184,7 +185,7 @@ class Architecture:
         return total
 
     def transitions(self) -> Iterator[tuple[int, Stage]]:
-        """Each stage with the channels that flow into its first block."""
+        """Each stage with the input channels of its first block."""
         input_channels = self.stem
         for stage in self.stages:
             yield input_channels, stage
@@ -192,7 +193,7 @@ class Architecture:
 
 
 def _output_channels(inputs: int, stage: Stage) -> int:
-    """Channels that a whole stage makes of so many."""
+    """Output channels of a whole stage for this many inputs."""
     return inputs + stage.repeats * stage.width if stage.block == "dense" else stage.width
 
 

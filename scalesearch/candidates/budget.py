@@ -1,4 +1,4 @@
-"""What a comparison of networks holds constant."""
+"""Budgets: the cost that a comparison of networks holds constant."""
 
 import math
 from collections.abc import Iterator
@@ -20,10 +20,7 @@ from scalesearch.scaling.rounding import Rounding, rounding_from, rounding_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostLimits:
-    """What a network may cost beside its budget: at most this many times the baseline's.
-
-    None leaves a measure free.
-    """
+    """Limits of other measures, as multiples of the baseline's; None sets no limit."""
 
     macs: float | None = None
     params: float | None = None
@@ -40,7 +37,7 @@ class CostLimits:
             raise ValueError("\n".join(problems))
 
     def __iter__(self) -> Iterator[tuple[Measure, float]]:
-        """The limits that are set."""
+        """Iterate over the limits that are set."""
         for measure in MEASURES:
             if (limit := getattr(self, measure)) is not None:
                 yield measure, limit
@@ -48,15 +45,15 @@ class CostLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """``factor`` times the baseline's ``measure``, within ``tolerance`` of it.
+    """Cost of ``factor`` times the baseline's ``measure``, within ``tolerance``.
 
     ``mode``: ``realised`` counts the rounded networks; ``nominal`` trusts the coefficients, as the
-    paper does, and lets the realised cost fall where rounding puts it. ``rounding``: a profile's
-    name (``ROUNDINGS``) or a rounding of one's own. ``smallest``: growth takes no multiplier below
-    it, and shrinking none above its inverse; by default no axis moves against the budget.
-    ``limits``: bounds on the other measures, so that networks of equal MACs also fit a memory.
-    ``latency``: what predicts it, needed where it is the measure or has a limit.
-    ``min_resolution``, ``max_resolution``: pixels per side, None for no bound.
+    paper does, and accepts any realised cost. ``rounding``: a profile's name (``ROUNDINGS``) or
+    your own rounding. ``smallest``: growth uses no multiplier below it, and shrinking none above
+    its inverse; by default no axis moves against the budget. ``limits``: bounds on the other
+    measures, so that networks of equal MACs also fit a memory. ``latency``: model that predicts
+    it, required if it is the measure or has a limit. ``min_resolution``, ``max_resolution``:
+    pixels per side, None for no bound.
     """
 
     measure: Measure = "macs"
@@ -97,7 +94,8 @@ class Budget:
             problems += [f"rounding: {problem}" for problem in str(error).splitlines()]
         if self.mode == "nominal" and self.bounds_text:
             problems.append(
-                f"mode: need realised, which counts networks, to keep to {self.bounds_text}; got nominal"
+                f"mode: need realised, which counts networks, to keep to {self.bounds_text}; got "
+                "nominal"
             )
         if self.measure == "latency" or self.limits.latency is not None:
             try:
@@ -113,12 +111,12 @@ class Budget:
 
     @property
     def rounding_name(self) -> str:
-        """The rounding in a few words, for messages and titles."""
+        """Short name of the rounding, for messages and titles."""
         return rounding_name(self.rounding)
 
     @property
     def max_factor(self) -> float:
-        """The highest factor within the tolerance."""
+        """Highest factor within the tolerance."""
         return self.factor * (1 + self.tolerance)
 
     @property
@@ -129,7 +127,7 @@ class Budget:
 
     @property
     def bounds_text(self) -> str:
-        """Limits and bounds in words; empty where there are none."""
+        """Limits and bounds as text; empty without any."""
         texts = [f"{measure} at most {limit:g}x" for measure, limit in self.limits]
         if self.min_resolution is not None:
             texts.append(f"at least {self.min_resolution} px")
@@ -138,7 +136,7 @@ class Budget:
         return ", ".join(texts)
 
     def cost_of(self, architecture: Architecture | CustomModel) -> float:
-        """What a network costs in the budget's measure."""
+        """Cost of a network in the budget's measure."""
         return cost_in_measure(architecture, self.measure, self.latency)
 
     def is_met_by(self, factor: float) -> bool:

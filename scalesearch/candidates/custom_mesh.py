@@ -1,9 +1,9 @@
-"""The networks of a budget that foreign code makes, found by counting as few as possible.
+"""Iso-cost networks of a custom model, found with as few counts as possible.
 
-What a callable makes of real-valued multipliers is its own affair, so there are no levels to
-enumerate and no formulas. But cost never falls when a multiplier rises: on a mesh of (depth, width)
-multipliers the resolutions of a budget are found by bisection over whole pixels. At the baseline's
-own resolution, the edge of the mesh, widths are found by bisection too.
+A callable rounds real-valued multipliers by its own rules, so there are no levels to enumerate and
+no formulas. But cost never falls when a multiplier rises: on a mesh of (depth, width) multipliers,
+bisection over whole pixels finds the resolutions of a budget. At the baseline's own resolution,
+the edge of the mesh, bisection finds the widths too.
 """
 
 import math
@@ -21,27 +21,27 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.scaling.coefficients import Multipliers, Shares
 
 MESH_STEP = 0.1
-"""Of the mesh: a tenth of what an axis takes alone, in its logarithm, whatever the factor."""
+"""Step of the mesh in its logarithm: a tenth of what an axis takes alone, for any factor."""
 
 STEPS_PER_UNIT = 1000
-"""Multipliers are solved for in thousandths: finer than a tolerance, and fit to be read."""
+"""Multipliers are solved for in thousandths: finer than a tolerance, and readable."""
 
 MAX_FACTOR_EXPONENT = 3
-"""An axis that does not spend the budget at ``factor ** REACH`` is taken not to spend it."""
+"""An axis that does not spend the budget at ``factor`` to this power is taken not to spend it."""
 
 MAX_FACTOR = 8
-"""Factor of a budget; the networks of a greater one take minutes to be made and counted."""
+"""Largest factor of a budget; larger networks take minutes to build and count."""
 
 SEARCH_FACTOR = 1.4
-"""How far from a direction's width and resolution networks are looked for, as a factor."""
+"""Distance from a direction's width and resolution that is searched, as a factor."""
 
 MAX_PIXEL_OFFSET = 8
-"""How far from a direction's resolution, in pixels, before the search along it is given up."""
+"""Distance in pixels from a direction's resolution at which the search along it stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostLine(Sequence[CustomModel]):
-    """Networks of rising cost, each made when it is looked at; bisection looks at few."""
+    """Networks of rising cost, each built when it is needed; bisection needs few."""
 
     settings: Sequence[float]
     make_network: Callable[[float], CustomModel]
@@ -61,7 +61,7 @@ class CostLine(Sequence[CustomModel]):
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Where the networks of a budget are looked for, around a foreign baseline."""
+    """Mesh of multipliers around a custom baseline, for the networks of a budget."""
 
     baseline: CustomModel
     budget: Budget
@@ -69,12 +69,13 @@ class Mesh:
     def networks(self, step: float = MESH_STEP) -> Iterator[CustomModel]:
         """Distinct networks within the budget, and their neighbours just outside it.
 
-        Of all multipliers that give one network, those in the middle stand for it. Raises
-        ArchitectureError for a factor beyond ``LARGEST``.
+        Of all multipliers that give one network, the middle ones represent it. Raises
+        ArchitectureError for a factor beyond ``MAX_FACTOR``.
         """
         if not self.is_countable:
             raise ArchitectureError(
-                f"budget: need a factor between 1/{MAX_FACTOR} and {MAX_FACTOR} for a network made by "
+                f"budget: need a factor between 1/{MAX_FACTOR} and {MAX_FACTOR} for a network "
+                "made by "
                 f"code, whose every candidate has to be made, got {self.budget.factor:g}; take the "
                 "one network along given coefficients (family, mode matched)"
             )
@@ -95,13 +96,13 @@ class Mesh:
                     yield from admitted
                     largest_side = (
                         admitted[-1].resolution / self.baseline.resolution
-                    )  # wider takes no more
+                    )  # wider models have no resolution left
 
     def networks_towards(self, shares: Shares) -> Iterator[CustomModel]:
-        """Networks about the point where a direction meets the budget, and their neighbours.
+        """Networks near the point where a direction meets the budget, and their neighbours.
 
-        The direction's depth and width, at the resolutions of the budget; where there are none,
-        its depth and the pixels nearest to its resolution, at the widths of the budget.
+        The direction's depth and width, at the resolutions of the budget; without any, its depth
+        and the pixels nearest to its resolution, at the widths of the budget.
         """
         coefficients = shares.coefficients(self.budget.factor)
         exponents = range(2 * STEPS_PER_UNIT + 1)[:: 1 if self.is_growth else -1]
@@ -127,7 +128,7 @@ class Mesh:
             yield from admitted
 
     def _at_budget_width(self, network: CustomModel) -> CustomModel:
-        """The network at the width near its own that meets the budget best."""
+        """Network of nearby width that meets the budget best."""
         width_factor = network.width / self.baseline.width
         steps = range(
             round(width_factor / SEARCH_FACTOR * STEPS_PER_UNIT),
@@ -144,7 +145,7 @@ class Mesh:
 
     @property
     def is_countable(self) -> bool:
-        """Whether the whole mesh may be counted in reasonable time."""
+        """Whether the whole mesh can be counted in reasonable time."""
         return abs(math.log(self.budget.factor)) <= math.log(MAX_FACTOR)
 
     @property
@@ -152,19 +153,18 @@ class Mesh:
         return self.budget.factor > 1
 
     def factor(self, network: CustomModel) -> float:
-        """A network's cost over the baseline's, in the budget's measure."""
+        """Cost of a network over the baseline's, in the budget's measure."""
         return self.budget.cost_of(network) / self.budget.cost_of(self.baseline)
 
     def within_budget(self, line: CostLine) -> Sequence[CustomModel]:
-        """The networks of a line within the budget, with the next smaller and larger ones."""
+        """Networks of a line within the budget, with the next smaller and larger ones."""
         lowest = self.budget.factor * (1 - self.budget.tolerance)
         first = bisect_left(line, lowest, key=self.factor)
         last = bisect_right(line, self.budget.max_factor, lo=first, key=self.factor)
         return line[max(0, first - 1) : last + 1]
 
     def nearest(self, line: CostLine) -> CustomModel:
-        """The network of a line whose cost is nearest to the budget, in the middle of those of
-        equal cost."""
+        """Network of a line with the cost nearest to the budget; the middle of equal ones."""
         above = bisect_left(line, self.budget.factor, key=self.factor)
         neighbour_factors = map(self.factor, line[max(0, above - 1) : above + 1])
         nearest_factor = min(neighbour_factors, key=lambda factor: abs(factor - self.budget.factor))
@@ -174,8 +174,11 @@ class Mesh:
         ]
 
     def _axis_ends(self, axis: str) -> tuple[float, float]:
-        """Lowest and highest multiplier of an axis: the highest spends the budget alone (where the
-        network is to shrink, the lowest). An axis that is free in the measure stays at 1."""
+        """Lowest and highest multiplier of an axis.
+
+        The highest one spends the budget alone (if the network shrinks, the lowest). An axis that
+        is free in the measure stays at 1.
+        """
         if self.factor(self._scaled_by(**{axis: 2.0})) == 1:
             return 1.0, 1.0
         start = self.budget.smallest if self.is_growth else 1 / self.budget.smallest
@@ -197,7 +200,7 @@ class Mesh:
         return low, high
 
     def _axis_levels(self, axis: str, low: float, high: float, step: float) -> list[float]:
-        """Multipliers of an axis, one for each distinct network among those of the mesh."""
+        """Multipliers of an axis, one for each distinct network of the mesh."""
         multipliers_by_fingerprint: dict[str, list[float]] = {fingerprint(self.baseline): [1.0]}
         for multiplier in _geometric_steps(low, high, step):
             multipliers_by_fingerprint.setdefault(
@@ -219,7 +222,7 @@ class Mesh:
         )
 
     def _resolution_line(self, network: CustomModel, low: float, high: float) -> CostLine:
-        """The network at every resolution between these multiples of the baseline's."""
+        """Return the network at every resolution between these multiples of the baseline's."""
         min_pixels, max_pixels = self.budget.resolution_bounds
         levels = resolution_levels(self.baseline, self.budget.rounding_profile, low, high)
         pixels = [level.setting for level in levels if min_pixels <= level.setting <= max_pixels]
@@ -233,7 +236,7 @@ class Mesh:
 
 
 def _geometric_steps(low: float, high: float, step: float) -> list[float]:
-    """From low to high in equal ratios, ends included, in thousandths."""
+    """Equal ratios from low to high, ends included, in thousandths."""
     if low == high:
         return [low]
     parts = max(1, round(1 / step))

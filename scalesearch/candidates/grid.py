@@ -1,13 +1,11 @@
-"""The distinct whole-number settings of each axis: block counts, channels, pixels.
+"""Grid of all distinct block counts, channels and pixels, and the cost of each network.
 
-Multipliers are real numbers and networks are not: every alpha in (1, 1.25] gives B0 the same
-depth under the official rounding. A level is one setting with the multiplier it amounts to.
-
-The cost of every combination of depth, width and resolution at once.
+Multipliers are real numbers and networks are not: every alpha in (1, 1.25] gives B0 the same depth
+under the official rounding. A level is one setting with its multiplier.
 
 The cost of a network is a sum over its stages of a first block and ``repeats - 1`` equal ones,
-each linear in pixels. So a million networks are counted by one pass over (width, resolution)
-pairs and one small matrix product for each depth; memory does not grow with the number of depths.
+each linear in pixels. So a million networks are counted by one pass over (width, resolution) pairs
+and one small matrix product for each depth; memory does not grow with the number of depths.
 """
 
 import bisect
@@ -40,7 +38,7 @@ Setting = TypeVar("Setting")
 
 @dataclass(frozen=True, slots=True)
 class AxisLevel(Generic[Setting]):
-    """One setting of an axis, its multiplier, and the interval of multipliers that give it."""
+    """A setting of an axis, its multiplier, and the interval of multipliers that give it."""
 
     setting: Setting
     multiplier: float
@@ -51,7 +49,7 @@ class AxisLevel(Generic[Setting]):
 def depth_levels(
     baseline: Architecture, rounding: Rounding, low: float, high: float
 ) -> list[AxisLevel[tuple[int, ...]]]:
-    """Blocks per stage for every depth in [low, high]: blocks relative to the baseline's."""
+    """Blocks per stage for every depth in [low, high]."""
     rounding = rounding_with_fixed_stages(baseline, rounding)
     edges = {1.0} | rounding.depth_edges(baseline.repeats, high)
     intervals = _constant_intervals(
@@ -69,7 +67,7 @@ def width_levels(
 ) -> list[AxisLevel[tuple[int, ...]]]:
     """Channels (``Architecture.widths``) for every width in [low, high].
 
-    A level's multiplier is the middle of the interval that gives it, and 1 for the baseline's own.
+    A level's multiplier is the middle of its interval, and 1 for the baseline's own.
     """
     edges = {1.0} | rounding.width_edges(baseline.unrounded_widths, high)
     intervals = _constant_intervals(
@@ -88,7 +86,7 @@ def width_levels(
 def width_level(
     baseline: Architecture, rounding: Rounding, width: float
 ) -> AxisLevel[tuple[int, ...]]:
-    """The level that a width multiplier falls into."""
+    """Level of a width multiplier."""
     widths = scaled_widths(baseline, width, rounding)
     if widths == baseline.widths:
         return AxisLevel(widths, 1.0, 1.0, 1.0)
@@ -113,7 +111,7 @@ def _interval_middle(bounds: list[float], index: int) -> float:
 def resolution_levels(
     baseline: Architecture | CustomModel, rounding: Rounding, low: float, high: float
 ) -> list[AxisLevel[int]]:
-    """Pixels per side in [low, high] times the baseline's: its own and the rounding's multiples."""
+    """Pixels per side in [low, high] times the baseline's: its own and the rounding's."""
     own_pixels, step = baseline.resolution, rounding.resolution_multiple
     max_pixels = min(
         int(own_pixels * high + 1e-9), rounding.resolution_cap or int(own_pixels * high + 1e-9)
@@ -132,7 +130,7 @@ def _is_between(low: float, multiplier: float, high: float) -> bool:
 def _constant_intervals(
     edges: set[float], setting_at: Callable[[float], Setting], high: float
 ) -> Iterator[tuple[Setting, float, float]]:
-    """Each distinct setting with its first and last multiplier, the last one begun by ``high``."""
+    """Each distinct setting with its first and last multiplier; the last starts by ``high``."""
     bounds = [0.0, *sorted(edges), max(edges) + 1.0]
     first, setting = 0.0, setting_at(bounds[1] / 2)
     for left, right in pairwise(bounds):
@@ -146,11 +144,11 @@ def _constant_intervals(
 
 
 CostArray: TypeAlias = NDArray[np.float64]
-"""Whole numbers below 2**53: exact in float64, where matrix products are fast. Or seconds."""
+"""Integers below 2**53: exact in float64, where matrix products are fast. Or seconds."""
 
 
 MAX_COMBINATIONS = 10**9
-"""Combinations that are counted without asking whether anyone wants to wait for them."""
+"""Combinations that are counted without a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +165,13 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """How many networks the grid holds."""
+        """Number of networks in the grid."""
         return len(self.depths) * len(self.widths) * len(self.resolutions)
 
     def costs(self, measure: Measure, latency: LatencyModel | None = None) -> Iterator[CostArray]:
-        """For each depth level the (width, resolution) matrix of what the networks cost.
+        """(width, resolution) matrix of costs for each depth level.
 
-        ``latency``: what predicts it, where that is the measure.
+        ``latency``: model that predicts it, if it is the measure.
         """
         if measure == "latency":
             yield from self._seconds(require_latency_model(latency))
@@ -192,13 +190,15 @@ class Grid:
 
 
 def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
-    """The levels that a budget can reach: each axis from its smallest multiplier to the largest
-    that alone spends the whole budget."""
+    """Levels that a budget can reach.
+
+    Each axis goes from its smallest multiplier to the largest that alone spends the whole budget.
+    """
     _require_equal_blocks(baseline)
     rounding = budget.rounding_profile
     bounds = (_axis_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
     (d_low, d_high), (w_low, w_high), (r_low, r_high) = bounds
-    # Settings of each axis, roughly and at most, before any is listed.
+    # Rough upper bound of the settings of each axis, before any is listed.
     rough_sizes = (
         baseline.num_blocks * d_high,
         sum(baseline.widths) * w_high / rounding.divisor,
@@ -207,7 +207,8 @@ def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
     if math.prod(rough_sizes) > MAX_COMBINATIONS:
         raise ArchitectureError(
             f"budget: {budget.factor:g}x the {budget.measure} of this baseline leaves more than "
-            f"{MAX_COMBINATIONS:,} combinations to count; take a smaller factor, or the one network along "
+            f"{MAX_COMBINATIONS:,} combinations to count; take a smaller factor, or the one "
+            "network along "
             "given coefficients (family, mode matched)"
         )
     return Grid(
@@ -219,7 +220,7 @@ def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
 
 
 def _require_equal_blocks(baseline: Architecture) -> None:
-    """In a dense stage each block reads more than the one before, and so does what follows it."""
+    """Refuse dense stages: each block reads more than the one before."""
     if any(stage.block == "dense" for stage in baseline.stages):
         raise ArchitectureError(
             "baseline: need stages of equal blocks to list the networks of one cost, got dense "
@@ -229,8 +230,10 @@ def _require_equal_blocks(baseline: Architecture) -> None:
 
 
 def _axis_bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[float, float]:
-    """Lowest and highest multiplier of one axis. An axis that is free in the budget's measure
-    (resolution, for parameters) stays where it is."""
+    """Lowest and highest multiplier of an axis.
+
+    An axis that is free in the budget's measure (resolution, for parameters) stays at 1.
+    """
     if not _is_spent_on(baseline, budget, axis):
         return 1.0, 1.0
     if budget.factor < 1:
@@ -250,7 +253,7 @@ def _axis_bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[flo
 
 
 def _resolution_ceiling(baseline: Architecture, rounding: Rounding) -> float:
-    """The multiplier from which a capped resolution no longer grows."""
+    """Multiplier from which a capped resolution no longer grows."""
     cap = rounding.resolution_cap
     return math.inf if cap is None else max(1.0, cap / baseline.resolution)
 
@@ -270,8 +273,10 @@ def _block_costs(
     resolutions: list[AxisLevel[int]],
     measure: CountedMeasure,
 ) -> tuple[CostArray, CostArray]:
-    """Cost of the network with one block a stage (width, resolution), and of one more block in
-    each stage (stage, width, resolution)."""
+    """Cost with one block a stage (width, resolution), and of one more block in each stage.
+
+    The second array has the shape (stage, width, resolution).
+    """
     channels = np.array([level.setting for level in widths], dtype=np.int64).T
     sides = np.array([level.setting for level in resolutions], dtype=np.int64)
     single_block_cost = np.zeros((len(widths), len(resolutions)))
@@ -288,7 +293,7 @@ def _block_costs(
 def _part_cost(
     terms: BlockTerms, measure: CountedMeasure, read: NDArray[np.int64], written: NDArray[np.int64]
 ) -> CostArray:
-    """One block's cost as (width, resolution), from its terms (width) and pixels (resolution)."""
+    """Cost of a block as (width, resolution), from its terms (width) and pixels (resolution)."""
     if measure == "params":
         columns = (0, 0, terms.params)
     elif measure == "macs":

@@ -1,8 +1,8 @@
 """The iso-cost set: every distinct network whose realised cost meets a budget.
 
-Coefficients whose product is exactly 2 cost 1.93 to 3.1 times B0 once they are rounded to whole
-networks, so a search that trusts the product compares networks of different cost. Enumerating the
-networks of equal realised cost makes every candidate compute-matched and none a duplicate.
+Coefficients of product 2 cost 1.93 to 3.1 times B0 once they are rounded to whole networks, so a
+search that trusts the product compares networks of different cost. Enumerating the networks of
+equal realised cost makes every candidate compute-matched and none a duplicate.
 """
 
 import warnings
@@ -33,9 +33,9 @@ class StuckAxisWarning(UserWarning):
 class Candidate:
     """A network that a budget admits.
 
-    ``multipliers`` and ``shares`` are effective: realised by the whole-number network, not asked
-    for; a foreign network's depth and width are as asked, since only its code knows what it made of
-    them. ``factor``: its realised cost over the baseline's, in the budget's measure.
+    ``multipliers`` and ``shares`` are effective: realised by the rounded network, not the
+    requested ones. A custom model's depth and width are the requested ones, since only its code
+    knows the rounding. ``factor``: realised cost over the baseline's, in the budget's measure.
     """
 
     architecture: Architecture | CustomModel
@@ -47,11 +47,11 @@ class Candidate:
 
 
 def iso_cost_set(baseline: Architecture | CustomModel, budget: Budget) -> tuple[Candidate, ...]:
-    """Every distinct network whose realised cost is within the budget, ordered by shares.
+    """Enumerate the distinct networks whose realised cost meets the budget, by shares.
 
-    Raises ArchitectureError, with the nearest realisable factor, where there is none. Issues an
-    AxisWarning, with the remedy, for each axis that cannot take the budget alone.
-    A foreign baseline's set is sampled on a mesh (see ``mesh``), some hundred networks counted.
+    Raises ArchitectureError, with the nearest possible factor, if there is none. Issues a
+    StuckAxisWarning, with the remedy, for each axis that cannot take the budget alone. A custom
+    model's set is sampled on a mesh (see ``custom_mesh``), some hundred networks counted.
     """
     if isinstance(baseline, CustomModel):
         candidates, nearest_factor = _candidates_on_mesh(baseline, budget)
@@ -66,7 +66,7 @@ def iso_cost_set(baseline: Architecture | CustomModel, budget: Budget) -> tuple[
 
 
 def _candidates_on_grid(baseline: Architecture, budget: Budget) -> tuple[list[Candidate], float]:
-    """The candidates, and the realised factor nearest to the budget."""
+    """Candidates, and the realised factor nearest to the budget."""
     baseline_cost = budget.cost_of(baseline)
     grid = grid_within_bounds(reachable_grid(baseline, budget), budget)
     candidates: list[Candidate] = []
@@ -81,7 +81,7 @@ def _candidates_on_grid(baseline: Architecture, budget: Budget) -> tuple[list[Ca
         for w, r in np.argwhere(deviation <= budget.tolerance):
             width, resolution = grid.widths[w], grid.resolutions[r]
             if depth.multiplier == width.multiplier == resolution.multiplier == 1:
-                continue  # the baseline itself spends nothing, and so in no direction
+                continue  # the baseline itself spends nothing, so it has no direction
             network = with_parts(
                 baseline,
                 repeats=depth.setting,
@@ -108,7 +108,7 @@ def _candidates_on_mesh(baseline: CustomModel, budget: Budget) -> tuple[list[Can
 def admitted_candidates(
     baseline: CustomModel, networks: Iterable[CustomModel], budget: Budget
 ) -> Iterator[Candidate]:
-    """The candidates among networks: those that keep to the budget and its limits."""
+    """Candidates among networks that meet the budget and its limits."""
     baseline_cost = budget.cost_of(baseline)
     limits = [
         (measure, limit * cost_in_measure(baseline, measure, budget.latency))
@@ -125,7 +125,7 @@ def admitted_candidates(
 
 
 def custom_multipliers(baseline: CustomModel, network: CustomModel) -> Multipliers:
-    """Depth and width as they were asked for, pixels as they are."""
+    """Return requested depth and width, and actual pixels, relative to the baseline."""
     return Multipliers(
         network.depth / baseline.depth,
         network.width / baseline.width,
@@ -134,7 +134,7 @@ def custom_multipliers(baseline: CustomModel, network: CustomModel) -> Multiplie
 
 
 def grid_within_bounds(grid: Grid, budget: Budget) -> Grid:
-    """The part of the grid whose resolutions the budget admits."""
+    """Part of the grid whose resolutions the budget admits."""
     min_pixels, max_pixels = budget.resolution_bounds
     return replace(
         grid,
@@ -145,8 +145,10 @@ def grid_within_bounds(grid: Grid, budget: Budget) -> Grid:
 
 
 def admitted_factors(grid: Grid, budget: Budget) -> Iterator[CostArray]:
-    """For each depth level the (width, resolution) matrix of realised factors of the baseline's
-    measure; infinite where a network breaks one of the budget's limits."""
+    """(width, resolution) matrix of realised factors for each depth level.
+
+    Infinite if a network breaks one of the budget's limits.
+    """
     if not grid.resolutions:
         yield from (np.empty((len(grid.widths), 0)) for _ in grid.depths)
         return
@@ -168,9 +170,9 @@ def admitted_factors(grid: Grid, budget: Budget) -> Iterator[CostArray]:
 def nominal_candidate(
     baseline: Architecture | CustomModel, multipliers: Multipliers, budget: Budget
 ) -> Candidate:
-    """What multipliers give under the budget's rounding, whatever that costs.
+    """Candidate of given multipliers under the budget's rounding, whatever it costs.
 
-    Raises ArchitectureError where rounding leaves the baseline as it is.
+    Raises ArchitectureError if rounding leaves the baseline unchanged.
     """
     network: Architecture | CustomModel
     if isinstance(baseline, CustomModel):
@@ -185,7 +187,8 @@ def nominal_candidate(
         )
     if fingerprint(network) == fingerprint(baseline):
         raise ArchitectureError(
-            f"rounding {budget.rounding_name!r}: {multipliers} leaves the baseline unchanged; ask for "
+            f"rounding {budget.rounding_name!r}: {multipliers} leaves the baseline unchanged; ask "
+            "for "
             "more"
         )
     return _candidate(network, realised, budget, budget.cost_of(baseline))
@@ -194,9 +197,9 @@ def nominal_candidate(
 def nearest_candidate(
     candidates: Sequence[Candidate], shares: Shares, excluded: Collection[str] = ()
 ) -> Candidate | None:
-    """The candidate nearest on the simplex whose fingerprint is not in ``without``, if any is left.
+    """Candidate nearest on the simplex whose fingerprint is not ``excluded``, if any.
 
-    Ties go to the smaller fingerprint, so that the answer does not hang on the order.
+    Ties go to the smaller fingerprint, so the order does not matter.
     """
     return min(
         (candidate for candidate in candidates if candidate.fingerprint not in excluded),
@@ -208,7 +211,7 @@ def nearest_candidate(
 def stuck_axis_messages(
     baseline: Architecture | CustomModel, budget: Budget, candidates: Sequence[Candidate]
 ) -> Iterator[str]:
-    """A sentence, with the remedy, for each axis that no candidate gives 90% of the budget."""
+    """Sentence, with the remedy, for each axis that no candidate gives 90% of the budget."""
     remedies = {
         "depth": "Take a deeper baseline, whose depth moves in finer steps",
         "width": "Take a wider baseline, whose channels move in finer steps",
@@ -219,7 +222,7 @@ def stuck_axis_messages(
             remedies, f"The budget also asks for {budget.bounds_text}: loosen that"
         )
     if budget.measure == "params":
-        del remedies["resolution"]  # which costs none
+        del remedies["resolution"]  # free in this measure
     for axis, remedy in remedies.items():
         share = max(getattr(candidate.shares, axis) for candidate in candidates)
         if share < 0.9:

@@ -1,4 +1,4 @@
-"""The network of a realised budget that lies nearest to a direction of scaling.
+"""Network of a realised budget that is nearest to a direction of scaling.
 
 The grid of all levels holds hundreds of millions of networks at eight times B0, nearly all of them
 far from the direction. So only a window of levels is counted, around the point where the
@@ -30,28 +30,31 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.scaling.coefficients import Multipliers, Shares
 
 WINDOW_SPREADS = (1.1, 1.2, 1.4, 2.0, 4.0, 8.0)
-"""Half-widths of a window, as factors of the central multipliers; it grows until it suffices."""
+"""Half-widths of a window, as factors of the central multipliers; it grows until it is enough."""
 
 MAX_DISTANCE = 0.1
-"""Distance on the simplex from which on code's network is looked for in all directions."""
+"""Distance on the simplex from which a custom model is searched in all directions."""
 
 MAX_MESH_FACTOR = 4.0
-"""Factor up to which it is: some hundred networks are made for it, which are then still small."""
+"""Largest factor for that: some hundred networks are built, which must still be small."""
 
 LOG_COST_SLACK = math.log(2)
-"""How far, in log cost, what networks realise strays from what their multipliers promise."""
+"""Deviation of realised from nominal cost, in log cost."""
 
 MAX_WINDOW_SIZE = 5_000_000
-"""Networks that a window may hold: a tenth of a second. It grows no further; where it would have
-to, the set is so rich that the nearest found is within 0.01 of the direction."""
+"""Networks that a window may hold: a tenth of a second.
+
+It grows no further; then the set is so rich
+that the nearest network found is within 0.01 of the direction.
+"""
 
 
 def nearest_on_budget(
     baseline: Architecture | CustomModel, shares: Shares, budget: Budget
 ) -> Candidate:
-    """The candidate of the budget whose effective shares are nearest to ``shares``.
+    """Find the candidate of the budget whose effective shares are nearest to ``shares``.
 
-    Ties go to the cost nearest to the budget. Raises ArchitectureError where there is none.
+    Ties go to the cost nearest to the budget. Raises ArchitectureError if there is none.
     """
     if isinstance(baseline, CustomModel):
         return _nearest_on_mesh(baseline, shares, budget)
@@ -69,7 +72,7 @@ def nearest_on_budget(
 
 
 def _nearest_on_mesh(baseline: CustomModel, shares: Shares, budget: Budget) -> Candidate:
-    """From where the direction points; from the whole mesh where that leads astray."""
+    """Search towards the direction, then the whole mesh if that ends too far away."""
     mesh = Mesh(baseline, budget)
     candidates = list(admitted_candidates(baseline, mesh.networks_towards(shares), budget))
     nearest = nearest_candidate(candidates, shares)
@@ -99,8 +102,10 @@ class _Match(NamedTuple):
 
 
 def _nearest_in_windows(baseline: Architecture, shares: Shares, budget: Budget) -> _Match | None:
-    """The nearest of a window that grows until no network outside it should be nearer: shares at
-    a distance d put the log of a multiplier within d * log(factor), and the slack, of the centre's.
+    """Search windows that grow until no network outside can be nearer.
+
+    Shares at a distance d put the log of a multiplier within d * log(factor) plus the slack of the
+    centre's.
     """
     centre = _budget_crossing(baseline, shares, budget)
     log_factor = abs(math.log(centre.factor))
@@ -116,9 +121,9 @@ def _nearest_in_windows(baseline: Architecture, shares: Shares, budget: Budget) 
 
 
 def _budget_crossing(baseline: Architecture, shares: Shares, budget: Budget) -> Multipliers:
-    """The exact multipliers along the direction at which the rounded network meets the budget.
+    """Exact multipliers along the direction at which the rounded network meets the budget.
 
-    Realised and nominal cost part ways: the paper's coefficients ask for 1.9x at phi = 1, and B0
+    Realised and nominal cost differ: the paper's coefficients ask for 1.9x at phi = 1, and B0
     under the official rounding costs 2.6x there.
     """
     coefficients = shares.coefficients(budget.factor)
@@ -132,7 +137,7 @@ def _budget_crossing(baseline: Architecture, shares: Shares, budget: Budget) -> 
     low, high = 0.0, 1.0
     while falls_short(high):
         low, high = high, high * 1.5
-        if high > 4:  # the direction does not lead to the budget: look around where it points
+        if high > 4:  # the direction does not reach the budget: search around its end
             return coefficients.at(1)
     for _ in range(30):
         middle = (low + high) / 2
@@ -141,7 +146,7 @@ def _budget_crossing(baseline: Architecture, shares: Shares, budget: Budget) -> 
 
 
 def _window(baseline: Architecture, centre: Multipliers, budget: Budget, spread: float) -> Grid:
-    """All levels within the spread of the centre, none against the budget (``Budget.smallest``)."""
+    """Levels within the spread of the centre, none against ``Budget.smallest``."""
 
     def bounds(middle: float) -> tuple[float, float]:
         low, high = middle / spread, middle * spread
@@ -149,7 +154,7 @@ def _window(baseline: Architecture, centre: Multipliers, budget: Budget, spread:
             return max(low, budget.smallest), high
         if budget.factor < 1 and middle <= 1 / budget.smallest:
             return low, min(high, 1 / budget.smallest)
-        return low, high  # a direction that itself runs against the budget on this axis
+        return low, high  # the direction itself runs against the budget on this axis
 
     return Grid(
         baseline,
@@ -185,7 +190,7 @@ def _nearest_per_depth(grid: Grid, shares: Shares, budget: Budget) -> Iterator[_
             log_factors[:, has_shares],
             total[has_shares],
         )
-        # Rounded, so that a tie is one on every machine.
+        # Rounded, so that ties are the same on every machine.
         distance = np.linalg.norm(log_factors / total - target_shares, axis=0).round(9)
         best = np.lexsort((deviation[w, r], distance))[0]
         width, resolution = grid.widths[w[best]], grid.resolutions[r[best]]

@@ -24,7 +24,8 @@ def test_a_fingerprint_is_what_it_always_was(name):
 
 def test_another_process_with_another_hash_seed_finds_the_same():
     program = (
-        "from scalesearch.architectures.baselines.efficientnet import efficientnet_b0; from scalesearch.architectures.fingerprint import fingerprint;"
+        "from scalesearch.architectures.baselines.efficientnet import efficientnet_b0; from "
+        "scalesearch.architectures.fingerprint import fingerprint;"
         "print(fingerprint(efficientnet_b0()), hash('a string'))"
     )
     runs = {

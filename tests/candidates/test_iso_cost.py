@@ -62,12 +62,12 @@ def found_by_trying(baseline, budget):
     depths, sizes = {baseline.repeats}, {baseline.resolution}
     giving = defaultdict(list)
     for by in np.arange(0.1, 4.0, 5e-4):
-        network = scale(baseline, Multipliers(by, by, by), budget.profile)
+        network = scale(baseline, Multipliers(by, by, by), budget.rounding_profile)
         depths.add(network.repeats)
         sizes.add(network.resolution)
         giving[network.widths].append(by)
     giving[baseline.widths] = [1.0]
-    depths = {d for d in depths if within(sum(d) / baseline.blocks)}
+    depths = {d for d in depths if within(sum(d) / baseline.num_blocks)}
     widths = {w for w, by in giving.items() if within((by[0] + by[-1]) / 2)}
     sizes = {r for r in sizes if within(r / baseline.resolution)}
     if budget.measure == "params":
@@ -125,7 +125,7 @@ def test_the_small_proxy_realises_all_three_pure_axes(doubled):
 def test_effective_multipliers_are_those_of_the_whole_number_network(doubled):
     for candidate in doubled:
         network, by = candidate.architecture, candidate.multipliers
-        assert by.depth == network.blocks / QUARTER.num_blocks
+        assert by.depth == network.num_blocks / QUARTER.num_blocks
         assert by.resolution == network.resolution / 32
         widened = scale(QUARTER, Multipliers(width=by.width), ROUNDINGS["even"])
         assert widened.widths == network.widths

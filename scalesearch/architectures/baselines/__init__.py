@@ -1,7 +1,7 @@
-"""Baselines by name: the networks a scaling search starts from, each as published.
+"""Baselines by name: published networks that a scaling search starts from.
 
-``baseline(name, width=..., resolution=...)`` gives one, or a small proxy of it; ``catalogue()``
-lists them with what they cost and what each one keeps when it is scaled.
+``baseline(name, width=..., resolution=...)`` gives one, or a small proxy of it;
+``baseline_table()`` lists them with their cost and the parts that scaling keeps fixed.
 """
 
 import difflib
@@ -20,11 +20,11 @@ __all__ = ["BASELINES", "Baseline", "baseline", "baseline_table", "efficientnet_
 BASELINES: dict[str, Baseline] = {
     published.name: published for published in (*EFFICIENTNETS, *MOBILENETS, *RESNETS, *DENSENETS)
 }
-"""Each takes width, depth, resolution, stem_stride, in_channels and num_classes by keyword."""
+"""Baselines by name; ``Baseline.__call__`` has their options."""
 
 
 def baseline(name: str, **options: Any) -> Architecture:
-    """The baseline of that name. Raises ArchitectureError, naming the known ones, for any other."""
+    """Baseline of that name. Raises ArchitectureError, naming the known ones, for any other."""
     if name not in BASELINES:
         close = difflib.get_close_matches(name, BASELINES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,4 @@
-"""What a baseline is: a published network, where it comes from, and the proxies made of it."""
+"""Baselines: a published network, its source, and the proxies made of it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +13,7 @@ from scalesearch.scaling.rounding import ROUNDINGS
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A network as published, at its resolution; called, it gives that network or a proxy of it."""
+    """A network as published, at its resolution; calling it gives the network or a proxy."""
 
     name: str
     family: str
@@ -30,11 +30,11 @@ class Baseline:
         in_channels: int | None = None,
         num_classes: int | None = None,
     ) -> Architecture:
-        """The network, or a small proxy of it.
+        """Build the network, or a small proxy of it.
 
         ``width`` and ``depth`` are multipliers under the official rounding, ``resolution`` is in
-        pixels; None keeps what was published. ``stem_stride=1`` keeps feature maps alive on inputs
-        as small as 32 pixels. Raises ValueError for a number out of range.
+        pixels; None keeps the published value. ``stem_stride=1`` suits inputs as small as 32
+        pixels. Raises ValueError for a number out of range.
         """
         options = {
             "resolution": resolution,
@@ -49,7 +49,7 @@ class Baseline:
         return scale(network, Multipliers(depth=depth, width=width), ROUNDINGS["official"])
 
     def row(self) -> dict[str, str | int]:
-        """Name, origin, resolution, cost, and in words what each axis scales."""
+        """Name, source, resolution, cost, and the parts that each axis scales."""
         return {
             "name": self.name,
             "family": self.family,

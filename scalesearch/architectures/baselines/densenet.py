@@ -1,7 +1,7 @@
-"""DenseNet with bottlenecks and halving transitions ("DenseNet-BC"), as printed and in torchvision.
+"""DenseNet with bottlenecks and halving transitions ("DenseNet-BC"), as in torchvision.
 
 Width scales the growth, the stem and the transitions. A transition keeps its channels when dense
-stages deepen: it then leaves less than half of what it reads.
+stages deepen: it then leaves less than half of its input.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""EfficientNet, EfficientNet-Lite and EfficientNetV2: scaled by their authors as one family."""
+"""EfficientNet, EfficientNet-Lite and EfficientNetV2: scaled by their authors as a family."""
 
 from dataclasses import replace
 from functools import partial
@@ -55,8 +55,10 @@ _V2_S = Architecture(
 
 
 def _lite(network: Architecture) -> Architecture:
-    """Without squeeze-and-excitation, with ReLU6; stem, head and the depth of the first and the
-    last stage do not scale."""
+    """Without squeeze-and-excitation, with ReLU6.
+
+    Stem, head and the depth of the first and the last stage do not scale.
+    """
     last = len(network.stages) - 1
     return replace(
         network,

@@ -1,9 +1,9 @@
 """MobileNet, versions 1 to 3.
 
-Their authors scale width and resolution only; depth is scaled here as EfficientNet's paper does
-it to MobileNets (arXiv:1905.11946, table 3), in all stages. The stem scales with the width. The
-last 1280 channels of versions 2 and 3 grow with the width and do not shrink (arXiv:1801.04381,
-section 5; ``keras.applications`` does the same).
+Their authors scale width and resolution only. Depth is scaled here in all stages, as EfficientNet's
+paper does for MobileNets (arXiv:1905.11946, table 3). The stem scales with the width. The last 1280
+channels of versions 2 and 3 grow with the width and do not shrink (arXiv:1801.04381, section 5;
+``keras.applications`` does the same).
 """
 
 from functools import partial
@@ -46,8 +46,8 @@ _V2 = Architecture(
     least_head=1280,
 )
 
-# Blocks whose expansions differ are stages of their own. The last stage, a plain convolution,
-# stands where other networks have their head; behind the pooling follows a linear one.
+# Blocks of different expansion are separate stages. The last stage, a plain convolution, replaces
+# the head of other networks; a linear head follows after the pooling.
 _V3_LARGE = Architecture(
     stem=16,
     stages=(

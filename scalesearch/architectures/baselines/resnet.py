@@ -1,7 +1,7 @@
 """ResNet in its five published depths; width scales the stem too (EfficientNet's table 3).
 
-The stride of a bottleneck is in its 3x3 convolution ("v1.5"), as in torchvision and in most
-figures printed for ResNet-50 (4.1 billion multiply-adds); the original has it in the first 1x1.
+The stride of a bottleneck is in its 3x3 convolution ("v1.5"), as in torchvision and in most figures
+printed for ResNet-50 (4.1 billion multiply-adds); the original has it in the first 1x1.
 """
 
 from scalesearch.architectures.baselines.definition import Baseline
@@ -9,7 +9,7 @@ from scalesearch.architectures.stages import Architecture, Stage
 
 
 def _resnet(block: str, expansion: int, repeats: tuple[int, ...]) -> Architecture:
-    """Four stages of 64, 128, 256, 512 channels, times four behind bottlenecks; no head."""
+    """Four stages of 64, 128, 256, 512 channels, times four after bottlenecks; no head."""
     return Architecture(
         stem=64,
         stages=tuple(
