@@ -1,1 +1,1 @@
-"""A search's folder and a run's folder: records, environment, and their readers."""
+"""The folders of searches and runs: records, environment, and their readers."""

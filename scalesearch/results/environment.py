@@ -1,4 +1,4 @@
-"""Where a number was made: versions, processor, device and commit."""
+"""The environment of a search: versions, processor, device and commit."""
 
 import importlib.metadata
 import json
@@ -14,7 +14,7 @@ PACKAGES = ("scalesearch", "torch", "optuna", "numpy", "pandas", "scikit-learn",
 
 
 def environment_info(device: str) -> dict[str, Any]:
-    """Facts about this machine and installation, as JSON values. No host name, no path."""
+    """Describe this machine and installation in JSON values, without host name or paths."""
     return {
         "device": device,
         "processor": _processor_name(),
@@ -27,9 +27,9 @@ def environment_info(device: str) -> dict[str, Any]:
 
 
 def read_environment(path: Path) -> dict[str, Any]:
-    """What a search wrote down of where, and on which data, it was begun.
+    """Read the environment and data with which a search was started.
 
-    Raises SearchError where the file is missing or torn.
+    Raises SearchError if the file is missing or incomplete.
     """
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -43,9 +43,9 @@ def read_environment(path: Path) -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """The commit of the source that runs, with ``+`` where files differ from it.
+    """Return the commit of the running source, with ``+`` if files differ from it.
 
-    Empty where scalesearch is not run from a git checkout.
+    Empty if scalesearch does not run from a git checkout.
     """
     package_folder = Path(__file__).resolve().parent
     if not (package_folder.parent / ".git").exists():

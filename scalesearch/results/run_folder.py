@@ -1,4 +1,4 @@
-"""The folder of one run: whose it is, who works in it, and what is there when it has ended."""
+"""The folder of one training run: its files, its owner, and their readers."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,50 +21,53 @@ RUN_FILES = (
     "epochs.csv", "metrics.json", "confusion.csv", "figures/curves.png", "figures/curves.svg",
     "figures/confusion.png", "figures/confusion.svg",
 )  # fmt: skip
-"""What a run that has ended leaves, beside ``run.json`` and one of ``NETWORKS``."""
+"""Files of a finished run, beside ``run.json`` and one of ``NETWORK_FILES``."""
 NETWORK_FILES = ("network.safetensors", "network.pt")
-"""Where the weights of a run that has ended may be; the second is of earlier versions."""
+"""Files with the weights of a finished run; the second is from earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch cost and brought. ``index`` counts from 1.
-
-    ``train_loss``: mean over the epoch's training images, with label smoothing, while the weights
-    moved. ``loss``, ``accuracy`` and ``top5`` (fractions): of the validation images, after the
-    epoch. ``seconds``: training and validation; ``images_per_second``: of training alone.
-    ``learning_rate``: of the last step. ``resolution``: pixels per side in training.
-    ``peak_bytes``: most memory in use meanwhile (see ``usage``). ``utilisation``: the arithmetic
-    that training needs by count, over what a large matrix product reaches in the same time.
-    """
+    """The measurements of one epoch."""
 
     index: int
+    """Number of the epoch, from 1."""
     train_loss: float
+    """Mean over the training images during the epoch, with label smoothing."""
     loss: float
+    """Cross-entropy on the validation images, after the epoch."""
     accuracy: float
+    """Fraction of the validation images."""
     top5: float
+    """Fraction of the validation images with the label among the five likeliest classes."""
     seconds: float
+    """Time of training and validation."""
     images_per_second: float
+    """Speed of training alone."""
     learning_rate: float
+    """Learning rate of the last step."""
     resolution: int
+    """Pixels per side in training."""
     peak_bytes: int
+    """Peak memory in the epoch (see ``training.profiling``)."""
     utilisation: float
+    """Arithmetic per second of training, over that of a large matrix product."""
 
 
 EPOCH_COLUMNS = {
-    "epoch" if part.name == "index" else part.name: "int64" if part.type is int else "float64"
-    for part in fields(Epoch)
+    "epoch" if field.name == "index" else field.name: "int64" if field.type is int else "float64"
+    for field in fields(Epoch)
 }
-"""Of ``epochs.csv``, each with its kind."""
+"""Columns of ``epochs.csv`` and their types."""
 
 
 @contextmanager
 def lock_run_folder(folder: Path, run_document: Mapping[str, Any]) -> Iterator[None]:
-    """The folder made the run's, or found to be, and held alone within.
+    """Prepare a folder for a run, or check that it already belongs to it, and lock it.
 
-    ``run``: its ``run.json``, as it is before there are results. It takes the place of one that has
-    not come to an epoch, so that what stopped that run can be mended and tried again. Raises
-    SearchError, and writes nothing, where the folder holds other files or another run.
+    ``run_document``: ``run.json`` before there are results. It replaces that of a run without any
+    epoch, so that a run that failed early can be corrected and started again. Raises SearchError,
+    before anything is written, if the folder holds other files or another run.
     """
     path = folder / "run.json"
     with convert_write_errors(folder):
@@ -85,7 +88,7 @@ def lock_run_folder(folder: Path, run_document: Mapping[str, Any]) -> Iterator[N
 
 @contextmanager
 def convert_write_errors(folder: Path) -> Iterator[None]:
-    """Within, files are written to the folder; where they cannot be, SearchError is raised."""
+    """Turn errors of writing to the folder into SearchError."""
     try:
         yield
     except OSError as error:
@@ -93,20 +96,20 @@ def convert_write_errors(folder: Path) -> Iterator[None]:
 
 
 def require_same_settings(folder: Path, experiment: Experiment) -> None:
-    """Raise SearchError where a run was begun in the folder by another experiment."""
+    """Raise SearchError if the folder holds a run with other settings."""
     if (folder / "run.json").exists() and _has_epochs(folder):
         _raise_if_different(folder, _different_settings(experiment, folder, read_run(folder)))
 
 
 def has_ended(folder: Path) -> bool:
-    """Whether all is there that a run leaves."""
+    """Whether the folder has all files of a finished run."""
     has_results = read_run(folder)["results"] is not None
     has_network = any((folder / name).exists() for name in NETWORK_FILES)
     return has_results and has_network and all((folder / name).exists() for name in RUN_FILES)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """``run.json`` of a folder. Raises SearchError for a file that is none."""
+    """Read ``run.json`` of a folder. Raises SearchError if it is not the record of a run."""
     path = folder / "run.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -121,34 +124,34 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_epochs(folder: Path) -> list[Epoch]:
-    """The epochs of a run that has ended."""
+    """Read the epochs of a finished run."""
     table = read_epochs_table(folder).rename(columns={"epoch": "index"})
     rows = table.to_dict("records")
     return [Epoch(**{str(name): value for name, value in row.items()}) for row in rows]
 
 
 def read_epochs_table(folder: Path) -> pd.DataFrame:
-    """``epochs.csv`` of a folder, to the last bit. Raises SearchError for another kind of table."""
+    """Read ``epochs.csv`` of a folder exactly. Raises SearchError if it is another table."""
     path = folder / "epochs.csv"
     try:
-        strings = pd.read_csv(path, dtype=str)  # from which floats are made to the last digit
+        strings = pd.read_csv(path, dtype=str)  # so that floats keep their last digit
         if list(strings.columns) != list(EPOCH_COLUMNS) or strings.empty:
             raise ValueError(f"need the columns {', '.join(EPOCH_COLUMNS)}, and an epoch")
         return strings.astype(EPOCH_COLUMNS)
-    except ValueError as error:  # pandas' own are of this kind
+    except ValueError as error:  # also raised by pandas
         raise SearchError(
             f"{path}: not the epochs of a run ({error}); remove it, and it is made again"
         ) from error
 
 
 def _has_epochs(folder: Path) -> bool:
-    """Whether the run of a folder has come to an epoch, which another run would spoil."""
+    """Whether the run of a folder has finished an epoch, which another run would overwrite."""
     has_results = read_run(folder)["results"] is not None
     return has_results or any((folder / name).exists() for name in ("checkpoint", "epochs.csv"))
 
 
 def _is_unknown_file(path: Path) -> bool:
-    """Whether a file is none that ``claimed`` leaves behind when it is interrupted."""
+    """Whether an interrupted ``lock_run_folder`` cannot have left this file."""
     return path.name != "lock" and not path.name.endswith(".partial")
 
 
@@ -168,15 +171,15 @@ def _require_same_run(folder: Path, run_document: Mapping[str, Any]) -> None:
 
 
 def _weights_hash(run_document: Mapping[str, Any]) -> str | None:
-    """The digest of what a run starts from; None for one that starts from the beginning."""
-    weights = run_document.get("weights")  # unknown to earlier versions
+    """Return the hash of a run's initial weights; None if they are random."""
+    weights = run_document.get("weights")  # earlier versions did not write it
     return None if weights is None else str(weights["digest"])
 
 
 def _different_settings(
     experiment: Experiment, folder: Path, recorded: Mapping[str, Any]
 ) -> list[str]:
-    """The settings in which a run that was begun differs."""
+    """List the settings in which the recorded run differs."""
     recorded_experiment = experiment_from_document(
         recorded["asked"], f"{folder / 'run.json'}: asked"
     )

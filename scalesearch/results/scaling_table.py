@@ -1,7 +1,7 @@
-"""Every recorded run of this project as one table, to try search algorithms on without training.
+"""All recorded runs of this project in one table, to test search algorithms without training.
 
-The table is results/benchmarks/scaling_table.csv; scaling_table.md beside it is its data sheet, and
-benchmarks/scaling_table.py makes both from the records under results/.
+The table is results/benchmarks/scaling_table.csv, and scaling_table.md is its data sheet. Both are
+made by benchmarks/scaling_table.py from the records in results/.
 """
 
 import math
@@ -14,7 +14,7 @@ from scalesearch.errors import SearchError
 
 FILE_NAME = "scaling_table.csv"
 TABLE_PATHS = (
-    Path(__file__).parent / FILE_NAME,  # as it is installed
+    Path(__file__).parent / FILE_NAME,  # in an installed package
     Path(__file__).parents[2] / "results" / "benchmarks" / FILE_NAME,  # in a checkout
 )
 KEY = ["search", "candidate", "seed", "epoch"]
@@ -22,11 +22,13 @@ SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 
 class Column(NamedTuple):
-    """``kind``: as pandas names it. ``decimals``: to which a float is rounded."""
+    """A column of the table."""
 
     kind: str
+    """Type, as pandas names it."""
     meaning: str
     decimals: int | None = None
+    """Decimals to which a float is rounded."""
 
 
 COLUMNS: dict[str, Column] = {
@@ -71,10 +73,10 @@ OPTIONAL_COLUMNS = ("top5",)
 
 
 def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
-    """The table that comes with scalesearch, or the one of that path: a row for each (search,
-    candidate, seed, epoch), with exactly ``COLUMNS``.
+    """Read the table of a path, by default the one that comes with scalesearch.
 
-    Raises SearchError naming the file for one that is missing or breaks a rule of its columns.
+    It has one row for each (search, candidate, seed, epoch), and the columns ``COLUMNS``. Raises
+    SearchError if the file is missing or a value breaks a rule of its column.
     """
     table_path = (
         Path(path)
@@ -85,7 +87,7 @@ def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
         )
     )
     try:
-        # As text first: fingerprints may look like numbers.
+        # Read as text first: a fingerprint may look like a number.
         frame = pd.read_csv(table_path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise SearchError(
@@ -96,7 +98,8 @@ def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
     if list(frame.columns) != list(COLUMNS):
         differ = sorted(set(frame.columns) ^ set(COLUMNS)) or "the same in another order"
         raise SearchError(
-            f"{table_path}: need the columns of scalesearch.results.scaling_table.COLUMNS, got {differ}"
+            f"{table_path}: need the columns of scalesearch.results.scaling_table.COLUMNS, got "
+            f"{differ}"
         )
     for name in OPTIONAL_COLUMNS:
         frame[name] = frame[name].replace("", "nan")
@@ -108,7 +111,7 @@ def scaling_table(path: str | Path | None = None) -> pd.DataFrame:
 
 
 def validate_table(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
-    """The table itself. Raises SearchError for no row, and for the first that breaks a rule."""
+    """Return the table. Raises SearchError if it is empty or a row breaks a rule."""
     if frame.empty:
         raise SearchError(f"{origin}: need at least one row, got none; make the table anew")
     fractions = frame[["accuracy", "top5"]].fillna(0.0)
