@@ -86,6 +86,12 @@ def cartesian(shares: Sequence[tuple[float, float, float]]) -> Points:
     return np.array(shares, dtype=np.float64).reshape(-1, 3) @ CORNERS
 
 
+def colour_limits(accuracies: Sequence[float]) -> tuple[float, float]:
+    """Return the accuracies at both ends of the colour scale; they differ even if all are equal."""
+    low, high = min(accuracies), max(accuracies)
+    return (low, high) if high - low >= 1e-6 else (low - 0.005, high + 0.005)
+
+
 def draw_frame(axes: Axes) -> None:
     """Draw the triangle, its grid at quarters, and along each side its growing share."""
     axes.set_aspect("equal")
@@ -274,9 +280,7 @@ def _caption(data: SimplexData) -> str:
 
 def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
     accuracies = np.array([point.accuracy for point in data.points])
-    low, high = float(accuracies.min()), float(accuracies.max())
-    if high - low < 1e-6:  # equal everywhere: one colour, and a bar that still has an extent
-        low, high = low - 0.005, high + 0.005
+    low, high = colour_limits(accuracies.tolist())
     colours = ScalarMappable(Normalize(low, high), COLOUR_MAP)
     triangles = point_triangulation(data)
     if triangles is not None:

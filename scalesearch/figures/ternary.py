@@ -22,6 +22,7 @@ from scalesearch.figures.simplex import (
     STOPPED_MARKER,
     SimplexData,
     cartesian,
+    colour_limits,
     draw_frame,
     legend_handle,
     legend_order,
@@ -64,6 +65,11 @@ class Ternary:
     optimum: tuple[float, float, float]
     region: tuple[tuple[float, float, float], ...]
     confidence: float
+
+    @property
+    def has_outline(self) -> bool:
+        """Whether a part of the triangle is as good as the optimum, and a part is not."""
+        return not self.is_undecided and bool(self.margins.min() <= 0 < self.margins.max())
 
 
 def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None) -> Ternary:
@@ -117,11 +123,8 @@ def plot_ternary(data: Ternary, axes: Axes) -> None:
 
 
 def _colours(data: Ternary) -> ScalarMappable:
-    values = np.array([*data.means, *(point.accuracy for point in data.trained.points)])
-    low, high = float(values.min()), float(values.max())
-    if high - low < 1e-6:  # equal everywhere: one colour, and a bar that still has an extent
-        low, high = low - 0.005, high + 0.005
-    return ScalarMappable(Normalize(low, high), COLOUR_MAP)
+    accuracies = [*data.means.tolist(), *(point.accuracy for point in data.trained.points)]
+    return ScalarMappable(Normalize(*colour_limits(accuracies)), COLOUR_MAP)
 
 
 def _draw_surface(
@@ -131,18 +134,13 @@ def _draw_surface(
     levels = np.linspace(norm.vmin or 0.0, norm.vmax or 0.0, CONTOUR_LEVELS)
     filled: dict[str, Any] = {"norm": norm, "cmap": colours.cmap, "zorder": 1}
     axes.tricontourf(triangles, data.means, levels=levels, **filled)
-    if _has_outline(data):
+    if data.has_outline:
         least = float(data.margins.min())
         hatched: dict[str, Any] = {"levels": [least - 1, 0], "colors": "none", "hatches": ["////"]}
         lines = axes.tricontourf(triangles, data.margins, **hatched)
         lines.set(edgecolor="white", linewidth=0.0, zorder=1.6)
         line: dict[str, Any] = {"colors": "white", "linewidths": 0.9, "zorder": 1.7}
         axes.tricontour(triangles, data.margins, levels=[0.0], **line)
-
-
-def _has_outline(data: Ternary) -> bool:
-    """Whether a part of the triangle is as good as the optimum, and a part is not."""
-    return not data.is_undecided and bool(data.margins.min() <= 0 < data.margins.max())
 
 
 def _draw_points(data: Ternary, axes: Axes, colours: ScalarMappable) -> None:
@@ -170,7 +168,7 @@ def _draw_legend(data: Ternary, axes: Axes) -> None:
         legend_handle("optimum", {**OPTIMUM_MARKER, "markersize": 6}),
         legend_handle(f"its {data.confidence:.0%} region", {"color": ACCENT, "linewidth": 1.4}),
     ]
-    if _has_outline(data):
+    if data.has_outline:
         patch_style: dict[str, Any] = {
             "facecolor": "#8a8678",
             "edgecolor": "white",

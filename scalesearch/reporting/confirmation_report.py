@@ -150,7 +150,7 @@ def _is_complete(experiment: Experiment, records: pd.DataFrame) -> bool:
 
 
 def _search_best(records: pd.DataFrame) -> str | None:
-    """The candidate that the search recommends, else its best one, by the names of cells."""
+    """Find the search's recommended candidate, else its best one, by the names of cells."""
     for name in (ANSWER_CELL, BEST_CELL):
         rows = records[[name in str(cell).split("; ") for cell in records["cell"]]]
         if len(rows):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scalesearch.io import export_text, json_text
 
-if TYPE_CHECKING:  # isocost loads numpy, and `scalesearch cost` answers without
+if TYPE_CHECKING:  # iso_cost loads numpy, which `scalesearch cost` does not need
     from scalesearch.candidates.iso_cost import Candidate
 
 Row: TypeAlias = Mapping[str, Any]
 
 
 def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) -> list[Row]:
-    """A row for each candidate, or for ``limit`` of them, evenly spaced from first to last."""
+    """Return a row for each candidate, or for ``limit`` evenly spaced ones."""
     last_index = len(candidates) - 1
     if limit is not None and limit <= last_index:
         candidates = [candidates[round(i * last_index / max(1, limit - 1))] for i in range(limit)]
@@ -38,12 +38,12 @@ def candidate_rows(candidates: "Sequence[Candidate]", limit: int | None = None) 
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document, and nothing else."""
+    """Print a JSON document."""
     print(json_text(document, allow_nan=False), end="")
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
-    """The rows as a CSV file; None is an empty cell. Raises ExportError where it cannot be."""
+    """Write rows to a CSV file, None as an empty cell. Raises ExportError if that fails."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -52,9 +52,9 @@ def write_csv(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:
-    """The rows, by default with the flat keys of the first as columns.
+    """Print rows as a table, by default with the scalar keys of the first row as columns.
 
-    Nothing is wrapped or cut, however narrow the terminal, so that output can be searched.
+    Lines are neither wrapped nor cut, however narrow the terminal, so that output can be searched.
     """
     from rich import box
     from rich.console import Console
@@ -76,7 +76,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "
 
 
 def format_value(value: Any) -> str:
-    """A value as a person reads it: thousands apart, four digits of a fraction, - for None."""
+    """Format a value for people: 1,234,567 for a count, 0.1235 for a fraction, - for None."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not _is_number(value):

@@ -1,4 +1,4 @@
-"""What this installation has, what it lacks, and what the missing part is for."""
+"""The packages and devices of this installation, and what is missing."""
 
 import importlib
 import importlib.metadata
@@ -10,7 +10,7 @@ from scalesearch.results.environment import environment_info
 
 REQUIRED_PACKAGES = {
     "torch": "networks and training",
-    "optuna": "samplers and the ledger of a search",
+    "optuna": "samplers and the study of a search",
     "numpy": "the iso-cost set",
     "pandas": "records",
     "scipy": "fitted surfaces",
@@ -24,7 +24,7 @@ REQUIRED_PACKAGES = {
     "typer": "the command line",
     "rich": "tables and progress",
 }
-"""Packages by the name under which pip installs them."""
+"""Required packages by their name on PyPI, with their purpose."""
 
 OPTIONAL_PACKAGES = {
     "kornia": "AutoAugment, RandAugment and TrivialAugment (scalesearch[augment])",
@@ -35,13 +35,14 @@ OPTIONAL_PACKAGES = {
     "psycopg": "a study in PostgreSQL, --storage (scalesearch[postgres])",
     "optuna-dashboard": "scalesearch dashboard (scalesearch[dashboard])",
 }
-"""What can be done without, and what it adds."""
+"""Optional packages, with what each adds."""
 
 
 def installation_report() -> dict[str, Any]:
-    """``environment`` with every package as a row; ``missing`` names what has to be installed.
+    """Describe the installation: environment, packages and number formats.
 
-    ``precision``: what a short measurement says of the number formats (None without torch).
+    ``missing`` names the packages that have to be installed. ``precision`` is the result of a short
+    benchmark of number formats, None without torch.
     """
     packages = [
         {"package": name, "version": _version(name), "needed_for": purpose}
@@ -82,9 +83,11 @@ def _version(package: str) -> str | None:
 
 
 def _device_text() -> str:
-    """The accelerator that training would use, or why there is none."""
+    """Name the device that training would use, or say why there is none."""
     try:
-        torch = importlib.import_module("torch")  # by name: a broken torch is a finding, too
+        torch = importlib.import_module(
+            "torch"
+        )  # imported here, so that a broken torch is reported
     except (ImportError, OSError) as error:
         return f"none: torch cannot be imported ({error})"
     if torch.cuda.is_available():

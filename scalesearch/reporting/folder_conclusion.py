@@ -34,7 +34,7 @@ def conclusion_of_folder(folder: FolderLike, *, level: float = 0.1) -> Conclusio
 
 
 def _replication_notes(search: SearchFolder, level: float, candidate: str | None) -> Iterator[str]:
-    """Notes on each replication, which may be of an earlier result of the search."""
+    """Describe each replication, which may be of an earlier result of the search."""
     replications = list(learning_rate_replications(search, level=level))
     with suppress(SearchError):  # there is no confirmation, or it has only begun
         replications.insert(0, confirmation_of_folder(search, level=level).replication)

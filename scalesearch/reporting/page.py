@@ -1,7 +1,7 @@
-"""A search's report: one page that holds everything, and the same in Markdown.
+"""The report of a search: one self-contained HTML page, and the same in Markdown.
 
-Everything comes from ``records.csv``, ``experiment.yaml``, ``environment.json`` and, where they
-exist, ``failures.json``, ``jobs.csv`` and what audits wrote: a copy without its study will do.
+It is made from ``records.csv``, ``experiment.yaml``, ``environment.json`` and, if they exist,
+``failures.json``, ``jobs.csv``, ``audit.json`` and ``confirm.json``; the study is not needed.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scalesearch.figures.intervals import AXIS_OF_COEFFICIENT
 from scalesearch.io import write_text
-from scalesearch.reporting import proxy_tables as trusted
-from scalesearch.reporting import report_prose as words
-from scalesearch.reporting import tables as listings
+from scalesearch.reporting import proxy_tables, report_prose, tables
 from scalesearch.reporting.report_data import ReportData, read_report_data
 from scalesearch.reporting.report_figures import svg_data_uri, triangle_data, write_report_figures
 from scalesearch.reporting.tables import FINGERPRINT_DIGITS, ReportTable
@@ -29,12 +27,12 @@ from scalesearch.reporting.ternary_svg import (
 from scalesearch.scaling.published import SCHEMES
 
 MARKDOWN_ESCAPES = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|"} | {"\n": " "})
-"""What would be taken for Markdown, or for HTML, in words that people wrote."""
+"""Characters in user's text that Markdown or HTML would interpret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of words and listings."""
+    """A section of paragraphs and tables."""
 
     key: str
     title: str
@@ -43,9 +41,9 @@ class Section:
 
 
 def write_report(folder: str | Path) -> tuple[Path, Path]:
-    """Write ``figures/``, ``report.html`` and ``report.md`` of a search; return the latter two.
+    """Write ``figures/``, ``report.html`` and ``report.md``; return the paths of the latter two.
 
-    Raises SearchError where the folder lacks a file or no candidate has finished.
+    Raises SearchError if the folder lacks a file or no candidate has finished.
     """
     folder = Path(folder)
     report = read_report_data(folder)
@@ -90,7 +88,7 @@ def _template_source(environment: Environment, name: str) -> str:
 
 
 def _template_values(report: ReportData) -> dict[str, Any]:
-    """What both forms of the report are made of."""
+    """Return the values that both templates need."""
     conclusion, sections = report.conclusion, tuple(_sections(report))
     optimum = conclusion.optimum
     accuracy = "" if optimum is None else f"{optimum.accuracy:.4f} ± {optimum.standard_error:.4f}"
@@ -108,10 +106,10 @@ def _template_values(report: ReportData) -> dict[str, Any]:
         "recommended": _recommendation(report),
         "contents": contents,
         "parts": sections,
-        "method": tuple(words.method_paragraphs(report)),
-        "provenance": tuple(words.provenance_lines(report)),
-        "reproduction": words.reproduction_commands(report),
-        "citations": words.bibtex_entries(report),
+        "method": tuple(report_prose.method_paragraphs(report)),
+        "provenance": tuple(report_prose.provenance_lines(report)),
+        "reproduction": report_prose.reproduction_commands(report),
+        "citations": report_prose.bibtex_entries(report),
     }
 
 
@@ -144,12 +142,13 @@ def _flatness_text(report: ReportData) -> str:
     if optimum is None:
         return ""
     if optimum.p_flat > optimum.level:
-        return f"No difference could be told from noise (p = {optimum.p_flat:.2g})"
-    return f"{optimum.equivalent_fraction:.0%} of all divisions of the budget are as good, within noise"
+        return f"No difference is significant (p = {optimum.p_flat:.2g})"
+    fraction = f"{optimum.equivalent_fraction:.0%}"
+    return f"{fraction} of all divisions of the budget are as good, within noise"
 
 
 def _recommendation(report: ReportData) -> str:
-    """The network to use, in a sentence."""
+    """Describe the recommended network in a sentence."""
     conclusion, network = report.conclusion, report.conclusion.recommended
     if network is None:
         return ""
@@ -160,38 +159,40 @@ def _recommendation(report: ReportData) -> str:
         for name, (low, high) in (conclusion.equivalent_coefficients or {}).items()
     )
     return (
-        f"network {network.candidate[:FINGERPRINT_DIGITS]}, {conclusion.reason}: depth x{multipliers.depth:.3f}, width "
-        f"x{multipliers.width:.3f}, resolution x{multipliers.resolution:.3f} of the baseline; {network.macs:,} "
-        f"multiply-adds, {network.params:,} parameters, {network.activations:,} activations; accuracy "
-        f"{accuracy}."
+        f"network {network.candidate[:FINGERPRINT_DIGITS]}, {conclusion.reason}: "
+        f"depth x{multipliers.depth:.3f}, width x{multipliers.width:.3f}, "
+        f"resolution x{multipliers.resolution:.3f} of the baseline; {network.macs:,} "
+        f"multiply-adds, {network.params:,} parameters, {network.activations:,} activations; "
+        f"accuracy {accuracy}."
         + (f" At phi = 1 the same network comes from all of: {ranges}." if ranges else "")
     )
 
 
 def _sections(report: ReportData) -> Iterator[Section]:
-    reference_tables = [listings.comparisons_table(report), listings.references_table(report)]
+    reference_tables = [tables.comparisons_table(report), tables.references_table(report)]
     if shown_references := tuple(table for table in reference_tables if table is not None):
         yield Section("comparisons", "Against the obvious alternatives", (), shown_references)
-    candidate_tables = [listings.candidates_table(report), listings.stopped_table(report)]
-    yield Section(
-        "candidates", "Candidates", (), tuple(one for one in candidate_tables if one is not None)
-    )
-    proxy_tables = [
-        trusted.rank_correlation_table(report),
-        trusted.drift_table(report),
-        trusted.other_searches_table(report),
+    candidate_tables = [tables.candidates_table(report), tables.stopped_table(report)]
+    shown_candidates = tuple(table for table in candidate_tables if table is not None)
+    yield Section("candidates", "Candidates", (), shown_candidates)
+    correlation_tables = [
+        proxy_tables.rank_correlation_table(report),
+        proxy_tables.drift_table(report),
+        proxy_tables.other_searches_table(report),
     ]
-    if shown_proxy := tuple(one for one in proxy_tables if one is not None):
+    if shown_proxy := tuple(table for table in correlation_tables if table is not None):
         sentences = tuple(_to_sentence(text) for text in report.proxy_check.sentences)
-        yield Section("proxy", "Does short training tell?", sentences, shown_proxy)
-    if replication_tables := trusted.repeated(report):
-        yield Section("again", "The best, trained again", (), tuple(replication_tables))
-    power, fit_table = tuple(words.power_sentences(report)), listings.surface_fit_table(report)
+        yield Section(
+            "proxy", "Does short training rank like long training?", sentences, shown_proxy
+        )
+    if replications := proxy_tables.replication_tables(report):
+        yield Section("again", "The best, trained again", (), tuple(replications))
+    power, fit_table = tuple(report_prose.power_sentences(report)), tables.surface_fit_table(report)
     if power or fit_table:
-        yield Section("fit", "How sure it can be", power, () if fit_table is None else (fit_table,))
-    failures_table = listings.failures_table(report)
+        yield Section("fit", "How certain it is", power, () if fit_table is None else (fit_table,))
+    failures_table = tables.failures_table(report)
     if failures_table is not None:
-        yield Section("failures", "Failures by class", (), (failures_table,))
+        yield Section("failures", "Failures by kind", (), (failures_table,))
 
 
 def _to_sentence(text: str) -> str:
@@ -199,7 +200,7 @@ def _to_sentence(text: str) -> str:
 
 
 def _triangle_values(report: ReportData) -> dict[str, Any]:
-    """What the triangle of the page is made of."""
+    """Return the values of the page's interactive triangle."""
     svg = ternary_svg(report, triangle_data(report))
     runs = {
         mark.candidate: {"title": mark.label.partition(":")[0], "facts": mark.facts}

@@ -1,4 +1,4 @@
-"""What the report lists of how far short training can be trusted."""
+"""The report's tables on whether short training ranks networks like long training."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from scalesearch.reporting.tables import (
 
 
 def rank_correlation_table(report: ReportData) -> ReportTable | None:
-    """Each epoch beside the last: how alike they rank."""
+    """Tabulate the rank correlation of each epoch with the last."""
     correlation = report.proxy_check.rank_correlation
     last_epoch = correlation.epochs[-1]
     rows = [
@@ -39,14 +39,14 @@ def rank_correlation_table(report: ReportData) -> ReportTable | None:
         ""
         if ceiling is None
         else f"Across seeds, epoch {last_epoch} agrees with itself by {ceiling.value:.2f} "
-        f"[{ceiling.low:.2f}, {ceiling.high:.2f}]: the most that noise lets another come to."
+        f"[{ceiling.low:.2f}, {ceiling.high:.2f}]; noise lets no other epoch agree more."
     )
     title = f"Rank agreement with epoch {last_epoch}"
     return report_table("agreement", title, columns, rows, note=note) if rows else None
 
 
 def drift_table(report: ReportData) -> ReportTable | None:
-    """Where the best lies, by the length of training."""
+    """Tabulate the optimum at each epoch."""
     columns: tuple[TableColumn, ...] = (
         ("epoch", lambda row: row.epoch, "d"),
         ("networks", lambda row: row.candidates, "d"),
@@ -60,7 +60,7 @@ def drift_table(report: ReportData) -> ReportTable | None:
 
 
 def other_searches_table(report: ReportData) -> ReportTable | None:
-    """Rank agreement with other searches of the same candidates."""
+    """Tabulate the rank correlation with other searches of the same candidates."""
 
     def interval_column(statistic: str) -> Callable[[Any], TableCell | None]:
         return lambda row: (
@@ -86,8 +86,8 @@ def other_searches_table(report: ReportData) -> ReportTable | None:
     )
 
 
-def repeated(report: ReportData) -> list[ReportTable]:
-    """The best and the references trained again: longer, and by other learning rates."""
+def replication_tables(report: ReportData) -> list[ReportTable]:
+    """Tabulate the best and the references, trained again with other epochs or learning rates."""
     columns: tuple[TableColumn, ...] = (
         ("network", lambda row: row["candidate"][:FINGERPRINT_DIGITS], "text"),
         ("part", lambda row: roles_text(row["role"]), "text"),

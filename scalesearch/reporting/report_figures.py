@@ -1,4 +1,4 @@
-"""A search's figures as files, each with its words; what cannot be drawn is left out."""
+"""The figures of the report, with captions; a figure without data is left out."""
 
 import base64
 from collections.abc import Iterator
@@ -23,25 +23,27 @@ from scalesearch.reporting.report_data import ReportData
 
 @dataclass(frozen=True, slots=True)
 class ReportFigure:
-    """A figure in the folder. ``alt``: what it shows, for those who do not see it. ``wide``: it is
-    drawn across two columns, and not legible in one."""
+    """A figure in the folder ``figures``."""
 
     name: str
+    """Name of its files, without the suffix."""
     title: str
     alt: str
+    """Text in place of the image."""
     caption: str
     wide: bool = False
+    """Whether it needs the width of two columns."""
 
 
 def triangle_data(report: ReportData) -> Ternary | SimplexData:
-    """The fitted surface with its points; the points alone where there is none."""
+    """Return the fitted surface with the candidates, or the candidates alone."""
     if report.conclusion.optimum is None:
         return simplex(report.records, epoch=report.last_epoch)
     return ternary(report.records, report.conclusion.optimum, epoch=report.last_epoch)
 
 
 def write_report_figures(report: ReportData, folder: Path) -> tuple[ReportFigure, ...]:
-    """Draw what there is to be drawn into ``folder``, as PNG and SVG, and tell what it is."""
+    """Write the figures as PNG and SVG into ``folder``; return their descriptions."""
     figures = []
     for draw in (
         _surface,
@@ -59,7 +61,7 @@ def write_report_figures(report: ReportData, folder: Path) -> tuple[ReportFigure
 
 
 def svg_data_uri(path: Path) -> str:
-    """An SVG file as an address that holds all of it."""
+    """Return an SVG file as a data URI."""
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
@@ -72,12 +74,12 @@ def _surface(report: ReportData) -> CaptionedFigures:
         yield (
             ReportFigure(
                 "surface",
-                "Where the budget is best spent",
+                "The best division of the budget",
                 f"A triangle of depth, width and resolution shares, coloured by fitted accuracy: "
                 f"{report.conclusion.sentence}",
-                "Colour is the accuracy that the fitted surface predicts, and each point's own is "
-                "what was measured. Hatched: as good as the optimum, within noise. In the outline "
-                f"the optimum lies with a confidence of {triangle.confidence:.0%}.",
+                "Background: accuracy predicted by the fitted surface. Points: measured accuracy. "
+                "Hatched: as good as the optimum, within noise. Outline: "
+                f"{triangle.confidence:.0%} confidence region of the optimum.",
             ),
             ternary_figure(triangle, COLUMN),
         )
@@ -85,9 +87,9 @@ def _surface(report: ReportData) -> CaptionedFigures:
         yield (
             ReportFigure(
                 "simplex",
-                "Accuracy and how the budget was divided",
+                "Accuracy and the division of the budget",
                 "A triangle of depth, width and resolution shares with each network's accuracy.",
-                "No surface could be fitted; colours are the networks' own accuracies.",
+                "No surface could be fitted; colours are the measured accuracies of the networks.",
             ),
             simplex_figure(triangle, COLUMN),
         )
@@ -110,8 +112,8 @@ def _intervals(report: ReportData) -> CaptionedFigures:
             "intervals",
             "Coefficients and their intervals",
             f"Coefficients with intervals of {interval_data.confidence:.0%}: {text}.",
-            "Bootstrap intervals of the optimum, over all that the coefficients could be, beside "
-            "the paper's triple.",
+            "Bootstrap intervals of the optimum, over the whole range of each coefficient, with "
+            "the paper's values.",
         ),
         coefficient_intervals_figure(interval_data, COLUMN),
     )
@@ -128,8 +130,8 @@ def _curves(report: ReportData) -> CaptionedFigures:
             "rungs",
             "Learning curves",
             f"Validation accuracy against epochs; networks: {counts}.",
-            "Mean over seeds. Dotted: the epochs at which networks were compared, and how many "
-            "came to them; crosses: where they were stopped.",
+            "Mean over seeds. Dotted: rungs, with the number of networks that reached them; "
+            "crosses: networks that were stopped.",
         ),
         rung_curves_figure(curve_data, COLUMN),
     )
@@ -151,16 +153,16 @@ def _rank_correlations(report: ReportData) -> CaptionedFigures:
     text = (
         f"with epoch {last_epoch}: {', '.join(correlations)}"
         if correlations
-        else "too few networks to tell"
+        else "too few networks"
     )
     yield (
         ReportFigure(
             "agreement",
-            "Does short training rank as long training does?",
+            "Does short training rank like long training?",
             f"Rank correlations between the epochs {', '.join(map(str, matrix.epochs))}; {text}.",
             "Spearman's rank correlation of mean accuracies over the networks that have both "
-            "epochs, with intervals. Framed: an epoch with itself over other seeds, the most that "
-            "noise lets any other come to.",
+            "epochs, with intervals. Framed: an epoch with itself over other seeds, which is the "
+            "highest correlation that noise allows.",
         ),
         rank_correlation_figure(matrix, COLUMN),
     )
@@ -180,8 +182,8 @@ def _pareto(report: ReportData) -> CaptionedFigures:
             "Accuracy and cost",
             "Accuracy against multiply-adds, parameters and activations, with lines at multiples "
             "of the baseline's.",
-            "Dashed: multiples of the baseline's cost. The shaded band is the budget; equal in one "
-            "measure, networks differ much in the others.",
+            "Dashed: multiples of the baseline's cost. Shaded: the budget. Networks of equal cost "
+            "in one measure differ much in the others.",
         ),
         pareto_figure(pareto_data, COLUMN),
     )
@@ -194,10 +196,10 @@ def _realised_costs(report: ReportData) -> CaptionedFigures:
         ReportFigure(
             "realised",
             "Nominal and realised cost",
-            f"{cost_data.within_budget_count} of {len(cost_data.candidates)} networks cost {budget.factor:g} times the "
-            f"baseline's, within {budget.tolerance:.0%}.",
-            "What the product of coefficients promises, as they were asked for and as whole "
-            "numbers of layers, channels and pixels realise them, against what networks cost.",
+            f"{cost_data.within_budget_count} of {len(cost_data.candidates)} networks cost "
+            f"{budget.factor:g} times the baseline's, within {budget.tolerance:.0%}.",
+            "Cost by the product of the coefficients, before and after rounding to whole numbers "
+            "of layers, channels and pixels, against the real cost of the networks.",
         ),
         realised_costs_figure(cost_data, COLUMN),
     )
@@ -208,15 +210,15 @@ def _worker_timeline(report: ReportData) -> CaptionedFigures:
         return
     try:
         timeline_data = timeline(report.jobs)
-    except SearchError:  # none of them has a time
+    except SearchError:  # no job has finished
         return
     yield (
         ReportFigure(
             "workers",
-            "What each worker did when",
-            f"{len(timeline_data.lanes)} workers over {timeline_data.seconds:.0f} seconds, busy for "
-            f"{timeline_data.busy_fraction:.0%}.",
-            "A bar is a job: a network trained to its next rung.",
+            "Jobs of each worker over time",
+            f"{len(timeline_data.lanes)} workers over {timeline_data.seconds:.0f} seconds, busy "
+            f"for {timeline_data.busy_fraction:.0%}.",
+            "Each bar is a job, which trains a network to its next rung.",
             wide=True,
         ),
         timeline_figure(timeline_data),

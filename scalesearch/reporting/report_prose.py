@@ -1,4 +1,4 @@
-"""The report's prose: how the search was made, where, how to make it again and how to cite it."""
+"""The report's prose: method, provenance, commands to reproduce it, and citations."""
 
 import shlex
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ PROGRAM_BIBTEX = """@software{{scalesearch,
 }}"""
 
 SAMPLER_SENTENCES = {
-    "lattice": "Shares on a lattice were planned beforehand",
-    "cartesian": "The classic grid of coefficients was planned beforehand",
-    "optimal": "The networks that best determine the surface were chosen beforehand",
-    "points": "The networks were listed one by one in the experiment",
+    "lattice": "The candidates were a lattice of shares, chosen beforehand",
+    "cartesian": "The candidates were the classic grid of coefficients, chosen beforehand",
+    "optimal": "The candidates were chosen beforehand to determine the surface best",
+    "points": "The candidates were listed one by one in the experiment",
 }
 MEASURE_NAMES = {
     "macs": "multiply-adds",
@@ -42,22 +42,22 @@ MEASURE_NAMES = {
     "latency": "predicted time",
 }
 PRUNER_CLAUSES = {
-    "halving": "the best 1/{eta} went on from their checkpoints (successive halving)",
-    "median": "those below the median of what was seen so far were stopped",
-    "hyperband": "Hyperband decided who went on",
+    "halving": "the best 1/{eta} continued from their checkpoints (successive halving)",
+    "median": "those below the median so far were stopped",
+    "hyperband": "Hyperband decided which candidates continued",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceLine:
-    """A line of the provenance."""
+    """A name and a value of the provenance."""
 
     name: str
     value: str
 
 
 def method_paragraphs(report: ReportData) -> Iterator[str]:
-    """Paragraphs on what was done, from the experiment, and on how it was judged."""
+    """Describe the search and its evaluation, in paragraphs."""
     yield _search_space_text(report)
     yield _training_text(report)
     yield _schedule_text(report)
@@ -79,15 +79,15 @@ def _search_space_text(report: ReportData) -> str:
     changes_text = f" ({', '.join(changes)})" if changes else ""
     if budget.mode == "realised":
         budget_text = (
-            "Candidates are distinct networks (depth x width x resolution), none a duplicate of "
-            f"another, whose realised cost in {MEASURE_NAMES[budget.measure]} is {budget.factor:g} times "
-            f"the baseline's, within {budget.tolerance:.0%}."
+            "Candidates are distinct networks (depth x width x resolution) whose realised cost in "
+            f"{MEASURE_NAMES[budget.measure]} is {budget.factor:g} times the baseline's, within "
+            f"{budget.tolerance:.0%}."
         )
     else:
         budget_text = (
-            "Candidates are whatever networks the coefficients give under the rounding, as in the "
-            f"paper, for a nominal factor of {budget.factor:g}: their realised cost differs, and "
-            "so a more accurate one may only be a dearer one."
+            "Candidates are the networks that the coefficients give after rounding, as in the "
+            f"paper, for a nominal factor of {budget.factor:g}: their realised cost differs, so "
+            "a more accurate network may only be a more expensive one."
         )
     return f"The baseline is {baseline.name}{changes_text}.{cost_text} {budget_text}"
 
@@ -98,12 +98,12 @@ def _training_text(report: ReportData) -> str:
     train_text = f"{train:,} images of {data['source']}" if train else f"images of {data['source']}"
     validation_text = f"{validation:,} others" if validation else "others"
     return (
-        f"Each run trains on {train_text} and is validated on {validation_text}, of {len(data['classes'])} "
-        f"classes; test images are never seen. The recipe: {recipe.optimizer}, learning rate "
-        f"{recipe.learning_rate:g} ({recipe.learning_rate_rule}), {recipe.schedule} schedule, "
-        f"batches of {recipe.batch_size}, {recipe.epochs} epochs. Runs with equal seeds see the "
-        "same images in the same order, whatever the network, so that networks are compared in "
-        "pairs."
+        f"Each run trains on {train_text} and is validated on {validation_text}, of "
+        f"{len(data['classes'])} classes; test images are not used. The recipe: "
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} "
+        f"({recipe.learning_rate_rule}), {recipe.schedule} schedule, batches of "
+        f"{recipe.batch_size}, {recipe.epochs} epochs. Runs with equal seeds see the same images "
+        "in the same order for every network, so that networks are compared in pairs."
     )
 
 
@@ -111,12 +111,12 @@ def _schedule_text(report: ReportData) -> str:
     search, rungs = report.experiment.search, report.experiment.rungs
     sampler_text = SAMPLER_SENTENCES.get(
         search.sampler,
-        f"The sampler {search.sampler} proposed shares, each trained as the nearest network that "
-        "had not been",
+        f"The sampler {search.sampler} proposed shares, and for each the nearest network not yet "
+        "trained was a candidate",
     )
     names = ", ".join(search.references)
     references_text = (
-        f"; beside it were trained the references {names}, with all seeds" if names else ""
+        f"; the references {names} were trained as well, with all seeds" if names else ""
     )
     seeds = f"{search.seeds} seed{'' if search.seeds == 1 else 's'}"
     halving = PRUNER_CLAUSES.get(search.pruner, "").format(eta=search.eta)
@@ -125,66 +125,71 @@ def _schedule_text(report: ReportData) -> str:
         f" After epoch {' and '.join(early_rungs)} {halving}." if early_rungs and halving else ""
     )
     race_text = (
-        f" After {search.race} seeds, further ones went only to networks that might still win."
+        f" After {search.race} seeds, only networks that might still be the best got more seeds."
         if search.race is not None and search.race < search.seeds
         else ""
     )
     has_no_early_stop = search.stop == StopSpec()
-    stopping_text = "" if has_no_early_stop else " The search was to stop early when it had enough."
-    return f"{sampler_text}{references_text}. {seeds}, to epoch {rungs[-1]}.{pruning_text}{race_text}{stopping_text}"
+    stopping_text = "" if has_no_early_stop else " The search had criteria to stop early."
+    return (
+        f"{sampler_text}{references_text}. {seeds}, to epoch {rungs[-1]}."
+        f"{pruning_text}{race_text}{stopping_text}"
+    )
 
 
 def _evaluation_paragraphs(report: ReportData) -> Iterator[str]:
     conclusion = report.conclusion
     if conclusion.optimum is None:
-        yield "No surface could be fitted, so that there are no coefficients with intervals."
+        yield "No surface could be fitted, so there are no coefficients with intervals."
         return
     yield (
         "Accuracy is fitted as a polynomial of the realised shares (a Scheffé polynomial, as they "
         "sum to one) by weighted least squares, with the seeds' noise as weights. The degree is "
-        f"the one that best predicts a candidate from the others ({conclusion.optimum.degree}); a plane "
-        "is not asked for an optimum, since it is highest in a corner whatever the data."
+        "the one that best predicts a candidate from the others "
+        f"({conclusion.optimum.degree}); a plane is never used for the optimum, since it is "
+        "always highest in a corner."
     )
     yield (
-        f"Intervals are of {1 - conclusion.level:.0%}, from a bootstrap that gives every candidate "
-        "another's residual, chooses the degree anew and finds the optimum again. What is as good "
-        "as the optimum is found by a one-sided t test of each place. alpha, beta and gamma are "
-        "F^depth, F^(width/2) and F^(resolution/2) of the shares, so that alpha * beta^2 * "
-        f"gamma^2 = F = {conclusion.factor:g} exactly."
+        f"Intervals have a confidence of {1 - conclusion.level:.0%}, from a bootstrap that gives "
+        "every candidate the residual of another, chooses the degree again and finds the optimum "
+        "again. The area as good as the optimum is found by a one-sided t test of each point. "
+        "alpha, beta and gamma are F^depth, F^(width/2) and F^(resolution/2) of the shares, so "
+        f"that alpha * beta^2 * gamma^2 = F = {conclusion.factor:g} exactly."
     )
 
 
 def power_sentences(report: ReportData) -> Iterator[str]:
-    """Which differences the search could show; nothing where its noise is not known."""
+    """Say which differences the search could show; empty if its noise is unknown."""
     statistical_power = report.conclusion.power
     if statistical_power is None:
         return
     yield (
-        f"The noise of a run, after its network and its seed, is {100 * statistical_power.noise:.2f} points "
-        f"of accuracy, from {statistical_power.basis}."
+        "The noise of a run, beyond the effects of its network and its seed, is "
+        f"{100 * statistical_power.noise:.2f} points of accuracy, from {statistical_power.basis}."
     )
     if statistical_power.two is not None and statistical_power.references is not None:
         references_text = (
-            f", and of {100 * statistical_power.references:.1f} points from each of {statistical_power.comparisons} "
+            f", and of {100 * statistical_power.references:.1f} points from each of "
+            f"{statistical_power.comparisons} "
             f"alternative{'' if statistical_power.comparisons == 1 else 's'}"
             if statistical_power.comparisons
             else ""
         )
         yield (
-            f"With a probability of {statistical_power.power:.0%}, {statistical_power.seeds} seeds show a difference of "
-            f"{100 * statistical_power.two:.1f} points between two networks chosen beforehand (at the level "
-            f"{statistical_power.level:g}){references_text}."
+            f"With a probability of {statistical_power.power:.0%}, {statistical_power.seeds} seeds "
+            f"show a difference of {100 * statistical_power.two:.1f} points between two networks "
+            f"chosen beforehand (at the level {statistical_power.level:g}){references_text}."
         )
     needed = [
         f"{seeds:,}{' or more' if seeds >= MAX_SEEDS else ''} for {100 * difference:g} points"
         for difference, seeds in statistical_power.needed
     ]
     if needed:
-        yield f"Seeds that would show a given one between two networks: {', '.join(needed)}."
+        yield f"Seeds that would show a given difference between two networks: {', '.join(needed)}."
 
 
 def provenance_lines(report: ReportData) -> Iterator[ProvenanceLine]:
-    """Where, when and with what the numbers were made."""
+    """List the machine, versions, data and time of the search."""
     env, records = report.environment, report.records
     seeds = sorted({int(seed) for seed in records["seed"]})
     yield ProvenanceLine("experiment", report.experiment.name)
@@ -234,11 +239,12 @@ def _wall_time_text(report: ReportData) -> str:
     seconds = float(finished_jobs["ended"].max() - finished_jobs["began"].min())
     workers = finished_jobs["worker"].nunique()
     worker_text = f"{workers} worker process{'' if workers == 1 else 'es'}"
-    return f"{format_duration(seconds)} from the first job to the last, by {worker_text}, breaks included"
+    duration = format_duration(seconds)
+    return f"{duration} from the first job to the last, by {worker_text}, breaks included"
 
 
 def reproduction_commands(report: ReportData) -> str:
-    """Commands that make it all again, and those that look at it."""
+    """Return the commands that repeat the search and its report."""
     name = report.experiment.name
     commit = report.environment["commit"].rstrip("+")
     version = report.environment.get("packages", {}).get("scalesearch")
@@ -254,14 +260,14 @@ def reproduction_commands(report: ReportData) -> str:
             f"scalesearch search experiment.yaml --results results/{name}-again{code_option}",
             f"scalesearch report results/{name}-again",
             "",
-            "# this folder alone is enough for its answer, figures and this page",
+            "# this folder alone is enough for the summary, the figures and this page",
             f"scalesearch report {shlex.quote(report.name)}",
         ]
     )
 
 
 def bibtex_entries(report: ReportData) -> str:
-    """BibTeX of the paper that the question is of, and of this program."""
+    """Return BibTeX entries of the EfficientNet paper and of this program."""
     version = report.environment.get("packages", {}).get("scalesearch") or ""
     commit = report.environment["commit"]
     note = f",\n  note    = {{commit {commit}}}" if commit else ""

@@ -197,7 +197,7 @@ def _add_records(status: SearchStatus, records: pd.DataFrame) -> SearchStatus:
 
 
 def _unfinished_candidate(candidate: str, rows: pd.DataFrame) -> StoppedCandidate:
-    """The progress of a candidate, from its seeds with the most epochs."""
+    """Summarize a candidate's progress, from its seeds with the most epochs."""
     last_rows = rows[rows["epoch"] == rows["epoch"].max()]
     first_row: dict[Any, Any] = last_rows.iloc[0].to_dict()
     return StoppedCandidate(

@@ -1,7 +1,4 @@
-"""The report's tables: rows of cells, each with what it says and what it is sorted by.
-
-What the report lists: candidates, comparisons, references, who was stopped, what failed.
-"""
+"""The report's tables: candidates, comparisons, references, stopped and failed candidates."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,34 +13,36 @@ from scalesearch.scaling.published import SCHEMES
 
 CellValue: TypeAlias = float | str | None
 FINGERPRINT_DIGITS = 8
-"""Digits of a fingerprint that are shown; commands take them, too."""
+"""Digits of a fingerprint in tables; commands accept them, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """``value``: what rows are sorted by; None is last."""
+    """A cell of a table."""
 
     text: str
     value: CellValue
+    """Key for sorting rows; None is last."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """``numeric``: by column, whether it holds numbers. ``marks``: by row, the candidate that it is
-    about, or "". ``note``: what is to be said above it.
-    """
+    """A table with text for each cell."""
 
     key: str
     title: str
     note: str
+    """Text above the table."""
     columns: tuple[str, ...]
     numeric: tuple[bool, ...]
+    """For each column, whether it holds numbers."""
     rows: tuple[tuple[TableCell, ...], ...]
     marks: tuple[str, ...]
+    """For each row, the candidate that it describes, or an empty string."""
 
 
 TableColumn: TypeAlias = tuple[str, Callable[[Any], CellValue | TableCell], str]
-"""Its heading, what it tells of a row, and how numbers are written; ``"text"`` for words."""
+"""Heading, function of the row that gives the value, and format of numbers or ``"text"``."""
 
 
 def report_table(
@@ -55,7 +54,7 @@ def report_table(
     note: str = "",
     candidate_of: Callable[[Any], str] = lambda row: "",
 ) -> ReportTable:
-    """The rows, each told by the columns."""
+    """Make a table of rows."""
     row_list = list(rows)
     return ReportTable(
         key=key,
@@ -64,7 +63,7 @@ def report_table(
         columns=tuple(heading for heading, _, _ in columns),
         numeric=tuple(number_format != "text" for _, _, number_format in columns),
         rows=tuple(
-            tuple(_to_cell(value_of(row), form) for _, value_of, form in columns)
+            tuple(_to_cell(value_of(row), number_format) for _, value_of, number_format in columns)
             for row in row_list
         ),
         marks=tuple(candidate_of(row) for row in row_list),
@@ -80,7 +79,7 @@ def _to_cell(value: CellValue | TableCell, number_format: str) -> TableCell:
 
 
 def interval_cell(estimate: Interval | None) -> TableCell | None:
-    """With its bounds, to two digits."""
+    """Format an estimate with its bounds, to two digits."""
     if estimate is None:
         return None
     return TableCell(
@@ -89,12 +88,12 @@ def interval_cell(estimate: Interval | None) -> TableCell | None:
 
 
 def roles_text(role: str) -> str:
-    """The parts a candidate plays, for people."""
+    """Format the roles of a candidate for people."""
     return ", ".join(role.split("+"))
 
 
 def yes_or_no(value: bool) -> str:
-    """In a word."""
+    """Return ``yes`` or ``no``."""
     return "yes" if value else "no"
 
 
@@ -116,7 +115,7 @@ NAME_COLUMNS: tuple[TableColumn, ...] = (
 
 
 def candidates_table(report: ReportData) -> ReportTable:
-    """Those that were trained to the end, the best mean first."""
+    """Tabulate the candidates that reached the last rung, the best mean first."""
     optimum = report.conclusion.optimum
     flat_candidates = set(optimum.equivalent_candidates) if optimum else set()
     columns: list[TableColumn] = [
@@ -142,19 +141,20 @@ def candidates_table(report: ReportData) -> ReportTable:
         columns,
         report.results,
         note=(
-            "The first has the highest mean and is therefore flattered by luck. Standard errors "
-            "are for comparing networks on the same seeds."
-            + (" As good: not to be told from the optimum of the surface." if optimum else "")
+            "The first has the highest mean, which is partly luck. Standard errors are for "
+            "comparisons of networks on the same seeds."
+            + (" As good: within noise of the optimum of the surface." if optimum else "")
         ),
         candidate_of=lambda row: str(row.candidate),
     )
 
 
 def comparisons_table(report: ReportData) -> ReportTable | None:
-    """The answer against each alternative."""
+    """Tabulate the comparisons with each reference."""
     conclusion = report.conclusion
     if not conclusion.comparisons or conclusion.nearest_to_optimum is None:
         return None
+    nearest = conclusion.nearest_to_optimum.candidate[:FINGERPRINT_DIGITS]
     columns: tuple[TableColumn, ...] = (
         ("against", lambda row: row.reference, "text"),
         ("network", lambda row: row.candidate and row.candidate[:FINGERPRINT_DIGITS], "text"),
@@ -174,10 +174,10 @@ def comparisons_table(report: ReportData) -> ReportTable | None:
         columns,
         conclusion.comparisons,
         note=(
-            f"How far the answer ({conclusion.nearest_to_optimum.candidate[:FINGERPRINT_DIGITS]}, the trained candidate nearest "
-            "to the optimum) is ahead, in points of accuracy, with the interval of "
-            f"{1 - conclusion.level:.0%}; p-values are corrected for being several (Holm). "
-            "Further seeds: beyond those there are, that would show a difference of this size."
+            f"Lead of the trained candidate nearest to the optimum ({nearest}) in points of "
+            f"accuracy, with its {1 - conclusion.level:.0%} interval; p-values have Holm's "
+            "correction for several tests. Further seeds: additional seeds that would show a "
+            "difference of this size."
         ),
         candidate_of=lambda row: str(row.candidate or ""),
     )
@@ -191,7 +191,7 @@ def _further_seeds_cell(row: Comparison) -> TableCell | None:
 
 
 def references_table(report: ReportData) -> ReportTable | None:
-    """What stands for each known scheme, and how near it is to it."""
+    """Tabulate the network of each published scheme, and its distance from the scheme."""
     factor = report.conclusion.factor
     rows = [
         (name, SCHEMES[name].coefficients(factor).shares, result)
@@ -209,16 +209,19 @@ def references_table(report: ReportData) -> ReportTable | None:
 
     columns: tuple[TableColumn, ...] = (
         ("reference", lambda row: row[0], "text"),
-        ("network", of_result(lambda one: one.candidate[:FINGERPRINT_DIGITS]), "text"),
-        ("accuracy", of_result(lambda one: one.accuracy), ".4f"),
-        ("standard error", of_result(lambda one: one.standard_error), ".4f"),
-        ("seeds", of_result(lambda one: one.seeds), "d"),
+        ("network", of_result(lambda result: result.candidate[:FINGERPRINT_DIGITS]), "text"),
+        ("accuracy", of_result(lambda result: result.accuracy), ".4f"),
+        ("standard error", of_result(lambda result: result.standard_error), ".4f"),
+        ("seeds", of_result(lambda result: result.seeds), "d"),
         ("asked depth", lambda row: row[1].depth, ".2f"),
         ("asked width", lambda row: row[1].width, ".2f"),
         ("asked resolution", lambda row: row[1].resolution, ".2f"),
-        *((name, of_result(read), number_format) for name, read, number_format in SHARE_COLUMNS),
+        *(
+            (name, of_result(value_of), number_format)
+            for name, value_of, number_format in SHARE_COLUMNS
+        ),
         ("distance", lambda row: row[1].distance(row[2].shares), ".3f"),
-        ("cost / baseline's", of_result(lambda one: one.factor), ".3f"),
+        ("cost / baseline's", of_result(lambda result: result.factor), ".3f"),
     )
     return report_table(
         "references",
@@ -226,15 +229,15 @@ def references_table(report: ReportData) -> ReportTable | None:
         columns,
         rows,
         note=(
-            "A scheme that the baseline cannot realise is stood for by the nearest network of the "
-            "same cost; corners of the triangle are 1.41 apart."
+            "For a scheme that the baseline cannot realise, the nearest network of the same cost "
+            "is shown; corners of the triangle are 1.41 apart."
         ),
         candidate_of=lambda row: str(row[2].candidate),
     )
 
 
 def stopped_table(report: ReportData) -> ReportTable | None:
-    """Who was not trained to the end, where it ended and why."""
+    """Tabulate the candidates that were stopped early, with epoch and reason."""
     rows: tuple[StoppedCandidate, ...] = report.stopped
     columns: tuple[TableColumn, ...] = (
         *NAME_COLUMNS,
@@ -244,13 +247,13 @@ def stopped_table(report: ReportData) -> ReportTable | None:
         ("why", lambda row: row.reason, "text"),
         *SHARE_COLUMNS,
     )
-    note = "They are not compared with the others; the surface predicts them from where they ended."
+    note = "They are not compared with the others; the surface extrapolates from their last epoch."
     title = f"Stopped before epoch {report.last_epoch}"
     return report_table("stopped", title, columns, rows, note=note) if rows else None
 
 
 def failures_table(report: ReportData) -> ReportTable | None:
-    """What could not be trained, by class."""
+    """Tabulate the candidates that failed, by kind of failure."""
     columns: tuple[TableColumn, ...] = (
         ("class", lambda row: str(row.get("kind", "unknown")).replace("_", " "), "text"),
         ("network", lambda row: str(row.get("candidate", ""))[:FINGERPRINT_DIGITS], "text"),
@@ -265,11 +268,11 @@ def failures_table(report: ReportData) -> ReportTable | None:
         kind = str(row.get("kind", "unknown")).replace("_", " ")
         counts[kind] = counts.get(kind, 0) + 1
     note = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
-    return report_table("failures", "Failures by class", columns, rows, note=note)
+    return report_table("failures", "Failures by kind", columns, rows, note=note)
 
 
 def surface_fit_table(report: ReportData) -> ReportTable | None:
-    """How well each kind of surface predicts a candidate from the others."""
+    """Tabulate how well each kind of surface predicts a candidate from the others."""
     surface = report.conclusion.response_model
     if surface is None:
         return None
@@ -291,14 +294,14 @@ def surface_fit_table(report: ReportData) -> ReportTable | None:
             lambda kind: yes_or_no(optimum is not None and kind == optimum.degree),
             "text",
         ),
-        ("lack of fit, F", lack_of_fit_column(lambda lack_of_fit: lack_of_fit.statistic), ".2f"),
-        ("df", lack_of_fit_column(lambda one: f"{one.df}, {one.df_error}"), "text"),
-        ("p", lack_of_fit_column(lambda one: one.p), ".2g"),
+        ("lack of fit, F", lack_of_fit_column(lambda test: test.statistic), ".2f"),
+        ("df", lack_of_fit_column(lambda test: f"{test.df}, {test.df_error}"), "text"),
+        ("p", lack_of_fit_column(lambda test: test.p), ".2g"),
     )
     note = (
-        "Error: root mean square of what each candidate is missed by when the others predict it. "
-        "Lack of fit: what a polynomial leaves over, against what seeds do; a small p says that "
-        "it misses more than noise."
+        "Error: root mean square error of each candidate, predicted from the others. Lack of fit: "
+        "residuals of a polynomial against the noise of seeds; a small p means that its misfit "
+        "is more than noise."
     )
     return report_table(
         "surfaces", "How well surfaces fit", columns, list(surface.errors), note=note

@@ -1,4 +1,4 @@
-"""The triangle of shares as a drawing whose points tell their runs: numbers for the template."""
+"""The report page's interactive triangle of shares, as SVG paths for the template."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,25 +12,32 @@ from matplotlib.colors import Normalize, to_hex
 from numpy.typing import NDArray
 
 from scalesearch.analysis.summary import CandidateResult
-from scalesearch.figures.simplex import SimplexData, legend_order, references_text
+from scalesearch.figures.simplex import (
+    CORNERS,
+    SimplexData,
+    cartesian,
+    colour_limits,
+    legend_order,
+    references_text,
+)
 from scalesearch.figures.style import COLOUR_MAP
 from scalesearch.figures.ternary import Ternary
 from scalesearch.reporting.report_data import ReportData
 from scalesearch.reporting.tables import FINGERPRINT_DIGITS, roles_text
 
 SIDE, LEFT, TOP = 520.0, 60.0, 46.0
-"""Of the triangle, in the units of the drawing, and where it lies."""
-HEIGHT = SIDE * math.sqrt(3) / 2
+"""Side and position of the triangle, in units of the drawing."""
+HEIGHT = SIDE * float(CORNERS[2, 1])
 BAND_COUNT = 12
-"""Colours of the surface."""
+"""Number of colours of the surface."""
 REFERENCE_CORNERS = {"depth": 4, "width": -4, "resolution": 3, "uniform": 5, "paper": -5}
-"""Corners of the mark of each reference; a square on a corner and a star are negative."""
+"""Corners of the mark of each reference; negative for a diamond and a star."""
 
 OPTIMUM_PATH = (
     "M-7-3.5l3.5-3.5 3.5 3.5 3.5-3.5 3.5 3.5-3.5 3.5 3.5 3.5-3.5 3.5-3.5-3.5"
     "-3.5 3.5-3.5-3.5 3.5-3.5z"
 )
-"""The optimum's mark, around the origin."""
+"""Mark of the optimum, around the origin."""
 FRAME_PATH = f"M{LEFT:g} {TOP + HEIGHT:.1f}h{SIDE:g}L{LEFT + SIDE / 2:g} {TOP:g}z"
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -39,7 +46,7 @@ XY: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class CandidateMark:
-    """A candidate: where it is, its shape, and what is told of it, name by name."""
+    """The mark of a candidate, with the facts that the page shows about it."""
 
     candidate: str
     x: float
@@ -57,34 +64,35 @@ class CandidateMark:
 
 @dataclass(frozen=True, slots=True)
 class TernarySvg:
-    """``marks``: references last, and so in front. ``stopped``: places. ``bands``: colour and path
-    of the surface's parts; ``flat``: path of what is as good as the optimum, and ``border`` around
-    it; ``region``: its confidence region. Empty without a surface. ``scale``: colours from the
-    ``low`` to the ``high`` accuracy.
-    """
+    """Everything in the triangle; parts of the surface are empty if there is none."""
 
     marks: tuple[CandidateMark, ...]
+    """Candidates; references are last, and so in front."""
     stopped: tuple[XY, ...]
+    """Positions of stopped candidates."""
     bands: tuple[tuple[str, str], ...]
+    """Colour and path of each part of the surface."""
     flat: str
+    """Path of the area that is as good as the optimum."""
     border: str
+    """Path of the border of that area."""
     region: str
+    """Path of the optimum's confidence region."""
     optimum: XY | None
     scale: tuple[str, ...]
+    """Colours from the ``low`` to the ``high`` accuracy."""
     low: float
     high: float
 
 
 def ternary_svg(report: ReportData, data: Ternary | SimplexData) -> TernarySvg:
-    """From the numbers of the figure, and what is on record of each candidate."""
+    """Make the drawing from the data of the figure and the results of each candidate."""
     surface = data if isinstance(data, Ternary) else None
     simplex = data.trained if isinstance(data, Ternary) else data
     accuracies = [point.accuracy for point in simplex.points]
     if surface is not None:
         accuracies += [float(mean) for mean in surface.means]
-    low, high = min(accuracies), max(accuracies)
-    if high - low < 1e-6:
-        low, high = low - 0.005, high + 0.005
+    low, high = colour_limits(accuracies)
     colour_of = _AccuracyColour(low, high)
     references = {point.candidate: point.references for point in simplex.points}
     marks = [
@@ -105,14 +113,13 @@ def ternary_svg(report: ReportData, data: Ternary | SimplexData) -> TernarySvg:
 
 
 def to_xy(shares: Sequence[float] | Floats) -> XY:
-    """Shares as x and y of the drawing: depth to the left, width to the right, resolution up."""
-    _, width, resolution = (float(share) for share in shares)
-    x = LEFT + SIDE * (width + resolution / 2)
-    return round(x, 1), round(TOP + HEIGHT * (1 - resolution), 1)
+    """Return the position of shares: depth is left, width right, resolution up."""
+    x, y = cartesian([tuple(shares)])[0].tolist()
+    return round(LEFT + SIDE * x, 1), round(TOP + HEIGHT - SIDE * y, 1)
 
 
 class _AccuracyColour:
-    """The colour of an accuracy."""
+    """Maps an accuracy to a colour."""
 
     def __init__(self, low: float, high: float) -> None:
         self.norm, self.colours = Normalize(low, high), mpl.colormaps[COLOUR_MAP]
@@ -158,7 +165,7 @@ def _mark(
 
 
 def legend_marks(data: TernarySvg) -> tuple[tuple[str, str], ...]:
-    """Names and shapes of the marks, each once, for a legend around the origin."""
+    """Return the name and the path, around the origin, of each kind of mark, for the legend."""
     reference_sets = sorted({mark.references for mark in data.marks}, key=legend_order)
     return tuple(
         (references_text(references) or "searched", _mark_path(references, 0, 0))
@@ -176,7 +183,7 @@ def _axis_values(values: Sequence[float], number_format: str) -> str:
 
 
 def _mark_path(references: Sequence[str], x: float, y: float) -> str:
-    """The path of a mark: a circle for what was only searched."""
+    """Return the path of a mark: a circle for a candidate that is no reference."""
     if not references:
         return f"M{x - 6:g} {y:g}a6 6 0 1 0 12 0a6 6 0 1 0-12 0z"
     corners = REFERENCE_CORNERS.get(references[0], 6)
@@ -198,21 +205,21 @@ def _closed_path(points: Iterable[XY]) -> str:
 
 
 def _lattice_triangles(data: Ternary) -> Iterator[NDArray[np.int64]]:
-    """Numbers of the three places around each smallest triangle of the lattice."""
+    """Yield the indices of the corners of each smallest triangle of the lattice."""
     steps = round(1 / np.min(data.places[data.places > 0]))
     counts = np.rint(data.places * steps).astype(int)
     index_of = {tuple(count): index for index, count in enumerate(counts.tolist())}
-    for (first, second, third), place in index_of.items():
+    for (first, second, third), index in index_of.items():
         right, up = (first - 1, second + 1, third), (first - 1, second, third + 1)
         across = (first - 2, second + 1, third + 1)
         if right in index_of and up in index_of:
-            yield np.array([place, index_of[right], index_of[up]])
+            yield np.array([index, index_of[right], index_of[up]])
             if across in index_of:
                 yield np.array([index_of[right], index_of[across], index_of[up]])
 
 
 def _band_paths(data: Ternary, colour_of: _AccuracyColour) -> Iterator[tuple[str, str]]:
-    """Each colour once, with all of the surface that lies between its bounds."""
+    """Yield each colour with the path of the surface between its bounds."""
     edges = np.linspace(colour_of.norm.vmin or 0.0, colour_of.norm.vmax or 0.0, BAND_COUNT + 1)
     edges[0], edges[-1] = -np.inf, np.inf
     inner = np.diff(edges[1:-1]).mean()
@@ -231,20 +238,16 @@ def _band_paths(data: Ternary, colour_of: _AccuracyColour) -> Iterator[tuple[str
             yield colour_of(float(edges[1] + (band - 0.5) * inner)), path
 
 
-def _has_flat_region(data: Ternary) -> bool:
-    return not data.is_undecided and bool(data.margins.min() <= 0 < data.margins.max())
-
-
 def _flat_paths(data: Ternary) -> Iterator[str]:
-    """The part of each triangle whose margin is not above 0."""
-    for corners in _lattice_triangles(data) if _has_flat_region(data) else ():
+    """Yield the path of the part of each triangle whose margin is at most 0."""
+    for corners in _lattice_triangles(data) if data.has_outline else ():
         polygon = clip_polygon(data.places[corners], data.margins[corners], -np.inf, 0.0)
         if len(polygon) > 2:
             yield _closed_path(to_xy(corner_point) for corner_point in polygon)
 
 
 def _border_paths(data: Ternary) -> Iterator[str]:
-    for corners in _lattice_triangles(data) if _has_flat_region(data) else ():
+    for corners in _lattice_triangles(data) if data.has_outline else ():
         corner_shares, margins = data.places[corners], data.margins[corners]
         crossings = [
             to_xy(_crossing_point(corner_shares, margins, side, (side + 1) % 3, 0.0))
@@ -257,7 +260,7 @@ def _border_paths(data: Ternary) -> Iterator[str]:
 
 
 def clip_polygon(points_N3: Floats, values: Floats, low: float, high: float) -> list[Floats]:
-    """Corners, going round, of the part of a polygon where values, linear in it, lie between."""
+    """Return the corners of the part of a polygon with values, linear in it, from low to high."""
     for bound, sign in ((low, -1.0), (high, 1.0)):
         if not np.isfinite(bound):
             continue
@@ -273,20 +276,20 @@ def clip_polygon(points_N3: Floats, values: Floats, low: float, high: float) -> 
                 )
         if not corners:
             return []
-        points_N3 = np.array([place for place, _ in corners])
+        points_N3 = np.array([point for point, _ in corners])
         values = np.array([value for _, value in corners])
     return list(points_N3)
 
 
 def _crossing_point(points: Floats, values: Floats, start: int, end: int, bound: float) -> Floats:
-    """Where a side comes to a value."""
+    """Return the point of a side with a given value."""
     fraction = (bound - values[start]) / (values[end] - values[start])
     point: Floats = points[start] + fraction * (points[end] - points[start])
     return point
 
 
 def grid_ticks() -> Iterator[tuple[str, XY, XY, XY]]:
-    """The grid at quarters: the share, where its line begins and ends, and where it is written."""
+    """Yield share, start, end and label position of each grid line, at quarters."""
     for axis in range(3):
         for share in (0.25, 0.5, 0.75):
             start, end = np.zeros(3), np.zeros(3)

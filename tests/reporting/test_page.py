@@ -111,7 +111,7 @@ def test_columns_that_older_tables_lack_are_not_needed(copied, undrawn):
     write_report(copied)
     page, _ = both(copied)
     assert "wall time</dt><dd>not on record" in page
-    assert "Failures by class" not in page
+    assert "Failures by kind" not in page
 
 
 def test_what_people_wrote_is_never_markup(copied, undrawn):
@@ -156,7 +156,7 @@ def test_one_seed_and_one_epoch_leave_out_what_they_cannot_tell(searched, tmp_pa
     write_report(folder)
     page, _ = both(folder)
     assert not (folder / "figures" / "agreement.png").exists()
-    assert "Does short training tell?" not in page
+    assert "Does short training rank like long training?" not in page
     assert "one seed" in page
     assert '<td class="number">-</td>' in page  # a standard error that nobody knows
 

@@ -85,7 +85,7 @@ def test_it_opens_from_disk_without_a_complaint(page, told):
 
 
 def test_pointing_at_a_mark_shows_its_run(page):
-    assert "Nothing is chosen yet" in told_of_the_run(page)
+    assert "No network is selected yet" in told_of_the_run(page)
     mark = find(page, ".mark.reference")[-1]
     webdriver.ActionChains(page).move_to_element(mark).perform()
     shown = told_of_the_run(page)

@@ -15,7 +15,7 @@
     });
     rows.sort(function (one, other) {
       if (one.worth === other.worth) { return one.place - other.place; }
-      if (one.worth === null) { return 1; } // what is not known is last, whichever way
+      if (one.worth === null) { return 1; } // unknown values are last in both directions
       if (other.worth === null) { return -1; }
       return (one.worth < other.worth ? -1 : 1) * way;
     });
@@ -31,7 +31,7 @@
       head.append(button);
       button.addEventListener("click", function () {
         var now = head.getAttribute("aria-sort");
-        // First the greatest number, or the first of the alphabet.
+        // Start with the largest number, or the first in the alphabet.
         var down = now ? now === "ascending" : head.classList.contains("number");
         heads.forEach(function (other) { other.removeAttribute("aria-sort"); });
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
