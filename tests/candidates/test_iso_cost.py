@@ -75,7 +75,7 @@ def found_by_trying(baseline, budget):
     own = getattr(cost(baseline), budget.measure)
     for repeats, channels, pixels in product(depths, widths, sizes):
         network = with_parts(baseline, repeats=repeats, widths=channels, resolution=pixels)
-        if budget.meets(getattr(cost(network), budget.measure) / own):
+        if budget.is_met_by(getattr(cost(network), budget.measure) / own):
             yield network
 
 
