@@ -116,9 +116,9 @@ def test_the_memory_of_a_pass_is_what_lives_at_once_with_weights_and_images():
     [
         ({"batch_sizes": (0,)}, "batch: need at least 1, got 0"),
         ({"threads": 0}, "threads: need at least 1, got 0"),
-        ({"least_runs": 0}, "runs: need at least 1, got 0"),
-        ({"least_seconds": 0.0}, "seconds: need a time above 0, got 0"),
-        ({"least_seconds": float("nan")}, "seconds: need a time above 0, got nan"),
+        ({"target_runs": 0}, "runs: need at least 1, got 0"),
+        ({"target_seconds": 0.0}, "seconds: need a time above 0, got 0"),
+        ({"target_seconds": float("nan")}, "seconds: need a time above 0, got nan"),
         ({"device": "cuda:99"}, "device: 'cuda:99' was asked for"),
     ],
 )

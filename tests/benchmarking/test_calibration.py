@@ -91,7 +91,7 @@ def test_the_networks_are_distinct_and_surround_the_baseline():
     networks = scaled_networks(B0)
     assert networks[0] == B0
     assert len(set(networks)) == len(networks) >= 12
-    for part in ("blocks", "widths", "resolution"):
+    for part in ("num_blocks", "widths", "resolution"):
         own = getattr(B0, part)
         assert min(getattr(n, part) for n in networks) < own
         assert max(getattr(n, part) for n in networks) > own

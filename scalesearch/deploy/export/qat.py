@@ -135,7 +135,7 @@ class QatConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"need {name} >= 1, got {name}={getattr(self, name)}")
         if not self.learning_rate > 0:
-            raise ValueError(f"need rate > 0, got rate={self.learning_rate}")
+            raise ValueError(f"need learning_rate > 0, got learning_rate={self.learning_rate}")
 
     def steps(self, images: int) -> int:
         """Steps in all, with so many images to train on."""

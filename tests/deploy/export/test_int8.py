@@ -137,7 +137,8 @@ def test_what_is_clipped_is_rounded_once_and_logits_never():
 
 
 @pytest.mark.parametrize(
-    "value", [{"epochs": 0}, {"batch_size": 0}, {"rate": 0.0}, {"rate": float("nan")}]
+    "value",
+    [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}],
 )
 def test_a_tuning_that_is_none_is_refused(value):
     (name,) = value
@@ -146,6 +147,6 @@ def test_a_tuning_that_is_none_is_refused(value):
 
 
 def test_calibration_and_test_images_are_apart(digits):
-    seen = torch.cat(list(digits.calibration())).flatten(1)
-    test = torch.cat([images for images, _ in digits.shown(digits.test)]).flatten(1)
+    seen = torch.cat(list(digits.calibration_batches())).flatten(1)
+    test = torch.cat([images for images, _ in digits.batches(digits.test)]).flatten(1)
     assert not any(torch.equal(one, other) for one, other in itertools.product(seen[:20], test))

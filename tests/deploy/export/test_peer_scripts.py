@@ -66,7 +66,7 @@ def test_torchvision_builds_the_same_network_and_it_gives_the_same_logits(torchv
         torch.testing.assert_close(theirs(images), ours(images))
     assert theirs.classifier[0].p == 0.3
     rates = [m.p for m in theirs.modules() if type(m).__name__ == "StochasticDepth"]
-    assert rates == pytest.approx([0.2 * i / network.blocks for i in range(network.blocks)])
+    assert rates == pytest.approx([0.2 * i / network.num_blocks for i in range(network.num_blocks)])
 
 
 @pytest.mark.slow
@@ -198,7 +198,9 @@ def test_timm_builds_the_same_network_and_it_gives_the_same_logits(timm, network
         torch.testing.assert_close(theirs(images), ours(images))
     assert theirs.drop_rate == 0.3
     rates = [m.drop_prob for m in theirs.modules() if type(m).__name__ == "DropPath"]
-    assert rates == pytest.approx([0.2 * i / network.blocks for i in range(1, network.blocks)])
+    assert rates == pytest.approx(
+        [0.2 * i / network.num_blocks for i in range(1, network.num_blocks)]
+    )
 
 
 def test_a_stage_of_timms_may_have_an_activation_of_its_own(timm):

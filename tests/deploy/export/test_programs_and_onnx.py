@@ -66,7 +66,7 @@ def test_what_is_no_program_is_refused(tmp_path):
 
 def test_onnx_runtime_answers_as_torch_on_noise_and_on_real_images(onnx_file, reader):
     path, (noise, real) = onnx_file
-    assert (noise.images, real.images, real.same) == (4, 64, 1)
+    assert (noise.images, real.images, real.same_fraction) == (4, 64, 1)
     assert max(noise.difference, real.difference) < MAX_LOGIT_DIFFERENCE
     own, theirs = torch_logits(reader.network, images(5)), onnx_logits_function(path)(images(5))
     np.testing.assert_allclose(theirs, own, atol=1e-4)
@@ -188,9 +188,9 @@ def test_real_images_need_a_preparation(reader):
 
 
 def test_no_image_is_shown_twice_or_left_out(reader, digits):
-    shown = [images for images, _ in digits.shown(digits.test)]
+    shown = [images for images, _ in digits.batches(digits.test)]
     assert sum(map(len, shown)) == len(digits.test)
-    assert sum(len(images) for images, _ in digits.shown(digits.test, 40)) == 40
+    assert sum(len(images) for images, _ in digits.batches(digits.test, 40)) == 40
     own = partial(torch_logits, reader.network)
-    hits = [(own(x).argmax(1) == y).sum() for x, y in digits.shown(digits.test)]
+    hits = [(own(x).argmax(1) == y).sum() for x, y in digits.batches(digits.test)]
     assert sum(hits) / len(digits.test) > 0.6

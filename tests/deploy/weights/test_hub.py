@@ -84,7 +84,7 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused(on_hub, tmp_path):
 def test_a_file_in_plain_git_needs_a_hash(on_hub, tmp_path):
     content = write_network(tmp_path / "mine.safetensors", network()).read_bytes()
     on_hub("mine.safetensors", content, etag="a" * 40)
-    options = {"cache": tmp_path, "told": lambda _: None}
+    options = {"cache": tmp_path, "announce": lambda _: None}
     with pytest.raises(WeightsError, match=r"say sha256=\.\.\."):
         from_pretrained("hf:me/mine:mine.safetensors", **options)
     saved = from_pretrained("hf:me/mine:mine.safetensors", sha256=sha256(content), **options)
@@ -107,7 +107,7 @@ def test_what_the_hub_has_not_is_told(on_hub, tmp_path):
 def test_without_a_network_the_hubs_cache_is_enough(on_hub, server, tmp_path, monkeypatch):
     content = write_network(tmp_path / "mine.safetensors", network()).read_bytes()
     on_hub("mine.safetensors", content)
-    options = {"cache": tmp_path, "told": lambda _: None}
+    options = {"cache": tmp_path, "announce": lambda _: None}
     from_pretrained("hf:me/mine:mine.safetensors", **options)
     monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:1")
     saved = from_pretrained("hf:me/mine:mine.safetensors", **options)

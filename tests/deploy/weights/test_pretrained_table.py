@@ -67,9 +67,9 @@ def test_the_table_has_the_files_of_timm_as_it_downloads_them():
 
 @pytest.mark.parametrize("row", PRETRAINED.values(), ids=list(PRETRAINED))
 def test_every_row_is_checked_by_the_digits_that_its_file_is_named_by(row):
-    digits = row.file.name.removesuffix(".pth").rpartition("-")[2]
+    digits = row.download.name.removesuffix(".pth").rpartition("-")[2]
     assert re.fullmatch("[0-9a-f]{8}", digits)
-    assert row.file.sha256.startswith(digits)
+    assert row.download.sha256.startswith(digits)
     assert row.preparation.view().window(row.pixels) == row.pixels
     assert published_network(row.architecture).num_classes == len(imagenet_classes())
 

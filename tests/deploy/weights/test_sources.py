@@ -27,7 +27,7 @@ def known(monkeypatch, server):
     address = server.give("/efficientnet_b0_mine.pth", content)
     row = replace(
         PRETRAINED["efficientnet-b0"],
-        file=Download("efficientnet_b0_mine.pth", sha256(content)[:8], (address,)),
+        download=Download("efficientnet_b0_mine.pth", sha256(content)[:8], (address,)),
     )
     monkeypatch.setitem(PRETRAINED, "efficientnet-b0", row)
     return network(b0)
