@@ -89,7 +89,7 @@ def test_a_missing_file_and_a_missing_network_say_where_to_put_it(known, server,
 def test_without_a_network_the_cache_is_enough(known, monkeypatch, tmp_path):
     from_pretrained("efficientnet-b0", cache=tmp_path)
     gone = replace(PRETRAINED["efficientnet-b0"].download, urls=("http://127.0.0.1:1/x.pth",))
-    row = replace(PRETRAINED["efficientnet-b0"], file=gone)
+    row = replace(PRETRAINED["efficientnet-b0"], download=gone)
     monkeypatch.setitem(PRETRAINED, "efficientnet-b0", row)
     assert same_weights(from_pretrained("efficientnet-b0", cache=tmp_path).network, known)
     with pytest.raises(WeightsError, match="no connection"):
