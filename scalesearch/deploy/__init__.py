@@ -1,6 +1,1 @@
-"""A network in use: what is in an image, and how sure one can be of it.
-
-Networks as files: our own format, and those of others.
-
-Results in forms that work elsewhere.
-"""
+"""Networks in use: prediction, calibration, weights in and out, and export formats."""

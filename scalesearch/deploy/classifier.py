@@ -1,9 +1,4 @@
-"""What a person can give for an image.
-
-The image files that a person means by some paths, whatever else lies among them.
-
-A network with all that makes an image its input and its logits an answer.
-"""
+"""Classify images with a network: inputs of many forms, predictions in turn."""
 
 import os
 from collections import deque
@@ -31,16 +26,17 @@ from scalesearch.training.device import resolve_device
 from scalesearch.training.network_file import read_network
 
 ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""The path of a file; the bytes of one; an image of Pillow; or pixels, uint8 or uint16 of shape
-(H, W), (H, W, 1), (H, W, 3) or, with transparency, (H, W, 4)."""
+"""The path or the bytes of a file; an image of Pillow; or pixels, uint8 or uint16 of shape (H, W),
+(H, W, 1), (H, W, 3) or, with transparency, (H, W, 4).
+"""
 
 CHANNELS = (1, 3, 4)
 
 
 def to_decodable(image: ImageInput) -> EncodedImage | Image.Image:
-    """The same image as decoding takes it.
+    """Return the same image in a form that decoding takes.
 
-    Raises TypeError for what is none of these, ValueError for an array of another form.
+    Raises TypeError for other types, ValueError for an array of another form.
     """
     match image:
         case str() | os.PathLike():
@@ -58,7 +54,7 @@ def to_decodable(image: ImageInput) -> EncodedImage | Image.Image:
 
 
 def image_name(image: ImageInput, index: int) -> str:
-    """Its path, or its place among those given, from 0."""
+    """Path of an image, or its index among those given, from 0."""
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {index}"
 
 
@@ -77,17 +73,17 @@ def _image_from_array(pixels: NDArray[Any]) -> Image.Image:
 
 
 IMAGE_SUFFIXES = EXTENSIONS | {".avif", ".jfif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff"}
-"""Of a folder, files whose names end so, in whatever case, are taken for images."""
+"""Suffixes, in any case, of files in a folder that are taken for images."""
 
 OUTSIDE_LINK = "a link that leads out of the folder; name what it leads to, if it is meant"
 FOLDER_LINK = "a link to a folder, which is not followed; name what it leads to, if it is meant"
 
 
 def image_paths(paths: Iterable[str | Path]) -> Iterator[Path | UnreadableImage]:
-    """Files as they are named; of folders all images in and below them, in order of their names.
+    """Files as named, and all images in and below folders, in the order of their names.
 
-    What cannot be looked into, and links that lead out of a folder or to another, come as refused.
-    Hidden files and folders are passed over. The names of one folder at a time are in memory.
+    Unreadable folders, and links that lead out of a folder or to another, come as refused. Hidden
+    files and folders are ignored. Only the names of one folder at a time are in memory.
     """
     for path in map(Path, paths):
         if path.is_dir():
@@ -122,7 +118,7 @@ def _image_paths_below(folder: Path) -> Iterator[Path | UnreadableImage]:
 
 
 def _image_path(path: Path, root: Path, is_link: bool) -> Iterator[Path | UnreadableImage]:
-    """The file, if it is called an image; a link only to a file in the same folder."""
+    """Return the file, if its suffix is an image's; a link only to a file in the same folder."""
     is_image = path.suffix.lower() in IMAGE_SUFFIXES
     if not is_link:
         if is_image:
@@ -140,14 +136,17 @@ def _image_path(path: Path, root: Path, is_link: bool) -> Iterator[Path | Unread
 
 
 BATCH_SIZE = 64
-"""Images decoded and shown at once, if nothing is said."""
+"""Default number of images decoded and classified at once."""
 
 Item = TypeVar("Item")
 
 
 class _PendingBatch(NamedTuple):
-    """A batch on its way: its images' names, the reason or None for each, and the logits of those
-    without a reason, which may still be being computed."""
+    """A batch in progress.
+
+    The names of its images, the reason or None for each, and the logits of those without a reason,
+    which may still be in computation.
+    """
 
     names: Sequence[str]
     reasons: Sequence[str | None]
@@ -158,9 +157,9 @@ class _PendingBatch(NamedTuple):
 class Classifier:
     """A network in use.
 
-    ``network``: moved to the device and put into evaluation mode. ``preparation``: see
-    ``weights.Preparation``. ``device``: auto, cpu or cuda. Images are decoded as training decodes
-    them, so that the logits of a test image are those that training found.
+    ``network``: moved to the device and set to evaluation mode. ``preparation``: see
+    ``data.preparation.Preparation``. ``device``: auto, cpu or cuda. Images are decoded as in
+    training, so the logits of a test image are those of training.
     """
 
     network: nn.Module
@@ -183,9 +182,9 @@ class Classifier:
     def read(
         cls, path: str | Path, device: str = "auto", *, allow_code: bool = False
     ) -> "Classifier":
-        """The network in a file. ``allow_code``: of one that the code of module:factory makes.
+        """Read a network's file. ``allow_code``: allow the code of a custom model.
 
-        Raises WeightsError for a file that is no network of ours, or has no preparation.
+        Raises WeightsError for a file that is not one of our networks, or has no preparation.
         """
         with code_allowed(allow_code):
             saved_network = read_network(path)
@@ -202,7 +201,7 @@ class Classifier:
         )
 
     def predict(self, image: ImageInput) -> Prediction:
-        """The answer to one image. Raises DataError for one that cannot be read."""
+        """Classify one image. Raises DataError for an unreadable image."""
         (prediction,) = self.predict_batch([image], batch_size=1)
         if isinstance(prediction, UnreadableImage):
             raise DataError(f"{prediction.image}: {prediction.reason}; give another image")
@@ -211,11 +210,11 @@ class Classifier:
     def predict_batch(
         self, images: Iterable[ImageInput | UnreadableImage], batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction | UnreadableImage]:
-        """The answer to each image in turn, or why it has none; what is refused already, as some
-        of ``images_in`` is, passes through.
+        """Classify images in turn; an unreadable one gives the reason.
 
-        However many images there are, no more than two batches of them are in memory. Raises
-        TypeError or ValueError for what is no image at all, see ``Picture``.
+        Images refused before, as some of ``image_paths`` are, pass through. At most two batches
+        are in memory. Raises TypeError or ValueError for objects that are no images, see
+        ``ImageInput``.
         """
         if batch_size < 1:
             raise ValueError(f"need batch_size >= 1, got batch_size={batch_size}")
@@ -252,7 +251,7 @@ class Classifier:
         return _PendingBatch(names, reasons, self.logits(images_BCHW))
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
-        """The answers (B, K), float32 on the device, to images as they are stored (uint8)."""
+        """Logits (B, K), float32 on the device, of stored images (uint8)."""
         if not len(images_BCHW):
             return torch.empty(0, 1)
         view, resolution = self.preparation.view(), self.preparation.pixels
@@ -288,5 +287,5 @@ def _item_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _max_pending_batches(device: str) -> int:
-    """Batches that may be on their way: a GPU computes one while the next is decoded."""
+    """Batches in progress: a GPU computes one while the next is decoded."""
     return int(device != "cpu")

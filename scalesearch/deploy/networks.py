@@ -1,4 +1,4 @@
-"""Networks that a file or a folder of ours holds: a family's members, a search's candidates."""
+"""Networks referenced in our files: members of a family, candidates of a search."""
 
 import json
 import warnings
@@ -20,8 +20,7 @@ from scalesearch.search.driver import candidate_source
 
 @dataclass(frozen=True, slots=True)
 class ReferencedNetwork:
-    """A network by its name, the baseline that it was scaled from, and the regularisation that a
-    family document gives it."""
+    """A network by its name, its baseline, and the regularisation of a family document."""
 
     name: str
     network: Architecture | CustomModel
@@ -31,7 +30,7 @@ class ReferencedNetwork:
 
 
 def is_network_reference(reference: str) -> bool:
-    """Whether a text has the form FILE:MEMBER or FOLDER:CANDIDATE, of a file or folder there is."""
+    """Whether a text has the form FILE:MEMBER or FOLDER:CANDIDATE and the path exists."""
     path, colon, name = reference.rpartition(":")
     return bool(colon and name) and (
         Path(path).is_dir() or Path(path).suffix in (".json", ".yaml", ".yml")
@@ -39,11 +38,11 @@ def is_network_reference(reference: str) -> bool:
 
 
 def network_from_reference(reference: str) -> ReferencedNetwork:
-    """The member of a family document, or the candidate of a search's folder.
+    """Network of a reference: a member of a family document, or a search's candidate.
 
-    FILE:b2, a file of ``scalesearch family --out``; FOLDER:FINGERPRINT, or as much of it as is
-    unambiguous; FOLDER:best, the network of its ``coefficients.json``.
-    Raises ExperimentError or SearchError, saying what there is.
+    FILE:b2, a file of ``scalesearch family --out``; FOLDER:FINGERPRINT, or its unambiguous
+    beginning; FOLDER:best, the network of its ``coefficients.json``. Raises ExperimentError or
+    SearchError that lists the choices.
     """
     path, _, name = reference.rpartition(":")
     return (
@@ -90,11 +89,13 @@ def _search_candidate(folder: Path, name: str) -> ReferencedNetwork:
     experiment = read_experiment(folder / "experiment.yaml")
     data = read_environment(folder / "environment.json")["data"]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # warnings of the design were shown when the search began
         source = candidate_source(experiment, data)
     planned_candidates = [
         item.candidate for item in source.planned
-    ]  # of a nominal budget not all are listed
+    ]  # a nominal budget does not list all of them
     by_fingerprint = {
         candidate.fingerprint: candidate
         for candidate in (*source.space.candidates, *planned_candidates)

@@ -1,7 +1,4 @@
-"""What a network answers to an image, as frozen data.
-
-Answers as rows of a CSV file, or as one JSON document, written as they come.
-"""
+"""Predictions as frozen data, and as rows of a CSV file or one JSON document."""
 
 import csv
 import json
@@ -20,7 +17,7 @@ from scalesearch.errors import ExportError
 
 @dataclass(frozen=True, slots=True)
 class ClassProbability:
-    """A class, and how probable the network takes it to be."""
+    """A class and its probability."""
 
     class_name: str
     probability: float
@@ -28,11 +25,10 @@ class ClassProbability:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The answer to one image.
+    """Prediction for one image.
 
-    ``image``: its path as it was given, or its place among those given. ``logits``: float32 (K,),
-    as the network gives them. ``probabilities``: float64 (K,), of the logits divided by the
-    preparation's temperature; they sum to one.
+    ``image``: its path as given, or its index. ``logits``: float32 (K,). ``probabilities``:
+    float64 (K,), of the logits divided by the preparation's temperature; they sum to one.
     """
 
     image: str
@@ -41,7 +37,7 @@ class Prediction:
     probabilities: NDArray[np.float64]
 
     def top(self, count: int = 5) -> tuple[ClassProbability, ...]:
-        """The most probable classes, the first of them first; of equal ones the lower class."""
+        """Return the most probable classes in order; of equal ones the lower class first."""
         top_classes = np.argsort(-self.logits, kind="stable")[:count]
         return tuple(
             ClassProbability(self.class_names[k], float(self.probabilities[k])) for k in top_classes
@@ -50,21 +46,21 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableImage:
-    """An image that has no answer, and why."""
+    """An image without a prediction, and the reason."""
 
     image: str
     reason: str
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """The softmax of logits (..., K) divided by a temperature."""
+    """Softmax of logits (..., K) divided by a temperature."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted / temperature)
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
 def class_labels(class_names: Sequence[str], count: int) -> tuple[str, ...]:
-    """The names of the classes, or their numbers from 0 where they have none."""
+    """Names of the classes, or their numbers from 0 without names."""
     return tuple(class_names) or tuple(str(number) for number in range(count))
 
 
@@ -73,11 +69,11 @@ WritePrediction = Callable[[Prediction | UnreadableImage], None]
 
 @contextmanager
 def csv_prediction_writer(path: Path, top: int) -> Iterator[WritePrediction]:
-    """What to call with each answer; the file has its name once the block has succeeded.
+    """Yield a function that writes each prediction; the file is named when the block ends.
 
     Columns: ``image``, ``class_1``, ``probability_1`` and so on to ``top``, most probable first,
-    and ``reason``, which is empty but for an image that has no answer. See ``readable``.
-    Raises ExportError where it cannot be written.
+    and ``reason``, which is empty except for an unreadable image. See ``to_valid_utf8``. Raises
+    ExportError if the file cannot be written.
     """
     partial_path = path.with_name(f".{path.name}.partial")
     with _export_errors(path):
@@ -116,10 +112,10 @@ def _export_errors(path: Path) -> Iterator[None]:
 def json_prediction_writer(
     file: TextIO, header: Mapping[str, Any], top: int
 ) -> Iterator[WritePrediction]:
-    """What to call with each answer; the document is whole once the block has succeeded.
+    """Yield a function that writes each prediction; the document ends with the block.
 
-    It has the keys of ``head``, then ``predictions``, a list in which each image has ``answers`` or
-    a ``reason``, and last how many ``images`` and how many of them ``skipped`` there are.
+    It has the keys of ``header``, then ``predictions``, a list in which each image has ``answers``
+    or a ``reason``, and finally the numbers of ``images`` and of ``skipped`` ones.
     """
     counts = {"images": 0, "skipped": 0}
 
@@ -147,7 +143,7 @@ def _prediction_document(prediction: Prediction | UnreadableImage, top: int) -> 
 
 
 def prediction_columns(top: int) -> list[str]:
-    """The names of a row's cells."""
+    """Names of a row's cells."""
     ranked_columns = [
         name for n in range(1, top + 1) for name in (f"class_{n}", f"probability_{n}")
     ]
@@ -155,7 +151,7 @@ def prediction_columns(top: int) -> list[str]:
 
 
 def prediction_row(prediction: Prediction | UnreadableImage, top: int) -> list[str]:
-    """The cells of an answer; of fewer classes than ``top`` the last ones are empty."""
+    """Cells of a prediction; with fewer classes than ``top`` the last ones are empty."""
     if isinstance(prediction, UnreadableImage):
         return [prediction.image, *[""] * 2 * top, prediction.reason]
     cells = [
@@ -167,12 +163,12 @@ def prediction_row(prediction: Prediction | UnreadableImage, top: int) -> list[s
 
 
 def to_valid_utf8(text: str) -> str:
-    """Bytes of a path that are no UTF-8 are spelled out, since no file of text can hold them."""
+    """Escape bytes of a path that are not UTF-8, since a text file cannot hold them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_printable(text: str) -> str:
-    """Fit for a terminal: what a file or a class is called cannot move its cursor."""
+    """Escape control characters, so that a name cannot move the terminal's cursor."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

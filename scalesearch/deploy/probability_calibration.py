@@ -1,8 +1,4 @@
-"""How far probabilities can be believed, and the temperature that makes them truer
-(arXiv:1706.04599).
-
-The temperature of a network, from its answers to images that it was not trained on.
-"""
+"""Calibration of a classifier's probabilities by a temperature (arXiv:1706.04599)."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -20,10 +16,10 @@ from scalesearch.training.inference import logits
 from scalesearch.training.network_file import read_network, write_network
 
 CONFIDENCE_BINS = 15
-"""Of confidence, equally wide: as many as in the paper."""
+"""Bins of confidence, equally wide: as many as in the paper."""
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
-"""What temperatures are looked for between."""
+"""Range in which a temperature is searched."""
 
 Logits = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -31,8 +27,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Images whose answers are about as sure: how many, their mean confidence, and the fraction of
-    them that was answered right."""
+    """Images of similar confidence: their number, mean confidence, and accuracy."""
 
     images: int
     confidence: float
@@ -41,11 +36,11 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What probabilities are worth, over ``images`` images.
+    """Quality of probabilities over ``images`` images.
 
     ``nll``: mean negative logarithm of the true class's probability. ``ece``: mean distance of
-    accuracy from confidence over ``bins`` equally wide bins of confidence, weighted by how many
-    images are in each; a fraction. ``curve``: those bins that have images, by confidence.
+    accuracy from confidence over ``bins`` equally wide bins of confidence, weighted by their
+    images; a fraction. ``curve``: the bins with images, by confidence.
     """
 
     images: int
@@ -58,8 +53,10 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityCalibration:
-    """A temperature, and what it brought on the images it was fitted on and on the test images,
-    which it has not seen. ``previous``: the temperature before."""
+    """A temperature, and its effect on the images of the fit and on the test images.
+
+    ``previous``: the temperature before.
+    """
 
     previous: float
     temperature: float
@@ -70,7 +67,7 @@ class ProbabilityCalibration:
 def reliability(
     logits_NK: Logits, labels_N: Labels, temperature: float = 1.0, bins: int = CONFIDENCE_BINS
 ) -> Reliability:
-    """Of the probabilities that a temperature makes of logits (N, K)."""
+    """Quality of the probabilities that a temperature makes of logits (N, K)."""
     probabilities_NK = probabilities(logits_NK, temperature)
     confidence_N = probabilities_NK.max(axis=1)
     is_correct_N = logits_NK.argmax(axis=1) == labels_N
@@ -100,11 +97,11 @@ def reliability(
 
 
 def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
-    """The temperature at which logits (N, K) have the smallest negative log-likelihood.
+    """Temperature at which logits (N, K) have the smallest negative log-likelihood.
 
-    That is convex in the inverse temperature, so that there is at most one; found where its
-    derivative is zero. Raises DataError where there is none: all answers are right, and would be
-    ever better the surer they were, or they are no better than chance.
+    That is convex in the inverse temperature, so there is at most one minimum, found where the
+    derivative is zero. Raises DataError if there is none: all predictions are right, or they are
+    no better than chance.
     """
 
     def slope(log_inverse: float) -> float:
@@ -130,7 +127,7 @@ def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
 def _negative_log_likelihood(
     logits_NK: Logits, labels_N: Labels, inverse_temperature: float
 ) -> NDArray[np.float64]:
-    """Negative logarithm of each true class's probability; large ones do not overflow."""
+    """Negative logarithm of each true class's probability; large logits do not overflow."""
     scaled = logits_NK.astype(np.float64) * inverse_temperature
     max_N = scaled.max(axis=1)
     log_sums_N = np.log(np.exp(scaled - max_N[:, None]).sum(axis=1)) + max_N
@@ -140,10 +137,10 @@ def _negative_log_likelihood(
 def probability_calibration(
     classifier: Classifier, dataset: Dataset, test: Split
 ) -> ProbabilityCalibration:
-    """The temperature for the data set's validation images, and what it brings there and in test.
+    """Calibrate on the validation images, and measure the effect there and on test.
 
-    Raises DataError for images of other classes, channels or sides than the network's, and where
-    no temperature is the best.
+    Raises DataError for images of other classes, channels or sides than the network's, and if
+    there is no best temperature.
     """
     _require_same_data(classifier, dataset)
     previous = classifier.preparation.temperature
@@ -163,9 +160,9 @@ def probability_calibration(
 
 
 def write_calibrated_network(source: str | Path, out: str | Path, temperature: float) -> Path:
-    """Write the network of a file to another one, with a temperature.
+    """Write a network's file with another temperature.
 
-    Raises ExportError where something is there already, and what ``read_network`` raises.
+    Raises ExportError if the output exists, and what ``read_network`` raises.
     """
     require_new_path(Path(out))
     saved_network = read_network(source)
@@ -182,7 +179,7 @@ def write_calibrated_network(source: str | Path, out: str | Path, temperature: f
 
 
 def require_new_path(path: Path) -> None:
-    """Raise ExportError where there is something at a path."""
+    """Raise ExportError if the path exists."""
     if path.exists() or path.is_symlink():
         raise ExportError(f"{path}: need a new file, got one that is there; choose another --out")
 
@@ -197,16 +194,18 @@ def _logits_and_labels(classifier: Classifier, split: Split) -> tuple[Logits, La
 
 
 def _require_same_data(classifier: Classifier, dataset: Dataset) -> None:
-    """Raise DataError where the data set is not like the one that the network was trained on."""
+    """Raise DataError if the data set differs from the one of the training."""
     preparation = classifier.preparation
     dataset_shape = (dataset.channels, dataset.pixels)
     network_shape = (preparation.channels, preparation.stored)
     if dataset_shape != network_shape:
         raise DataError(
-            f"temperature: need images of {network_shape[0]} channels stored at {network_shape[1]} pixels, as "
-            f"the network's, got {dataset_shape[0]} channels at {dataset_shape[1]}; give the data it was trained on"
+            f"temperature: need images of {network_shape[0]} channels stored at "
+            f"{network_shape[1]} pixels, as "
+            f"the network's, got {dataset_shape[0]} channels at {dataset_shape[1]}; give the data "
+            "it was trained on"
         )
-    if preparation.interpolation != "bilinear":  # which all sources of data are stored by
+    if preparation.interpolation != "bilinear":  # the stored form of every source
         warnings.warn(
             "temperature: fitted to images resized by bilinear, and the network's are resized by "
             f"{preparation.interpolation} interpolation; expect a small difference",

@@ -10,7 +10,7 @@ from scalesearch.models.cpu_kernels import DepthwiseConv2d
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy for evaluation, its batch norms folded into the convolutions that they follow.
+    """Return a copy for evaluation, its batch norms folded into the convolutions that they follow.
 
     A norm that follows a convolution within an ``nn.Sequential`` becomes an identity; the
     convolution has a bias then. So do all of ours but DenseNet's, half of which come first and
@@ -33,7 +33,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 def _fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """The convolution with the norm's scale in its weights and its shift in a bias.
+    """Return the convolution with the norm's scale in its weights and its shift in a bias.
 
     Computed in float64, so that rounding happens once.
     """
@@ -55,7 +55,7 @@ def _fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 
 
 def _plain_conv(conv: DepthwiseConv2d) -> nn.Conv2d:
-    """A depthwise convolution of PyTorch's own, as ours has no bias in its backward pass."""
+    """Return a depthwise convolution of PyTorch's own, as ours has no bias in its backward pass."""
     return nn.Conv2d(
         conv.in_channels,
         conv.out_channels,

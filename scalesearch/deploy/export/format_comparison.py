@@ -72,7 +72,7 @@ def compare_exports(
     threads: int = 1,
     rounds: int = 20,
 ) -> list[dict[str, Any]]:
-    """A flat row for each form of the network and batch size: its name, its bytes, accuracy and
+    """Return a flat row for each form of the network and batch size: its name, its bytes, accuracy and
     answers like the eager network's on all test images (None without ``pictures``), and its pace.
     """
     variant_list = export_variants(saved_network, files, threads)
@@ -102,7 +102,7 @@ def compare_exports(
 def export_variants(
     saved_network: SavedNetwork, files: Mapping[str, Path], threads: int = 1
 ) -> list[ExportVariant]:
-    """The network in PyTorch's eager mode, the same folded, and the files that are readable here.
+    """Return the network in PyTorch's eager mode, the same folded, and the files that are readable here.
 
     ``files``: by the names of their formats; others than these three kinds are left out.
     """
@@ -188,7 +188,7 @@ def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list
 
 
 def timing_images(saved_network: SavedNetwork, batch: int, image_set: ImageSet | None) -> Tensor:
-    """A batch to time with: test images where there are some, else noise."""
+    """Return a batch to time with: test images where there are some, else noise."""
     if image_set is None:
         return random_batches(*input_size(saved_network), [batch])[0]
     image_batches = [images for images, _ in image_set.batches(image_set.test, batch)]

@@ -65,13 +65,13 @@ def write_onnx(
 
 
 def float_model(saved_network: SavedNetwork) -> Any:
-    """The ``onnx.ModelProto`` of a network, its norms folded. Raises ExportError where it cannot be
+    """Return the ``onnx.ModelProto`` of a network, its norms folded. Raises ExportError where it cannot be
     had."""
     return onnx_model(saved_network, fold_batch_norms(saved_network.network), "onnx")
 
 
 def onnx_model(saved_network: SavedNetwork, network: nn.Module, format_name: str) -> Any:
-    """The same of a network in evaluation mode that answers in the saved one's place; ``form``: of
+    """Return the same of a network in evaluation mode that answers in the saved one's place; ``form``: of
     the format that needs it."""
     onnx = import_extra("onnx", format_name)
     import_extra("onnxscript", format_name)
@@ -108,7 +108,7 @@ def onnx_model(saved_network: SavedNetwork, network: nn.Module, format_name: str
 
 
 def read_onnx_metadata(path: Path) -> dict[str, Any]:
-    """What a file of ours says of its network beside the weights; see ``metadata``."""
+    """Return what a file of ours says of its network beside the weights; see ``metadata``."""
     onnx = import_extra("onnx", "onnx")
     properties = onnx.load(str(path)).metadata_props
     return {
@@ -121,7 +121,7 @@ def read_onnx_metadata(path: Path) -> dict[str, Any]:
 def onnx_logits_function(
     model: bytes | Path, *, threads: int = 1, optimized: bool = True
 ) -> LogitsFunction:
-    """What ONNX Runtime answers with a model, on the CPU.
+    """Return what ONNX Runtime answers with a model, on the CPU.
 
     ``optimised``: let it fuse operators; without, each is computed as it stands in the file.
     """
@@ -129,7 +129,7 @@ def onnx_logits_function(
 
 
 def onnx_session(model: bytes | Path, *, threads: int = 1, optimized: bool = True) -> Any:
-    """A session of ONNX Runtime. Raises ExportError for what is no model."""
+    """Return a session of ONNX Runtime. Raises ExportError for what is no model."""
     runtime = import_extra("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -144,7 +144,7 @@ def onnx_session(model: bytes | Path, *, threads: int = 1, optimized: bool = Tru
 
 
 def session_logits(session: Any, images_BCHW: Tensor) -> Tensor:
-    """The logits of a session, as a tensor."""
+    """Return the logits of a session, as a tensor."""
     (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: images_BCHW.contiguous().numpy()})
     return torch.from_numpy(logits)
 
@@ -219,7 +219,7 @@ def write_int8(
 
 
 def _calibration_reader(batches: Iterator[Tensor]) -> Any:
-    """The batches in the form in which ONNX Runtime asks for them."""
+    """Return the batches in the form in which ONNX Runtime asks for them."""
     base = import_extra("onnxruntime.quantization", INT8_FORMAT).CalibrationDataReader
 
     class CalibrationReader(base):  # type: ignore[misc, valid-type]

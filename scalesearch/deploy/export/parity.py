@@ -28,14 +28,15 @@ NOISY_LOGGERS = (
 
 
 def import_extra(module: str, format_name: str) -> Any:
-    """A module of the extra ``export``. Raises ExportError, naming ``form``, where it is not."""
+    """Return a module of the extra ``export``. Raises ExportError, naming ``form``, where it is not."""
     try:
         with silence_exporters():
             return importlib.import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
         raise ExportError(
-            f"--format {format_name}: need {library}, got {error}; pip install 'scalesearch[export]'"
+            f"--format {format_name}: need {library}, got {error}; pip install "
+            "'scalesearch[export]'"
         ) from error
 
 
@@ -113,8 +114,10 @@ def require_close_logits(where: str, parity_result: Parity, image_kind: str) -> 
     """Raise ExportError where logits differ by more than ``TOLERANCE`` on images of this kind."""
     if not parity_result.difference <= MAX_LOGIT_DIFFERENCE:  # nor may it be NaN
         raise ExportError(
-            f"{where}: need logits that differ by at most {MAX_LOGIT_DIFFERENCE:g} of the largest from "
-            f"PyTorch's, got {parity_result.difference:.2g} on {parity_result.images} {image_kind} images; nothing was "
+            f"{where}: need logits that differ by at most {MAX_LOGIT_DIFFERENCE:g} of the largest "
+            "from "
+            f"PyTorch's, got {parity_result.difference:.2g} on {parity_result.images} "
+            f"{image_kind} images; nothing was "
             "written; export in another format, and report this network"
         )
 
@@ -123,8 +126,10 @@ def require_similar_predictions(where: str, parity_result: Parity) -> None:
     """Raise ExportError where fewer than ``LEAST_SAME`` of real images have the same answer."""
     if not parity_result.same_fraction >= MIN_SAME_PREDICTIONS:
         raise ExportError(
-            f"{where}: need the float network's answer on at least {MIN_SAME_PREDICTIONS:.0%} of the "
-            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing was written; calibrate on "
+            f"{where}: need the float network's answer on at least {MIN_SAME_PREDICTIONS:.0%} of "
+            "the "
+            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing "
+            "was written; calibrate on "
             "more images, or train with quantisation (--format int8-qat)"
         )
 
@@ -133,7 +138,9 @@ def require_faithful_predictions(where: str, parity_result: Parity) -> None:
     """Raise ExportError where a file answers unlike the rounded program it was written from."""
     if not parity_result.same_fraction >= MIN_FAITHFUL_PREDICTIONS:
         raise ExportError(
-            f"{where}: need the rounded program's answer on at least {MIN_FAITHFUL_PREDICTIONS:.0%} of the "
-            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing was written; export in "
+            f"{where}: need the rounded program's answer on at least "
+            f"{MIN_FAITHFUL_PREDICTIONS:.0%} of the "
+            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing "
+            "was written; export in "
             "another format, and report this network"
         )

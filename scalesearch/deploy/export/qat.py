@@ -56,7 +56,7 @@ INTEGER_OPS = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean
 
 
 def onnx_runtime_quantizer() -> Any:
-    """A torchao quantizer with the types of ``int8.write_int8``."""
+    """Return a torchao quantizer with the types of ``int8.write_int8``."""
     quantizer_module = import_extra("torchao.quantization.pt2e.quantizer", INT8_QAT_FORMAT)
     base: Any = quantizer_module.Quantizer
     activations, weights = _quantization_specs()
@@ -138,7 +138,7 @@ class QatConfig:
             raise ValueError(f"need learning_rate > 0, got learning_rate={self.learning_rate}")
 
     def steps(self, images: int) -> int:
-        """Steps in all, with so many images to train on."""
+        """Return steps in all, with so many images to train on."""
         return self.epochs * len(epoch_order(images, self.batch_size, 0))
 
 
@@ -200,7 +200,7 @@ def train_quantized(
     qat_config: QatConfig,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """The converted program of a folded network that was trained with quantisation.
+    """Return the converted program of a folded network that was trained with quantisation.
 
     Eight-bit numbers are what it computes *with*; its arithmetic, in PyTorch, is float between
     roundings, and slow.
@@ -305,7 +305,7 @@ def _distillation_loss(logits_BK: Tensor, teacher_logits_BK: Tensor) -> Tensor:
 
 
 def _median_pass_seconds(network: nn.Module, images_BCHW: Tensor, passes: int = 3) -> float:
-    """The median of a few passes, after one that does not count."""
+    """Return the median of a few passes, after one that does not count."""
     torch_logits(network, images_BCHW)
     seconds = []
     for _ in range(passes):

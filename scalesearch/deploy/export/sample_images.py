@@ -51,11 +51,11 @@ class ImageSet:
                 return
 
     def parity_batches(self) -> list[Tensor]:
-        """The validation images on which an export is compared."""
+        """Return the validation images on which an export is compared."""
         return [images for images, _ in self.batches(self.dataset.validation, PARITY_IMAGES)]
 
     def calibration_batches(self) -> Iterator[Tensor]:
-        """The validation images from which ranges are measured, a few at a time."""
+        """Return the validation images from which ranges are measured, a few at a time."""
         for images, _ in self.batches(self.dataset.validation, CALIBRATION_IMAGES):
             yield from torch.split(images, IMAGES_PER_RANGE)
 
@@ -64,7 +64,8 @@ def require_preparation(saved_network: SavedNetwork) -> Preparation:
     """How an image becomes the network's input. Raises ExportError where its file does not say."""
     if saved_network.preparation is None:
         raise ExportError(
-            f"{saved_network.name or 'network'}: need to know how an image becomes its input, which its "
+            f"{saved_network.name or 'network'}: need to know how an image becomes its input, "
+            "which its "
             "file does not say; leave --data out, or write the file with a preparation"
         )
     return saved_network.preparation
@@ -73,7 +74,7 @@ def require_preparation(saved_network: SavedNetwork) -> Preparation:
 def load_image_set(
     saved_network: SavedNetwork, spec: DataSpec, seed: int, progress: OnImageProgress | None = None
 ) -> ImageSet:
-    """A data set as the network is shown it; ``spec.pixels`` is what the network asks for.
+    """Return a data set as the network is shown it; ``spec.pixels`` is what the network asks for.
 
     Raises ExportError for images of other classes or channels than the network's.
     """
@@ -89,15 +90,18 @@ def load_image_set(
     if network_classes and dataset_classes != network_classes:
         raise ExportError(
             f"--data {spec.source}: need the network's {len(network_classes)} classes "
-            f"({', '.join(network_classes[:4])}, ...), got {len(dataset_classes)} ({', '.join(dataset_classes[:4])}, ...)"
+            f"({', '.join(network_classes[:4])}, ...), got {len(dataset_classes)} "
+            f"({', '.join(dataset_classes[:4])}, ...)"
         )
     if (dataset.num_classes, dataset.channels) != (
         saved_network.architecture.num_classes,
         saved_network.architecture.in_channels,
     ):
         raise ExportError(
-            f"--data {spec.source}: need images of {saved_network.architecture.in_channels} channels in "
-            f"{saved_network.architecture.num_classes} classes, got {dataset.channels} channels and "
+            f"--data {spec.source}: need images of {saved_network.architecture.in_channels} "
+            "channels in "
+            f"{saved_network.architecture.num_classes} classes, got {dataset.channels} channels "
+            "and "
             f"{dataset.num_classes} classes"
         )
     test = load_test_split(network_spec, progress=progress)
@@ -105,7 +109,7 @@ def load_image_set(
 
 
 def torch_logits(network: torch.nn.Module, images_BCHW: Tensor) -> Tensor:
-    """The logits of a network in PyTorch, for comparison."""
+    """Return the logits of a network in PyTorch, for comparison."""
     with torch.inference_mode():
         logits_BK: Tensor = network(images_BCHW)
     return logits_BK.float()

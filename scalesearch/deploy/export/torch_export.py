@@ -34,7 +34,7 @@ METADATA_FILE = "scalesearch.json"
 def export_program(
     network: nn.Module, images_BCHW: Tensor, where: str
 ) -> torch.export.ExportedProgram:
-    """The graph of a network in evaluation mode, for batches of any size.
+    """Return the graph of a network in evaluation mode, for batches of any size.
 
     ``images_BCHW``: an example of at least two images. Raises ExportError for a network of foreign
     code that cannot be traced.
@@ -51,7 +51,7 @@ def export_program(
 
 
 def network_metadata(saved_network: SavedNetwork) -> dict[str, Any]:
-    """What a file says of its network beside the weights, as JSON values."""
+    """Return what a file says of its network beside the weights, as JSON values."""
     preparation = saved_network.preparation
     return {
         "name": saved_network.name,
@@ -93,7 +93,7 @@ def write_program(
 
 
 def read_program(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A program's network and its ``metadata``. Read files of people you trust, as of any graph."""
+    """Return a program's network and its ``metadata``. Read files of people you trust, as of any graph."""
     try:
         return _load_program(path.read_bytes())
     except Exception as error:  # of many kinds, by what is damaged
@@ -126,7 +126,8 @@ def input_size(saved_network: SavedNetwork) -> tuple[int, int]:
     pixels = preparation.pixels if preparation else architecture.resolution
     if pixels > MAX_PIXELS:
         raise ExportError(
-            f"{saved_network.name or 'network'}: need an input of at most {MAX_PIXELS} pixels per side, "
+            f"{saved_network.name or 'network'}: need an input of at most {MAX_PIXELS} pixels per "
+            "side, "
             f"got {pixels}; write its file with a preparation of fewer"
         )
     return architecture.in_channels, pixels

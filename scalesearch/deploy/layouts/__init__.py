@@ -1,1 +1,1 @@
-"""Networks' tensors as other libraries name and turn them, by one table of layouts."""
+"""Layouts: names and axes of a network's tensors in other libraries."""

@@ -1,8 +1,6 @@
-"""The tensors of a layout in a network of ours.
+"""Conversion of weights between our networks and the layouts of other libraries.
 
-Other people's weights in a network of ours, which then gives the same logits.
-
-A network of ours in the layout of another library, to be loaded there.
+An imported network gives the same logits as in its library, and an exported one gives ours there.
 """
 
 import re
@@ -47,7 +45,7 @@ from scalesearch.training.network_file import (
 )
 
 DATA_DEPENDENT_TENSORS = ("stem.conv.weight", "classifier.weight", "classifier.bias")
-"""Whose shapes follow the images and the classes."""
+"""Tensors whose shapes follow the images and the classes."""
 
 
 def network_from_tensors(
@@ -57,9 +55,9 @@ def network_from_tensors(
     layout: Layout,
     options: NetworkOptions,
 ) -> Network:
-    """The network in evaluation mode with these tensors, in single precision.
+    """Build the network with these tensors, in evaluation mode and single precision.
 
-    Raises WeightsError where they are not those of the network, or no numbers to compute with.
+    Raises WeightsError if they are not the network's, or not finite.
     """
     tensor_table = [
         pair for pair in tensor_pairs(architecture, layout) if _is_present(pair, tensors)
@@ -89,7 +87,7 @@ def _is_present(pair: TensorPair, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _require_finite(where: str, pair: TensorPair, tensor: Tensor) -> Tensor:
-    """A tensor of real, finite numbers in memory."""
+    """Return a tensor in memory; it must hold real, finite numbers."""
     dtype = torch.int64 if pair.is_optional else torch.float32
     if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
         raise WeightsError(f"{where}: {pair.layout_name}: need plain numbers, got {tensor.layout}")
@@ -97,14 +95,15 @@ def _require_finite(where: str, pair: TensorPair, tensor: Tensor) -> Tensor:
         raise WeightsError(f"{where}: {pair.layout_name}: need real numbers, got {tensor.dtype}")
     if not tensor.isfinite().all():
         raise WeightsError(
-            f"{where}: {pair.layout_name}: need finite numbers, got others: the training that left it "
+            f"{where}: {pair.layout_name}: need finite numbers, got others: the training that "
+            "left it "
             "had diverged, or the file is damaged"
         )
     return tensor.detach().to(dtype)
 
 
 def _mismatch_remedy(actual: Mapping[str, Shape], layout: Layout) -> str:
-    """What the tensors look like, where they look like something."""
+    """Text that names the network the tensors look like, if any."""
     for other in LAYOUTS.values():
         if other.signature_tensors != layout.signature_tensors and any(
             mark in actual for mark in other.signature_tensors
@@ -131,7 +130,7 @@ def _mismatch_remedy(actual: Mapping[str, Shape], layout: Layout) -> str:
 
 
 METADATA_PREFIX = "scalesearch."
-"""What a file of ours in another layout says about itself begins so (see ``exporting``)."""
+"""Prefix of our metadata in files of other layouts."""
 
 
 def import_weights(
@@ -144,16 +143,16 @@ def import_weights(
     preparation: Preparation | None = None,
     class_names: Sequence[str] = (),
 ) -> SavedNetwork:
-    """A file of weights, or a state dict, as a network of ours, and how images are prepared for it.
+    """Import a file of weights, or a state dict, with its image preparation.
 
     ``architecture``: a published network's name, such as ``efficientnet_b0``, whose classes and
-    image channels then follow the file; or an architecture, where they do so if ``fit`` says so.
-    ``layout``: one of ``LAYOUTS``; None knows it by the tensors. ``norm_eps``: of all norms, where
-    it is not what the layout's library gives this network. ``preparation``: by default what is
-    customary, with the statistics of images where the network holds them, as Keras' do.
+    image channels then follow the file; or an architecture, which follows the file if ``fit`` is
+    set. ``layout``: one of ``LAYOUTS``; None recognises it by the tensors. ``norm_eps``: epsilon
+    of all norms, if it is not the layout's own for this network. ``preparation``: by default the
+    customary one, with image statistics from the network if it holds them, as Keras' do.
 
     Raises WeightsError for a file that cannot be read, is of no known layout, or of another
-    network: that one names the tensors that are missing, unexpected and misshapen.
+    network; then it names the tensors that are missing, unexpected and misshapen.
     """
     where, state = _read_source(source)
     layout_spec = _find_layout(where, state, layout, f"{architecture} {where}")
@@ -178,7 +177,7 @@ def import_weights(
 def architecture_for_tensors(
     architecture: Architecture, tensors: Mapping[str, Tensor], layout: Layout
 ) -> Architecture:
-    """The architecture with as many classes and image channels as the tensors have."""
+    """Return the architecture with the classes and image channels of the tensors."""
     outer_tensors = {
         "classifier.weight": ("num_classes", 2, 0),
         "stem.conv.weight": ("in_channels", 4, 1),
@@ -200,7 +199,7 @@ def _read_source(source: str | Path | Mapping[str, Tensor]) -> tuple[str, Layout
 
 
 def _find_layout(where: str, state: LayoutState, name: str | None, hints: str) -> Layout:
-    """The layout of that name, or the one that the tensors tell."""
+    """Layout of that name, or the one that the tensors show."""
     name = name or state.metadata.get(f"{METADATA_PREFIX}layout")
     if name:
         if name not in LAYOUTS:
@@ -259,7 +258,7 @@ def _default_preparation(
     statistics: Statistics | None,
     class_names: Sequence[str],
 ) -> Preparation | None:
-    """How images are usually prepared; None for those of neither 1 nor 3 channels."""
+    """Customary preparation; None for images of neither 1 nor 3 channels."""
     if class_names and len(class_names) != architecture.num_classes:
         raise WeightsError(
             f"{where}: need the names of {architecture.num_classes} classes, got "
@@ -284,22 +283,23 @@ def _default_preparation(
 
 
 def _channel_values(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """Those of colours, or of grey their mean."""
+    """Values of the colour channels, or their mean for grey."""
     return values if channels != 1 else (sum(values) / len(values),)
 
 
 def to_layout(network: Network, layout: str) -> dict[str, Tensor]:
-    """The network's tensors under the names of a layout: copies, of which not a bit is changed.
+    """Tensors of the network under the names of a layout, bit for bit.
 
-    Raises ExportError for a network that the layout's library builds in no way, or would build so
-    that it gives other logits.
+    Raises ExportError for a network that the layout's library cannot build, or would build with
+    other logits.
     """
     if layout not in LAYOUTS:
         raise ExportError(f"layout {layout!r}: need one of {', '.join(LAYOUTS)}")
     layout_spec = LAYOUTS[layout]
     for feature in unsupported_features(network, layout_spec):
         raise ExportError(
-            f"layout {layout}: need a network that {layout_spec.source} can be, got {feature}; write it "
+            f"layout {layout}: need a network that {layout_spec.source} can be, got {feature}; "
+            "write it "
             "as safetensors or onnx, which hold every network"
         )
     state_dict = network.state_dict()
@@ -312,10 +312,10 @@ def to_layout(network: Network, layout: str) -> dict[str, Tensor]:
 
 
 def export_weights(path: str | Path, network: Network, layout: str) -> Path:
-    """Write those tensors to a safetensors file, which says what its norms are built with.
+    """Write those tensors to a safetensors file that states the settings of its norms.
 
-    ``imported`` reads it back exactly. Raises ExportError as ``exported`` does, and where nothing
-    can be written.
+    ``import_weights`` reads it back exactly. Raises ExportError as ``to_layout`` does, and if the
+    file cannot be written.
     """
     path, tensors = Path(path), to_layout(network, layout)
     metadata = {
@@ -334,7 +334,7 @@ def export_weights(path: str | Path, network: Network, layout: str) -> Path:
 
 
 def verify_exported_weights(path: Path, network: Network) -> Network:
-    """The network that such a file holds. Raises ExportError if it is not the network written."""
+    """Read such a file back. Raises ExportError if it is not the network written."""
     reread_network = import_weights(path, network.architecture).network
     assert isinstance(reread_network, Network)
     reread_state, state = reread_network.state_dict(), network.state_dict()
@@ -349,7 +349,7 @@ def verify_exported_weights(path: Path, network: Network) -> Network:
 
 
 def unsupported_features(network: Network, layout: Layout) -> Iterator[str]:
-    """What the layout's library cannot build of a network, and its tensors do not show."""
+    """Features of a network that the layout's library cannot build and its tensors do not show."""
     architecture = network.architecture
     if network.options.padding != layout.padding:
         yield f"padding {network.options.padding} where it has {layout.padding}"

@@ -1,10 +1,8 @@
-"""Keras' files of weights, through h5py (an extra).
+"""Weight files of Keras, read through h5py (an extra), and their layer names.
 
 There are two kinds. ``.h5``, of Keras 2 and of whole models, has a group for each layer, with its
 variables by name. ``.weights.h5``, of Keras 3, numbers the layers of each class and the variables
 of each layer; newer versions note a layer's name beside them.
-
-What Keras' files call layers by, and the statistics of images that its networks keep inside.
 """
 
 import re
@@ -30,7 +28,7 @@ VARIABLES_BY_CLASS = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-"""What ``.weights.h5`` numbers, by the class of a layer, which its group is called after."""
+"""Variables that ``.weights.h5`` numbers, by the layer's class, which names its group."""
 
 OLD_NAMES = {"depthwise_kernel": "kernel"}
 """Variables of Keras 2 by their names in Keras 3."""
@@ -40,12 +38,12 @@ TRAINING_GROUPS = ("optimizer", "optimizer_weights")
 
 
 def read_keras(path: Path, max_bytes: int, content: BinaryIO | None = None) -> dict[str, Tensor]:
-    """The variables of a file as ``layer/variable``, such as ``stem_conv/kernel``.
+    """Read a file's variables as ``layer/variable``, such as ``stem_conv/kernel``.
 
-    Of a ``.weights.h5`` without names, a layer is called after its class: ``conv2d_3/kernel``.
-    ``content``: what is read in place of the file, where it lies within that.
-    Raises WeightsError where h5py is missing, and for a file that is damaged, holds more than
-    ``most_bytes``, or takes its values from other files.
+    In a ``.weights.h5`` without names, a layer is named by its class: ``conv2d_3/kernel``.
+    ``content``: read instead of the file, if it lies within another. Raises WeightsError if h5py
+    is missing, and for a file that is damaged, holds more than ``max_bytes``, or takes its values
+    from other files.
     """
     try:
         import h5py
@@ -55,7 +53,7 @@ def read_keras(path: Path, max_bytes: int, content: BinaryIO | None = None) -> d
         ) from error
     datasets: dict[str, Any] = {}
 
-    def collect(hdf5_path: str, hdf5_object: Any) -> None:  # hard links alone are visited
+    def collect(hdf5_path: str, hdf5_object: Any) -> None:  # only hard links are visited
         if (
             isinstance(hdf5_object, h5py.Dataset)
             and hdf5_path.partition("/")[0] not in TRAINING_GROUPS
@@ -97,7 +95,7 @@ def _require_contained(path: Path, datasets: dict[str, Any], max_bytes: int) -> 
 
 
 def _variable_name(hdf5_path: str, data: Any) -> str:
-    """``layer/variable``, or nothing for what is no variable of a layer that has weights here."""
+    """``layer/variable``, or None for a dataset that is no variable of a known layer."""
     parts = PurePosixPath(hdf5_path).parts
     if len(parts) < 2:
         return ""
@@ -124,7 +122,7 @@ KERAS_CLASSES = {
     "norm": "batch_normalization",
     "linear": "dense",
 }
-"""By the kind of a layer, its class as ``.weights.h5`` writes it."""
+"""Keras' class of a layer, as ``.weights.h5`` writes it, by the kind of the layer."""
 
 NORMALISATION = re.compile(r"normalization(_\d+)?/(mean|variance|count)")
 MIN_STD = 1e-7  # keras.layers.Normalization divides by no less
@@ -136,9 +134,9 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 def with_layer_names(
     tensors: Mapping[str, Tensor], architecture: Architecture, layout: Layout
 ) -> dict[str, Tensor]:
-    """Tensors of layers that are called after their class and number, by the layers' own names.
+    """Tensors of layers named by class and number, under the layers' own names.
 
-    Keras numbers the layers of each class in the network's order. Others stay as they are.
+    Keras numbers the layers of each class in the network's order. Other names stay.
     """
     with torch.device("meta"):
         network = build_model(architecture)
@@ -158,10 +156,10 @@ def with_layer_names(
 def without_normalisation(
     where: str, tensors: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], Statistics | None]:
-    """The tensors of the network proper, and what its first layer does to images of 0 to 1.
+    """Tensors without the first normalisation layer, and that layer's statistics.
 
-    The networks that Keras publishes hold the standard deviation where the variance should be, and
-    make up for it by a layer without weights (keras.src.applications.efficientnet).
+    The networks that Keras publishes hold the standard deviation in place of the variance, and
+    compensate by a layer without weights (keras.src.applications.efficientnet).
     """
     statistics = {
         match[2]: tensors[name].double()
@@ -193,5 +191,5 @@ def _is_imagenet_statistics(mean: Tensor, variance: Tensor) -> bool:
 
 
 def _rounded(values: Tensor) -> tuple[float, ...]:
-    """As many digits as single precision has."""
+    """Values with the digits of single precision."""
     return tuple(float(f"{value:.7g}") for value in values.tolist())

@@ -1,4 +1,4 @@
-"""The layouts that are known: EfficientNet's networks as others store them."""
+"""Known layouts: EfficientNet's networks as other libraries store them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,16 +16,16 @@ TORCHVISION_NORMS = {
     "b7": TENSORFLOW_NORMS,
     "v2_s": NormSettings(eps=1e-3, momentum=0.1),
 }
-"""Of those of torchvision's models whose norms are not as PyTorch makes them."""
+"""torchvision's models whose norms differ from PyTorch's defaults."""
 
 
 def resize_by_crop_ratio(pixels: int) -> int:
-    """An image is resized to 256 pixels for an input of 224."""
+    """Resize images to 256 pixels for an input of 224."""
     return round(pixels / 0.875)
 
 
 def resize_with_border(pixels: int) -> int:
-    """An image is resized to 32 pixels more (github.com/tensorflow/tpu, preprocessing.py)."""
+    """Resize images to 32 pixels more (github.com/tensorflow/tpu, preprocessing.py)."""
     return pixels + 32
 
 
@@ -38,7 +38,7 @@ def _constant_norms(norms: NormSettings) -> Callable[[Architecture], NormSetting
 
 
 def _numbered_parts(*parts: str) -> dict[str, str]:
-    """torchvision's names in a block: parts are numbered, and so are a convolution and its norm."""
+    """torchvision's names in a block: parts are numbered, and so are convolution and norm."""
     names: dict[str, str] = {}
     for part in parts:
         sublayers = (
@@ -206,4 +206,4 @@ LAYOUTS = {
     layout.name: layout
     for layout in (TORCHVISION_LAYOUT, TIMM_LAYOUT, TIMM_TF_LAYOUT, LUKEMELAS_LAYOUT, KERAS_LAYOUT)
 }
-"""By name. timm and timm-tf have the same tensors, of networks that pad and normalise otherwise."""
+"""Layouts by name. timm and timm-tf have the same tensors, with other padding and norms."""

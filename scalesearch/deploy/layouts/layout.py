@@ -1,8 +1,7 @@
-"""What a layout is: how a library names, turns and reads the tensors of a network of ours.
+"""Layouts: how a library names, permutes and reads the tensors of our networks.
 
-Our own names follow from the architecture (``stages.2.0.project.conv.weight``). A layout says what
-it calls the parts of a block and how it counts blocks, and the names of every depth and every width
-follow from that.
+Our own names follow from the architecture (``stages.2.0.project.conv.weight``). A layout names the
+parts of a block and counts the blocks; the names for every depth and width follow from that.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +16,12 @@ from scalesearch.errors import WeightsError
 from scalesearch.models.network import Network, build_model
 
 BATCH_COUNTER = "num_batches_tracked"
-"""How many batches a norm has seen: PyTorch alone counts them, and old files lack the count."""
+"""Batches a norm has seen: only PyTorch counts them, and old files lack the count."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormSettings:
-    """The settings of all batch norms of a network, which files of weights do not hold."""
+    """Settings of all batch norms of a network, which weight files do not hold."""
 
     eps: float
     momentum: float
@@ -30,8 +29,7 @@ class NormSettings:
 
 @dataclass(frozen=True, slots=True)
 class TensorName:
-    """What a layer's tensor is called, and its axes as ``permute`` takes them where they are not
-    in PyTorch's order."""
+    """Name of a layer's tensor, and its axes for ``permute`` if not in PyTorch's order."""
 
     name: str
     axes: tuple[int, ...] = ()
@@ -45,7 +43,7 @@ class TensorName:
 
 
 TensorNames = Mapping[tuple[str, str], TensorName]
-"""By the kind of a layer (``layer_kind``) and our name of its tensor."""
+"""Names by the kind of a layer (``layer_kind``) and our name of its tensor."""
 
 PYTORCH_TENSOR_NAMES: TensorNames = {
     (layer, name): TensorName(name)
@@ -61,19 +59,19 @@ PYTORCH_TENSOR_NAMES: TensorNames = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How one library writes down the networks that we describe by stages.
+    """A library's way to store our networks.
 
-    ``ends``: our layers outside of the stages -> theirs. ``block``: the prefix of a block's
-    layers. ``parts``: by the kind of a block (``block_kind``), our layers in it -> theirs behind
-    the prefix. Names may hold ``{stage}`` and ``{block}`` (in its stage), ``{index}`` (of the block
-    in the network) and ``{position}`` (of the part among those that the block has), all from 0,
-    ``{number}`` (the stage's, from 1), ``{letter}`` (the block's, from a) and ``{last}`` (the
-    number behind the last stage's).
+    ``outer_layers``: our layers outside of the stages -> theirs. ``block_prefix``: prefix of a
+    block's layers. ``block_layers``: by the kind of a block (``block_kind``), our layers in it ->
+    theirs after the prefix. Names may contain ``{stage}`` and ``{block}`` (in its stage),
+    ``{index}`` (of the block in the network) and ``{position}`` (of the part in the block), all
+    from 0, ``{number}`` (the stage's, from 1), ``{letter}`` (the block's, from a) and ``{last}``
+    (the number after the last stage's).
 
-    ``marks``: tensors by which the layout is known. ``norms``: the settings of a network's norms.
-    ``padding``: of convolutions that stride (``nets.build``). ``stored``: to how many pixels an
-    image is customarily resized before its input's many are cut out of the centre.
-    ``activations``: which the library builds networks with; all, if none is named.
+    ``signature_tensors``: tensors that identify the layout. ``norm_settings``: settings of a
+    network's norms. ``padding``: of strided convolutions (``build_model``). ``resize_to``: pixels
+    to which an image is customarily resized before its centre is cut out. ``activations``: those
+    that the library builds networks with; all, if empty.
     """
 
     name: str
@@ -92,7 +90,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class TensorPair:
-    """A tensor by our name and by theirs, and its shape there."""
+    """A tensor by our name and by the layout's, and its shape there."""
 
     our_name: str
     layout_name: str
@@ -105,7 +103,7 @@ class TensorPair:
 
 
 def tensor_pairs(architecture: Architecture, layout: Layout) -> tuple[TensorPair, ...]:
-    """Every tensor of the network that an architecture describes, as the layout has it.
+    """Every tensor of an architecture's network in the layout.
 
     Raises WeightsError for a network with a part that the layout has no name for.
     """
@@ -131,7 +129,7 @@ def _iterate_tensor_pairs(
 
 
 def layer_names(network: Network, layout: Layout) -> Iterator[tuple[str, str]]:
-    """Our name and theirs of each layer that holds tensors, in the network's order."""
+    """Our name and the layout's of each layer with tensors, in the network's order."""
     groups: dict[tuple[int, int], list[str]] = {}
     for our_name, layer in network.named_modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
@@ -164,27 +162,28 @@ def _format_fields(architecture: Architecture, stage: int, block: int) -> dict[s
         "block": block,
         "index": sum(architecture.repeats[:stage]) + block,
         "number": stage + 1,
-        "letter": chr(ord("a") + block),  # and on into other characters, as keras does
+        "letter": chr(ord("a") + block),  # continues with other characters, as keras does
     }
 
 
 def _layout_name(names: Mapping[str, str], part: str, description: str, layout: Layout) -> str:
     if part not in names:
         raise WeightsError(
-            f"layout {layout.name}: need a network of {layout.source}, got one with {description}, which "
+            f"layout {layout.name}: need a network of {layout.source}, got one with "
+            f"{description}, which "
             "has no name there; keep it as a network file of ours"
         )
     return names[part]
 
 
 def layer_kind(layer: nn.Module) -> str:
-    """conv, depthwise, linear or norm."""
+    """Kind of a layer: conv, depthwise, linear or norm."""
     if isinstance(layer, nn.Conv2d):
         return "depthwise" if layer.groups > 1 else "conv"
     return "linear" if isinstance(layer, nn.Linear) else "norm"
 
 
 def block_kind(stage: Stage) -> str:
-    """The block's name, ``-1`` behind it where it could expand and does not."""
+    """Name of a block, followed by ``-1`` if it could expand and does not."""
     can_expand = stage.block in ("mbconv", "fused_mbconv")
     return f"{stage.block}-1" if can_expand and stage.expansion == 1 else stage.block

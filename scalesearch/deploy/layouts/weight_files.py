@@ -1,12 +1,8 @@
-"""Pickles looked through before they are opened.
+"""Weight files written by others, read without running code.
 
-``torch.load(weights_only=True)`` executes nothing, but allows ``bytearray(N)``, which fills as much
-memory as a file of fifty bytes asks for. No network has one.
-
-The tensors of a network within what people save around them.
-
-Files of weights that others wrote. Nothing in them is executed, and none is believed about how
-large its tensors are.
+``torch.load(weights_only=True)`` runs nothing, but allows ``bytearray(N)``, which takes as much
+memory as a file of fifty bytes asks for, so pickles are examined first. No size that a file claims
+for its tensors is trusted. The state dict is taken out of what a trainer saved around it.
 """
 
 import io
@@ -31,15 +27,14 @@ from scalesearch.errors import WeightsError
 
 ALLOCATING_NAMES = ("builtins bytearray", "__builtin__ bytearray")
 LEGACY_PICKLE_COUNT = 5
-"""In a file of the old form, before the bytes of the tensors."""
+"""Pickles in a file of the old form, before the bytes of the tensors."""
 
 
 def require_safe_pickle(path: Path) -> None:
-    """Raise WeightsError where a pickle of the file would take memory by a number in it, or cannot
-    be looked through."""
+    """Raise WeightsError if a pickle would take memory by a number, or cannot be examined."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():  # all of them: names may be there twice
+            for member in archive.infolist():  # all of them: a name may occur twice
                 if member.filename.endswith(".pkl"):
                     with archive.open(member) as file:
                         _require_safe_stream(path, io.BytesIO(file.read()), 1)
@@ -64,7 +59,8 @@ def _require_safe_stream(path: Path, file: IO[bytes], pickle_count: int) -> None
     if forbidden := names.intersection(ALLOCATING_NAMES):
         forbidden_name = sorted(forbidden)[0].replace(" ", ".")
         raise WeightsError(
-            f"{path}: need tensors and plain containers, got {forbidden_name}, which takes as much memory as "
+            f"{path}: need tensors and plain containers, got {forbidden_name}, which takes as "
+            "much memory as "
             "it is told to; save network.state_dict() where the file was made"
         )
 
@@ -81,23 +77,20 @@ WRAPPER_KEYS = (
     "net",
     "weights",
 )
-"""Under which a training's checkpoint holds a network, averaged weights first: these are what it
-was evaluated with."""
+"""Keys of a checkpoint that hold a network, averaged weights first: those were evaluated."""
 
 NAME_PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.", "net.")
-"""Which wrappers of a module (DataParallel, torch.compile, an average, Lightning) put before all
-names."""
+"""Prefixes that wrappers of a module add (DataParallel, torch.compile, an EMA, Lightning)."""
 
 MAX_DEPTH = 8
-"""Wrappers in wrappers; a file may hold one that holds itself."""
+"""Nested wrappers; a file may contain one that contains itself."""
 
 COUNTER_NAMES = ("n_averaged", "num_updates", "initted", "step")
-"""Numbers that wrappers keep beside the network."""
+"""Counters that wrappers keep beside the network."""
 
 
 def unwrap_state_dict(document: Any, where: str) -> dict[str, Tensor]:
-    """The tensors by name. Raises WeightsError, naming what there is instead, where there are
-    none."""
+    """Tensors by name. Raises WeightsError, naming the content, if there are none."""
     content = document
     for _ in range(MAX_DEPTH):
         if isinstance(content, Mapping):
@@ -112,7 +105,8 @@ def unwrap_state_dict(document: Any, where: str) -> dict[str, Tensor]:
     )
     if not tensors:
         raise WeightsError(
-            f"{where}: need a state dict, tensors by name, got {_content_text(content)}; write one by "
+            f"{where}: need a state dict, tensors by name, got {_content_text(content)}; write "
+            "one by "
             "torch.save(network.state_dict(), FILE)"
         )
     return _without_prefix(tensors)
@@ -144,26 +138,26 @@ PICKLE_SIGNATURE = b"\x80"
 KERAS_WEIGHTS_FILE = "model.weights.h5"  # within an archive of Keras
 
 MAX_EXPANSION = 4
-"""How many times larger than its file a file's content may be: weights hardly compress."""
+"""Largest size of a file's content relative to the file: weights hardly compress."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutState:
-    """Tensors by the names that a file has for them, and what it says of them in words."""
+    """Tensors by their names in a file, and a description of the file."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
 
 
 def read_layout_state(path: str | Path) -> LayoutState:
-    """The tensors of a file of PyTorch's, of safetensors or of Keras, known by its first bytes.
+    """Read the tensors of a PyTorch, safetensors or Keras file, known by its first bytes.
 
-    Wrappers about a state dict are taken off. Raises WeightsError for a file that is none of these,
-    is damaged, would execute code, or is larger inside than outside.
+    Wrappers around a state dict are removed. Raises WeightsError for other files, and for one that
+    is damaged, would run code, or is larger inside than outside.
     """
     path = Path(path)
     state = _read_by_signature(path)
-    # A tensor may be one number repeated: small in the file, and large where it is copied.
+    # A tensor may be one repeated number: small in the file, and large when copied.
     _require_plausible_size(
         path, sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
     )
@@ -195,7 +189,7 @@ def _read_by_signature(path: Path) -> LayoutState:
 
 
 def _read_archive(path: Path) -> dict[str, Tensor]:
-    """Of the archive that PyTorch writes, or that Keras does (``.keras``)."""
+    """Read an archive of PyTorch, or of Keras (``.keras``)."""
     try:
         with zipfile.ZipFile(path) as archive:
             _require_plausible_size(path, sum(member.file_size for member in archive.infolist()))
@@ -217,13 +211,14 @@ def _require_plausible_size(path: Path, content_bytes: int) -> None:
     file_bytes = path.stat().st_size
     if content_bytes > MAX_EXPANSION * file_bytes:
         raise WeightsError(
-            f"{path}: need content of about the file's {file_bytes:,} bytes, got {content_bytes:,}, which no "
+            f"{path}: need content of about the file's {file_bytes:,} bytes, got "
+            f"{content_bytes:,}, which no "
             "file of weights is compressed by; it is refused unread"
         )
 
 
 def _load_pickle(path: Path) -> object:
-    """What ``torch.save`` wrote, of which nothing but tensors and plain containers is allowed."""
+    """Load what ``torch.save`` wrote; only tensors and plain containers are allowed."""
     try:
         require_safe_pickle(path)
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -231,10 +226,11 @@ def _load_pickle(path: Path) -> object:
         raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: need tensors and nothing that has to be executed, got {_refused_name(str(error))}; "
+            f"{path}: need tensors and nothing that has to be executed, got "
+            f"{_refused_name(str(error))}; "
             "where you trust it, load it where it was made and save network.state_dict()"
         ) from error
-    except Exception as error:  # whatever a damaged pickle or archive leads to
+    except Exception as error:  # damaged pickles and archives raise anything
         error_text = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise WeightsError(
             f"{path}: not a whole file of torch.save ({error_text}); copy or download it again"
@@ -242,6 +238,6 @@ def _load_pickle(path: Path) -> object:
 
 
 def _refused_name(text: str) -> str:
-    """What a pickle asks for, without PyTorch's advice to let it have that."""
+    """Name that a pickle asks for, without PyTorch's advice to allow it."""
     match = re.search(r"GLOBAL ([\w.]+)", text)
     return match[1] if match else "what PyTorch does not open so"

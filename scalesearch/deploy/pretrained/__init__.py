@@ -1,1 +1,1 @@
-"""Where weights come from: names, files, addresses, the Hugging Face hub."""
+"""Pretrained weights: names, files, addresses, and the Hugging Face hub."""

@@ -1,7 +1,4 @@
-"""What the logits of networks trained on ImageNet stand for.
-
-Weights from wherever they are: a name, a file, an address, the Hugging Face hub.
-"""
+"""Pretrained networks from a name, a file, an address, or the Hugging Face hub."""
 
 from dataclasses import replace
 from functools import cache
@@ -33,16 +30,16 @@ CLASSES_FILE = Path(__file__).with_name("imagenet_classes.txt")
 
 @cache
 def imagenet_classes() -> tuple[str, ...]:
-    """The names of ImageNet's thousand classes, in the order of the logits."""
+    """Names of ImageNet's thousand classes, in the order of the logits."""
     lines = CLASSES_FILE.read_text(encoding="utf-8").splitlines()
     return tuple(line for line in lines if not line.startswith("#"))
 
 
 MAX_BYTES = 2 * 10**9
-"""Bytes that a file of weights may have; EfficientNet-B7 has 0.27e9, EfficientNet-L2 1.9e9."""
+"""Limit of a weight file in bytes; EfficientNet-B7 has 0.27e9, EfficientNet-L2 1.9e9."""
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".h5", ".ckpt", ".tar")
-"""By which a text is meant to be a file, whether there is one or not."""
+"""Suffixes by which a text is a file name, whether the file exists or not."""
 
 
 def from_pretrained(
@@ -55,20 +52,20 @@ def from_pretrained(
     announce: Announce = announce_on_stderr,
     progress: Progress | None = None,
 ) -> SavedNetwork:
-    """A network with weights that somebody trained, in evaluation mode.
+    """Load a network with published or local weights, in evaluation mode.
 
     ``source``: a name of ``PRETRAINED`` (``efficientnet-b0`` to ``efficientnet-b7`` are
     torchvision's), a file, an address (``https://...``), or ``hf:OWNER/NAME[@REVISION][:FILE]`` on
-    the Hugging Face hub. ``architecture``: the network, or its name (``efficientnet_b3``), where
-    neither the source nor the file says it. ``layout``: how the file names its tensors, where they
-    do not show it. ``sha256``: what the file is checked by, or its first digits; an address needs
-    it, unless its file name ends in them (``...-7f5810bc.pth``).
+    the Hugging Face hub. ``architecture``: the network, or its name (``efficientnet_b3``), if
+    neither the source nor the file states it. ``layout``: names of the tensors, if they do not
+    show it. ``sha256``: hash of the file, or its first digits; an address needs it, unless its
+    file name ends in them (``...-7f5810bc.pth``).
 
-    Downloads are kept in ``cache`` (by default the user's). ``told`` hears what is downloaded from
-    where, and how large it is, before any of it is read; by default standard error says it.
-    ``progress`` is called with bytes. Nothing in a file is ever executed.
+    Downloads are kept in ``cache`` (by default the user's). ``announce`` is called with source and
+    size before anything is read (by default it prints to standard error), ``progress`` with bytes.
+    No code in a file ever runs.
 
-    Raises WeightsError where the file cannot be had, is another one, or is of another network.
+    Raises WeightsError if the file cannot be fetched, has another hash, or is of another network.
     """
     fetcher = _WeightsFetcher(cache, announce, progress, sha256)
     text = str(source)
@@ -86,7 +83,7 @@ def from_pretrained(
 
 
 class _WeightsFetcher:
-    """How files are had for one call."""
+    """Fetches the files of one call."""
 
     def __init__(
         self, cache: Path | None, announce: Announce, progress: Progress | None, sha256: str
@@ -109,7 +106,7 @@ class _WeightsFetcher:
         )
 
     def fetch_url(self, url: str) -> Path:
-        """The file at an address, by the hash that was given or that its name ends in."""
+        """Fetch an address; the hash is given or ends its file name."""
         name = urlsplit(url).path.rpartition("/")[2]
         digits = self.sha256 or Path(name).stem.rpartition("-")[2]
         try:
@@ -121,7 +118,7 @@ class _WeightsFetcher:
         return self.fetch(url, download, self.folder / download.sha256.lower()[:16])
 
     def check_local_file(self, path: Path) -> Path:
-        """A file of one's own, checked only where a hash was given."""
+        """Check a local file if a hash was given."""
         if self.sha256 and not (actual_hash := sha256_of(path)).startswith(self.sha256.lower()):
             raise WeightsError(
                 f"{path}: need SHA-256 {self.sha256}, got {actual_hash}; bring that file"
@@ -168,7 +165,7 @@ def _from_hub_address(
 def _read_weights(
     path: Path, architecture: Architecture | str | None, layout: str | None, origin: str
 ) -> SavedNetwork:
-    """A file of ours, or of another layout where an architecture is given."""
+    """Read one of our files, or another layout if an architecture is given."""
     if architecture is None:
         saved_network = read_network(path)
         return replace(saved_network, origin=saved_network.origin or origin)

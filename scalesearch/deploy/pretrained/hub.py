@@ -13,7 +13,7 @@ from scalesearch.downloads import Announce, sha256_of, size_text
 from scalesearch.errors import WeightsError
 
 ENDPOINT: str | None = None
-"""Of the hub; None leaves it to the library, which reads ``HF_ENDPOINT``."""
+"""Address of the hub; None leaves it to the library, which reads ``HF_ENDPOINT``."""
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -39,7 +39,7 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class TimmConfig:
-    """What timm's ``config.json`` says of a network: its name there, its classes, its images."""
+    """Content of timm's ``config.json``: name of the network, classes, images."""
 
     architecture: str
     num_classes: int
@@ -47,7 +47,7 @@ class TimmConfig:
 
 
 def parse_hub_address(text: str) -> HubFile:
-    """Of ``hf:OWNER/NAME[@REVISION][:FILE]``. Raises WeightsError for anything else."""
+    """Parse ``hf:OWNER/NAME[@REVISION][:FILE]``. Raises WeightsError for other texts."""
     match = HUB_ADDRESS.fullmatch(text.removeprefix("hf:"))
     file = match["file"] or WEIGHTS_FILE if match else ""
     if match is None or file.startswith("/") or ".." in file.split("/"):
@@ -61,10 +61,10 @@ def parse_hub_address(text: str) -> HubFile:
 def download_from_hub(
     hub_file: HubFile, cache: Path | None, announce: Announce, sha256: str = "", *, max_bytes: int
 ) -> Path:
-    """The file, downloaded unless the library's cache has it; without a network, what that has.
+    """Download the file unless the library's cache has it; offline, use the cache.
 
-    ``told`` hears of a download and its size before it begins. The file is checked by ``sha256``,
-    or by the hash that the hub itself tells. Raises WeightsError.
+    ``announce`` is called with the size before a download begins. The file is checked by
+    ``sha256``, or by the hash that the hub reports. Raises WeightsError.
     """
     hub = _import_hub(hub_file)
     options = _download_options(hub_file, cache)
@@ -73,7 +73,7 @@ def download_from_hub(
     )
     try:
         file_metadata = hub.get_hf_file_metadata(url)
-    except Exception as error:  # its own, and those of the library that it asks the network with
+    except Exception as error:  # errors of the library, and of its network client
         path = _cached_file(hub, hub_file, options)
         if path is None:
             raise WeightsError(
@@ -84,12 +84,14 @@ def download_from_hub(
     expected_hash = (sha256 or file_metadata.etag or "").lower()
     if not sha256 and not re.fullmatch("[0-9a-f]{64}", expected_hash):
         raise WeightsError(
-            f"{hub_file.address}: need a file whose SHA-256 the hub tells, got one in plain git; say "
+            f"{hub_file.address}: need a file whose SHA-256 the hub tells, got one in plain git; "
+            "say "
             "sha256=..."
         )
     if (file_metadata.size or 0) > max_bytes:
         raise WeightsError(
-            f"{hub_file.address}: need at most {size_text(max_bytes)}, got a file of {size_text(file_metadata.size)}"
+            f"{hub_file.address}: need at most {size_text(max_bytes)}, got a file of "
+            f"{size_text(file_metadata.size)}"
         )
     _announce_download(hub, hub_file, file_metadata, url, options, announce)
     try:
@@ -98,7 +100,8 @@ def download_from_hub(
         )
     except Exception as error:
         raise WeightsError(
-            f"{hub_file.address}: the download failed, {_error_text(error)}; start again, what has come is "
+            f"{hub_file.address}: the download failed, {_error_text(error)}; start again, what "
+            "has come is "
             "kept"
         ) from error
     return _require_hash(hub_file, path, expected_hash)
@@ -107,9 +110,9 @@ def download_from_hub(
 def download_timm_config(
     hub_file: HubFile, cache: Path | None, announce: Announce
 ) -> TimmConfig | None:
-    """What the repository's ``config.json`` says, where it is one of timm's; None where not.
+    """Download the repository's ``config.json`` if it is timm's, else return None.
 
-    It is small, and text; the weights that it speaks of are what is checked by hash.
+    It is a small text; the weights that it describes are checked by hash.
     """
     hub = _import_hub(hub_file)
     config_file = HubFile(hub_file.repository, hub_file.revision, CONFIG_FILE)
@@ -135,11 +138,11 @@ def download_timm_config(
             return None
         return to_timm_config(json.loads(path.read_text(encoding="utf-8")), announce)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # another library's: the network is to be said by hand
+        return None  # another library's: the user has to name the network
 
 
 def to_timm_config(document: Mapping[str, Any], announce: Announce) -> TimmConfig:
-    """Of the parsed file. Raises ValueError, KeyError or TypeError for another kind of file."""
+    """Read the parsed file. Raises ValueError, KeyError or TypeError for other files."""
     pretrained_cfg = document["pretrained_cfg"]
     pixels = int(pretrained_cfg["input_size"][-1])
     if pretrained_cfg.get("crop_mode", "center") != "center":
@@ -171,7 +174,7 @@ def _announce_download(
     options: Mapping[str, Any],
     announce: Announce,
 ) -> None:
-    """Say what is about to be downloaded; nothing where the cache has it."""
+    """Announce a download; say nothing if the cache has the file."""
     cached = hub.try_to_load_from_cache(
         hub_file.repository,
         hub_file.file,
@@ -194,7 +197,7 @@ def _download_options(hub_file: HubFile, cache: Path | None) -> dict[str, Any]:
 
 
 def _cached_file(hub: Any, hub_file: HubFile, options: dict[str, Any]) -> Path | None:
-    """The file as the library's cache has it, without asking the network."""
+    """Return the file in the library's cache, without asking the network."""
     try:
         download: Callable[..., str] = hub.hf_hub_download
         return Path(download(hub_file.repository, hub_file.file, local_files_only=True, **options))
@@ -207,7 +210,7 @@ def _error_text(error: Exception) -> str:
 
 
 def _hash_from_cache_name(path: Path) -> str:
-    """The library stores a large file under its SHA-256, and links to it."""
+    """Hash of a cached file: the library names a large file by its SHA-256."""
     name = path.resolve().name
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 

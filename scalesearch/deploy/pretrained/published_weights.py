@@ -1,9 +1,9 @@
-"""Published weights by name: where they are, how they are checked, how images are made for them.
+"""Published weights by name: addresses, hashes, and image preparation.
 
-The digits at the end of a file's name are the first of its SHA-256, by the convention of torch.hub.
-They are copied from the packages that publish the files. torchvision's are checked by torchvision
-itself whenever it downloads (github.com/pytorch/vision, pull request 8036), and whole hashes were
-printed by its check (issue 7744). The other packages do not check theirs.
+The digits at the end of a file's name are the first of its SHA-256, by the convention of
+torch.hub. They are copied from the packages that publish the files. torchvision checks its own at
+each download (github.com/pytorch/vision, pull request 8036), and its check printed whole hashes
+(issue 7744). The other packages do not check theirs.
 """
 
 import difflib
@@ -45,7 +45,7 @@ TIMM_CROP_FRACTIONS = {
 class PretrainedWeights:
     """Weights that somebody published.
 
-    ``member``: the network, b0 to b7. ``layout``: how the file names its tensors. ``resize``: the
+    ``member``: the network, b0 to b7. ``layout``: names of the tensors in the file. ``resize``:
     side that an image's shorter side is scaled to before ``pixels`` are cut from its centre.
     """
 
@@ -61,12 +61,12 @@ class PretrainedWeights:
 
     @property
     def architecture(self) -> str:
-        """The network's name for ``layouts.imported``."""
+        """Name of the network for ``import_weights``."""
         return f"efficientnet_{self.member}"
 
     @property
     def preparation(self) -> Preparation:
-        """How the publisher's own evaluation shows an image to the network."""
+        """Preparation of an image in the publisher's own evaluation."""
         return Preparation(
             pixels=self.pixels,
             stored=self.resize,
@@ -77,7 +77,7 @@ class PretrainedWeights:
         )
 
     def row(self) -> dict[str, str | int]:
-        """What a list of published weights says."""
+        """Row in the list of published weights."""
         return {
             "name": self.name,
             "layout": self.layout,
@@ -89,7 +89,7 @@ class PretrainedWeights:
 
 
 def pretrained_weights(name: str) -> PretrainedWeights:
-    """The weights of that name; ``efficientnet_b0`` is ``efficientnet-b0``, too.
+    """Weights of that name; ``efficientnet_b0`` means ``efficientnet-b0``.
 
     Raises WeightsError, naming the known ones, for any other.
     """
@@ -104,8 +104,10 @@ def pretrained_weights(name: str) -> PretrainedWeights:
         if PRETRAINED[weights_name].about == _TORCHVISION_V1
     )
     raise WeightsError(
-        f"weights: unknown name {name!r}; {hint}known are {torchvision_names} and {len(PRETRAINED)} in all "
-        "(scalesearch.deploy.pretrained.published_weights.PRETRAINED); or give a file, an address or hf:OWNER/NAME"
+        f"weights: unknown name {name!r}; {hint}known are {torchvision_names} and "
+        f"{len(PRETRAINED)} in all "
+        "(scalesearch.deploy.pretrained.published_weights.PRETRAINED); or give a file, an address "
+        "or hf:OWNER/NAME"
     )
 
 
@@ -139,10 +141,10 @@ _LUKEMELAS_HASHES = "355c32eb f1951068 8bb594d6 5fb5a3c3 6ed6700e b6417697 c76e7
 _LUKEMELAS_ADVPROP_HASHES = (
     "b64d5a18 0f3ce85a 6e9d97e5 cdd7c0f4 44fb3a87 86493f6b ac80338e 4652b6dd"
 )
-"""Of B0 to B7: efficientnet_pytorch 0.7.1, ``efficientnet_pytorch/utils.py``."""
+"""B0 to B7: efficientnet_pytorch 0.7.1, ``efficientnet_pytorch/utils.py``."""
 
 _TIMM_HASHES = {
-    # suffix in timm, in its files, what of
+    # suffix in timm, in its files, description
     "in1k": ("", "0af12548 5c1377c4 e393ef04 e3bd6955 74ee3bed c6949ce9"),
     "aa_in1k": (
         "_aa",
@@ -157,7 +159,7 @@ _TIMM_HASHES = {
         "c0e6a31c 99dd0c41 00306e48 9d44bf68 d6313a46 6f26d0cf 51548356 1dbc32de",
     ),
 }
-"""Of ``tf_efficientnet_b0`` and so on: timm 1.0.31, ``timm/models/efficientnet.py``."""
+"""``tf_efficientnet_b0`` and so on: timm 1.0.31, ``timm/models/efficientnet.py``."""
 
 _ABOUT_TIMM = {
     "in1k": "timm, of TensorFlow's baseline training",
@@ -230,7 +232,7 @@ def _timm_weights() -> Iterator[PretrainedWeights]:
 
 
 def _download(folder: str, file: str) -> Download:
-    """The file, with as much of its hash as is published."""
+    """Return the file, with as much of its hash as is published."""
     digits = file.removesuffix(".pth").rpartition("-")[2]
     full_hashes = [full_hash for full_hash in _FULL_HASHES if full_hash.startswith(digits)]
     return Download(file, full_hashes[0] if full_hashes else digits, (folder + file,))

@@ -53,7 +53,7 @@ class Exportable:
 
 
 def write_script(exportable: Exportable, folder: Path) -> list[Path]:
-    """A Python file that needs torch alone, and the weights beside it, where there are any.
+    """Return a Python file that needs torch alone, and the weights beside it, where there are any.
 
     The file is run, and its network compared: with weights by its logits, without them by the names
     and shapes of its tensors. Raises ExportError where it cannot be written or differs.
@@ -87,7 +87,7 @@ def write_script(exportable: Exportable, folder: Path) -> list[Path]:
 
 
 def write_library_script(exportable: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
-    """A Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
+    """Return a Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
 
     It is asked to where it can be imported. Raises ExportError where the network cannot be the
     library's, or what it builds is another one.
@@ -103,7 +103,8 @@ def write_library_script(exportable: Exportable, folder: Path, library: str) -> 
         )
         if parameter_count != expected_count:
             raise ExportError(
-                f"{exportable.name}: need {expected_count:,} parameters, got {parameter_count:,} from the {library} "
+                f"{exportable.name}: need {expected_count:,} parameters, got {parameter_count:,} "
+                f"from the {library} "
                 "that is installed; export it as `python`"
             )
     write_text(path, script_source)
@@ -118,7 +119,7 @@ LIBRARY_SCRIPTS: dict[str, Callable[[str, Architecture, NetworkOptions], str]] =
 
 
 def _build_with_library(library: str, text: str, path: Path) -> nn.Module | None:
-    """The network without memory for its weights; None where the library cannot be imported."""
+    """Return the network without memory for its weights; None where the library cannot be imported."""
     try:
         importlib.import_module(library)
     except (ImportError, RuntimeError):  # the second: it is another torch's
@@ -129,7 +130,7 @@ def _build_with_library(library: str, text: str, path: Path) -> nn.Module | None
 
 
 def _execute_script(text: str, path: Path) -> dict[str, Any]:
-    """What a file defines. It holds what we wrote into it, and no text of anybody else but names
+    """Return what a file defines. It holds what we wrote into it, and no text of anybody else but names
     of letters, digits, dots and dashes, and literals."""
     namespace: dict[str, Any] = {"__name__": path.stem}
     exec(compile(text, str(path), "exec"), namespace)

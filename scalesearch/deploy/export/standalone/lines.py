@@ -19,7 +19,8 @@ def require_representable(name: str, library_model: str, reasons: Iterable[str])
     """Raise ExportError where there are reasons why a network cannot be ``whose``."""
     if reason_text := "; ".join(reasons):
         raise ExportError(
-            f"{name}: need a network that {library_model} can be, got one with {reason_text}; export it as "
+            f"{name}: need a network that {library_model} can be, got one with {reason_text}; "
+            "export it as "
             "`python`, which can be any network"
         )
 
@@ -27,7 +28,7 @@ def require_representable(name: str, library_model: str, reasons: Iterable[str])
 def reasons_by_stage(
     architecture: Architecture, reasons: Callable[[int, Stage], Iterable[str]]
 ) -> Iterator[str]:
-    """The reasons of all stages, each with the numbers of its stages.
+    """Return the reasons of all stages, each with the numbers of its stages.
 
     ``reasons`` takes a stage with the channels that flow into it.
     """
@@ -83,18 +84,19 @@ class CodeLine:
 
 
 def block_lines(name: str, network: Network) -> Iterator[CodeLine]:
-    """A line for every block, in order. Raises ExportError for a kind that no part builds."""
+    """Return a line for every block, in order. Raises ExportError for a kind that no part builds."""
     for block in _built_blocks(network):
         if block.stage.block not in BLOCK_WRITERS:
             raise ExportError(
-                f"{name}: need blocks of {', '.join(BLOCK_WRITERS)} for a file that needs torch alone, "
+                f"{name}: need blocks of {', '.join(BLOCK_WRITERS)} for a file that needs torch "
+                "alone, "
                 f"got {block.stage.block}; export it as `exported` or `onnx`"
             )
         yield BLOCK_WRITERS[block.stage.block](block)
 
 
 def call_text(callable_name: str, *positional: object, **keywords: object) -> str:
-    """A call in Python; of the keywords those that say something."""
+    """Return a call in Python; of the keywords those that say something."""
     arguments = [str(value) for value in positional]
     arguments += [f"{key}={value}" for key, value in keywords.items() if value not in ("", None)]
     return f"{callable_name}({', '.join(arguments)})"

@@ -262,7 +262,7 @@ def bottleneck(
 
 
 def read_safetensors(path: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file: eight bytes with the length of a header, the header, which
+    """Return the tensors of a safetensors file: eight bytes with the length of a header, the header, which
     is JSON, and the tensors' bytes, each where the header says."""
     types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
     with open(path, "rb") as file:

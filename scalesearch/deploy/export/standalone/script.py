@@ -26,7 +26,7 @@ def python_script_text(
     preparation: Preparation | None = None,
     weights_file: str = "",
 ) -> str:
-    """The text of the file. ``weights``: the name of a file of weights that lies beside it.
+    """Return the text of the file. ``weights``: the name of a file of weights that lies beside it.
 
     Raises ExportError for a network with a block that such files know no code for.
     """
@@ -55,7 +55,7 @@ def python_script_text(
 
 
 def require_safe_name(name: str) -> str:
-    """A name that may stand in source code: whatever a file says must not become code there."""
+    """Return a name that may stand in source code: whatever a file says must not become code there."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"need a name of letters, digits, dots and dashes, got {name!r}")
     return name
@@ -142,7 +142,7 @@ def _images_text(preparation: Preparation | None, architecture: Architecture) ->
 
 
 def _tuple_lines(name: str, texts: tuple[str, ...]) -> list[str]:
-    """A tuple of texts as lines of Python, which break between the texts alone."""
+    """Return a tuple of texts as lines of Python, which break between the texts alone."""
     lines = [""]
     for text in texts:
         longer_line = f"{lines[-1]} {text!r},".lstrip()

@@ -29,7 +29,7 @@ MAX_STRIDE = 32
 
 
 def timm_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
-    """The text of a file whose ``network()`` is the same network, built by timm.
+    """Return the text of a file whose ``network()`` is the same network, built by timm.
 
     Raises ExportError that names everything that timm's EfficientNet cannot be.
     """
@@ -94,7 +94,7 @@ def timm_script_text(name: str, architecture: Architecture, options: NetworkOpti
 
 
 def unsupported_by_timm(architecture: Architecture) -> Iterator[str]:
-    """What timm's EfficientNet cannot be, each with what it is there."""
+    """Return what timm's EfficientNet cannot be, each with what it is there."""
     support_by_reason = {
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
         "a pooled stem (there none)": architecture.stem_pool == 1,

@@ -20,7 +20,7 @@ CHANNEL_MULTIPLE = 8
 
 
 def torchvision_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
-    """The text of a file whose ``network()`` is the same network, built by torchvision.
+    """Return the text of a file whose ``network()`` is the same network, built by torchvision.
 
     Raises ExportError that names everything that torchvision's EfficientNet cannot be.
     """
@@ -59,7 +59,7 @@ def torchvision_script_text(name: str, architecture: Architecture, options: Netw
 def unsupported_by_torchvision(
     architecture: Architecture, options: NetworkOptions
 ) -> Iterator[str]:
-    """What torchvision's EfficientNet cannot be, each with what it is there."""
+    """Return what torchvision's EfficientNet cannot be, each with what it is there."""
     support_by_reason = {
         f"images of {architecture.in_channels} channels (there 3)": architecture.in_channels == 3,
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
