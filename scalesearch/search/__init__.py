@@ -1,5 +1,4 @@
-"""The search: what to train next, and the ledger of what was trained.
+"""The search: which networks to train next, and the study of what was trained.
 
-What drives one is loaded when it is first used: a worker, which is started with this package,
-needs neither Optuna nor a database.
+Import from the modules: a worker imports ``search.worker`` without the tuner, and starts faster.
 """

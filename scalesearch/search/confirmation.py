@@ -1,8 +1,8 @@
-"""A search's best candidates and its references again: trained longer, or by another learning rate.
+"""Experiments that train the best candidates again: longer, or at other rates.
 
-Each is an experiment of listed networks that ``search`` trains in a folder below the search's own,
-so that it goes on where it was stopped, and is made of the search's records alone: the same records
-ask for the same networks.
+Each lists the networks as points, and is run by ``run_search`` in a folder below that of the
+search, so that it can be resumed. It follows from the records alone: the same records give the
+same networks.
 """
 
 from dataclasses import replace
@@ -20,11 +20,11 @@ from scalesearch.errors import SearchError
 LEARNING_RATE_FACTORS = (0.5, 2.0)
 LEARNING_RATE_RULES: tuple[Literal["fixed", "depth", "tuned"], ...] = ("fixed", "depth", "tuned")
 CONFIRMATION_FOLDER = "confirm"
-"""The folder, below the search's own."""
+"""Folder of a confirmation, below that of the search."""
 SEARCHED_ROLE = "searched"
 ANSWER_CELL = "answer"
 BEST_CELL = "best 1"
-"""Names of the cells of the search's answer, and of its best by mean."""
+"""Cell names of the recommended network, and of the best by mean accuracy."""
 
 
 def confirmation_experiment(
@@ -35,17 +35,18 @@ def confirmation_experiment(
     top: int = 5,
     seeds: int | None = None,
 ) -> Experiment:
-    """The best ``top`` candidates and all references, trained for ``epochs``.
+    """Return an experiment that trains the best and the references for longer.
 
-    The recipe's schedule spans them. Seeds are others than the search's, which chose the best by
-    them: what was luck is then not confirmed. Raises SearchError where no candidate is finished,
-    or ``epochs`` are no more than the search's.
+    It has the best ``top`` candidates and all references. The recipe's schedule spans ``epochs``.
+    The seeds differ from those of the search, by which the best were chosen, so that luck is not
+    confirmed. Raises SearchError if no candidate has ended, or if the search already has that many
+    epochs.
     """
     search_epochs = experiment.rungs[-1]
     if epochs <= search_epochs:
         raise SearchError(
-            f"{experiment.name}: need more epochs than the search's {search_epochs} to confirm it, got "
-            f"{epochs}"
+            f"{experiment.name}: need more epochs than the search's {search_epochs} to confirm "
+            f"it, got {epochs}"
         )
     return replace(
         _points_experiment(experiment, selected_points(experiment, records, top), seeds),
@@ -62,9 +63,10 @@ def learning_rate_experiments(
     top: int = 3,
     factors: tuple[float, ...] = LEARNING_RATE_FACTORS,
 ) -> dict[str, Experiment]:
-    """The best ``top`` and all references at multiples of the learning rate, by folder's name.
+    """Return experiments with multiples of the learning rate, by folder name.
 
-    Epochs and seeds are the search's own, so that runs are paired with its runs.
+    Each has the best ``top`` candidates and all references, with the epochs and seeds of the
+    search, so that runs are paired with its runs.
     """
     learning_rate = experiment.recipe.learning_rate
     return {
@@ -82,7 +84,7 @@ def learning_rate_experiments(
 def learning_rate_rule_experiments(
     experiment: Experiment, records: pd.DataFrame, *, top: int = 3
 ) -> dict[str, Experiment]:
-    """Likewise, under each rule for learning rates that the search did not go by."""
+    """Return experiments with the learning-rate rules that the search did not use."""
     other_rules = (
         rule for rule in LEARNING_RATE_RULES if rule != experiment.recipe.learning_rate_rule
     )
@@ -101,10 +103,10 @@ def learning_rate_rule_experiments(
 def selected_points(
     experiment: Experiment, records: pd.DataFrame, top: int
 ) -> tuple[PointSpec, ...]:
-    """The best ``top`` of the candidates that are still in the race, all references, and the
-    answer, which is the one nearest to the surface's optimum and need not have been the luckiest.
+    """Return the best ``top`` candidates, all references, and the answer.
 
-    Raises SearchError where no candidate has the last epoch.
+    Candidates that were stopped are left out. The answer is the candidate nearest to the optimum
+    of the response model. Raises SearchError if no candidate has reached the last epoch.
     """
     if top < 1:
         raise SearchError(f"{experiment.name}: need at least 1 of the best, got {top}")
@@ -139,14 +141,14 @@ def selected_points(
 def _point_spec(
     experiment: Experiment, records: pd.DataFrame, result: CandidateResult, name: str, role: str
 ) -> PointSpec:
-    """The very network of a candidate, as a point."""
+    """Return exactly the network of a candidate, as a point."""
     search = experiment.search
     if search.sampler == "points":
         rows = records[records["candidate"] == result.candidate]
         cells = str(rows["cell"].iloc[0]).split("; ")
         listed_point = next(point for point in search.points if point.name in cells)
         return replace(listed_point, name=name, role=role)
-    if experiment.budget.mode == "nominal":  # of which not all networks are listed
+    if experiment.budget.mode == "nominal":  # not all its networks are listed
         coefficients = result.asked
         return PointSpec(
             name=name,
@@ -173,7 +175,7 @@ def _same_length_experiment(
 def _points_experiment(
     experiment: Experiment, points: tuple[PointSpec, ...], seeds: int | None
 ) -> Experiment:
-    """An experiment of these points, each trained to the end with all seeds."""
+    """Return an experiment that trains these points to the end with all seeds."""
     search = experiment.search
     points_search = replace(
         search,

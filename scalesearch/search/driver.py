@@ -1,10 +1,8 @@
-"""SIGINT and SIGTERM: the first asks for an orderly end, the second is at once.
+"""The driver of a search: opens folder, study and workers, and runs the tuner.
 
-One search from its experiment to its records: folder, study, workers, and the engine between.
-
-It is the study's only driver. What an epoch measured is in its checkpoint before it is in the
-study, and a run starts where the study ends: whatever moment the driver dies at, the same command
-goes on from there and trains no epoch that is on record.
+A folder has one driver at a time. An epoch is in its checkpoint before it is in the study, and a
+run starts where the study ends. So whenever the driver dies, the same command continues the search
+and trains no epoch that is on record.
 """
 
 import signal
@@ -49,7 +47,13 @@ from scalesearch.search.results_writer import (
 from scalesearch.search.samplers import study_directions
 from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.tuner import Tuner
-from scalesearch.search.worker import WorkerInfo, find_micro_batch, inspect_worker, run_job
+from scalesearch.search.worker import (
+    OnDownloadProgress,
+    WorkerInfo,
+    find_micro_batch,
+    inspect_worker,
+    run_job,
+)
 from scalesearch.search.worker_pool import WorkerPool
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -57,9 +61,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Within, the first signal calls ``halt`` and says so on standard error; the second raises
-    KeyboardInterrupt. Yields whether there was one. Outside of the main thread, which alone is
-    sent signals, nothing changes."""
+    """Handle SIGINT and SIGTERM: stop in order at the first, at once at the second.
+
+    The first calls a function, the second raises KeyboardInterrupt. Yields a function that returns
+    whether there was a signal. Does nothing outside the main
+    thread, as only the main thread receives signals.
+    """
     count = 0
 
     def handle_signal(number: int, frame: FrameType | None) -> None:
@@ -69,7 +76,7 @@ def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[],
             raise KeyboardInterrupt
         on_first_signal()
         print(
-            "stopping when the jobs under way have reached a checkpoint; once more to stop at once",
+            "stopping when the running jobs have reached a checkpoint; once more to stop at once",
             file=sys.stderr,
             flush=True,
         )
@@ -85,15 +92,12 @@ def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[],
             signal.signal(number, handler)
 
 
-OnDownloadProgress = Callable[[int, int], None]
-
-
 class MicroBatchWarning(UserWarning):
-    """A study whose batches are taken in parts, since its largest network asks for it."""
+    """Warns that batches are trained in parts, as the largest network needs it."""
 
 
 class FailureWarning(UserWarning):
-    """A candidate that could not be trained."""
+    """Warns of a candidate that could not be trained."""
 
 
 def run_search(
@@ -112,20 +116,20 @@ def run_search(
     allow_code: bool = False,
     keep: bool = False,
 ) -> pd.DataFrame:
-    """Train everything the experiment asks for and return its records.
+    """Run or resume the search of an experiment, and return its records.
 
-    ``results``: the search's own folder, by default ``results/<name>``; where this experiment was
-    begun there, it goes on. ``executor``, ``workers``, ``scheduler``, ``devices``, ``memory``: who
-    trains (see ``executors.opened``). ``storage``: the URL of a database for the study, in place of
-    the folder's SQLite file. ``replay``: the folder of another search, whose proposals are made
-    again in place of the sampler's. ``on_progress`` is called after every event and at least once
-    a second, ``on_data`` with what is done and what there is, while images are downloaded and
-    decoded. ``allow_code``: run the code of a baseline ``module:factory``, which is refused
-    otherwise. ``keep``: leave the checkpoints of what is trained to the end, for ``retrained``.
+    ``results``: folder of the search, by default ``results/<name>``; a search of this experiment
+    that started there is resumed. ``executor``, ``workers``, ``scheduler``, ``devices``,
+    ``memory``: see ``pools.opening.open_worker_pool``. ``storage``: URL of a database for the
+    study, instead of the folder's SQLite file. ``replay``: folder of another search, whose
+    proposals replace the sampler's. ``on_progress`` is called after every event and at least once
+    a second. ``on_data`` is called with the number of images done and in total, while images are
+    downloaded and decoded. ``allow_code``: run the code of a baseline ``module:factory``, which is
+    refused otherwise. ``keep``: keep the checkpoints of trials that have ended.
 
-    Raises ArchitectureError, DataError or SearchError, before anything is trained or written,
-    where the experiment cannot be run as it stands; SearchFailed, with everything on record, where
-    the images or a bug stopped it; KeyboardInterrupt after SIGINT or SIGTERM.
+    Raises ArchitectureError, DataError or SearchError before anything is trained or written, if
+    the experiment cannot be run; SearchFailed, with all epochs recorded, if the images or a bug
+    stopped it; KeyboardInterrupt after SIGINT or SIGTERM.
     """
     path = Path(results) if results is not None else Path("results") / experiment.name
     require_no_early_stopping(experiment)
@@ -142,7 +146,7 @@ def run_search(
             log_folder=path / "logs",
         ) as pool,
     ):
-        # In this process somebody may be shown how the images come.
+        # In this process the progress of loading images can be shown.
         worker_info = (
             inspect_worker(experiment, on_data)
             if executor == "inline"
@@ -200,7 +204,7 @@ def _run_in_folder(
 def candidate_source(
     experiment: Experiment, data: dict[str, Any], replay: str | Path | None = None
 ) -> CandidateSource:
-    """The candidates of an experiment on these images. Raises ArchitectureError or SearchError."""
+    """Return the candidates of an experiment. Raises ArchitectureError or SearchError."""
     require_data_fits_baseline(experiment, data)
     data_sizes = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
     baseline, search = experiment.baseline.build_architecture(**data_sizes), experiment.search
@@ -218,7 +222,7 @@ def candidate_source(
 def open_locked_study(
     folder: SearchPaths, experiment: Experiment, source: CandidateSource, storage: str | None
 ) -> Iterator[optuna.Study]:
-    """The search's study, for this driver alone; made again from the records where it is gone."""
+    """Open the study for this driver alone; rebuild it from the records if it is lost."""
     study_location = storage or folder.study
     study = study_store.open_study(
         study_location, experiment.name, study_directions(experiment.search)
@@ -242,13 +246,12 @@ def open_locked_study(
 
 
 def _study_identity(experiment: Experiment, folder: SearchPaths) -> dict[str, Any]:
-    """What tells apart studies of one name in a database that others use as well."""
+    """Facts that distinguish studies of the same name in a shared database."""
     document = to_document(experiment)
     stored_environment = read_environment(folder.environment)
     identity = {name: document[name] for name in ("baseline", "data", "budget", "recipe", "seed")}
-    images = stored_environment["data"]["fingerprints"].get(
-        str(experiment.seed)
-    )  # more seeds may come
+    # The first seed only: later ones may be added.
+    images = stored_environment["data"]["fingerprints"].get(str(experiment.seed))
     return identity | {"images": images, "device": stored_environment["device"]}
 
 
@@ -260,11 +263,11 @@ def _choose_micro_batch(
     device: str,
     allow_code: bool,
 ) -> int | None:
-    """The study's one micro-batch: what is on record, else what is found now and written down."""
+    """Return the micro-batch of the study; find and record it in a new study."""
     if "micro_batch" in study.user_attrs:
         size: int | None = study.user_attrs["micro_batch"]
         return size
-    # Of a nominal budget the candidates are a mesh, between whose points cells may lie.
+    # With a nominal budget, planned networks may lie between the listed candidates.
     candidates = [*source.space.candidates, *(item.candidate for item in source.planned)]
     networks = [source.space.baseline, *(candidate.architecture for candidate in candidates)]
     micro_batch = pool.call(find_micro_batch, experiment, networks, device, allow_code)
@@ -272,8 +275,8 @@ def _choose_micro_batch(
     if micro_batch != experiment.recipe.micro_batch:
         warnings.warn(
             f"the largest network does not fit {device} with {experiment.recipe.batch_size} images "
-            f"in a pass: all are trained with micro-batches of {micro_batch}, which is what batch norm "
-            "sees (column micro_batch of the records)",
+            f"in a pass: all networks are trained with micro-batches of {micro_batch}, over which "
+            "batch norm averages (column micro_batch of the records)",
             MicroBatchWarning,
             stacklevel=4,
         )
@@ -281,7 +284,7 @@ def _choose_micro_batch(
 
 
 def _run_tuner(tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback | None) -> None:
-    """Let the engine run, tell how far it is, and end in order when a signal asks for it."""
+    """Run the tuner and report its progress; halt it at the first signal."""
     reporter = ProgressReporter(tuner, folder, on_progress)
     reported, is_finished = 0, False
     with stop_on_signal(tuner.halt) as interrupted:
@@ -298,8 +301,10 @@ def _run_tuner(tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback 
 
 
 def _warn_of_failures(tuner: Tuner, reported: int) -> int:
-    """Say which candidates could not be trained, of those that have ended after so many others;
-    how many have ended now."""
+    """Warn of trials that failed since the last call; return the ended count.
+
+    ``reported``: how many had ended then.
+    """
     for trial in tuner.finished_trials[reported:]:
         if trial.state != "failed":
             continue

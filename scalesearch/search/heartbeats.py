@@ -1,7 +1,7 @@
-"""What workers tell while they train: one small file for each, which anybody may read.
+"""Heartbeats: one small file per worker, with its job, last epoch and speed.
 
-News is for people. A file that cannot be written stops no job, one that was torn or left behind
-misleads nobody for long, and nothing that counts is read from here.
+A file that cannot be written stops no job, and torn or old files are ignored. No decision depends
+on heartbeats.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from urllib.parse import quote
 from scalesearch.search.progress_file import JobProgress, Progress, progress_at
 
 LOADING_SECONDS_BETWEEN = 1.0
-"""While images are loaded, news come no faster."""
+"""Shortest time between heartbeats while images are loaded."""
 MAX_AGE_SECONDS = 24 * 3600.0
-"""What was told before that is of a worker that is no more: no epoch takes a day."""
-MAX_NAME_BYTES = 200  # bytes; file systems allow 255, with what is put around a name
+"""Age in seconds from which a heartbeat is ignored: its worker is gone."""
+MAX_NAME_BYTES = 200  # file systems allow 255, with prefix and suffix
 
 
 def write_heartbeat(
@@ -34,10 +34,11 @@ def write_heartbeat(
     started_at: float,
     activity: str = "",
 ) -> None:
-    """Put a worker's news in the place of its last ones. Raises nothing where that fails.
+    """Write a worker's heartbeat over its last one; raise nothing if that fails.
 
-    ``job``: its name. ``epoch``: the last one finished, with its accuracy and pace. ``began``: Unix
-    seconds of the job's start. ``doing``: what it does instead of training.
+    ``job``: name of the job. ``epoch``: last epoch finished, with its accuracy and speed.
+    ``started_at``: start of the job in Unix seconds. ``activity``: what the worker does instead of
+    training.
     """
     document = {
         "worker": worker,
@@ -52,20 +53,20 @@ def write_heartbeat(
     path = _heartbeat_path(folder, worker)
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        # Not written through to the disk, as results are: after a power cut it is no news.
+        # Not flushed to the disk as results are: after a power cut it is not needed.
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(json.dumps(document), encoding="utf-8")
         os.replace(partial, path)
 
 
 def remove_heartbeat(folder: Path, worker: str) -> None:
-    """Remove a worker's news, if there are any: its job is over."""
+    """Remove a worker's heartbeat when its job is over."""
     with suppress(OSError):
         _heartbeat_path(folder, worker).unlink()
 
 
 def remove_heartbeats(folder: Path) -> None:
-    """Remove everybody's news: for a driver that begins, whose workers have told nothing yet."""
+    """Remove all heartbeats, when a driver starts."""
     with suppress(OSError):
         for path in list(folder.iterdir()):
             if path.name.endswith((".json", ".partial")):
@@ -74,7 +75,7 @@ def remove_heartbeats(folder: Path) -> None:
 
 @dataclass(slots=True)
 class Heartbeat:
-    """One job's news from its worker; without a folder nothing is told."""
+    """The heartbeat of one job; without a folder it writes nothing."""
 
     folder: Path | None
     worker: str
@@ -84,15 +85,15 @@ class Heartbeat:
     is_loading: bool = False
 
     def report_epoch(self, index: int, accuracy: float, images_per_second: float) -> None:
-        """An epoch is over."""
+        """Report the end of an epoch."""
         self._write(index, accuracy, images_per_second)
 
     def report_activity(self, activity: str) -> None:
-        """Something else than training; the empty string ends it."""
+        """Report another activity than training; the empty string ends it."""
         self._write(activity=activity)
 
     def report_images(self, done: int, total: int) -> None:
-        """So many images of a file have come, of so many: what ``data.load`` calls."""
+        """Report the number of images loaded so far, and in total."""
         if done >= total:
             if self.is_loading:
                 self.is_loading = False
@@ -124,7 +125,7 @@ class Heartbeat:
 
 @contextmanager
 def open_heartbeat(folder: Path | None, worker: str, job: str) -> Iterator[Heartbeat]:
-    """A job's news, which are removed when it is over, however it ends."""
+    """Keep a heartbeat for a job, and remove it when the job ends."""
     heartbeat = Heartbeat(folder, worker, job)
     heartbeat.report_activity("")
     try:
@@ -135,9 +136,10 @@ def open_heartbeat(folder: Path | None, worker: str, job: str) -> Iterator[Heart
 
 
 def read_heartbeats(folder: Path, now: float | None = None) -> list[JobProgress]:
-    """What every worker last told, in the order of their names.
+    """Read the last heartbeat of every worker, in the order of their names.
 
-    Left out: torn files, and what is older than a day. ``now``: Unix seconds, by default the time.
+    Torn files and heartbeats older than a day are left out. ``now``: Unix seconds, by default the
+    present.
     """
     now = time.time() if now is None else now
     heartbeats = [running for _, running in _read_heartbeat_files(folder, now)]
@@ -147,10 +149,10 @@ def read_heartbeats(folder: Path, now: float | None = None) -> list[JobProgress]
 def jobs_with_heartbeats(
     running: Sequence[JobProgress], folder: Path, now: float | None = None
 ) -> tuple[JobProgress, ...]:
-    """Jobs in flight, as a driver knows them, with what their workers tell of them.
+    """Add the heartbeats of workers to the running jobs that a driver knows.
 
-    News of another job is of a worker that was lost, and left out; of two workers that tell of one
-    job (the first of which was lost), the last to tell is believed.
+    Heartbeats of other jobs belong to lost workers and are left out. If two workers report one job,
+    the first was lost, and the latest heartbeat counts.
     """
     now = time.time() if now is None else now
     heartbeats = {
@@ -158,20 +160,20 @@ def jobs_with_heartbeats(
         for _, heartbeat in sorted(_read_heartbeat_files(folder, now), key=lambda pair: pair[0])
     }
     return tuple(
-        # Before its worker began, a job may have waited; where clocks differ, it still was not
-        # begun before it was handed out.
-        replace(about, seconds=min(job.seconds, about.seconds))
-        if (about := heartbeats.get(job.job))
+        # A job may have waited for its worker; with clocks that differ, it still did not start
+        # before it was submitted.
+        replace(heartbeat, seconds=min(job.seconds, heartbeat.seconds))
+        if (heartbeat := heartbeats.get(job.job))
         else job
         for job in running
     )
 
 
 def current_progress(progress: Progress, folder: Path | None) -> Progress:
-    """What a driver told some time ago as it is now, with what workers have told since.
+    """Update a driver's last report to now, with the heartbeats since.
 
-    ``folder``: theirs. Images per second are theirs, where they tell of any. A driver that trains
-    in its own process tells nothing meanwhile, and of no job: then jobs are those they tell of.
+    ``folder``: that of the heartbeats. A driver that trains in its own process reports no running
+    job meanwhile: then the jobs are those of the heartbeats.
     """
     now = time.time()
     progress = progress_at(progress, now)
@@ -189,11 +191,11 @@ def current_progress(progress: Progress, folder: Path | None) -> Progress:
 
 
 def _read_heartbeat_files(folder: Path, now: float) -> list[tuple[float, JobProgress]]:
-    """When it was told, and what."""
+    """Read each heartbeat with the time at which it was written."""
     try:
         paths = [path for path in folder.iterdir() if path.name.endswith(".json")]
     except OSError:
-        return []  # no worker has told anything yet
+        return []  # no worker has written one yet
     heartbeats = []
     for path in paths:
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -207,7 +209,7 @@ def _read_heartbeat_files(folder: Path, now: float) -> list[tuple[float, JobProg
 
 
 def _heartbeat_path(folder: Path, worker: str) -> Path:
-    """A worker's file: every character that a file system may refuse is written as its code."""
+    """Path of a worker's heartbeat, with all special characters escaped."""
     name = quote(worker, safe="")
     if len(name) > MAX_NAME_BYTES:
         name_hash = hashlib.sha256(worker.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Jobs that the driver hands to workers, and their outcomes: plain data that can be pickled.
+"""Jobs for workers, and their outcomes: plain data that can be pickled.
 
 ``worker.run_job(job) -> Outcome`` is the meaning of a job, whichever worker pool runs it.
 """
@@ -27,7 +27,7 @@ JobKey: TypeAlias = tuple[str, tuple[int, ...], int, int, bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(JobSpec):
-    """Train seeds of one candidate from the epoch after ``start`` to the epoch ``stop``.
+    """Train seeds of a candidate from the epoch after ``start`` to ``stop``.
 
     A sweep has the last epoch of the experiment as ``stop``.
     """
@@ -113,7 +113,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """Settings that stay fixed while a search runs, and the jobs that follow from them."""
+    """Settings that stay fixed during a search, and the jobs made from them."""
 
     experiment: Experiment
     folder: SearchPaths
@@ -157,7 +157,7 @@ class SearchContext:
         )
 
     def remove_checkpoints(self, trial: SearchTrial) -> None:
-        """Remove the checkpoints of a trial that has ended, unless they may be needed again.
+        """Remove the checkpoints of an ended trial, unless they may be needed again.
 
         A checkpoint that a worker still has locked stays.
         """

@@ -1,9 +1,8 @@
-"""More of a search: which experiment asks for it, and what it leaves undecided.
+"""Changes to a search that is not running: retry, invalidate, extend.
 
-What can be done to a search that is not running: try again, throw away, ask for more.
-
-Each verb changes the study and the projections in the folder, and trains nothing; ``search`` with
-the folder's own experiment then does what is open again. All refuse while a driver is at work.
+Each changes the study and the files in the folder, and trains nothing; ``run_search`` with the
+folder's own experiment then trains what is open again. All raise SearchError while a driver is
+running.
 """
 
 import warnings
@@ -41,16 +40,16 @@ def extended_experiment(
     seeds: int | None = None,
     rungs: Sequence[int] | None = None,
 ) -> Experiment:
-    """The experiment that asks for more; None keeps what it has.
+    """Return the experiment with more trials, seeds or rungs.
 
-    Raises SearchError where one of them is less, or nothing is more.
+    None keeps the present value. Raises SearchError if a value is less than now, or none is more.
     """
     search = experiment.search
     if trials is not None:
         if search.sampler == "optimal":
             raise SearchError(
-                f"trials: need what the search has, as a design is made for its number, got "
-                f"{trials}; ask for seeds or rungs, or begin another search"
+                "trials: an optimal design is made for its number of trials and cannot grow, got "
+                f"{trials}; ask for seeds or rungs, or start another search"
             )
         current_trials = search.trials or search.proposal_count
         if current_trials is None or trials < current_trials:
@@ -70,24 +69,23 @@ def extended_experiment(
 
 def _minimum_text(current: int | None) -> str:
     if current is None:
-        return "it has the whole grid, of which there is no more; ask for seeds or rungs"
-    return f"the search has {current}, and needs at least that"
+        return "the search has the whole grid already; ask for seeds or rungs"
+    return f"need at least the {current} of the search"
 
 
 def _validate_rungs(experiment: Experiment, rungs: tuple[int, ...]) -> tuple[int, ...]:
-    """The rungs, if they go on from the experiment's."""
+    """Return the rungs if they continue the experiment's; else raise SearchError."""
     current_rungs, epochs = experiment.rungs, experiment.recipe.epochs
     is_increasing = all(a < b for a, b in zip((0, *rungs), rungs, strict=False))
     is_continuation = rungs[: len(current_rungs)] == current_rungs
     if experiment.search.pruner == "none":
-        is_continuation = (
-            bool(rungs) and rungs[-1] >= current_rungs[-1]
-        )  # nobody was compared on the way
+        # No trial was compared at an earlier rung.
+        is_continuation = bool(rungs) and rungs[-1] >= current_rungs[-1]
     if not is_increasing or not is_continuation or rungs[-1] > epochs:
         current_text = ", ".join(map(str, current_rungs))
         raise SearchError(
-            f"rungs: need {current_text}, as the search has, and later ones up to {epochs}, where the "
-            f"recipe ends (recipe.epochs, which its learning rates span), got "
+            f"rungs: need the search's own ({current_text}) and later ones up to {epochs} "
+            "(recipe.epochs, which the learning-rate schedule spans), got "
             f"{', '.join(map(str, rungs)) or 'none'}"
         )
     return rungs
@@ -99,7 +97,9 @@ def reopened_trials(
     halving: SuccessiveHalving,
     trials: Iterable[SearchTrial],
 ) -> list[SearchTrial]:
-    """Trials that have ended, but would not end so by the experiment; failed trials stay out.
+    """Return trials that ended otherwise than they would by the experiment.
+
+    Failed trials are left out.
 
     ``halving``: one without trials. It gets all that is on record, round after round, until a round
     lacks something; the rounds after it wait.
@@ -133,14 +133,14 @@ def reopened_trials(
 
 
 def _role(source: CandidateSource, index: int, trial: SearchTrial | None) -> str:
-    """What a candidate stands for, by the plan where it is planned."""
+    """Role of a trial: that of the plan if it is planned, else that on record."""
     if index < len(source.planned):
         return source.planned[index].role
     return "searched" if trial is None else str(trial.candidate_columns["role"])
 
 
 def _is_fully_trained(trial: SearchTrial, experiment: Experiment) -> bool:
-    """Whether nothing is left of a candidate that any search could train."""
+    """Whether all seeds of a trial have been trained to the last epoch."""
     last_epoch = experiment.rungs[-1]
     return trial.state == "complete" and all(
         (seed, last_epoch) in trial.recorded_epochs for seed in experiment.seeds
@@ -149,7 +149,7 @@ def _is_fully_trained(trial: SearchTrial, experiment: Experiment) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LockedSearch:
-    """A search's folder and study, in nobody else's hands."""
+    """The folder and study of a search, locked against drivers."""
 
     experiment: Experiment
     folder: SearchPaths
@@ -159,7 +159,7 @@ class LockedSearch:
 
 
 def read_search_experiment(folder: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of the search in a folder. Raises SearchError where it holds none."""
+    """Read the experiment of the search in a folder; raise SearchError if it has none."""
     path = SearchPaths(Path(folder)).experiment
     if not path.is_file():
         raise SearchError(f"{folder}: holds no search; name the folder of one (results/NAME)")
@@ -167,7 +167,7 @@ def read_search_experiment(folder: str | Path, overrides: Sequence[str] = ()) ->
 
 
 def read_storage_url(folder: str | Path) -> str | None:
-    """The database that has a folder's study, without its password; None: it is in the folder."""
+    """Read the URL of the study's database; None if the study is in the folder."""
     path = SearchPaths(Path(folder)).storage
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
@@ -180,27 +180,28 @@ def retry(
     storage: str | None = None,
     allow_code: bool = False,
 ) -> list[SearchTrial]:
-    """Open failed candidates again, and return them; what they have on record stays.
+    """Reopen failed trials and return them; their recorded epochs stay.
 
-    ``kind``: only of this class of failures. ``candidate``: only those whose fingerprint begins
-    so. What was decided without them stays decided: a candidate that comes late is compared with
-    all that are at its rung, and goes on if its place there allows it. Raises SearchError where
-    none has failed so.
+    ``kind``: only failures of this kind. ``candidate``: only fingerprints that begin like this.
+    Earlier decisions about other trials stay: a trial that arrives late at a rung is compared with
+    all that are there, and continues if its rank allows it. Raises SearchError if no failed trial
+    matches.
     """
     with _lock_search(folder, storage, allow_code) as locked_search:
         failed_trials = [trial for trial in locked_search.trials if trial.state == "failed"]
         selected = [
-            entry
-            for entry in failed_trials
-            if kind in (None, entry.failure_kind) and entry.candidate.startswith(candidate or "")
+            trial
+            for trial in failed_trials
+            if kind in (None, trial.failure_kind) and trial.candidate.startswith(candidate or "")
         ]
         if not selected:
             failed_names = (
-                ", ".join(f"{e.candidate} ({e.failure_kind})" for e in failed_trials)
-                or "none at all"
+                ", ".join(f"{t.candidate} ({t.failure_kind})" for t in failed_trials) or "none"
             )
-            raise SearchError(f"{folder}: no candidate has failed so; failed are {failed_names}")
-        reopened = [study_store.reopen_trial(locked_search.study, entry) for entry in selected]
+            raise SearchError(
+                f"{folder}: no failed candidate matches; failed candidates are {failed_names}"
+            )
+        reopened = [study_store.reopen_trial(locked_search.study, trial) for trial in selected]
         _write_results(locked_search)
     return reopened
 
@@ -214,13 +215,13 @@ def invalidate(
     storage: str | None = None,
     allow_code: bool = False,
 ) -> pd.DataFrame:
-    """Throw away results that turned out wrong, and open their candidate again.
+    """Remove wrong results of a candidate, and reopen its trial.
 
-    ``candidate``: its fingerprint, or how that begins. ``seed``: of this one only. ``from_epoch``:
-    from this epoch on, since later ones come of it. Checkpoints of these seeds are removed, so that
-    epochs before it are trained again too, without being written down twice. Returns what was
-    thrown away, which is kept in ``invalidated.csv``. What was decided by it about other candidates
-    stays decided. Raises SearchError where there is nothing such, or no one such candidate.
+    ``candidate``: its fingerprint or the beginning of it. ``seed``: only this seed.
+    ``from_epoch``: this epoch and all later ones, which depend on it. The checkpoints of these
+    seeds are removed, so earlier epochs are trained again too, but not recorded twice. Returns the
+    removed records, which are kept in ``invalidated.csv``. Earlier decisions about other trials
+    stay. Raises SearchError if nothing, or not exactly one candidate, matches.
     """
     with _lock_search(folder, storage, allow_code) as locked_search:
         trial = _find_trial(locked_search, candidate)
@@ -240,8 +241,8 @@ def invalidate(
                 checkpoint_path(locked_search.folder.checkpoints, trial.candidate, seed_to_remove)
             ):
                 raise SearchError(
-                    f"{folder}: a worker of a driver that is gone still trains seed {seed_to_remove} of "
-                    f"{trial.candidate}, and would bring it all back; wait for it or end it"
+                    f"{folder}: a worker of an earlier driver still trains seed {seed_to_remove} "
+                    f"of {trial.candidate}; wait for it or end it"
                 )
         _append_rows(locked_search.folder.path / "invalidated.csv", removed_records)
         _reopen(locked_search.study, trial, [row for row in trial.rows if row not in removed_rows])
@@ -251,12 +252,14 @@ def invalidate(
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """``experiment``: what the folder holds from now on. ``opened``: candidates that are decided on
-    again by its rules. ``added``: how many more candidates there are at most."""
+    """The result of extending a search."""
 
     experiment: Experiment
+    """The new experiment of the folder."""
     reopened: tuple[SearchTrial, ...]
+    """Trials that had ended and are open again."""
     added_trials: int
+    """Largest number of trials that are added."""
 
 
 def extend(
@@ -268,19 +271,18 @@ def extend(
     storage: str | None = None,
     allow_code: bool = False,
 ) -> Extension:
-    """Ask for more of the same search: more candidates, more seeds, longer training.
+    """Add trials, seeds or rungs to a search.
 
-    The search goes on as if it had been begun so, as far as what is on record allows. All that was
-    decided is decided again by the new rules, cohort after cohort, with what is on record: who was
-    halved, or was out of the race, and would be so again, stays as it is, at no cost; others are
-    open again. So a candidate that was halved at place 2 of 3 may go on when it turns out to be
-    place 2 of 15; its earlier epochs are then trained again where its checkpoint is gone, without
-    being written down twice. Who has gone beyond a rung is not halved there any more, even where
-    better ones come. What samplers have proposed stays, and they propose the rest.
+    The search continues as if it had started so, as far as the records allow. All decisions are
+    made again by the new rules, round after round, from the records. A trial that would be stopped
+    again stays as it is, at no cost; others are reopened. So a trial that ranked 2 of 3 may
+    continue when it ranks 2 of 15; its earlier epochs are trained again if its checkpoint is gone,
+    but not recorded twice. A trial that is beyond a rung is not stopped there, even if better ones
+    arrive. Proposals on record stay, and the sampler proposes the rest.
 
-    ``rungs`` have to begin with the search's own and end at or before the end of the recipe, whose
-    epochs cannot change: the learning rate's schedule spans them. Raises SearchError where less is
-    asked for than there is.
+    ``rungs`` begin with the search's own and end at or before ``recipe.epochs``, which cannot
+    change, as the learning-rate schedule spans them. Raises SearchError if less is asked for than
+    there is.
     """
     with _lock_search(folder, storage, allow_code) as locked_search:
         experiment = extended_experiment(locked_search.experiment, trials, seeds, rungs)
@@ -293,7 +295,7 @@ def extend(
             _reopen(locked_search.study, _replanned_trial(trial, source))
             for trial in undecided_trials
         )
-        # Until this line, a driver decides as before, by the old rules.
+        # A driver that starts after a crash before this line decides by the old rules.
         write_experiment(locked_search.folder.experiment, experiment)
         _write_results(locked_search)
     return Extension(experiment, reopened, source.max_trials - locked_search.source.max_trials)
@@ -303,11 +305,11 @@ def extend(
 def _lock_search(
     folder: str | Path, storage: str | None, allow_code: bool
 ) -> Iterator[LockedSearch]:
-    """A search's folder and study, while no driver has them."""
+    """Lock the folder and study of a search while no driver has them."""
     experiment, search_folder = read_search_experiment(folder), SearchPaths(Path(folder))
     storage = storage or read_storage_url(folder)
     with lock_folder(search_folder.path), code_allowed(allow_code), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of the plan: whoever began it has seen them
+        warnings.simplefilter("ignore", UserWarning)  # the plan's, shown when the search started
         source = candidate_source(experiment, read_environment(search_folder.environment)["data"])
         with open_locked_study(search_folder, experiment, source, storage) as study:
             yield LockedSearch(
@@ -316,13 +318,13 @@ def _lock_search(
 
 
 def _find_trial(locked_search: LockedSearch, candidate: str) -> SearchTrial:
-    """The candidate whose fingerprint begins so."""
+    """Find the one trial whose fingerprint begins like this."""
     matches = [trial for trial in locked_search.trials if trial.candidate.startswith(candidate)]
     if len(matches) != 1 or not candidate:
-        names = ", ".join(entry.candidate for entry in matches or locked_search.trials)
+        names = ", ".join(trial.candidate for trial in matches or locked_search.trials)
         raise SearchError(
-            f"{locked_search.folder.path}: need the fingerprint of one candidate, or how it begins, got "
-            f"{candidate!r}; there are {names or 'none'}"
+            f"{locked_search.folder.path}: need the fingerprint of one candidate, or its "
+            f"beginning, got {candidate!r}; candidates are {names or 'none'}"
         )
     return matches[0]
 
@@ -330,9 +332,9 @@ def _find_trial(locked_search: LockedSearch, candidate: str) -> SearchTrial:
 def _reopen(
     study: optuna.Study, trial: SearchTrial, rows: Sequence[dict[str, Any]] | None = None
 ) -> SearchTrial:
-    """Open an entry again, ended or not, with these of its rows and their means."""
+    """Reopen a trial, ended or not, with these of its rows and their means."""
     reopened = study_store.reopen_trial(study, trial, rows)
-    if trial.state == "running":  # or its trial would seem to be, for ever
+    if trial.state == "running":  # its Optuna trial would seem to run for ever
         study_store.tell_stopped(study, trial, "a later trial goes on with it")
     for epoch, mean in study_store.mean_accuracies(reopened.rows).items():
         study_store.report_mean(study, reopened, epoch, mean)
@@ -340,7 +342,7 @@ def _reopen(
 
 
 def _replanned_trial(trial: SearchTrial, source: CandidateSource) -> SearchTrial:
-    """The entry with all that the plan now asks of it."""
+    """Return the trial with its role and cells in the new plan."""
     index = source.index_of(trial.cells)
     if index is None or index >= len(source.planned):
         return trial
@@ -350,7 +352,7 @@ def _replanned_trial(trial: SearchTrial, source: CandidateSource) -> SearchTrial
 
 
 def _write_results(locked_search: LockedSearch) -> None:
-    """Bring what people read up to date: there is something to do again."""
+    """Update the results files: the search is no longer finished."""
     writer = ResultsWriter(locked_search.folder)
     writer.write(study_store.read_trials(locked_search.study), force=True)
     if (progress := read_progress(locked_search.folder.progress)) is not None:
@@ -358,6 +360,6 @@ def _write_results(locked_search: LockedSearch) -> None:
 
 
 def _append_rows(path: Path, rows: pd.DataFrame) -> None:
-    """Add rows to a table of rows that do not count."""
+    """Append rows to a CSV file."""
     existing_text = path.read_text(encoding="utf-8") if path.exists() else ""
     write_text(path, existing_text + rows.to_csv(index=False, header=not existing_text))

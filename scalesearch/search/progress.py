@@ -1,4 +1,4 @@
-"""How far an engine is, for people."""
+"""Progress of a search: computed from the tuner, and reported as it runs."""
 
 import time
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from scalesearch.search.tuner import Tuner
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 REPORT_SECONDS = 0.25
 T_QUANTILE = 0.95
-"""Of Student's t, for a two-sided interval of 90%."""
+"""Quantile of Student's t for a two-sided interval of 90%."""
 
 
 class ProgressReporter:
-    """Tells how far an engine is, from when it is made: at most four times a second."""
+    """Reports the progress of a tuner at most four times a second."""
 
     def __init__(
         self, tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback | None
@@ -37,8 +37,11 @@ class ProgressReporter:
         self.max_epochs = max_epochs(tuner)
 
     def report(self, *, force: bool = False, finished: bool = False) -> None:
-        """Write it down for who looks on, and call who asked. ``last``: whatever was told before.
-        ``finished``: the search is over, and not to be resumed."""
+        """Write the progress file and call the callback.
+
+        ``force``: even if the last report was just now. ``finished``: the search has ended and
+        need not be resumed.
+        """
         now = time.monotonic()
         if now < self.due and not force:
             return
@@ -56,8 +59,11 @@ class ProgressReporter:
 def tuner_progress(
     tuner: Tuner, max_epochs: int, *, seconds: float, finished: bool = False
 ) -> Progress:
-    """What the engine knows. ``most``: epochs that the search takes at most; ``seconds``: since
-    this driver began to train."""
+    """Return the progress that a tuner knows of.
+
+    ``max_epochs``: largest number of epochs of the search. ``seconds``: time since this driver
+    started to train.
+    """
     epochs_done = tuner.stopping_criteria.epochs
     epochs_total = max(max_epochs, epochs_done)
     trial_states = [progress.state for progress in tuner.halving.progress.values()]
@@ -82,7 +88,7 @@ def tuner_progress(
 
 
 def max_epochs(tuner: Tuner) -> int:
-    """Epochs that a search takes if no rung is tied, nothing fails and the race drops nobody."""
+    """Count the epochs of a search in which no trial fails or drops out of the race."""
     empty_halving = SuccessiveHalving(tuner.halving.config)
     simulated = simulate_schedule(empty_halving, tuner.source, tuner.pool.slots, lambda trial: 1.0)
     return simulated.trained_epochs
@@ -114,8 +120,8 @@ def _has_reached(reached_epochs: dict[int, int], rung: int) -> bool:
 
 
 def _reference_trials(tuner: Tuner, epoch: int) -> list[int]:
-    """Places of those that are references alone, take nobody's place on a rung, and are there."""
-    initial_seeds = tuner.halving.config.seeds[: tuner.halving.config.initial_seed_count]
+    """Trials that are references only, are on no rung, and have reached an epoch."""
+    initial_seeds = tuner.halving.config.initial_seeds
     all_progress = tuner.halving.progress.values()
     return [
         r.trial
@@ -125,7 +131,7 @@ def _reference_trials(tuner: Tuner, epoch: int) -> list[int]:
 
 
 def _best_trial(tuner: Tuner) -> BestTrial | None:
-    """The highest mean at the highest rung that anybody has reached with all first seeds."""
+    """Best trial at the highest rung that one has reached with all initial seeds."""
     config = tuner.halving.config
     for epoch in reversed(config.rungs):
         trials = [*tuner.halving.rungs[epoch].trials[:100], *_reference_trials(tuner, epoch)]

@@ -1,4 +1,4 @@
-"""How far a search is: what the engine tells after every event, and the file that keeps it."""
+"""The progress of a search as data, and the file that holds it."""
 
 import json
 from collections.abc import Mapping
@@ -12,24 +12,27 @@ from scalesearch.scaling.coefficients import Shares
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job in flight: ``job`` is its name, ``seconds`` how long it has been.
-
-    ``worker``: empty where nobody knows yet. ``epoch``: the last one it finished, with the accuracy
-    and pace of that epoch. ``doing``: what it does instead of training ("getting images 34%").
-    """
+    """A running job."""
 
     job: str
+    """Name of the job."""
     worker: str
+    """Name of the worker; empty while it is not known."""
     seconds: float
+    """Time since the job started."""
     epoch: int | None = None
+    """Last epoch that the job finished."""
     accuracy: float | None = None
+    """Accuracy of that epoch."""
     images_per_second: float | None = None
+    """Speed of that epoch."""
     doing: str = ""
+    """Activity other than training ("getting images 34%")."""
 
 
 @dataclass(frozen=True, slots=True)
 class RungProgress:
-    """Candidates that have reached an epoch, of those that are to."""
+    """Number of trials that have reached a rung, of those that will."""
 
     epoch: int
     done: int
@@ -38,46 +41,50 @@ class RungProgress:
 
 @dataclass(frozen=True, slots=True)
 class BestTrial:
-    """The best candidate so far: effective shares, and the mean accuracy of ``seeds`` at ``epoch``.
-
-    ``low`` and ``high``: its interval; None for one seed.
-    """
+    """The best trial so far."""
 
     shares: Shares
+    """Effective shares of its network."""
     accuracy: float
+    """Mean accuracy of ``seeds`` seeds at ``epoch``."""
     low: float | None
+    """Lower end of the 90% interval; None with one seed."""
     high: float | None
+    """Upper end of the 90% interval; None with one seed."""
     seeds: int
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a search is.
-
-    ``epochs_total``: at most, as planned now. ``images_per_second``: of all workers together.
-    ``seconds_left``: None where nothing is known yet. ``failures``: candidates by kind.
-    ``ended``: why it is over, where that is not because all is done. ``at``: when it
-    was so, in Unix seconds; 0 on a clock that is not the world's.
-    """
+    """The progress of a search."""
 
     name: str
+    """Name of the experiment."""
     epochs_done: int
     epochs_total: int
+    """Largest number of epochs, as planned now."""
     rungs: tuple[RungProgress, ...] = ()
     running: tuple[JobProgress, ...] = ()
     best: BestTrial | None = None
     images_per_second: float = 0.0
+    """Speed of all workers together."""
     seconds_left: float | None = None
+    """Estimated time to the end; None while it is not known."""
     stopped: int = 0
+    """Number of trials that were stopped at a rung."""
     failures: dict[str, int] = field(default_factory=dict)
+    """Number of failed trials by kind of failure."""
     finished: bool = False
+    """The search has ended and need not be resumed."""
     ended: str = ""
+    """Stopping criterion that ended the search; empty if none did."""
     at: float = 0.0
+    """Time of the report in Unix seconds; 0 in a simulation."""
 
 
 def progress_at(progress: Progress, now: float) -> Progress:
-    """What was told at ``at`` as it is at ``now``, if nothing else has happened since."""
+    """Return the progress at a later time, if nothing else has happened since."""
     if progress.finished or not 0.0 < progress.at < now:
         return progress
     age, left = now - progress.at, progress.seconds_left
@@ -90,12 +97,12 @@ def progress_at(progress: Progress, now: float) -> Progress:
 
 
 def write_progress(path: Path, progress: Progress) -> None:
-    """Write it down, whole or not at all."""
+    """Write the progress file, whole or not at all."""
     write_json(path, asdict(progress))
 
 
 def read_progress(path: str | Path) -> Progress | None:
-    """What was last written down; None where there is no such file, or one that is torn."""
+    """Read the progress file; None if it does not exist or is torn."""
     try:
         return progress_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -103,7 +110,7 @@ def read_progress(path: str | Path) -> Progress | None:
 
 
 def progress_from_json(document: Mapping[str, Any]) -> Progress:
-    """What ``dataclasses.asdict`` made of one. Raises TypeError or KeyError for anything else."""
+    """Read a JSON document; raise TypeError or KeyError if it holds no progress."""
     best_document = document["best"]
     return Progress(
         **{

@@ -25,7 +25,7 @@ class Pruner(Protocol):
 
 
 class OptunaPruner:
-    """A pruner of Optuna over an in-memory study of its own, which holds the rungs only.
+    """A pruner of Optuna over an in-memory study that holds the rungs only.
 
     The same trials reported in the same order give the same decisions.
     """

@@ -1,4 +1,4 @@
-"""The jobs of a search in which all trials are equally accurate, and when each job ends.
+"""The jobs and the duration of a search in which all trials are equally good.
 
 The halving of the search runs over workers whose speed is given. With equal accuracies (slightly
 lower ones for references) each rung lets as many trials continue as it may, and the race drops

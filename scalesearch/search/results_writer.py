@@ -1,9 +1,7 @@
-"""``proposals.csv``: what a sampler proposed, and what it knew then; to read, and to replay.
+"""Files that the driver writes beside the study, for people and plots.
 
-What the driver writes beside the study: projections and logs, for people and for plots.
-
-Nothing is read back from here. What takes long to write is written less often, so that writing
-never takes more than a small part of the time.
+A running search reads none of them back. A file that takes long to write is written less often, so
+that writing takes a small part of the time.
 """
 
 import csv
@@ -29,18 +27,18 @@ from scalesearch.search.study.search_trial import SearchTrial, failure_documents
 
 SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 LIST_COLUMNS = ("known", "in_flight")
-"""Candidates: those that had ended, and those that were being trained."""
+"""Columns with lists of candidates: those that had ended, and those in training."""
 
 
 def write_proposals(path: Path, logs: Sequence[Mapping[str, Any]]) -> None:
-    """Write a row for each proposal; floats keep every digit."""
+    """Write ``proposals.csv``, one row per proposal; floats keep every digit."""
     rows = [{**log, **{name: " ".join(log[name]) for name in LIST_COLUMNS}} for log in logs]
     table = pd.DataFrame(rows, columns=["number", *SHARE_COLUMNS, *LIST_COLUMNS])
     write_text(path, table.sort_values("number").to_csv(index=False))
 
 
 def read_proposals(folder: Path) -> list[dict[str, Any]]:
-    """The proposals of a search, in order. Raises SearchError where there is no such table."""
+    """Read the proposals of a search, in order; raise SearchError if it has none."""
     path = folder / "proposals.csv"
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -50,16 +48,18 @@ def read_proposals(folder: Path) -> list[dict[str, Any]]:
         lists = {name: table[name].str.split() for name in LIST_COLUMNS}
     except FileNotFoundError:
         raise SearchError(
-            f"{path}: no such log; only a search with a sampler (tpe, gp, ...) writes one"
+            f"{path}: no such file; only a search with a sampler (tpe, gp, ...) writes one"
         ) from None
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
-        raise SearchError(f"{path}: not a log of proposals: {error}") from error
+        raise SearchError(
+            f"{path}: need a table of proposals, got another file: {error}"
+        ) from error
     rows = numbers.assign(**lists).sort_values("number").to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def read_proposed_shares(folder: str | Path) -> tuple[Shares, ...]:
-    """The shares that another search's sampler proposed, in order."""
+    """Read the shares that the sampler of another search proposed, in order."""
     return tuple(
         Shares(*(log[axis] for axis in SHARE_COLUMNS)) for log in read_proposals(Path(folder))
     )
@@ -70,13 +70,13 @@ JOB_COLUMNS = (
     *("worker", "began", "ended", "failure"),
 )
 MAX_TIME_SHARE = 0.02
-"""Of the time, that a projection may take."""
+"""Largest share of the time that writing a file may take."""
 MIN_SECONDS_BETWEEN = 0.5
 
 
 @dataclass(slots=True)
 class _WriteThrottle:
-    """When something may be written again: after fifty times as long as it took."""
+    """Limits how often a file is written, by how long the last write took."""
 
     due: float = 0.0
 
@@ -90,14 +90,14 @@ class _WriteThrottle:
 
 @dataclass(slots=True)
 class ResultsWriter:
-    """Writes into a search's folder."""
+    """Writes the files of a search's folder."""
 
     folder: SearchPaths
     _records_throttle: _WriteThrottle = field(default_factory=_WriteThrottle)
     _progress_throttle: _WriteThrottle = field(default_factory=_WriteThrottle)
 
     def write_outcome(self, job: Job, outcome: Outcome) -> None:
-        """A line in the log of jobs, and the traceback of a bug in a file of its own."""
+        """Append a line to ``jobs.csv``; write the traceback of a failure to its own file."""
         failure = outcome.failure
         row = [
             job.name,
@@ -117,18 +117,20 @@ class ResultsWriter:
                 write_text(self.traceback_path(job), failure.traceback)
 
     def traceback_path(self, job: Job) -> Path:
-        """Where a job's failure is told in full."""
+        """Path of the traceback of a job."""
         name = f"{job.name} attempt {job.attempt + 1}.txt".replace(" ", "-").replace(",", "")
         (self.folder.path / "errors").mkdir(exist_ok=True)
         return self.folder.path / "errors" / name
 
     def write(self, trials: Sequence[SearchTrial], *, force: bool = False) -> None:
-        """The records and the failures so far."""
+        """Write the records, the proposals and the failures so far."""
         self._records_throttle(lambda: self._write_safely(trials), force=force)
 
     def write_progress(self, progress: Progress, *, force: bool = False) -> None:
-        """How far the search is, for who watches from outside. Raises nothing where that fails:
-        it is told again soon, and nothing goes by it."""
+        """Write the progress file.
+
+        Raises nothing if that fails: it is written again soon, and no decision depends on it.
+        """
         with suppress(OSError):
             self._progress_throttle(
                 lambda: write_progress(self.folder.progress, progress), force=force
@@ -149,7 +151,7 @@ class ResultsWriter:
 
 
 def _append_row(path: Path, row: Sequence[object]) -> None:
-    """A line at the end of a table, below its header and after whatever a crash has torn."""
+    """Append a line to a table, below its header; a line torn by a crash stays a line."""
     with path.open("ab+") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
@@ -161,11 +163,11 @@ def _append_row(path: Path, row: Sequence[object]) -> None:
 
 @contextmanager
 def _explain_disk_errors(folder: SearchPaths) -> Iterator[None]:
-    """Turn a disk that takes no more into a SearchError that says what to do."""
+    """Turn an OSError into a SearchError that says what to do."""
     try:
         yield
     except OSError as error:
         raise SearchError(
             f"{error.filename or folder.path}: cannot be written: {error.strerror or error}; make "
-            "room and run the same command again: what is in the study is safe"
+            "room and run the same command again: all recorded epochs are safe"
         ) from error

@@ -1,4 +1,4 @@
-"""When a search is enough before all of its candidates are trained."""
+"""Stopping criteria: reasons to end a search before all its trials are trained."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from scalesearch.search.study.search_trial import SearchTrial, trial_records
 
 
 class StoppingCriteria:
-    """What was spent and found so far, against ``search.stop``.
+    """The budget spent and the results so far, compared with ``search.stop``.
 
-    ``reason``: why the search is to stop, empty as long as it is not. ``epochs`` and ``seconds``:
-    trained by all workers together, also before this driver began.
+    ``reason``: why the search stops; empty while it does not. ``epochs`` and ``seconds``: trained
+    by all workers together, including those of earlier drivers.
     """
 
     def __init__(self, experiment: Experiment, now: float) -> None:
@@ -26,20 +26,20 @@ class StoppingCriteria:
     def count_epochs(
         self, rows: Iterable[Mapping[str, Any]], tuning: Mapping[str, Any] | None = None
     ) -> None:
-        """These epochs are on record, and what a sweep found."""
+        """Count epochs on record, and the time of a learning-rate sweep."""
         for row in rows:
             self.epochs += 1
             self.seconds += row["seconds"]
         sweep_seconds = float(tuning["seconds"]) if tuning else 0.0
-        if sweep_seconds > 0:  # tables of version 0.1 do not tell: then it is NaN
+        if sweep_seconds > 0:  # NaN in records of version 0.1
             self.seconds += sweep_seconds
 
     def stop(self, reason: str) -> None:
-        """The search is to stop; the first reason stays."""
+        """Stop the search; the first reason is kept."""
         self.reason = self.reason or reason
 
     def check_budget(self, now: float) -> None:
-        """Compare what was spent with what may be."""
+        """Stop the search if its epochs, device-hours or hours are spent."""
         spec, hours = self.spec, self.seconds / 3600
         if spec.epochs is not None and self.epochs >= spec.epochs:
             self.stop(f"{self.epochs} epochs are trained (search.stop.epochs)")
@@ -49,12 +49,12 @@ class StoppingCriteria:
             self.stop(f"{spec.hours:g} hours are over (search.stop.hours)")
 
     def check_results(self, trials: Sequence[SearchTrial], last_epoch: int) -> None:
-        """See whether the candidates that have ended are enough."""
+        """Stop the search if the trials that have ended answer its question."""
         spec = self.spec
         if spec.accuracy is not None:
             complete_trials = [trial for trial in trials if trial.state == "complete"]
             best = max(
-                (entry.intermediate_values.get(last_epoch, 0.0) for entry in complete_trials),
+                (trial.intermediate_values.get(last_epoch, 0.0) for trial in complete_trials),
                 default=0.0,
             )
             if best >= spec.accuracy:
@@ -68,9 +68,9 @@ class StoppingCriteria:
                     self.factor,
                     max_width=spec.interval,
                     use_expected_gain=spec.noise or None,
-                    epochs=last_epoch,  # a lower rung is no answer, however many have reached it
+                    epochs=last_epoch,  # lower rungs do not answer the question
                 )
             except SearchError:
-                return  # too little yet to say anything
+                return  # too few results yet
             if convergence.is_converged:
                 self.stop(f"the answer is settled: {convergence.reason}")

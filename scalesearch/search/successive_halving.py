@@ -37,7 +37,7 @@ AnyJob = TypeVar("AnyJob", bound=JobSpec)
 def round_trial(
     index: int, role: str, stored: SearchTrial | None, state: SearchTrialState | None = None
 ) -> RoundTrial:
-    """Return a trial for a round, with what the study has on record about it, if anything.
+    """Return a trial for a round, with what the study has on record about it.
 
     ``state``: by default the state on record.
     """
@@ -51,7 +51,7 @@ def round_trial(
 
 
 class SuccessiveHalving:
-    """The states of all trials of a search: jobs to run, reports of accuracy, decisions."""
+    """The states of all trials: jobs to run, reports of accuracy, decisions."""
 
     def __init__(self, config: HalvingConfig, pruner: Pruner | None = None) -> None:
         self.config = config
@@ -231,7 +231,7 @@ class SuccessiveHalving:
                 self._count_arrivals(progress.round_index, 1)
 
     def _awaited_count(self, round_index: int) -> int:
-        """Number of trials of a round that have not arrived at their stage."""
+        """Count the trials of a round that have not arrived at their stage."""
         return sum(
             progress.is_searched
             and progress.state == "running"
@@ -297,7 +297,7 @@ class SuccessiveHalving:
                 self._promote(progress)
 
     def _promote_waiting(self) -> None:
-        """On resuming, let a waiting trial continue if the trials that ended make room for it."""
+        """On resuming, let a waiting trial continue if trials that ended make room."""
         if self.pruner is None:
             for stage, epoch in enumerate(self.config.rungs[:-1]):
                 rung = self.rungs[epoch]

@@ -1,4 +1,4 @@
-"""Parts of successive halving: configuration, jobs, decisions, rungs and the state of a trial.
+"""Parts of successive halving: rules, jobs, decisions, rungs, state of a trial.
 
 Pure: no network, no clock, no file.
 """
@@ -63,7 +63,7 @@ class HalvingConfig:
         return len(self.rungs) + len(self.seeds) - self.initial_seed_count
 
     def seeds_and_epoch(self, stage: int) -> tuple[Sequence[int], int]:
-        """Seeds that have to reach an epoch, and that epoch, for a trial to arrive at a stage."""
+        """Return the seeds and the epoch that they must reach to arrive at a stage."""
         later = max(0, stage - len(self.rungs) + 1)
         return self.seeds[: self.initial_seed_count + later], self.rungs[
             min(stage, len(self.rungs) - 1)
@@ -72,7 +72,7 @@ class HalvingConfig:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """The part of a job that successive halving decides; ``jobs.Job`` adds what a worker needs."""
+    """The part of a job that successive halving decides (see ``jobs.Job``)."""
 
     trial: int
     """Index of the trial in the order of plan and proposals."""
@@ -127,7 +127,7 @@ class RoundTrial:
 
 
 class Rung:
-    """A ranking of the trials that have reached an epoch; ties in the order of the trials."""
+    """A ranking of the trials at an epoch; ties in the order of the trials."""
 
     def __init__(self) -> None:
         self._ranking: list[tuple[float, int]] = []

@@ -157,9 +157,10 @@ class Tuner:
         return True
 
     def _role_or_proposal(self, index: int) -> str | None:
-        """Role of a trial; a new one becomes pending, and enters the study with its first job.
+        """Return the role of a trial; propose the trial first if it is new.
 
-        None where the sampler has no candidate left.
+        A new trial is pending until its first job adds it to the study. None where the sampler has
+        no candidate left.
         """
         if index in self.trials:
             return str(self.trials[index].candidate_columns["role"])
@@ -208,7 +209,7 @@ class Tuner:
     # --- jobs ----------------------------------------------------------------------------------
 
     def _has_work(self) -> bool:
-        """Tell finished trials and submit jobs; return whether any job is running or may follow."""
+        """Tell finished trials, submit jobs, and return whether there is work left."""
         while True:
             self._tell_finished_trials()
             may_submit_more = not self.stopping and self._submit_jobs()
@@ -234,7 +235,7 @@ class Tuner:
         return False
 
     def _finish_waiting_trials(self) -> bool:
-        """Stop the trials that wait at a rung, as no job is left; return whether any waited."""
+        """Stop the trials that still wait at a rung; return whether any did."""
         self.halving.stop_waiting_trials()
         return self._tell_finished_trials()
 
@@ -357,7 +358,7 @@ class Tuner:
         self.remove_checkpoints(trial)
 
     def _report_final_mean(self, trial: SearchTrial) -> float:
-        """Report and return the mean over all seeds at the last epoch that all have reached."""
+        """Report and return the mean of all seeds at their last common epoch."""
         seeds = sorted({seed for seed, _ in trial.recorded_epochs})
         last_epoch = min(max(row["epoch"] for row in trial.rows_of_seed(seed)) for seed in seeds)
         values = [trial.rows_of_seed(seed)[last_epoch - 1]["accuracy"] for seed in seeds]

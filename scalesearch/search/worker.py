@@ -1,7 +1,7 @@
-"""What a worker does: the job's training, or the look at data and device that comes before.
+"""Functions that run inside a worker: run a job, inspect data and device.
 
-All of it are functions of plain data, so that any process can carry them out. Whatever a job runs
-into comes back as its outcome; an exception that gets out is a worker that was lost.
+Arguments and results are plain data, so that any process can run them. Errors of a job are part of
+its outcome; an exception that leaves ``run_job`` means that the worker is lost.
 """
 
 import errno
@@ -38,12 +38,12 @@ from scalesearch.training.schedules import peak_learning_rate
 
 OnDownloadProgress = Callable[[int, int], None]
 MAX_CACHED_DATASETS = 16
-"""Data sets that a worker keeps between jobs: one for each seed."""
+"""Number of data sets that a worker keeps between jobs: one for each seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a worker's device and images are, as JSON values."""
+    """Facts about a worker's device and images, as JSON values."""
 
     device: str
     environment: dict[str, Any]
@@ -53,9 +53,9 @@ class WorkerInfo:
 def inspect_worker(
     experiment: Experiment, on_progress: OnDownloadProgress | None = None
 ) -> WorkerInfo:
-    """Look at the device and at every seed's images, and keep these for the jobs to come.
+    """Inspect the device and the images of every seed, which stay loaded for the jobs.
 
-    Raises SearchError for a device that is not there, DataError for images that cannot be used.
+    Raises SearchError for a device that does not exist, DataError for images that cannot be used.
     """
     device = resolve_device(experiment.device)
     require_policy(experiment.recipe.augmentation.policy)
@@ -81,7 +81,7 @@ def find_micro_batch(
     device: str,
     allow_code: bool,
 ) -> int | None:
-    """The micro-batch with which all networks fit the device (see ``fitting_micro_batch``)."""
+    """Find the micro-batch with which all networks fit the device."""
     together = experiment.search.seeds if experiment.search.together else 1
     images = _load_cached(experiment.data, experiment.seed, device)
     with code_allowed(allow_code):
@@ -91,7 +91,7 @@ def find_micro_batch(
 
 
 def run_job(job: Job) -> Outcome:
-    """Train the job's runs from their checkpoints to where the job ends."""
+    """Train the seeds of a job from their checkpoints to the end of the job."""
     started_at = time.time()
     rows: list[dict[str, Any]] = []
     tuning, failure = None, None
@@ -123,16 +123,16 @@ FAILURE_KINDS: dict[FailureKind, tuple[type[Exception], ...]] = {
     "out_of_memory": (OutOfMemory, MemoryError, torch.OutOfMemoryError),
     "data": (ScaleSearchError, OSError),
 }
-"""What an exception tells of a job, the first that fits; all others are bugs."""
+"""Kinds of failures by exception; the first match counts, and all others are bugs."""
 
 
 def worker_name() -> str:
-    """This process, among those of all machines."""
+    """Name of this process among those of all machines."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
-    """What each epoch of each run measured, until the job's end or a halt."""
+    """Train, and yield a row per epoch and seed until the job ends or is halted."""
     runs = [_training_job(job, seed) for seed in job.seeds]
     images = _load_images(job, heartbeat)
     facts = {
@@ -142,9 +142,9 @@ def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
         "commit": _commit(),
     }
     for position, epoch in train_together(runs, images, device=job.device):
-        measured = asdict(epoch)
-        del measured["resolution"]  # of this epoch's images; the column is the network's
-        yield {"seed": job.seeds[position], "epoch": measured.pop("index"), **measured, **facts}
+        row = asdict(epoch)
+        del row["resolution"]  # that of the epoch; the column has that of the network
+        yield {"seed": job.seeds[position], "epoch": row.pop("index"), **row, **facts}
         heartbeat.report_epoch(epoch.index, epoch.accuracy, epoch.images_per_second)
         if job.halt is not None and position == len(runs) - 1 and job.halt.exists():
             return
@@ -175,15 +175,15 @@ def _sweep_learning_rate(job: Job, heartbeat: Heartbeat) -> dict[str, Any]:
 
 
 def _load_images(job: Job, heartbeat: Heartbeat) -> list[Dataset]:
-    """Each seed's images. Raises DataError where this worker's are not the search's."""
+    """Load the images of each seed; raise DataError for images of another search."""
     datasets = [
         _load_cached(job.data, seed, job.device, heartbeat.report_images) for seed in job.seeds
     ]
     for seed, images, expected in zip(job.seeds, datasets, job.fingerprints, strict=True):
         if images.fingerprint != expected:
             raise DataError(
-                f"{job.data.source}: seed {seed}: need the images that the search was begun with "
-                f"({expected}), worker {worker_name()} has others ({images.fingerprint})"
+                f"{job.data.source}: seed {seed}: need the images that the search started with "
+                f"({expected}), got others on worker {worker_name()} ({images.fingerprint})"
             )
     return datasets
 
@@ -194,7 +194,7 @@ _DATASET_CACHE: dict[tuple[DataSpec, int, str], Dataset] = {}
 def _load_cached(
     spec: DataSpec, seed: int, device: str, on_progress: OnDownloadProgress | None = None
 ) -> Dataset:
-    """A seed's images, on the device for as long as the worker lives where they fit it."""
+    """Load a seed's images once; keep them on the device where they fit."""
     key = (spec, seed, device)
     if key not in _DATASET_CACHE:
         while len(_DATASET_CACHE) >= MAX_CACHED_DATASETS:
@@ -212,14 +212,17 @@ def _commit() -> str:
 
 @contextmanager
 def _lock_runs(job: Job, heartbeat: Heartbeat) -> Iterator[None]:
-    """Hold the job's runs, so that no other worker trains them too: one that a dead driver left,
-    or an earlier attempt that was given up. Whoever comes second finds the checkpoint."""
+    """Lock the job's checkpoints, so that no other worker trains the same runs.
+
+    Another worker may belong to a driver that died, or to an earlier attempt that was cancelled.
+    The second one to get a lock continues from the checkpoint of the first.
+    """
     has_waited = False
 
     def report_waiting() -> None:
         nonlocal has_waited
         has_waited = True
-        heartbeat.report_activity("waiting for another worker to end this run")
+        heartbeat.report_activity("waiting for another worker that trains this run")
 
     with ExitStack() as stack:
         for seed in job.seeds:

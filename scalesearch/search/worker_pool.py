@@ -1,4 +1,4 @@
-"""What the engine sees of workers, and any ``concurrent.futures.Executor`` as such a crew."""
+"""The worker pool of the tuner, and a pool over any ``Executor``."""
 
 import os
 import pickle
@@ -20,16 +20,14 @@ Params = ParamSpec("Params")
 
 
 class WorkerPool(Protocol):
-    """Whoever carries out jobs.
-
-    ``slots``: how many jobs are worth having in flight; it may change while the search runs.
-    """
+    """Runs jobs."""
 
     @property
-    def slots(self) -> int: ...
+    def slots(self) -> int:
+        """Number of jobs that are worth running at a time; it may change during a search."""
 
     def submit(self, job: Job) -> None:
-        """Have a job done. Raises SearchError where nobody takes jobs any more."""
+        """Submit a job. Raises SearchError if the pool takes no jobs any more."""
 
     def call(
         self,
@@ -38,34 +36,39 @@ class WorkerPool(Protocol):
         *args: Params.args,
         **kwargs: Params.kwargs,
     ) -> Result:
-        """What a function gives when a worker calls it; raises what it raises, and SearchError for
-        a worker that is lost over it."""
+        """Call a function in a worker and return its result.
+
+        Raises the function's exceptions, and SearchError if the worker is lost.
+        """
 
     def collect(self, timeout: float | None) -> list[Outcome]:
-        """What has come; waits for the first, at most ``timeout`` seconds.
+        """Return the outcomes that arrived; wait ``timeout`` seconds for the first.
 
-        An outcome may come late, or again.
+        An outcome may arrive late or twice.
         """
 
     def cancel(self, job: Job) -> None:
-        """Wait no longer for a job, and end its worker where that can be done.
+        """Wait no longer for a job, and end its worker if that is possible.
 
-        That it was lost is not told any more. What it did may still come.
+        Its loss is not reported, but its outcome may still arrive.
         """
 
     def now(self) -> float:
-        """Seconds by a clock that never goes back."""
+        """Return the seconds of a monotonic clock."""
 
     def close(self, *, cancel_running: bool) -> None:
-        """Take no more jobs: wait for those in flight, or end them. What came can be collected."""
+        """Take no more jobs, and wait for the running ones or end them.
+
+        Outcomes that have arrived can still be collected.
+        """
 
 
 class WorkerLost(Exception):
-    """A worker that is no more; the message says which, and what is known of its end."""
+    """Raised for a worker that has died; the message says which one, and how."""
 
 
 def lost_outcome(key: JobKey, error: BaseException) -> Outcome:
-    """The outcome of a job that ended with an exception, which ``advance`` never lets out."""
+    """Return the outcome of a job whose worker raised an exception."""
     is_worker_lost = isinstance(error, WorkerLost)
     message = str(error) if is_worker_lost else traceback.format_exception_only(error)[0]
     traceback_text = "".join(traceback.format_exception(error))
@@ -76,7 +79,7 @@ def lost_outcome(key: JobKey, error: BaseException) -> Outcome:
 
 
 def validate_outcome(key: JobKey, outcome: object) -> Outcome:
-    """The outcome, if it is one, and of this job."""
+    """Return the outcome of a job, or a lost one if this is not an outcome of the job."""
     if not isinstance(outcome, Outcome):
         return lost_outcome(
             key, TypeError(f"need an Outcome of the worker, got {type(outcome).__name__}")
@@ -89,9 +92,9 @@ def validate_outcome(key: JobKey, outcome: object) -> Outcome:
 
 
 def run_job_to_bytes(run_job: Callable[[Job], Outcome], job: Job) -> bytes:
-    """Run a job inside a worker, and put what came of it into bytes that arrive anywhere.
+    """Run a job inside a worker and return its outcome as bytes.
 
-    An executor has only these to send back: nothing that a job returns or raises can break it.
+    So nothing that a job returns or raises can break the executor.
     """
     process = os.getpid()
     try:
@@ -100,7 +103,7 @@ def run_job_to_bytes(run_job: Callable[[Job], Outcome], job: Job) -> bytes:
         return pickle.dumps(lost_outcome(job.key, error))
     finally:
         if os.getpid() != process:
-            os._exit(1)  # a job forked, and its child came back: there is one answer to one job
+            os._exit(1)  # the child of a job that forked must not answer for it
 
 
 @dataclass(slots=True, eq=False)
@@ -112,10 +115,10 @@ class _SubmittedJob:
 
 
 class ExecutorPool:
-    """A crew over any executor, real or duck-typed, as long as its futures call back.
+    """A worker pool over any executor whose futures have ``add_done_callback``.
 
-    ``slots``: a number, or how to find it. An executor that has a method ``kill(future)`` can end
-    a job that runs. ``owned``: closing the crew shuts the executor down.
+    ``slots``: a number or a function that returns it. An executor with a method ``kill(future)``
+    can end a running job. ``owned``: closing the pool shuts the executor down.
     """
 
     def __init__(
@@ -149,8 +152,8 @@ class ExecutorPool:
             raise
         except Exception as error:
             raise SearchError(
-                f"executor: it has to take {job.name}, got {type(error).__name__}: {error}; what "
-                "was trained is on record, and the same command goes on from there"
+                f"executor: need one that takes {job.name}, got {type(error).__name__}: {error}; "
+                "all recorded epochs are safe: run the same command again"
             ) from error
         submission.future = future
         self._submitted[job.key] = submission
@@ -172,11 +175,11 @@ class ExecutorPool:
             return future.result()
         except (WorkerLost, BrokenExecutor) as error:
             raise SearchError(
-                f"workers: one has to live until it has looked at images and device, got none that "
-                f"did: {error}; mend that and run the same command again"
+                f"workers: need one that can inspect images and device, got none: {error}; fix "
+                "that and run the same command again"
             ) from error
         except KeyboardInterrupt:
-            self._cancel_future(future)  # or closing would wait for it
+            self._cancel_future(future)  # closing would wait for it
             raise
 
     def collect(self, timeout: float | None) -> list[Outcome]:
@@ -188,7 +191,7 @@ class ExecutorPool:
                 arrived = [self._arrivals.get(timeout=seconds_left)]
             except Empty:
                 break
-            while not self._arrivals.empty():  # nobody else takes from it
+            while not self._arrivals.empty():  # no other thread takes from it
                 arrived.append(self._arrivals.get())
             outcomes = [
                 outcome for arrival in arrived if (outcome := self._receive(*arrival)) is not None
@@ -224,10 +227,8 @@ class ExecutorPool:
             for submission in submissions:
                 self._cancel_future(submission.future)
         else:
-            for (
-                submission
-            ) in submissions:  # not for its future, which is done before it has told so
-                submission.arrived.wait()
+            for submission in submissions:
+                submission.arrived.wait()  # a future is done before its callback has run
         if self._owned:
             self._executor.shutdown(wait=not cancel_running or self._kill is not None)
 
@@ -240,5 +241,5 @@ def _outcome_from_future(key: JobKey, future: Future[Any]) -> Outcome:
     try:
         result = future.result()
         return validate_outcome(key, pickle.loads(result) if isinstance(result, bytes) else result)
-    except Exception as error:  # what one process can pickle, another may fail to read
+    except Exception as error:  # another process may fail to unpickle it
         return lost_outcome(key, error)

@@ -287,7 +287,7 @@ def test_a_search_is_extended_and_goes_on_at_once(copied, run):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("retry",), "no candidate has failed so; failed are none at all"),
+        (("retry",), "no failed candidate matches; failed candidates are none"),
         (("invalidate", "zz"), "need the fingerprint of one candidate"),
         (("extend",), "need more trials, seeds or rungs"),
         (("extend", "--seeds", "1"), "seeds: the search has 2"),

@@ -74,7 +74,9 @@ def test_only_what_has_failed_so_is_tried_again(tiny, tmp_path, failing):
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     failing.update(undisturbed["candidate"])
     run_search(tiny(**SHORT), tmp_path / "r")
-    with pytest.raises(SearchError, match=r"no candidate has failed so; failed are \w+ \(out_of_"):
+    with pytest.raises(
+        SearchError, match=r"no failed candidate matches; failed candidates are \w+ \(out_of_"
+    ):
         retry(tmp_path / "r", kind="diverged")
     name = undisturbed["candidate"].iloc[0]
     assert [entry.candidate for entry in retry(tmp_path / "r", candidate=name[:5])] == [name]
@@ -142,7 +144,7 @@ def test_results_of_a_search_that_has_not_ended_can_be_thrown_away(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"candidate": "zz"}, "need the fingerprint of one candidate, or how it begins, got 'zz'"),
+        ({"candidate": "zz"}, "need the fingerprint of one candidate, or its beginning, got 'zz'"),
         ({"candidate": ""}, "need the fingerprint of one candidate"),
         ({"seed": 9}, "nothing on record for seed 9 from epoch 1 on; it has seeds 0, 1"),
         ({"from_epoch": 3}, "nothing on record from epoch 3 on"),
@@ -222,7 +224,10 @@ def test_what_would_be_decided_alike_is_not_opened_again(tiny, tmp_path, untrain
 
 def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
     run_search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
-    with pytest.raises(SearchError, match="as a design is made for its number, got 5; ask for"):
+    with pytest.raises(
+        SearchError,
+        match="an optimal design is made for its number of trials and cannot grow, got 5; ask",
+    ):
         extend(tmp_path / "r", trials=5)
     assert extend(tmp_path / "r", seeds=3).experiment.search.sampler == "optimal"
 
@@ -232,10 +237,13 @@ def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
     [
         ({}, "need more trials, seeds or rungs"),
         ({"trials": 3, "seeds": 2}, "need more trials, seeds or rungs"),
-        ({"trials": 2}, "trials: the search has 3, and needs at least that, got 2"),
-        ({"seeds": 1}, "seeds: the search has 2, and needs at least that, got 1"),
-        ({"rungs": [1, 2, 3]}, r"rungs: need 1, 2, as the search has.*up to 2.*recipe\.epochs"),
-        ({"rungs": [2]}, "rungs: need 1, 2, as the search has"),
+        ({"trials": 2}, "trials: need at least the 3 of the search, got 2"),
+        ({"seeds": 1}, "seeds: need at least the 2 of the search, got 1"),
+        (
+            {"rungs": [1, 2, 3]},
+            r"rungs: need the search's own \(1, 2\) and later ones up to 2 \(recipe\.epochs",
+        ),
+        ({"rungs": [2]}, r"rungs: need the search's own \(1, 2\)"),
     ],
 )
 def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, message):
@@ -248,7 +256,7 @@ def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, me
 
 def test_a_whole_grid_has_no_more_candidates(tiny, tmp_path, untrained):
     run_search(tiny(references=[]), tmp_path / "r")
-    with pytest.raises(SearchError, match="trials: it has the whole grid"):
+    with pytest.raises(SearchError, match="trials: the search has the whole grid"):
         extend(tmp_path / "r", trials=50)
 
 

@@ -130,7 +130,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
 def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
     outcome = run_job(job(fingerprints=("of others",)))
     assert outcome.failure.kind == "data"
-    assert "need the images that the search was begun with (of others)" in outcome.failure.reason
+    assert "need the images that the search started with (of others)" in outcome.failure.reason
     assert not outcome.rows
     assert not list((tmp_path / "checkpoints").glob("*.pt"))
 
