@@ -1,16 +1,19 @@
-"""The command line: reads arguments, calls the API once, prints, and says by its exit code how it
-went.
+"""The command line: each command is options, one call of the API, and one print.
 
-0: done. 1: a bug of ours, with its traceback. 2: something to mend, said in one message on
-standard error. 130: interrupted. Results go to standard output, all else to standard error.
+Exit codes: 0: done. 1: a bug in scalesearch, with its traceback. 2: an error that the user can
+mend, in one message on standard error. 130: interrupted. Results go to standard output, everything
+else to standard error.
 """
 
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Annotated, NoReturn, TextIO
 
+import click
 import typer
+from typer.core import TyperGroup
 
 from scalesearch.cli.bench_commands import bench, compare
 from scalesearch.cli.deploy_commands import calibrate_probabilities, predict, pretrained
@@ -31,55 +34,85 @@ from scalesearch.cli.train_commands import silence_other_ranks, train
 from scalesearch.cli.transfer_commands import export, import_
 from scalesearch.errors import ScaleSearchError
 
-COMMANDS = (
-    search,
-    resume,
-    status,
-    summary,
-    report,
-    simulate,
-    ablate,
-    retry,
-    invalidate,
-    extend,
-    check_proxy,
-    confirm,
-    scaling_law,
-    dashboard,
-    train,
-    predict,
-    calibrate_probabilities,
-    import_,
-    export,
-    bench,
-    compare,
-    cost,
-    isocost,
-    family,
-    solve,
-    fit_latency,
-    explain,
-    baselines,
-    pretrained,
-    doctor,
-)
-"""In the order of ``--help``."""
+COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
+    "Search": (search, resume, status, extend, retry, invalidate, dashboard),
+    "Results": (summary, report, check_proxy, confirm, scaling_law),
+    "Train and deploy": (
+        train,
+        predict,
+        calibrate_probabilities,
+        import_,
+        pretrained,
+        export,
+    ),
+    "Networks and cost": (
+        baselines,
+        cost,
+        isocost,
+        family,
+        solve,
+        explain,
+        compare,
+        bench,
+        fit_latency,
+    ),
+    "Paper": (ablate, simulate),
+    "System": (doctor,),
+}
+"""The commands in the groups and the order of ``--help``."""
+
+
+class GroupedCommands(TyperGroup):
+    """Commands that ``--help`` lists in groups, each on one line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each group under its name; no line is wrapped or cut."""
+        width = max(map(len, self.commands))
+        for group, commands in COMMANDS.items():
+            with formatter.section(group):
+                for command in commands:
+                    name = command_name(command)
+                    line = str(self.commands[name].help).partition("\n")[0]
+                    formatter.write(f"  {name:<{width}}  {line}\n")
+
+
+def command_name(command: Callable[..., None]) -> str:
+    """Return the name of a command on the command line."""
+    return command.__name__.rstrip("_").replace("_", "-")  # Python keeps "import" for itself
+
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Search how to scale a network: deeper, wider, or at a higher resolution.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in COMMANDS:
-    app.command(command.__name__.rstrip("_").replace("_", "-"))(
-        command
-    )  # Python keeps "import" for itself
+for group_name, group_commands in COMMANDS.items():
+    for group_command in group_commands:
+        app.command(command_name(group_command), rich_help_panel=group_name)(group_command)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"scalesearch {version('scalesearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Search how to scale a network: deeper, wider, or at a higher resolution."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command (of ``sys.argv`` by default) and exit."""
+    """Run a command (by default that of ``sys.argv``) and exit."""
     with warnings.catch_warnings(), silence_other_ranks():
         warnings.showwarning = _show_warning
         try:

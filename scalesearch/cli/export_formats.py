@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalesearch.cli.options import read_baseline
+from scalesearch.api.network_sources import read_baseline
 from scalesearch.errors import ExportError
 
 if TYPE_CHECKING:

@@ -1,73 +1,73 @@
-"""Commands on the folder of a search: try again, throw away, ask for more, look into it."""
+"""Commands that change a search in its folder, or open it in the dashboard."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+import scalesearch as ss
 from scalesearch.cli.options import (
+    WORKERS,
     AllowCode,
     AsJson,
-    Devices,
-    Executor,
     Folder,
-    Memory,
-    Scheduler,
     Storage,
-    Workers,
-    worker_options,
+    parse_whole_numbers,
+    with_worker_options,
 )
-from scalesearch.cli.search_commands import run_search_and_print
-from scalesearch.errors import SearchError
 
 
+@with_worker_options
 def retry(
     folder: Folder,
     kind: Annotated[
-        str | None, typer.Option(help="Only these failures: worker_lost, timeout, ...")
+        str | None,
+        typer.Option(help="Retry only failures of this kind, such as worker_lost or timeout."),
     ] = None,
     candidate: Annotated[
-        str | None, typer.Option(metavar="PREFIX", help="Only fingerprints that begin so.")
+        str | None,
+        typer.Option(
+            metavar="PREFIX", help="Retry only candidates whose fingerprint begins with this."
+        ),
     ] = None,
-    executor: Executor = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    devices: Devices = None,
-    memory: Memory = None,
+    workers: ss.WorkerConfig = WORKERS,
     storage: Storage = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try candidates again that have failed, and go on with the search."""
-    from scalesearch.search.maintenance import read_search_experiment, read_storage_url
-    from scalesearch.search.maintenance import retry as retry_trials
+    """Train failed candidates again and continue the search."""
+    from scalesearch.cli.printing import print_search
 
-    options = worker_options(executor, workers, scheduler, devices, memory)
-    study_options: dict[str, Any] = {
-        "storage": storage or read_storage_url(folder),
-        "allow_code": allow_code,
-    }
-    retry_trials(folder, kind=kind, candidate=candidate, **study_options)
-    run_search_and_print(
-        read_search_experiment(folder), folder, as_json=as_json, **options, **study_options
+    result = ss.retry_failures(
+        folder,
+        workers,
+        kind=kind,
+        candidate=candidate,
+        storage=storage,
+        allow_code=allow_code,
+        progress=True,
     )
+    print_search(result, as_json)
 
 
 def invalidate(
     folder: Folder,
-    candidate: Annotated[str, typer.Argument(help="Its fingerprint, or how that begins.")],
-    seed: Annotated[int | None, typer.Option(help="Only this seed's results.")] = None,
+    candidate: Annotated[
+        str, typer.Argument(help="The candidate's fingerprint, or how it begins.")
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Remove only the results of this seed; by default of all.")
+    ] = None,
     from_epoch: Annotated[
-        int, typer.Option(min=1, metavar="EPOCH", help="Only from this epoch on.")
+        int, typer.Option(min=1, metavar="EPOCH", help="Remove results from this epoch on.")
     ] = 1,
     storage: Storage = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Throw results away that turned out wrong; `resume` trains them again."""
-    from scalesearch.reporting.console import print_json, print_table
-    from scalesearch.search.maintenance import invalidate as invalidate_records
+    """Remove wrong results, so that `resume` trains them again."""
+    from scalesearch.cli.printing import print_invalidated
 
-    removed_records = invalidate_records(
+    removed = ss.invalidate_results(
         folder,
         candidate,
         seed=seed,
@@ -75,69 +75,56 @@ def invalidate(
         storage=storage,
         allow_code=allow_code,
     )
-    rows: Any = removed_records[["candidate", "seed", "epoch", "accuracy"]].to_dict("records")
-    if as_json:
-        print_json({"invalidated": rows})
-        return
-    print_table(rows, title="thrown away")
-    print(f"kept in {folder}/invalidated.csv; `scalesearch resume {folder}` trains them again")
+    print_invalidated(removed, folder, as_json)
 
 
+@with_worker_options
 def extend(
     folder: Folder,
-    trials: Annotated[int | None, typer.Option(min=1, help="Candidates to search.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each candidate.")] = None,
-    rungs: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Epochs to compare at: 1,3,9,27")
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="New number of candidates to search.")
     ] = None,
-    executor: Executor = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    devices: Devices = None,
-    memory: Memory = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="New number of seeds of each candidate.")
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="New epochs at which candidates are compared, such as 1,3,9,27."
+        ),
+    ] = None,
+    workers: ss.WorkerConfig = WORKERS,
     storage: Storage = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask more of a search: more candidates, more seeds, longer training; and go on with it."""
-    from scalesearch.search.maintenance import extend as extend_search
-    from scalesearch.search.maintenance import read_storage_url
+    """Add trials, seeds or epochs to a search."""
+    from scalesearch.cli.printing import print_search
 
-    options = worker_options(executor, workers, scheduler, devices, memory)
-    study_options: dict[str, Any] = {
-        "storage": storage or read_storage_url(folder),
-        "allow_code": allow_code,
-    }
-    extension = extend_search(
-        folder, trials=trials, seeds=seeds, rungs=parse_epochs(rungs), **study_options
+    result = ss.extend_search(
+        folder,
+        workers,
+        trials=trials,
+        seeds=seeds,
+        rungs=None if rungs is None else parse_whole_numbers("--rungs", rungs, "1,3,9"),
+        storage=storage,
+        allow_code=allow_code,
+        progress=True,
     )
-    run_search_and_print(extension.experiment, folder, as_json=as_json, **options, **study_options)
+    print_search(result, as_json)
 
 
 def dashboard(
     folder: Folder,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")
+    ] = 8080,
     storage: Storage = None,
 ) -> None:
-    """Show a search in optuna-dashboard, on a copy that nothing done there leaves."""
-    from scalesearch.search.maintenance import read_search_experiment, read_storage_url
-    from scalesearch.search.study.dashboard import show_dashboard as run_dashboard
-
-    name = read_search_experiment(folder).name
-    run_dashboard(
+    """Show a copy of a search's study in optuna-dashboard."""
+    ss.open_dashboard(
         folder,
         port,
-        storage=storage or read_storage_url(folder),
-        name=name,
+        storage=storage,
         on_address=lambda address: print(f"{address}   (Ctrl-C ends it)", flush=True),
     )
-
-
-def parse_epochs(text: str | None) -> list[int] | None:
-    """Of ``1,3,9``. Raises SearchError for anything else."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise SearchError(f"--rungs: need epochs such as 1,3,9, got {text!r}") from None

@@ -1,200 +1,172 @@
-"""Options that several commands share, and what becomes of them.
+"""Options that several commands share."""
 
-The baseline and the budget that a command is about: an experiment file's, or by name.
-
-Options that say who trains, and where it is written down.
-"""
-
+import inspect
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from scalesearch.errors import ArchitectureError, SearchError
+from scalesearch.api.worker_config import WorkerConfig
+from scalesearch.errors import SearchError
 
-if TYPE_CHECKING:
-    from scalesearch.architectures.custom import CustomModel
-    from scalesearch.architectures.stages import Architecture
-    from scalesearch.candidates.budget import Budget
-    from scalesearch.config.experiment import Experiment
-
-
-Item = TypeVar("Item")
-
-Width = Annotated[float | None, typer.Option(help="Width multiplier of the baseline.")]
-Depth = Annotated[float | None, typer.Option(help="Depth multiplier of the baseline.")]
-Resolution = Annotated[int | None, typer.Option(help="Input pixels per side.", min=1)]
-StemStride = Annotated[int | None, typer.Option(help="1 suits small images.", min=1)]
-InChannels = Annotated[int | None, typer.Option(help="Channels of the images.", min=1)]
-NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier.", min=1)]
+Width = Annotated[
+    float | None, typer.Option(help="Multiply the baseline's number of channels by this.")
+]
+Depth = Annotated[
+    float | None, typer.Option(help="Multiply the baseline's number of blocks by this.")
+]
+Resolution = Annotated[
+    int | None, typer.Option(help="Pixels per side of the network's input.", min=1)
+]
+StemStride = Annotated[
+    int | None,
+    typer.Option(help="Stride of the first convolution; 1 suits small images.", min=1),
+]
+InChannels = Annotated[int | None, typer.Option(help="Number of channels of the images.", min=1)]
+NumClasses = Annotated[int | None, typer.Option(help="Number of classes to predict.", min=1)]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a search.")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe.epochs=3")
-]
-AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Run the code of a baseline module:factory.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-RoundingName = Annotated[
-    str | None, typer.Option(help="Rounding profile, such as official, nearest or even.")
-]
-
-
-def given_options(**options: Item | None) -> dict[str, Item]:
-    """The options that were given; the others keep what the baseline has."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-@contextmanager
-def argument_errors(where: str) -> Iterator[None]:
-    """A rule that a value given here breaks is the user's to mend."""
-    try:
-        yield
-    except ValueError as error:
-        raise ArchitectureError(f"{where}: {error}") from error
-
-
-def baseline_and_budget(
-    source: str, options: dict[str, Any], budget_options: dict[str, Any]
-) -> "tuple[Architecture | CustomModel, Budget]":
-    """Of an experiment file, whose values the options override, or of a baseline."""
-    from scalesearch.candidates.budget import Budget
-
-    if is_experiment(source):
-        from scalesearch.config.reading import read_experiment
-
-        overrides = [f"baseline.{name}={value}" for name, value in options.items()]
-        overrides += [f"budget.{name}={value}" for name, value in budget_options.items()]
-        experiment = read_experiment(source, overrides)
-        return _baseline_for_data(experiment), experiment.budget
-    with argument_errors("budget"):
-        budget = Budget(**budget_options)
-    return read_baseline(source, **options), budget
-
-
-def is_experiment(source: str) -> bool:
-    """Whether a source is the file of an experiment, and no baseline."""
-    if Path(source).suffix not in (".yaml", ".yml") and not Path(source).is_file():
-        return False
-    from scalesearch.config.experiment import is_network_file
-
-    return not is_network_file(source)
-
-
-def read_baseline(name: str, **options: Any) -> "Architecture | CustomModel":
-    """A baseline by its name, by the YAML file of its stages, or by the code that makes it."""
-    from scalesearch.architectures.baselines import BASELINES, baseline
-
-    if name in BASELINES:
-        return baseline(name, **options)  # without pydantic, which experiment loads
-    from scalesearch.config.experiment import named_baseline
-
-    return named_baseline(name, **options)
-
-
-def require_architecture(network: "Architecture | CustomModel") -> "Architecture":
-    """The network, which has to be data. Raises ArchitectureError where code makes it."""
-    from scalesearch.architectures.stages import Architecture
-
-    if not isinstance(network, Architecture):
-        raise ArchitectureError(
-            f"baseline {network.factory}: this command needs a network as data, whose rounding it "
-            "knows, and code has its own; write its stages as YAML"
-        )
-    return network
-
-
-@contextmanager
-def code_allowed_if(allowed: bool) -> Iterator[None]:
-    """Networks made by code may be made within, if that is allowed; torch is loaded only then."""
-    if not allowed:
-        yield
-        return
-    from scalesearch.models.custom_model import code_allowed
-
-    with code_allowed():
-        yield
-
-
-def _baseline_for_data(experiment: "Experiment") -> "Architecture | CustomModel":
-    """The baseline that a search of the experiment starts from: its ends follow the data."""
-    from scalesearch.data.sources.by_name import load_dataset
-    from scalesearch.errors import DataError
-    from scalesearch.reporting.terminal.display import show_images
-
-    try:
-        with show_images() as on_data:
-            dataset = load_dataset(experiment.data, experiment.seed, progress=on_data)
-    except DataError as error:
-        warnings.warn(f"{error}; counted for RGB images of 1000 classes", stacklevel=2)
-        return experiment.baseline.build_architecture()
-    return experiment.baseline.build_architecture(
-        in_channels=dataset.channels, num_classes=dataset.num_classes
-    )
-
-
-Executor = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        help="inline (this process), local (worker processes on this machine) or dask; by default "
-        "local with several --workers, --devices or --memory, dask with --scheduler, and inline "
-        "elsewhere."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the experiment, such as recipe.epochs=3.",
     ),
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Jobs at a time.")]
-Scheduler = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster: tcp://host:8786.")
-]
-Devices = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="One for each local worker: cuda:0,cuda:1; with dask, cuda takes workers with a GPU.",
-    ),
-]
-Memory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="What a local worker may take: 4GiB")
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="A database for the study: postgresql+psycopg://user@host/name"
+        metavar="URL",
+        help="Keep the study in this database, such as postgresql+psycopg://user@host/name; by "
+        "default in a SQLite file in the folder.",
     ),
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Allow a baseline module:factory to run its code.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only show what would be trained and how long it would take."),
+]
+RoundingName = Annotated[
+    str | None,
+    typer.Option(
+        help="How channels, blocks and pixels are rounded: official, nearest, even, torchvision, "
+        "timm, efficientnetv2 or lite."
+    ),
+]
+SignificanceLevel = Annotated[
+    float,
+    typer.Option(min=0.001, max=0.5, help="Significance level of intervals and tests."),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="Library whose names the tensors have, such as torchvision, timm or timm-tf; by "
+        "default it is recognised."
+    ),
+]
+BenchmarkDevice = Annotated[str, typer.Option(help="Device to measure: cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(help="Number of CPU threads.", min=1)]
+
+WORKERS = WorkerConfig()
+"""Default of a command's ``workers``."""
+
+WORKER_OPTIONS: dict[str, Any] = {
+    "executor": Annotated[
+        str | None,
+        typer.Option(
+            help="Where jobs run: inline (this process), local (worker processes on this machine) "
+            "or dask; by default local with several --workers, --devices or --memory, dask with "
+            "--scheduler, and inline otherwise."
+        ),
+    ],
+    "workers": Annotated[
+        int | None, typer.Option(min=1, help="Number of jobs that run at the same time.")
+    ],
+    "scheduler": Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to use, such as tcp://host:8786."),
+    ],
+    "devices": Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Device of each local worker, such as cuda:0,cuda:1; with dask, cuda uses only "
+            "workers that have a GPU.",
+        ),
+    ],
+    "memory": Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory limit of each local worker, such as 4GiB."),
+    ],
+}
 UNITS = ("", "K", "M", "G", "T")
-"""Each a thousand of the one before, or 1024."""
+"""Each a thousand times, or 1024 times, the one before."""
 
 
-def worker_options(
-    executor: str | None,
-    workers: int | None,
-    scheduler: str | None,
-    devices: str | None,
-    memory: str | None,
-) -> dict[str, Any]:
-    """The options as ``search`` takes them. Raises SearchError for a size that is none."""
-    device_names = [name.strip() for name in (devices or "").split(",") if name.strip()] or None
-    # Only a worker process can be given a device or a limit.
-    needs_processes = (workers or 1) > 1 or device_names is not None or memory is not None
-    default_executor = "dask" if scheduler else "local" if needs_processes else "inline"
-    return {
-        "executor": executor or default_executor,
-        "workers": workers,
-        "scheduler": scheduler,
-        "devices": device_names,
-        "memory": None if memory is None else parse_bytes(memory),
-    }
+def with_worker_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the worker options, which arrive as one WorkerConfig in ``workers``."""
+
+    @wraps(command)
+    def wrapper(**arguments: Any) -> None:
+        chosen = {name: arguments.pop(name) for name in WORKER_OPTIONS}
+        command(**arguments, workers=worker_config(**chosen))
+
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in WORKER_OPTIONS.items()
+    ]
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        replaced = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += options if parameter.name == "workers" else [replaced]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def worker_config(
+    executor: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    devices: str | None = None,
+    memory: str | None = None,
+) -> WorkerConfig:
+    """Return the workers that the options describe. Raises SearchError for a wrong size."""
+    names = tuple(name.strip() for name in (devices or "").split(",") if name.strip())
+    return WorkerConfig(
+        executor=executor,
+        workers=workers,
+        scheduler=scheduler,
+        devices=names or None,
+        memory=None if memory is None else parse_bytes(memory),
+    )
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of ``4GiB`` (1024^3 each), ``4GB`` (1000^3 each) or ``4294967296``."""
+    """Return the bytes of ``4GiB`` (1024^3 each), ``4GB`` (1000^3 each) or ``4294967296``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
     if not match or (match[3] and not match[2]) or not float(match[1]):
         raise SearchError(f"--memory: need a size such as 4GiB or 500MB, got {text!r}")
     power = UNITS.index(match[2].upper())
     unit_bytes: int = (1024 if match[3] else 1000) ** power
     return round(float(match[1]) * unit_bytes)
+
+
+def parse_whole_numbers(
+    option: str, text: str, example: str, error: type[Exception] = SearchError
+) -> list[int]:
+    """Return the different whole numbers of a list such as ``1,8,64``, in their order."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise error(f"{option}: need whole numbers of at least 1, such as {example}, got {text!r}")
+    return list(dict.fromkeys(numbers))

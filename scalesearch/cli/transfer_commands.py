@@ -6,10 +6,12 @@ The command that writes a network in the forms that others read.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import scalesearch as ss
+from scalesearch.api.network_sources import code_allowed_if
 from scalesearch.cli.export_formats import (
     ExportedFile,
     ExportFormat,
@@ -25,123 +27,44 @@ from scalesearch.cli.export_formats import (
     export_torchvision,
     export_torchvision_config,
 )
-from scalesearch.cli.options import AllowCode, AsJson, code_allowed_if
-from scalesearch.errors import ExportError, WeightsError
-
-if TYPE_CHECKING:
-    from scalesearch.architectures.stages import Architecture
-    from scalesearch.training.network_file import SavedNetwork
+from scalesearch.cli.options import AllowCode, AsJson, Layout
+from scalesearch.errors import ExportError
 
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .pth, .safetensors or Keras' .h5.")
+        Path, typer.Argument(metavar="FILE", help="A .pth, .safetensors or Keras .h5 file.")
     ],
     network: Annotated[
         str,
         typer.Option(
-            "--as", metavar="NETWORK", help="efficientnet_b0, a baseline, YAML, FAMILY.json:b2."
+            "--as",
+            metavar="NETWORK",
+            help="The network: efficientnet_b0 to b7, a YAML file of stages, or FAMILY.json:b2.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="NAME.safetensors, to be written.")],
-    layout: Annotated[
-        str | None, typer.Option(help="Whose tensors: torchvision, timm, timm-tf, ...")
-    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Network file to write, NAME.safetensors.")
+    ],
+    layout: Layout = None,
     norm_eps: Annotated[
-        float | None, typer.Option(min=0, help="Of the norms, where it is not the library's.")
+        float | None,
+        typer.Option(min=0, help="Epsilon of the batch norms; by default that of the library."),
     ] = None,
     classes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Their names, one a line; or imagenet.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File of class names, one on a line; or imagenet."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a network file of weights of torchvision, timm, efficientnet_pytorch or Keras."""
-    from scalesearch.deploy.layouts.conversion import import_weights
+    """Make a network file from another library's weights."""
     from scalesearch.reporting.console import print_json, print_table
-    from scalesearch.training.network_file import write_network
 
-    if out.exists() and file.exists() and out.samefile(file):
-        raise ExportError(f"--out {out}: need another file than the one imported; name a new one")
-    saved_network = import_weights(
-        file,
-        _network_or_name(network),
-        layout,
-        fit=True,
-        norm_eps=norm_eps,
-        class_names=_read_class_names(classes),
+    imported = ss.import_network(
+        file, network, out, layout=layout, norm_eps=norm_eps, classes=classes
     )
-    name = saved_network.name or network.rpartition(":")[2]
-    path = write_network(
-        out,
-        saved_network.network,
-        saved_network.preparation,
-        name=name,
-        origin=saved_network.origin,
-    )
-    row = _network_row(path, name, saved_network)
-    print_json(row) if as_json else print_table([row])
+    print_json(imported.full_row) if as_json else print_table([imported.full_row])
 
-
-def _network_or_name(name: str) -> "str | Architecture":
-    """A published network's name as it is; else what it names."""
-    from scalesearch.cli.options import read_baseline, require_architecture
-    from scalesearch.errors import ArchitectureError
-    from scalesearch.models.named import published_network
-
-    if ":" in name:
-        from scalesearch.deploy.networks import is_network_reference, network_from_reference
-
-        if is_network_reference(name):
-            return require_architecture(network_from_reference(name).network)
-    try:
-        published_network(name)
-    except ArchitectureError:
-        if Path(name).suffix in (".yaml", ".yml"):
-            return require_architecture(read_baseline(name))
-        raise
-    return name
-
-
-def _read_class_names(path: Path | None) -> Sequence[str]:
-    """Of a file, or of ImageNet's thousand classes where its name is given."""
-    if path is None:
-        return ()
-    if str(path) == "imagenet":
-        from scalesearch.deploy.pretrained.from_source import imagenet_classes
-
-        return imagenet_classes()
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(
-            f"--classes {path}: need a text file of names, got {error}; write one name a line"
-        ) from error
-
-
-def _network_row(path: Path, name: str, saved_network: "SavedNetwork") -> dict[str, Any]:
-    from scalesearch.architectures.cost import cost
-    from scalesearch.architectures.stages import Architecture
-    from scalesearch.models.network import Network
-
-    assert isinstance(saved_network.network, Network)
-    assert isinstance(saved_network.architecture, Architecture)
-    options, preparation = saved_network.network.options, saved_network.preparation
-    return {
-        "file": str(path),
-        "network": name,
-        "origin": saved_network.origin,
-        "params": cost(saved_network.architecture).params,
-        "classes": saved_network.architecture.num_classes,
-        "norm_eps": options.norm_eps,
-        "padding": options.padding,
-        "pixels": saved_network.architecture.resolution,
-        "resized_to": preparation.stored if preparation else None,
-        "mean": list(preparation.mean) if preparation else None,
-        "std": list(preparation.std) if preparation else None,
-    }
-
-
-# The parts of scalesearch are imported within the functions: help has no use for torch.
 
 FORMATS: dict[str, ExportFormat] = {
     "safetensors": export_safetensors,
