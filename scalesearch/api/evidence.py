@@ -7,6 +7,7 @@ from pathlib import Path
 from scalesearch.analysis.conclusion import Conclusion
 from scalesearch.api.searches import run_search
 from scalesearch.api.worker_config import INLINE, WorkerConfig
+from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.reporting import page
@@ -80,7 +81,7 @@ def check_proxy(
     if learning_rate or rules:
         experiment, records = read_search_experiment(folder), read_records(folder / "records.csv")
         number = top or DEFAULT_TOP
-        experiments = {}
+        experiments: dict[str, Experiment] = {}
         if learning_rate:
             experiments |= learning_rate_experiments(experiment, records, top=number)
         if rules:

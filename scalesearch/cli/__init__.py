@@ -9,9 +9,8 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -65,7 +64,7 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
 class GroupedCommands(TyperGroup):
     """Commands that ``--help`` lists in groups, each on one line."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each group under its name; no line is wrapped or cut."""
         width = max(map(len, self.commands))
         for group, commands in COMMANDS.items():

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from scalesearch.cli.options import (
     parse_whole_numbers,
 )
 from scalesearch.errors import ArchitectureError
+
+if TYPE_CHECKING:
+    from scalesearch.api.timings import NetworkComparison
 
 NETWORK_HELP = (
     "A baseline, efficientnet_b0 to b7, a YAML file of stages, FAMILY.json:b2, FOLDER:best, "
@@ -145,7 +148,7 @@ def _print_warnings(warnings: Sequence[str]) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _print_compared_files(comparison: ss.NetworkComparison, out: Path) -> None:
+def _print_compared_files(comparison: "NetworkComparison", out: Path) -> None:
     print(f"wrote {out / 'compare.csv'}", file=sys.stderr)
     if not comparison.has_figure:
         print("no figure, as no accuracy is known; --top1 NETWORK=0.77 gives one", file=sys.stderr)

@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 
+from scalesearch.api import timings
 from scalesearch.benchmarking import benchmark as benches
-from scalesearch.cli import bench_commands as benching
 from scalesearch.errors import ArchitectureError
 from scalesearch.training.network_file import write_network
 
@@ -69,23 +69,23 @@ def test_a_latency_model_is_calibrated_around_whatever_is_data(tmp_path, monkeyp
 
     network = Architecture(8, (Stage(1, 8),), 8, 8, num_classes=3)
     path = write_network(tmp_path / "mine.safetensors", build_model(network))
-    assert benching._latency_model_or_baseline(str(path)) == network
+    assert timings.latency_model_or_baseline(str(path)) == network
     monkeypatch.setattr(
-        benching,
+        timings,
         "read_named_network",
         lambda text: NamedNetwork(text, ExternalNetwork("timm", "x", 224)),
     )
     with pytest.raises(
         ArchitectureError, match="need a network as data, got timm:x, which another"
     ):
-        benching._latency_model_or_baseline("timm:x")
+        timings.latency_model_or_baseline("timm:x")
 
 
 @pytest.mark.parametrize("batch", ["", "1,x", "0", "1,-2"])
 def test_a_batch_that_is_none_is_refused(run, batch):
     code, _, err = run("bench", TINY, "--batch", batch)
     assert code == 2
-    assert "--batch: need numbers of images with commas between" in err
+    assert "--batch: need whole numbers of at least 1" in err
 
 
 def test_networks_are_compared_as_a_table_a_csv_and_a_figure(run, tmp_path):

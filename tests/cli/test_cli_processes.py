@@ -79,11 +79,11 @@ def test_a_process_that_torchrun_did_not_start_speaks(monkeypatch, run):
 
 
 def test_a_bug_in_any_process_has_a_traceback(told, monkeypatch):
+    from scalesearch.api import training_runs
     from scalesearch.cli import main
-    from scalesearch.cli import train_commands as training
 
     told(1)
-    monkeypatch.setattr(training, "_experiment_document", lambda *_: 1 / 0)
+    monkeypatch.setattr(training_runs, "experiment_start", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(list(COMMAND))
 

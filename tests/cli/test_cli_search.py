@@ -8,11 +8,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from scalesearch.cli import main
-from scalesearch.cli.options import parse_bytes, worker_options
+from scalesearch.cli import main, printing
+from scalesearch.cli.options import parse_bytes, worker_config
 from scalesearch.errors import SearchError
 from scalesearch.models.fvcore_count import fvcore_macs
-from scalesearch.reporting import console as tables
 from scalesearch.reporting.terminal import search_display as searches
 from scalesearch.results.records import COLUMNS, read_records
 
@@ -210,11 +209,11 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(experiment, tmp_path, run, monke
     monkeypatch.setattr(searches, "search_line", interrupted)
     code, out, err = run("search", experiment, "--results", tmp_path / "r")
     assert (code, out) == (130, "")
-    assert f"`scalesearch resume {tmp_path / 'r'}` goes on from there" in err
+    assert f"`scalesearch resume {tmp_path / 'r'}` continues it" in err
 
 
 def test_a_bug_of_ours_is_not_hidden(finished, monkeypatch):
-    monkeypatch.setattr(tables, "print_json", None)
+    monkeypatch.setattr(printing, "print_json", None)
     with pytest.raises(TypeError, match="NoneType"):
         main(["status", str(finished), "--json"])
 
@@ -281,7 +280,7 @@ def test_a_search_is_extended_and_goes_on_at_once(copied, run):
     assert json.loads(out)["seeds"] == [0, 1, 2]
     code, _, err = run("extend", copied, "--rungs", "1,x")
     assert code == 2
-    assert "--rungs: need epochs such as 1,3,9, got '1,x'" in err
+    assert "--rungs: need whole numbers of at least 1, such as 1,3,9, got '1,x'" in err
 
 
 @pytest.mark.parametrize(
@@ -340,8 +339,7 @@ def test_what_is_no_size_is_refused(text):
     ],
 )
 def test_who_trains_follows_from_what_is_said_of_them(given, executor):
-    options = dict.fromkeys(("executor", "workers", "scheduler", "devices", "memory"))
-    assert worker_options(**{**options, **given})["executor"] == executor
+    assert worker_config(**given).executor_or_default == executor
 
 
 @pytest.mark.parametrize(("option", "value"), [("--noise-from", "."), ("--measure-noise", "9")])

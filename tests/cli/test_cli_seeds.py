@@ -163,7 +163,7 @@ def test_seeds_that_were_stopped_go_on_to_the_same_result(
         patch.setattr(progress, "epoch_line", interrupted)
         code, out, err = run(*command)
     assert (code, out) == (130, "")
-    assert f"the same command goes on from {tmp_path / 'r'}" in err
+    assert f"the same command continues from {tmp_path / 'r'}" in err
     assert not (tmp_path / "r" / "summary.json").exists()
     code, _, err = run(*command)
     assert code == 0, err

@@ -149,7 +149,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(finished, tmp_path, r
         patch.setattr(progress, "epoch_line", interrupted)
         code, out, err = run(*COMMAND, "--out", tmp_path / "r")
     assert (code, out) == (130, "")
-    assert f"the same command goes on from {tmp_path / 'r'}" in err
+    assert f"the same command continues from {tmp_path / 'r'}" in err
     assert len(pd.read_csv(tmp_path / "r" / "epochs.csv")) == 1
     assert read(tmp_path / "r")["results"] is None
     code, out, err = run(*COMMAND, "--out", tmp_path / "r")
