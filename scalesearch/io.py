@@ -9,14 +9,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from scalesearch.errors import ExperimentError, ExportError
 
 if TYPE_CHECKING:
+    import yaml
     from _typeshed import DataclassInstance
 
 
@@ -80,30 +80,35 @@ def _to_plain_values(value: Any) -> Any:
     return [_to_plain_values(part) for part in value] if isinstance(value, tuple | list) else value
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a repeated key is an error."""
+@cache
+def _strict_loader() -> "type[yaml.SafeLoader]":
+    """Return the loader; made at its first use, so that `scalesearch cost` does not load yaml."""
+    import yaml
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"need text as a key, got {key!r}", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    class StrictLoader(yaml.SafeLoader):
+        """Safe YAML in which a repeated key is an error."""
 
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            self.flatten_mapping(node)
+            seen = set()
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if not isinstance(key, str):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"need text as a key, got {key!r}", key_node.start_mark
+                    )
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} appears twice", key_node.start_mark
+                    )
+                seen.add(key)
+            return super().construct_mapping(node, deep)
 
-# YAML 1.1 reads 1e-9 as text, since it wants 1.0e-9. JSON reads it as a number, and so do we.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
-)
+    # YAML 1.1 reads 1e-9 as text, since it wants 1.0e-9. JSON reads it as a number, and so do we.
+    StrictLoader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+    )
+    return StrictLoader
 
 
 def read_yaml(path: Path) -> Any:
@@ -117,6 +122,8 @@ def read_yaml(path: Path) -> Any:
         raise ExperimentError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text: {error}") from error
+    import yaml
+
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
@@ -126,4 +133,6 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text. Raises yaml.YAMLError if it is not valid."""
     # Our loader derives from SafeLoader: it constructs plain values only.
-    return yaml.load(text, Loader=_StrictLoader)
+    import yaml
+
+    return yaml.load(text, Loader=_strict_loader())
