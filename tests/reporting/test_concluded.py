@@ -37,7 +37,7 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
     assert lines[0] == lattice.sentence
     for name, one in lattice.optimum.coefficient_intervals.items():
         assert f"{name} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in lines[2]
-    assert "(90% intervals; 5 of 17 are flat within noise)" in lines[2]
+    assert "(90% intervals; 5 of 17 are within noise of the optimum)" in lines[2]
     for one in lattice.comparisons:
         assert f"  {one.words}" in lines
     assert f"recommended             {lattice.recommended.candidate}" in text
@@ -146,4 +146,4 @@ def test_power_without_references_names_none_and_what_is_beyond_counting_is_call
     assert second.endswith("two networks chosen beforehand (at the level 0.1).")
     assert last.endswith("1,000 or more for 0.5 points, 72 for 1 points.")
     one = replace(alone, seeds=1, two=None, references=None)
-    assert "  1 seed tells no noise, and so no two networks" in "\n".join(power_lines(one))
+    assert "  1 seed does not show the noise, so no two networks" in "\n".join(power_lines(one))

@@ -148,7 +148,7 @@ def test_a_killed_driver_leaves_no_jobs_and_a_way_to_go_on(folder, run):
         driver.kill()
     code, out, _ = run("status", folder)
     assert code == 0
-    assert "no driver is running, and there is more to do" in out
+    assert "no driver is running, and the search is not complete" in out
     assert f"resume with `scalesearch resume {folder}`" in out
     assert JOB.job not in out
 
@@ -224,7 +224,7 @@ def test_watching_ends_when_the_search_does(folder, run, looks):
     code, out, err = run("status", folder, "--watch")
     assert code == 0
     assert err.splitlines()[:2] == [
-        "a driver has begun and told nothing yet",
+        "a driver is running and has not reported progress yet",
         "1/30 epochs   0 stopped   0 failed",
     ]
     assert "30/30 epochs   ended" in err

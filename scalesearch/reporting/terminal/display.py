@@ -1,9 +1,4 @@
-"""Bars on a terminal, plain lines elsewhere; all of it on standard error.
-
-Turns of networks that are timed. Nothing is drawn between turns: that would be work, too.
-
-Runs, and images alone, while one waits for them.
-"""
+"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -18,24 +13,24 @@ from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
 SHOW_AFTER_SECONDS = 1.0
-"""Images that are here sooner are no news."""
+"""Loading that takes less time is not shown."""
 
 
 class ImageDisplay(Protocol):
-    """What can show how many images of a file have come."""
+    """A display that can show how much of a file has been loaded."""
 
     def show_images(self, done: int, total: int) -> None: ...
 
 
 def terminal_console() -> Console | None:
-    """Standard error, if that is a terminal."""
+    """Return the console of standard error; None if it is not a terminal."""
     console = Console(stderr=True, highlight=False)
     return console if console.is_terminal else None
 
 
 @contextmanager
 def open_display(noun: str = "images") -> "Iterator[LineDisplay | BarDisplay]":
-    """What shows epochs and images (or ``what`` else comes in bytes), until all is over."""
+    """Show epochs and loaded images; ``noun`` names what is loaded instead of images."""
     console = terminal_console()
     if console is None:
         yield LineDisplay(noun)
@@ -45,25 +40,25 @@ def open_display(noun: str = "images") -> "Iterator[LineDisplay | BarDisplay]":
 
 
 class LineDisplay:
-    """Plain lines, not too many of them."""
+    """Plain lines, at most one every ten seconds."""
 
     def __init__(self, noun: str = "images") -> None:
         self.noun = noun
-        now = time.monotonic()  # what is over within seconds needs no counting
+        now = time.monotonic()  # short counts are not shown
         self.last_printed = {"epochs": float("-inf"), "images": float("-inf"), "counted": now}
 
     def show_epochs(self, done: int, total: int, text: str) -> None:
         self.print_line("epochs", f"{done}/{total} epochs   {text}", force=done == total)
 
     def show_images(self, done: int, total: int) -> None:
-        if done < total:  # of one file; another may follow
+        if done < total:  # of this file; another may follow
             self.print_line("images", f"getting {self.noun}   {done / total:.0%}")
 
     def show_count(self, done: int, total: int, text: str) -> None:
         self.print_line("counted", f"{done:,}/{total:,} {text}")
 
     def print_line(self, kind: str, text: str, force: bool = False) -> bool:
-        """Whether it was time for a line."""
+        """Print a line unless one was printed recently; return whether it was printed."""
         now = time.monotonic()
         if not force and now - self.last_printed[kind] < SECONDS_BETWEEN_LINES:
             return False
@@ -73,9 +68,9 @@ class LineDisplay:
 
 
 class BarDisplay:
-    """Bars with words below, which go when all is over.
+    """Bars with text below, which are removed at the end.
 
-    They come with the first news: of several processes only one has something to show.
+    They appear with the first update, since only one of several processes has any.
     """
 
     def __init__(self, console: Console, stack: ExitStack, noun: str = "images") -> None:
@@ -117,7 +112,7 @@ class BarDisplay:
 
 
 class ImageProgress:
-    """Shows how many images have come, where they keep one waiting."""
+    """Callback that shows the progress of loading, if it takes more than a second."""
 
     def __init__(self, target: ImageDisplay) -> None:
         self.target = target
@@ -127,16 +122,14 @@ class ImageProgress:
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if self.finished_at is not None and now - self.finished_at > SHOW_AFTER_SECONDS:
-            self.started_at = (
-                now  # and not that of the file before, which this one may follow at once
-            )
+            self.started_at = now  # a file that follows at once keeps the start of the last one
         self.finished_at = now if done >= total else None
         if now - self.started_at >= SHOW_AFTER_SECONDS:
             self.target.show_images(done, total)
 
 
 def format_duration(seconds: float) -> str:
-    """12:41, or 1:02:41."""
+    """Format a duration as 12:41 or 1:02:41."""
     minutes, remaining = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{remaining:02}" if hours else f"{minutes}:{remaining:02}"
@@ -144,7 +137,10 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def show_benchmark_rounds() -> Iterator[Callable[[str, int, int], None]]:
-    """What to call after a turn: with what is being done, and how many rounds of how many are."""
+    """Yield a callback (text, rounds done, rounds in all) for a benchmark.
+
+    Nothing is drawn between its calls, since that would disturb the measurement.
+    """
     is_terminal = terminal_console() is not None
     last_printed = float("-inf")
 
@@ -176,12 +172,12 @@ if TYPE_CHECKING:
 def show_run(
     epochs: int, seeds: int = 1
 ) -> "Iterator[tuple[Callable[[int, Epoch], None], OnData]]":
-    """Runs of so many epochs with so many seeds: a bar on a terminal, lines elsewhere.
+    """Show training runs of ``epochs`` epochs with ``seeds`` seeds.
 
-    What to call after an epoch, with its seed, and while images are downloaded and decoded.
+    Yields two callbacks: (seed, epoch) after each epoch, and (done, total) while images are loaded.
     """
     last_epochs: dict[int, int] = {}
-    seconds = 0.0  # as the epochs say themselves: those of a checkpoint come all at once
+    seconds = 0.0  # of the epochs; those of a checkpoint arrive all at once
     with open_display() as view:
 
         def show_epoch(seed: int, epoch: "Epoch") -> None:
@@ -199,27 +195,27 @@ def show_run(
 
 @contextmanager
 def show_images() -> "Iterator[OnData]":
-    """Images alone."""
+    """Yield a callback (done, total) that shows the loading of images."""
     with open_display() as view:
         yield ImageProgress(view)
 
 
 @contextmanager
 def show_count(text: str, total: int) -> "Iterator[Callable[[int], None]]":
-    """So many things in all; what to call with how many are done."""
+    """Yield a callback that shows how many of ``total`` things are done."""
     with open_display() as view:
         yield lambda done: view.show_count(done, total, text)
 
 
 @contextmanager
 def show_weights_download() -> "Iterator[OnData]":
-    """A file of weights that is downloaded."""
+    """Yield a callback (done, total) that shows the download of a file of weights."""
     with open_display("weights") as view:
         yield ImageProgress(view)
 
 
 def epoch_line(epoch: "Epoch") -> str:
-    """What an epoch brought, and its pace."""
+    """Format the measurements of an epoch."""
     parts = [f"loss {epoch.train_loss:.3f}", f"validation {epoch.loss:.3f}"]
     parts.append(f"accuracy {epoch.accuracy:.3f}   top-5 {epoch.top5:.3f}")
     parts.append(f"{epoch.images_per_second:,.0f} img/s")

@@ -1,7 +1,4 @@
-"""A search's answer, and what a plan can show, as a person reads them.
-
-What a command says when it is done.
-"""
+"""The text that a command prints at its end: conclusion, status, results of runs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def conclusion_text(conclusion: "Conclusion") -> str:
-    """Everything that a conclusion says, for people: one sentence, then what it rests on."""
+    """Format a conclusion for people: its sentence, then the details."""
     lines = [conclusion.sentence, ""]
     if conclusion.optimum is not None:
         lines += _optimum_lines(conclusion, conclusion.optimum)
@@ -39,27 +36,29 @@ def _optimum_lines(conclusion: "Conclusion", optimum: "Optimum") -> list[str]:
         for name, interval in optimum.coefficient_intervals.items()
     )
     shares = "  ".join(
-        f"{axis} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
-        for axis, one in optimum.share_intervals.items()
+        f"{axis} {interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+        for axis, interval in optimum.share_intervals.items()
     )
     probabilities = "  ".join(f"{axis} {p:.2f}" for axis, p in optimum.share_probability.items())
     candidate_count = conclusion.candidates + len(conclusion.stopped)
     lines = [
-        f"{values}   ({confidence} intervals; {len(optimum.equivalent_candidates)} of {candidate_count} are flat within "
-        "noise)",
+        f"{values}   ({confidence} intervals; {len(optimum.equivalent_candidates)} of "
+        f"{candidate_count} are within noise of the optimum)",
         f"  shares of the budget    {shares}",
-        f"  more than nothing       {probabilities}   (probability)",
+        f"  share above zero        {probabilities}   (probability)",
         f"  accuracy there          {optimum.accuracy:.4f} +-{optimum.standard_error:.4f}   "
-        f"({optimum.degree} surface; p = {_p_value_text(optimum.p_flat)} of no difference at all)",
+        f"({optimum.degree} surface; p = {_p_value_text(optimum.p_flat)} for no difference at all)",
     ]
     if conclusion.response_model is not None:
         lines.append(_surface_fit_line(conclusion.response_model, optimum.degree))
     if conclusion.recommended is not None:
         network = conclusion.recommended
         lines.append(
-            f"  recommended             {network.candidate}   depth x{network.multipliers.depth:.3f}  "
-            f"width x{network.multipliers.width:.3f}  resolution x{network.multipliers.resolution:.3f}   "
-            f"{network.factor:.2f}x, {_accuracy_text(network)} of {network.seeds}: {conclusion.reason}"
+            f"  recommended             {network.candidate}   "
+            f"depth x{network.multipliers.depth:.3f}  "
+            f"width x{network.multipliers.width:.3f}  "
+            f"resolution x{network.multipliers.resolution:.3f}   {network.factor:.2f}x, "
+            f"{_accuracy_text(network)} of {network.seeds}: {conclusion.reason}"
         )
     if conclusion.equivalent_coefficients:
         ranges = "   ".join(
@@ -77,27 +76,32 @@ def _optimum_lines(conclusion: "Conclusion", optimum: "Optimum") -> list[str]:
 
 
 def _surface_fit_line(surface: "ResponseModel", degree: str) -> str:
-    """Which kind predicts best, and whether the one that the estimate is of is enough."""
+    """Name the surface that predicts best, and the lack of fit of the one that was used."""
     error = 100 * surface.errors[surface.kind]
     test = surface.lack_of_fit.get(degree)
     lack_of_fit_text = (
-        "" if test is None else f"; p = {_p_value_text(test.p)} of the {degree}'s lack of fit"
+        "" if test is None else f"; p = {_p_value_text(test.p)} for lack of fit of the {degree}"
     )
     kind = surface.kind if surface.kind.endswith("process") else f"{surface.kind} surface"
-    return f"  best predicted by       a {kind}, a candidate left out to {error:.1f} points{lack_of_fit_text}"
+    return (
+        f"  best predicted by       a {kind}, with an error of {error:.1f} points for a candidate "
+        f"left out{lack_of_fit_text}"
+    )
 
 
 def power_lines(power: "StatisticalPower", noise: "RunNoise | None" = None) -> list[str]:
-    """Which differences can be seen. ``noise``: of a search that is still to come, with the
-    interval of its measurement."""
+    """List the differences that a search can show.
+
+    ``noise``: the expected noise of a planned search, with its interval.
+    """
     interval_text = ""
     if noise is not None and noise.low is not None and noise.high is not None:
         interval_text = f" [{_to_points(noise.low)}, {_to_points(noise.high)}]"
     lines = [f"noise of a run {_to_points(power.noise)}{interval_text} points, from {power.basis}"]
     seeds = f"{power.seeds} seed{'' if power.seeds == 1 else 's'}"
     if power.two is None or power.references is None:
-        verb = "tells" if power.seeds == 1 else "tell"
-        lines.append(f"  {seeds} {verb} no noise, and so no two networks apart by their runs")
+        verb = "does" if power.seeds == 1 else "do"
+        lines.append(f"  {seeds} {verb} not show the noise, so no two networks can be compared")
     else:
         differences_text = (
             f"  {seeds} show differences of {_to_points(power.two)} points between two networks"
@@ -109,8 +113,8 @@ def power_lines(power: "StatisticalPower", noise: "RunNoise | None" = None) -> l
     if noise is not None and power.widths:
         widths = "  ".join(f"{axis} {width:.2f}" for axis, width in power.widths.items())
         lines.append(
-            f"  intervals of the shares {widths} wide, on a hill whose corners lie "
-            f"{_to_points(power.hill)} points below its top"
+            f"  intervals of the shares {widths} wide, for a surface whose corners lie "
+            f"{_to_points(power.hill)} points below its optimum"
         )
     needed = ", ".join(
         f"{_to_points(difference)} points: {_seeds_text(count)}"
@@ -118,7 +122,7 @@ def power_lines(power: "StatisticalPower", noise: "RunNoise | None" = None) -> l
     )
     lines.append(f"  seeds that would show   {needed}")
     if noise is not None:
-        lines.append("  all this where every candidate is trained to the end with all seeds")
+        lines.append("  all of this if every candidate is trained to the end with all seeds")
     return lines
 
 
@@ -153,8 +157,10 @@ RESULT_FILES = (
 def finished_search_text(
     result: "Conclusion", folder: "Path", references: "Sequence[str]" = ()
 ) -> str:
-    """The answer of a search that has ended, and where its files are. ``references``: those asked
-    for, of which some may not have been trained."""
+    """Format the conclusion of a finished search, and the paths of its files.
+
+    ``references``: those of the experiment; some may not have been trained.
+    """
     compared = {comparison.reference for comparison in result.comparisons}
     lines = [conclusion_text(result)]
     if result.optimum is not None:
@@ -164,7 +170,7 @@ def finished_search_text(
 
 
 def status_text(search: "SearchStatus", folder: "Path") -> str:
-    """What is on record of a search, and whether anybody goes on with it."""
+    """Format the state of a search."""
     driver, stopped_count = search.driver, sum(row["state"] == "stopped" for row in search.rows)
     lines = [
         f"{search.name}: {search.epochs:,} epochs on record, {search.seconds:,.0f} s of training, "
@@ -173,7 +179,7 @@ def status_text(search: "SearchStatus", folder: "Path") -> str:
     if driver.state == "interrupted":
         lines.append(interrupted_search_text(folder))
     elif driver.state == "running" and driver.progress is None:
-        lines.append("a driver is running and has told nothing yet")
+        lines.append("a driver is running and has not reported progress yet")
     elif driver.progress is None:
         lines.append("ended")
     else:
@@ -182,15 +188,15 @@ def status_text(search: "SearchStatus", folder: "Path") -> str:
 
 
 def interrupted_search_text(folder: "Path") -> str:
-    """Of a search that has not ended, and on which nobody works."""
+    """Say how to resume a search that is not complete and has no driver."""
     return (
-        f"{folder}: no driver is running, and there is more to do; resume with "
+        f"{folder}: no driver is running, and the search is not complete; resume with "
         f"`scalesearch resume {folder}`"
     )
 
 
 def finished_run_text(document: "Mapping[str, Any]", folder: "Path") -> str:
-    """What was trained, how good it is, and where files are; ``document`` is ``run.json``."""
+    """Format the results of a run, and the paths of its files; ``document`` is ``run.json``."""
     from scalesearch.results.run_folder import NETWORK_FILES
 
     cost, results = document["cost"], document["results"]
@@ -215,7 +221,7 @@ def finished_run_text(document: "Mapping[str, Any]", folder: "Path") -> str:
 
 
 def finished_seeds_text(summary: "Mapping[str, Any]", folder: "Path") -> str:
-    """What several seeds came to, and where files are; ``summary`` is ``summary.json``."""
+    """Format the results of several seeds, and the paths; ``summary`` is ``summary.json``."""
     cost, runs = summary["cost"], summary["runs"]
     seconds = sum(run["seconds"] for run in runs)
     lines = [
@@ -234,6 +240,6 @@ def finished_seeds_text(summary: "Mapping[str, Any]", folder: "Path") -> str:
 
 
 def _mean_and_sd_text(statistics: "Mapping[str, float | None]") -> str:
-    """Mean and standard deviation, which one seed alone does not have."""
+    """Format a mean, with the standard deviation if there are several seeds."""
     sd = "" if statistics["sd"] is None else f" sd {statistics['sd']:.4f}"
     return f"{statistics['mean']:.4f}{sd}"

@@ -1,4 +1,4 @@
-"""A search on a terminal of any size: what to see of it, and in which words."""
+"""The live display of a search, for a terminal of any size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,16 +20,15 @@ MIN_WORKER_WIDTH = 12
 def search_panel(
     progress: Progress, width: int, height: int, loaded_fraction: float | None = None
 ) -> RenderableType:
-    """All of it within so many columns and lines; ``images``: the share of them that has come."""
+    """Lay out the display; ``loaded_fraction`` is the part of the images that is loaded."""
     heading_lines = _wrap_parts(heading_parts(progress), width)
     bars = _bar_rows(progress, loaded_fraction)
     summary_lines = [
         *_wrap_parts(best_parts(progress), width),
         *_wrap_parts([failures_text(progress)], width),
     ]
-    free_lines = (
-        height - 1 - len(heading_lines) - len(bars) - len(summary_lines)
-    )  # the cursor has a line of its own
+    used_lines = 1 + len(heading_lines) + len(bars) + len(summary_lines)  # 1 for the cursor
+    free_lines = height - used_lines
     return Group(
         *(Text(line, style="bold") for line in heading_lines),
         _bars_table(bars, width),
@@ -39,27 +38,27 @@ def search_panel(
 
 
 def heading_parts(progress: Progress) -> list[str]:
-    """The search, the time it needs, and its pace."""
+    """Return the search's name, the remaining time and the speed."""
     return [
         part for part in (progress.name, remaining_text(progress), *speed_parts(progress)) if part
     ]
 
 
 def speed_parts(progress: Progress) -> list[str]:
-    """Images per second and jobs in flight, where there are any."""
+    """Return images per second and the number of running jobs, if above zero."""
     speed, jobs = progress.images_per_second, len(progress.running)
     return [f"{speed:,.0f} img/s"] * (speed > 0) + [f"{jobs} running"] * (jobs > 0)
 
 
 def remaining_text(progress: Progress) -> str:
-    """Whether it is over, and why; else the time left, where that is known."""
+    """Say why the search has ended; else return the remaining time, if known."""
     if progress.finished:
         return f"ended: {progress.ended}" if progress.ended else "ended"
     return "" if progress.seconds_left is None else f"{format_duration(progress.seconds_left)} left"
 
 
 def best_parts(progress: Progress) -> list[str]:
-    """The best candidate so far, in parts."""
+    """Describe the best candidate so far, in parts."""
     if progress.best is None:
         return []
     candidate, shares = progress.best, progress.best.shares
@@ -71,14 +70,14 @@ def best_parts(progress: Progress) -> list[str]:
 
 
 def accuracy_text(best_candidate: BestTrial) -> str:
-    """0.683 [0.675, 0.691]."""
+    """Format an accuracy with its interval: 0.683 [0.675, 0.691]."""
     if best_candidate.low is None or best_candidate.high is None:
         return f"{best_candidate.accuracy:.3f}"
     return f"{best_candidate.accuracy:.3f} [{best_candidate.low:.3f}, {best_candidate.high:.3f}]"
 
 
 def failures_text(progress: Progress) -> str:
-    """What was stopped, and what failed of what."""
+    """Count the stopped candidates, and the failed ones by kind."""
     counts = {kind: count for kind, count in sorted(progress.failures.items()) if count}
     text = f"{progress.stopped} stopped{SEPARATOR}{sum(counts.values())} failed"
     if counts:
@@ -90,7 +89,7 @@ def failures_text(progress: Progress) -> str:
 def _bar_rows(
     progress: Progress, loaded_fraction: float | None
 ) -> list[tuple[str, float, float, str]]:
-    """Label, what is done, what there is, and both in words."""
+    """Return label, done, total and text of each bar."""
     rows: list[tuple[str, float, float, str]] = [
         (
             "epochs",
@@ -99,11 +98,11 @@ def _bar_rows(
             f"{progress.epochs_done}/{progress.epochs_total}",
         )
     ]
-    # Of many rungs, those around the first that is not full.
+    # Of many rungs, show those around the first that is not full.
     open_rungs = [index for index, rung in enumerate(progress.rungs) if rung.done < rung.total]
     first_shown = max(0, min((open_rungs or [0])[0] - 1, len(progress.rungs) - MAX_RUNGS))
-    for place, rung in enumerate(progress.rungs[first_shown : first_shown + MAX_RUNGS]):
-        text = f"{rung.done}/{rung.total}" + ("" if place else " candidates")
+    for index, rung in enumerate(progress.rungs[first_shown : first_shown + MAX_RUNGS]):
+        text = f"{rung.done}/{rung.total}" + ("" if index else " candidates")
         rows.append((f"to epoch {rung.epoch}", rung.done, rung.total, text))
     if loaded_fraction is not None:
         rows.append(("images", loaded_fraction, 1.0, f"{loaded_fraction:.0%}"))
@@ -118,7 +117,7 @@ def _bars_table(rows: Sequence[tuple[str, float, float, str]], width: int) -> Ta
     for _ in range(3):
         table.add_column(no_wrap=True)
     for name, done, total, text in rows:
-        # A bar whose total is 0 would pulse: it has nothing to wait for.
+        # rich animates a bar whose total is 0; here there is nothing to wait for.
         table.add_row(Text(name), ProgressBar(total or 1, done, width=bar_width), Text(text))
     return table
 
@@ -126,7 +125,7 @@ def _bars_table(rows: Sequence[tuple[str, float, float, str]], width: int) -> Ta
 def _job_lines(
     running: Sequence[JobProgress], width: int, max_lines: int
 ) -> Iterator[RenderableType]:
-    """The jobs that have run for longest and how many more there are, on at most ``room`` lines."""
+    """Yield the longest-running jobs and the number of the others, on ``max_lines`` lines."""
     if not running or max_lines < 2:
         return
     by_time = sorted(running, key=lambda job: (-job.seconds, job.worker, job.job))
@@ -146,7 +145,7 @@ def _job_table(jobs: Sequence[JobProgress], width: int) -> Table:
         "img/s": [_speed_text(job) for job in jobs],
     }
     excess = _table_width(columns) - width
-    if excess > 0:  # the ends of workers' names tell them apart
+    if excess > 0:  # the ends of workers' names differ
         longest = max(map(len, columns["worker"]))
         worker_width = max(MIN_WORKER_WIDTH, longest - excess)
         columns["worker"] = [_crop_start(name, worker_width) for name in columns["worker"]]
@@ -169,12 +168,12 @@ def _table_width(columns: Mapping[str, Sequence[str]]) -> int:
 
 
 def _without_protocol(worker: str) -> str:
-    """Without the protocol."""
+    """Return the address of a worker without its protocol."""
     return worker.rpartition("://")[2] or "-"
 
 
 def _crop_start(text: str, width: int) -> str:
-    """The end of it, by which workers differ."""
+    """Keep the end of a text, in which workers differ."""
     return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
 
 
@@ -191,7 +190,7 @@ def _speed_text(job: JobProgress) -> str:
 
 
 def _wrap_parts(parts: Sequence[str], width: int) -> list[str]:
-    """Parts side by side, on as many lines as they need."""
+    """Join parts into lines of at most ``width`` columns."""
     lines: list[str] = []
     for part in parts:
         if lines and len(lines[-1]) + len(SEPARATOR) + len(part) <= width:

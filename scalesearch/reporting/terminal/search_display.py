@@ -1,6 +1,6 @@
-"""A search while it goes on: a picture of it on a terminal, plain lines elsewhere.
+"""The progress of a running search: live on a terminal, plain lines elsewhere.
 
-A search watched from another shell than its driver's.
+A search can be watched from its own process or from another shell.
 """
 
 import sys
@@ -32,10 +32,10 @@ OnData: TypeAlias = Callable[[int, int], None]
 
 @contextmanager
 def show_search(heartbeat_folder: Path | None = None) -> Iterator[tuple[OnProgress, OnData]]:
-    """A search: a picture on a terminal; elsewhere a line for each full rung or ten seconds.
+    """Show a search: live on a terminal; elsewhere a line for each full rung or ten seconds.
 
-    What to call after an event, and what to call while images are downloaded and decoded.
-    ``news``: the folder in which workers tell how far their jobs are.
+    Yields two callbacks: for the progress after an event, and (done, total) while images are
+    loaded. ``heartbeat_folder``: the folder in which workers report the progress of their jobs.
     """
     console = terminal_console()
     if console is None:
@@ -48,7 +48,7 @@ def show_search(heartbeat_folder: Path | None = None) -> Iterator[tuple[OnProgre
 
 
 class SearchLineDisplay(LineDisplay):
-    """Plain lines, not too many of them."""
+    """Plain lines, at most one every ten seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,14 +56,12 @@ class SearchLineDisplay(LineDisplay):
         self.last_shown: Progress | None = None
 
     def show_progress(self, progress: Progress) -> None:
-        """One line, if it is time for one; none where nothing has changed but the time."""
+        """Print a line if it is time for one and something has changed."""
         full_rungs = {
             rung.epoch for rung in progress.rungs if rung.total and rung.done >= rung.total
         }
-        newly_full, just_finished = (
-            full_rungs - self.full_rungs,
-            progress.finished and not (self.last_shown and self.last_shown.finished),
-        )
+        newly_full = full_rungs - self.full_rungs
+        just_finished = progress.finished and not (self.last_shown and self.last_shown.finished)
         self.full_rungs |= full_rungs
         if (
             newly_full
@@ -73,13 +71,14 @@ class SearchLineDisplay(LineDisplay):
         ):
             text = search_line(progress)
             if newly_full:
-                text = f"{'; '.join(_full_rung_text(progress, epoch) for epoch in sorted(newly_full))}   {text}"
+                rungs = "; ".join(_full_rung_text(progress, epoch) for epoch in sorted(newly_full))
+                text = f"{rungs}   {text}"
             if self.print_line("epochs", text, force=bool(newly_full) or just_finished):
                 self.last_shown = progress
 
 
 def _has_changed(progress: Progress, previous: Progress) -> bool:
-    """Whether there is more to tell than that time has passed."""
+    """Whether anything but the time has changed."""
     return (progress.epochs_done, progress.rungs, progress.stopped, progress.failures) != (
         previous.epochs_done,
         previous.rungs,
@@ -94,7 +93,7 @@ def _full_rung_text(progress: Progress, epoch: int) -> str:
 
 
 def search_line(progress: Progress) -> str:
-    """How far, time left, the best so far, pace, what runs, what was stopped and what failed."""
+    """Format the progress of a search in one line."""
     parts = [f"{progress.epochs_done}/{progress.epochs_total} epochs", remaining_text(progress)]
     parts += [
         f"epoch {rung.epoch}: {rung.done}/{rung.total}"
@@ -107,7 +106,7 @@ def search_line(progress: Progress) -> str:
 
 
 class SearchLiveDisplay:
-    """The picture, drawn anew every second; it comes with the first news."""
+    """The live display, refreshed every second; it appears with the first update."""
 
     def __init__(self, console: Console, stack: ExitStack, heartbeat_folder: Path | None) -> None:
         self.console, self.stack, self.heartbeat_folder = console, stack, heartbeat_folder
@@ -116,12 +115,12 @@ class SearchLiveDisplay:
         self.live: Live | None = None
 
     def show_progress(self, progress: Progress) -> None:
-        """What there is to see from now on."""
+        """Show this progress from now on."""
         self.progress = progress
         self._start_live()
 
     def show_images(self, done: int, total: int) -> None:
-        """How many images of a file have come."""
+        """Show how many images of a file are loaded."""
         self.loaded_fraction = done / total if done < total else None
         self._start_live()
 
@@ -131,7 +130,7 @@ class SearchLiveDisplay:
                 get_renderable=self._render,
                 console=self.console,
                 transient=True,
-                refresh_per_second=1,  # and not with every event, of which there may be many
+                refresh_per_second=1,  # not at every event, of which there may be many
             )
             self.stack.enter_context(self.live)
             self.live.refresh()
@@ -153,10 +152,10 @@ class SearchLiveDisplay:
 
 
 def watch_search(folder: str | Path, interval: float) -> DriverState:
-    """Show a search until no driver works on it any more, and return how it then stands.
+    """Show a search until its driver ends; return its state then.
 
-    ``interval``: seconds between two readings of its folder. Raises SearchError where the folder
-    holds no search.
+    ``interval``: seconds between two readings of its folder. Raises SearchError if the folder holds
+    no search.
     """
     folder = Path(folder)
     console = terminal_console()
@@ -171,7 +170,7 @@ def watch_search(folder: str | Path, interval: float) -> DriverState:
             if driver.progress is not None:
                 view.show_progress(driver.progress)
             elif not has_waited:
-                print("a driver has begun and told nothing yet", file=sys.stderr)
+                print("a driver is running and has not reported progress yet", file=sys.stderr)
             has_waited = True
             time.sleep(interval)
     return driver.state
