@@ -120,6 +120,7 @@ PROSE = frozenset(
 MEASURED = frozenset(
     {
         "activity",
+        "at",
         "began",
         "bytes",
         "commit",
