@@ -1,1 +1,1 @@
-"""The paper's comparisons, and ours after them, as experiments of any size."""
+"""The paper's comparisons, and similar ones, as experiments of any size."""

@@ -1,7 +1,4 @@
-"""What an ablation found, in sentences; also where that is against the paper.
-
-What an ablation found.
-"""
+"""The results of an ablation in sentences, also where they contradict the paper."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +17,14 @@ from scalesearch.ablations.curves import (
 from scalesearch.ablations.spec import Ablation
 
 FAR_DISTANCE = 0.1
-"""Distance on the simplex from which on a network is said to stand in for what was asked."""
+"""Distance on the simplex from which a network is mentioned as a stand-in for its direction."""
 UNEQUAL_COST = 0.05
-"""Relative difference of two networks' costs that is told."""
+"""Relative difference of two networks' costs that is mentioned."""
 AHEAD = "ahead, as the paper says"
 BEHIND = "behind, against the paper"
 UNDECIDED = "not told apart"
 MISPRINT_TOLERANCE = 0.1
-"""Relative difference of a printed cost and the counted one that is told."""
+"""Relative difference between a printed and a counted cost that is mentioned."""
 
 
 def sentences(
@@ -36,7 +33,7 @@ def sentences(
     gains: Sequence[SeriesGain],
     comparisons: Sequence[CurveComparison],
 ) -> tuple[str, ...]:
-    """The findings, what they rest on, and what the recount says of the paper's own table."""
+    """List the results, their conditions, and differences between the paper's costs and ours."""
     has_several_baselines = len({row.baseline for row in rows}) > 1
     return (
         *_summary_sentences(ablation, rows, comparisons),
@@ -54,7 +51,7 @@ def sentences(
 
 
 def table_rows(rows: Sequence[AblationRow]) -> list[dict[str, Any]]:
-    """The table for a person: ours, and beside it what the paper prints."""
+    """Format the table for people: our results beside the paper's."""
     has_several_baselines = len({row.baseline for row in rows}) > 1
     return [
         {
@@ -76,7 +73,7 @@ def table_rows(rows: Sequence[AblationRow]) -> list[dict[str, Any]]:
 
 
 def comparison_result(lead: float, p: float) -> str:
-    """What a lead says of the claim that the leading series is the better one."""
+    """Judge the claim that the leading series is better, from its lead."""
     if p >= SIGNIFICANCE_LEVEL:
         return UNDECIDED
     return AHEAD if lead > 0 else BEHIND
@@ -109,10 +106,12 @@ def _lead_sentences(
         if row.lead is None or row.p_corrected is None:
             continue
         leader = _leading_row(ablation, rows, row)
+        prefix = _baseline_prefix(row.baseline, has_several_baselines)
         yield (
-            f"{_baseline_prefix(row.baseline, has_several_baselines)}{ablation.against} over {row.point}: "
+            f"{prefix}{ablation.against} over {row.point}: "
             f"{_interval_text(row.lead, row.lead_low, row.lead_high)}, p {row.p_corrected:.2g}: "
-            f"{comparison_result(row.lead, row.p_corrected)}{_paper_difference_text(row, leader)}{_cost_difference_text(row, leader)}"
+            f"{comparison_result(row.lead, row.p_corrected)}"
+            f"{_paper_difference_text(row, leader)}{_cost_difference_text(row, leader)}"
         )
 
 
@@ -136,10 +135,12 @@ def _curve_sentences(
     comparisons: Sequence[CurveComparison], has_several_baselines: bool
 ) -> Iterator[str]:
     for comparison in comparisons:
+        prefix = _baseline_prefix(comparison.baseline, has_several_baselines)
+        interval = _interval_text(comparison.lead, comparison.low, comparison.high)
         yield (
-            f"{_baseline_prefix(comparison.baseline, has_several_baselines)}{comparison.against} over {comparison.series} at equal realised "
-            f"cost, {comparison.low_factor:.3g}x to {comparison.high_factor:.3g}x: "
-            f"{_interval_text(comparison.lead, comparison.low, comparison.high)}, p {comparison.p_corrected:.2g}: "
+            f"{prefix}{comparison.against} over {comparison.series} at equal realised cost, "
+            f"{comparison.low_factor:.3g}x to {comparison.high_factor:.3g}x: {interval}, "
+            f"p {comparison.p_corrected:.2g}: "
             f"{comparison_result(comparison.lead, comparison.p_corrected)}"
         )
 
@@ -155,19 +156,21 @@ def _gain_sentence(gain: SeriesGain, has_several_baselines: bool) -> str:
     else:
         judgement = "no gain that could be told from noise, where the paper has one"
     return (
-        f"{_baseline_prefix(gain.baseline, has_several_baselines)}{gain.series}, {gain.low_factor:.3g}x to "
-        f"{gain.high_factor:.3g}x the cost: {_interval_text(gain.gain, gain.low, gain.high)}: {judgement}; "
-        f"a doubling brings {_points_text(gain.first)} on the first step, {_points_text(gain.last)} on the "
-        "last"
+        f"{_baseline_prefix(gain.baseline, has_several_baselines)}{gain.series}, "
+        f"{gain.low_factor:.3g}x to {gain.high_factor:.3g}x the cost: "
+        f"{_interval_text(gain.gain, gain.low, gain.high)}: {judgement}; "
+        f"a doubling brings {_points_text(gain.first)} on the first step, "
+        f"{_points_text(gain.last)} on the last"
     )
 
 
 def _deviation_sentences(rows: Sequence[AblationRow], has_several_baselines: bool) -> Iterator[str]:
-    """Networks that stand in for a direction which the baseline cannot take at that cost."""
+    """Mention networks that stand in for a direction the baseline cannot take at that cost."""
     for row in rows:
         if row.deviation is not None and row.deviation > FAR_DISTANCE:
+            prefix = _baseline_prefix(row.baseline, has_several_baselines)
             yield (
-                f"{_baseline_prefix(row.baseline, has_several_baselines)}{row.point}: no network costs so much along this "
+                f"{prefix}{row.point}: no network costs so much along this "
                 f"direction; the nearest is {row.deviation:.2f} away (depth {row.depth:.2f}, width "
                 f"{row.width:.2f}, resolution {row.resolution:.2f})"
             )
@@ -176,13 +179,14 @@ def _deviation_sentences(rows: Sequence[AblationRow], has_several_baselines: boo
 def _misprint_sentences(
     ablation: Ablation, rows: Sequence[AblationRow], has_several_baselines: bool
 ) -> Iterator[str]:
-    """Where the paper's table prints another cost than its networks have."""
+    """Mention rows of the paper with another cost than their networks have."""
     for row in rows if ablation.figure == "rows" else ():
         if row.paper_macs is None or row.recounted_macs is None:
             continue
         if abs(row.recounted_macs / row.paper_macs - 1) > MISPRINT_TOLERANCE:
+            prefix = _baseline_prefix(row.baseline, has_several_baselines)
             yield (
-                f"{_baseline_prefix(row.baseline, has_several_baselines)}{row.point}: the paper prints "
+                f"{prefix}{row.point}: the paper prints "
                 f"{row.paper_macs / 1e9:.3g} billion multiply-adds, and the network has "
                 f"{row.recounted_macs / 1e9:.3g}"
             )
@@ -209,7 +213,7 @@ def _accuracy_text(row: AblationRow) -> str:
 
 
 def _count_text(value: float) -> str:
-    """A count with its unit and three digits: 1.83G."""
+    """Format a count with a unit and three digits: 1.83G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g}{unit}"
@@ -218,7 +222,7 @@ def _count_text(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AblationResult:
-    """An ablation's table, whole curves, and all of it in sentences; ``folder`` has the files."""
+    """The results of an ablation: table, curves and sentences; ``folder`` has the files."""
 
     ablation: Ablation
     folder: Path
@@ -231,7 +235,7 @@ class AblationResult:
 def ablation_result(
     ablation: Ablation, folder: Path, records: dict[str, pd.DataFrame]
 ) -> AblationResult:
-    """What the records of each baseline tell. Raises SearchError where they tell nothing."""
+    """Evaluate the records of each baseline. Raises SearchError if none is complete."""
     table_rows = ablation_rows(ablation, records)
     is_matched = all(series.matched for series in ablation.series)
     compares_curves = (

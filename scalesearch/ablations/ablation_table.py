@@ -1,7 +1,4 @@
-"""What the paper prints of a network, and what that network really costs.
-
-An ablation's table: what each network cost and reached, beside what the paper says of it.
-"""
+"""An ablation's table: cost and accuracy of each network, beside the paper's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,25 +19,28 @@ from scalesearch.scaling.published import PAPER_PIXELS, PUBLISHED_MODELS, TABLE_
 from scalesearch.scaling.rounding import ROUNDINGS
 
 MAX_COST_RATIO = 1.25
-"""Factor of cost within which a published model stands beside a member of the family."""
+"""Largest ratio of costs at which a published model is shown beside a member of the family."""
 UNSTATED_SERIES = "compound"
-"""The series that a row without stated coefficients is taken for."""
+"""The series of the paper's rows without stated coefficients."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaperResult:
-    """``where``: the row. ``accuracy``: a fraction, on ImageNet. ``macs``: as printed, rounded."""
+    """A result that the paper prints."""
 
     table_row: str
+    """Where it is printed."""
     accuracy: float
+    """Fraction of ImageNet."""
     macs: float
+    """As printed, rounded."""
 
 
 def paper_result(ablation: Ablation, point: AblationPoint) -> PaperResult | None:
-    """The paper's row of a point; None where it prints none.
+    """Find the paper's row for a point; None if there is none.
 
-    Of the emitted family, whose members the paper does not have, the published model whose cost
-    over B0's is the nearest, if it is near.
+    For a member of our own family, which the paper does not have, this is the published model with
+    the nearest cost over B0's, if it is near enough.
     """
     if point.is_matched:
         return (
@@ -60,8 +60,10 @@ def paper_result(ablation: Ablation, point: AblationPoint) -> PaperResult | None
 
 
 def full_size_macs(point: AblationPoint) -> int | None:
-    """Multiply-adds of the network that these multipliers are of the whole baseline: at the paper's
-    resolution and under the official rounding. None for one of another definition."""
+    """Count the multiply-adds of a point's network at full size.
+
+    That is the paper's resolution and the official rounding. None for a baseline of the user.
+    """
     if point.is_matched or point.baseline not in BASELINES:
         return None
     network = scale(BASELINES[point.baseline](), point.nominal_multipliers, ROUNDINGS["official"])
@@ -87,31 +89,25 @@ def _nearest_published(factor: float) -> PaperResult | None:
 
 
 SIGNIFICANCE_LEVEL = 0.1
-"""Of all intervals: 90%."""
+"""Significance level of tests and of the 90% intervals."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationRow:
-    """One network of a series. What is not known is None.
-
-    ``asked_*``: nominal multipliers and the cost they ask for; ``depth``, ``width``, ``resolution``
-    and ``factor``: what the whole-number network realises. ``deviation``: of a matched network, how
-    far on the simplex its shares are from those asked for. ``accuracy``: mean over ``seeds`` at the
-    last epoch; ``low``, ``high``: its 90% interval with the noise of the whole search, for
-    comparing networks on the same seeds. ``lead``: how much higher the series ``against`` is at the
-    same place, with interval, p and the p corrected for several (Holm). ``paper_*``: as printed,
-    for the paper's whole network, whose cost is ``recounted_macs``.
-    """
+    """One network of a series; unknown values are None."""
 
     baseline: str
     series: str
     point: str
     candidate: str
     asked_depth: float
+    """Nominal depth multiplier, before rounding."""
     asked_width: float
     asked_resolution: float
     asked_factor: float
+    """Nominal cost over the baseline's."""
     depth: float
+    """Depth multiplier of the network after rounding."""
     width: float
     resolution: float
     pixels: int
@@ -119,28 +115,36 @@ class AblationRow:
     params: int
     activations: int
     factor: float
+    """Realised cost over the baseline's."""
     deviation: float | None
+    """Distance on the simplex of a matched network's shares from the nominal ones."""
     accuracy: float
+    """Mean over the seeds at the last epoch."""
     low: float | None
+    """Lower bound of the 90% interval, for comparing networks on the same seeds."""
     high: float | None
     seeds: int
     lead: float | None = None
+    """Lead of the series ``against`` over this network."""
     lead_low: float | None = None
     lead_high: float | None = None
     p: float | None = None
     p_corrected: float | None = None
+    """p with Holm's correction for several tests."""
     paper_row: str = ""
+    """Where the paper prints the result of its full-size network."""
     paper_accuracy: float | None = None
     paper_macs: float | None = None
     recounted_macs: int | None = None
+    """Multiply-adds of the paper's network, by our count."""
 
 
 def ablation_rows(
     ablation: Ablation, records: Mapping[str, pd.DataFrame]
 ) -> tuple[AblationRow, ...]:
-    """The table from each baseline's records. Points that have failed are left out.
+    """Make the table from each baseline's records, without points that have failed.
 
-    Raises SearchError where nothing was trained to the end.
+    Raises SearchError if no network has finished.
     """
     return tuple(
         row for name, table in records.items() for row in _baseline_rows(ablation, name, table)
@@ -148,17 +152,17 @@ def ablation_rows(
 
 
 def rows_to_table(ablation_rows: Sequence[AblationRow]) -> pd.DataFrame:
-    """The rows as a table, one column for each field."""
+    """Return the rows as a table with a column for each field."""
     return pd.DataFrame([asdict(row) for row in ablation_rows])
 
 
 def final_accuracies(records: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """Candidate -> seed -> accuracy after the last epoch."""
+    """Return the accuracy after the last epoch: candidate -> seed -> accuracy."""
     return accuracies(records, int(records["epoch"].max()))
 
 
 def candidate_by_point(records: pd.DataFrame) -> dict[str, str]:
-    """The name of each point that was trained -> its candidate."""
+    """Map the name of each trained point to its candidate."""
     first_records = records.drop_duplicates("candidate")
     return {
         name: str(candidate)
@@ -230,7 +234,7 @@ def _with_leads(
     result_rows: Sequence[AblationRow],
     accuracies: Accuracies,
 ) -> list[AblationRow]:
-    """The rows with how far the series ``against`` leads each, paired by seed."""
+    """Add to each row the lead of the series ``against``, paired by seed."""
     by_name = {row.point: row for row in result_rows}
     leads = {}
     for point, leader in _compared_pairs(ablation, trained_points):
@@ -264,8 +268,10 @@ def _with_leads(
 def _compared_pairs(
     ablation: Ablation, trained_points: Sequence[AblationPoint]
 ) -> Iterator[tuple[AblationPoint, AblationPoint]]:
-    """Each point with that of ``against`` which is to cost the same, or stands in the same table;
-    points on curves of multipliers, which cost what they cost, have none, nor has the baseline."""
+    """Pair each point with the point of ``against`` of the same nominal cost or the same table.
+
+    Points on curves of multipliers have no partner, since their costs differ; nor has the baseline.
+    """
     series_by_name = {series.name: series for series in ablation.series}
     leading_points = [point for point in trained_points if point.series == ablation.against]
     for point in trained_points:

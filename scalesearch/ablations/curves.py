@@ -1,4 +1,4 @@
-"""What whole curves tell: how much a series gains, and how two of them lie at equal cost."""
+"""Comparisons of whole curves: the gain of a series, and two series at equal cost."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,35 +18,36 @@ from scalesearch.analysis.paired import Accuracies, paired_difference
 from scalesearch.errors import SearchError
 
 MIN_COST_RATIO = 1.01
-"""Factor of cost from which on a network counts as dearer than another."""
+"""Ratio of costs from which one network counts as more expensive than another."""
 COST_STEPS = 33
-"""Costs, evenly spaced by their logarithm, at which two curves are compared."""
+"""Number of costs, evenly spaced in their logarithm, at which two curves are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesGain:
-    """From the cheapest network of a series to its dearest. ``gain``: in accuracy, with its 90%
-    interval, None for a single seed. ``first``, ``last``: of the first and the last step, for each
-    doubling of the realised cost."""
+    """The gain of a series from its cheapest network to its most expensive one."""
 
     baseline: str
     series: str
     low_factor: float
     high_factor: float
     gain: float
+    """Gain of accuracy."""
     low: float | None
+    """Lower bound of its 90% interval; None for a single seed."""
     high: float | None
     first: float
+    """Gain of the first step for each doubling of the realised cost."""
     last: float
+    """Gain of the last step for each doubling of the realised cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurveComparison:
-    """How much higher one curve is than another at equal realised cost, by straight lines between
-    their points over the logarithm of the cost, in the mean over the costs that both have.
+    """The lead of one curve over another at equal realised cost.
 
-    ``low``, ``high``: the 90% interval, with the noise of the whole search, paired by seed.
-    ``seeds``: behind each network.
+    Curves are interpolated linearly over the logarithm of the cost; the lead is the mean over the
+    costs that both curves have.
     """
 
     baseline: str
@@ -56,16 +57,18 @@ class CurveComparison:
     high_factor: float
     lead: float
     low: float
+    """Lower bound of the 90% interval, with the noise of the whole search, paired by seed."""
     high: float
     p: float
     p_corrected: float
     seeds: int
+    """Seeds of each network."""
 
 
 def series_gains(
     rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]
 ) -> tuple[SeriesGain, ...]:
-    """Of each series with at least two networks of different cost."""
+    """Compute the gain of each series with at least two networks of different cost."""
     result = []
     for (baseline, series), curve in _curves_by_series(rows).items():
         if list(_gain_per_doubling(curve)):
@@ -78,7 +81,7 @@ def series_gains(
 def curve_comparisons(
     ablation: Ablation, rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]
 ) -> tuple[CurveComparison, ...]:
-    """The series ``against`` over each other, where their costs overlap and the noise is known."""
+    """Compare the series ``against`` with each other one, if costs overlap and noise is known."""
     curves = _curves_by_series(rows)
     noise_by_baseline = {
         name: additive_model(final_accuracies(table)) for name, table in records.items()
@@ -91,14 +94,15 @@ def curve_comparisons(
         if (comparison := _curve_comparison(curve, leading_curve, noise_by_baseline[baseline]))
         is not None
     ]
-    corrected_p = holm_correction([overlap.p for overlap in comparisons])
+    corrected_p = holm_correction([comparison.p for comparison in comparisons])
     return tuple(
-        replace(overlap, p_corrected=p) for overlap, p in zip(comparisons, corrected_p, strict=True)
+        replace(comparison, p_corrected=p)
+        for comparison, p in zip(comparisons, corrected_p, strict=True)
     )
 
 
 def _curves_by_series(rows: Sequence[AblationRow]) -> dict[tuple[str, str], list[AblationRow]]:
-    """Each series by rising cost, each network once."""
+    """Sort each series by cost, with each network once."""
 
     def key(row: AblationRow) -> tuple[str, str]:
         return row.baseline, row.series
@@ -151,7 +155,7 @@ def _curve_comparison(
     if high <= low * MIN_COST_RATIO or model.variance is None:
         return None
     costs = np.linspace(np.log(low), np.log(high), COST_STEPS)
-    # The lead is a weighted sum of networks' accuracies; one that is on both curves cancels out.
+    # The lead is a weighted sum of accuracies; a network on both curves cancels out.
     weights = np.zeros(len(model.rows))
     for each_curve, sign in ((leading_curve, 1.0), (own_curve, -1.0)):
         for row, weight in zip(each_curve, _interpolation_weights(each_curve, costs), strict=True):
@@ -180,7 +184,7 @@ def _curve_comparison(
 def _interpolation_weights(
     curve: Sequence[AblationRow], costs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Each point's part in the mean of the curve over these costs (logarithms); they sum to one."""
+    """Weight of each point in the mean of the curve over log costs; they sum to one."""
     log_costs = np.log([row.factor for row in curve])
     weights = [np.interp(costs, log_costs, one_hot).mean() for one_hot in np.eye(len(curve))]
     return np.array(weights)

@@ -1,8 +1,7 @@
-"""The networks of a search with their trained weights: from its checkpoints, or trained again.
+"""Grad-CAM of an ablation's networks on the same images: a file of heatmaps, and its figure.
 
-A job is a pure function, so what was not kept can be had once more, on a CPU to the last bit.
-
-Where trained networks look, on the same images: numbers into a file, and the figure of them.
+Networks come from the search's checkpoints. A missing one is trained again, which gives the same
+network, since a job is a pure function (on a CPU, to the last bit).
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from scalesearch.ablations.ablation_table import AblationRow
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment
-from scalesearch.config.reading import read_experiment
 from scalesearch.config.recipe import Recipe
 from scalesearch.data.dataset import Dataset
 from scalesearch.data.sources.by_name import load_dataset
@@ -29,9 +27,7 @@ from scalesearch.errors import SearchError
 from scalesearch.figures.class_maps import GradCamGrid, GradCamPanel, gradcam_figure
 from scalesearch.figures.style import write_figure
 from scalesearch.locks import remove_checkpoint
-from scalesearch.results.environment import read_environment
-from scalesearch.results.records import read_records
-from scalesearch.results.search_folder import SearchPaths
+from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search.driver import candidate_source
 from scalesearch.search.jobs import candidate_recipe, checkpoint_path
 from scalesearch.training.gradcam import grad_cam_of_validation, validation_images
@@ -42,7 +38,7 @@ from scalesearch.training.loop import train
 
 @dataclass(frozen=True, slots=True)
 class TrainedCandidate:
-    """A candidate's network in evaluation mode, on ``device``, and what it was trained on."""
+    """A candidate's trained network in evaluation mode on ``device``, with its job and data."""
 
     candidate: str
     network: nn.Module
@@ -52,24 +48,17 @@ class TrainedCandidate:
 
 
 def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandidate]:
-    """Each planned candidate of the search in the folder that is on record with this seed, trained
-    to the last epoch, in the order of the plan.
+    """Yield each planned candidate of a search that has finished with this seed, in their order.
 
-    Checkpoints that ``search(keep=True)`` has left are read; what is missing is trained and then
-    left there, too. Raises what ``search`` raises where the images are not there.
+    Checkpoints that ``run_search(keep=True)`` has left are read; missing ones are trained and kept.
+    Raises the same errors as ``run_search`` if the images are missing.
     """
-    search_folder = SearchPaths(Path(folder))
-    experiment, records = (
-        read_experiment(search_folder.experiment),
-        read_records(search_folder.records),
-    )
-    stored_environment = read_environment(search_folder.environment)
-    device = stored_environment["device"]
+    search = SearchFolder(folder)
+    experiment, records, environment = search.experiment, search.records, search.environment
+    device = environment["device"]
     images = load_dataset(experiment.data, seed, device=device).to(device)
-    source = candidate_source(experiment, stored_environment["data"])
-    finished_records = records[
-        (records["seed"] == seed) & (records["epoch"] == experiment.rungs[-1])
-    ]
+    source = candidate_source(experiment, environment["data"])
+    finished_records = records[(records["seed"] == seed) & (records["epoch"] == search.last_epoch)]
     for trial in source.planned:
         fingerprint, network = trial.candidate.fingerprint, trial.candidate.architecture
         rows = finished_records[finished_records["candidate"] == fingerprint]
@@ -80,8 +69,8 @@ def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandida
             recipe=_recorded_recipe(experiment, network, source.space.baseline, rows, images),
             seed=seed,
             fingerprint=fingerprint,
-            stop=experiment.rungs[-1],
-            checkpoint=checkpoint_path(search_folder.checkpoints, fingerprint, seed),
+            stop=search.last_epoch,
+            checkpoint=checkpoint_path(search.paths.checkpoints, fingerprint, seed),
         )
         for _ in train(job, images, device=device):
             pass
@@ -97,28 +86,28 @@ def _recorded_recipe(
     rows: pd.DataFrame,
     images: Dataset,
 ) -> Recipe:
-    """What the rows of a candidate were trained with."""
+    """Return the recipe with which the rows of a candidate were trained."""
     recipe = experiment.recipe
     micro_batch = int(rows["micro_batch"].iloc[0])
     if micro_batch != (recipe.micro_batch or recipe.batch_size):
         recipe = replace(recipe, micro_batch=micro_batch)
     rate = None
-    if recipe.learning_rate_rule == "tuned":  # what is on record is in proportion to the batch
+    if recipe.learning_rate_rule == "tuned":  # the recorded rate is scaled with the batch size
         batch = recipe.learning_rate_batch or recipe.batch_size
         rate = float(rows["learning_rate"].iloc[0]) * batch / recipe.batch_size
     return candidate_recipe(recipe, network, baseline, images.pixels, rate)
 
 
 FIGURE_NAME = "figure7"
-"""The paper's number for it."""
+"""The number of the figure in the paper."""
 
 
 def write_gradcam(result: AblationResult) -> None:
-    """Write ``maps.npz`` and ``figures/figure7`` for the first baseline, from its first seed.
+    """Write ``maps.npz`` and ``figures/figure7`` for the first baseline and its first seed.
 
-    Where the file is there and of these networks and images, only the figure is drawn again; the
-    networks' checkpoints are removed in the end. Raises what ``retrained`` raises, and SearchError
-    where no network was trained to the end with that seed.
+    If the file is already of these networks and images, only the figure is drawn again. The
+    checkpoints are removed at the end. Raises the errors of ``retrain_candidates``, and SearchError
+    if no network has finished with that seed.
     """
     path = result.folder / "maps.npz"
     rows = _gradcam_rows(result)
@@ -130,8 +119,10 @@ def write_gradcam(result: AblationResult) -> None:
 
 
 def gradcam_stage(network: Architecture, least_pixels: int) -> int | None:
-    """The last stage whose maps are at least so wide; None: so are those behind the last one, and
-    the first where none is."""
+    """Choose the last stage whose feature maps are at least ``least_pixels`` wide.
+
+    None stands for the maps after the last stage. The first stage is chosen if none is wide enough.
+    """
     sides = list(_stage_resolutions(network))
     if sides[-1] >= least_pixels:
         return None
@@ -139,7 +130,7 @@ def gradcam_stage(network: Architecture, least_pixels: int) -> int | None:
 
 
 def read_gradcam(path: Path) -> GradCamGrid:
-    """What ``maps.npz`` holds. Raises SearchError where it is no such file."""
+    """Read ``maps.npz``. Raises SearchError if it is another file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             content: dict[str, NDArray[Any]] = dict(file)
@@ -166,10 +157,9 @@ def read_gradcam(path: Path) -> GradCamGrid:
 
 
 def _gradcam_rows(result: AblationResult) -> list[AblationRow]:
-    """Each network of the first baseline once, but for those that have failed with the first
-    seed."""
+    """Rows of the first baseline's networks, each once, without those whose first seed failed."""
     baseline, seed = next(iter(result.ablation.baselines)), result.ablation.seed
-    records = read_records(result.folder / baseline / "records.csv")
+    records = SearchFolder(result.folder / baseline).records
     final_records = records[
         (records["seed"] == seed) & (records["epoch"] == records["epoch"].max())
     ]
@@ -179,14 +169,15 @@ def _gradcam_rows(result: AblationResult) -> list[AblationRow]:
     ]
     if not baseline_rows:
         raise SearchError(
-            f"{result.folder / baseline}: maps need a network that was trained to the end with seed "
-            f"{seed}, got none; `scalesearch retry {result.folder / baseline}` trains what failed again"
+            f"{result.folder / baseline}: maps need a network that was trained to the end with "
+            f"seed {seed}, got none; `scalesearch retry {result.folder / baseline}` trains failed "
+            "networks again"
         )
     return list({row.candidate: row for row in reversed(baseline_rows)}.values())[::-1]
 
 
 def _gradcam_settings(result: AblationResult) -> list[int]:
-    """What the maps are to be of, beside networks."""
+    """Return the settings of the heatmaps, to detect changes."""
     config = result.ablation.maps
     assert config is not None
     return [config.images, config.least_pixels]
@@ -200,7 +191,7 @@ def _write_gradcam_file(path: Path, result: AblationResult, rows: list[AblationR
     for retrained_network in retrain_candidates(result.folder / rows[0].baseline, ablation.seed):
         if retrained_network.candidate not in row_by_candidate:
             continue
-        if not content:  # the first is the baseline, or as near to it as any
+        if not content:  # the first network is the baseline, or the nearest to it
             stage = gradcam_stage(_architecture_of(retrained_network), config.least_pixels)
             indices = _image_indices(retrained_network, config.images)
             content = {
@@ -233,23 +224,23 @@ def _architecture_of(retrained_network: TrainedCandidate) -> Architecture:
 
 
 def _image_indices(retrained_network: TrainedCandidate, count: int) -> list[int]:
-    """The first validation image of each class in turn: nobody picks them."""
+    """Return the first validation image of each class, so that nobody picks them."""
     labels = retrained_network.images.validation.labels.tolist()
     firsts = {label: index for index, label in reversed(list(enumerate(labels)))}
     return sorted(firsts.values())[:count]
 
 
 def _stage_number(stage: int | None) -> int:
-    """A stage for people, from 1; 0 stands for the maps that are pooled."""
+    """Return the number of a stage, from 1; 0 for the maps after the last stage."""
     return 0 if stage is None else stage + 1
 
 
 def _is_current(path: Path, result: AblationResult, rows: list[AblationRow]) -> bool:
-    """Whether the file is there, whole, and of these networks and images."""
+    """Whether the file is complete and of these networks and images."""
     try:
         read_gradcam(path)
         with np.load(path, allow_pickle=False) as file:
-            settings = _gradcam_settings(result)  # which files of before do not tell
+            settings = _gradcam_settings(result)  # files of earlier versions do not have them
             is_same = file["asked"].tolist() == settings if "asked" in file else True
             names = [str(name) for name in file["candidates"]]
         return is_same and names == [row.candidate for row in rows]
@@ -258,7 +249,7 @@ def _is_current(path: Path, result: AblationResult, rows: list[AblationRow]) -> 
 
 
 def _stage_resolutions(network: Architecture) -> Iterator[int]:
-    """Pixels per side behind each stage."""
+    """Pixels per side after each stage."""
     side = -(-network.resolution // network.stem_stride)
     side = -(-side // network.stem_pool)
     for stage in network.stages:

@@ -1,9 +1,4 @@
-"""``ablation.json``: what was found, with everything needed to judge and to repeat it.
-
-Which figure an ablation has, under which name.
-
-An ablation from its file to its table: searches, and what becomes of their records.
-"""
+"""The run of an ablation: its searches, then its table, ``ablation.json`` and figures."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,7 +12,6 @@ from scalesearch.ablations.ablation_prose import AblationResult, ablation_result
 from scalesearch.ablations.ablation_table import rows_to_table
 from scalesearch.ablations.gradcam_figure import write_gradcam
 from scalesearch.ablations.spec import Ablation, ablation_experiments
-from scalesearch.config.reading import read_experiment
 from scalesearch.figures.ablation_figures import (
     ablation_bars,
     ablation_costs_figure,
@@ -28,18 +22,17 @@ from scalesearch.figures.ablation_figures import (
 )
 from scalesearch.figures.style import write_figure
 from scalesearch.io import to_document, write_json, write_text
-from scalesearch.results.environment import read_environment
-from scalesearch.results.records import read_records
+from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search.driver import run_search
 
 SCHEMA = "scalesearch/ablation"
 VERSION = 1
 EXPERIMENT_PARTS = ("baseline", "data", "budget", "recipe", "seed")
-"""What an experiment says that the ablation's own file leaves to defaults."""
+"""Parts of an experiment that the ablation's file may leave to defaults."""
 
 
 def ablation_document(result: AblationResult) -> dict[str, Any]:
-    """All of it as JSON values. Accuracies are fractions; intervals are of 90%."""
+    """Return the results as JSON values; accuracies are fractions, intervals of 90%."""
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -56,15 +49,14 @@ def ablation_document(result: AblationResult) -> dict[str, Any]:
 
 
 def write_ablation_document(result: AblationResult) -> None:
-    """Write ``ablation.json`` into the ablation's folder, whole or not at all."""
+    """Write ``ablation.json`` atomically into the ablation's folder."""
     write_json(result.folder / "ablation.json", ablation_document(result), allow_nan=False)
 
 
 def _search_document(result: AblationResult, baseline: str) -> dict[str, Any]:
-    """Where a baseline's records come from: its experiment as resolved, images and machine."""
-    folder = result.folder / baseline
-    experiment = read_experiment(folder / "experiment.yaml")
-    environment = read_environment(folder / "environment.json")
+    """Describe the search of a baseline: its resolved experiment, data and machine."""
+    search = SearchFolder(result.folder / baseline)
+    experiment, environment = search.experiment, search.environment
     resolved = to_document(experiment)
     return {
         "records": f"{baseline}/records.csv",
@@ -77,7 +69,7 @@ def _search_document(result: AblationResult, baseline: str) -> dict[str, Any]:
 
 
 def write_ablation_figures(result: AblationResult) -> None:
-    """Write ``figures/NAME.png`` and ``.svg``; of several baselines drawn as curves, one each."""
+    """Write ``figures/NAME.png`` and ``.svg``; curves have a figure for each baseline."""
     ablation, folder = result.ablation, result.folder / "figures"
     has_figure_per_baseline = len(ablation.baselines) > 1 and ablation.figure != "rows"
     for baseline in ablation.baselines if has_figure_per_baseline else [None]:
@@ -100,11 +92,11 @@ def _figure(result: AblationResult, baseline: str | None) -> Figure:
 
 
 ShowProgress: TypeAlias = Callable[[Path], AbstractContextManager[tuple[Any, Any]]]
-"""The folder of a search's news -> what is called with its progress, and while images come."""
+"""Context manager: folder of heartbeats -> callbacks for progress and for loading images."""
 
 
 def default_folder(ablation: Ablation) -> Path:
-    """Where an ablation's results are by default."""
+    """Return the default folder of an ablation's results."""
     return Path("results") / "ablations" / ablation.name / ablation.size
 
 
@@ -115,11 +107,11 @@ def run_ablation(
     show_progress: ShowProgress = lambda _: nullcontext((None, None)),
     **options: Any,
 ) -> AblationResult:
-    """Train what the ablation asks for and is not on record yet, and write its results.
+    """Train the networks of an ablation that are not on record yet, and write its results.
 
-    ``results``: its folder, by default ``results/ablations/NAME/SIZE``; each baseline has a search
-    of its own in it. ``options``: as ``search`` takes them (executor, workers, ...). Raises what
-    ``search`` raises.
+    ``results``: its folder, by default ``results/ablations/NAME/SIZE``, with a search for each
+    baseline. ``options``: those of ``run_search`` (executor, workers, ...), whose errors are
+    raised, too.
     """
     folder = Path(results) if results is not None else default_folder(ablation)
     for name, experiment in ablation_experiments(ablation).items():
@@ -141,11 +133,11 @@ def run_ablation(
 def write_ablation_results(ablation: Ablation, folder: str | Path) -> AblationResult:
     """Write ``table.csv``, ``ablation.json`` and the figures from the records in the folder.
 
-    Needs neither study nor images. Raises SearchError where a baseline's records are missing or
-    nothing was trained to the end.
+    Needs neither study nor images. Raises SearchError if a baseline's records are missing or no
+    network has finished.
     """
     folder = Path(folder)
-    records = {name: read_records(folder / name / "records.csv") for name in ablation.baselines}
+    records = {name: SearchFolder(folder / name).records for name in ablation.baselines}
     result = ablation_result(ablation, folder, records)
     write_text(folder / "table.csv", rows_to_table(result.rows).to_csv(index=False))
     write_ablation_document(result)

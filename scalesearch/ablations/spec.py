@@ -1,11 +1,7 @@
-"""What an ablation is: series of networks of some baselines, and how they are trained and drawn.
+"""The specification of an ablation, from its file to the experiments that train its networks.
 
-An ablation's file, at one of its sizes -> an Ablation.
-
-The networks stand in the file, so that they can be read, and changed for one's own question; what
-the paper says of them is in ``published``. A test holds the files' full size to ``published``.
-
-The networks that an ablation asks for, and the searches that train them.
+The file lists the networks, so that they can be read and changed; the paper's results for them are
+in ``scaling.published``. A test compares the files' full size with ``scaling.published``.
 """
 
 import dataclasses
@@ -23,29 +19,33 @@ from scalesearch.io import read_yaml
 from scalesearch.scaling.coefficients import Multipliers, Shares
 
 FigureKind: TypeAlias = Literal["panels", "curves", "rows", "costs"]
-"""One panel for each series; all curves in one; rows of a table; against parameters and FLOPs."""
+"""A panel for each series; all curves in one; bars of a table; against parameters and FLOPs."""
 
 AXES = ("depth", "width", "resolution")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AblationSeries:
-    """Networks that belong together: a curve of a figure, or (with a single one) a table's row.
+    """A series of networks: a curve of a figure or, with a single network, a row of a table.
 
-    Either by multipliers of the baseline: ``depth``, ``width`` and ``resolution`` are each one
-    number for all or a list with one for each. Or ``along`` a direction, at ``factors`` of the
-    baseline's cost: a scheme (``published.SCHEMES``), ``ALPHA,BETA,GAMMA``, or the path of a
-    ``coefficients.json``. Then ``matched`` takes the nearest network that *really* costs so much;
-    else the multipliers ask for so much, as the paper's do, whatever the rounded network costs.
+    Its networks have either multipliers of the baseline or a direction and factors.
     """
 
     name: str
     depth: float | tuple[float, ...] = 1.0
+    """Depth multiplier: one number for all networks, or a list with one for each."""
     width: float | tuple[float, ...] = 1.0
+    """Width multiplier, likewise."""
     resolution: float | tuple[float, ...] = 1.0
+    """Resolution multiplier, likewise."""
     along: str | None = None
+    """Direction: a scheme (``published.SCHEMES``), ``ALPHA,BETA,GAMMA``, or the path of a
+    ``coefficients.json``."""
     factors: tuple[float, ...] = ()
+    """Costs along the direction, as multiples of the baseline's."""
     matched: bool = False
+    """Whether to take the nearest network with this *realised* cost; else the multipliers are for
+    this nominal cost, as in the paper, whatever the rounded network costs."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -77,14 +77,13 @@ class AblationSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradCamConfig:
-    """Where in the images the networks look: so many of them, the same for all networks.
-
-    ``least_pixels``: the maps are taken behind the last block of the baseline whose maps are at
-    least this wide, the same block's stage in all networks; at 224 pixels that is the head.
-    """
+    """Settings of Grad-CAM heatmaps."""
 
     images: int = 4
+    """Number of images, the same for all networks."""
     least_pixels: int = 7
+    """Heatmaps are taken after the last stage of the baseline whose maps are at least this wide,
+    and after the same stage in all networks; at 224 pixels that is the head."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -98,31 +97,35 @@ class GradCamConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablation:
-    """A comparison of the paper, or one like it, at one size.
+    """A comparison of the paper, or a similar one, at one size.
 
-    ``source``: where it is printed. ``baselines``: by name, each with what differs from
-    ``baseline``; every series is trained on each of them. ``baseline``, ``data``, ``budget``,
-    ``recipe``, ``device``: as in an experiment. ``seed``, ``seeds``: the first, and how many.
-    ``against``: the series that all others are compared with. ``limits``: what this size leaves
-    out of the paper's, in words.
+    ``data``, ``budget``, ``recipe`` and ``device`` are as in an experiment.
     """
 
     name: str
     title: str
     source: str
+    """Where the paper prints it."""
     figure: FigureKind
     size: str = "full"
     limits: str = ""
+    """Text on what this size leaves out of the paper's comparison."""
     baselines: dict[str, dict[str, Any]] = field(default_factory=lambda: {"efficientnet_b0": {}})
+    """Baselines by name, each with its changes of ``baseline``; each series is trained on all."""
     baseline: dict[str, Any] = field(default_factory=dict)
+    """Settings of all baselines, as in an experiment."""
     data: dict[str, Any] = field(default_factory=dict)
     budget: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     series: tuple[AblationSeries, ...] = ()
     against: str | None = None
+    """The series with which all others are compared."""
     maps: GradCamConfig | None = None
+    """Settings of Grad-CAM; None for no heatmaps."""
     seeds: int = 3
+    """Number of seeds."""
     seed: int = 0
+    """The first seed."""
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -133,8 +136,8 @@ class Ablation:
             ("against", self.against in (None, *names), f"one of {', '.join(names)}", self.against),
         )
         problems = [
-            f"{name}: need {rule}, got {got!r}"
-            for name, is_valid, rule, got in checks
+            f"{name}: need {rule}, got {value!r}"
+            for name, is_valid, rule, value in checks
             if not is_valid
         ]
         if problems:
@@ -150,24 +153,24 @@ def _positive_problems(values: dict[str, Any]) -> Iterator[str]:
 
 SIZES = ("smoke", "small", "full")
 ABLATION_FOLDERS = (
-    Path(__file__).parent / "files",  # as it is installed
+    Path(__file__).parent / "files",  # in an installed package
     Path(__file__).parents[2] / "experiments" / "ablations",  # in a checkout
 )
 FULL_SIZE = "full"
 
 
 def ablation_names() -> tuple[str, ...]:
-    """Names of the ablations that come with scalesearch."""
+    """List the names of the ablations that come with scalesearch."""
     return tuple(
         sorted({path.stem for folder in ABLATION_FOLDERS for path in folder.glob("*.yaml")})
     )
 
 
 def read_ablation(name: str, size: str = FULL_SIZE, overrides: Sequence[str] = ()) -> Ablation:
-    """The ablation of that name, or in the YAML file of that path, at a size.
+    """Read an ablation by its name, or from the path of a YAML file, at a size.
 
-    ``overrides``: ``dotted.key=value``, the last word after the size's. Raises ExperimentError with
-    every problem found.
+    ``overrides``: ``dotted.key=value``, applied after the settings of the size. Raises
+    ExperimentError with all problems.
     """
     path = _ablation_path(name)
     document = read_yaml(path)
@@ -188,7 +191,7 @@ def read_ablation(name: str, size: str = FULL_SIZE, overrides: Sequence[str] = (
 
 
 def merge_mappings(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Both mappings, ``over`` on top."""
+    """Merge two mappings; values of ``override`` replace those of ``base``."""
     result = dict(base)
     for key, value in override.items():
         base_value = base.get(key)
@@ -202,7 +205,7 @@ def merge_mappings(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict
 
 
 def _optional_mapping(value: Any, location: str) -> Mapping[str, Any]:
-    """A part of a file that may be left out."""
+    """Return a part of a file, empty if it is left out."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -218,14 +221,14 @@ def _ablation_path(name: str) -> Path:
     )
     if path is None:
         raise ExperimentError(
-            f"ablation: unknown name {name!r}; {suggestion(name, ablation_names())}, or give the path of a "
-            "YAML file"
+            f"ablation: unknown name {name!r}; {suggestion(name, ablation_names())}, or give the "
+            "path of a YAML file"
         )
     return path
 
 
 def _series_list(series: Any, path: Path) -> list[dict[str, Any]]:
-    """The series with their names; a size leaves one out by setting it to null."""
+    """List the series with their names; a size leaves one out by setting it to null."""
     if not isinstance(series, Mapping):
         raise ExperimentError(
             f"{path}: series: need a mapping of names to networks, got {series!r}"
@@ -238,23 +241,23 @@ def _series_list(series: Any, path: Path) -> list[dict[str, Any]]:
 
 
 SAME_COST_TOLERANCE = 0.01
-"""Relative difference of costs that count as the baseline's."""
+"""Relative difference of cost within which a network has the baseline's cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationPoint:
-    """One network of a series on a baseline.
-
-    ``name``: of the search's cell. ``asked``: nominal multipliers; of a matched point, those that
-    its shares ask for. ``factor``: of the baseline's cost, nominal or (``matched``) to be realised.
-    """
+    """One network of a series on a baseline."""
 
     name: str
+    """Name of its cell in the search."""
     series: str
     baseline: str
     nominal_multipliers: Multipliers
+    """Multipliers before rounding; those of its shares for a matched point."""
     factor: float
+    """Cost over the baseline's, realised for a matched point, else nominal."""
     shares: Shares | None = None
+    """Shares of a matched point; else None."""
 
     @property
     def is_matched(self) -> bool:
@@ -262,7 +265,7 @@ class AblationPoint:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As an experiment's ``search.points`` has it."""
+        """The point as an entry of an experiment's ``search.points``."""
         names = {"name": self.name, "role": self.series}
         if self.shares is not None:
             return {**names, "factor": self.factor, "shares": [*self.shares.as_tuple()]}
@@ -270,14 +273,14 @@ class AblationPoint:
 
 
 def ablation_points(ablation: Ablation, baseline: str) -> tuple[AblationPoint, ...]:
-    """All networks of all series, on a baseline."""
+    """List the networks of all series on a baseline."""
     return tuple(point for series in ablation.series for point in _series_points(series, baseline))
 
 
 def ablation_experiments(ablation: Ablation) -> dict[str, Experiment]:
-    """For each baseline the search that trains its networks, all to the end, with all seeds.
+    """Make for each baseline the experiment that trains its networks to the end with all seeds.
 
-    Raises ExperimentError for what an experiment does not allow.
+    Raises ExperimentError for settings that an experiment does not allow.
     """
     return {name: _experiment(ablation, name) for name in ablation.baselines}
 
@@ -331,6 +334,6 @@ def _axis_values(series: AblationSeries) -> tuple[float | tuple[float, ...], ...
 
 
 def _label(series: AblationSeries, multipliers: Multipliers) -> str:
-    """What differs within the series: ``1.4``, or of several axes ``1.4, 1.2, 1.3``."""
+    """Label a point by the axes that differ in its series: ``1.4``, or ``1.4, 1.2, 1.3``."""
     varying_axes = [axis for axis in AXES if isinstance(getattr(series, axis), tuple)]
     return ", ".join(f"{getattr(multipliers, axis):g}" for axis in varying_axes)
