@@ -1,4 +1,4 @@
-"""Batch norms made part of the convolutions before them."""
+"""Batch norms folded into the convolutions before them."""
 
 import copy
 from itertools import pairwise
@@ -10,12 +10,12 @@ from scalesearch.models.cpu_kernels import DepthwiseConv2d
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Return a copy for evaluation, its batch norms folded into the convolutions that they follow.
+    """Return a copy for evaluation with each batch norm folded into its convolution.
 
-    A norm that follows a convolution within an ``nn.Sequential`` becomes an identity; the
-    convolution has a bias then. So do all of ours but DenseNet's, half of which come first and
-    stay. Dropout, which does nothing in evaluation, becomes an
-    identity, too. The copy's logits are the network's but for rounding. It is not for training.
+    A norm that follows a convolution within an ``nn.Sequential`` becomes an identity, and the
+    convolution gets a bias. This covers all our norms except half of DenseNet's, which come first
+    and stay. Dropout, which does nothing in evaluation, becomes an identity too. The copy's logits
+    equal the network's except for rounding. It cannot be trained.
     """
     network_copy = copy.deepcopy(network).eval().requires_grad_(False)
     for parent in list(network_copy.modules()):
@@ -35,7 +35,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 def _fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """Return the convolution with the norm's scale in its weights and its shift in a bias.
 
-    Computed in float64, so that rounding happens once.
+    Computed in float64, so rounding happens once.
     """
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("need a batch norm with running statistics, got one without")
@@ -55,7 +55,7 @@ def _fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 
 
 def _plain_conv(conv: DepthwiseConv2d) -> nn.Conv2d:
-    """Return a depthwise convolution of PyTorch's own, as ours has no bias in its backward pass."""
+    """Return PyTorch's own depthwise convolution; our backward pass has no bias."""
     return nn.Conv2d(
         conv.in_channels,
         conv.out_channels,

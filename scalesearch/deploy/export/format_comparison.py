@@ -1,4 +1,4 @@
-"""The forms of one network beside each other: how large, how fast, how right."""
+"""Comparison of a network's export formats: size, accuracy and latency."""
 
 import copy
 import math
@@ -23,7 +23,7 @@ from scalesearch.deploy.export.torch_export import input_size, read_program
 from scalesearch.training.network_file import SavedNetwork
 
 MIN_TURN_SECONDS = 0.005
-"""Seconds that a turn takes at least; a pass that is shorter is repeated within its turn."""
+"""Shortest turn in seconds; a shorter pass is repeated within its turn."""
 
 SPREAD_PERCENTILES = (10, 90)
 """Percentiles between which most rounds' ratios lie."""
@@ -31,7 +31,7 @@ SPREAD_PERCENTILES = (10, 90)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExportVariant:
-    """A form of the network: its file, where it has one, and what it answers."""
+    """An export format of the network: its file, if any, and its logits."""
 
     name: str
     logits: LogitsFunction
@@ -44,7 +44,10 @@ class ExportVariant:
 
 @dataclass(frozen=True, slots=True)
 class VariantAccuracy:
-    """``images``: of the test. ``same``: the part that the eager network answers alike."""
+    """Accuracy on ``images`` test images.
+
+    ``same``: fraction with the same prediction as the eager network's.
+    """
 
     images: int
     accuracy: float
@@ -53,8 +56,10 @@ class VariantAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class VariantLatency:
-    """``milliseconds`` of a pass, the median of rounds; ``ratio``: to the eager network's in the
-    same round, the median, of which the middle 80% lie from ``low`` to ``high``."""
+    """Median milliseconds of a pass, and the median ratio to the eager network's.
+
+    The ratio is taken within each round; its middle 80% lie between ``low`` and ``high``.
+    """
 
     batch: int
     milliseconds: float
@@ -72,8 +77,10 @@ def compare_exports(
     threads: int = 1,
     rounds: int = 20,
 ) -> list[dict[str, Any]]:
-    """Return a flat row for each form of the network and batch size: its name, its bytes, accuracy and
-    answers like the eager network's on all test images (None without ``pictures``), and its pace.
+    """Return a flat row for each export format and batch size.
+
+    Columns: name, bytes, accuracy and same predictions on all test images (None without
+    ``image_set``), and latency.
     """
     variant_list = export_variants(saved_network, files, threads)
     accuracies = (
@@ -102,9 +109,9 @@ def compare_exports(
 def export_variants(
     saved_network: SavedNetwork, files: Mapping[str, Path], threads: int = 1
 ) -> list[ExportVariant]:
-    """Return the network in PyTorch's eager mode, the same folded, and the files that are readable here.
+    """Return the eager network, the folded one, and the files that are readable here.
 
-    ``files``: by the names of their formats; others than these three kinds are left out.
+    ``files``: by the names of their formats; other formats are left out.
     """
     variant_list = [
         ExportVariant(
@@ -129,7 +136,7 @@ def export_variants(
 def variant_accuracies(
     variant_list: Sequence[ExportVariant], image_set: ImageSet
 ) -> list[VariantAccuracy]:
-    """Each form's answers to all test images; the first form is the one to be like."""
+    """Accuracy of each format on all test images; the first one is the reference."""
     predicted_batches: list[list[Tensor]] = [[] for _ in variant_list]
     label_batches = []
     for images, labels in image_set.batches(image_set.test):
@@ -153,8 +160,10 @@ def variant_latencies(
     threads: int = 1,
     rounds: int = 20,
 ) -> list[VariantLatency]:
-    """How long each form takes for these images, by turns: each round times every form once, so
-    that a busy or hot moment meets all of them."""
+    """Latency of each format for these images, timed in turns.
+
+    Each round times every format once, so a busy or hot moment affects all of them.
+    """
     with _use_threads(threads):
         runs = [partial(variant.logits, images_BCHW) for variant in variant_list]
         seconds = np.array(time_in_turn(runs, rounds))
@@ -175,10 +184,10 @@ def variant_latencies(
 
 
 def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Seconds of each run in each round, (rounds, runs). A short one is repeated in its turn."""
+    """Seconds of each run in each round, (rounds, runs); a short run is repeated."""
     counts = []
     for run in runs:
-        run()  # allocates, chooses algorithms
+        run()  # allocates memory and chooses algorithms
         single_seconds = median(_seconds_per_run(run, 1) for _ in range(3))
         counts.append(max(1, min(100, math.ceil(MIN_TURN_SECONDS / max(single_seconds, 1e-9)))))
     return [
@@ -188,7 +197,7 @@ def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list
 
 
 def timing_images(saved_network: SavedNetwork, batch: int, image_set: ImageSet | None) -> Tensor:
-    """Return a batch to time with: test images where there are some, else noise."""
+    """Return a batch for timing: test images if there are any, else noise."""
     if image_set is None:
         return random_batches(*input_size(saved_network), [batch])[0]
     image_batches = [images for images, _ in image_set.batches(image_set.test, batch)]
@@ -214,7 +223,7 @@ def _channels_last(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _use_threads(count: int) -> Iterator[None]:
-    """So many CPU threads of PyTorch's; the caller's are put back."""
+    """Use this many threads of PyTorch, then restore the caller's number."""
     previous_threads = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

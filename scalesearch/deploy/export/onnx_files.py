@@ -1,7 +1,4 @@
-"""Networks as ONNX files, checked with ONNX Runtime.
-
-Post-training quantisation to eight bits, for ONNX Runtime.
-"""
+"""ONNX files, in float or quantised to int8 after training, checked with ONNX Runtime."""
 
 import copy
 import json
@@ -37,10 +34,10 @@ from scalesearch.io import write_bytes
 from scalesearch.training.network_file import SavedNetwork
 
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
-"""Names in the graph: (batch, C, R, R) float32, as prepared, to (batch, K), before any softmax."""
+"""Names in the graph: prepared images (batch, C, R, R) float32, to logits (batch, K)."""
 
 BATCH_DIMENSION = "batch"
-"""What the number of images is called."""
+"""Name of the dimension of images."""
 
 
 def write_onnx(
@@ -50,14 +47,14 @@ def write_onnx(
     *,
     built_model: Any = None,
 ) -> list[Parity]:
-    """Write the network, its norms folded, as ONNX with a dynamic batch, whole or not at all.
+    """Write the network as ONNX with folded norms and a dynamic batch, whole or not at all.
 
-    ``metadata`` is in the model's properties, a JSON text each. ONNX Runtime's answers are compared
-    with PyTorch's on random images and, where there are ``pictures``, on real ones; returned is how
-    they agree. ``made``: the network's ``float_model``, where it is already there. Raises
-    ExportError where they differ, and then leaves no file.
+    The model's properties hold ``network_metadata``, a JSON text each. ONNX Runtime's logits are
+    compared with PyTorch's on random images and, with an ``image_set``, on real ones; the parities
+    are returned. ``built_model``: the network's ``float_model``, if already there. Raises
+    ExportError if the logits differ, and then leaves no file.
     """
-    import_extra("onnxruntime", "onnx")  # before what takes long
+    import_extra("onnxruntime", "onnx")  # before the slow part
     content = (built_model or float_model(saved_network)).SerializeToString()
     parities = check_parity(str(path), saved_network, onnx_logits_function(content), image_set)
     write_bytes(path, content)
@@ -65,14 +62,15 @@ def write_onnx(
 
 
 def float_model(saved_network: SavedNetwork) -> Any:
-    """Return the ``onnx.ModelProto`` of a network, its norms folded. Raises ExportError where it cannot be
-    had."""
+    """Return the ``onnx.ModelProto`` of a network with folded norms. Raises ExportError."""
     return onnx_model(saved_network, fold_batch_norms(saved_network.network), "onnx")
 
 
 def onnx_model(saved_network: SavedNetwork, network: nn.Module, format_name: str) -> Any:
-    """Return the same of a network in evaluation mode that answers in the saved one's place; ``form``: of
-    the format that needs it."""
+    """Return the ``onnx.ModelProto`` of another network with the saved one's inputs.
+
+    ``format_name``: the format that needs it, for messages.
+    """
     onnx = import_extra("onnx", format_name)
     import_extra("onnxscript", format_name)
     where = f"--format {format_name}"
@@ -88,12 +86,12 @@ def onnx_model(saved_network: SavedNetwork, network: nn.Module, format_name: str
                 output_names=[OUTPUT_NAME],
                 verbose=False,
             )
-    except Exception as error:  # the exporter's own kinds, and those of what it calls
+    except Exception as error:  # errors of the exporter, and of the libraries it calls
         raise ExportError(
             f"{where}: need a network of operators that ONNX has, got {type(error).__name__}: "
             f"{error}"
         ) from error
-    assert onnx_program is not None  # as dynamo=True gives a program
+    assert onnx_program is not None  # dynamo=True returns a program
     model_proto = onnx_program.model_proto
     _remove_source_paths(model_proto)
     onnx.helper.set_model_props(
@@ -108,7 +106,7 @@ def onnx_model(saved_network: SavedNetwork, network: nn.Module, format_name: str
 
 
 def read_onnx_metadata(path: Path) -> dict[str, Any]:
-    """Return what a file of ours says of its network beside the weights; see ``metadata``."""
+    """Return our metadata in an ONNX file; see ``network_metadata``."""
     onnx = import_extra("onnx", "onnx")
     properties = onnx.load(str(path)).metadata_props
     return {
@@ -121,15 +119,15 @@ def read_onnx_metadata(path: Path) -> dict[str, Any]:
 def onnx_logits_function(
     model: bytes | Path, *, threads: int = 1, optimized: bool = True
 ) -> LogitsFunction:
-    """Return what ONNX Runtime answers with a model, on the CPU.
+    """Return a function that computes a model's logits with ONNX Runtime on the CPU.
 
-    ``optimised``: let it fuse operators; without, each is computed as it stands in the file.
+    ``optimized``: allow fused operators; otherwise each is computed as in the file.
     """
     return partial(session_logits, onnx_session(model, threads=threads, optimized=optimized))
 
 
 def onnx_session(model: bytes | Path, *, threads: int = 1, optimized: bool = True) -> Any:
-    """Return a session of ONNX Runtime. Raises ExportError for what is no model."""
+    """Return a session of ONNX Runtime. Raises ExportError for an invalid model."""
     runtime = import_extra("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -139,7 +137,7 @@ def onnx_session(model: bytes | Path, *, threads: int = 1, optimized: bool = Tru
     source = model if isinstance(model, bytes) else str(model)
     try:
         return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its kinds share no class
+    except Exception as error:  # its errors share no base class
         raise ExportError(f"{'model' if isinstance(model, bytes) else model}: {error}") from error
 
 
@@ -150,8 +148,10 @@ def session_logits(session: Any, images_BCHW: Tensor) -> Tensor:
 
 
 def _remove_source_paths(model_proto: Any) -> None:
-    """Leave out where in Python's code each node comes from, which are paths of no use elsewhere;
-    the number of images is called ``batch``."""
+    """Remove the nodes' source positions and name the batch dimension.
+
+    The positions are paths of this machine.
+    """
     graph = model_proto.graph
     (symbol,) = {side.dim_param for side in _dimensions(graph.input[0]) if side.dim_param}
     for value in [*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]:
@@ -175,24 +175,22 @@ INT8_FORMAT = "int8"
 def write_int8(
     path: Path, saved_network: SavedNetwork, image_set: ImageSet, *, onnx_model: Any = None
 ) -> Parity:
-    """Write the network as an ONNX file of eight-bit numbers, whole or not at all.
+    """Write the network as an int8 ONNX file, whole or not at all.
 
-    Static: the range of each activation is measured on validation images, as the mean of the
-    extremes of eight at a time. The extremes of all of them are set by a single odd image, and all
-    others are rounded too coarsely (a B0 of a quarter's width then answered 25% of CIFAR-10's
-    images as in float, instead of 86%). Weights are symmetric int8, each output channel with a
-    scale of its own; activations are uint8, which ONNX Runtime multiplies several times faster than
-    int8 on x86; logits stay float32. The graph is float with pairs of QuantizeLinear and
-    DequantizeLinear ("QDQ"), which runtimes fuse.
+    Static quantisation: the range of each activation is measured on validation images, as the mean
+    of the extremes of eight at a time. Extremes over all images would follow a single odd image,
+    and all others would be rounded too coarsely (a B0 of a quarter's width then gave the float
+    prediction for 25% of CIFAR-10's images, instead of 86%). Weights are symmetric int8 with a
+    scale per output channel; activations are uint8, which ONNX Runtime multiplies several times
+    faster than int8 on x86; logits stay float32. The graph is float with pairs of QuantizeLinear
+    and DequantizeLinear ("QDQ"), which runtimes fuse.
 
-    Returns how its answers agree with the network's on real images; raises ExportError, leaving no
-    file, where too few do. ``made``: its ``float_model``, where it is already there.
+    Returns the parity with the network on real images; raises ExportError, leaving no file, if it
+    is too low. ``onnx_model``: the network's ``float_model``, if already there.
     """
     quantization = import_extra("onnxruntime.quantization", INT8_FORMAT)
     float_onnx = copy.deepcopy(onnx_model or float_model(saved_network))
-    quantization.quant_utils.add_pre_process_metadata(
-        float_onnx
-    )  # folded and shaped as it would be
+    quantization.quant_utils.add_pre_process_metadata(float_onnx)  # folded and with inferred shapes
     with tempfile.TemporaryDirectory() as folder, silence_exporters():
         int8_path = Path(folder) / "int8.onnx"
         quantization.quantize_static(
@@ -219,7 +217,7 @@ def write_int8(
 
 
 def _calibration_reader(batches: Iterator[Tensor]) -> Any:
-    """Return the batches in the form in which ONNX Runtime asks for them."""
+    """Return the batches in the form that ONNX Runtime reads."""
     base = import_extra("onnxruntime.quantization", INT8_FORMAT).CalibrationDataReader
 
     class CalibrationReader(base):  # type: ignore[misc, valid-type]

@@ -1,7 +1,4 @@
-"""Libraries that only some exports need, and what they print that means nothing to a user.
-
-Whether an exported network answers as the one that it was made from.
-"""
+"""Parity of an exported network with its original, and the optional export libraries."""
 
 import importlib
 import logging
@@ -24,11 +21,11 @@ NOISY_LOGGERS = (
     "onnxscript",
     "onnx_ir",
 )
-"""Loggers that report at every import or export what nobody here can mend."""
+"""Loggers that report at every import or export what the user cannot change."""
 
 
 def import_extra(module: str, format_name: str) -> Any:
-    """Return a module of the extra ``export``. Raises ExportError, naming ``form``, where it is not."""
+    """Import a module of the extra ``export``. Raises ExportError, naming the format."""
     try:
         with silence_exporters():
             return importlib.import_module(module)
@@ -42,7 +39,7 @@ def import_extra(module: str, format_name: str) -> Any:
 
 @contextmanager
 def silence_exporters() -> Iterator[None]:
-    """Within, exporters do not report what concerns their own code alone."""
+    """Silence reports of exporters that concern only their own code."""
     loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -58,29 +55,34 @@ def silence_exporters() -> Iterator[None]:
 
 
 LogitsFunction: TypeAlias = Callable[[Tensor], Tensor]
-"""Images (B, C, R, R), as a network is shown them, to logits (B, K)."""
+"""Prepared images (B, C, R, R) to logits (B, K)."""
 
 MAX_LOGIT_DIFFERENCE = 1e-4
-"""By how much a logit may differ, relative to the largest one in magnitude or to 1."""
+"""Largest difference of a logit, relative to the largest one in magnitude or to 1."""
 
 MIN_SAME_PREDICTIONS = 0.5
-"""The part of real images on which an int8 network has to give the same answer, at least. Rounding
-to eight bits costs a few in a hundred; what differs on half of them is broken."""
+"""Least fraction of real images with the same prediction for an int8 network.
+
+Rounding to eight bits
+changes a few in a hundred; a network that changes half of them is broken.
+"""
 
 MIN_FAITHFUL_PREDICTIONS = 0.9
-"""The part of real images on which a file has to give the answer of the rounded program that it was
-written from. Logits cannot be compared: a sum that is one float32 step away may round otherwise."""
+"""Least fraction of real images on which a file predicts as the program it was written from.
+
+Logits cannot be compared: a sum one float32 step away may round differently.
+"""
 
 RANDOM_BATCH_SIZES = (1, 3)
-"""Images in the random batches: one alone, and a number that no network was traced with."""
+"""Sizes of the random batches: one image, and a number that no network was traced with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How two networks answer the same images.
+    """Comparison of two networks' logits on the same images.
 
-    ``difference``: the largest of a logit, relative to the largest logit in magnitude, or to 1.
-    ``same``: the part of the images with the same answer.
+    ``difference``: largest difference of a logit, relative to the largest logit in magnitude, or
+    to 1. ``same_fraction``: fraction of the images with the same prediction.
     """
 
     images: int
@@ -91,7 +93,7 @@ class Parity:
 def parity(
     reference_logits: LogitsFunction, exported_logits: LogitsFunction, batches: Iterable[Tensor]
 ) -> Parity:
-    """Both networks' answers to all the batches, compared."""
+    """Compare both networks' logits on all batches."""
     pairs = [(reference_logits(images), exported_logits(images)) for images in batches]
     reference_NK, exported_NK = (
         torch.cat(batch_logits) for batch_logits in zip(*pairs, strict=True)
@@ -111,8 +113,8 @@ def random_batches(
 
 
 def require_close_logits(where: str, parity_result: Parity, image_kind: str) -> None:
-    """Raise ExportError where logits differ by more than ``TOLERANCE`` on images of this kind."""
-    if not parity_result.difference <= MAX_LOGIT_DIFFERENCE:  # nor may it be NaN
+    """Raise ExportError if logits differ by more than ``MAX_LOGIT_DIFFERENCE``."""
+    if not parity_result.difference <= MAX_LOGIT_DIFFERENCE:  # also refuses NaN
         raise ExportError(
             f"{where}: need logits that differ by at most {MAX_LOGIT_DIFFERENCE:g} of the largest "
             "from "
@@ -123,7 +125,7 @@ def require_close_logits(where: str, parity_result: Parity, image_kind: str) -> 
 
 
 def require_similar_predictions(where: str, parity_result: Parity) -> None:
-    """Raise ExportError where fewer than ``LEAST_SAME`` of real images have the same answer."""
+    """Raise ExportError if too few predictions on real images are the same."""
     if not parity_result.same_fraction >= MIN_SAME_PREDICTIONS:
         raise ExportError(
             f"{where}: need the float network's answer on at least {MIN_SAME_PREDICTIONS:.0%} of "
@@ -135,7 +137,7 @@ def require_similar_predictions(where: str, parity_result: Parity) -> None:
 
 
 def require_faithful_predictions(where: str, parity_result: Parity) -> None:
-    """Raise ExportError where a file answers unlike the rounded program it was written from."""
+    """Raise ExportError if a file predicts unlike the program it was written from."""
     if not parity_result.same_fraction >= MIN_FAITHFUL_PREDICTIONS:
         raise ExportError(
             f"{where}: need the rounded program's answer on at least "

@@ -1,15 +1,14 @@
-"""Which tensors of a graph are rounded to eight bits in quantisation-aware training.
-
-Those that ONNX Runtime computes with whole numbers: inputs, weights and outputs of convolutions and
-linear layers, and both ends of sums, products, sigmoids, means and poolings. torchao's own
-quantisers are for its own back ends, which leave the sigmoid, half of every SiLU, in float.
-
-Quantisation-aware training: the network learns to answer as before with eight-bit numbers.
+"""Quantisation-aware training: the network learns to predict as before in int8.
 
 torchao's PT2E flow: the exported graph gets fake quantisation, is trained, and converted to one
-with real quantisation, which goes to ONNX. The norms are folded before, so that training sees the
-weights that will be rounded. The teacher is the network itself: the loss is the divergence of its
-answers' probabilities (arXiv:1503.02531), hence nothing new is learnt from the labels.
+with real quantisation, which goes to ONNX. The norms are folded before, so training sees the
+weights that will be rounded. The teacher is the network itself: the loss is the divergence of the
+probabilities (arXiv:1503.02531), so nothing new is learnt from the labels.
+
+Quantised are the tensors that ONNX Runtime computes with integers: inputs, weights and outputs of
+convolutions and linear layers, and both ends of sums, products, sigmoids, means and poolings.
+torchao's own quantisers target other back ends, which keep the sigmoid, half of every SiLU, in
+float.
 """
 
 import time
@@ -50,13 +49,13 @@ ATEN = torch.ops.aten
 ACTIVATION_DTYPE, WEIGHT_DTYPE = torch.uint8, torch.int8
 WEIGHTED_OPS = {ATEN.conv2d.default, ATEN.linear.default}
 CLIPPING_OPS = {ATEN.relu.default, ATEN.hardtanh.default}
-"""Fused with what they follow, whose own output is never a tensor."""
+"""Operators fused with the one before, whose own output is never a tensor."""
 
 INTEGER_OPS = {ATEN.add.Tensor, ATEN.mul.Tensor, ATEN.sigmoid.default, ATEN.mean.dim}
 
 
 def onnx_runtime_quantizer() -> Any:
-    """Return a torchao quantizer with the types of ``int8.write_int8``."""
+    """Return a torchao quantizer with the types of ``write_int8``."""
     quantizer_module = import_extra("torchao.quantization.pt2e.quantizer", INT8_QAT_FORMAT)
     base: Any = quantizer_module.Quantizer
     activations, weights = _quantization_specs()
@@ -76,21 +75,21 @@ def onnx_runtime_quantizer() -> Any:
             return model
 
         def validate(self, model: GraphModule) -> None:
-            """Every annotation fits its node by the way it is made."""
+            """Accept the model: every annotation fits its node by construction."""
 
     return OnnxRuntimeQuantizer()
 
 
 def _is_output_quantized(node: Node) -> bool:
-    """Whether a node's output is: not that of the classifier, nor one that is clipped first."""
+    """Whether a node's output is quantised: not the classifier's, nor one that is clipped."""
     return not any(user.op == "output" or user.target in CLIPPING_OPS for user in node.users)
 
 
 def _quantization_specs() -> tuple[Any, Any]:
-    """How activations and weights are rounded; the weights' ranges are their own, at every step."""
+    """Specifications of activations and weights; weights get their own ranges at every step."""
     pt2e = import_extra("torchao.quantization.pt2e", INT8_QAT_FORMAT)
     spec = import_extra("torchao.quantization.pt2e.quantizer", INT8_QAT_FORMAT).QuantizationSpec
-    eps_options = {"eps": 2**-12}  # of a scale, so that a channel of zeros has one
+    eps_options = {"eps": 2**-12}  # of a scale, so a channel of zeros has one
     activations = spec(
         dtype=ACTIVATION_DTYPE,
         quant_min=0,
@@ -118,12 +117,12 @@ def _quantization_specs() -> tuple[Any, Any]:
 OnStep: TypeAlias = Callable[[int], None]
 
 MAX_GRADIENT_NORM = 1.0
-"""The greatest norm of a step's gradient: without norms in the graph a step may be violent."""
+"""Largest norm of a step's gradient: without norms in the graph a step may be violent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QatConfig:
-    """How the rounded network is trained: Adam at ``rate``, falling to zero by a cosine."""
+    """Training of the rounded network: Adam with a cosine from ``learning_rate`` to zero."""
 
     epochs: int = 2
     learning_rate: float = 1e-4
@@ -138,18 +137,18 @@ class QatConfig:
             raise ValueError(f"need learning_rate > 0, got learning_rate={self.learning_rate}")
 
     def steps(self, images: int) -> int:
-        """Return steps in all, with so many images to train on."""
+        """Return the number of steps for this many training images."""
         return self.epochs * len(epoch_order(images, self.batch_size, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class QatResult:
-    """What came of quantisation-aware training.
+    """Result of quantisation-aware training.
 
-    ``file``: how ONNX Runtime's answers, each operator computed as it stands in the file, agree
-    with those of the converted program in PyTorch, on real images. ``network``: how its answers
-    with fused operators, which sum whole numbers, agree with the float network's. ``slowdown``: how
-    many times the float network's time the converted program takes in PyTorch's eager mode.
+    ``file``: parity of ONNX Runtime, with each operator computed as in the file, with the
+    converted program in PyTorch, on real images. ``network``: parity of ONNX Runtime with fused
+    operators, which sum integers, with the float network. ``slowdown``: time of the converted
+    program in PyTorch's eager mode over the float network's.
     """
 
     file_parity: Parity
@@ -164,12 +163,11 @@ def write_int8_qat(
     qat_config: QatConfig | None = None,
     on_step: OnStep | None = None,
 ) -> QatResult:
-    """Train the network with quantisation and write it as ONNX, with the types of ``write_int8``,
-    whole or not at all.
+    """Train the network with quantisation and write it as int8 ONNX, whole or not at all.
 
-    ``on_step``: called with how many steps are done, of ``tuning.steps``.
-    Raises ExportError where the file does not answer as the trained network, or that not as the
-    float one; see ``require_similar``.
+    ``on_step``: called with the number of steps done, of ``qat_config.steps``. Raises ExportError
+    if the file does not predict as the trained network, or that not as the float one; see
+    ``require_similar_predictions``.
     """
     folded_network = fold_batch_norms(saved_network.network)
     converted = train_quantized(
@@ -200,10 +198,9 @@ def train_quantized(
     qat_config: QatConfig,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """Return the converted program of a folded network that was trained with quantisation.
+    """Return the converted program of a folded network, trained with quantisation.
 
-    Eight-bit numbers are what it computes *with*; its arithmetic, in PyTorch, is float between
-    roundings, and slow.
+    It computes with int8 values; its arithmetic, in PyTorch, is float between roundings, and slow.
     """
     pt2e = import_extra("torchao.quantization.pt2e", INT8_QAT_FORMAT)
     quantize_pt2e = import_extra("torchao.quantization.pt2e.quantize_pt2e", INT8_QAT_FORMAT)
@@ -219,7 +216,7 @@ def train_quantized(
         graph.apply(pt2e.disable_observer)
         converted: nn.Module = quantize_pt2e.convert_pt2e(graph)
     for module in converted.modules():
-        module.training = False  # torchao forbids eval(), which graphs do not heed
+        module.training = False  # torchao forbids eval(), which graphs ignore anyway
     return converted.requires_grad_(False)
 
 
@@ -239,8 +236,7 @@ def _replace_silu(network: nn.Module) -> nn.Module:
 
 
 def _calibrate_ranges(graph: nn.Module, image_set: ImageSet, pt2e: Any) -> None:
-    """Give activations the ranges that ``int8.write_int8`` would, and let them stand; those of the
-    weights go on following the weights."""
+    """Set the activations' ranges as ``write_int8`` does; weights keep their own."""
     fake_quantizers = [
         module
         for module in graph.modules()
@@ -263,7 +259,7 @@ def _calibrate_ranges(graph: nn.Module, image_set: ImageSet, pt2e: Any) -> None:
 def _train_steps(
     graph: nn.Module, teacher: nn.Module, image_set: ImageSet, qat_config: QatConfig
 ) -> Iterator[int]:
-    """Train the graph, step by step; how many are done."""
+    """Train the graph and yield the number of steps done."""
     optimizer = torch.optim.Adam(graph.parameters(), qat_config.learning_rate)
     steps = qat_config.steps(len(image_set.dataset.train))
     lr_scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -276,11 +272,11 @@ def _train_steps(
         lr_scheduler.step()
         yield step
     with torch.no_grad():
-        graph(images)  # the weights' ranges follow the last step, too
+        graph(images)  # the weights' ranges follow the last step too
 
 
 def _training_images(image_set: ImageSet, qat_config: QatConfig) -> Iterator[Tensor]:
-    """Training images of all epochs, cropped and mirrored as they customarily are."""
+    """Training images of all epochs, cropped and mirrored as usual."""
     view = replace(image_set.view, flips=image_set.dataset.allows_flip)
     train_split = image_set.dataset.train
     for epoch in range(qat_config.epochs):

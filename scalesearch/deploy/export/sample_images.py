@@ -1,4 +1,4 @@
-"""Real images as an exported network is shown them: to calibrate on, to compare on, to test on."""
+"""Real images for an exported network: to calibrate, to compare and to test."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ PARITY_IMAGES = 64
 """Real images on which an export is compared with its network."""
 
 CALIBRATION_IMAGES = 512
-"""Validation images, at most, from which the ranges of int8 are measured."""
+"""Most validation images from which the ranges of int8 are measured."""
 
 IMAGES_PER_RANGE = 8
 """Images whose extremes count as one when ranges are measured."""
@@ -31,8 +31,10 @@ IMAGES_PER_RANGE = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """A data set through a network's preparation. ``test``: never seen in training, calibration
-    or the choice of anything."""
+    """A data set with a network's preparation.
+
+    ``test``: images never used in training, calibration or any choice.
+    """
 
     dataset: Dataset
     test: Split
@@ -61,7 +63,7 @@ class ImageSet:
 
 
 def require_preparation(saved_network: SavedNetwork) -> Preparation:
-    """How an image becomes the network's input. Raises ExportError where its file does not say."""
+    """Return the network's preparation. Raises ExportError if its file has none."""
     if saved_network.preparation is None:
         raise ExportError(
             f"{saved_network.name or 'network'}: need to know how an image becomes its input, "
@@ -74,7 +76,7 @@ def require_preparation(saved_network: SavedNetwork) -> Preparation:
 def load_image_set(
     saved_network: SavedNetwork, spec: DataSpec, seed: int, progress: OnImageProgress | None = None
 ) -> ImageSet:
-    """Return a data set as the network is shown it; ``spec.pixels`` is what the network asks for.
+    """Load a data set for the network; ``spec.pixels`` follows the network.
 
     Raises ExportError for images of other classes or channels than the network's.
     """

@@ -1,4 +1,4 @@
-"""Networks as ``torch.export`` programs: a graph and its weights, without the code that made it."""
+"""Networks as ``torch.export`` programs: a graph and its weights, without our code."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from scalesearch.io import write_bytes
 from scalesearch.training.network_file import SavedNetwork
 
 METADATA_FILE = "scalesearch.json"
-"""The name, within a .pt2 file, of what ``metadata`` says."""
+"""Name of our metadata within a .pt2 file."""
 
 
 def export_program(
@@ -36,14 +36,14 @@ def export_program(
 ) -> torch.export.ExportedProgram:
     """Return the graph of a network in evaluation mode, for batches of any size.
 
-    ``images_BCHW``: an example of at least two images. Raises ExportError for a network of foreign
-    code that cannot be traced.
+    ``images_BCHW``: an example of at least two images. Raises ExportError for a custom model that
+    cannot be traced.
     """
     batch = torch.export.Dim("batch")
     try:
         with silence_exporters():
             return torch.export.export(network, (images_BCHW,), dynamic_shapes=({0: batch},))
-    except Exception as error:  # of many kinds, by what the network's code does
+    except Exception as error:  # a network's code may raise anything
         raise ExportError(
             f"{where}: need a network that torch.export can trace for any number of images, got "
             f"{type(error).__name__}: {error}"
@@ -51,7 +51,7 @@ def export_program(
 
 
 def network_metadata(saved_network: SavedNetwork) -> dict[str, Any]:
-    """Return what a file says of its network beside the weights, as JSON values."""
+    """Return a file's description of its network, as JSON values."""
     preparation = saved_network.preparation
     return {
         "name": saved_network.name,
@@ -65,11 +65,11 @@ def network_metadata(saved_network: SavedNetwork) -> dict[str, Any]:
 def write_program(
     path: Path, saved_network: SavedNetwork, image_set: ImageSet | None = None
 ) -> list[Parity]:
-    """Write the network, its norms folded, as a ``torch.export`` program, whole or not at all.
+    """Write the network with folded norms as a ``torch.export`` program, whole or not at all.
 
-    The file is what ``torch.load``'s successor reads: ``torch.export.load(path).module()``. It is
-    opened again before it gets its name, and compared with the network: returned for random images
-    and, where there are ``pictures``, for real ones. Raises ExportError where they differ.
+    ``torch.export.load(path).module()`` reads it. It is opened again before it gets its name, and
+    compared with the network: the parities on random images and, with an ``image_set``, on real
+    ones are returned. Raises ExportError if the logits differ.
     """
     channels, pixels = input_size(saved_network)
     example_BCHW = random_batches(channels, pixels, [2])[0]
@@ -93,19 +93,19 @@ def write_program(
 
 
 def read_program(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a program's network and its ``metadata``. Read files of people you trust, as of any graph."""
+    """Return a program's network and metadata. Only read files of people you trust."""
     try:
         return _load_program(path.read_bytes())
-    except Exception as error:  # of many kinds, by what is damaged
+    except Exception as error:  # a damaged file may raise anything
         raise ExportError(f"{path}: not a whole torch.export program ({error})") from error
 
 
 def check_parity(
     where: str, saved_network: SavedNetwork, exported_logits: Any, image_set: ImageSet | None
 ) -> list[Parity]:
-    """Agreement with the network on random images and, where there are some, on real ones.
+    """Compare logits with the network's on random images and, if any, on real ones.
 
-    Raises ExportError where logits differ.
+    Raises ExportError if they differ.
     """
     reference_logits = partial(torch_logits, saved_network.network)
     batches_by_kind = {"random": random_batches(*input_size(saved_network))}
@@ -119,8 +119,10 @@ def check_parity(
 
 
 def input_size(saved_network: SavedNetwork) -> tuple[int, int]:
-    """Channels and side of the network's input. Raises ExportError for an absurd side, before
-    memory is taken for it."""
+    """Channels and side of the network's input.
+
+    Raises ExportError for an absurd side, before memory is taken for it.
+    """
     architecture: Architecture | CustomModel = saved_network.architecture
     preparation = saved_network.preparation
     pixels = preparation.pixels if preparation else architecture.resolution

@@ -1,1 +1,1 @@
-"""Networks as source code that needs scalesearch no more."""
+"""Networks as source code that does not need scalesearch."""

@@ -1,4 +1,4 @@
-"""DenseNet's part of what standalone files are made of (see ``parts``)."""
+"""DenseNet's parts of standalone network files (see ``parts``)."""
 
 from collections import OrderedDict
 
@@ -26,7 +26,7 @@ def norm(channels: int, activation: Activation = ACTIVATION) -> nn.Sequential:
 
 
 class Dense(nn.Module):
-    """``outputs`` new channels behind those that are there (arXiv:1608.06993)."""
+    """``outputs`` new channels after the existing ones (arXiv:1608.06993)."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Standalone files written, run and compared with the network that they are of."""
+"""Standalone files: written, run, and compared with their network."""
 
 import importlib
 import tempfile
@@ -24,12 +24,12 @@ from scalesearch.models.network import NetworkOptions, build_model
 from scalesearch.training.network_file import SavedNetwork, write_network
 
 SCRIPT_LOGIT_TOLERANCE = 1e-5
-"""How far, relative to the largest, a logit of the same network in other code may be."""
+"""Largest difference of a logit in other code, relative to the largest logit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exportable:
-    """A network to be written as code. ``saved``: its weights, where it has any."""
+    """A network to be written as code. ``saved``: its weights, if any."""
 
     name: str
     architecture: Architecture | CustomModel
@@ -38,7 +38,7 @@ class Exportable:
 
     @property
     def stage_architecture(self) -> Architecture:
-        """The network as data. Raises ExportError where code makes it."""
+        """The network as data. Raises ExportError for a custom model."""
         if isinstance(self.architecture, CustomModel):
             raise ExportError(
                 f"{self.name}: need a network as data, got code ({self.architecture.factory}), "
@@ -48,15 +48,15 @@ class Exportable:
 
     @property
     def module_name(self) -> str:
-        """The name as Python may import it."""
+        """The name as a Python module name."""
         return self.name.replace("-", "_").replace(".", "_")
 
 
 def write_script(exportable: Exportable, folder: Path) -> list[Path]:
-    """Return a Python file that needs torch alone, and the weights beside it, where there are any.
+    """Write a Python file that needs only torch, with the weights beside it, if any.
 
-    The file is run, and its network compared: with weights by its logits, without them by the names
-    and shapes of its tensors. Raises ExportError where it cannot be written or differs.
+    The file is run and its network compared: with weights by its logits, without them by the names
+    and shapes of its tensors. Raises ExportError if it cannot be written or differs.
     """
     architecture = exportable.stage_architecture
     path = folder / f"{exportable.module_name}.py"
@@ -74,7 +74,7 @@ def write_script(exportable: Exportable, folder: Path) -> list[Path]:
         with torch.device("meta"):
             _require_same_tensors(exportable, _execute_script(script_source, path)["network"]())
     else:
-        with tempfile.TemporaryDirectory() as temporary_folder:  # nothing is left of what differs
+        with tempfile.TemporaryDirectory() as temporary_folder:  # a file that differs is removed
             trial_weights = _write_weights(Path(temporary_folder) / weights.name, saved_network)
             _require_same_logits(
                 path,
@@ -87,10 +87,10 @@ def write_script(exportable: Exportable, folder: Path) -> list[Path]:
 
 
 def write_library_script(exportable: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
-    """Return a Python file whose network ``torchvision`` or ``timm`` builds, and whether it did here.
+    """Write a Python file for ``torchvision`` or ``timm``; return it and whether it ran here.
 
-    It is asked to where it can be imported. Raises ExportError where the network cannot be the
-    library's, or what it builds is another one.
+    It runs if the library can be imported. Raises ExportError if the library cannot build the
+    network, or builds another one.
     """
     path = folder / f"{exportable.module_name}_{library}.py"
     architecture = exportable.stage_architecture
@@ -115,14 +115,14 @@ LIBRARY_SCRIPTS: dict[str, Callable[[str, Architecture, NetworkOptions], str]] =
     "torchvision": torchvision_script_text,
     "timm": timm_script_text,
 }
-"""Libraries that build networks like ours, and what writes files for them."""
+"""Libraries that build networks like ours, and the functions that write their files."""
 
 
 def _build_with_library(library: str, text: str, path: Path) -> nn.Module | None:
-    """Return the network without memory for its weights; None where the library cannot be imported."""
+    """Build the network without memory for its weights; None without the library."""
     try:
         importlib.import_module(library)
-    except (ImportError, RuntimeError):  # the second: it is another torch's
+    except (ImportError, RuntimeError):  # RuntimeError: built for another torch
         return None
     with torch.device("meta"):
         network: nn.Module = _execute_script(text, path)["network"]()
@@ -130,8 +130,10 @@ def _build_with_library(library: str, text: str, path: Path) -> nn.Module | None
 
 
 def _execute_script(text: str, path: Path) -> dict[str, Any]:
-    """Return what a file defines. It holds what we wrote into it, and no text of anybody else but names
-    of letters, digits, dots and dashes, and literals."""
+    """Run a file's text and return its definitions.
+
+    It contains only our own text, names of letters, digits, dots and dashes, and literals.
+    """
     namespace: dict[str, Any] = {"__name__": path.stem}
     exec(compile(text, str(path), "exec"), namespace)
     return namespace

@@ -1,7 +1,4 @@
-"""What another library's networks cannot be, named all at once.
-
-The blocks of a built network as lines of Python that build them again.
-"""
+"""Blocks of a built network as lines of Python that build them again."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from scalesearch.models.network import Network
 
 
 def require_representable(name: str, library_model: str, reasons: Iterable[str]) -> None:
-    """Raise ExportError where there are reasons why a network cannot be ``whose``."""
+    """Raise ExportError if there are reasons why a network cannot be ``library_model``."""
     if reason_text := "; ".join(reasons):
         raise ExportError(
             f"{name}: need a network that {library_model} can be, got one with {reason_text}; "
@@ -30,7 +27,7 @@ def reasons_by_stage(
 ) -> Iterator[str]:
     """Return the reasons of all stages, each with the numbers of its stages.
 
-    ``reasons`` takes a stage with the channels that flow into it.
+    ``reasons`` takes a stage and the channels of its input.
     """
     stage_numbers: dict[str, list[int]] = {}
     for number, (inputs, stage) in enumerate(architecture.transitions(), start=1):
@@ -47,12 +44,12 @@ ACTIVATION_CLASSES = {
     "relu6": "nn.ReLU6",
     "hard_swish": "nn.Hardswish",
 }
-"""Of activations."""
+"""Classes of activations."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltBlock:
-    """A block as it was built. ``activation``: its class where it is not the network's own."""
+    """A block as it was built. ``activation``: its class, if not the network's own."""
 
     module: nn.Module
     stage: Stage
@@ -63,14 +60,14 @@ class BuiltBlock:
 
     @property
     def unusual_shape(self) -> dict[str, object]:
-        """What most blocks take, without what is usual."""
+        """Keywords of most blocks, without those of usual value."""
         return {
             "kernel": self.stage.kernel if self.stage.kernel != 3 else None,
             "stride": self.stride if self.stride != 1 else None,
         }
 
     def output_channels(self, layer: str) -> int:
-        """Output channels of a layer; 0 where there is none."""
+        """Output channels of a layer; 0 without one."""
         module = dict(self.module.named_modules()).get(layer)
         return module.out_channels if isinstance(module, nn.Conv2d) else 0
 
@@ -84,7 +81,7 @@ class CodeLine:
 
 
 def block_lines(name: str, network: Network) -> Iterator[CodeLine]:
-    """Return a line for every block, in order. Raises ExportError for a kind that no part builds."""
+    """Return a line for every block, in order. Raises ExportError for an unknown kind."""
     for block in _built_blocks(network):
         if block.stage.block not in BLOCK_WRITERS:
             raise ExportError(
@@ -96,7 +93,7 @@ def block_lines(name: str, network: Network) -> Iterator[CodeLine]:
 
 
 def call_text(callable_name: str, *positional: object, **keywords: object) -> str:
-    """Return a call in Python; of the keywords those that say something."""
+    """Return a call in Python with the keywords that are not None."""
     arguments = [str(value) for value in positional]
     arguments += [f"{key}={value}" for key, value in keywords.items() if value not in ("", None)]
     return f"{callable_name}({', '.join(arguments)})"
@@ -122,7 +119,7 @@ def _built_blocks(network: Network) -> Iterator[BuiltBlock]:
 
 
 def _mbconv_line(callable_name: str, block: BuiltBlock) -> CodeLine:
-    """Of MBConv and its like: inputs, inner channels, outputs."""
+    """Line of MBConv and similar blocks: inputs, inner channels, outputs."""
     squeezed_channels = block.output_channels("squeeze.reduce")
     is_residual = block.stride == 1 and block.inputs == block.stage.width
     is_fused = block.stage.block == "fused_mbconv"
@@ -144,7 +141,7 @@ def _mbconv_line(callable_name: str, block: BuiltBlock) -> CodeLine:
 
 
 def _plain_line(callable_name: str, block: BuiltBlock) -> CodeLine:
-    """Of blocks without inner channels."""
+    """Line of blocks without inner channels."""
     drop = block.drop_connect if callable_name == "basic" else ""
     shape = block.unusual_shape
     text = call_text(
@@ -205,4 +202,4 @@ BLOCK_WRITERS: dict[str, Callable[[BuiltBlock], CodeLine]] = {
     "dense": _dense_line,
     "transition": lambda block: _plain_line("Transition", block),
 }
-"""By the kind of a block, as stages name it."""
+"""Writers by the kind of a block, as stages name it."""

@@ -1,7 +1,7 @@
-"""What standalone network files are made of: these classes and functions, copied as they stand.
+"""Parts of standalone network files: classes and functions that are copied as they are.
 
 So nothing here may use anything but torch and the standard library, and the names of layers are
-those of ``nets``, whose weights the files load. The constants are written anew into each file.
+those of ``models``, whose weights the files load. The constants are written anew into each file.
 """
 
 import json
@@ -20,7 +20,7 @@ NORM_MOMENTUM = 0.01
 
 
 class Convolution(nn.Conv2d):
-    """Padded by half the kernel, without a bias."""
+    """Convolution padded by half the kernel, without a bias."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
@@ -31,7 +31,7 @@ class Convolution(nn.Conv2d):
 
 
 class SamePaddedConvolution(nn.Conv2d):
-    """With TensorFlow's SAME padding, of which an odd pixel is right and below; without a bias."""
+    """Convolution with TensorFlow's SAME padding (odd pixels right and below), without a bias."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
@@ -55,7 +55,7 @@ def conv(
     groups: int = 1,
     activation: Activation | None = None,
 ) -> nn.Sequential:
-    """Convolution, batch norm, and an activation where one is given."""
+    """Convolution, batch norm, and an activation if one is given."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv=Convolution(inputs, outputs, kernel, stride, groups),
         norm=nn.BatchNorm2d(outputs, eps=NORM_EPS, momentum=NORM_MOMENTUM),
@@ -66,7 +66,7 @@ def conv(
 
 
 class DropConnect(nn.Module):
-    """In training, each image loses the branch at this rate; what is kept grows to make up."""
+    """In training, drop each image's branch at this rate; kept ones are scaled up."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class DropConnect(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighed by a gate computed from their means (arXiv:1709.01507)."""
+    """Channels scaled by a gate computed from their means (arXiv:1709.01507)."""
 
     def __init__(
         self, channels: int, squeezed: int, activation: Activation, gate: Activation
@@ -98,10 +98,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Expand 1x1 to ``inner`` channels (not at all where that is 0), depthwise,
-    squeeze-and-excitation, project 1x1.
+    """Expand 1x1 to ``inner`` channels (0: no expansion), depthwise, squeeze, project 1x1.
 
-    The input is added where it has the output's shape (arXiv:1801.04381, 1905.11946, 1905.02244).
+    The input is added if it has the output's shape (arXiv:1801.04381, 1905.11946, 1905.02244).
     """
 
     def __init__(
@@ -145,15 +144,18 @@ def bneck(
     drop: float = 0.0,
     activation: Activation = ACTIVATION,
 ) -> MBConv:
-    """MobileNetV3's: squeezed with ReLU and a hard sigmoid, whatever the activation."""
+    """MobileNetV3's block: squeezed with ReLU and a hard sigmoid, for any activation."""
     return MBConv(
         inputs, inner, outputs, kernel, stride, squeezed, drop, activation, nn.ReLU, nn.Hardsigmoid
     )
 
 
 class FusedMBConv(nn.Module):
-    """One full convolution expands and strides, 1x1 projects (arXiv:2104.00298); the full
-    convolution is all where ``inner`` is 0. The input is added where it has the output's shape."""
+    """One full convolution expands and strides, 1x1 projects (arXiv:2104.00298).
+
+    With ``inner`` 0 there is only the full convolution. The input is added if it has the output's
+    shape.
+    """
 
     def __init__(
         self,
@@ -204,8 +206,10 @@ class Separable(nn.Module):
 
 
 class Shortened(nn.Module):
-    """The activated sum of a branch and its shortcut, which is a 1x1 convolution where the shapes
-    differ (arXiv:1512.03385)."""
+    """The activated sum of a branch and its shortcut (arXiv:1512.03385).
+
+    The shortcut is a 1x1 convolution if the shapes differ.
+    """
 
     def __init__(
         self,
@@ -236,7 +240,7 @@ def basic(
     drop: float = 0.0,
     activation: Activation = ACTIVATION,
 ) -> Shortened:
-    """Two full convolutions, the first of which strides."""
+    """Two full convolutions; the first one strides."""
     branch = nn.Sequential(
         conv(inputs, outputs, kernel, stride, activation=activation), conv(outputs, outputs, kernel)
     )
@@ -252,7 +256,7 @@ def bottleneck(
     drop: float = 0.0,
     activation: Activation = ACTIVATION,
 ) -> Shortened:
-    """Reduce 1x1, a full convolution, which strides, expand 1x1."""
+    """Reduce 1x1, a full convolution that strides, expand 1x1."""
     branch = nn.Sequential(
         conv(inputs, inner, activation=activation),
         conv(inner, inner, kernel, stride, activation=activation),
@@ -262,8 +266,11 @@ def bottleneck(
 
 
 def read_safetensors(path: str) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file: eight bytes with the length of a header, the header, which
-    is JSON, and the tensors' bytes, each where the header says."""
+    """Read the tensors of a safetensors file.
+
+    It has eight bytes with the length of a header, the header as JSON, and the tensors' bytes at
+    the positions in the header.
+    """
     types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,4 @@
-"""A network as one readable Python file that needs torch alone."""
+"""A network as one readable Python file that needs only torch."""
 
 import inspect
 import re
@@ -26,9 +26,9 @@ def python_script_text(
     preparation: Preparation | None = None,
     weights_file: str = "",
 ) -> str:
-    """Return the text of the file. ``weights``: the name of a file of weights that lies beside it.
+    """Return the text of the file. ``weights_file``: name of a weight file beside it.
 
-    Raises ExportError for a network with a block that such files know no code for.
+    Raises ExportError for a network with a block that has no standalone code.
     """
     require_safe_name(name)
     with torch.device("meta"):
@@ -55,7 +55,7 @@ def python_script_text(
 
 
 def require_safe_name(name: str) -> str:
-    """Return a name that may stand in source code: whatever a file says must not become code there."""
+    """Return a name that is safe in source code: no text of a file may become code."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f"need a name of letters, digits, dots and dashes, got {name!r}")
     return name
@@ -75,7 +75,7 @@ _PART_ORDER = (
     dense_parts.Dense,
     dense_parts.Transition,
 )
-"""In which parts stand in a file: what others use comes first."""
+"""Order of the parts in a file: parts that others use come first."""
 
 
 def _source_text(part: Callable[..., Any]) -> str:
@@ -142,7 +142,7 @@ def _images_text(preparation: Preparation | None, architecture: Architecture) ->
 
 
 def _tuple_lines(name: str, texts: tuple[str, ...]) -> list[str]:
-    """Return a tuple of texts as lines of Python, which break between the texts alone."""
+    """Return a tuple of texts as lines of Python, broken only between the texts."""
     lines = [""]
     for text in texts:
         longer_line = f"{lines[-1]} {text!r},".lstrip()

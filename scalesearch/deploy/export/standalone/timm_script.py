@@ -1,4 +1,4 @@
-"""A network as the strings that timm builds its EfficientNets from."""
+"""A network as the strings from which timm builds its EfficientNets."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from scalesearch.deploy.export.standalone.script import require_safe_name
 from scalesearch.models.network import NetworkOptions
 
 ACTIVATION_CODES = {"silu": "nsw", "relu": "nre", "relu6": "nr6", "hard_swish": "nhs"}
-"""In a block's string."""
+"""Codes of activations in a block's string."""
 
 BLOCK_CODES = {
     ("mbconv", True): "ir",
@@ -25,13 +25,13 @@ BLOCK_CODES = {
 """timm's blocks, by the kind of ours and whether it expands."""
 
 MAX_STRIDE = 32
-"""Of the whole network: beyond it timm dilates."""
+"""Total stride beyond which timm dilates."""
 
 
 def timm_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
     """Return the text of a file whose ``network()`` is the same network, built by timm.
 
-    Raises ExportError that names everything that timm's EfficientNet cannot be.
+    Raises ExportError that names every feature timm's EfficientNet lacks.
     """
     require_safe_name(name)
     require_representable(name, "timm's EfficientNet", unsupported_by_timm(architecture))
@@ -94,7 +94,7 @@ def timm_script_text(name: str, architecture: Architecture, options: NetworkOpti
 
 
 def unsupported_by_timm(architecture: Architecture) -> Iterator[str]:
-    """Return what timm's EfficientNet cannot be, each with what it is there."""
+    """Return the features that timm's EfficientNet lacks, with their values there."""
     support_by_reason = {
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
         "a pooled stem (there none)": architecture.stem_pool == 1,
@@ -121,8 +121,9 @@ def _unsupported_in_stage(inputs: int, stage: Stage) -> Iterator[str]:
             yield f"{inner_channels} inner channels (there {_multiple_of_eight(inner_channels)})"
         elif stage.squeeze:
             squeezed_channels = round(inner_channels * (1 / stage.squeeze / stage.expansion))
-            if squeezed_channels != max(1, input_channels // stage.squeeze):
-                yield f"{max(1, input_channels // stage.squeeze)} squeezed channels (there {squeezed_channels})"
+            ours = max(1, input_channels // stage.squeeze)
+            if squeezed_channels != ours:
+                yield f"{ours} squeezed channels (there {squeezed_channels})"
 
 
 def _multiple_of_eight(channels: int) -> int:

@@ -1,4 +1,4 @@
-"""A network as the configuration that torchvision builds its EfficientNets from."""
+"""A network as the configuration from which torchvision builds its EfficientNets."""
 
 from collections.abc import Iterator
 
@@ -10,19 +10,19 @@ from scalesearch.deploy.export.standalone.script import require_safe_name
 from scalesearch.models.network import NetworkOptions
 
 CONFIG_CLASSES = {"mbconv": "MBConvConfig", "fused_mbconv": "FusedMBConvConfig"}
-"""torchvision's, by the kind of a block."""
+"""torchvision's classes, by the kind of a block."""
 
 SQUEEZE_DIVISORS = {"mbconv": 4, "fused_mbconv": 0}
-"""What torchvision's blocks divide their input channels by, or 0."""
+"""Divisors of the input channels for the squeeze in torchvision's blocks, or 0."""
 
 CHANNEL_MULTIPLE = 8
-"""Channels that torchvision makes its own multiples of."""
+"""torchvision's channels are multiples of this number."""
 
 
 def torchvision_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
-    """Return the text of a file whose ``network()`` is the same network, built by torchvision.
+    """Return the text of a file whose ``network()`` torchvision builds.
 
-    Raises ExportError that names everything that torchvision's EfficientNet cannot be.
+    Raises ExportError that names every feature torchvision's EfficientNet lacks.
     """
     require_safe_name(name)
     reasons = unsupported_by_torchvision(architecture, options)
@@ -59,7 +59,7 @@ def torchvision_script_text(name: str, architecture: Architecture, options: Netw
 def unsupported_by_torchvision(
     architecture: Architecture, options: NetworkOptions
 ) -> Iterator[str]:
-    """Return what torchvision's EfficientNet cannot be, each with what it is there."""
+    """Return the features that torchvision's EfficientNet lacks, with their values there."""
     support_by_reason = {
         f"images of {architecture.in_channels} channels (there 3)": architecture.in_channels == 3,
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
