@@ -1,1 +1,1 @@
-"""How long networks take on this machine: measured, and fitted by a model that predicts others."""
+"""Latency of networks on this machine: measured, and fitted by a model."""

@@ -1,7 +1,4 @@
-"""A latency model beside the stopwatch: how well it predicts networks that were measured.
-
-A benchmark as a whole: the machine is quiet, networks are timed, a model is checked.
-"""
+"""Benchmark on an idle machine: networks timed in turns, and a latency model checked."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -31,12 +28,12 @@ from scalesearch.models.named import NamedNetwork
 from scalesearch.results.environment import environment_info
 
 MIN_NETWORKS_FOR_CORRELATION = 3
-"""Networks that a correlation is told of."""
+"""Least number of networks for a correlation."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyPrediction:
-    """A network's measured seconds for a batch, and the model's."""
+    """Measured and predicted seconds of a network for a batch."""
 
     name: str
     seconds: float
@@ -44,14 +41,16 @@ class LatencyPrediction:
 
     @property
     def error(self) -> float:
-        """Relative; above 0 where the model says too much."""
+        """Relative error; above 0 if the prediction is too high."""
         return self.predicted / self.seconds - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """``correlation``: of the logarithms of predicted and measured seconds, None where there are
-    fewer than ``FEWEST`` networks; ``median_error``: of the relative errors, without their signs.
+    """Check of a latency model against measured networks.
+
+    ``correlation``: of the logarithms of predicted and measured seconds, None for too few networks.
+    ``median_error``: median of the absolute relative errors.
     """
 
     batch_size: int
@@ -64,7 +63,8 @@ class ModelCheck:
         correlation_text = "-" if self.correlation is None else f"{self.correlation:.3f}"
         images_text = "1 image" if self.batch_size == 1 else f"{self.batch_size} images"
         return (
-            f"latency model, {images_text}: r {correlation_text}, median error {self.median_error:.1%} over "
+            f"latency model, {images_text}: r {correlation_text}, median error "
+            f"{self.median_error:.1%} over "
             f"{len(self.networks)} networks"
         )
 
@@ -72,10 +72,10 @@ class ModelCheck:
 def check_latency_model(
     model: LatencyModel, named_networks: Sequence[NamedNetwork], timings: Sequence[NetworkTiming]
 ) -> ModelCheck:
-    """The model's predictions of what was measured eagerly at its batch size.
+    """Compare a model's predictions with what was measured eagerly at its batch size.
 
-    Networks that code or another package makes have no blocks to predict from, and are left out.
-    Raises ArchitectureError where nothing is left.
+    Leaves out networks of other code, which have no blocks to predict from. Raises
+    ArchitectureError if no network is left.
     """
     architectures = {
         named_network.name: named_network.network
@@ -107,7 +107,7 @@ def check_latency_model(
 
 
 def require_same_device(model: LatencyModel, device: str, threads: int) -> None:
-    """Raise ArchitectureError where a model is of another device, or of other threads."""
+    """Raise ArchitectureError if a model is of another device or number of threads."""
     if model.device != device or (device == "cpu" and model.threads != threads):
         raise ArchitectureError(
             f"latency model: need one of this device ({device}, {threads} threads), got one of "
@@ -124,9 +124,11 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """``disturbed``: what else the machine did before, a sentence each; none where it was quiet.
-    ``others``: what it did meanwhile, None where it does not tell. ``checks``: of a latency model,
-    by batch size."""
+    """A benchmark's result.
+
+    ``disturbed``: other work of the machine before, a sentence each. ``others``: other work
+    meanwhile, None if unknown. ``checks``: of a latency model, by batch size.
+    """
 
     device: str
     threads: int
@@ -138,14 +140,14 @@ class Benchmark:
 
     @property
     def warning_texts(self) -> tuple[str, ...]:
-        """Why the numbers may be wrong."""
+        """Reasons why the numbers may be wrong."""
         texts = list(self.disturbances)
         if self.other_work is not None and self.other_work.is_disturbing:
             texts.append(f"while the networks were timed, {self.other_work}")
         return tuple(texts)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A flat row for each network, batch size and mode."""
+        """Return a flat row for each network, batch size and mode."""
         return [
             {
                 "network": timing.name,
@@ -163,7 +165,7 @@ class Benchmark:
         ]
 
     def document(self) -> dict[str, Any]:
-        """All of it, as JSON values."""
+        """Return the result as JSON values."""
         return {
             "schema": SCHEMA,
             "version": VERSION,
@@ -193,17 +195,18 @@ def run_benchmark(
     target_seconds: float = TARGET_SECONDS,
     on_turn: OnTurn = lambda what, done, total: None,
 ) -> Benchmark:
-    """Time networks on a machine that does nothing else; see ``benchmark``.
+    """Time networks on an idle machine; see ``time_networks``.
 
-    ``anyway``: also on one that does, which the result then says. ``check``: a latency model, or
-    the baseline of one that is calibrated first, for each batch size; it is checked against what is
-    measured. Raises ArchitectureError where the machine is busy.
+    ``anyway``: run on a busy machine too, which the result then states. ``model_to_check``: a
+    latency model, or the baseline of one that is fitted first, for each batch size; it is compared
+    with the measured seconds. Raises ArchitectureError if the machine is busy.
     """
     torch_device = find_device(device)
     disturbance_texts = find_disturbances(torch_device)
     if disturbance_texts and not anyway:
         raise ArchitectureError(
-            f"bench: need a machine that does nothing else, got {'; '.join(disturbance_texts)}; wait until "
+            f"bench: need a machine that does nothing else, got {'; '.join(disturbance_texts)}; "
+            "wait until "
             "it is idle, or measure all the same with --anyway"
         )
     if model_to_check is not None:
@@ -238,18 +241,19 @@ def run_benchmark(
 
 
 def _require_predictable(named_networks: Sequence[NamedNetwork]) -> None:
-    """Before anything is timed, which takes a while."""
+    """Refuse unpredictable networks before the slow timing."""
     if not any(isinstance(named_network.network, Architecture) for named_network in named_networks):
         raise ArchitectureError(
             "--check-model: need networks as data to check a latency model, got "
-            f"{', '.join(entry.name for entry in named_networks)}, which code makes; name a baseline, too"
+            f"{', '.join(entry.name for entry in named_networks)}, which code makes; name a "
+            "baseline, too"
         )
 
 
 def _require_same_conditions(
     model: LatencyModel, batch_sizes: Sequence[int], device: str, threads: int
 ) -> None:
-    """Before anything is timed, which takes a while."""
+    """Refuse a model of other conditions before the slow timing."""
     require_same_device(model, device, threads)
     if model.batch_size not in batch_sizes:
         raise ArchitectureError(
@@ -265,7 +269,7 @@ def _fit_latency_models(
     threads: int,
     on_turn: OnTurn,
 ) -> list[LatencyModel]:
-    """A model of each batch size, of networks around a baseline; none without one."""
+    """Fit a model for each batch size to networks around a baseline; none without one."""
     models: list[LatencyModel] = []
     if baseline is None:
         return models

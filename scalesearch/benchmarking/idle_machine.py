@@ -1,4 +1,4 @@
-"""Whether a machine does anything else: what is measured beside other work is that work, too."""
+"""Detection of other work on the machine, which would disturb measurements."""
 
 import os
 import subprocess
@@ -12,22 +12,25 @@ import torch
 
 PROC = Path("/proc")
 SAMPLE_SECONDS = 0.5
-"""Seconds that a machine is watched."""
+"""Seconds for which the machine is watched."""
 
 BUSY_FRACTION = 0.1
-"""Part of all cores that other work may take."""
+"""Fraction of all cores that other work may use."""
 
 MAX_LISTED = 3
-"""Processes that a complaint names."""
+"""Processes named in a warning."""
 
 DEFAULT_TICKS = 100
-"""Per second, in /proc, wherever Linux does not say otherwise."""
+"""Ticks per second in /proc, unless Linux reports another number."""
 
 
 @dataclass(frozen=True, slots=True)
 class CpuSnapshot:
-    """At a time, in seconds: core-seconds that were worked and that there were, by all and by this
-    process, and by process id what it is called and has worked."""
+    """CPU use at one time, in seconds.
+
+    Core-seconds used and available, by all processes and by this one, and by process id its name
+    and its core-seconds.
+    """
 
     time: float
     busy_seconds: float
@@ -39,7 +42,7 @@ class CpuSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OtherWork:
-    """``used``: cores' worth of work by others, of ``cores``. ``by``: processes and their part."""
+    """Cores used by others, of ``cores``. ``by``: processes and their parts."""
 
     cores_used: float
     cores: int
@@ -59,14 +62,14 @@ class OtherWork:
 
 
 def cpu_snapshot(proc: Path = PROC) -> CpuSnapshot | None:
-    """What has been worked until now; None on a system without Linux's /proc."""
+    """CPU use until now; None on a system without Linux's /proc."""
     try:
         lines = (proc / "stat").read_text().splitlines()
         columns = [float(value) / _ticks_per_second() for value in lines[0].split()[1:9]]
         processes = dict(_read_processes(proc))
     except (OSError, ValueError, IndexError):
         return None
-    idle = columns[3] + columns[4]  # nothing to do, and waiting for a disk
+    idle = columns[3] + columns[4]  # idle, and waiting for a disk
     cores = sum(line[:3] == "cpu" and line[3:4].isdigit() for line in lines)
     total = sum(columns)
     return CpuSnapshot(
@@ -75,7 +78,7 @@ def cpu_snapshot(proc: Path = PROC) -> CpuSnapshot | None:
 
 
 def other_work(before: CpuSnapshot | None, after: CpuSnapshot | None) -> OtherWork | None:
-    """What others did between two snapshots; None where nobody can tell."""
+    """Other work between two snapshots; None if unknown."""
     if before is None or after is None or after.total_seconds <= before.total_seconds:
         return None
     cores = after.cores
@@ -99,7 +102,7 @@ def other_work(before: CpuSnapshot | None, after: CpuSnapshot | None) -> OtherWo
 
 
 def find_disturbances(device: torch.device, seconds: float = SAMPLE_SECONDS) -> tuple[str, ...]:
-    """What else the machine does, a sentence each; none where it is quiet, or cannot tell."""
+    """Sentences about other work of the machine; none if it is idle or cannot tell."""
     snapshot_before = cpu_snapshot()
     time.sleep(seconds)
     others = other_work(snapshot_before, cpu_snapshot())
@@ -112,7 +115,10 @@ def find_disturbances(device: torch.device, seconds: float = SAMPLE_SECONDS) -> 
 
 
 def gpu_disturbances(table: str, processes: str, uuid: str, own_pid: int) -> list[str]:
-    """From two tables of nvidia-smi: ``uuid, utilization.gpu`` and ``gpu_uuid, pid, name``."""
+    """Sentences from two tables of nvidia-smi.
+
+    The tables are ``uuid, utilization.gpu`` and ``gpu_uuid, pid, name``.
+    """
     texts = []
     for name, utilization, *_ in _csv_rows(table):
         if (
@@ -134,12 +140,12 @@ def gpu_disturbances(table: str, processes: str, uuid: str, own_pid: int) -> lis
 def _read_processes(proc: Path) -> Iterator[tuple[int, tuple[str, float]]]:
     for folder in proc.iterdir():
         if folder.name.isdigit():
-            with suppress(OSError, ValueError, IndexError):  # it may have ended by now
+            with suppress(OSError, ValueError, IndexError):  # it may have ended
                 before_name_end, _, after_name = (folder / "stat").read_text().rpartition(")")
                 fields = after_name.split()
                 worked_seconds = (
                     int(fields[11]) + int(fields[12])
-                ) / _ticks_per_second()  # in its own code, for it
+                ) / _ticks_per_second()  # nvidia-smi's code for unknown
                 yield int(folder.name), (before_name_end.partition("(")[2], worked_seconds)
 
 
@@ -151,7 +157,7 @@ def _ticks_per_second() -> float:
 
 
 def _load_disturbances() -> list[str]:
-    """Of the last minute, this process's own work among it; better than nothing."""
+    """Load of the last minute, including this process; a rough substitute."""
     cores = os.cpu_count() or 1
     try:
         load = os.getloadavg()[0]

@@ -39,22 +39,23 @@ MULTIPLIERS_AROUND = tuple(
         *((1.5, 0.6, 1.4), (1.2, 1.1, 1.15), (1.4, 1.2, 1.3)),
     )
 )
-"""The networks that a model is fitted to: each axis alone, against the others, and together, from
-about a quarter to four times the baseline's multiply-adds."""
+"""Networks that a model is fitted to: each axis alone, against the others, and together, from about a
+quarter to four times the baseline's multiply-adds.
+"""
 
 MIN_NETWORKS = 2 * len(COEFFICIENT_FIELDS)
-"""Distinct networks that a model of so many prices is fitted to, at least."""
+"""Least number of distinct networks for a model with this many prices."""
 
 MIN_SIZE_SHARE = 0.05
-"""A smaller share of the time is noise, and no measure of width or resolution."""
+"""A smaller part of the time is noise and measures neither width nor resolution."""
 
 MeasureLatencies: TypeAlias = Callable[[Sequence[Architecture]], Sequence[float]]
-"""Networks to the seconds that each takes."""
+"""Function from networks to their seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutPrediction:
-    """A network, its measured seconds, and those that a model of the *other* networks predicts."""
+    """Measured seconds of a network, and those predicted from the *other* networks."""
 
     architecture: Architecture
     seconds: float
@@ -70,14 +71,15 @@ class LatencyFit:
 
     @property
     def summary(self) -> str:
-        """How well the model predicts, and of what, in a line."""
+        """Line about the quality of the predictions."""
         model = self.model
         images_text = "1 image" if model.batch_size == 1 else f"{model.batch_size} images"
         threads_text = "1 thread" if model.threads == 1 else f"{model.threads} threads"
         device_text = f"{model.device}, {threads_text}" if model.device == "cpu" else model.device
         correlation_text = "-" if model.correlation is None else f"{model.correlation:.3f}"
         return (
-            f"{images_text} on {device_text}: each of {len(self.predictions)} networks predicted from the others, "
+            f"{images_text} on {device_text}: each of {len(self.predictions)} networks predicted "
+            "from the others, "
             f"median error {model.median_error:.1%}, correlation {correlation_text}"
         )
 
@@ -91,14 +93,12 @@ def fit_latency(
     rounds: int = 15,
     measure_latencies_function: MeasureLatencies | None = None,
 ) -> LatencyFit:
-    """Measure a dozen networks around the baseline (``AROUND``) and fit a latency model to them.
+    """Measure a dozen networks around the baseline and fit a latency model to them.
 
-    The prices are the non-negative ones of the least squared relative error, so that small networks
-    count as much as large ones. How well they predict is told for networks that they were not
-    fitted to. ``times``: another stopwatch than ``measured_in_turn``.
-
-    Raises ArchitectureError where too few networks can be had, or where their times do not depend
-    on what they cost.
+    The prices are non-negative and minimise the squared relative error, so small networks count as
+    much as large ones. Their quality is stated for networks they were not fitted to.
+    ``measure_latencies_function``: replaces ``measure_latencies``. Raises ArchitectureError if
+    there are too few networks, or if their times do not depend on their cost.
     """
     networks = scaled_networks(baseline)
     if measure_latencies_function is None:
@@ -131,7 +131,7 @@ def fit_latency(
 
 
 def latency_fit_document(latency_fit: LatencyFit) -> dict[str, Any]:
-    """The calibration as JSON values: ``latency``, the model, and ``networks``, a flat row each."""
+    """JSON values of a fit: ``latency``, the model, and ``networks``, a flat row each."""
     rows = [
         {
             "blocks": prediction.architecture.num_blocks,
@@ -150,41 +150,44 @@ def latency_fit_document(latency_fit: LatencyFit) -> dict[str, Any]:
 def write_latency_fit(path: Path, document: dict[str, Any]) -> Path:
     """Write a document that ``read_latency_model`` reads.
 
-    Raises ExportError where nothing can be written.
+    Raises ExportError if it cannot be written.
     """
     return export_text(path, json_text(document))
 
 
 def scaled_networks(baseline: Architecture) -> list[Architecture]:
-    """The distinct networks of ``AROUND`` under rounding ``even``, the baseline first.
+    """Distinct networks of ``MULTIPLIERS_AROUND`` under rounding ``even``, baseline first.
 
-    Raises ArchitectureError where the baseline is too small to be scaled to ``FEWEST``.
+    Raises ArchitectureError if the baseline is too small to give ``MIN_NETWORKS``.
     """
     networks = dict.fromkeys(
         scale(baseline, multipliers, ROUNDINGS["even"]) for multipliers in MULTIPLIERS_AROUND
     )
     if len(networks) < MIN_NETWORKS:
         raise ArchitectureError(
-            f"fit-latency: need {MIN_NETWORKS} distinct networks around the baseline, got {len(networks)}; "
+            f"fit-latency: need {MIN_NETWORKS} distinct networks around the baseline, got "
+            f"{len(networks)}; "
             "take a larger baseline"
         )
     return list(networks)
 
 
 def fit_prices(costs: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The non-negative prices (of ``PRICES``) of the least squared relative error.
+    """Non-negative prices that minimise the squared relative error.
 
-    ``costs``: (networks, prices); ``seconds``: (networks).
+    ``costs``: (networks, prices). ``seconds``: (networks).
     """
     relative_costs = costs / seconds[:, None]
-    scales = np.linalg.norm(relative_costs, axis=0)  # MACs and blocks are seven orders apart
+    scales = np.linalg.norm(
+        relative_costs, axis=0
+    )  # MACs and blocks differ by seven orders of magnitude
     scaled_prices, _ = nnls(relative_costs / scales, np.ones(len(seconds)))
     fitted_prices: NDArray[np.float64] = scaled_prices / scales
     return fitted_prices
 
 
 def _priced_costs(network: Architecture, batch_size: int) -> tuple[int, int, int, int]:
-    """What is paid for with each of ``PRICES``."""
+    """Amounts of a network that each price applies to."""
     network_cost = cost(network)
     return (
         network_cost.macs * batch_size,
@@ -195,18 +198,19 @@ def _priced_costs(network: Architecture, batch_size: int) -> tuple[int, int, int
 
 
 def _require_size_dependence(seconds: NDArray[np.float64]) -> None:
-    """What a large network pays in each of ``PRICES`` has to be for its size in some part."""
+    """Raise unless a large network's time depends on its size."""
     share = seconds[:2].sum() / seconds.sum()
     if share < MIN_SIZE_SHARE:
         raise ArchitectureError(
-            f"fit-latency: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for its "
+            f"fit-latency: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for "
+            "its "
             f"multiply-adds and activations, got {share:.1%}; take a larger batch or resolution, "
             "or a machine that does nothing else"
         )
 
 
 def pearson_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Pearson's r; None where one of them does not vary."""
+    """Pearson's r; None if one of them is constant."""
     if min(np.ptp(first), np.ptp(second)) < 1e-12:
         return None
     return float(np.corrcoef(first, second)[0, 1])

@@ -1,4 +1,4 @@
-"""Networks beside each other: what they cost, what was printed of them, what they were timed at."""
+"""Networks side by side: their cost, published accuracy, and measured latency."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,22 @@ DEFAULT_NETWORKS = (
     *("resnet50", "resnet152", "densenet169", "mobilenet_v2"),
     *("efficientnet_b0", "efficientnet_b1", "efficientnet_b7"),
 )
-"""What is compared where nothing else is asked for."""
+"""Networks compared by default."""
 
 USER_SOURCE = "given"
-"""The source of an accuracy that no paper prints."""
+"""Source of an accuracy that no paper prints."""
 
 
 def released_efficientnet(name: str) -> Architecture | None:
-    """EfficientNet-B0 to B7 as released, by a name such as ``efficientnet_b3``; None for others."""
+    """EfficientNet-B0 to B7 as released, by a name such as ``efficientnet_b3``; else None."""
     return published_network(name) if re.fullmatch(r"efficientnet[-_]b[0-7]", name) else None
 
 
 def published_accuracy(model: NamedNetwork) -> PublishedAccuracy | None:
-    """What a paper prints of exactly this network, at its own resolution and for ImageNet's
-    classes; None where it is another, or code's."""
+    """Return published accuracy of exactly this network; None for others and custom models.
+
+    At its own resolution and for ImageNet's classes.
+    """
     if not isinstance(model.network, Architecture):
         return None
     return _accuracies_by_fingerprint().get(fingerprint(model.network))
@@ -42,10 +44,10 @@ def comparison_rows(
     top1: Mapping[str, float] | None = None,
     timings: Sequence[NetworkTiming] | None = None,
 ) -> list[dict[str, Any]]:
-    """A flat row for each network: pixels, cost, accuracy with its source (None where unknown).
+    """Return a flat row for each network: pixels, cost, accuracy and its source (None if unknown).
 
-    ``top1``: accuracies by name that no paper prints. ``timed``: adds the seconds of a batch and
-    their ratio to the reference, None for what was not timed.
+    ``top1``: accuracies by name that no paper prints. ``timings``: adds the seconds of a batch and
+    their ratio to the reference, None for networks without a timing.
     """
     user_top1 = dict(top1 or {})
     rows = []
@@ -68,7 +70,7 @@ def comparison_rows(
 
 
 def _timing_columns(name: str, timings: Sequence[NetworkTiming]) -> dict[str, Any]:
-    """The eager time, or none."""
+    """Columns of the eager timing, or of none."""
     timing = next((row for row in timings if row.name == name and row.mode == "eager"), None)
     return {
         "batch_size": timing and timing.batch_size,

@@ -1,10 +1,8 @@
-"""A stopwatch: how long networks take on this machine.
+"""Timers: seconds and memory of forward passes on this machine.
 
-Timing one network at a time compares it in one minute with another in the next, when the machine
-is busier or hotter. So networks are measured in turn, round after round, and each is the median of
+Timing one network after another compares one minute with the next, when the machine may be busier
+or hotter. So networks are measured in turns, round after round, and each result is the median of
 its rounds.
-
-A network on a device, ready to be run again and again, and what memory a pass takes.
 """
 
 import os
@@ -37,7 +35,7 @@ def measure_latency(
     threads: int = 1,
     rounds: int = 15,
 ) -> float:
-    """Seconds of a forward pass of ``batch_size`` images in float32: the median of ``rounds``."""
+    """Seconds of a forward pass of ``batch_size`` float32 images: the median of ``rounds``."""
     (seconds,) = measure_latencies(
         [architecture], batch_size=batch_size, device=device, threads=threads, rounds=rounds
     )
@@ -52,9 +50,9 @@ def measure_latencies(
     threads: int = 1,
     rounds: int = 15,
 ) -> list[float]:
-    """Seconds of each network's forward pass, measured by turns; see ``measure``.
+    """Seconds of each network's forward pass, measured in turns; see ``measure_latency``.
 
-    All of them are on the device at once. Raises ArchitectureError for a device that is not there.
+    All of them are on the device at once. Raises ArchitectureError for a missing device.
     """
     for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
         if value < 1:
@@ -76,7 +74,7 @@ def measure_latencies(
 
 
 def device_name(device: str) -> str:
-    """The device as people know it: ``cpu``, or a GPU's own name behind ``cuda``."""
+    """Name of the device for people: ``cpu``, or a GPU's name after ``cuda``."""
     torch_device = find_device(device)
     return (
         f"cuda: {torch.cuda.get_device_name(torch_device)}"
@@ -86,7 +84,7 @@ def device_name(device: str) -> str:
 
 
 def find_device(name: str) -> torch.device:
-    """The device by its name. Raises ArchitectureError where it is not there."""
+    """Device by its name. Raises ArchitectureError if it is missing."""
     try:
         torch_device = torch.device(name)
     except RuntimeError as error:
@@ -103,12 +101,12 @@ def find_device(name: str) -> torch.device:
 def _prepare_network(
     architecture: Architecture, batch_size: int, device: torch.device
 ) -> tuple[Network, Tensor]:
-    """The network and its images (B, C, R, R), both in channels_last order."""
+    """Return the network and its images (B, C, R, R), both in channels_last order."""
     generator = torch.Generator().manual_seed(0)
     with torch.device("meta"):
         network = build_model(architecture)
     network.to_empty(device=device)
-    initialise(network, generator)  # weights of a signal that stays clear of denormal numbers
+    initialise(network, generator)  # weights whose signals avoid denormal numbers
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     resolution = architecture.resolution
     images_BCHW = torch.randn(
@@ -126,14 +124,14 @@ def _time_pass(network: Network, images_BCHW: Tensor, device: torch.device) -> f
 
 
 def synchronize(device: torch.device) -> None:
-    """A GPU is handed its work and goes on by itself."""
+    """Wait for a GPU, which works asynchronously."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """So many CPU threads; the caller's are put back."""
+    """Use this many CPU threads, then restore the caller's number."""
     previous_threads = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -143,8 +141,11 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 WARM_UP_PASSES = 10
-"""Passes before the first that counts, or as many as end within ``WARM_SECONDS``: they allocate
-memory, choose algorithms and wake the processor."""
+"""Passes before the first that counts, or as many as ``WARM_UP_SECONDS`` allow.
+
+They allocate memory,
+choose algorithms and wake the processor.
+"""
 WARM_UP_SECONDS = 1.0
 
 OUT_OF_MEMORY = "out of memory"
@@ -154,8 +155,11 @@ TimingMode: TypeAlias = Literal["eager", "graph"]
 
 @dataclass(frozen=True, slots=True)
 class PreparedPass:
-    """``run``: one forward pass of the batch. ``seconds``: what one took last, roughly.
-    ``peak_bytes``: see ``bench.Timed``."""
+    """A forward pass that is ready to run.
+
+    ``run``: one forward pass of the batch. ``seconds``: rough time of the last one.
+    ``peak_bytes``: see ``NetworkTiming``.
+    """
 
     name: str
     mode: TimingMode
@@ -166,7 +170,7 @@ class PreparedPass:
 
 @dataclass(frozen=True, slots=True)
 class SkippedPass:
-    """A network that cannot be run so; ``note`` says why."""
+    """A network that cannot run so; ``note`` gives the reason."""
 
     name: str
     mode: TimingMode
@@ -176,7 +180,7 @@ class SkippedPass:
 def prepare_passes(
     named_network: NamedNetwork, batch_size: int, device: torch.device
 ) -> Iterator[PreparedPass | SkippedPass]:
-    """The network as it is run, warmed up; on a GPU also as a CUDA graph."""
+    """Return the network, warmed up; on a GPU also as a CUDA graph."""
     is_cuda = device.type == "cuda"
     bytes_before = torch.cuda.memory_allocated(device) if is_cuda else 0
     try:
@@ -204,11 +208,14 @@ def prepare_passes(
 
 
 def cpu_peak_bytes(network: nn.Module, images_BCHW: Tensor) -> int | None:
-    """Bytes that torch's CPU allocator has given out at most during one pass, with the weights and
-    the images: the counterpart of ``torch.cuda.max_memory_allocated``. Working space that a
-    library allocates for itself is not in it. None where torch's profiler does not tell.
+    """Peak bytes of torch's CPU allocator during one pass, with weights and images.
+
+    The counterpart of ``torch.cuda.max_memory_allocated``. Workspace that a library allocates
+    itself is not included. None if torch's profiler does not report it.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler says that it starts and stops
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "99"
+    )  # otherwise the profiler reports its start and stop
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
         network(images_BCHW)
@@ -225,7 +232,7 @@ def cpu_peak_bytes(network: nn.Module, images_BCHW: Tensor) -> int | None:
 def _network_on_device(
     named_network: NamedNetwork, batch_size: int, device: torch.device
 ) -> tuple[nn.Module, Tensor]:
-    """The network and its images (B, C, R, R), both in channels_last order."""
+    """Return the network and its images (B, C, R, R), both in channels_last order."""
     network = named_network.build().to(device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (
@@ -239,7 +246,7 @@ def _network_on_device(
 
 
 def _warm_up(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the last pass of the warm-up."""
+    """Warm up, and return the seconds of the last pass."""
     warm_up_started = time.perf_counter()
     for _ in range(WARM_UP_PASSES):
         started = time.perf_counter()
@@ -254,7 +261,7 @@ def _warm_up(run: Callable[[], object], device: torch.device) -> float:
 def _capture_cuda_graph(
     name: str, run: Callable[[], object], device: torch.device, bytes_before: int
 ) -> PreparedPass | SkippedPass:
-    """The same pass recorded once and replayed: every launch at once."""
+    """Record the pass as a CUDA graph, which replays all launches at once."""
     torch.cuda.reset_peak_memory_stats(device)
     try:
         graph = torch.cuda.CUDAGraph()
@@ -263,7 +270,7 @@ def _capture_cuda_graph(
         seconds = _warm_up(graph.replay, device)
     except torch.OutOfMemoryError:
         return SkippedPass(name, "graph", OUT_OF_MEMORY)
-    except RuntimeError as error:  # what synchronises cannot be recorded
+    except RuntimeError as error:  # code that synchronises cannot be recorded
         return SkippedPass(name, "graph", f"no graph: {str(error).splitlines()[0]}")
     peak_bytes = torch.cuda.max_memory_allocated(device) - bytes_before
 

@@ -1,9 +1,9 @@
-"""Networks timed side by side: how long a batch takes, how that varies, and what memory it needs.
+"""Networks timed side by side: seconds of a batch, their spread, and memory.
 
-All networks of one batch size are measured in the same rounds, a turn each, and the reference has a
+All networks of one batch size are measured in the same rounds, in turns, and the reference has a
 turn in every round. So a machine that gets hotter or busier does so for all, and the ratio to the
-reference, taken round by round, hardly moves. The turn of a fast network begins with a pass that
-does not count: it finds the caches as another network left them.
+reference within each round hardly changes. The turn of a fast network begins with a pass that does
+not count, because another network's turn has changed the caches.
 """
 
 import math
@@ -29,33 +29,33 @@ from scalesearch.models.named import NamedNetwork
 
 TARGET_RUNS = 100
 TARGET_SECONDS = 1.0
-"""A network is measured so often, or for so long, whichever comes first."""
+"""A network is measured this long or this often, whichever comes first."""
 
 MIN_RUNS = 5
 """Passes of even the slowest network."""
 
 MAX_ROUNDS = 20
-"""Into so many its passes are divided, at most."""
+"""Most rounds into which its passes are divided."""
 
 SLOW_SECONDS = 0.2
-"""Seconds of a pass that caches found cold do not matter to."""
+"""Seconds of a pass beyond which cold caches do not matter."""
 
 MIN_RUNS_FOR_P90 = 10
-"""Passes from which on a ninth decile says something."""
+"""Least passes for a ninth decile."""
 
 OnTurn: TypeAlias = Callable[[str, int, int], None]
-"""What is being done, and how much of how much is done, in turns."""
+"""Called with the current work, and the done and total number of turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkTiming:
-    """What a network takes for a batch.
+    """Latency of a network for a batch.
 
-    ``mode``: ``graph`` replays a CUDA graph, which leaves out what launching costs. ``runs``:
-    passes that counted. ``seconds``: their median, ``p90_seconds`` their ninth decile, None of
-    fewer than ``TELLING``. ``ratio``: to the reference in the same mode, the median over rounds.
-    ``peak_bytes``: what torch's allocator gave out at most, with weights and images; None where it
-    does not tell. Where the batch does not fit, ``note`` says so and nothing else is known.
+    ``mode``: ``graph`` replays a CUDA graph, which leaves out launch costs. ``runs``: passes that
+    counted. ``seconds``: their median. ``p90_seconds``: their ninth decile, None for fewer than
+    ``MIN_RUNS_FOR_P90``. ``ratio``: to the reference in the same mode, the median over rounds.
+    ``peak_bytes``: peak of torch's allocator, with weights and images; None if unknown. If the
+    batch does not fit, only ``note`` is set.
     """
 
     name: str
@@ -84,11 +84,11 @@ def time_networks(
     target_seconds: float = TARGET_SECONDS,
     on_turn: OnTurn = lambda what, done, total: None,
 ) -> tuple[NetworkTiming, ...]:
-    """Time each network at each batch size, the reference first, in float32 and channels_last.
+    """Time each network at each batch size, the reference first, float32, channels_last.
 
-    On a GPU each is also timed as a CUDA graph. Each is measured ``least_runs`` times or for
-    ``least_seconds``, whichever comes first, but at least ``FEWEST`` times.
-    Raises ArchitectureError for a device that is not there, and for a number out of range.
+    On a GPU each is also timed as a CUDA graph. Each is measured ``target_runs`` times or for
+    ``target_seconds``, whichever comes first, but at least ``MIN_RUNS`` times. Raises
+    ArchitectureError for a missing device, and for a number out of range.
     """
     counts = {"threads": threads, "runs": target_runs}
     for name, value in (*counts.items(), *(("batch", size) for size in batch_sizes)):
@@ -122,8 +122,10 @@ def time_networks(
 def _plan_rounds(
     seconds: Sequence[float], target_runs: int, target_seconds: float
 ) -> tuple[int, list[int]]:
-    """How many rounds, and how many passes of each network in each of them: the slowest decides
-    the rounds."""
+    """Return number of rounds, and passes of each network in each round.
+
+    The slowest network decides the number of rounds.
+    """
     run_counts = [
         max(MIN_RUNS, min(target_runs, math.ceil(target_seconds / max(value, 1e-9))))
         for value in seconds
@@ -166,7 +168,7 @@ def _time_run(run: Callable[[], object], torch_device: torch.device) -> float:
 def _timing_rows(
     prepared: Sequence[PreparedPass | SkippedPass], measured: Sequence[list[list[float]]], size: int
 ) -> Iterator[NetworkTiming]:
-    """Of every network, the reference first."""
+    """Return timings of every network, the reference first."""
     turns = iter(measured)
     reference: dict[TimingMode, list[list[float]]] = {}
     for prepared_pass in prepared:
