@@ -39,8 +39,9 @@ MULTIPLIERS_AROUND = tuple(
         *((1.5, 0.6, 1.4), (1.2, 1.1, 1.15), (1.4, 1.2, 1.3)),
     )
 )
-"""Networks that a model is fitted to: each axis alone, against the others, and together, from about a
-quarter to four times the baseline's multiply-adds.
+"""Networks that a model is fitted to: each axis alone, against the others, and together.
+
+They cost from about a quarter to four times the baseline's multiply-adds.
 """
 
 MIN_NETWORKS = 2 * len(COEFFICIENT_FIELDS)

@@ -143,8 +143,7 @@ def use_threads(count: int) -> Iterator[None]:
 WARM_UP_PASSES = 10
 """Passes before the first that counts, or as many as ``WARM_UP_SECONDS`` allow.
 
-They allocate memory,
-choose algorithms and wake the processor.
+They allocate memory, choose algorithms and wake the processor.
 """
 WARM_UP_SECONDS = 1.0
 
