@@ -1,1 +1,1 @@
-"""From the results table to the answer; numpy, scipy, pandas and scikit-learn only."""
+"""From a results table to a conclusion, without torch and Optuna."""

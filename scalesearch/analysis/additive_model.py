@@ -1,7 +1,7 @@
-"""An additive model of a two-way table with holes: value = row + column + residual.
+"""Additive model of a two-way table with holes: value = row + column + residual.
 
-Rows are candidates; columns are seeds (which move all candidates alike, since these are paired) or
-epochs. Least squares, for tables small enough to be solved thousands of times.
+Rows are candidates. Columns are seeds (runs are paired, so a seed moves all candidates alike) or
+epochs. The fit is by least squares, fast enough to be repeated thousands of times.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 from scalesearch.errors import SearchError
 
 Floats: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 Values: TypeAlias = Mapping[str, Mapping[Any, float]]
 
 ROUNDING_ERROR = 1e-9
-"""What is smaller counts as nothing: the arithmetic's own noise, of numbers near one."""
+"""Values below this count as zero: the rounding error of numbers near one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdditiveModel:
-    """The fit. ``rows``, ``columns``: names, sorted; the arrays follow them.
+    """A fitted additive model.
 
-    ``filled``: where the table has a value, as ones and zeros. ``row_effects`` are on the scale of
-    the values, ``column_effects`` sum to zero; both are comparable within a connected part of the
-    table only (``variance_of_difference`` is infinite across parts). ``variance``: of the
-    residuals, with ``df`` degrees of freedom; None without any.
+    ``rows`` and ``columns`` are sorted names, and the arrays follow their order. ``has_value``: 1
+    where the table has a value, else 0. ``row_effects`` are on the scale of the values;
+    ``column_effects`` sum to zero. Effects can be compared only within a connected part of the
+    table (``variance_of_difference`` is infinite across parts). ``variance``: residual variance
+    with ``df`` degrees of freedom, None without any.
     """
 
     rows: tuple[str, ...]
@@ -41,9 +43,10 @@ class AdditiveModel:
     column_inverse: Floats
 
     def variance_of_difference(self, profiles: Floats, other: Floats) -> Floats:
-        """Of the difference of row effects, in units of ``variance``: own + other + columns.
+        """Return the variance of differences of row effects, in units of ``variance``.
 
-        ``profiles`` (N, columns) of the one side, ``other`` (columns,) of the other.
+        ``profiles``: profiles (N, columns) of N rows. ``other``: profile (columns,) of the row
+        they are compared with.
         """
         contrasts = profiles - other
         spread = contrasts @ self.column_inverse
@@ -54,13 +57,13 @@ class AdditiveModel:
 
     @property
     def profiles(self) -> Floats:
-        """For each row, 1/n in the columns where it has its n values, and 0 elsewhere."""
+        """For each row, 1/n in the columns of its n values and 0 elsewhere."""
         shares: Floats = self.has_value / self.has_value.sum(axis=1, keepdims=True)
         return shares
 
 
 def additive_model(values: Values) -> AdditiveModel:
-    """The additive model of ``values`` (row -> column -> value), by least squares.
+    """Fit an additive model to ``values`` (row -> column -> value) by least squares.
 
     Rows without values are left out. Raises SearchError for a value that is not finite.
     """
@@ -79,7 +82,7 @@ def additive_model(values: Values) -> AdditiveModel:
         )
     counts = has_value.sum(axis=1)
     means = table.sum(axis=1) / counts
-    # The rows swept out, what is left are equations for the columns alone, which are few.
+    # Eliminating the rows leaves normal equations for the columns alone, which are few.
     normal = np.diag(has_value.sum(axis=0)) - (has_value.T / counts) @ has_value
     inverse = np.linalg.pinv(normal, rcond=ROUNDING_ERROR, hermitian=True)
     effects = inverse @ (table - has_value * means[:, None]).sum(axis=0)

@@ -1,14 +1,12 @@
-"""What choosing the answer by the same runs does to its lead, and p-values that allow for it.
+"""Comparisons of the leader with the references, corrected for selection bias.
 
-The candidate nearest to the top of a surface had a hand in where that top is: where all are equal,
-it leads by most of a standard error for nothing, and "significant" comes up in one of six searches
-in place of one of ten (for the highest mean: one of three). So the choice is repeated on tables of
-pure noise, and a lead is measured against the leads that it gives there.
+The chosen candidate (the leader) is the trained one nearest to the maximum of the surface. It is
+not the one with the highest mean, whose lead is largely luck.
 
-The answer against the obvious alternatives: how far ahead, how surely, and what would settle it.
-
-Who is compared is the trained candidate nearest to the top of the surface. It is not the one with
-the highest mean, whose lead is in good part its luck; what luck is left is allowed for.
+Its own runs helped to place that maximum. If all candidates were equal, it would still lead by most
+of a standard error, and a comparison would be significant in one of six searches instead of one of
+ten (in one of three for the highest mean). So the selection is repeated on tables of pure noise,
+and p-values measure a lead against the leads found there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,21 +27,25 @@ from scalesearch.scaling.coefficients import Shares
 
 NOISE_TABLES = 3000
 MIN_CHOICES = 30
-"""Choices of one candidate before its leads are told from those of all."""
+"""Fewest noise tables that choose a candidate before its own leads are used, not all leads."""
 
 
 def p_value_of_lead(statistic: float, df: float, lead: float) -> float:
-    """Two-sided, of a lead so far from nothing as ``statistic`` standard errors, or farther, where
-    choosing alone gives ``lead``: Student's t moved by that, on both sides."""
+    """Return the two-sided p-value of a lead of ``statistic`` standard errors.
+
+    ``lead``: the lead that selection alone gives; Student's t is shifted by it on both sides.
+    """
     distance = abs(statistic)
     return min(1.0, float(stdtr(df, lead - distance) + stdtr(df, -lead - distance)))
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionBias:
-    """Tables of noise in which the answer was chosen: ``values`` (B, candidates) with their
-    standard deviations ``scale``, the places ``chosen`` among the candidates, and the
-    ``coefficients`` (B, terms) of the surface ``fit``."""
+    """Noise tables in which a leader was chosen.
+
+    ``values`` (B, candidates), with standard deviations ``scale``. ``chosen_indices``: the leader
+    of each table. ``coefficients`` (B, terms): of the surface of each table, as for ``fit``.
+    """
 
     estimates: CandidateEstimates
     fit: PolynomialFit
@@ -53,11 +55,9 @@ class SelectionBias:
     coefficients: Floats
 
     def expected_lead(self, candidate: str) -> float:
-        """The mean lead of who is chosen over this candidate's runs, in standard errors."""
-        index, chosen_indices = (
-            self.estimates.candidates.index(candidate),
-            np.array(self.chosen_indices),
-        )
+        """Return the leader's mean lead over this candidate's runs, in standard errors."""
+        index = self.estimates.candidates.index(candidate)
+        chosen_indices = np.array(self.chosen_indices)
         rows = np.flatnonzero(chosen_indices != index)
         if not len(rows):
             return 0.0
@@ -66,7 +66,7 @@ class SelectionBias:
         return max(0.0, float(lead.mean()))
 
     def expected_lead_at(self, shares: Shares) -> float:
-        """The same on the surface, over the place of these shares."""
+        """Return the leader's mean lead over these shares on the surface."""
         places = np.vstack([self.estimates.shares[list(self.chosen_indices)], shares.as_tuple()])
         place_terms = polynomial_terms(places, self.fit.degree, self.fit.axes)
         contrasts = place_terms[:-1] - place_terms[-1]
@@ -86,10 +86,10 @@ def selection_bias(
     eligible: Sequence[str],
     feasible_shares: Floats | None = None,
 ) -> SelectionBias:
-    """What choosing gives where all candidates are equal, of the tables that choose ``answer``.
+    """Simulate the choice of ``chosen_candidate`` among equal candidates.
 
-    ``fits``, ``fit``: as for the optimum. ``eligible``: candidates that may be chosen. An answer
-    that chance hardly ever chooses is taken for any other.
+    ``fits``, ``fit``: as for the optimum. ``eligible``: candidates that may be chosen. If noise
+    hardly ever chooses the candidate, all tables are returned.
     """
     rng = np.random.default_rng(0)
     scale = np.sqrt(estimates.noise_variances + fit.deviation)
@@ -114,9 +114,9 @@ def selection_bias(
 def nearest_result(
     shares: Shares, names: list[str], results: Mapping[str, CandidateResult]
 ) -> CandidateResult:
-    """The result nearest to these shares, of those of these names.
+    """Return the result nearest to these shares among the names given.
 
-    Rounded, so that equal distances go to the smaller fingerprint on every machine.
+    Distances are rounded, so that ties go to the smaller fingerprint on every machine.
     """
     return min(
         (results[name] for name in names),
@@ -125,18 +125,20 @@ def nearest_result(
 
 
 MAX_FURTHER_SEEDS = 100
-"""Further seeds, from which on they are not counted."""
+"""Largest number of further seeds that is reported; it stands for any larger number."""
 STAND_IN_DISTANCE = 0.1
-"""Distance on the simplex, from which on a network is said to be another than was asked for."""
+"""Distance in shares above which a network is called a stand-in for its reference."""
 UNEQUAL_COST_TOLERANCE = 0.05
-"""Of the cost, from which on two networks are said to cost differently."""
+"""Relative difference above which two costs are called different."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSide:
-    """A network on one side of a comparison. ``candidate``: "" where it was not trained to the end.
-    ``factor``: its cost over the baseline's, None where there is no network. ``away``: distance on
-    the simplex from the reference that it stands for."""
+    """A network on one side of a comparison.
+
+    ``candidate``: "" if it was not trained to the end. ``factor``: its cost over the baseline's,
+    None without a network. ``distance``: distance in shares from the reference it stands for.
+    """
 
     candidate: str
     shares: Shares
@@ -146,17 +148,18 @@ class ComparisonSide:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far a reference is behind the answer; accuracies are fractions.
+    """The difference between the leader and a reference; accuracies are fractions.
 
-    ``candidate``: the network that stands for it, None where none was trained to the end. ``by``:
-    ``runs``, paired by seed, or ``surface``. ``difference``: above 0 where the answer is ahead;
-    ``low``, ``high``: its own interval of 1 - level. ``p``: two-sided, allowing for the answer's
-    choice by the same runs; ``p_corrected``: also for being one of several (Holm). ``settled``: it
-    is below the level. ``seeds``: behind the reference. ``further_seeds``: that would show a
-    difference of this size, corrected, with a probability of 0.8; ``MOST_FURTHER`` stands for more;
-    None where it is settled, is the answer's own network, or is not known from runs. ``cost``: the
-    reference's over the answer's. ``away``: how far its network is from it, in shares: a baseline
-    may be unable to do what a reference asks. ``words``: all that in a few.
+    ``candidate``: the network that stands for the reference, None if it was not trained to the
+    end. ``by``: ``runs`` (paired by seed) or ``surface``. ``difference``: above 0 if the leader is
+    ahead. ``low``, ``high``: interval of 1 - level of this difference alone. ``p``: two-sided,
+    corrected for selection bias. ``p_corrected``: corrected also for the number of comparisons
+    (Holm). ``settled``: whether ``p_corrected`` is below the level. ``seeds``: number of seeds of
+    the reference. ``further_seeds``: seeds that would detect a difference of this size with a
+    probability of 0.8, after correction; ``MAX_FURTHER_SEEDS`` stands for more, None if it is
+    settled, the leader's own network, or not compared by runs. ``cost``: the reference's over the
+    leader's. ``away``: distance in shares between the network and its reference, since a baseline
+    may be unable to scale as a reference asks. ``words``: the comparison in one phrase.
     """
 
     reference: str
@@ -176,12 +179,12 @@ class Comparison:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether the network is another than the reference's in all but name."""
+        """Whether the network differs clearly from its reference."""
         return self.away > STAND_IN_DISTANCE
 
 
 def holm_correction(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for being several (Holm, Scand. J. Statist. 6, 1979)."""
+    """Correct p-values for their number (Holm, Scand. J. Statist. 6, 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     corrected, running_max = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -199,10 +202,11 @@ def comparisons(
     bias: SelectionBias | None = None,
     level: float = 0.1,
 ) -> tuple[Comparison, ...]:
-    """The answer against each of the others, corrected for their number.
+    """Compare the leader with each reference, corrected for their number.
 
-    ``accuracy``: of candidates trained to the end. ``fit``: the surface, for the others; these are
-    left out where it does not tell. ``chance``: what choosing the answer by the same runs gives it.
+    ``accuracy``: runs of candidates trained to the end. ``fit``: the surface, for references that
+    were not; these are left out if the surface does not cover them. ``bias``: the selection bias
+    of the leader.
     """
     uncorrected = [
         comparison
@@ -214,23 +218,23 @@ def comparisons(
             or _from_surface(empty, leader, reference, fit, bias, level)
         )
     ]
-    # Two references may be one network, which makes one comparison.
-    p_by_network = {one.candidate or one.reference: one.p for one in uncorrected}
+    # Two references may be the same network, which counts as one comparison.
+    p_by_network = {item.candidate or item.reference: item.p for item in uncorrected}
     p_by_network.pop(leader.candidate, None)
     corrected = dict(zip(p_by_network, holm_correction([*p_by_network.values()]), strict=True))
     further_seeds = _FurtherSeeds(
         paired_noise(accuracy).variance, len(accuracy), level, len(p_by_network)
     )
     return tuple(
-        _with_words(replace(one, p_corrected=p, settled=p < level), leader, further_seeds)
-        for one in uncorrected
-        for p in [corrected.get(one.candidate or one.reference, 1.0)]
+        _with_words(replace(item, p_corrected=p, settled=p < level), leader, further_seeds)
+        for item in uncorrected
+        for p in [corrected.get(item.candidate or item.reference, 1.0)]
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _FurtherSeeds:
-    """What further seeds depend on."""
+    """The quantities that the number of further seeds depends on."""
 
     variance: float | None
     candidates: int
@@ -238,7 +242,7 @@ class _FurtherSeeds:
     tests: int
 
     def needed(self, difference: float, seeds: int) -> int | None:
-        """Seeds beyond those there are, for a difference of this size."""
+        """Return the seeds needed beyond ``seeds`` to detect this difference."""
         if not self.variance:
             return None
         needed = seeds_needed(
@@ -250,7 +254,7 @@ class _FurtherSeeds:
 def _empty_comparison(
     name: str, leader: ComparisonSide, reference: ComparisonSide, accuracy: Accuracies
 ) -> Comparison:
-    """A comparison that found nothing."""
+    """Return a comparison without a difference."""
     cost = reference.factor / leader.factor if reference.factor and leader.factor else None
     return Comparison(
         reference=name,
@@ -281,7 +285,7 @@ def _from_runs(
     bias: SelectionBias | None,
     level: float,
 ) -> Comparison | None:
-    """None where either was not trained to the end, or no two seeds tell the noise."""
+    """Return None if either was not trained to the end, or the noise is unknown."""
     if empty.candidate is None:
         return None
     try:
@@ -303,7 +307,7 @@ def _from_surface(
     bias: SelectionBias | None,
     level: float,
 ) -> Comparison | None:
-    """None without a surface, or where the other scales an axis that no candidate does."""
+    """Return None if there is no surface, or it does not cover the reference."""
     unscaled_axes = [axis for axis in range(3) if fit and axis not in fit.axes]
     if fit is None or any(
         reference.shares.as_tuple()[axis] > MIN_SCALED_SHARE for axis in unscaled_axes
@@ -321,7 +325,7 @@ def _from_surface(
 
 
 def surface_difference(fit: PolynomialFit, left: Shares, right: Shares) -> tuple[float, float]:
-    """How much higher the surface is at one place than at the other, and its standard error."""
+    """Return the surface at ``left`` minus that at ``right``, and its standard error."""
     place_terms = polynomial_terms(
         np.array([left.as_tuple(), right.as_tuple()]), fit.degree, fit.axes
     )
@@ -333,11 +337,11 @@ def surface_difference(fit: PolynomialFit, left: Shares, right: Shares) -> tuple
 def _with_words(
     comparison: Comparison, leader: ComparisonSide, further_seeds: _FurtherSeeds
 ) -> Comparison:
-    """With what it says, and the seeds that would settle it."""
-    distance_text = f"{comparison.away:.2f} from it in shares" if comparison.is_stand_in else ""
+    """Add the phrase for people and the number of further seeds."""
+    distance_text = f"{comparison.away:.2f} away in shares" if comparison.is_stand_in else ""
     if comparison.candidate == leader.candidate:
         aside = f" ({distance_text})" if distance_text else ""
-        return replace(comparison, words=f"is the network of {comparison.reference} itself{aside}")
+        return replace(comparison, words=f"is itself the network of {comparison.reference}{aside}")
     points, half_width = 100 * abs(comparison.difference), 50 * (comparison.high - comparison.low)
     ahead = comparison.difference >= 0
     verb = (
@@ -346,11 +350,11 @@ def _with_words(
         else ("leads" if ahead else "trails")
     )
     unequal = comparison.cost is not None and abs(comparison.cost - 1) > UNEQUAL_COST_TOLERANCE
-    asides = [f"its network is {distance_text}"] if distance_text else []
-    asides += [f"{comparison.cost:.2f} times its cost"] if unequal else []
+    asides = [f"nearest network, {distance_text}"] if distance_text else []
+    asides += [f"at {comparison.cost:.2f} times the cost"] if unequal else []
     name = f"{comparison.reference} ({', '.join(asides)})" if asides else comparison.reference
     words = f"{verb} {name} by {points:.1f} +-{half_width:.1f} points"
-    words += ", by the surface" if comparison.by == "surface" else ""
+    words += ", on the fitted surface" if comparison.by == "surface" else ""
     if comparison.settled:
         return replace(comparison, words=words)
     more_seeds = (
@@ -360,7 +364,8 @@ def _with_words(
     )
     words += " (not significant"
     if more_seeds is not None and more_seeds >= MAX_FURTHER_SEEDS:
-        words += f"; to show so little would take {MAX_FURTHER_SEEDS} further seeds or more"
+        words += f"; showing so small a difference takes {MAX_FURTHER_SEEDS} more seeds or more"
     elif more_seeds is not None:
-        words += f"; {more_seeds} further seed{'s' if more_seeds > 1 else ''} would show it, if it is real"
+        plural = "s" if more_seeds > 1 else ""
+        words += f"; {more_seeds} more seed{plural} would show it, if it is real"
     return replace(comparison, words=f"{words})", further_seeds=more_seeds)

@@ -1,15 +1,11 @@
-"""The coefficients that rounding makes one network of.
+"""The conclusion of a search: optimum, recommended network, comparisons, power.
 
-Everything that a results table says about how to scale, in one place.
-
-It is of records alone, with a few plain facts beside them: the factor, and the baseline with its
-rounding where the coefficients that are one network are to be told.
+A conclusion follows from the records alone, with the budget's factor, and the baseline and its
+rounding for the intervals of coefficients that give the recommended network.
 """
 
-import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,14 +20,21 @@ from scalesearch.analysis.comparisons import (
     selection_bias,
     surface_difference,
 )
-from scalesearch.analysis.conclusion_prose import conclusion_sentence
+from scalesearch.analysis.conclusion_prose import (
+    caveats_text,
+    count_text,
+    flat_surface_text,
+    optimum_text,
+    undetermined_text,
+)
+from scalesearch.analysis.equivalent_coefficients import equivalent_coefficients
 from scalesearch.analysis.observations import (
     CandidateEstimates,
     candidate_estimates,
     validate_records,
 )
 from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits, optimum_of_estimates
-from scalesearch.analysis.paired import Accuracies, accuracies, may_still_win
+from scalesearch.analysis.paired import Accuracies, accuracies, last_epoch, may_still_win
 from scalesearch.analysis.polynomials import AXES, PolynomialFit
 from scalesearch.analysis.response_model import ResponseModel, fit_response_model
 from scalesearch.analysis.statistical_power import StatisticalPower, statistical_power
@@ -42,99 +45,32 @@ from scalesearch.analysis.summary import (
     stopped_candidates,
 )
 from scalesearch.architectures.custom import CustomModel
-from scalesearch.architectures.scaled import scaled_widths
 from scalesearch.architectures.stages import Architecture
-from scalesearch.candidates.grid import depth_levels, width_level
 from scalesearch.errors import SearchError
-from scalesearch.scaling.coefficients import Multipliers, Shares
+from scalesearch.scaling.coefficients import Shares
 from scalesearch.scaling.published import SCHEMES
 from scalesearch.scaling.rounding import Rounding
 
-TOLERANCE = 1e-6
-
-
-def equivalent_coefficients(
-    baseline: Architecture, rounding: Rounding, multipliers: Multipliers
-) -> dict[str, tuple[float, float]]:
-    """The alpha, beta and gamma, each for itself, that at phi = 1 give the depth, the channels and
-    the pixels of a network with these effective multipliers.
-
-    Left out is an axis whose multiplier no coefficient gives under this rounding.
-    """
-    intervals = {
-        "alpha": _depth(baseline, rounding, multipliers.depth),
-        "beta": _width(baseline, rounding, multipliers.width),
-        "gamma": _resolution(baseline, rounding, multipliers.resolution),
-    }
-    return {name: interval for name, interval in intervals.items() if interval is not None}
-
-
-def _depth(baseline: Architecture, rounding: Rounding, depth: float) -> tuple[float, float] | None:
-    # Rounded down, a depth is given by more than it comes to.
-    levels = depth_levels(baseline, rounding, min(1.0, depth), 2 * max(1.0, depth))
-    return next(
-        ((level.low, level.high) for level in levels if abs(level.multiplier - depth) < TOLERANCE),
-        None,
-    )
-
-
-def _width(baseline: Architecture, rounding: Rounding, width: float) -> tuple[float, float] | None:
-    if abs(width - 1) < TOLERANCE:  # a level of its own, which tells no interval
-        edges = rounding.width_edges(baseline.unrounded_widths, 2.0)
-        return _constant_interval(
-            edges, lambda multiplier: scaled_widths(baseline, multiplier, rounding), 1.0
-        )
-    level = width_level(baseline, rounding, width)
-    return (level.low, level.high) if abs(level.multiplier - width) < TOLERANCE else None
-
-
-def _resolution(
-    baseline: Architecture, rounding: Rounding, resolution: float
-) -> tuple[float, float] | None:
-    own, step = baseline.resolution, rounding.resolution_multiple
-    max_count = int(own * max(1.0, resolution) / step) + 2
-    edges = {(count + 0.5) * step / own for count in range(max_count)}
-    pixels = rounding.pixels(own * resolution)
-    if abs(pixels / own - resolution) > TOLERANCE:
-        return None
-    return _constant_interval(
-        edges, lambda multiplier: rounding.pixels(own * multiplier), resolution
-    )
-
-
-def _constant_interval(
-    edges: set[float], value_at: Callable[[float], Any], value: float
-) -> tuple[float, float]:
-    """The interval between edges about ``value`` in which ``at`` does not change."""
-    bounds = [0.0, *sorted(edges)]
-    last = min(bisect.bisect_right(bounds, value), len(bounds) - 1)
-    first, reference = last - 1, value_at(value)
-    while first and value_at((bounds[first - 1] + bounds[first]) / 2) == reference:
-        first -= 1
-    while last + 1 < len(bounds) and value_at((bounds[last] + bounds[last + 1]) / 2) == reference:
-        last += 1
-    return bounds[first], bounds[last]
-
-
 UNEQUAL_COST_RATIO = 1.1
-"""Dearest over cheapest candidate, from which on a search is no comparison at equal cost."""
+"""Cost of the most over the least expensive candidate above which costs are called unequal."""
 INTERVAL_TOLERANCE = 0.01
-"""How far from an interval, in shares, still counts as inside."""
+"""Distance from an interval, in shares, that still counts as inside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What is said about a search, at its last ``epoch``; intervals are of 1 - ``level``.
+    """The conclusion of a search at ``epoch``; intervals are of 1 - ``level``.
 
-    ``sentence``: the answer in one. ``candidates``: trained to the end, with at most so many
-    ``seeds``; ``stopped``: those that were not. ``costs``: the least and the greatest realised
-    factor of the former. ``optimum``: the estimate, and ``surface`` what shape fits best; None
-    where the candidates determine none, and the notes say why. ``answer``: the trained candidate
-    nearest to the optimum, of those that no other one clearly beats; it is what is compared.
-    ``recommended``: the cheapest to run of those about as good as the best, for the reason
-    ``why``. ``same_network``: the alpha, beta and gamma that round to it at phi = 1; None where the
-    baseline is not known. ``power``: which differences such a search can show; None without a
-    measure of noise.
+    ``sentence``: the conclusion in one sentence. ``candidates``: number of candidates trained to
+    the end, with at most ``seeds`` seeds. ``stopped``: the candidates that were not trained to the
+    end. ``cost_range``: least and greatest realised factor of the trained candidates. ``optimum``,
+    ``response_model``: the estimated optimum and the surface that fits best; None if the candidates
+    do not determine one, and the notes say why. ``nearest_to_optimum``: the trained candidate
+    nearest to the optimum, among those that no other one clearly beats; it is compared with the
+    references. ``recommended``: the cheapest to run of the candidates about as good as the best,
+    chosen for ``reason``. ``equivalent_coefficients``: the intervals of alpha, beta and gamma that
+    round to it at phi = 1; None if the baseline is not known. ``power``: the differences that such
+    a search can detect; None if the noise is unknown.
     """
 
     name: str
@@ -164,7 +100,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """A checked table, and what is made of it; ``results``, ``accuracy``: at the last epoch."""
+    """A validated table, with results and accuracies at the last epoch."""
 
     table: pd.DataFrame
     results: dict[str, CandidateResult]
@@ -185,19 +121,18 @@ def conclusion(
     latencies: Mapping[str, float] | None = None,
     feasible_shares: Floats | None = None,
 ) -> Conclusion:
-    """What a results table says, for a budget of ``factor``.
+    """Draw the conclusion of a results table for a budget of ``factor``.
 
-    ``epochs``: the last epoch, by default the table's. ``baseline``, ``rounding``: to tell which
-    coefficients are one network. ``latencies``: seconds by candidate, which decide what is cheap to
-    run where all are known; else activations do. ``within``: as for ``optimum``. Order of rows,
-    repeated rows and further columns change nothing. Raises SearchError for a table without a
-    candidate at the last epoch, for missing columns, values that are missing or not finite, and
-    two accuracies of one run. Candidates that are too few to tell the optimum are an answer, which
-    says so.
+    ``epochs``: the last epoch, by default the table's. ``baseline``, ``rounding``: needed for
+    ``equivalent_coefficients``. ``latencies``: seconds by candidate; they decide what is cheap to
+    run if all are known, else activations do. ``feasible_shares``: as for ``optimum``. The order of
+    rows, repeated rows and further columns change nothing. With too few candidates for an optimum
+    the conclusion says so. Raises SearchError for a table without a candidate at the last epoch,
+    for missing columns, values that are missing or not finite, and two accuracies of one run.
     """
     table = validate_records(records)
     results = {result.candidate: result for result in candidate_results(table, epochs=epochs)}
-    last = epochs or int(table["epoch"].max())
+    last = last_epoch(table, epochs)
     evidence = _Evidence(
         table=table,
         results=results,
@@ -205,7 +140,7 @@ def conclusion(
         estimates=candidate_estimates(table, epochs=last),
         feasible_shares=feasible_shares,
     )
-    costs = [one.factor for one in results.values()]
+    costs = [result.factor for result in results.values()]
     draft = Conclusion(
         name=name,
         sentence="",
@@ -213,7 +148,7 @@ def conclusion(
         epoch=last,
         level=level,
         candidates=len(results),
-        seeds=max(one.seeds for one in results.values()),
+        seeds=max(result.seeds for result in results.values()),
         cost_range=(min(costs), max(costs)),
         stopped=stopped_candidates(table, epochs=last),
     )
@@ -226,41 +161,39 @@ def conclusion(
         equivalent = equivalent_coefficients(baseline, rounding, best.multipliers)
         draft = replace(draft, equivalent_coefficients=equivalent)
     draft = replace(draft, power=_power(draft, evidence), notes=(*draft.notes, *_notes(draft)))
-    return replace(draft, sentence=conclusion_sentence(draft))
+    return replace(draft, sentence=_sentence(draft))
 
 
 class UndeterminedOptimum(SearchError):
-    """Candidates that do not determine where accuracy is highest."""
+    """Raised if the candidates do not determine the shares with the highest accuracy."""
 
 
 def _with_optimum(
     draft: Conclusion, evidence: _Evidence, latencies: Mapping[str, float]
 ) -> Conclusion:
-    """With all that comes from the surface."""
-    observed, level = evidence.estimates, draft.level
+    """Add everything that follows from the surface."""
+    estimates, level = evidence.estimates, draft.level
     try:
-        fits = curved_polynomial_fits(observed)
+        fits = curved_polynomial_fits(estimates)
     except SearchError as error:
         raise UndeterminedOptimum(str(error)) from error
     best = optimum_of_estimates(
-        observed, draft.factor, level=level, feasible_shares=evidence.feasible_shares
+        estimates, draft.factor, level=level, feasible_shares=evidence.feasible_shares
     )
     may_win = [
         name for name, possible in may_still_win(evidence.accuracy, level).items() if possible
     ]
-    nearest_candidate = nearest_result(best.shares, may_win, evidence.results)
+    leader = nearest_result(best.shares, may_win, evidence.results)
     bias = selection_bias(
-        observed,
+        estimates,
         fits,
         fits[best.degree],
-        nearest_candidate.candidate,
+        leader.candidate,
         sorted(evidence.accuracy),
         evidence.feasible_shares,
     )
     compared = comparisons(
-        ComparisonSide(
-            nearest_candidate.candidate, nearest_candidate.shares, nearest_candidate.factor
-        ),
+        ComparisonSide(leader.candidate, leader.shares, leader.factor),
         _references(evidence.table, evidence.results),
         evidence.accuracy,
         fits[best.degree],
@@ -274,17 +207,14 @@ def _with_optimum(
     }
     not_worse = [name for name in may_win if name not in worse]
     as_good = [evidence.results[name] for name in best.equivalent_candidates if name in not_worse]
-    recommended, why = _recommendation(
-        best, fits[best.degree], as_good, nearest_candidate, latencies
-    )
-    fitted_model = fit_response_model(evidence.table, epochs=draft.epoch)
+    recommended, reason = _recommendation(best, fits[best.degree], as_good, leader, latencies)
     return replace(
         draft,
         optimum=best,
-        response_model=fitted_model,
-        nearest_to_optimum=nearest_candidate,
+        response_model=fit_response_model(evidence.table, epochs=draft.epoch),
+        nearest_to_optimum=leader,
         recommended=recommended,
-        reason=why,
+        reason=reason,
         comparisons=compared,
         notes=(*best.notes, *_recommendation_notes(best, recommended, fits[best.degree])),
     )
@@ -294,17 +224,17 @@ def _recommendation(
     best: Optimum,
     fit: PolynomialFit,
     as_good: list[CandidateResult],
-    nearest_candidate: CandidateResult,
+    leader: CandidateResult,
     latencies: Mapping[str, float],
 ) -> tuple[CandidateResult, str]:
-    """The cheapest to run of those trained candidates that cannot be told from the best, neither by
-    where they are on the surface nor by their own runs.
+    """Choose the cheapest to run of the candidates as good as the best, and why.
 
-    The noisier a search, the more of them there are, so where shares matter at all the surface has
-    to put it within one standard error of the optimum, too: the customary rule for a cheaper model
+    ``as_good``: candidates within noise of the best, both on the surface and by their own runs. A
+    noisier search has more of them. So if shares matter at all, the surface must also put the
+    candidate within one standard error of the optimum: the usual rule for a cheaper model
     (Breiman et al. 1984, section 3.4.3).
     """
-    eligible, qualifier = as_good, "that cannot be told from the best"
+    eligible, qualifier = as_good, "within noise of the best"
     if best.p_flat <= best.level:
         qualifier = "within one standard error of the best"
         eligible = [
@@ -313,30 +243,25 @@ def _recommendation(
             if surface_difference(fit, best.shares, result.shares)[0] <= best.standard_error
         ]
     if not eligible:
-        return (
-            nearest_candidate,
-            "the nearest to the optimum, as none trained to the end is as good",
-        )
-    if all(one.candidate in latencies for one in eligible):
-        price, criterion = (
-            {one.candidate: latencies[one.candidate] for one in eligible},
-            "lowest latency",
-        )
+        return leader, "the nearest to the optimum, as no trained network is as good"
+    if all(result.candidate in latencies for result in eligible):
+        prices = {result.candidate: latencies[result.candidate] for result in eligible}
+        criterion = "lowest latency"
     else:
-        price, criterion = (
-            {one.candidate: one.activations for one in eligible},
-            "fewest activations",
-        )
-    chosen = min(eligible, key=lambda one: (price[one.candidate], one.macs, one.candidate))
+        prices = {result.candidate: float(result.activations) for result in eligible}
+        criterion = "fewest activations"
+    chosen = min(
+        eligible, key=lambda result: (prices[result.candidate], result.macs, result.candidate)
+    )
     if len(eligible) == 1:
-        return chosen, f"the only one trained to the end {qualifier}"
-    return chosen, f"the {criterion} of {len(eligible)} {qualifier}"
+        return chosen, f"the only trained network {qualifier}"
+    return chosen, f"with the {criterion} among {len(eligible)} networks {qualifier}"
 
 
 def _recommendation_notes(
     best: Optimum, recommended: CandidateResult, fit: PolynomialFit
 ) -> tuple[str, ...]:
-    """What is known of a recommended network that is not where the optimum is thought to be."""
+    """Return a note if the recommended network is not near the optimum."""
     inside = all(
         interval.low - INTERVAL_TOLERANCE
         <= getattr(recommended.shares, axis)
@@ -348,28 +273,23 @@ def _recommendation_notes(
         return ()
     half_width = float(stdtrit(fit.df, 1 - best.level / 2)) * error
     return (
-        "the recommended network is outside of the optimum's intervals: it is the nearest that was "
-        f"trained, and behind by {100 * mean:.1f} +-{100 * half_width:.1f} points on the surface",
+        "the recommended network is outside the intervals of the optimum: it is the nearest "
+        f"trained network, {100 * mean:.1f} +-{100 * half_width:.1f} points below the optimum on "
+        "the surface",
     )
 
 
 def _references(
     table: pd.DataFrame, results: Mapping[str, CandidateResult]
 ) -> dict[str, ComparisonSide]:
-    """Each known scheme: the network that stands for it, trained to the end or not, or its shares
-    alone."""
+    """Return each scheme's network, or its shares alone if it has none."""
     rows = table.drop_duplicates("candidate")
+    roles = rows["role"].astype(str).str.split("+")
     sides = {}
     for name, scheme in SCHEMES.items():
-        has_role = (
-            rows["role"].astype(str).str.split("+").map(lambda roles, role=name: role in roles)
-        )
-        role_rows = rows[has_role]
-        role_rows = (
-            role_rows[role_rows["candidate"].isin(list(results))]
-            if len(role_rows) > 1
-            else role_rows
-        )
+        role_rows = rows[roles.map(lambda row_roles, role=name: role in row_roles)]
+        if len(role_rows) > 1:
+            role_rows = role_rows[role_rows["candidate"].isin(list(results))]
         if role_rows.empty:
             sides[name] = ComparisonSide("", scheme.shares, None)
             continue
@@ -383,50 +303,77 @@ def _references(
 
 
 def _power(draft: Conclusion, evidence: _Evidence) -> StatisticalPower | None:
-    """Of the candidates trained to the end, as if all had the most seeds."""
-    observed = evidence.estimates
-    if not observed.variance:
+    """Return the power of the finished candidates, as if all had the most seeds."""
+    estimates = evidence.estimates
+    if not estimates.variance:
         return None
     compared_networks = {
         comparison.candidate or comparison.reference for comparison in draft.comparisons
     }
     compared_networks -= {draft.nearest_to_optimum.candidate} if draft.nearest_to_optimum else set()
     return statistical_power(
-        observed.shares[: observed.finished_count],
-        float(np.sqrt(observed.variance)),
+        estimates.shares[: estimates.finished_count],
+        float(np.sqrt(estimates.variance)),
         draft.seeds,
-        basis=f"the runs themselves, {observed.df} degrees of freedom",
+        basis=f"the runs themselves, {estimates.df} degrees of freedom",
         comparisons=len(compared_networks),
         level=draft.level,
     )
 
 
 def _best_mean_note(evidence: _Evidence) -> tuple[str, ...]:
-    """Without a surface, the highest mean, called what it is."""
+    """Return the highest mean as a note, for want of a surface."""
     best = next(iter(evidence.results.values()))
     return (
         f"the highest mean of {len(evidence.results)} is {best.accuracy:.4f}, of {best.candidate}; "
-        "the luckiest of several is flattered, so this is no answer",
+        "the best of several is partly lucky, so this is not a conclusion",
     )
 
 
 def _notes(draft: Conclusion) -> tuple[str, ...]:
-    notes, own_network = (
-        [],
-        draft.nearest_to_optimum.candidate if draft.nearest_to_optimum else None,
-    )
+    notes = []
+    leader = draft.nearest_to_optimum.candidate if draft.nearest_to_optimum else None
     if draft.has_unequal_costs:
         low, high = draft.cost_range
         notes.append(
-            f"candidates cost from {low:.2f}x to {high:.2f}x, so the more accurate may only be the "
-            "dearer ones: this is no search at equal cost"
+            f"candidates cost {low:.2f}x to {high:.2f}x, so the more accurate ones may only be the "
+            "more expensive ones: this is not a search at equal cost"
         )
-    if any(comparison.candidate != own_network for comparison in draft.comparisons):
+    if any(comparison.candidate != leader for comparison in draft.comparisons):
         notes.append(
-            "p-values allow for the answer's choice by the same runs and for the number of "
-            "comparisons; the interval of a difference is of that one alone"
+            "p-values are corrected for the selection of the network by the same runs and for the "
+            "number of comparisons; the interval of a difference is not corrected"
         )
-    missing = set(SCHEMES) - {one.reference for one in draft.comparisons}
+    missing = set(SCHEMES) - {comparison.reference for comparison in draft.comparisons}
     if missing and draft.optimum is not None:
-        notes.append(f"nothing is known of {', '.join(sorted(missing))}: none was trained so")
+        notes.append(f"not compared, since no network was trained: {', '.join(sorted(missing))}")
     return tuple(notes)
+
+
+def _sentence(draft: Conclusion) -> str:
+    """Return the conclusion in one sentence."""
+    settings = f"{count_text(draft.seeds, 'seed')} and {count_text(draft.epoch, 'epoch')}"
+    networks = draft.candidates + len(draft.stopped)
+    best = draft.optimum
+    if best is None or draft.recommended is None:
+        clause = undetermined_text(draft.candidates, settings)
+    elif best.p_flat > draft.level:
+        worse = [
+            f"the network nearest to {comparison.reference}"
+            if comparison.is_stand_in
+            else comparison.reference
+            for comparison in draft.comparisons
+            if comparison.settled and comparison.difference > 0
+        ]
+        clause = flat_surface_text(
+            best.p_flat, draft.factor, settings, networks, worse, draft.recommended
+        )
+    else:
+        clause = optimum_text(
+            best, draft.factor, settings, networks, draft.recommended, draft.reason
+        )
+    caveats = caveats_text(
+        is_single_seed=best is not None and draft.seeds == 1,
+        unequal_costs=draft.cost_range if draft.has_unequal_costs else None,
+    )
+    return f"{'; '.join([clause, *caveats])}."

@@ -1,4 +1,4 @@
-"""Whether a search may stop: its answer is sure enough, or more of it would gain nothing."""
+"""Convergence of a search: a precise result, or no further gain expected."""
 
 from dataclasses import dataclass
 
@@ -19,15 +19,17 @@ from scalesearch.analysis.polynomials import (
 from scalesearch.errors import SearchError
 
 MIN_CANDIDATES = 10
-"""Candidates behind a quadratic surface of six terms before anything is called settled."""
+"""Fewest candidates before a search may converge; a quadratic surface has six terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """``reason``: in words, whichever way. ``widths``: of the intervals of the three shares.
-    ``expected_gain``: in accuracy, of the best place not seen over the best candidate seen.
-    ``noise``: standard error of a candidate's mean. ``optimum``: what they come from. Nothing of
-    these is known while candidates are too few.
+    """The result of a convergence check; only a reason with too few candidates.
+
+    ``reason``: why, or why not. ``widths``: widths of the three shares' intervals.
+    ``expected_gain``: expected improvement in accuracy of the best unseen network over the best
+    candidate. ``noise``: standard error of a candidate's mean. ``optimum``: the optimum behind
+    these numbers.
     """
 
     is_converged: bool
@@ -51,14 +53,14 @@ def check_convergence(
     epochs: int | None = None,
     feasible_shares: Floats | None = None,
 ) -> Convergence:
-    """Whether the answer of a results table is settled, by one of the rules asked for.
+    """Check whether a search has converged by one of the given rules.
 
-    ``width``: the widest of the three shares' intervals (of 1 - ``level``) is narrower than this.
-    ``gain``: the improvement still to be expected of an unseen candidate is less than the noise.
-    ``epochs``, ``within``: as for ``optimum``; a baseline that cannot scale an axis needs
-    ``within`` to say so, or the search might only not have come to it. Too few candidates settle
-    nothing, and raise nothing: the reason says so. Some hundredths of a second for tens of
-    candidates.
+    ``max_width``: converged when the widest interval of the three shares (1 - ``level``) is
+    narrower. ``use_expected_gain``: converged when the expected gain of an unseen candidate is
+    below the noise. ``epochs``, ``feasible_shares``: as for ``optimum``. Pass ``feasible_shares``
+    for a baseline that cannot scale an axis; otherwise the axis counts as not tried yet. With too
+    few candidates nothing is raised: the search has not converged, and the reason says why. Takes
+    some hundredths of a second for tens of candidates.
     """
     try:
         estimates = candidate_estimates(records, epochs=epochs)
@@ -70,7 +72,7 @@ def check_convergence(
             f"need at least {MIN_CANDIDATES} candidates, got {len(estimates.candidates)}"
         )
     if unscaled := _unscaled_axes(fits, feasible_shares):
-        return _not_converged(f"no candidate has tried to scale {' or '.join(unscaled)}")
+        return _not_converged(f"no candidate scales {' or '.join(unscaled)} yet")
     optimum = optimum_of_estimates(estimates, factor, level=level, feasible_shares=feasible_shares)
     fit = fits[optimum.degree]
     noise = _standard_error(estimates, fit)
@@ -85,24 +87,25 @@ def check_convergence(
     if max_width is not None:
         comparison = "less" if is_narrow else "not less"
         reasons.append(
-            f"the {widest} share is known to {widths[widest]:.2f}, {comparison} than {max_width:g}"
+            f"the interval of the {widest} share is {widths[widest]:.2f} wide, {comparison} than "
+            f"{max_width:g}"
         )
     if use_expected_gain:
         comparison = "less" if no_gain_left else "not less"
         reasons.append(
-            f"another candidate may be expected to gain {gain_left:.4f}, {comparison} than the "
+            f"the expected gain of another candidate is {gain_left:.4f}, {comparison} than the "
             f"noise, {noise:.4f}"
         )
-    reason = "; ".join(reasons) or "no rule was asked for"
+    reason = "; ".join(reasons) or "no convergence rule was given"
     return Convergence(is_narrow or no_gain_left, reason, widths, gain_left, noise, optimum)
 
 
 def expected_gain(estimates: CandidateEstimates, fit: PolynomialFit, places_N3: Floats) -> float:
-    """Expected improvement of the best of these places over the best candidate seen, in accuracy.
+    """Return the expected gain in accuracy of a new network over the best candidate.
 
-    A network deviates from the surface (``fit.deviation``), the best one seen for the better, and
-    a new one as chance will have it. With a single seed, deviation cannot be told from noise, and
-    counts as noise.
+    The new network is the best of the places (shares) given. Networks deviate from the surface
+    with variance ``fit.deviation``: the best candidate probably upwards, a new network either way.
+    With a single seed, deviation cannot be separated from noise and counts as noise.
     """
     deviation = 0.0 if estimates.variance is None else fit.deviation
     candidate_terms = polynomial_terms(estimates.shares, fit.degree, fit.axes)
@@ -121,7 +124,7 @@ def expected_gain(estimates: CandidateEstimates, fit: PolynomialFit, places_N3: 
 
 
 def _unscaled_axes(fits: dict[str, PolynomialFit], feasible_shares: Floats | None) -> list[str]:
-    """Axes that can be scaled, as far as is known, and that no candidate scales."""
+    """Return the axes that can be scaled but that no candidate scales."""
     (scaled, *_) = (fit.axes for fit in fits.values())
     return [
         axis
@@ -132,7 +135,7 @@ def _unscaled_axes(fits: dict[str, PolynomialFit], feasible_shares: Floats | Non
 
 
 def _standard_error(estimates: CandidateEstimates, fit: PolynomialFit) -> float:
-    """Standard error of the mean of a candidate with the most seeds."""
+    """Return the standard error of the mean of a candidate with the most seeds."""
     if estimates.variance is None:
         return float(np.sqrt(fit.deviation))
     return float(np.sqrt(estimates.variance / estimates.seeds.max()))

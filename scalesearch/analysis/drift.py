@@ -1,24 +1,22 @@
-"""Mixture surfaces compared: what an axis is worth, and whether two have one shape.
+"""Drift of the best shares with training length, and axes favoured by short runs.
 
-Two surfaces of the same candidates have one shape where late = a + k * early, for one k of all of
-them; their best places are then the same. The test of it: of all late - k * early, take the one
-that shares explain least beside what they leave over, and ask whether they explain it at all (the
-test of overidentification of Anderson & Rubin, Ann. Math. Stat. 20, 1949; with the least root in
-place of a known k it is not too often significant, however little the early surface tells).
+ResNet-RS (arXiv:2103.07579, section 6) finds that short training favours width. Here every run is
+its own control: the gain of a run from an early epoch to the last is compared between candidates.
 
-Whether what is best drifts with the length of training, and which axis short runs favour.
+Two questions are kept apart. Does the gain depend on the shares? It also does where learning curves
+only fan out, since a run that ends higher has gained more from the same start. Does the surface
+change its *shape*, and with it its optimum (``shape_change``)? A surface that is flat at the last
+epoch has no optimum that could move; there, gains that depend on the shares are the drift, if the
+early surface was not flat.
 
-ResNet-RS (arXiv:2103.07579, section 6) finds that short training favours width. Runs are their own
-controls: what a run gains from an early epoch to the last is compared between candidates.
+An axis is favoured early if the early surface recommends it and it then gains less than the others.
+An axis that is bad throughout also gains less where curves fan out, but is not favoured early.
 
-Two questions are kept apart. Does the gain depend on the shares? It does so, too, where curves only
-fan out, since who ends higher has gained more from the same beginning. Does the surface change its
-*shape*, and its best place with it (``shapes``)? A surface that is level at last has no best place
-that could be moved: there, gains that depend on the shares are the drift, where the early surface
-was not level.
-
-An axis is called favoured early where the early surface says to spend on it, and it then gains
-less than the others; where it is bad from beginning to end, and curves fan out, only the latter.
+Two surfaces of the same candidates have the same shape if late = a + k * early with one k for all,
+and then the same optimum. The test takes the k for which shares explain least of late - k * early,
+relative to the residuals, and tests whether they explain any of it (the overidentification test of
+Anderson & Rubin, Ann. Math. Stat. 20, 1949). With the least root instead of a known k, the test is
+not significant too often, however little the early surface says.
 """
 
 from collections.abc import Sequence
@@ -31,10 +29,10 @@ from scipy.linalg import eigh
 from scipy.special import fdtrc, stdtrit
 
 from scalesearch.analysis.additive_model import Floats, additive_model
-from scalesearch.analysis.observations import SHARES, candidate_estimates
+from scalesearch.analysis.observations import candidate_estimates, shares_of_candidates
 from scalesearch.analysis.optimum import Interval, optimum_of_estimates
 from scalesearch.analysis.paired import accuracies
-from scalesearch.analysis.polynomials import AXES, MAX_CONDITION, MIN_SCALED_SHARE, polynomial_terms
+from scalesearch.analysis.polynomials import AXES, MAX_CONDITION, polynomial_terms, scaled_axes
 from scalesearch.analysis.summary import has_reason
 from scalesearch.errors import SearchError
 
@@ -44,7 +42,7 @@ MIN_SUM_OF_SQUARES = 1e-18
 def axis_effects(
     design_NP: Floats, values_N: Floats, names: Sequence[str], level: float
 ) -> dict[str, Interval]:
-    """Of each part against the mean of the others (Cox's direction), with t intervals."""
+    """Return each share's effect against the others' mean (Cox), with t intervals."""
     solver = np.linalg.pinv(design_NP)
     residuals = values_N - design_NP @ (solver @ values_N)
     residual_df = len(values_N) - design_NP.shape[1]
@@ -61,35 +59,29 @@ def axis_effects(
 
 
 def p_value_of_differences(design_NP: Floats, values_N: Floats) -> float:
-    """p of the F test that the parts of a mixture differ at all."""
+    """Return p of the F test of equal effects of all shares."""
     explained_squares, residual_squares = _sums_of_squares(design_NP, values_N[:, None])
     df, residual_df = design_NP.shape[1] - 1, len(values_N) - design_NP.shape[1]
-    return float(
-        fdtrc(
-            df,
-            residual_df,
-            explained_squares[0, 0]
-            / df
-            / max(residual_squares[0, 0] / residual_df, MIN_SUM_OF_SQUARES),
-        )
-    )
+    mean_square = explained_squares[0, 0] / df
+    statistic = mean_square / max(residual_squares[0, 0] / residual_df, MIN_SUM_OF_SQUARES)
+    return float(fdtrc(df, residual_df, statistic))
 
 
 def shape_change(design_NP: Floats, values_N2: Floats) -> tuple[float | None, float]:
-    """The k of late - k * early that shares explain least, and p of its being explained at all.
+    """Return the k that minimises what shares explain of late - k * early, and p.
 
-    Without a positive k (the surface is turned about, or one of the two says nothing) the less
-    explained of the two stands for it, with nothing taken off for having looked for a k.
+    Without a positive k (the surface is inverted, or one of the two is flat) k is None, and p is
+    that of the less explained of the two, without a correction for the search for k.
     """
     explained_squares, residual_squares = _sums_of_squares(design_NP, values_N2)
     residual_squares = residual_squares + MIN_SUM_OF_SQUARES * np.eye(2)
     df, residual_df = design_NP.shape[1] - 1, len(values_N2) - design_NP.shape[1]
     roots, vectors = eigh(explained_squares, residual_squares)
-    least = max(0.0, float(roots[0]))  # a sum of squares, but for rounding
+    least = max(0.0, float(roots[0]))  # rounding may make it negative
     early, late = vectors[:, 0]
     if early * late < 0:
         steepness = float(-early / late)
-        if df < 2:  # a line is in proportion to any other that rises the same way
+        if df < 2:  # two lines that rise the same way are always proportional
             return steepness, 1.0
         return steepness, float(fdtrc(df - 1, residual_df, least / (df - 1) * residual_df))
     least = min(
@@ -99,28 +91,28 @@ def shape_change(design_NP: Floats, values_N2: Floats) -> tuple[float | None, fl
 
 
 def _sums_of_squares(design_NP: Floats, values_NK: Floats) -> tuple[Floats, Floats]:
-    """Sums of squares and products: what the parts explain beyond a mean, and what they leave."""
+    """Return explained and residual sums of squares and products about the mean."""
     fitted = design_NP @ np.linalg.pinv(design_NP) @ values_NK
     residuals, deviations = values_NK - fitted, fitted - values_NK.mean(axis=0)
     return deviations.T @ deviations, residuals.T @ residuals
 
 
 SPARE_CANDIDATES = 2
-"""Candidates beyond the terms of a surface before it is tested."""
+"""Fewest candidates beyond the terms of a surface before it is tested."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyGain:
-    """What ``candidates`` gained from the epoch ``early`` to ``last``, in the mean over seeds.
+    """Gains in accuracy from an early epoch to the last, mean over seeds.
 
-    ``mean``: gain of all. ``effects``: by axis, how much more a network gains that spends all on
-    it than one that spends nothing on it and the rest evenly, on a linear surface. ``before``: by
-    axis, likewise, how much more accurate it is at ``early``. ``p``: of gains that depend on shares
-    so much, or more, by chance (F test). ``p_shape``: of a surface that changes its shape so much,
-    or more, by chance; ``steepness``: k of the module's account, None where it is not positive.
-    ``degree``: of the surfaces of that test; a linear one misses a drift towards where the surface
-    is level. ``p_first``, ``p_last``: of surfaces so uneven, or more, where shares make no
-    difference; for the last, the lesser p of its surfaces of both degrees.
+    ``mean``: mean gain. ``gain_effects``: by axis, how much more a network gains that spends
+    everything on it than one that spends nothing on it and the rest evenly, on a linear surface.
+    ``early_effects``: by axis, the same for the accuracy at the early epoch. ``p``: p-value of
+    gains that do not depend on shares (F test). ``p_shape``: p-value of an unchanged shape of the
+    surface. ``steepness``: k of the module's description, None if it is not positive. ``degree``:
+    degree of the surfaces in that test; a linear one misses a drift towards a flat surface.
+    ``p_first``, ``p_last``: p-values of flat surfaces at the early and the last epoch; for the
+    last, the smaller p of both degrees.
     """
 
     early_epoch: int
@@ -138,25 +130,25 @@ class AccuracyGain:
 
     @property
     def row(self) -> dict[str, Any]:
-        """All of it, flat: ``width``, ``width_low``, ``width_high`` and so on."""
+        """All fields as a flat row: ``width``, ``width_low``, ``width_high`` and so on."""
         row: dict[str, Any] = {"early": self.early_epoch, "last": self.last_epoch}
-        row |= {"candidates": self.candidates, **_interval_columns("gain", self.mean)}
+        row |= {"candidates": self.candidates, **self.mean.columns("gain")}
         for axis, interval in self.gain_effects.items():
-            row |= _interval_columns(axis, interval)
+            row |= interval.columns(axis)
         for axis, interval in self.early_effects.items():
-            row |= _interval_columns(f"{axis}_before", interval)
+            row |= interval.columns(f"{axis}_before")
         names = ("p", "p_shape", "steepness", "p_first", "p_last", "degree")
         return row | {name: getattr(self, name) for name in names}
 
     def is_drift(self, level: float) -> bool:
-        """Whether the best place moves: the shape changes, or differences vanish."""
+        """Return whether the optimum moves: the shape changes, or differences vanish."""
         vanish = max(self.p, self.p_first) <= level < self.p_last
         return self.p_shape <= level or vanish
 
 
 @dataclass(frozen=True, slots=True)
 class EpochOptimum:
-    """The surface's optimum at an epoch: shares with intervals, by axis, of ``candidates``."""
+    """The optimum at an epoch: shares with intervals by axis, from ``candidates``."""
 
     epoch: int
     candidates: int
@@ -166,17 +158,18 @@ class EpochOptimum:
     def row(self) -> dict[str, Any]:
         row: dict[str, Any] = {"epoch": self.epoch, "candidates": self.candidates}
         for axis, interval in self.shares.items():
-            row |= _interval_columns(axis, interval)
+            row |= interval.columns(axis)
         return row
 
 
 @dataclass(frozen=True, slots=True)
 class EpochDrift:
-    """``gains``: from each earlier epoch to the last. ``bests``: the optimum epoch by epoch.
+    """The drift of a results table over its epochs.
 
-    ``drifts``: whether the best place moves from the first of the epochs to the last, at the
-    ``level``; None where the candidates are too few to say. ``favoured``: the axes that the first
-    epoch then favours beside the last, and ``slighted`` those that it slights.
+    ``gains``: from each earlier epoch to the last. ``optima``: the optimum by epoch.
+    ``has_drift``: whether the optimum moves from the first epoch to the last, at ``level``; None
+    with too few candidates. ``favoured_early``, ``penalised_early``: the axes that the first epoch
+    favours, or penalises, compared with the last one.
     """
 
     gains: tuple[AccuracyGain, ...]
@@ -189,34 +182,35 @@ class EpochDrift:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row for each earlier epoch."""
+        """One flat row per earlier epoch."""
         return [gain.row for gain in self.gains]
 
     @property
     def sentence(self) -> str:
-        """What it comes to, in a sentence."""
+        """The result in one sentence."""
         if not self.gains:
-            return "too few candidates have two epochs to say whether the best drifts"
+            return "too few candidates have two epochs to test whether the best shares drift"
         first = self.gains[0]
         between = f"from epoch {first.early_epoch} to {first.last_epoch}"
         if self.has_drift:
             parts = [f"{axis} is favoured early" for axis in self.favoured_early]
-            parts += [f"{axis} is slighted early" for axis in self.penalised_early]
-            axes_text = ", ".join(parts) or "no one axis stands out"
+            parts += [f"{axis} is penalised early" for axis in self.penalised_early]
+            axes_text = ", ".join(parts) or "no single axis stands out"
             if first.p_shape <= self.level:
-                return f"what is best drifts {between} (p {first.p_shape:.2g}): {axes_text}"
+                return f"the best shares drift {between} (p {first.p_shape:.2g}): {axes_text}"
             return (
-                f"what seems best at epoch {first.early_epoch} is level at {first.last_epoch} (p {first.p:.2g} "
-                f"of such gains): {axes_text}"
+                f"differences between shares at epoch {first.early_epoch} have vanished at "
+                f"{first.last_epoch} (p {first.p:.2g}): {axes_text}"
             )
         if first.p <= self.level:
             return (
-                f"gains {between} depend on the shares (p {first.p:.2g}{_axes_text(first)}); that what "
-                f"is best drifts is not shown (p {first.p_shape:.2g})"
+                f"gains {between} depend on the shares (p {first.p:.2g}{_axes_text(first)}); a "
+                f"drift of the best shares is not significant (p {first.p_shape:.2g})"
             )
         return (
-            f"gains {between} are not shown to depend on the shares (p {first.p:.2g}), nor that "
-            f"what is best drifts (p {first.p_shape:.2g}); neither is proof of the opposite"
+            f"neither a dependence of gains {between} on the shares (p {first.p:.2g}) nor a drift "
+            f"of the best shares (p {first.p_shape:.2g}) is significant, which does not prove that "
+            "there is none"
         )
 
 
@@ -227,21 +221,22 @@ def epoch_drift(
     epochs: Sequence[int] | None = None,
     level: float = 0.1,
 ) -> EpochDrift:
-    """The drift of a results table of a budget of ``factor``.
+    """Return the drift of a results table for a budget of ``factor``.
 
-    ``epochs``: which, the last among them; by default all of the table. ``drifts`` goes by the
-    first and the last alone, so that many epochs are no more chances. Order of rows, repeated rows
-    and further columns change nothing. Raises SearchError for an empty table, and for shares or
-    accuracies that are not finite.
+    ``epochs``: the epochs to compare, by default all of the table. ``has_drift`` uses the first
+    and the last alone, so that more epochs do not make a false positive more likely. The order of
+    rows, repeated rows and further columns change nothing. Raises SearchError for an empty table,
+    and for shares or accuracies that are not finite.
     """
     recorded = sorted({int(epoch) for epoch in records["epoch"]})
     compared = recorded if epochs is None else sorted(set(epochs) & set(recorded))
     if not compared:
         raise SearchError("records: need at least one epoch that is on record, got none")
-    possible_gains = (
-        accuracy_gain(records, early, compared[-1], level=level) for early in compared[:-1]
+    gains = tuple(
+        gain
+        for early in compared[:-1]
+        if (gain := accuracy_gain(records, early, compared[-1], level=level)) is not None
     )
-    gains = tuple(gain_or_none for gain_or_none in possible_gains if gain_or_none is not None)
     includes_first = bool(gains) and gains[0].early_epoch == compared[0]
     drifts = gains[0].is_drift(level) if includes_first else None
     gain_effects, early_effects = (
@@ -257,7 +252,9 @@ def epoch_drift(
             if interval.high < 0 < early_effects[axis].low
         ),
         penalised_early=tuple(
-            a for a, one in gain_effects.items() if early_effects[a].high < 0 < one.low
+            axis
+            for axis, interval in gain_effects.items()
+            if early_effects[axis].high < 0 < interval.low
         ),
         level=level,
         notes=_notes(records, compared),
@@ -267,7 +264,7 @@ def epoch_drift(
 def accuracy_gain(
     records: pd.DataFrame, early_epoch: int, last_epoch: int, *, level: float = 0.1
 ) -> AccuracyGain | None:
-    """What candidates gained between two epochs; None where they are too few for a plane."""
+    """Return the gains between two epochs; None with too few candidates for a plane."""
     before, after = accuracies(records, early_epoch), accuracies(records, last_epoch)
     runs = {
         name: {seed: (before[name][seed], after[name][seed]) for seed in before[name]
@@ -286,10 +283,7 @@ def accuracy_gain(
         )
         for index in (0, 1)
     ]
-    candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
-    shares = candidate_rows.loc[list(runs), SHARES].to_numpy(dtype=np.float64)
-    if not np.isfinite(shares).all():
-        raise SearchError("records: need finite shares for every candidate, got some that are not")
+    shares = shares_of_candidates(records, list(runs))
     values_N2 = np.stack([table.row_effects for table in tables], axis=1)
     return _gain_of_values(shares, values_N2, early_epoch, last_epoch, level)
 
@@ -297,7 +291,7 @@ def accuracy_gain(
 def _gain_of_values(
     shares_N3: Floats, values_N2: Floats, early_epoch: int, last_epoch: int, level: float
 ) -> AccuracyGain | None:
-    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
+    axes = scaled_axes(shares_N3)
     designs = {
         degree: design
         for degree in ("linear", "quadratic")
@@ -332,9 +326,9 @@ def _gain_of_values(
 
 
 def _axes_text(first: AccuracyGain) -> str:
-    """The axes that clearly gain more or less than the others."""
+    """Return the axes that gain significantly more or less than the others, as text."""
     more = [axis for axis, interval in first.gain_effects.items() if interval.low > 0]
-    less = [axis for axis, one in first.gain_effects.items() if one.high < 0]
+    less = [axis for axis, interval in first.gain_effects.items() if interval.high < 0]
     parts = [f"more on {' and '.join(more)}"] if more else []
     parts += [f"less on {' and '.join(less)}"] if less else []
     return "".join(f"; {part}" for part in parts)
@@ -361,10 +355,6 @@ def _notes(records: pd.DataFrame, epochs: Sequence[int]) -> tuple[str, ...]:
     if set(records["candidate"]) <= last:
         return ()
     return (
-        "candidates were let go on for doing well early; the luck in that is missing later, and "
-        "looks like a smaller gain",
+        "candidates continued because they did well early, partly by luck; later that luck is "
+        "missing, which looks like a smaller gain",
     )
-
-
-def _interval_columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,20 +1,20 @@
-"""Shares from fitted exponents: an alternative to the best of a grid, from one star of networks.
+"""Shares from the exponents of scaling laws, an alternative to a search.
 
-Each axis k is scaled alone from one baseline, and its law fitted to what comes of that:
-error_k(C) = floor_k + scale_k * C^(-c_k). In log cost x = log C, what spending x on the axis gains
-is g_k(x) = scale_k * (1 - exp(-c_k * x)), and what the next bit of log cost gains is
+Each axis k is scaled alone from one baseline, and a scaling law is fitted to its networks:
+error_k(C) = floor_k + scale_k * C^(-c_k). In log cost x = log C, spending x on the axis gains
+g_k(x) = scale_k * (1 - exp(-c_k * x)), and the marginal gain is
 g_k'(x) = scale_k * c_k * exp(-c_k * x).
 
 Under a budget of F, log F = x_depth + x_width + x_resolution, since costs multiply. *If* gains add
-up (no axis makes another worth more or less), accuracy is highest where the next bit gains the same
-on every axis that has any (Lagrange): g_k'(x_k) = m, or x_k = 0 where even its first bit gains less
-than m. So x_k = max(0, log(scale_k * c_k / m) / c_k), with m such that the three sum to log F, and
-the shares are x_k / log F. For small F all goes to the axis of the steepest beginning; for large F
-the shares tend to be as 1 / c_k: the faster an axis saturates, the less it gets.
+up (no axis changes what another one gains), accuracy is highest where the marginal gain is the same
+on every axis with a share (Lagrange): g_k'(x_k) = m, or x_k = 0 where even g_k'(0) is below m. So
+x_k = max(0, log(scale_k * c_k / m) / c_k), with m such that the three sum to log F, and the shares
+are x_k / log F. For small F the axis with the steepest start gets everything; for large F the
+shares approach the ratios of 1 / c_k: the faster an axis saturates, the less it gets.
 
 That gains add up is an assumption, which compound scaling itself denies (EfficientNet,
-arXiv:1905.11946, figure 4). A search over the simplex does not make it; where the two disagree, the
-axes do not just add up.
+arXiv:1905.11946, figure 4). A search over the simplex does not make it; if the two disagree, the
+gains do not add up.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,12 @@ from typing import Any
 import numpy as np
 
 from scalesearch.analysis.additive_model import Floats
-from scalesearch.analysis.optimum import COEFFICIENT_OF_AXIS, Interval
+from scalesearch.analysis.optimum import (
+    COEFFICIENT_OF_AXIS,
+    Interval,
+    coefficient_interval,
+    quantile_interval,
+)
 from scalesearch.analysis.polynomials import AXES
 from scalesearch.analysis.scaling_law import ScalingLaw
 from scalesearch.errors import SearchError
@@ -36,11 +41,12 @@ MIN_GAIN = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class ExponentShares:
-    """The shares that a star's laws come to for a budget of ``factor``, if gains add up.
+    """The best shares for a budget of ``factor`` by the axes' laws, if gains add up.
 
     ``share_intervals`` by axis, ``intervals`` by alpha, beta and gamma: of 1 - ``level``, from the
-    laws' draws. ``marginal``: by axis, accuracy that the first doubling of cost gains there.
-    ``undecided``: part of the draws in which no axis gains anything, which are left out.
+    laws' bootstrap draws. ``gain_of_doubling``: by axis, accuracy gained by the first doubling of
+    cost. ``undecided_fraction``: fraction of the draws in which no axis gains anything; they are
+    left out.
     """
 
     factor: float
@@ -58,25 +64,23 @@ class ExponentShares:
         return [
             {
                 "axis": axis,
-                **_interval_columns("share", self.share_intervals[axis]),
-                **_interval_columns(
-                    COEFFICIENT_OF_AXIS[axis], self.intervals[COEFFICIENT_OF_AXIS[axis]]
-                ),
-                **_interval_columns("gain_of_doubling", self.gain_of_doubling[axis]),
+                **self.share_intervals[axis].columns("share"),
+                **self.intervals[COEFFICIENT_OF_AXIS[axis]].columns(COEFFICIENT_OF_AXIS[axis]),
+                **self.gain_of_doubling[axis].columns("gain_of_doubling"),
             }
             for axis in AXES
         ]
 
 
 def exponent_shares(laws: Mapping[str, ScalingLaw], factor: float) -> ExponentShares:
-    """The shares for a budget of ``factor`` > 1 that the laws of the three axes come to.
+    """Return the best shares for a budget of ``factor`` > 1 by the axes' laws.
 
-    Raises SearchError where an axis has no law, or none of them gains with cost.
+    Raises SearchError if an axis has no law, or none of them gains with cost.
     """
     if missing := [axis for axis in AXES if axis not in laws]:
         raise SearchError(
             f"exponents: need a law for each axis, got none for {', '.join(missing)}; scale each "
-            "alone to four costs or more"
+            "axis alone to four costs or more"
         )
     if not factor > 1:
         raise SearchError(f"exponents: need a factor above 1, got {factor}")
@@ -93,27 +97,25 @@ def exponent_shares(laws: Mapping[str, ScalingLaw], factor: float) -> ExponentSh
         )
     decided_draws = shares_B3[np.isfinite(shares_B3).all(axis=1)]
     share_intervals = {
-        axis: _quantile_interval(best_shares[0, index], decided_draws[:, index], level)
+        axis: quantile_interval(best_shares[0, index], decided_draws[:, index], level)
         for index, axis in enumerate(AXES)
     }
     shares = Shares(*(float(share) for share in best_shares[0]))
-    gained_fraction = [1 - 2.0 ** -many[..., 1] for many in (estimate_132, draws_B32)]
-    gains = [
-        many[..., 0] * gained
-        for many, gained in zip((estimate_132, draws_B32), gained_fraction, strict=True)
-    ]
+    gain_13, gains_B3 = (
+        laws_B32[..., 0] * (1 - 2.0 ** -laws_B32[..., 1]) for laws_B32 in (estimate_132, draws_B32)
+    )
     return ExponentShares(
         factor=factor,
         shares=shares,
         coefficients=shares.coefficients(factor),
         share_intervals=share_intervals,
         intervals={
-            COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor)
+            COEFFICIENT_OF_AXIS[axis]: coefficient_interval(axis, share_intervals[axis], factor)
             for axis in AXES
         },
         gain_of_doubling={
-            axis: _quantile_interval(gains[0][0, place], gains[1][:, place], level)
-            for place, axis in enumerate(AXES)
+            axis: quantile_interval(gain_13[0, index], gains_B3[:, index], level)
+            for index, axis in enumerate(AXES)
         },
         undecided_fraction=1 - len(decided_draws) / len(shares_B3),
         level=level,
@@ -121,15 +123,15 @@ def exponent_shares(laws: Mapping[str, ScalingLaw], factor: float) -> ExponentSh
 
 
 def _optimal_shares(laws_B32: Floats, budget: float) -> Floats:
-    """Shares of log cost at which the next bit gains the same everywhere; nan where none gains.
+    """Return the shares of log cost with equal marginal gains; nan if no axis gains.
 
     ``laws_B32``: scale and exponent of each axis.
     """
     scale, exponent = laws_B32[..., 0], laws_B32[..., 1]
-    initial_slope = scale * exponent  # what the first bit gains
+    initial_slope = scale * exponent  # marginal gain at cost 1
     gains = np.asarray(initial_slope > MIN_GAIN)
     log_slope = np.log(np.where(gains, initial_slope, 1.0))
-    # Between a price that buys everything there and one that buys nothing, by halves.
+    # Bisect the log of m, from a value that spends the budget or more to one that spends nothing.
     low = np.where(gains, log_slope - exponent * budget, np.inf).min(axis=1)
     high = np.where(gains, log_slope, -np.inf).max(axis=1)
 
@@ -149,17 +151,3 @@ def _optimal_shares(laws_B32: Floats, budget: float) -> Floats:
         any_gains[:, None], log_costs / np.where(total > 0, total, 1.0), np.nan
     )
     return shares
-
-
-def _quantile_interval(value: float, draws: Floats, level: float) -> Interval:
-    low, high = np.quantile(draws, [level / 2, 1 - level / 2])
-    return Interval(float(value), float(min(low, value)), float(max(high, value)))
-
-
-def _coefficient_interval(axis: str, share: Interval, factor: float) -> Interval:
-    power = 1.0 if axis == "depth" else 0.5
-    return Interval(*(factor ** (power * bound) for bound in (share.value, share.low, share.high)))
-
-
-def _interval_columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

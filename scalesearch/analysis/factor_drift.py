@@ -1,7 +1,7 @@
-"""Whether the best division of a budget drifts with its size: searches at several factors.
+"""Drift of the best shares with the budget, from searches at several factors.
 
-Compound scaling takes one alpha, beta and gamma for every phi. That is a claim about shares: with
-F^phi to spend, the same part of the log of it goes to each axis.
+Compound scaling uses the same alpha, beta and gamma for every phi. That is a claim about shares: of
+a budget F^phi, each axis gets the same share of the logarithm at every phi.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from scalesearch.analysis.optimum import (
     curved_polynomial_fits,
     optimum_of_estimates,
 )
-from scalesearch.analysis.polynomials import AXES
+from scalesearch.analysis.polynomials import AXES, best_fit
 from scalesearch.errors import SearchError
 
 
 @dataclass(frozen=True, slots=True)
 class OptimumDifference:
-    """Of the best shares at the factor ``other`` from those at ``one``, by axis, with intervals.
+    """The best shares at ``second_factor`` minus those at ``first_factor``, by axis.
 
-    ``p``: of shares so far apart, or further, where the best are the same: how often the draws of
-    the difference are as far from their middle, in their own measure.
+    ``p``: p-value of equal best shares: how often bootstrap draws of the difference are as far
+    from their centre, by Mahalanobis distance.
     """
 
     first_factor: float
@@ -50,9 +50,12 @@ class OptimumDifference:
 
 @dataclass(frozen=True, slots=True)
 class FactorDrift:
-    """``optima``: the best shares by factor, where candidates determine them, of so many
-    ``candidates``. ``differences``: of each two. ``drifts``: whether any is clear at the
-    ``level``, shared among them; None with fewer than two optima."""
+    """The optima by factor, and their differences.
+
+    ``optima``: by factor, where the candidates determine one. ``candidates``: their number by
+    factor. ``differences``: of every two optima. ``has_drift``: whether any difference is
+    significant at ``level``, corrected for their number; None with fewer than two optima.
+    """
 
     optima: dict[float, Optimum]
     candidates: dict[float, int]
@@ -63,7 +66,7 @@ class FactorDrift:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row for each factor: shares, and alpha, beta, gamma of one doubling of cost."""
+        """One flat row per factor: shares, and alpha, beta, gamma for twice the cost."""
         rows = []
         for factor, optimum in self.optima.items():
             row = {"factor": factor, "candidates": self.candidates[factor]}
@@ -80,36 +83,38 @@ class FactorDrift:
 
     @property
     def sentence(self) -> str:
-        """What it comes to, in a sentence."""
+        """The result in one sentence."""
         if self.has_drift is None:
-            return "fewer than two factors have candidates enough to compare what is best at each"
+            return "fewer than two factors have enough candidates to compare their best shares"
         factors = ", ".join(f"{factor:g}x" for factor in self.optima)
         if not self.has_drift:
             widest = max(
-                one.width for difference in self.differences for one in difference.shares.values()
+                interval.width
+                for difference in self.differences
+                for interval in difference.shares.values()
             )
             return (
-                f"no drift of the coefficients with phi is shown between {factors}; a difference "
-                f"is known to an interval of up to {widest:.2f} in shares"
+                f"no significant drift of the coefficients with phi between {factors}; the "
+                f"intervals of the differences in shares are up to {widest:.2f} wide"
             )
-        clearest = min(self.differences, key=lambda one: one.p)
+        clearest = min(self.differences, key=lambda difference: difference.p)
         parts = [
             f"{axis} gets {interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
             for axis, interval in clearest.shares.items()
         ]
         return (
-            f"the coefficients drift with phi: from {clearest.first_factor:g}x to {clearest.second_factor:g}x "
-            f"{', '.join(parts)} (p {clearest.p:.2g})"
+            f"the coefficients drift with phi: from {clearest.first_factor:g}x to "
+            f"{clearest.second_factor:g}x {', '.join(parts)} (p {clearest.p:.2g})"
         )
 
 
 def factor_drift(
     tables: Mapping[float, tuple[pd.DataFrame, int | None]], *, level: float = 0.1
 ) -> FactorDrift:
-    """The drift over results tables by factor, each with its last epoch (None: the table's).
+    """Return the drift over results tables by factor, each with its last epoch.
 
-    A table whose candidates do not determine a surface is left out, and a note says so. Raises
-    SearchError for accuracies that are not finite.
+    A last epoch of None is the table's own. A table whose candidates do not determine a surface is
+    left out, and a note says so. Raises SearchError for accuracies that are not finite.
     """
     optima_by_factor: dict[float, Optimum] = {}
     draws: dict[float, Floats] = {}
@@ -142,11 +147,12 @@ def factor_drift(
 
 
 def _draws(estimates: CandidateEstimates, seed: int) -> Floats:
-    """Optima of tables that might as well have come, in an order of this search's own: searches
-    are independent, and their draws must not go together."""
+    """Return bootstrap optima in an order that depends on the seed.
+
+    Searches are independent, so the draws of two searches must not be paired.
+    """
     fits = curved_polynomial_fits(estimates)
-    fit = min(fits.values(), key=lambda candidate_fit: candidate_fit.error)
-    draws = bootstrap_optima(estimates, fits, fit)
+    draws = bootstrap_optima(estimates, fits, best_fit(fits))
     return draws[np.random.default_rng(seed + 1).permutation(len(draws))]
 
 
@@ -178,5 +184,5 @@ def _difference(
 def _share_columns(shares: Mapping[str, Interval]) -> dict[str, float]:
     row: dict[str, float] = {}
     for axis, interval in shares.items():
-        row |= {axis: interval.value, f"{axis}_low": interval.low, f"{axis}_high": interval.high}
+        row |= interval.columns(axis)
     return row

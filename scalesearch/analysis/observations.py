@@ -1,11 +1,10 @@
-"""What a table tells of each candidate at the last epoch, and how surely.
+"""Estimated accuracy of each candidate at the last epoch, with its variance.
 
-A results table that may be concluded from: whole, finite, and of one opinion.
-
-Candidates that were stopped at different epochs, on one scale.
+Also: the validation of a results table before conclusions are drawn from it, and the imputed
+accuracy at the last epoch of candidates that were stopped at different epochs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,27 +12,28 @@ import numpy as np
 import pandas as pd
 
 from scalesearch.analysis.additive_model import Floats, additive_model
-from scalesearch.analysis.paired import accuracies
+from scalesearch.analysis.paired import accuracies, last_epoch
 from scalesearch.analysis.summary import has_reason
 from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY
 
 SHARES = ["depth_share", "width_share", "resolution_share"]
 MIN_FINISHED = 3
-"""Candidates with the last epoch before anything is told of those that were stopped."""
+"""Fewest candidates with the last epoch before stopped candidates are predicted."""
 MIN_VARIANCE = 1e-12
-"""A variance of accuracies that stands for none, and yet may be divided by."""
+"""Stands for a variance of zero where a division needs one above zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateEstimates:
-    """Candidates, finished ones first, each kind by name; the arrays follow them.
+    """Estimates by candidate: finished ones first, then stopped ones, sorted by name.
 
-    ``values``: accuracy at the last epoch in the mean seed: seeds, which move all alike, are taken
-    out by least squares. ``seeds``: runs behind it. ``extra``: for those that were stopped before,
-    the variance of the prediction from where they stopped, noise and all; 0 for the finished.
-    ``variance``: of one run, paired, with ``df`` degrees of freedom; None for a single seed.
-    ``runs``: (candidate, seed, accuracy) of the finished, for the test of fit.
+    ``values``: accuracy at the last epoch in the mean seed (seed effects are removed by least
+    squares). ``seeds``: number of runs behind each value. ``prediction_variance``: variance of the
+    predicted value of a stopped candidate, including noise; 0 for finished candidates.
+    ``variance``: variance of one paired run with ``df`` degrees of freedom, None for a single
+    seed. ``runs``: (candidate index, seed index, accuracy) of the finished candidates, for the
+    lack-of-fit test.
     """
 
     candidates: tuple[str, ...]
@@ -51,14 +51,14 @@ class CandidateEstimates:
 
     @property
     def count_text(self) -> str:
-        """How many there are, in words."""
-        before = len(self.candidates) - self.finished_count
-        more = f" and {before} that were stopped before" if before else ""
+        """The number of candidates in words."""
+        stopped_count = len(self.candidates) - self.finished_count
+        more = f" and {stopped_count} that were stopped before" if stopped_count else ""
         return f"{self.finished_count} with the last epoch{more}"
 
     @property
     def noise_variances(self) -> Floats:
-        """The variance of each value, next to nothing for the finished where it is unknown."""
+        """The variance of each value; ``MIN_VARIANCE`` for finished candidates if unknown."""
         variances = np.where(
             self.prediction_variance > 0,
             self.prediction_variance,
@@ -71,15 +71,16 @@ class CandidateEstimates:
 def candidate_estimates(
     records: pd.DataFrame, *, epochs: int | None = None, include_stopped: bool = True
 ) -> CandidateEstimates:
-    """The candidates of a results table that have the last epoch with at least one seed.
+    """Estimate the accuracy of the candidates of a results table at the last epoch.
 
-    ``epochs``: the last, by default the last of the table. ``stopped``: also those that were
-    stopped before, predicted by accuracy = candidate + (seed and epoch), where at least ``FEWEST``
-    candidates went on to the end. Order of rows, repeated rows and further columns change nothing.
-    Raises SearchError for an empty table, for shares or accuracies that are not finite, and for
-    candidates that no seeds connect, however indirectly.
+    Candidates need the last epoch with at least one seed. ``epochs``: the last epoch, by default
+    the table's. ``include_stopped``: also predict candidates that were stopped before, by accuracy
+    = candidate + (seed, epoch), if at least ``MIN_FINISHED`` candidates reached the last epoch.
+    The order of rows, repeated rows and further columns change nothing. Raises SearchError for an
+    empty table, for shares or accuracies that are not finite, and for candidates that no seeds
+    connect, even indirectly.
     """
-    last = epochs or (int(records["epoch"].max()) if len(records) else 0)
+    last = last_epoch(records, epochs)
     final = records[records["epoch"] == last]
     if final.empty:
         raise SearchError(f"records: need candidates with epoch {last}, got none; run the search")
@@ -100,15 +101,11 @@ def candidate_estimates(
             names.append(name)
             values.append(value)
             seeds.append(1.0)
-            # Few have the whole way behind them, and luck may make their gains look alike.
+            # Few candidates are finished, and by luck their gains may look too much alike.
             extra.append(max(variance, table.variance or MIN_VARIANCE))
-    candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
-    shares = candidate_rows.loc[names, SHARES].to_numpy(dtype=np.float64)
-    if not np.isfinite(shares).all():
-        raise SearchError("records: need finite shares for every candidate, got some that are not")
     return CandidateEstimates(
         candidates=tuple(names),
-        shares=shares,
+        shares=shares_of_candidates(records, names),
         values=np.array(values),
         seeds=np.array(seeds),
         prediction_variance=np.array(extra),
@@ -122,13 +119,25 @@ def candidate_estimates(
     )
 
 
+def shares_of_candidates(records: pd.DataFrame, names: Sequence[str]) -> Floats:
+    """Return the shares (N, 3) of the candidates with these names.
+
+    Raises SearchError for shares that are not finite.
+    """
+    candidate_rows = records.drop_duplicates("candidate").set_index("candidate")
+    shares: Floats = candidate_rows.loc[list(names), SHARES].to_numpy(dtype=np.float64)
+    if not np.isfinite(shares).all():
+        raise SearchError("records: need finite shares for every candidate, got some that are not")
+    return shares
+
+
 def _predictions_of_stopped(
     records: pd.DataFrame, last: int, finished: dict[str, float]
 ) -> Iterator[tuple[str, float, float]]:
-    """Name, predicted accuracy and its variance of each candidate that was stopped.
+    """Yield name, predicted accuracy and its variance of each stopped candidate.
 
-    By the additive model of candidates and (epoch, seed), at the epochs where some were stopped and
-    at the last, whose column holds what the finished have.
+    The additive model of candidates and (epoch, seed) covers the epochs at which candidates were
+    stopped, and the last epoch, whose column holds the values of the finished candidates.
     """
     stopped_rows = records[~records["candidate"].isin(finished)]
     stopped_rows = (
@@ -174,10 +183,10 @@ OTHER_COLUMNS = ["role", "deviation", "asked_alpha", "asked_beta", "asked_gamma"
 
 
 def validate_records(records: pd.DataFrame) -> pd.DataFrame:
-    """The table in an order of its own, each run once.
+    """Return the table sorted, with each run once.
 
-    Raises SearchError for an empty table, for missing columns, for values that are missing or not
-    finite, and for two rows of one (candidate, seed, epoch) that differ in accuracy.
+    Raises SearchError for an empty table, missing columns, values that are missing or not finite,
+    and two rows of one (candidate, seed, epoch) with different accuracies.
     """
     if missing := [
         name for name in [*KEY, *NUMERIC_COLUMNS, *OTHER_COLUMNS] if name not in records.columns
@@ -194,7 +203,7 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
             description = ", ".join(f"{key} {value}" for key, value in run.items())
             raise SearchError(
                 f"records: need a finite {column} everywhere, got "
-                f"{records.loc[invalid, column].iloc[0]} for {description}; throw that run away with "
+                f"{records.loc[invalid, column].iloc[0]} for {description}; remove that run with "
                 "`scalesearch invalidate`, and train it again with `resume`"
             )
     rows = records.drop_duplicates([*KEY, "accuracy"])
@@ -209,16 +218,17 @@ AccuracyCurves: TypeAlias = Mapping[str, Mapping[int, float]]
 
 
 def imputed_accuracies(values: AccuracyCurves) -> dict[str, float]:
-    """What each candidate has, or would have had, at the last epoch that any has.
+    """Return each candidate's accuracy at the last epoch, measured or predicted.
 
-    Who has it keeps its own accuracy. Others get the prediction of accuracy = candidate + epoch,
-    by least squares: what they have, and what those that went on gained since. The gain is of
-    candidates that were let go on for doing well, part of which was luck, so the stopped ones come
-    out a little low; who is to learn from them (a sampler) errs on the safe side. Left out are
-    candidates without a value, and those that share no epoch with any that went on.
+    A candidate with the last epoch keeps its own accuracy. Others get the least-squares prediction
+    of accuracy = candidate + epoch: their own accuracy plus what the candidates that continued
+    gained since. Candidates continue for doing well, which is partly luck, so their gains look
+    smaller and the predictions are a little low; a sampler that learns from them errs on the safe
+    side. Candidates without a value are left out, and so are those that share no epoch with any
+    candidate that continued.
 
-    Give the epochs at which candidates were judged (rungs), not whole curves: those in between add
-    nothing but time. Raises SearchError for a value that is not finite.
+    Pass the epochs at which candidates are compared (rungs), not whole curves: the epochs in
+    between only cost time. Raises SearchError for a value that is not finite.
     """
     table = additive_model(values)
     if not table.rows:

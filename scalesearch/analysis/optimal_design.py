@@ -1,9 +1,9 @@
-"""Which candidates best determine the surface, chosen before anything is trained.
+"""I-optimal design: the candidates that best determine the surface.
 
-I-optimal: the prediction of a quadratic surface has the least variance, in the mean over all places
-that can be had (Jones & Goos, J. Quality Technology 44, 2012). Such a design sits on few places, on
-which nothing would show that the surface is no quadratic; so a fifth of it are check points, as far
-as can be from all others.
+An I-optimal design minimises the prediction variance of a quadratic surface, averaged over all
+reachable shares (Jones & Goos, J. Quality Technology 44, 2012). It uses few places, which would not
+reveal that the surface is not quadratic. So a fifth of the design are check points, as far as
+possible from all others.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,33 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesearch.analysis.additive_model import Floats
-from scalesearch.analysis.polynomials import MIN_SCALED_SHARE, polynomial_terms, simplex_lattice
+from scalesearch.analysis.additive_model import Floats, Mask
+from scalesearch.analysis.polynomials import polynomial_terms, scaled_axes, simplex_lattice
 from scalesearch.errors import SearchError
 
 Indices: TypeAlias = NDArray[np.int64]
-Mask: TypeAlias = NDArray[np.bool_]
 
 DEGREE = "quadratic"
 CHECK_FRACTION = 1 / 5
-"""Part of the design that is check points: with a third, it is no better than a lattice."""
+"""Fraction of check points; with a third, the design is no better than a lattice."""
 MAX_DISTANCE = 0.15
-"""A place of the simplex counts as one that can be had with a candidate so near."""
+"""Distance up to which a candidate makes a place of the simplex reachable."""
 LATTICE_STEPS = 16
 RIDGE = 1e-7
-"""Keeps candidates that do not determine the surface comparable."""
+"""Added to the information matrix, so that it can be inverted for every set of candidates."""
 MAX_PASSES = 30
 TOLERANCE = 1e-9
-"""Relative differences below it are none, so that every machine chooses alike."""
+"""Smaller relative differences count as ties, so that every machine chooses alike."""
 
 
 def i_optimal_design(shares_N3: Floats, count: int, *, included: Sequence[int] = ()) -> list[int]:
-    """``count`` places among the candidates: first those that determine the surface, in rising
-    order, then the check points, the farthest first.
+    """Choose ``count`` candidates and return their indices.
 
-    ``given``: places of candidates that are trained anyway (references); they count, and are not
-    chosen again. Fewer come where fewer are left. The same candidates give the same design. Under
-    a second for some thousands. Raises SearchError for shares that are not finite, or fewer than
-    one place asked for.
+    First come the indices that determine the surface, in increasing order, then the check points,
+    the farthest first. ``included``: indices of candidates that are trained anyway (references);
+    they count towards the design and are not chosen again. The result is shorter if fewer
+    candidates are left. The same candidates give the same design. Takes less than a second for
+    some thousands. Raises SearchError for shares that are not finite, and for a count below 1.
     """
     if count < 1:
         raise SearchError(f"the design: need at least 1 candidate, got {count}")
@@ -50,21 +49,15 @@ def i_optimal_design(shares_N3: Floats, count: int, *, included: Sequence[int] =
     if count >= len(available):
         return [int(index) for index in available]
     check_count = round(count * CHECK_FRACTION)
-    axes = axes_of_shares(shares_N3)
+    axes = scaled_axes(shares_N3)
     candidate_terms = polynomial_terms(shares_N3, DEGREE, axes)
     moments = _moment_matrix(reachable_lattice(shares_N3, axes), axes)
     chosen = _fedorov_exchange(candidate_terms, moments, available, fixed, count - check_count)
     return sorted(chosen) + _farthest_points(shares_N3, available, [*fixed, *chosen], check_count)
 
 
-def axes_of_shares(shares_N3: Floats) -> tuple[int, ...]:
-    """The axes that candidates scale at all."""
-    return tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
-
-
 def reachable_lattice(shares_N3: Floats, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
-    """The places of the simplex that candidates come near, evenly spaced; their own where these
-    are few."""
+    """Return lattice points near candidates, or the candidates' shares if few."""
     from scipy.spatial import KDTree
 
     grid = simplex_lattice(axes, LATTICE_STEPS)
@@ -77,9 +70,12 @@ def reachable_lattice(shares_N3: Floats, axes: tuple[int, ...] = (0, 1, 2)) -> F
 
 
 def mean_prediction_variance(design_N3: Floats, places_M3: Floats | None = None) -> float:
-    """Of the prediction of a quadratic surface, in the mean over places (by default the simplex),
-    in units of one candidate's variance; infinite where the candidates do not determine it."""
-    axes = axes_of_shares(design_N3)
+    """Return the mean prediction variance of a quadratic surface fitted to a design.
+
+    The mean is over the places given, by default the simplex. The unit is the variance of one
+    candidate. Infinite if the design does not determine the surface.
+    """
+    axes = scaled_axes(design_N3)
     design_terms = polynomial_terms(design_N3, DEGREE, axes)
     if np.linalg.matrix_rank(design_terms, tol=1e-6) < design_terms.shape[1]:
         return float("inf")
@@ -98,9 +94,10 @@ def _moment_matrix(places_M3: Floats, axes: tuple[int, ...]) -> Floats:
 def _fedorov_exchange(
     terms_NP: Floats, moments: Floats, available: Indices, fixed: list[int], count: int
 ) -> list[int]:
-    """Fedorov's exchange: each place in turn is given up for the best other, until none is better.
+    """Choose ``count`` of the available candidates by Fedorov's exchange algorithm.
 
-    It begins from a design that grows by the best place at a time.
+    The initial design grows by the best candidate at a time. Then each candidate in turn is
+    exchanged for the best other one, until no exchange improves the design.
     """
     available_terms = terms_NP[available]
     information = RIDGE * np.eye(terms_NP.shape[1]) + terms_NP[fixed].T @ terms_NP[fixed]
@@ -126,21 +123,23 @@ def _fedorov_exchange(
             )
         if not improved:
             break
-    return [int(available[place]) for place in chosen]
+    return [int(available[index]) for index in chosen]
 
 
 def _best_addition(
     terms_FP: Floats, information: Floats, moments: Floats, taken: Mask
 ) -> tuple[int, float]:
-    """The place whose addition leaves the least mean variance, and that variance; of equal ones,
-    the first."""
+    """Return the candidate that reduces the mean variance most, and that variance.
+
+    Of equal candidates, the first.
+    """
     values = np.where(taken, np.inf, _variance_if_added(terms_FP, information, moments))
     least = float(values.min())
     return int(np.argmax(values <= least * (1 + TOLERANCE))), least
 
 
 def _variance_if_added(terms_FP: Floats, information: Floats, moments: Floats) -> Floats:
-    """Mean variance with each of these added, by the formula of Sherman and Morrison."""
+    """Return the mean variance after adding each candidate (Sherman-Morrison formula)."""
     inverse = np.linalg.inv(information)
     spread = terms_FP @ inverse
     gain = np.einsum("fp,pq,fq->f", spread, moments, spread)
@@ -152,7 +151,7 @@ def _variance_if_added(terms_FP: Floats, information: Floats, moments: Floats) -
 def _farthest_points(
     shares_N3: Floats, available: Indices, chosen: list[int], count: int
 ) -> list[int]:
-    """Places one after the other, each as far as can be from the nearest of those before it."""
+    """Choose candidates one by one, each farthest from its nearest chosen one."""
     distances = np.full(len(available), np.inf)
     for index in chosen:
         distances = np.minimum(

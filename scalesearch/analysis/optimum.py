@@ -1,26 +1,25 @@
-"""Where accuracy is highest, how surely, and what cannot be told from it.
+"""The shares with the highest accuracy, and what is within noise of them.
 
-The point is where the polynomial of least error is highest; a plane is not asked, whose highest
-point is a corner whatever the data. The intervals are of a bootstrap: every candidate gets another
-candidate's residual, which holds the noise of its seeds and its own deviation from any smooth
-surface, the degree is chosen anew, and the highest place found again.
+The optimum is the maximum of the polynomial with the least leave-one-out error. Planes are not
+considered, since their maximum is a corner whatever the data. Intervals come from a bootstrap:
+every candidate gets another candidate's residual, which holds the noise of its seeds and its own
+deviation from any smooth surface; then the degree is chosen and the maximum found again.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
-from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats
+from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats, Mask
 from scalesearch.analysis.observations import CandidateEstimates, candidate_estimates
 from scalesearch.analysis.polynomials import (
     AXES,
     DEGREES,
     MIN_SCALED_SHARE,
     PolynomialFit,
+    best_fit,
     leave_one_out_rmse,
     polynomial_fits,
     polynomial_terms,
@@ -30,17 +29,15 @@ from scalesearch.analysis.polynomials import (
 from scalesearch.errors import SearchError
 from scalesearch.scaling.coefficients import Coefficients, Shares
 
-Mask: TypeAlias = NDArray[np.bool_]
-
 MAX_RESAMPLES, MIN_RESAMPLES = 1000, 200
 MAX_VALUES = 1_000_000
-"""Drawn at once; many candidates are bootstrapped less often, and hardly need it."""
+"""Most values drawn at once, so many candidates get fewer resamples; they need fewer."""
 COEFFICIENT_OF_AXIS = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and the bounds that hold the true one with the probability asked for."""
+    """A value and the bounds that hold the true value with the given probability."""
 
     value: float
     low: float
@@ -50,20 +47,38 @@ class Interval:
     def width(self) -> float:
         return self.high - self.low
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Return flat columns of value and bounds: ``name``, ``name_low``, ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+def quantile_interval(value: float, draws: Floats, level: float) -> Interval:
+    """Return ``value`` with quantiles of its draws, widened to include it."""
+    low, high = np.quantile(draws, [level / 2, 1 - level / 2])
+    return Interval(float(value), float(min(low, value)), float(max(high, value)))
+
+
+def coefficient_interval(axis: str, share: Interval, factor: float) -> Interval:
+    """Return F^share for depth and F^(share / 2) for width and resolution."""
+    exponent = 1.0 if axis == "depth" else 0.5
+    low, high = sorted(factor ** (exponent * bound) for bound in (share.low, share.high))
+    return Interval(factor ** (exponent * share.value), low, high)
+
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """The best shares and how sure they are; intervals and regions are of 1 - ``level``.
+    """The best shares with intervals and a region of 1 - ``level``.
 
-    ``accuracy``, ``standard_error``: of the surface there, in the mean seed. ``share_intervals``:
-    by axis; ``intervals``: alpha, beta, gamma, each F^share or F^(share / 2). ``region``: corners
-    of the polygon of shares that holds the best, all three together; two for a line, one for a
-    point. ``flat``: places of the simplex (or of those given) whose accuracy cannot be told from
-    the best's, ``flat_part`` of all: by a one-sided t test each, and all of them where ``p_flat``
-    is above the level. ``flat_candidates``: the trained ones among these.
-    ``deserves``: by axis, the probability that the best gives it more than nothing. ``p_flat``: of
-    a surface so uneven, or more, where shares make no difference at all. ``degree``: of the
-    polynomial. ``notes``: what is to be said beside it.
+    ``accuracy``, ``standard_error``: of the surface at the optimum, in the mean seed.
+    ``share_intervals``: by axis. ``coefficient_intervals``: of alpha, beta and gamma, F^share or
+    F^(share / 2). ``region``: corners of the polygon of shares that holds the optimum, all three
+    together; two corners for a line, one for a point. ``equivalent_shares``: shares of the simplex
+    (or the feasible ones) whose accuracy is within noise of the best, by a one-sided t test each,
+    and all of them if ``p_flat`` is above the level. ``equivalent_fraction``: their fraction of
+    all. ``equivalent_candidates``: the trained candidates within noise of the best.
+    ``share_probability``: by axis, the probability that its best share is above zero. ``p_flat``:
+    p-value of the hypothesis that shares make no difference. ``degree``: degree of the polynomial.
+    ``notes``: remarks for people.
     """
 
     shares: Shares
@@ -92,11 +107,11 @@ def optimum(
     include_stopped: bool = True,
     feasible_shares: Floats | None = None,
 ) -> Optimum:
-    """The optimum of a results table for a budget of ``factor``.
+    """Return the optimum of a results table for a budget of ``factor``.
 
-    ``within`` (N, 3): shares that can be had; by default all. ``epochs``, ``stopped``: as in
-    ``observations``. The same table gives the same answer. Raises SearchError where the candidates
-    do not determine a quadratic surface with one to spare.
+    ``feasible_shares`` (N, 3): shares that networks can have, by default all. ``epochs``,
+    ``include_stopped``: as in ``candidate_estimates``. The same table gives the same optimum.
+    Raises SearchError if the candidates do not determine a quadratic surface with one to spare.
     """
     estimates = candidate_estimates(records, epochs=epochs, include_stopped=include_stopped)
     return optimum_of_estimates(estimates, factor, level=level, feasible_shares=feasible_shares)
@@ -109,9 +124,9 @@ def optimum_of_estimates(
     level: float = 0.1,
     feasible_shares: Floats | None = None,
 ) -> Optimum:
-    """The same, of candidates with their values."""
+    """Return the optimum of candidates whose accuracies are estimated already."""
     fits = curved_polynomial_fits(estimates)
-    fit = min(fits.values(), key=lambda candidate_fit: candidate_fit.error)
+    fit = best_fit(fits)
     best_13 = simplex_argmax(fit.coefficients[None], fit.degree, fit.axes, feasible_shares)
     mean, error = fit.predict(best_13)
     draws_B3 = bootstrap_optima(estimates, fits, fit, feasible_shares)
@@ -121,14 +136,12 @@ def optimum_of_estimates(
         for axis, best, low, high in zip(AXES, best_13[0], *bounds, strict=True)
     }
     grid_N3 = simplex_lattice(fit.axes) if feasible_shares is None else feasible_shares
-    is_equivalent, p_flat = (
-        _is_equivalent(fit, best_13, grid_N3, estimates.shares, level),
-        _p_value_of_flatness(estimates, fit),
-    )
+    is_equivalent = _is_equivalent(fit, best_13, grid_N3, estimates.shares, level)
+    p_flat = _p_value_of_flatness(estimates, fit)
     is_equivalent |= p_flat > level
-    equivalent = grid_N3[
-        is_equivalent[: len(grid_N3)]
-    ]  # on a lattice the best may lie between all of these
+    equivalent = grid_N3[is_equivalent[: len(grid_N3)]]
+    if feasible_shares is None:  # the best may lie between the lattice's points
+        equivalent = np.vstack([best_13, equivalent])
     best_shares = Shares(*(float(share) for share in best_13[0]))
     return Optimum(
         shares=best_shares,
@@ -137,13 +150,11 @@ def optimum_of_estimates(
         standard_error=float(error[0]),
         share_intervals=share_intervals,
         coefficient_intervals={
-            COEFFICIENT_OF_AXIS[axis]: _coefficient_interval(axis, share_intervals[axis], factor)
+            COEFFICIENT_OF_AXIS[axis]: coefficient_interval(axis, share_intervals[axis], factor)
             for axis in AXES
         },
         region=_confidence_region(draws_B3, best_13[0], level),
-        equivalent_shares=equivalent
-        if feasible_shares is not None
-        else np.vstack([best_13, equivalent]),
+        equivalent_shares=equivalent,
         equivalent_fraction=float(is_equivalent[: len(grid_N3)].mean()),
         equivalent_candidates=tuple(
             name
@@ -164,7 +175,10 @@ def optimum_of_estimates(
 
 
 def curved_polynomial_fits(estimates: CandidateEstimates) -> dict[str, PolynomialFit]:
-    """The polynomials that can be highest anywhere; refused where the candidates determine none."""
+    """Fit the polynomials that can have a maximum anywhere on the simplex.
+
+    Raises SearchError if the candidates determine none.
+    """
     fits = {
         degree: fit
         for degree, fit in polynomial_fits(estimates).items()
@@ -173,8 +187,8 @@ def curved_polynomial_fits(estimates: CandidateEstimates) -> dict[str, Polynomia
     if not fits:
         raise SearchError(
             "the optimum: need candidates that determine a quadratic surface and one to spare (7 "
-            f"that spread over all three shares), got {estimates.count_text}; train more, or further "
-            "apart"
+            f"that spread over all three shares), got {estimates.count_text}; train more "
+            "candidates, or more different ones"
         )
     return fits
 
@@ -185,11 +199,11 @@ def bootstrap_optima(
     fit: PolynomialFit,
     feasible_shares: Floats | None = None,
 ) -> Floats:
-    """Where the surface is highest in B tables that might as well have come; (B, 3)."""
+    """Return the optima (B, 3) of B bootstrap tables."""
     rng = np.random.default_rng(0)
     count, scale = len(estimates.values), np.sqrt(estimates.noise_variances + fit.deviation)
     resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, MAX_VALUES // count))
-    # Residuals are smaller than errors where a candidate pulls the surface to itself.
+    # Leverage makes residuals smaller than errors: a candidate pulls the surface towards itself.
     residuals = fit.residuals / np.sqrt(np.maximum(1 - fit.leverages, 0.05))
     residuals = residuals / scale
     residuals = residuals - residuals.mean()
@@ -207,7 +221,7 @@ def maximizing_shares(
     fits: dict[str, PolynomialFit],
     feasible_shares: Floats | None = None,
 ) -> Floats:
-    """Where the polynomial of least error is highest, for each of B tables of C values; (B, 3)."""
+    """Return the maxima (B, 3) of the best polynomials for B tables of C values."""
     coefficients, errors = {}, []
     for degree, fit in fits.items():
         coefficients[degree] = values_BC @ fit.solver.T
@@ -226,7 +240,7 @@ def maximizing_shares(
 def _is_equivalent(
     fit: PolynomialFit, best_13: Floats, grid_N3: Floats, candidates_C3: Floats, level: float
 ) -> Mask:
-    """Which places, and then which candidates, cannot be told from the best, each for itself."""
+    """Return which grid points, then which candidates, are within noise of the best."""
     everywhere = np.vstack([grid_N3, candidates_C3])
     contrast = polynomial_terms(best_13, fit.degree, fit.axes) - polynomial_terms(
         everywhere, fit.degree, fit.axes
@@ -238,7 +252,7 @@ def _is_equivalent(
 
 
 def _p_value_of_flatness(estimates: CandidateEstimates, fit: PolynomialFit) -> float:
-    """Of a surface against one accuracy for all: the F test with the fit's own errors."""
+    """Return p of the F test of the surface against a constant."""
     weights = 1 / (estimates.noise_variances + fit.deviation)
     explained = polynomial_terms(estimates.shares, fit.degree, fit.axes) @ fit.coefficients
     mean = float(weights @ explained / weights.sum())
@@ -247,18 +261,11 @@ def _p_value_of_flatness(estimates: CandidateEstimates, fit: PolynomialFit) -> f
     return float(fdtrc(df, fit.df, statistic))
 
 
-def _coefficient_interval(axis: str, share: Interval, factor: float) -> Interval:
-    """F^share for depth, F^(share / 2) for width and resolution; a shrinking F turns the bounds."""
-    exponent = 1.0 if axis == "depth" else 0.5
-    low, high = sorted(factor ** (exponent * bound) for bound in (share.low, share.high))
-    return Interval(factor ** (exponent * share.value), low, high)
-
-
 def _confidence_region(
     draws_B3: Floats, best: Floats, level: float
 ) -> tuple[tuple[float, float, float], ...]:
-    """The hull of those of the optima drawn that lie nearest to the best, in their own measure."""
-    from scipy.spatial import ConvexHull, QhullError  # slow to import, and needed for this alone
+    """Return the hull of the bootstrap optima nearest to the best (Mahalanobis)."""
+    from scipy.spatial import ConvexHull, QhullError  # slow to import, and needed only here
 
     deviations = (draws_B3 - best)[:, :2]  # the third share follows
     metric = np.linalg.pinv(
@@ -268,7 +275,7 @@ def _confidence_region(
     inner = draws_B3[distances <= np.quantile(distances, 1 - level) + 1e-12]
     try:
         corners = inner[ConvexHull(inner[:, :2]).vertices]
-    except QhullError:  # all on a line, or in a point
+    except QhullError:  # all on a line or at one point
         projection = inner @ np.linalg.svd(inner - inner.mean(axis=0), full_matrices=False)[2][0]
         corners = np.unique(inner[[int(projection.argmin()), int(projection.argmax())]], axis=0)
     return tuple(
@@ -280,13 +287,15 @@ def _notes(estimates: CandidateEstimates, fit: PolynomialFit, undecided: bool) -
     notes = []
     if estimates.variance is None:
         notes.append(
-            "one seed: noise is taken from what the surface leaves over, and cannot be told from "
-            "what no smooth surface explains"
+            "one seed: noise is estimated from the residuals of the surface, and cannot be "
+            "separated from deviations that no smooth surface explains"
         )
     if stopped_count := len(estimates.candidates) - estimates.finished_count:
-        notes.append(f"{stopped_count} candidates were stopped early and are predicted from there")
+        notes.append(
+            f"{stopped_count} candidates were stopped early; their accuracy at the end is predicted"
+        )
     if missing := [axis for index, axis in enumerate(AXES) if index not in fit.axes]:
         notes.append(f"no candidate scales {' or '.join(missing)}")
     if undecided:
-        notes.append("nothing is distinguishable: shares make no clear difference")
+        notes.append("nothing is distinguishable: shares make no significant difference")
     return tuple(notes)

@@ -1,8 +1,9 @@
-"""Candidates compared on the seeds they share, from two seeds on.
+"""Comparisons of candidates paired by seed.
 
-A seed fixes data order, augmentation and split for all candidates, so it moves them alike. What is
-left after candidates and seeds (``Paired``: least squares, holes allowed) is the noise of a
-comparison, and is pooled over all candidates, since two or three seeds of one alone say nothing.
+A seed fixes data order, augmentation and split for all candidates, so it moves them alike. The
+residuals after removing candidate and seed effects (least squares, holes allowed) are the noise of
+a comparison. It is pooled over all candidates, since two or three seeds of one candidate are too
+few to estimate it.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from scalesearch.analysis.additive_model import (
     Floats,
     additive_model,
 )
+from scalesearch.analysis.bisection import bisection
 from scalesearch.errors import SearchError
 
 Accuracies: TypeAlias = Mapping[str, Mapping[int, float]]
@@ -28,26 +30,26 @@ Accuracies: TypeAlias = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class PairedNoise:
-    """The noise of accuracies after candidates and seeds.
+    """The noise of accuracies after removing candidate and seed effects.
 
-    ``variance``: of one run, paired; None where no candidates share two seeds. ``df``: its degrees
-    of freedom, (candidates - 1) * (seeds - 1) of a full table.
+    ``variance``: of one paired run, None if no two candidates share two seeds. ``df``: its degrees
+    of freedom, (candidates - 1) * (seeds - 1) for a full table.
     """
 
     variance: float | None
     df: int
 
     def standard_error(self, seeds: int) -> float | None:
-        """Of a mean over so many seeds, for comparing it with others over the same seeds."""
+        """Return the standard error of a mean over ``seeds``, compared on the same seeds."""
         return None if self.variance is None else (self.variance / seeds) ** 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How much higher the leader's accuracy is than the other's.
+    """The leader's accuracy minus the other's.
 
-    ``low``, ``high``: the interval of the level asked, two-sided. ``p``: two-sided, of no
-    difference; not corrected for having chosen the leader among several.
+    ``low``, ``high``: two-sided interval of 1 - level. ``p``: two-sided p-value of no difference,
+    not corrected for the leader having been chosen among several.
     """
 
     mean: float
@@ -58,8 +60,13 @@ class PairedDifference:
     p: float
 
 
+def last_epoch(records: pd.DataFrame, epochs: int | None = None) -> int:
+    """Return ``epochs``, by default the last epoch of the table; 0 for an empty table."""
+    return epochs or (int(records["epoch"].max()) if len(records) else 0)
+
+
 def accuracies(records: pd.DataFrame, epoch: int) -> dict[str, dict[int, float]]:
-    """Candidate -> seed -> accuracy of a results table at an epoch."""
+    """Return candidate -> seed -> accuracy of a results table at an epoch."""
     rows = records[records["epoch"] == epoch]
     table: dict[str, dict[int, float]] = {}
     for name, seed, accuracy in zip(rows["candidate"], rows["seed"], rows["accuracy"], strict=True):
@@ -68,7 +75,7 @@ def accuracies(records: pd.DataFrame, epoch: int) -> dict[str, dict[int, float]]
 
 
 def paired_noise(values: Accuracies) -> PairedNoise:
-    """The residual variance of the table of candidates and seeds."""
+    """Return the residual variance of a table of candidates and seeds."""
     if not any(values.values()):
         return PairedNoise(None, 0)
     table = additive_model(values)
@@ -78,11 +85,11 @@ def paired_noise(values: Accuracies) -> PairedNoise:
 def paired_difference(
     values: Accuracies, leader: str, other: str, *, level: float = 0.1
 ) -> PairedDifference:
-    """How far ``other`` is behind ``leader``, with the noise of the whole table.
+    """Return how far ``other`` is behind ``leader``, with the whole table's noise.
 
-    Seeds that only one of them has count as far as the rest of the table tells what the seed does.
-    Raises SearchError where the table cannot tell: a candidate without runs, no two candidates
-    that share two seeds, or no seed that connects the two.
+    A seed that only one of the two has counts as far as the other candidates determine its effect.
+    Raises SearchError for a candidate without runs, if no two candidates share two seeds, and if
+    no seeds connect the two.
     """
     for name in (leader, other):
         if not values.get(name):
@@ -98,7 +105,7 @@ def paired_difference(
     profiles = table.profiles
     variance_factor = table.variance_of_difference(profiles[[second]], profiles[first])[0]
     if np.isinf(variance_factor):
-        raise SearchError(f"{leader} and {other}: no seeds connect them; train one on both")
+        raise SearchError(f"{leader} and {other}: no seeds connect them; train one seed on both")
     mean = float(table.row_effects[first] - table.row_effects[second])
     error = float(np.sqrt(table.variance * variance_factor)) if leader != other else 0.0
     half_width = float(stdtrit(table.df, 1 - level / 2)) * error
@@ -112,14 +119,14 @@ def paired_difference(
 def may_still_win(
     values: Accuracies, level: float = 0.1, *, interim_tests: int = 1
 ) -> dict[str, bool]:
-    """Which candidates may still be the best: all but those that some other one clearly beats.
+    """Return which candidates may still be the best: no other clearly beats them.
 
-    The truly best is dropped with a probability of at most ``level``, however many candidates there
-    are and however close: each is compared with all others at Dunnett's one-sided critical value
-    (multiple comparisons with the best; Hsu, Annals of Statistics 12, 1984). ``looks``: how many
-    times candidates are dropped in one race (one less than its seeds); four looks at the full level
-    each would come to more than twice the level. With one candidate or one seed, and where two
-    share no seed, all may win.
+    The truly best candidate is dropped with a probability of at most ``level``, however many
+    candidates there are and however close they are: each is compared with all others at Dunnett's
+    one-sided critical value (multiple comparisons with the best; Hsu, Annals of Statistics 12,
+    1984). ``interim_tests``: how many times candidates are dropped in one race (one less than its
+    seeds); four tests at the full level each would exceed twice the level. With one candidate or
+    one seed, and where two candidates share no seed, all may win.
     """
     may_win = dict.fromkeys(values, True)
     if sum(map(bool, values.values())) < 2:
@@ -132,17 +139,17 @@ def may_still_win(
 
 
 def _is_beaten(table: AdditiveModel, level: float) -> list[bool]:
-    """Whether another row is above each row by more than chance explains.
+    """Return whether each row is significantly below another one.
 
-    Rows with the same columns have the same precision, so of each such group the highest alone
-    decides.
+    Rows with the same columns have the same precision, so only the highest of each such group
+    needs to be compared.
     """
     assert table.variance is not None
     profiles, effects = table.profiles, table.row_effects
     profile_kinds, kind_of_row = np.unique(profiles, axis=0, return_inverse=True)
     kind_of_row = kind_of_row.reshape(-1)
     squared_norms = np.square(profile_kinds).sum(axis=1)
-    # All differences from one row share its noise; the lower this correlation, the more chances.
+    # Differences from one row share its noise; a lower correlation makes a large one more likely.
     correlations = squared_norms / (squared_norms + squared_norms.max())
     limits = np.array(
         [
@@ -164,21 +171,26 @@ def _is_beaten(table: AdditiveModel, level: float) -> list[bool]:
 
 
 def _round_down_correlation(correlation: float) -> float:
-    """Rounded down to a twentieth, so that few critical values are ever computed."""
+    """Round down to a twentieth, so that few critical values have to be computed."""
     return min(int(correlation * 20 + ROUNDING_ERROR) / 20, 0.95)
 
 
 def _round_down_count(count: int) -> int:
-    """Rounded down to two digits, for the same reason: with more candidates, or fewer degrees of
-    freedom, nobody is dropped who was not."""
+    """Round down to two digits, for the same reason.
+
+    With more candidates or fewer degrees of freedom no additional candidate is dropped.
+    """
     unit: int = 10 ** max(0, len(str(abs(count))) - 2)
     return count // unit * unit
 
 
 @lru_cache(maxsize=4096)
 def dunnett_critical_value(others: int, df: int, level: float, correlation: float) -> float:
-    """Dunnett's one-sided value: the greatest of ``others`` t statistics of that common
-    correlation exceeds it with probability ``level``."""
+    """Return Dunnett's one-sided critical value.
+
+    The greatest of ``others`` t statistics with this common correlation exceeds it with
+    probability ``level``.
+    """
     common, common_weights = _normal_nodes()
     scale, scale_weights = _scale_nodes(df)
     weights = scale_weights[:, None] * common_weights
@@ -191,10 +203,7 @@ def dunnett_critical_value(others: int, df: int, level: float, correlation: floa
     low, high = -8.0, 8.0
     while excess(high) < 0:
         low, high = high, 2 * high
-    while high - low > 1e-4:  # by halves: scipy's own root finders take half a second to import
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    return high
+    return bisection(lambda limit: excess(limit) < 0, low, high, 1e-4)[1]
 
 
 @lru_cache(maxsize=1)
@@ -205,6 +214,6 @@ def _normal_nodes() -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=4096)
 def _scale_nodes(df: int) -> tuple[Floats, Floats]:
-    """Nodes and weights for the square root of chi-squared over its degrees of freedom."""
+    """Return nodes and weights for the square root of chi-squared over ``df``."""
     nodes, weights = np.polynomial.legendre.leggauss(40)
     return np.sqrt(2 * gammaincinv(df / 2, (nodes + 1) / 2) / df), weights / 2

@@ -1,11 +1,10 @@
-"""Polynomials of shares, which sum to one (a mixture), and where on the simplex they are highest.
+"""Scheffé polynomials of shares: terms, weighted fits and their maxima.
 
-Scheffé (J. R. Stat. Soc. B 20, 1958): with three parts summing to one, a constant and the squares
-are linear combinations of the parts and their products, so these stand in no polynomial.
-
-Scheffé polynomials of shares, fitted to candidates by weighted least squares.
+Shares sum to one (a mixture), so a constant and squares are linear combinations of the shares and
+their products, and do not appear as terms (Scheffé, J. R. Stat. Soc. B 20, 1958).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -19,13 +18,13 @@ DEGREES = ("linear", "quadratic", "special cubic")
 AXES = ("depth", "width", "resolution")
 LATTICE_STEPS = 24
 SHARE_TOLERANCE = 1e-4
-"""How exactly the highest place is found, in shares."""
+"""Precision of the maximum, in shares."""
 
 
 def polynomial_terms(shares_N3: Floats, degree: str, axes: tuple[int, ...] = (0, 1, 2)) -> Floats:
-    """The polynomial's terms at each place: parts, products of two, product of three.
+    """Return the polynomial's terms: shares, products of two, product of three.
 
-    ``axes``: those that are scaled at all; the others' shares are nothing everywhere.
+    ``axes``: the axes that are scaled; the shares of the others are zero everywhere.
     """
     parts = [shares_N3[:, axis] for axis in axes]
     if degree != "linear":
@@ -39,7 +38,7 @@ def polynomial_terms(shares_N3: Floats, degree: str, axes: tuple[int, ...] = (0,
 
 @lru_cache(maxsize=32)
 def simplex_lattice(axes: tuple[int, ...] = (0, 1, 2), steps: int = LATTICE_STEPS) -> Floats:
-    """Evenly spaced places of the simplex over ``axes``, its corners among them; (N, 3)."""
+    """Return evenly spaced shares (N, 3) on the simplex over ``axes``, with corners."""
     counts = np.array(
         [
             (first, second, steps - first - second)
@@ -49,7 +48,7 @@ def simplex_lattice(axes: tuple[int, ...] = (0, 1, 2), steps: int = LATTICE_STEP
     )
     absent = [axis for axis in range(3) if axis not in axes]
     shares: Floats = counts[(counts[:, absent] == 0).all(axis=1)] / steps
-    shares.flags.writeable = False  # it is shared by all callers
+    shares.flags.writeable = False  # the cached array is shared by all callers
     return shares
 
 
@@ -59,13 +58,15 @@ def simplex_argmax(
     axes: tuple[int, ...] = (0, 1, 2),
     feasible_N3: Floats | None = None,
 ) -> Floats:
-    """Where each of B polynomials is highest, (B, 3): on the whole simplex to ``FINEST``, or at
-    the best of the given places."""
+    """Return the shares (B, 3) that maximise each of B polynomials.
+
+    The maximum is over the simplex, to ``SHARE_TOLERANCE``, or over the feasible shares given.
+    """
     places = simplex_lattice(axes) if feasible_N3 is None else feasible_N3
     best_B3: Floats = places[
         np.argmax(coefficients_BP @ polynomial_terms(places, degree, axes).T, axis=1)
     ]
-    if feasible_N3 is not None or degree == "linear":  # a plane is highest in a corner
+    if feasible_N3 is not None or degree == "linear":  # a plane has its maximum in a corner
         return best_B3
     steps = _moves(axes)
     step = 0.5 / LATTICE_STEPS
@@ -78,13 +79,13 @@ def simplex_argmax(
         values = np.einsum("bkp,bp->bk", neighbour_terms, coefficients_BP)
         best_move = np.argmax(values, axis=1)
         best_B3 = np.take_along_axis(neighbours, best_move[:, None, None], axis=1)[:, 0]
-        step /= 1.6  # less than half of it, so that a slanting ridge is not lost
+        step /= 1.6  # by less than half, to follow slanted ridges
     return best_B3
 
 
 @lru_cache(maxsize=8)
 def _moves(axes: tuple[int, ...]) -> Floats:
-    """To stay, and from one share to another, by one and by two steps."""
+    """Return moves of one and two steps from one share to another, and the zero move."""
     moves = [np.zeros(3)]
     for gaining, losing in combinations(axes, 2):
         for distance in (-2.0, -1.0, 1.0, 2.0):
@@ -95,18 +96,18 @@ def _moves(axes: tuple[int, ...]) -> Floats:
 
 
 MIN_SCALED_SHARE = 0.02
-"""An axis that no candidate gives more than this share of the budget is not scaled."""
+"""An axis is scaled if some candidate gives it more than this share of the budget."""
 MAX_CONDITION = 1e4
 
 
 @dataclass(frozen=True, slots=True)
 class PolynomialFit:
-    """A fitted surface. ``axes``: the shares it is a polynomial of (``mixture.terms``).
+    """A fitted surface; ``axes`` are those of its terms (``polynomial_terms``).
 
-    ``deviation``: variance of candidates about the surface beyond their noise (what a polynomial
-    misses of whole-number networks). ``df``: degrees of freedom of the two together. ``error``:
-    root mean square of what each candidate is missed by when the others predict it. ``solver``
-    (terms, candidates): coefficients from values. ``leverages``: of each candidate on itself.
+    ``deviation``: variance of candidates about the surface beyond their noise, since networks come
+    in whole numbers. ``df``: degrees of freedom of deviation and noise together. ``error``: root
+    mean square of the leave-one-candidate-out errors. ``solver`` (terms, candidates): maps values
+    to coefficients. ``leverages``: of each candidate on its own prediction.
     """
 
     degree: str
@@ -121,21 +122,23 @@ class PolynomialFit:
     residuals: Floats
 
     def predict(self, shares_N3: Floats) -> tuple[Floats, Floats]:
-        """Mean accuracy of networks at these shares, in the mean seed, and its standard error."""
+        """Return the mean accuracy of networks at these shares and its standard error."""
         design = polynomial_terms(shares_N3, self.degree, self.axes)
         variance = np.einsum("np,pq,nq->n", design, self.covariance, design)
         return design @ self.coefficients, np.sqrt(np.maximum(variance, 0.0))
 
 
-def scaled_axes(estimates: CandidateEstimates) -> tuple[int, ...]:
-    """The axes that candidates scale at all; a baseline may be unable to scale one of them."""
-    return tuple(axis for axis in range(3) if estimates.shares[:, axis].max() > MIN_SCALED_SHARE)
+def scaled_axes(shares_N3: Floats) -> tuple[int, ...]:
+    """Return the axes that some candidate scales."""
+    return tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
 
 
 def polynomial_fits(estimates: CandidateEstimates) -> dict[str, PolynomialFit]:
-    """A fit of each degree that the candidates determine, with at least one of them to spare; none
-    where they scale one axis alone, which leaves no shares to choose."""
-    axes, fits = scaled_axes(estimates), {}
+    """Fit a polynomial of each degree that the candidates determine with one to spare.
+
+    The result is empty if the candidates scale one axis alone, since no shares are left to choose.
+    """
+    axes, fits = scaled_axes(estimates.shares), {}
     for degree in DEGREES if len(axes) > 1 else ():
         if degree == DEGREES[-1] and len(axes) < 3:
             continue
@@ -145,13 +148,18 @@ def polynomial_fits(estimates: CandidateEstimates) -> dict[str, PolynomialFit]:
     return fits
 
 
+def best_fit(fits: Mapping[str, PolynomialFit]) -> PolynomialFit:
+    """Return the fit with the least leave-one-out error."""
+    return min(fits.values(), key=lambda fit: fit.error)
+
+
 def _fit(
     estimates: CandidateEstimates, design: Floats, degree: str, axes: tuple[int, ...]
 ) -> PolynomialFit:
     noise = estimates.noise_variances
     spare_df = len(design) - design.shape[1]
     deviation = 0.0
-    for _ in range(3):  # weights and deviation depend on each other a little
+    for _ in range(3):  # weights and deviation depend on each other
         deviation = _deviation(estimates.values, design, noise, deviation)
     variances = noise + deviation
     inverse = np.asarray(np.linalg.inv((design.T / variances) @ design), dtype=np.float64)
@@ -174,7 +182,7 @@ def _fit(
 
 
 def _degrees_of_freedom(estimates: CandidateEstimates, deviation: float, spare_df: int) -> float:
-    """Degrees of freedom of noise and deviation together, by Satterthwaite's rule."""
+    """Return the degrees of freedom of noise and deviation together (Satterthwaite)."""
     noise = float(np.median(estimates.noise_variances))
     if not estimates.df:
         return spare_df
@@ -182,8 +190,10 @@ def _degrees_of_freedom(estimates: CandidateEstimates, deviation: float, spare_d
 
 
 def _deviation(values: Floats, design: Floats, noise: Floats, deviation: float) -> float:
-    """Variance of candidates about the surface beyond ``noise``, by the method of moments, with
-    weights for the present guess."""
+    """Estimate the variance about the surface beyond ``noise`` (method of moments).
+
+    ``deviation``: the present estimate, from which the weights follow.
+    """
     weights = 1 / (noise + deviation)
     inverse = np.linalg.inv((design.T * weights) @ design)
     residuals = values - design @ (inverse @ ((design.T * weights) @ values))
@@ -200,10 +210,10 @@ def _deviation(values: Floats, design: Floats, noise: Floats, deviation: float) 
 def leave_one_out_rmse(
     residuals: Floats, leverages: Floats, estimates: CandidateEstimates
 ) -> Floats:
-    """Root mean square of leave-one-candidate-out errors, along the last axis of ``residuals``.
+    """Return the root mean square leave-one-out error along the last axis.
 
-    Candidates count by what is known of them. A candidate that alone determines a term has no
-    such error, and none is finite.
+    Candidates are weighted by their precision. The error is infinite if one candidate alone
+    determines a term.
     """
     weights = 1 / estimates.noise_variances
     remaining = 1 - leverages

@@ -1,7 +1,8 @@
-"""Whether short training ranks candidates as long training does, and the shortest that does.
+"""Proxy check: whether short training ranks candidates like long training.
 
-Epochs of one table are of the same runs, under one schedule, as rungs see them. A shorter recipe,
-whose schedule ends there, is another table: ``agreement_between`` compares the two.
+Epochs of one table belong to the same runs under one learning-rate schedule, as rungs see them. A
+shorter recipe, whose schedule ends earlier, is another table; ``table_rank_correlation`` compares
+two tables.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalesearch.analysis.additive_model import Floats
-from scalesearch.analysis.paired import Accuracies, accuracies
+from scalesearch.analysis.paired import Accuracies, accuracies, last_epoch
 from scalesearch.analysis.rank_correlation import MIN_CANDIDATES, RankCorrelation, rank_correlation
 from scalesearch.analysis.summary import has_reason
 from scalesearch.errors import SearchError
@@ -21,23 +22,23 @@ EpochVerdict: TypeAlias = Literal["agrees", "not told apart", "differs", "noise"
 CorrelationKind: TypeAlias = Literal["spearman", "kendall", "across"]
 THRESHOLD = 0.7
 MAX_EPOCHS = 9
-"""Of a longer table, so many epochs are compared, ever further apart."""
+"""Most epochs that are compared by default; in a longer table they are ever further apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRankCorrelation:
-    """Of every two epochs, over the candidates that have both; ``level`` is the intervals'.
+    """Rank correlations of every two epochs, over the candidates that have both.
 
-    ``pairs``: the earlier epoch first; each also with itself, which tells how it repeats itself
-    over other seeds. ``verdicts``: of each epoch before the last, beside the last. "agrees": the
-    lower bound of Spearman's rho over the same runs is at least the ``threshold``. "differs":
-    across seeds it agrees with the last less than the last does with itself. "not told apart": it
-    clearly agrees across seeds, and not clearly less. "noise": the last does not clearly agree
-    with itself over other seeds, so there is no order to agree with. "not shown": none of these;
-    more candidates or seeds would say.
-    ``shortest``: the first epoch from which on all agree, or failing that, are not told apart
-    (``sure`` is false); the last where none does; None where that has no order of its own, or too
-    little is known. ``trained``: candidates with the first epoch.
+    ``pairs``: each with the earlier epoch first; an epoch is also paired with itself, which shows
+    its repeatability over other seeds. ``verdicts``: each epoch before the last, compared with the
+    last one. "agrees": the lower bound of Spearman's rho over the same runs is at least the
+    ``threshold``. "differs": across seeds it agrees less with the last epoch than that does with
+    itself. "not told apart": it clearly agrees across seeds, and not clearly less. "noise": the
+    last epoch does not clearly agree with itself over other seeds, so there is no order to predict.
+    "not shown": none of these; more candidates or seeds are needed. ``shortest_epoch``: the first
+    epoch from which on all agree (``is_proven``), or else are not told apart; the last epoch if
+    there is none; None if the last epoch has no order of its own, or there is too little data.
+    ``trained_candidates``: number of candidates with the first epoch. ``level``: of the intervals.
     """
 
     epochs: tuple[int, ...]
@@ -52,17 +53,19 @@ class EpochRankCorrelation:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row for each two epochs."""
+        """One flat row per pair of epochs."""
         return [pair.row for pair in self.pairs]
 
     @property
     def noise_ceiling(self) -> RankCorrelation:
-        """The last epoch with itself: its ``repeat`` is what noise lets any other come to."""
+        """The last epoch with itself; its ``repeat`` is the ceiling set by noise."""
         return self.pairs[-1]
 
     def matrix(self, kind: CorrelationKind = "spearman") -> Floats:
-        """Values by epoch and epoch, nan where unknown; on the diagonal Spearman's rho of an epoch
-        with itself over other seeds."""
+        """Return the correlations of the epochs as a square matrix, nan if unknown.
+
+        The diagonal holds Spearman's rho of an epoch with itself over other seeds.
+        """
         values = np.full((len(self.epochs), len(self.epochs)), np.nan)
         for pair in self.pairs:
             row, column = (self.epochs.index(int(label)) for label in (pair.one, pair.other))
@@ -73,30 +76,30 @@ class EpochRankCorrelation:
 
     @property
     def sentence(self) -> str:
-        """What it comes to, in a sentence."""
+        """The result in one sentence."""
         last, count = self.epochs[-1], self.noise_ceiling.candidates
         verdict_kinds = set(self.verdicts.values())
         if not self.verdicts:
-            return f"only epoch {last} is on record, so there is nothing shorter to compare"
+            return f"only epoch {last} is on record, so no shorter training can be compared"
         if self.shortest_epoch is None and "noise" in verdict_kinds:
             return (
-                f"the order after {last} epochs does not clearly repeat itself over other seeds: "
-                "there is no order that a shorter run could predict"
+                f"the ranking after {last} epochs is not clearly repeatable over other seeds, so "
+                "there is no ranking that a shorter run could predict"
             )
         if self.shortest_epoch is None and count >= MIN_CANDIDATES:
-            return f"the {count} candidates with epoch {last} are equal, and in no order"
+            return f"the {count} candidates with epoch {last} are equal, so there is no ranking"
         if self.shortest_epoch is None:
-            return f"{count} candidates with epoch {last} are too few to compare orders"
+            return f"{count} candidates with epoch {last} are too few to compare rankings"
         if self.shortest_epoch == last:
             return (
-                f"no epoch before the last ({last}) is shown to rank {count} candidates as it does"
+                f"no epoch before the last ({last}) is shown to rank the {count} candidates like it"
             )
         comparison = (
-            f"ranks them as epoch {last} does (Spearman's rho at least {self.threshold:g})"
+            f"like epoch {last} (Spearman's rho at least {self.threshold:g})"
             if self.is_proven
-            else f"cannot be told from epoch {last} but for noise, which is no proof that it agrees"
+            else f"within noise like epoch {last}, which does not prove that the rankings agree"
         )
-        return f"of {count} candidates, epoch {self.shortest_epoch} {comparison}"
+        return f"epoch {self.shortest_epoch} ranks {count} candidates {comparison}"
 
 
 def epoch_rank_correlation(
@@ -106,11 +109,11 @@ def epoch_rank_correlation(
     level: float = 0.1,
     threshold: float = THRESHOLD,
 ) -> EpochRankCorrelation:
-    """The agreement between the epochs of a results table.
+    """Return the rank correlations between the epochs of a results table.
 
-    ``epochs``: which, by default those of the table (``MOST_EPOCHS`` of them). Order of rows,
-    repeated rows and further columns change nothing. Raises SearchError for an empty table, an
-    epoch nobody has, and an accuracy that is not finite.
+    ``epochs``: the epochs to compare, by default those of the table (at most ``MAX_EPOCHS``). The
+    order of rows, repeated rows and further columns change nothing. Raises SearchError for an
+    empty table, an epoch that is not on record, and an accuracy that is not finite.
     """
     chosen = _compared_epochs(records, epochs)
     values = {epoch: accuracies(records, epoch) for epoch in chosen}
@@ -148,12 +151,12 @@ def table_rank_correlation(
     match_by: Literal["candidate", "cell"] | None = None,
     level: float = 0.1,
 ) -> RankCorrelation:
-    """The agreement of two tables, each at its last epoch or the one of ``epochs``: trained on
-    fewer images, at another resolution, or with another learning rate.
+    """Return the rank correlation of two tables at their last epochs, or ``epochs``.
 
-    ``by``: what makes two candidates the same: the network's fingerprint, or the names of the
-    plan's cells, since networks at another resolution are others; by default the first where
-    enough are common. Raises SearchError where too few are either way.
+    The tables may differ in images, resolution or learning rate. ``match_by``: match candidates by
+    fingerprint, or by the names of the design's cells, since networks at another resolution have
+    other fingerprints; by default the first with enough candidates in common. Raises SearchError
+    if both have too few.
     """
     kinds = (match_by,) if match_by else ("candidate", "cell")
     for kind in kinds:
@@ -164,14 +167,13 @@ def table_rank_correlation(
         if len(set(tables[0]) & set(tables[1])) >= MIN_CANDIDATES or kind == match_by:
             return rank_correlation(tables[0], tables[1], names, level=level)
     raise SearchError(
-        f"{names[0]} and {names[1]}: need at least {MIN_CANDIDATES} candidates in common, by network or by "
-        "cell, got fewer; compare searches of one plan"
+        f"{names[0]} and {names[1]}: need at least {MIN_CANDIDATES} candidates in common, by "
+        "network or by cell, got fewer; compare searches with the same design"
     )
 
 
 def _accuracies_by(kind: str, records: pd.DataFrame, epoch: int | None) -> Accuracies:
-    last = epoch or (int(records["epoch"].max()) if len(records) else 0)
-    values = accuracies(records, last)
+    values = accuracies(records, last_epoch(records, epoch))
     if kind == "candidate":
         return values
     if "cell" not in records:
@@ -192,7 +194,8 @@ def _compared_epochs(records: pd.DataFrame, requested: Sequence[int] | None) -> 
     if requested is not None:
         if missing := sorted(set(requested) - set(recorded)):
             raise SearchError(
-                f"records: nobody has epoch {', '.join(map(str, missing))}; there are {recorded}"
+                f"records: need recorded epochs, got {', '.join(map(str, missing))}; use some of "
+                f"{recorded}"
             )
         return sorted(set(requested))
     if len(recorded) <= MAX_EPOCHS:
@@ -217,7 +220,7 @@ def _verdict(pair: RankCorrelation, threshold: float) -> EpochVerdict:
 def _shortest_epoch(
     verdicts: dict[int, EpochVerdict], last: int, too_few: bool
 ) -> tuple[int | None, bool]:
-    """The first epoch from which on all are good enough: proven, or else not told apart."""
+    """Return the first epoch from which on all agree, or else are not told apart."""
     kinds = set(verdicts.values())
     if not kinds or "noise" in kinds or too_few:
         return None, False
@@ -240,11 +243,11 @@ def _notes(
         has_stopped = "stopped" in records and bool(has_reason(records["stopped"]).any())
         notes.append(
             f"{last.candidates} of {trained} candidates have the last epoch"
-            + ("; those that were let go on are alike, and harder to rank" if has_stopped else "")
+            + ("; the ones that continued are similar and harder to rank" if has_stopped else "")
         )
     if last.seeds < 2:
         notes.append(
-            "fewer than two seeds in common: how far noise lets orders agree is not known, and the "
-            "same run's luck makes its epochs agree"
+            "fewer than two seeds in common: the highest correlation that noise permits is "
+            "unknown, and epochs of the same run agree partly because they share its luck"
         )
     return tuple(notes)

@@ -1,13 +1,13 @@
-"""How alike two rankings of the same candidates are, and how alike noise would let them be.
+"""Rank correlation of two rankings, and the ceiling that noise sets.
 
-Spearman's rho and Kendall's tau-b, with intervals of a bootstrap over candidates. A candidate is
-drawn with its runs, so what seeds add to it is drawn as well; seeds drawn again beside it would
-count their noise twice.
+Spearman's rho and Kendall's tau-b, with bootstrap intervals over candidates. A candidate is drawn
+with its runs, which includes the noise of its seeds; resampling seeds as well would count that
+noise twice.
 
-The two rankings are of the same runs, whose luck they share, so they agree about that luck, too.
-``across`` does without: the one ranking is by some seeds, the other by the rest, over all ways to
-part them. That costs it half of the seeds, so it is to be read beside ``repeat``, the agreement of
-the second ranking with itself over seeds parted in the same ways: the ceiling that noise sets.
+Both rankings use the same runs, so they also agree about the runs' luck. ``across`` avoids this:
+one ranking uses some seeds, the other the rest, averaged over all splits of the seeds. That costs
+half of the seeds, so compare it with ``repeat``, the correlation of the second ranking with itself
+over the same splits: the ceiling that noise sets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,30 +20,31 @@ from typing import Any
 import numpy as np
 
 from scalesearch.analysis.additive_model import ROUNDING_ERROR, Floats, additive_model
+from scalesearch.analysis.bisection import bisection
 from scalesearch.analysis.optimum import Interval
 from scalesearch.analysis.paired import Accuracies
 
 MIN_CANDIDATES = 5
-"""Candidates; four are in the same order by chance once in 24 times."""
+"""Fewest candidates; four are in the same order by chance once in 24 times."""
 MAX_RESAMPLES, MAX_VALUES = 1000, 100_000
 MAX_SPLITS, MAX_LISTED_SPLITS = 20, 10_000
 MIN_REPEATABILITY = 0.2
-"""A ranking that repeats itself by less has no noise-free counterpart to tell of."""
+"""Least ``repeat`` of both rankings for a noise-corrected correlation."""
 DIGITS = 12
-"""Beyond which accuracies count as equal: least squares leave dust."""
+"""Decimals to which accuracies are compared, since least squares leaves rounding errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
-    """Of the rankings ``one`` and ``other`` (epochs, or names of tables) of ``candidates``.
+    """Correlation of the rankings ``one`` and ``other`` (epochs or table names).
 
-    ``seeds``: that all of these have in both. ``spearman``, ``kendall``: of the mean accuracies
-    over the runs that are in both. ``across``: Spearman's, of ``one`` by some seeds and ``other``
-    by others. ``repeat``: of ``other`` with itself, likewise. ``shortfall``: ``repeat`` less
-    ``across``; nothing where ``one`` is as good as ``other`` but for noise. ``corrected``:
-    ``across`` over the root of both rankings' repeats, which is what it would be without noise
-    (Spearman, Am. J. Psychol. 15, 1904); at most 1. All are None where there are too few
-    candidates, or all are equal; the last four with fewer than two seeds in common.
+    ``candidates``: their number. ``seeds``: the number of seeds that all of them have in both.
+    ``spearman``, ``kendall``: of the mean accuracies over the runs in both. ``across``: Spearman's
+    rho of ``one`` and ``other`` over different seeds. ``repeat``: the same for ``other`` with
+    itself. ``shortfall``: ``repeat`` minus ``across``; zero if ``one`` ranks like ``other`` but for
+    noise. ``corrected``: ``across`` over the root of the product of both rankings' repeats, the
+    estimate without noise (Spearman, Am. J. Psychol. 15, 1904), at most 1. All are None with too
+    few candidates or if all are equal; the last four with fewer than two seeds in common.
     """
 
     one: int | str
@@ -59,7 +60,7 @@ class RankCorrelation:
 
     @property
     def row(self) -> dict[str, Any]:
-        """All of it, flat: ``spearman``, ``spearman_low``, ``spearman_high`` and so on."""
+        """All fields as a flat row: ``spearman``, ``spearman_low`` and so on."""
         row: dict[str, Any] = {}
         for name, value in asdict(self).items():
             if name in ("spearman", "kendall", "across", "repeat", "shortfall"):
@@ -78,7 +79,7 @@ def rank_correlation(
     *,
     level: float = 0.1,
 ) -> RankCorrelation:
-    """The agreement of two tables of accuracies, by the runs (candidate, seed) that are in both.
+    """Return the rank correlation of two tables over the runs in both.
 
     Intervals are of 1 - ``level``. The same tables give the same numbers. Raises SearchError for
     an accuracy that is not finite.
@@ -110,9 +111,9 @@ def rank_correlation(
 
 
 def spearman(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
-    """Spearman's rho of each of B samples that hold candidate n ``weights[b, n]`` times; (B,).
+    """Return Spearman's rho (B,) of samples with candidate n ``weights[b, n]`` times.
 
-    nan where all of a sample's candidates are equal.
+    nan for a sample whose candidates are all equal.
     """
     total = weights_BN.sum(axis=1, keepdims=True)
     ranks = [weights_BN @ (_pair_signs(values) + 1) / 2 for values in (left_N, right_N)]
@@ -124,7 +125,7 @@ def spearman(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
 
 
 def kendall(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
-    """Kendall's tau-b of such samples, which corrects for candidates that are equal; (B,)."""
+    """Return Kendall's tau-b (B,) of such samples; it corrects for ties."""
     x, y = _pair_signs(left_N), _pair_signs(right_N)
 
     def pairs(signs: Floats) -> Floats:
@@ -135,7 +136,7 @@ def kendall(left_N: Floats, right_N: Floats, weights_BN: Floats) -> Floats:
 
 
 def _pair_signs(values_N: Floats) -> Floats:
-    """Of each pair, by column minus row: 1 where the column's is higher, 0 where they are equal."""
+    """Return the sign of column minus row for each pair, 0 for ties."""
     values = values_N.round(DIGITS)
     signs: Floats = np.sign(values[None, :] - values[:, None])
     return signs
@@ -147,7 +148,7 @@ def _correlation(covariance: Floats, variances: Floats) -> Floats:
 
 
 def _bootstrap_weights(count: int) -> Floats:
-    """How often each candidate is in each sample; the first sample is the data's own."""
+    """Return how often each candidate is in each sample; the first sample is the data."""
     rng = np.random.default_rng(0)
     resamples = max(200, min(MAX_RESAMPLES, MAX_VALUES // count))
     draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -157,9 +158,9 @@ def _bootstrap_weights(count: int) -> Floats:
 def _bootstrap_interval(
     values_B: Floats, level: float, max_low: float | None = None
 ) -> Interval | None:
-    """The first value, and the quantiles of the others; None where it is unknown.
+    """Return the first value with the quantiles of the others; None if it is unknown.
 
-    ``least``: the lower bound for rankings that are the same, whose samples are the same, too.
+    ``max_low``: largest lower bound for identical rankings, whose samples are all identical too.
     """
     value, draws = float(values_B[0]), values_B[1:][np.isfinite(values_B[1:])]
     if not np.isfinite(value) or not len(draws):
@@ -172,17 +173,21 @@ def _bootstrap_interval(
 
 @lru_cache(maxsize=256)
 def _low_if_identical(count: int, level: float) -> tuple[float, float]:
-    """Spearman's rho and Kendall's tau of normal variables of which so many come in the same order
-    with probability ``level`` / 2: those with less would not be expected to."""
+    """Return lower bounds of rho and tau for identical rankings.
+
+    They belong to normal variables of which ``count`` pairs are in the same order with probability
+    ``level`` / 2.
+    """
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, 4000, count))
     left = np.sort(left, axis=1)
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        correlated = middle * left + (1 - middle**2) ** 0.5 * right
+
+    def is_below(correlation: float) -> bool:
+        correlated = correlation * left + (1 - correlation**2) ** 0.5 * right
         p_same_order = float((np.diff(correlated, axis=1) > 0).all(axis=1).mean())
-        low, high = (middle, high) if p_same_order < level / 2 else (low, middle)
+        return p_same_order < level / 2
+
+    low, _ = bisection(is_below, 0.0, 1.0, 2.0**-20)
     return float(np.arcsin(low / 2) * 6 / np.pi), float(np.arcsin(low) * 2 / np.pi)
 
 
@@ -194,7 +199,7 @@ def _split_seed_correlations(
     weights: Floats,
     level: float,
 ) -> dict[str, Any]:
-    """Agreement across seeds that are parted in two, in the mean over the ways to do it."""
+    """Return the correlations across split seeds, averaged over the splits."""
     if len(seeds) < 2:
         return {}
     x, y = (
@@ -223,7 +228,7 @@ def _split_seed_correlations(
 
 
 def _seed_splits(count: int) -> Iterator[tuple[list[int], list[int]]]:
-    """The ways to part so many seeds into halves, or a fixed choice of them where they are many."""
+    """Yield the splits of seeds into halves, or a fixed choice of many."""
     rng = np.random.default_rng(0)
     if comb(count, count // 2) > MAX_LISTED_SPLITS:
         draws = (rng.permutation(count)[: count // 2] for _ in range(MAX_SPLITS))

@@ -1,8 +1,8 @@
-"""Candidates trained again in another way, beside the search that chose them.
+"""Replication: candidates trained again, compared with the search that chose them.
 
-A search's answer is chosen from many, for luck as well. Whether it holds is asked of the
-repetition alone: it does unless another candidate beats it there beyond chance, all comparisons
-counted (``pairs.may_still_win``).
+A search's best candidate is chosen among many, partly for its luck. Whether it holds is decided by
+the replication alone: it does unless another candidate significantly beats it there, corrected for
+all comparisons (``paired.may_still_win``).
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from scalesearch.analysis.paired import (
     Accuracies,
     PairedDifference,
     accuracies,
+    last_epoch,
     may_still_win,
     paired_difference,
     paired_noise,
@@ -26,10 +27,11 @@ from scalesearch.errors import SearchError
 
 @dataclass(frozen=True, slots=True)
 class ReplicatedCandidate:
-    """One candidate in both: mean accuracies and places, its cells and its role in the repetition.
+    """A candidate's mean accuracies and ranks in the search and the replication.
 
-    ``behind``: how far it is behind the repetition's best there; None for the best itself, and
-    where no two seeds tell the noise. ``may_win``: whether it may still be the best of them.
+    ``place_before``, ``place``: its ranks in the search and in the replication. ``gap``: how far it
+    is behind the replication's best; None for the best itself, and with one seed. ``may_win``:
+    whether it may still be the best.
     """
 
     candidate: str
@@ -60,10 +62,13 @@ class ReplicatedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """A repetition, named in words by ``what``. ``results``: its best first. ``first``: the
-    search's answer. ``holds``: whether that may still be the best; None where one seed cannot tell.
-    ``change``: of accuracy, in the mean over all of these candidates. ``agreement``: of the two
-    rankings, intervals of 1 - ``level``."""
+    """A replication, with a ``description`` in words.
+
+    ``results``: the best of the replication first. ``search_best``: the best candidate of the
+    search. ``holds``: whether it may still be the best; None with one seed. ``mean_change``: mean
+    change of accuracy over the candidates. ``rank_correlation``: of the two rankings, with
+    intervals of 1 - ``level``.
+    """
 
     description: str
     results: tuple[ReplicatedCandidate, ...]
@@ -75,41 +80,43 @@ class Replication:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row for each candidate."""
+        """One flat row per candidate."""
         return [result.row for result in self.results]
 
     @property
     def sentence(self) -> str:
-        """What it comes to, in a sentence."""
-        best, search_best, spearman = (
-            self.results[0],
-            self.search_best,
-            self.rank_correlation.spearman,
-        )
-        orders = (
-            "too few candidates to compare orders"
+        """The result in one sentence."""
+        spearman = self.rank_correlation.spearman
+        rankings_text = (
+            "too few candidates to compare rankings"
             if spearman is None
-            else f"Spearman's rho with the search {spearman.value:.2f} [{spearman.low:.2f}, {spearman.high:.2f}] "
-            f"over {self.rank_correlation.candidates}"
+            else f"Spearman's rho with the search {spearman.value:.2f} "
+            f"[{spearman.low:.2f}, {spearman.high:.2f}] over {self.rank_correlation.candidates} "
+            "candidates"
         )
-        if best.candidate == search_best.candidate:
-            equal_count = sum(result.may_win for result in self.results) - 1
-            alike = f", and {equal_count} others cannot be told from it" if equal_count else ""
-            finding = "is the best again" + (alike if self.holds is not None else ", of one seed")
-        elif self.holds is None or search_best.gap is None:
-            finding = f"has place {search_best.place} of {len(self.results)}, and one seed cannot tell more"
-        else:
-            gap = search_best.gap
-            size = f"{gap.mean:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
-            finding = (
-                f"cannot be told from the best, {best.candidate}, which leads by {size}, with all "
-                f"{len(self.results) - 1} comparisons counted"
-                if self.holds
-                else f"is beaten by {best.candidate} by {size}"
-            )
         return (
-            f"{self.description}: accuracy changes by {self.mean_change:+.4f} in the mean; the search's "
-            f"answer, {search_best.candidate}, {finding}; {orders}"
+            f"{self.description}: accuracy changes by {self.mean_change:+.4f} on average; the best "
+            f"candidate of the search, {self.search_best.candidate}, {self._finding()}; "
+            f"{rankings_text}"
+        )
+
+    def _finding(self) -> str:
+        best, search_best = self.results[0], self.search_best
+        if best.candidate == search_best.candidate:
+            if self.holds is None:
+                return "is the best again, with one seed"
+            equal_count = sum(result.may_win for result in self.results) - 1
+            others = f", and {equal_count} others are within noise of it" if equal_count else ""
+            return f"is the best again{others}"
+        if self.holds is None or search_best.gap is None:
+            return f"is number {search_best.place} of {len(self.results)}, with one seed"
+        gap = search_best.gap
+        size = f"{gap.mean:.4f} [{gap.low:.4f}, {gap.high:.4f}]"
+        if not self.holds:
+            return f"is beaten by {best.candidate} by {size}"
+        return (
+            f"is within noise of the best, {best.candidate}, which leads by {size} (corrected for "
+            f"{len(self.results) - 1} comparisons)"
         )
 
 
@@ -122,57 +129,33 @@ def compare_replication(
     search_best: str | None = None,
     level: float = 0.1,
 ) -> Replication:
-    """A repetition's records beside the search's, each at its last epoch or that of ``epochs``.
+    """Compare a replication with its search, at their last epochs or ``epochs``.
 
-    ``first``: the search's answer; by default the one of these candidates with the highest mean.
-    Seeds may be others; they are then put side by side in their order. Raises SearchError where
-    the two have no candidate in common.
+    ``search_best``: the best candidate of the search, by default the one with the highest mean
+    among the common candidates. Seeds may differ; they are then matched in order. Raises
+    SearchError if the two have no candidate in common, or ``search_best`` is not among them.
     """
-    last_epochs = [
-        epoch or (int(table["epoch"].max()) if len(table) else 0)
-        for table, epoch in zip((before, after), epochs, strict=True)
-    ]
     accuracies_before, accuracies_after = (
-        _with_seed_numbers(accuracies(t, end))
-        for t, end in zip((before, after), last_epochs, strict=True)
+        _with_seed_numbers(accuracies(table, last_epoch(table, epoch)))
+        for table, epoch in zip((before, after), epochs, strict=True)
     )
     common = sorted(set(accuracies_before) & set(accuracies_after))
     if not common or search_best not in (None, *common):
         raise SearchError(
-            f"{description}: need the search's candidates, trained to the end, got others"
+            f"{description}: need candidates of the search, trained to the end, got others"
         )
     accuracies_before, accuracies_after = (
         {name: table[name] for name in common} for table in (accuracies_before, accuracies_after)
     )
-    ranks_before, ranks_after = _ranks(accuracies_before), _ranks(accuracies_after)
-    leader = min(common, key=lambda name: ranks_after[name])
-    may_win, noise = may_still_win(accuracies_after, level), paired_noise(accuracies_after)
-    candidate_rows = after.drop_duplicates("candidate").set_index("candidate")
-    results = [
-        ReplicatedCandidate(
-            candidate=name,
-            cell=str(candidate_rows.at[name, "cell"]) if "cell" in candidate_rows else "",
-            role=str(candidate_rows.at[name, "role"]) if "role" in candidate_rows else "",
-            before=_mean(accuracies_before[name]),
-            place_before=ranks_before[name],
-            accuracy=_mean(accuracies_after[name]),
-            standard_error=noise.standard_error(len(accuracies_after[name])),
-            place=ranks_after[name],
-            seeds=len(accuracies_after[name]),
-            gap=None
-            if name == leader
-            else _difference_if_known(accuracies_after, leader, name, level),
-            may_win=may_win[name],
-        )
-        for name in sorted(common, key=lambda name: ranks_after[name])
-    ]
-    best_before = search_best or min(common, key=lambda name: ranks_before[name])
+    results = _replicated_candidates(accuracies_before, accuracies_after, after, level)
+    best_before = search_best or min(results, key=lambda result: result.place_before).candidate
     search_result = next(result for result in results if result.candidate == best_before)
+    is_noise_known = paired_noise(accuracies_after).variance is not None
     return Replication(
         description=description,
         results=tuple(results),
         search_best=search_result,
-        holds=None if noise.variance is None else search_result.may_win,
+        holds=search_result.may_win if is_noise_known else None,
         mean_change=fsum(result.accuracy - result.before for result in results) / len(results),
         rank_correlation=rank_correlation(
             accuracies_before, accuracies_after, ("search", description), level=level
@@ -181,9 +164,41 @@ def compare_replication(
     )
 
 
+def _replicated_candidates(
+    before: Accuracies, after: Accuracies, records: pd.DataFrame, level: float
+) -> list[ReplicatedCandidate]:
+    """Return the candidates of two tables of accuracies, the best of the replication first.
+
+    ``records``: the replication's, for cells and roles.
+    """
+    ranks_before, ranks_after = _ranks(before), _ranks(after)
+    names = sorted(after, key=lambda name: ranks_after[name])
+    may_win, noise = may_still_win(after, level), paired_noise(after)
+    rows = records.drop_duplicates("candidate").set_index("candidate")
+    return [
+        ReplicatedCandidate(
+            candidate=name,
+            cell=str(rows.at[name, "cell"]) if "cell" in rows else "",
+            role=str(rows.at[name, "role"]) if "role" in rows else "",
+            before=_mean(before[name]),
+            place_before=ranks_before[name],
+            accuracy=_mean(after[name]),
+            standard_error=noise.standard_error(len(after[name])),
+            place=ranks_after[name],
+            seeds=len(after[name]),
+            gap=None if name == names[0] else _difference_if_known(after, names[0], name, level),
+            may_win=may_win[name],
+        )
+        for name in names
+    ]
+
+
 def rows_of_best_tables(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Of each candidate the rows of that table in which it has the highest mean at the table's
-    last epoch; of candidates that all tables have. Every candidate is as lucky in its choice."""
+    """Return the rows of each candidate from the table in which its mean is highest.
+
+    Means are at each table's last epoch, over candidates that all tables have. Every candidate
+    gains by this selection alike.
+    """
     means = {
         name: {
             candidate: _mean(seeds)
@@ -192,23 +207,24 @@ def rows_of_best_tables(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for name, table in tables.items()
     }
     common = set.intersection(*(set(means_of_table) for means_of_table in means.values()))
-    best = {one: max(means, key=lambda name: means[name][one]) for one in sorted(common)}
-    parts = [tables[name][tables[name]["candidate"] == one] for one, name in best.items()]
+    parts = []
+    for candidate in sorted(common):
+        table = tables[max(means, key=lambda name, key=candidate: means[name][key])]
+        parts.append(table[table["candidate"] == candidate])
     return pd.concat(parts, ignore_index=True) if parts else next(iter(tables.values()))[:0]
 
 
 def _with_seed_numbers(table: Accuracies) -> Accuracies:
-    """Seeds by their number among the table's own, from 0."""
-    order = {
-        seed: index for index, seed in enumerate(sorted({s for t in table.values() for s in t}))
-    }
+    """Replace seeds by their index among the table's seeds."""
+    seeds = sorted({seed for runs in table.values() for seed in runs})
+    number = {seed: index for index, seed in enumerate(seeds)}
     return {
-        name: {order[seed]: value for seed, value in seeds.items()} for name, seeds in table.items()
+        name: {number[seed]: value for seed, value in runs.items()} for name, runs in table.items()
     }
 
 
 def _mean(seeds: Mapping[int, float]) -> float:
-    return fsum(seeds.values()) / len(seeds)  # whatever their order
+    return fsum(seeds.values()) / len(seeds)  # independent of their order
 
 
 def _ranks(table: Accuracies) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""A Gaussian process over shares: a surface that follows what no polynomial does.
+"""Response model: accuracy over shares, by a polynomial or Gaussian process.
 
-Accuracy as a surface over shares, of the kind that predicts unseen candidates best.
+The kind that predicts unseen candidates best is chosen.
 """
 
 import warnings
@@ -23,13 +23,16 @@ from scalesearch.errors import SearchError
 
 GAUSSIAN_PROCESS = "gaussian process"
 MIN_CANDIDATES, MAX_CANDIDATES = 5, 500
-"""Candidates it can be fitted to: its time grows with the third power of their number."""
+"""Numbers of candidates it is fitted to; its time grows with their third power."""
 
 
 @dataclass(frozen=True, slots=True)
 class GaussianProcessFit:
-    """A fitted process. ``error``: as a polynomial's, from leaving each candidate out in turn with
-    the length scale of all. ``deviation``: variance of candidates about it beyond their noise."""
+    """A fitted Gaussian process.
+
+    ``error``: leave-one-out error as for a polynomial, with the length scale of all candidates.
+    ``deviation``: variance of candidates about the surface beyond their noise.
+    """
 
     regressor: Any
     center: float
@@ -38,19 +41,21 @@ class GaussianProcessFit:
     error: float
 
     def predict(self, shares_N3: Floats) -> tuple[Floats, Floats]:
-        """Mean accuracy of networks at these shares, in the mean seed, and its standard error."""
+        """Return the mean accuracy of networks at these shares and its standard error."""
         mean, error = self.regressor.predict(shares_N3, return_std=True)
         variance = np.maximum(np.square(error * self.scale) - self.deviation, 0.0)
         return self.center + self.scale * mean, np.sqrt(variance)
 
 
 def gaussian_process(estimates: CandidateEstimates) -> GaussianProcessFit | None:
-    """The fit, its length scale and deviation by greatest likelihood; None for too few or too many
-    candidates, or none that differ."""
+    """Fit a Gaussian process by maximum likelihood.
+
+    None for too few or too many candidates, or if all accuracies are equal.
+    """
     center, scale = float(estimates.values.mean()), float(estimates.values.std())
     if not MIN_CANDIDATES <= len(estimates.values) <= MAX_CANDIDATES or scale < MIN_VARIANCE:
         return None
-    # Half a second to import, and the answer while a search runs does without it.
+    # It takes half a second to import, and is not needed while a search runs.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -59,12 +64,12 @@ def gaussian_process(estimates: CandidateEstimates) -> GaussianProcessFit | None
     kernel += WhiteKernel(0.05, (1e-6, 1.0))
     noise = np.maximum(estimates.noise_variances / scale**2, 1e-9)
     regressor = GaussianProcessRegressor(kernel, alpha=noise)
-    with warnings.catch_warnings():  # a length scale at its bound is an answer, too
+    with warnings.catch_warnings():  # a length scale at its bound is fine
         warnings.simplefilter("ignore", ConvergenceWarning)
         regressor.fit(estimates.shares, (estimates.values - center) / scale)
     inverse = np.linalg.inv(regressor.kernel_(estimates.shares) + np.diag(noise))
-    # Left out, a candidate is missed by its residual over its own element of the inverse
-    # (Rasmussen & Williams, eq. 5.12); as a residual with that leverage `missed` takes it.
+    # The leave-one-out error of a candidate follows from its element of the inverse (Rasmussen &
+    # Williams, eq. 5.12), so `leave_one_out_rmse` takes it as a residual with leverage 0.
     loo_errors = (inverse @ regressor.y_train_) / np.diag(inverse) * scale
     return GaussianProcessFit(
         regressor=regressor,
@@ -77,10 +82,10 @@ def gaussian_process(estimates: CandidateEstimates) -> GaussianProcessFit | None
 
 @dataclass(frozen=True, slots=True)
 class LackOfFitTest:
-    """What a polynomial leaves over of the candidates, against what their seeds leave over.
+    """Lack-of-fit test of a polynomial: deviations of candidates against seed noise.
 
-    ``p``: of so much or more where the polynomial is right, from Fisher's F of ``df`` and
-    ``df_error`` degrees of freedom; seeds are blocks.
+    ``p``: p-value of a correct polynomial, by the F test with ``df`` and ``df_error`` degrees of
+    freedom; seeds are blocks.
     """
 
     statistic: float
@@ -91,9 +96,10 @@ class LackOfFitTest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseModel:
-    """``kind``: the one chosen, for the least error. ``errors``: root mean square of what each
-    candidate is missed by when the others predict it, by kind. ``lack_of_fit``: of each polynomial;
-    none for a single seed, which has no error of its own to compare with.
+    """The fitted surface of the chosen ``kind``, the one with the least error.
+
+    ``errors``: root mean square leave-one-out error by kind. ``lack_of_fit``: test of each
+    polynomial; empty for a single seed, which has no error to compare with.
     """
 
     kind: str
@@ -103,9 +109,9 @@ class ResponseModel:
     fit: PolynomialFit | GaussianProcessFit
 
     def predict(self, shares_N3: Floats) -> tuple[Floats, Floats]:
-        """Mean accuracy of networks at these shares, in the mean seed, and its standard error.
+        """Return the mean accuracy of networks at these shares and its standard error.
 
-        The standard error is of the surface; a single network deviates from it by more
+        The standard error is that of the surface; a single network deviates from it
         (``fit.deviation``). Raises SearchError for shares that do not sum to one.
         """
         shares = np.atleast_2d(np.asarray(shares_N3, dtype=np.float64))
@@ -117,11 +123,11 @@ class ResponseModel:
 def fit_response_model(
     records: pd.DataFrame, *, epochs: int | None = None, include_stopped: bool = True
 ) -> ResponseModel:
-    """The surface of a results table at the last epoch.
+    """Fit the surface of a results table at the last epoch.
 
-    ``epochs``, ``stopped``: as in ``observations``. Scheffé polynomials and a Gaussian process are
-    fitted with the seeds' noise as weights; of equal errors, the simplest. Raises SearchError where
-    the candidates do not determine a plane with one to spare.
+    ``epochs``, ``include_stopped``: as in ``candidate_estimates``. Scheffé polynomials and a
+    Gaussian process are fitted, weighted by the noise of seeds; of equal errors the simplest is
+    chosen. Raises SearchError if the candidates do not determine a plane with one to spare.
     """
     estimates = candidate_estimates(records, epochs=epochs, include_stopped=include_stopped)
     fits: dict[str, PolynomialFit | GaussianProcessFit] = {**polynomial_fits(estimates)}
@@ -143,8 +149,10 @@ def fit_response_model(
 
 
 def lack_of_fit_test(estimates: CandidateEstimates, fit: PolynomialFit) -> LackOfFitTest | None:
-    """The F test on the runs of the finished candidates: polynomial and seeds against candidates
-    and seeds. None without error or candidates to spare."""
+    """Test the lack of fit of a polynomial on the runs of finished candidates.
+
+    None for a single seed, or without candidates to spare.
+    """
     if estimates.variance is None:
         return None
     candidate, seed, accuracy = (np.array(column) for column in zip(*estimates.runs, strict=True))

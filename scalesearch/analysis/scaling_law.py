@@ -1,13 +1,11 @@
-"""Saturating power laws, fitted by least squares: error = floor + scale * cost^(-exponent).
-
-For a given exponent the rest is linear, so a grid of exponents is tried, and the best then refined:
-there is no start to choose, and no local minimum to be caught in.
-
-Accuracy against cost: saturating power laws, along one direction or several from one baseline.
+"""Scaling laws of accuracy against cost: saturating power laws, one per direction.
 
 error = floor + scale * C^(-exponent), with C the cost as a multiple of the baseline's, and floor,
-scale and exponent at least 0. Bands are of a bootstrap with normal errors: the seeds' noise, and
-the networks' own deviation from any smooth law, which the fit leaves over.
+scale and exponent at least 0. The fit is by least squares. For a given exponent the rest is linear,
+so a grid of exponents is tried and the best one refined: no start to choose, no local minimum.
+
+Bands come from a bootstrap with normal errors: the noise of seeds, and the networks' own deviation
+from any smooth law, estimated from the residuals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +17,8 @@ import pandas as pd
 
 from scalesearch.analysis.additive_model import Floats, additive_model
 from scalesearch.analysis.observations import SHARES
-from scalesearch.analysis.optimum import Interval
-from scalesearch.analysis.paired import accuracies
+from scalesearch.analysis.optimum import Interval, quantile_interval
+from scalesearch.analysis.paired import accuracies, last_epoch
 from scalesearch.analysis.polynomials import AXES
 from scalesearch.errors import SearchError
 
@@ -29,7 +27,7 @@ NUM_PARAMETERS = 3
 
 
 def power_law_errors(laws_B3: Floats, factors: Floats | float) -> Floats:
-    """What laws (floor, scale, exponent) come to: (B,) at one cost, (B, N) at several."""
+    """Return the errors of laws, (B,) at one cost and (B, N) at several."""
     floor, scale, exponent = laws_B3.T
     if np.ndim(factors):
         floor, scale, exponent = floor[:, None], scale[:, None], exponent[:, None]
@@ -38,7 +36,7 @@ def power_law_errors(laws_B3: Floats, factors: Floats | float) -> Floats:
 
 
 def fit_power_laws(factors_N: Floats, errors_BN: Floats) -> Floats:
-    """Floor, scale and exponent of each row of errors at these costs by least squares, (B, 3)."""
+    """Fit floor, scale and exponent (B, 3) to each row of errors at these costs."""
     fits = np.stack(
         [_fit_floor_and_scale(factors_N, errors_BN, np.full(len(errors_BN), c)) for c in EXPONENTS]
     )
@@ -54,12 +52,12 @@ def fit_power_laws(factors_N: Floats, errors_BN: Floats) -> Floats:
 
 
 def _fit_floor_and_scale(factors_N: Floats, errors_BN: Floats, exponent_B: Floats) -> Floats:
-    """Floor and scale for given exponents, neither below 0; (B, 4) with the squares left over."""
+    """Fit floor and scale for given exponents; (B, 4) with the squared error."""
     x = factors_N[None] ** -exponent_B[:, None]
     mean_x, mean_y = x.mean(axis=1), errors_BN.mean(axis=1)
     spread = np.square(x - mean_x[:, None]).sum(axis=1)
     slope = ((x - mean_x[:, None]) * errors_BN).sum(axis=1) / np.maximum(spread, 1e-30)
-    slope_without_floor = (x * errors_BN).sum(axis=1) / np.square(x).sum(axis=1)  # without a floor
+    slope_without_floor = (x * errors_BN).sum(axis=1) / np.square(x).sum(axis=1)
     scale = np.where(mean_y - slope * mean_x < 0, slope_without_floor, slope)
     scale = np.maximum(scale, 0.0)
     floor = np.maximum(mean_y - scale * mean_x, 0.0)
@@ -68,22 +66,21 @@ def _fit_floor_and_scale(factors_N: Floats, errors_BN: Floats, exponent_B: Float
 
 
 MIN_COSTS = NUM_PARAMETERS + 1
-"""Different costs: three determine a law, and nothing then tells how far networks stray from it."""
+"""Fewest different costs; three determine a law, and leave no residuals."""
 BOOTSTRAP_SAMPLES = 1000
 MIN_AXIS_SHARE = 0.9
-"""Share of an axis from which on a network is said to lie along it."""
+"""Share from which on a network belongs to the direction of an axis."""
 COST_TOLERANCE = 1e-3
-"""Costs that differ by less, as a part of themselves, are one."""
+"""Relative difference below which two costs are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingLaw:
-    """Of one ``direction``. ``floor``, ``scale``, ``exponent``: with intervals of 1 - ``level``.
+    """The law of one ``direction``, with intervals of 1 - ``level``.
 
-    ``factors``, ``accuracies``: what it was fitted to, by rising cost. ``noise``: variance of one
-    run; ``deviation``: of a network about the law, beyond its noise. ``draws`` (B, 3): floor, scale
-    and exponent of tables that might as well have come. ``rises``: whether accuracy rises with
-    cost at all; where it does not, the law is a constant.
+    ``factors``, ``accuracies``: the data it was fitted to, by increasing cost. ``noise_variance``:
+    of one run. ``deviation``: variance of a network about the law beyond its noise. ``draws``
+    (B, 3): bootstrap draws of floor, scale and exponent.
     """
 
     direction: str
@@ -99,45 +96,39 @@ class ScalingLaw:
 
     @property
     def is_rising(self) -> bool:
+        """Whether accuracy rises with cost; if not, the law is a constant."""
         return self.scale.value > 0
 
     def accuracy(self, factor: float) -> Interval:
-        """Mean accuracy at so many times the baseline's cost, in the mean seed, with its band."""
+        """Return the mean accuracy at ``factor`` times the baseline's cost, with its band."""
         return self._interval_at(factor, 0.0)
 
     def prediction(self, factor: float, seeds: int = 1) -> Interval:
-        """Of one network there, trained with so many seeds: the band and its own chances."""
+        """Return the prediction interval of one network with ``seeds`` at that cost."""
         return self._interval_at(factor, self.deviation + self.noise_variance / seeds)
 
     def at_phi(self, phi: float, factor: float = 2.0) -> Interval:
-        """Mean accuracy at ``factor`` ** ``phi`` times the baseline's cost."""
+        """Return the mean accuracy at ``factor`` ** ``phi`` times the baseline's cost."""
         return self.accuracy(factor**phi)
 
     def curve_rows(self, factors: Sequence[float]) -> list[dict[str, Any]]:
-        """The curve with its band, flat."""
-        bands = [(factor, self.accuracy(factor)) for factor in factors]
+        """Return the curve with its band as flat rows."""
         return [
             {
                 "direction": self.direction,
                 "factor": factor,
-                "accuracy": band.value,
-                "accuracy_low": band.low,
-                "accuracy_high": band.high,
+                **self.accuracy(factor).columns("accuracy"),
             }
-            for factor, band in bands
+            for factor in factors
         ]
 
     @property
     def row(self) -> dict[str, Any]:
-        """The law itself, flat."""
+        """The law as a flat row."""
         row: dict[str, Any] = {"direction": self.direction, "networks": len(self.factors)}
         for name in ("floor", "scale", "exponent"):
             interval: Interval = getattr(self, name)
-            row |= {
-                name: interval.value,
-                f"{name}_low": interval.low,
-                f"{name}_high": interval.high,
-            }
+            row |= interval.columns(name)
         return row | {"deviation": self.deviation**0.5, "rises": self.is_rising}
 
     def _interval_at(self, factor: float, variance: float) -> Interval:
@@ -148,13 +139,15 @@ class ScalingLaw:
         draws = 1 - power_law_errors(self.draws, factor)
         if variance > 0:
             draws = draws + np.random.default_rng(1).normal(0, variance**0.5, len(draws))
-        return _quantile_interval(float(value), draws, self.level)
+        return quantile_interval(float(value), draws, self.level)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutNetwork:
-    """A network that was kept from the fit: ``predicted`` for it, what it came to, and whether
-    that lies within. ``seeds``: behind ``observed``."""
+    """A network left out of the fit, with its predicted and its observed accuracy.
+
+    ``seeds``: number of runs behind ``observed``.
+    """
 
     direction: str
     factor: float
@@ -171,9 +164,7 @@ class HeldOutNetwork:
         return {
             "direction": self.direction,
             "factor": self.factor,
-            "predicted": self.predicted.value,
-            "predicted_low": self.predicted.low,
-            "predicted_high": self.predicted.high,
+            **self.predicted.columns("predicted"),
             "observed": self.observed,
             "seeds": self.seeds,
             "inside": self.is_inside,
@@ -182,8 +173,11 @@ class HeldOutNetwork:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetworks:
-    """Networks of a table at one epoch, by rising cost: names, ``factors``, mean ``accuracies`` in
-    the mean seed, ``seeds`` behind each; ``noise`` of a run, None for a single seed."""
+    """The networks of a table at one epoch, by increasing cost.
+
+    ``factors``: costs over the baseline's. ``accuracies``: means, in the mean seed. ``seeds``: runs
+    behind each. ``noise_variance``: of one run, None for a single seed.
+    """
 
     names: tuple[str, ...]
     factors: Floats
@@ -193,11 +187,11 @@ class MeasuredNetworks:
 
 
 def measured_networks(records: pd.DataFrame, *, epochs: int | None = None) -> MeasuredNetworks:
-    """What a table tells of its networks at the last epoch, or at ``epochs``.
+    """Return the networks of a table at the last epoch, or at ``epochs``.
 
     Raises SearchError for an empty table, and for costs or accuracies that are not finite.
     """
-    last = epochs or (int(records["epoch"].max()) if len(records) else 0)
+    last = last_epoch(records, epochs)
     final = records[records["epoch"] == last]
     if final.empty:
         raise SearchError(f"records: need networks with epoch {last}, got none; run the search")
@@ -223,11 +217,11 @@ def fit_scaling_laws(
     epochs: int | None = None,
     level: float = 0.1,
 ) -> dict[str, ScalingLaw]:
-    """The law of each direction that has enough networks.
+    """Fit the law of each direction that has enough networks.
 
-    ``directions``: names of candidates by direction; by default those of ``directions_of``. Errors
-    of a network that several directions share, as they do the baseline, are drawn once. Raises
-    SearchError where no direction has enough.
+    ``directions``: names of candidates by direction, by default ``networks_by_direction``. The
+    errors of a network that several directions share, such as the baseline, are drawn once. Raises
+    SearchError if no direction has enough networks.
     """
     networks = measured_networks(records, epochs=epochs)
     groups = networks_by_direction(records) if directions is None else directions
@@ -254,7 +248,7 @@ def fit_scaling_law(
     epochs: int | None = None,
     level: float = 0.1,
 ) -> ScalingLaw:
-    """One law for all networks of a table: the members of a family, or one arm of a star."""
+    """Fit one law to all networks of a table, such as the members of a family."""
     names = sorted({str(name) for name in records["candidate"]})
     return fit_scaling_laws(records, {direction: names}, epochs=epochs, level=level)[direction]
 
@@ -267,8 +261,10 @@ def held_out_network(
     epochs: int | None = None,
     level: float = 0.1,
 ) -> HeldOutNetwork:
-    """Whether the law of the networks that cost less than ``factor`` predicts the cheapest of the
-    others. Raises SearchError where either are too few."""
+    """Predict the cheapest network of at least ``factor`` from the cheaper ones.
+
+    Raises SearchError if there are too few of either.
+    """
     networks = measured_networks(records, epochs=epochs)
     larger_indices = [
         index
@@ -281,19 +277,20 @@ def held_out_network(
             f"{networks.factors.max():g}x"
         )
     smaller = records[records["candidate"].isin(networks.names[: larger_indices[0]])]
-    fitted, place = (
-        fit_scaling_law(smaller, direction, epochs=epochs, level=level),
-        larger_indices[0],
-    )
-    seeds = int(networks.seeds[place])
-    cost = float(networks.factors[place])
-    accuracy = float(networks.accuracies[place])
-    return HeldOutNetwork(direction, cost, fitted.prediction(cost, seeds), accuracy, seeds)
+    law = fit_scaling_law(smaller, direction, epochs=epochs, level=level)
+    index = larger_indices[0]
+    seeds = int(networks.seeds[index])
+    cost = float(networks.factors[index])
+    accuracy = float(networks.accuracies[index])
+    return HeldOutNetwork(direction, cost, law.prediction(cost, seeds), accuracy, seeds)
 
 
 def networks_by_direction(records: pd.DataFrame) -> dict[str, list[str]]:
-    """The networks of a star by axis: those with ``PURE`` of their cost on it; and, as "compound",
-    those that spend on all three. The baseline, which spends nothing, begins each of them."""
+    """Group the networks of a table by direction, the baseline first in each.
+
+    A network belongs to an axis whose share is at least ``MIN_AXIS_SHARE``, and to "compound" if
+    it scales all three.
+    """
     rows = records.drop_duplicates("candidate")
     baseline_names = [
         str(name) for name in rows.loc[(rows["factor"] - 1).abs() < COST_TOLERANCE, "candidate"]
@@ -321,7 +318,8 @@ def _fit_direction(
     )
     if distinct_costs < MIN_COSTS:
         raise SearchError(
-            f"law of {direction}: need networks of at least {MIN_COSTS} different costs, got {distinct_costs}"
+            f"law of {direction}: need networks of at least {MIN_COSTS} different costs, got "
+            f"{distinct_costs}"
         )
     noise = (networks.noise_variance or 0.0) / networks.seeds[indices]
     fitted = fit_power_laws(factors, values[None])[0]
@@ -329,13 +327,13 @@ def _fit_direction(
     df = len(indices) - NUM_PARAMETERS
     deviation = max(0.0, float(np.square(residuals).sum()) / df - float(noise.mean()))
     errors = normals_BN[:, indices] * np.sqrt(noise + deviation)
-    if deviation > 0:  # it is known from few networks, and itself uncertain
+    if deviation > 0:  # estimated from few networks, so itself uncertain
         chi_squared = np.random.default_rng(2).chisquare(df, (len(normals_BN), 1))
         errors = errors * np.sqrt(df / chi_squared)
     resampled = values - residuals + errors
     draws = fit_power_laws(factors, resampled)
     floor, scale, exponent = (
-        _quantile_interval(float(fitted[index]), draws[:, index], level)
+        quantile_interval(float(fitted[index]), draws[:, index], level)
         for index in range(NUM_PARAMETERS)
     )
     return ScalingLaw(
@@ -350,8 +348,3 @@ def _fit_direction(
         level=level,
         draws=draws,
     )
-
-
-def _quantile_interval(value: float, draws: Floats, level: float) -> Interval:
-    low, high = np.quantile(draws, [level / 2, 1 - level / 2])
-    return Interval(value, float(min(low, value)), float(max(high, value)))

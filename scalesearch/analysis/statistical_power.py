@@ -1,7 +1,7 @@
-"""Which differences a plan of candidates and seeds can show, and what a given one would take.
+"""Statistical power: detectable differences, and the seeds a difference needs.
 
-All of it is about runs that are paired by seed: their noise is what is left after candidates and
-seeds, and a difference of two candidates over n seeds has a variance of 2 / n times its square.
+Runs are paired by seed. Their noise is what remains after removing candidate and seed effects, and
+a difference of two candidates over n seeds has a variance of 2 / n * noise^2.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import numpy as np
 from scipy.special import nctdtr, stdtrit
 
 from scalesearch.analysis.additive_model import Floats
+from scalesearch.analysis.bisection import bisection
 from scalesearch.analysis.polynomials import (
     AXES,
     MAX_CONDITION,
-    MIN_SCALED_SHARE,
     polynomial_terms,
+    scaled_axes,
     simplex_argmax,
     simplex_lattice,
 )
@@ -23,23 +24,23 @@ from scalesearch.errors import SearchError
 LEVEL, POWER = 0.1, 0.8
 MAX_SEEDS = 1000
 DIFFERENCES = (0.005, 0.01, 0.02)
-"""Accuracies apart, for which the seeds are told that would show them."""
+"""Differences in accuracy for which the number of seeds is reported."""
 HILL_HEIGHT = 0.05
-"""How far the corners lie below the top of the surface whose intervals are foretold."""
+"""Height in accuracy of the assumed surface: its top minus its corners."""
 DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticalPower:
-    """Accuracies are fractions; None stands for what cannot be known of this plan.
+    """The power of a plan; accuracies are fractions, and None means unknown.
 
-    ``noise``: standard deviation of a run after its candidate and its seed; ``basis``: in words,
-    what that is based on. ``two``: the least difference between two candidates chosen beforehand
-    that comes out as significant at ``level`` with a probability of ``power``. ``references``: the
-    same for each of ``comparisons`` that are corrected for being several. ``surface``: standard
-    error of the fitted surface, mean over the simplex. ``hill``, ``widths``: what the intervals of
-    the three shares would be on a smooth surface whose corners lie so far below its top in the
-    middle. ``needed``: (difference, seeds) that would show it between two candidates.
+    ``noise``: standard deviation of a run after removing candidate and seed effects. ``basis``:
+    where the noise comes from. ``two``: smallest difference between two candidates, chosen
+    beforehand, that is significant at ``level`` with probability ``power``. ``references``: the
+    same for each of ``comparisons`` corrected for their number. ``surface``: mean standard error of
+    the fitted surface over the simplex. ``widths``: expected widths of the three shares' intervals
+    on a smooth surface whose corners lie ``hill`` below its top in the middle. ``needed``: pairs
+    (difference, seeds needed to detect it between two candidates).
     """
 
     noise: float
@@ -67,15 +68,15 @@ def statistical_power(
     level: float = LEVEL,
     power: float = POWER,
 ) -> StatisticalPower:
-    """The power of candidates with these shares, each trained with so many seeds.
+    """Return the power of candidates with these shares and so many seeds each.
 
-    Raises SearchError for a noise that is no number above 0, or no candidates.
+    Raises SearchError if the noise is not a number above 0, or without candidates or seeds.
     """
     count = len(shares_N3)
     if not (np.isfinite(noise) and noise > 0):
-        raise SearchError(f"the power: need a noise above 0, got {noise!r}")
+        raise SearchError(f"power: need a noise above 0, got {noise!r}")
     if not count or seeds < 1:
-        raise SearchError(f"the power: need candidates and seeds, got {count} and {seeds}")
+        raise SearchError(f"power: need candidates and seeds, got {count} and {seeds}")
     error, widths = _surface_precision(shares_N3, noise / seeds**0.5, level)
     tests = max(1, comparisons)
     return StatisticalPower(
@@ -101,23 +102,19 @@ def statistical_power(
 def detectable_difference(
     noise: float, seeds: int, candidates: int, *, level: float = LEVEL, power: float = POWER
 ) -> float | None:
-    """The least difference of two candidates' means that a two-sided t test finds so often.
+    """Return the smallest difference that a two-sided t test detects with ``power``.
 
-    ``candidates``: whose noise is pooled. None where there is none to be known: a single seed or a
-    single candidate.
+    ``candidates``: number of candidates whose noise is pooled. None for a single seed or a single
+    candidate, where the noise is unknown.
     """
     df = (candidates - 1) * (seeds - 1)
     if df < 1:
         return None
     limit = float(stdtrit(df, 1 - level / 2))
-    low, high = 0.0, 2 * limit + 10.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        if 1 - nctdtr(df, middle, limit) < power:
-            low = middle
-        else:
-            high = middle
-    return float(high * noise * (2 / seeds) ** 0.5)
+    _, statistic = bisection(
+        lambda value: bool(1 - nctdtr(df, value, limit) < power), 0.0, 2 * limit + 10.0, 1e-6
+    )
+    return float(statistic * noise * (2 / seeds) ** 0.5)
 
 
 def seeds_needed(
@@ -128,8 +125,10 @@ def seeds_needed(
     level: float = LEVEL,
     power: float = POWER,
 ) -> int:
-    """The fewest seeds with which two candidates so far apart are told apart so often; at most
-    ``MOST_SEEDS``, which stands for any number beyond it."""
+    """Return the fewest seeds that detect a difference with ``power``.
+
+    The result is at most ``MAX_SEEDS``, which stands for any larger number.
+    """
 
     def is_insufficient(seeds: int) -> bool:
         shown_difference = detectable_difference(noise, seeds, candidates, level=level, power=power)
@@ -147,8 +146,8 @@ def seeds_needed(
 def _surface_precision(
     shares_N3: Floats, error: float, level: float
 ) -> tuple[float | None, dict[str, float]]:
-    """Mean standard error of the quadratic surface, and the widths of its optimum's intervals."""
-    axes = tuple(axis for axis in range(3) if shares_N3[:, axis].max() > MIN_SCALED_SHARE)
+    """Return the mean standard error of the surface, and widths of intervals."""
+    axes = scaled_axes(shares_N3)
     if len(axes) < 2:
         return None, {}
     design = polynomial_terms(shares_N3, "quadratic", axes)
@@ -166,7 +165,7 @@ def _surface_precision(
 
 
 def hill_coefficients(axes: tuple[int, ...] = (0, 1, 2), height: float = HILL_HEIGHT) -> Floats:
-    """The quadratic whose top, 0, is in the middle of the axes and whose corners are that low."""
+    """Return a quadratic with top 0 in the middle and corners ``height`` below."""
     grid = simplex_lattice(axes)
     middle = np.array([axis in axes for axis in range(3)]) / len(axes)
     squared_distances = np.square(grid - middle).sum(axis=1)

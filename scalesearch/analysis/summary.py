@@ -1,11 +1,11 @@
-"""The best candidate, how sure its accuracy is, and how the references did beside it."""
+"""The best candidate, its standard error, and the reference networks."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from scalesearch.analysis.paired import PairedNoise, accuracies, paired_noise
+from scalesearch.analysis.paired import PairedNoise, accuracies, last_epoch, paired_noise
 from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY
 from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
@@ -14,14 +14,14 @@ from scalesearch.scaling.published import SCHEMES
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """One candidate: what it is, and its accuracy over seeds at the last epoch.
+    """A candidate's network and its accuracy over seeds at the last epoch.
 
     ``accuracy``: mean over its ``seeds``, a fraction. ``standard_error``: of that mean, for
-    comparing it with other candidates on the same seeds: the root of s^2 / seeds, where s^2 is the
-    residual variance of the whole table of candidates and seeds. What a seed does to all candidates
-    alike is therefore not in it; a candidate with fewer seeds than another differs by that, too.
-    A candidate that has no others beside it has the spread of its own seeds, and one seed alone
-    none (None). ``stopped``: why it was given no more seeds, "" where it was not stopped.
+    comparisons with other candidates on the same seeds: the root of s^2 / seeds, where s^2 is the
+    residual variance of the whole table of candidates and seeds. It does not include what a seed
+    does to all candidates alike; between candidates with different seeds that adds to the
+    difference. A single candidate has the spread of its own seeds, and None with one seed.
+    ``stopped``: why it got no more seeds, "" if it was not stopped.
     """
 
     candidate: str
@@ -42,9 +42,10 @@ class CandidateResult:
 
 @dataclass(frozen=True, slots=True)
 class StoppedCandidate:
-    """A candidate that was stopped before the last epoch, and so is not compared.
+    """A candidate that was stopped before the last epoch, and is not compared.
 
-    ``accuracy``: mean over its ``seeds`` at ``epoch``, the last it reached. ``reason``: in words.
+    ``accuracy``: mean over its ``seeds`` at ``epoch``, the last one it reached. ``reason``: why it
+    was stopped, for people.
     """
 
     candidate: str
@@ -58,11 +59,11 @@ class StoppedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The best candidate by mean accuracy over seeds, and the references beside it.
+    """The best candidate by mean accuracy over seeds, and the references.
 
-    ``coefficients``: F^shares of the best, so that alpha * beta^2 * gamma^2 is the factor asked;
-    who has a surface puts its optimum's in their place.
-    ``candidates``: how many have the last epoch; the ``stopped`` are not among them.
+    ``coefficients``: F^shares of the best candidate, so that alpha * beta^2 * gamma^2 is the
+    budget's factor; callers with a fitted surface use those of its optimum instead.
+    ``candidates``: number of candidates with the last epoch, without the ``stopped`` ones.
     """
 
     coefficients: Coefficients
@@ -76,12 +77,12 @@ class Summary:
 def summarize(
     records: pd.DataFrame, factor: float, *, epochs: int | None = None, seeds: int | None = None
 ) -> Summary:
-    """The answer of a results table for a budget of ``factor``.
+    """Summarize a results table for a budget of ``factor``.
 
-    ``epochs``, ``seeds``: as in ``summary``. Raises SearchError where no candidate has them.
+    ``epochs``, ``seeds``: as in ``candidate_results``. Raises SearchError if no candidate has them.
     """
     results = candidate_results(records, epochs=epochs, seeds=seeds)
-    best, last = results[0], epochs or int(records["epoch"].max())
+    best, last = results[0], last_epoch(records, epochs)
     return Summary(
         coefficients=best.shares.coefficients(factor),
         best=best,
@@ -100,12 +101,12 @@ def summarize(
 def candidate_results(
     records: pd.DataFrame, *, epochs: int | None = None, seeds: int | None = None
 ) -> list[CandidateResult]:
-    """Every candidate that has the last epoch with at least one seed, the best first.
+    """Return the candidates that have the last epoch with a seed, the best first.
 
-    The best has the highest mean among those with the most seeds, since a mean over fewer is not to
-    be compared with it; candidates with fewer seeds follow. Equal means are in order of their
-    fingerprints. ``epochs``: the last epoch, by default the last that any candidate has. ``seeds``:
-    how many the best has to have. Raises SearchError where none has so many.
+    The best has the highest mean among the candidates with the most seeds; candidates with fewer
+    seeds follow, since their means are not comparable. Ties are ordered by fingerprint.
+    ``epochs``: the last epoch, by default the last that any candidate has. ``seeds``: the number
+    of seeds that the best must have. Raises SearchError if no candidate has that many.
     """
     last = _final_rows(records, epochs)
     accuracy = accuracies(last, int(last["epoch"].iloc[0])) if len(last) else {}
@@ -122,9 +123,10 @@ def candidate_results(
 def stopped_candidates(
     records: pd.DataFrame, *, epochs: int | None = None
 ) -> tuple[StoppedCandidate, ...]:
-    """The candidates that were stopped before the last epoch: those that came furthest first.
+    """Return the candidates stopped before the last epoch, the furthest first.
 
-    Those that are still to go on, and old tables, which do not tell, have none.
+    Candidates that are still to continue are not stopped. Old tables have no such column, and give
+    no stopped candidates.
     """
     if "stopped" not in records:
         return ()
@@ -143,7 +145,7 @@ def stopped_candidates(
 
 
 def _final_rows(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
-    """The rows of the last epoch, in an order of their own."""
+    """Return the rows of the last epoch, sorted."""
     if records.empty:
         raise SearchError("records: need at least one finished candidate, got an empty table")
     rows = records[records["epoch"] == (epochs or records["epoch"].max())]
@@ -151,7 +153,7 @@ def _final_rows(records: pd.DataFrame, epochs: int | None) -> pd.DataFrame:
 
 
 def _as_reference(name: str, result: CandidateResult, factor: float) -> CandidateResult:
-    """A candidate as what it stands for: a network may play several parts."""
+    """Return the result of a candidate as a reference; it may have several roles."""
     asked = SCHEMES[name].coefficients(factor)
     return replace(result, asked=asked, deviation=asked.shares.distance(result.shares))
 
@@ -199,12 +201,12 @@ def _shares(row: dict[Any, Any]) -> Shares:
 
 
 def _stop_reason(rows: pd.DataFrame) -> str:
-    """Why a candidate was stopped, wherever its rows tell; "" where none does."""
+    """Return why a candidate was stopped, "" if no row says so."""
     if "stopped" not in rows:
         return ""
     return max(map(str, rows.loc[has_reason(rows["stopped"]), "stopped"]), default="")
 
 
 def has_reason(reasons: pd.Series) -> pd.Series:
-    """Where a reason stands; what is missing in an older table is no reason."""
+    """Return where a reason is given; a value missing in an older table is no reason."""
     return reasons.notna() & (reasons != "")

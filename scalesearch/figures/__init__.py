@@ -1,1 +1,1 @@
-"""Figures from tables: each has a function for its numbers and one that draws them."""
+"""Figures from tables: a function for the numbers of each, and one to draw them."""

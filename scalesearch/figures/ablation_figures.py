@@ -1,4 +1,4 @@
-"""Figures of an ablation: curves with their bands, and its table beside the paper's."""
+"""Figures of an ablation: curves with bands, and its table beside the paper's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -272,7 +272,7 @@ class AblationBar:
 
 
 def ablation_bars(table: pd.DataFrame, against: str | None = None) -> tuple[AblationBar, ...]:
-    """Bars of an ablation's table, in its order. Raises SearchError for an empty table."""
+    """Return the bars of an ablation's table; raises SearchError for an empty one."""
     if table.empty:
         raise SearchError("ablation: need a network to draw, got none; train first")
     baseline_macs = table.groupby("baseline")["recounted_macs"].first()

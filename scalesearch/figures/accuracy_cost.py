@@ -1,4 +1,4 @@
-"""Printed accuracy of networks against their cost, with labels that do not overlap."""
+"""Published accuracy of networks against cost, with labels that do not overlap."""
 
 import math
 import re

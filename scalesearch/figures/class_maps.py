@@ -44,7 +44,7 @@ class GradCamGrid:
 
 
 def normalized_heatmap(heatmap: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Positive part of a heatmap scaled to a maximum of 1; all 0 if nothing is positive."""
+    """Scale the positive part of a heatmap to a maximum of 1; all 0 if it is empty."""
     positive = np.maximum(np.asarray(heatmap, dtype=np.float64), 0)
     highest = positive.max()
     normalized: NDArray[np.float64] = positive / highest if highest > 0 else positive
@@ -59,7 +59,7 @@ def to_grayscale(image_CHW: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def gradcam_figure(data: GradCamGrid) -> Figure:
-    """Return a row for each image: the image, then each network's heatmap over it in grey."""
+    """Draw a row per image: the image, then each network's heatmap over it in grey."""
     columns, rows = 1 + len(data.panels), len(data.labels)
     side = DOUBLE_COLUMN / columns
     with figure_style():

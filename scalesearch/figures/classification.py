@@ -158,7 +158,7 @@ def plot_reliability(curves: Sequence[ReliabilityCurve], axes: Axes) -> None:
 
 
 def reliability_figure(curves: Sequence[ReliabilityCurve]) -> Figure:
-    """Return the curves in one column; the area of a mark is its fraction of the images."""
+    """Draw the curves in one column; a mark's area is its fraction of the images."""
     with figure_style():
         fig = new_figure(COLUMN, COLUMN + 0.3)
         plot_reliability(curves, fig.add_subplot())

@@ -1,4 +1,4 @@
-"""Figures of a family: its cost, the phi of each axis, and cost against resolution."""
+"""Figures of a family: cost, the phi of each axis, and cost against resolution."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -33,7 +33,7 @@ LINE_STYLES: tuple[dict[str, Any], ...] = (
 
 
 def explain_figure(document: Document) -> Figure:
-    """Realised against nominal cost, the phi of each axis, and cost against resolution."""
+    """Draw realised against nominal cost, implied phis, and cost against resolution."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 2.6)
         factors, phis, pixels = fig.subplots(1, 3)
@@ -44,7 +44,7 @@ def explain_figure(document: Document) -> Figure:
 
 
 def plot_factors(document: Document, axes: Axes) -> None:
-    """Draw the realised over the nominal factor against the nominal one, for each family."""
+    """Draw the realised over the nominal factor of each family, by nominal factor."""
     axes.axhline(1, color=FAINT, linewidth=0.6)
     for mode, rows in document["families"].items():
         scaled_rows = [row for row in rows if row["nominal_factor"] > 1]
@@ -84,7 +84,7 @@ def plot_implied_phis(document: Document, axes: Axes) -> None:
 
 
 def plot_resolutions(document: Document, axes: Axes) -> None:
-    """Draw relative cost against relative resolution, and the square that the paper assumes."""
+    """Draw relative cost against resolution, and the square that the paper assumes."""
     curves = document["resolutions"]
     longest = max(curves, key=lambda curve: len(curve["pixels"]))
     ratios = [pixels / longest["resolution"] for pixels in longest["pixels"]]

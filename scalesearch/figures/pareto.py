@@ -83,7 +83,7 @@ def pareto(
 
 
 def pareto_front(costs: tuple[float, ...], accuracy: list[float]) -> tuple[int, ...]:
-    """Return indices of points better than all that cost as much or less, cheapest first."""
+    """Return the points better than all as cheap or cheaper, cheapest first."""
     order = sorted(range(len(costs)), key=lambda index: (costs[index], -accuracy[index]))
     front_indices: list[int] = []
     for place in order:
@@ -102,7 +102,7 @@ def _iso_cost_lines(costs: tuple[float, ...], baseline: float) -> dict[float, fl
 
 
 def pareto_figure(data: Pareto, width: float = COLUMN) -> Figure:
-    """Return the measures one above the other in one column, side by side across two columns."""
+    """Draw the measures one above the other if narrow, side by side if wide."""
     with figure_style():
         if width < MIN_WIDE_FIGURE:
             fig = new_figure(width, 3 * 0.5 * width + 0.8)
@@ -126,7 +126,7 @@ def pareto_figure(data: Pareto, width: float = COLUMN) -> Figure:
 
 
 def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
-    """Draw one measure: points with standard errors, the front, and lines of equal cost."""
+    """Draw one measure: points with standard errors, front, lines of equal cost."""
     costs, accuracy = data.costs[measure], [point.accuracy for point in data.points]
     axes.set_xscale("log")
     budget_measure, factor, tolerance = data.budget

@@ -65,7 +65,7 @@ def figure_style() -> Iterator[None]:
 
 
 def new_figure(width: float = COLUMN, height: float | None = None) -> Figure:
-    """Return an empty figure, ``width`` inches wide; without pyplot, display or global state."""
+    """Return an empty figure, ``width`` inches wide, without pyplot or display."""
     return Figure(figsize=(width, height or width * 0.75), layout="constrained")
 
 

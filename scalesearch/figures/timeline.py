@@ -68,7 +68,7 @@ class Timeline:
 
 
 def timeline(jobs: pd.DataFrame) -> Timeline:
-    """Lanes and bars from a table with ``COLUMNS``, one row a job, times in Unix seconds.
+    """Return lanes and bars from a table with ``COLUMNS``, one row per job.
 
     Raises SearchError if a column is missing or no job has a time.
     """

@@ -43,7 +43,7 @@ class SeedCurves:
 
 
 def training_curves(table: pd.DataFrame) -> TrainingCurves:
-    """Curves from a table with ``epoch``, ``train_loss``, ``loss``, ``accuracy``, maybe ``top5``.
+    """Return the curves of a table of epochs.
 
     Raises SearchError for a table without rows.
     """
@@ -106,7 +106,7 @@ def training_curves_figure(data: TrainingCurves, width: float = DOUBLE_COLUMN) -
 
 
 def seed_curves_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure:
-    """Losses and accuracies, side by side: thin lines for seeds, a thick one for their mean."""
+    """Draw losses and accuracies: thin lines for seeds, a thick one for the mean."""
     mean, count = data.mean, len(data.per_seed)
     last = f"{mean.accuracy[-1]:.1%}" + ("" if data.sd is None else f" (sd {data.sd:.1%})")
     with figure_style():

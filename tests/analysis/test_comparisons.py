@@ -67,16 +67,16 @@ def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
     assert worse.further_seeds is None
     reach = 100 * (worse.high - worse.low) / 2
     assert worse.words == (
-        f"beats worse (1.30 times its cost) by {100 * worse.difference:.1f} +-{reach:.1f} points"
+        f"beats worse (at 1.30 times the cost) by {100 * worse.difference:.1f} +-{reach:.1f} points"
     )
     assert found["better"].words.startswith("loses to better by ")
     close = found["close"]
     assert not close.settled
-    assert f"(not significant; {close.further_seeds} further seed" in close.words
+    assert f"(not significant; {close.further_seeds} more seed" in close.words
     noise = paired_noise(table).variance ** 0.5
     needed = seeds_needed(close.difference, noise, 5, level=0.1 / 4)
     assert close.further_seeds == needed - 4
-    assert found["itself"].words == "is the network of itself itself"
+    assert found["itself"].words == "is itself the network of itself"
     assert found["itself"].p_corrected == 1.0
     assert found["itself"].further_seeds is None
 
@@ -91,7 +91,7 @@ def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take(
         None,
     )
     assert one.further_seeds == MAX_FURTHER_SEEDS
-    assert "to show so little would take 100 further seeds or more" in one.words
+    assert "showing so small a difference takes 100 more seeds or more" in one.words
 
 
 def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
@@ -103,8 +103,8 @@ def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
         "depth": ComparisonSide("b", Shares(1.0, 0.0, 0.0), 2.0, distance=0.05),
     }
     said = [one.words for one in comparisons(own, both, table, None)]
-    assert said[0] == "is the network of resolution itself (1.22 from it in shares)"
-    assert said[1].startswith("beats fast (its network is 0.30 from it in shares) by 1")
+    assert said[0] == "is itself the network of resolution (1.22 away in shares)"
+    assert said[1].startswith("beats fast (nearest network, 0.30 away in shares) by 1")
     assert said[2].startswith("beats depth by 1")
 
 
@@ -131,7 +131,7 @@ def test_a_reference_that_was_not_trained_to_the_end_is_compared_on_the_surface(
     mean, _ = fit.predict(np.array([best.as_tuple(), truth["depth"].as_tuple()]))
     assert depth.difference == pytest.approx(mean[0] - mean[1])
     assert depth.settled
-    assert "by the surface" in depth.words
+    assert "on the fitted surface" in depth.words
     assert {one.by for name, one in found.items() if name not in ("depth", "fast")} == {"runs"}
 
 
@@ -141,7 +141,7 @@ def test_an_axis_that_no_candidate_scales_is_not_compared_on_the_surface(whole):
     edge = edge[edge.role != "width"]
     found = conclusion(edge, 2.0)
     assert "width" not in {one.reference for one in found.comparisons}
-    assert any("nothing is known of fast" in note for note in found.notes)
+    assert any("no network was trained: fast" in note for note in found.notes)
 
 
 def test_leads_that_chance_gives_are_taken_off(simulated):

@@ -76,16 +76,16 @@ def test_recommended_is_the_cheapest_to_run_within_a_standard_error_of_the_best(
     assert 1 < len(near) < len(far)
     first = table.drop_duplicates("candidate").set_index("candidate")
     assert found.recommended.activations == first.activations[near].min()
-    assert (
-        found.reason
-        == f"the fewest activations of {len(near)} within one standard error of the best"
+    assert found.reason == (
+        f"with the fewest activations among {len(near)} networks within one standard error of the "
+        "best"
     )
     assert f"; take {network_text(found.recommended)}, {found.reason}." in found.sentence
     seconds = dict.fromkeys(first.index, 1.0)
     dear = first.activations[near].idxmax()
     chosen = conclusion(table, 2.0, latencies={**seconds, dear: 0.5})
     assert chosen.recommended.candidate == dear
-    assert chosen.reason.startswith("the lowest latency of")
+    assert chosen.reason.startswith("with the lowest latency among")
     some = conclusion(table, 2.0, latencies={dear: 0.5})  # not known of all: activations decide
     assert some.recommended == found.recommended
 
@@ -105,7 +105,8 @@ def test_where_no_network_is_flat_the_nearest_is_recommended_and_not_called_chea
     assert found.optimum.equivalent_candidates == ()
     assert found.recommended == found.nearest_to_optimum
     (note,) = (note for note in found.notes if note.startswith("the recommended network"))
-    assert "it is the nearest that was trained, and behind by" in note
+    assert "it is the nearest trained network, " in note
+    assert "points below the optimum on the surface" in note
 
 
 def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(whole):
@@ -122,15 +123,19 @@ def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(
 def test_where_nothing_is_distinguishable_it_says_so_in_words(whole, simulated):
     found = conclusion(whole(2, accuracy=simulated.flat), 2.0)
     assert found.optimum.p_flat > 0.1
-    assert found.sentence.startswith("Nothing is distinguishable: among 17 networks of about 2x")
-    assert "so take the cheapest to run, " in found.sentence
+    assert found.sentence.startswith("Shares make no significant difference (p = ")
+    assert "among 17 networks of about 2x the cost with 3 seeds" in found.sentence
+    assert "; take the cheapest to run, " in found.sentence
     assert not any(one.settled for one in found.comparisons)
     assert found.recommended.activations == 100
 
 
 def test_one_seed_says_that_it_knows_no_noise(whole):
     found = conclusion(whole(seeds=1), 2.0)
-    assert "one seed tells no noise of its own" in found.sentence
+    assert (
+        "with one seed, noise is estimated from the residuals of the surface alone"
+        in found.sentence
+    )
     assert found.power is None
     assert {
         one.by for one in found.comparisons if one.candidate != found.nearest_to_optimum.candidate
@@ -142,14 +147,14 @@ def test_too_few_candidates_are_an_answer_that_says_so(table):
     few = table[table.candidate.isin(["c000", "c004", "c014", "c015"])]
     found = conclusion(few, 2.0)
     assert found.sentence == (
-        "No answer yet: 4 networks with 3 seeds and 9 epochs do not determine where accuracy is "
-        "highest."
+        "No conclusion yet: 4 networks with 3 seeds and 9 epochs do not determine the shares with "
+        "the highest accuracy."
     )
     assert (found.optimum, found.nearest_to_optimum, found.recommended, found.comparisons) == (
         (None, None, None, ())
     )
     assert found.notes[0].startswith("the optimum: need candidates that determine a quadratic")
-    assert "the luckiest of several is flattered" in found.notes[1]
+    assert "the best of several is partly lucky" in found.notes[1]
     told = document(found)
     assert told["estimate"] is told["recommended"] is told["surface"] is told["flat"] is None
     one = conclusion(table[table.candidate == "c000"], 2.0)
@@ -160,9 +165,12 @@ def test_networks_of_unlike_cost_are_called_so(table):
     factors = {name: 1.4 + 0.1 * place for place, name in enumerate(table.candidate.unique())}
     found = conclusion(table.assign(factor=table.candidate.map(factors)), 2.0)
     assert found.has_unequal_costs
-    assert "the networks cost 1.40x to 3.00x, so this compares unlike with unlike" in found.sentence
-    assert any("no search at equal cost" in note for note in found.notes)
-    assert any("times its cost)" in one.words for one in found.comparisons)
+    assert (
+        "the networks cost 1.40x to 3.00x, so this is not a comparison at equal cost"
+        in found.sentence
+    )
+    assert any("not a search at equal cost" in note for note in found.notes)
+    assert any("times the cost)" in one.words for one in found.comparisons)
 
 
 def test_the_stopped_are_counted_and_never_recommended(whole):
@@ -173,7 +181,9 @@ def test_the_stopped_are_counted_and_never_recommended(whole):
     assert {found.nearest_to_optimum.candidate, found.recommended.candidate} <= finished
     assert "of 27 networks" in found.sentence
     assert {one.candidate for one in found.stopped}.isdisjoint(finished)
-    assert any("stopped early and are predicted" in note for note in found.notes)
+    assert any(
+        "stopped early; their accuracy at the end is predicted" in note for note in found.notes
+    )
 
 
 def test_the_same_network_is_of_the_recommended_one(table):

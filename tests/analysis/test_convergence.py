@@ -29,7 +29,7 @@ def test_a_search_is_settled_once_its_widest_interval_is_narrower_than_asked(sim
     assert not refused
     assert "not less than" in refused.reason
     axis = max(found.widths, key=found.widths.get)
-    assert refused.reason.startswith(f"the {axis} share is known to {widest:.2f}")
+    assert refused.reason.startswith(f"the interval of the {axis} share is {widest:.2f} wide")
 
 
 def test_a_search_is_settled_once_less_is_to_be_gained_than_the_noise(simulated):
@@ -71,7 +71,7 @@ def test_either_rule_is_enough_and_without_one_nothing_is_settled(simulated):
     assert check_convergence(table, 2.0, max_width=0.001, use_expected_gain=True)
     assert not check_convergence(table, 2.0, max_width=0.001, use_expected_gain=False)
     found = check_convergence(table, 2.0)
-    assert (found.is_converged, found.reason) == (False, "no rule was asked for")
+    assert (found.is_converged, found.reason) == (False, "no convergence rule was given")
     assert found.optimum is not None
 
 
@@ -101,7 +101,7 @@ def test_an_axis_that_the_search_has_not_come_to_keeps_it_open(simulated):
     table = of(simulated)
     edge = table.assign(depth_share=table.depth_share + table.width_share, width_share=0.0)
     found = check_convergence(edge, 2.0, use_expected_gain=True)
-    assert (found.is_converged, found.reason) == (False, "no candidate has tried to scale width")
+    assert (found.is_converged, found.reason) == (False, "no candidate scales width yet")
     assert (
         check_convergence(
             edge, 2.0, use_expected_gain=True, feasible_shares=simplex_lattice((0, 2))

@@ -77,7 +77,7 @@ def test_the_bias_comes_back_as_the_effect_on_gain_with_its_optimum_epoch_by_epo
     assert effect.low < -0.15 < effect.high
     assert effect.width < 0.03
     assert found.favoured_early == ("width",)
-    assert "what is best drifts from epoch 1 to 9" in found.sentence
+    assert "the best shares drift from epoch 1 to 9" in found.sentence
     assert "width is favoured early" in found.sentence
     early, late = found.optima
     assert (early.epoch, late.epoch) == (1, 9)
@@ -90,7 +90,7 @@ def test_differences_that_vanish_are_a_drift_too(simulated):
     assert found.gains[0].p_last > 0.1
     assert found.has_drift
     assert found.favoured_early == ("width",)
-    assert "is level at 9" in found.sentence
+    assert "at epoch 1 have vanished at 9 (p" in found.sentence
 
 
 def test_an_axis_that_the_baseline_cannot_scale_is_left_out(simulated):
@@ -116,7 +116,7 @@ def test_candidates_with_one_epoch_do_not_count_and_luck_of_the_chosen_is_told(s
     assert found.gains[0].candidates == 12
     assert found.notes == ()
     halved = table[~gone].assign(stopped=np.where(table[~gone].candidate < "c05", "halved", ""))
-    assert "doing well early" in epoch_drift(halved, 2.0).notes[0]
+    assert "because they did well early" in epoch_drift(halved, 2.0).notes[0]
 
 
 def test_too_few_candidates_or_epochs_are_answered_in_words(simulated):

@@ -35,7 +35,7 @@ def test_one_optimum_for_all_factors_is_no_drift_more_often_than_the_level(simul
         found = factor_drift(tables)
         claimed += bool(found.has_drift)
     assert claimed <= 3
-    assert "no drift of the coefficients with phi is shown between 2x, 4x" in found.sentence
+    assert "no significant drift of the coefficients with phi between 2x, 4x" in found.sentence
 
 
 def test_coefficients_of_one_doubling_are_comparable_between_factors(simulated):

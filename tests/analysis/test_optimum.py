@@ -99,13 +99,15 @@ def test_of_given_places_one_is_best_and_no_other_is_spoken_of(table):
 
 def test_one_seed_has_an_answer_that_says_where_its_noise_is_from(simulated):
     found = optimum(of(simulated, seeds=1), 2.0)
-    assert found.notes[0].startswith("one seed: noise is taken from what the surface leaves over")
+    assert found.notes[0].startswith(
+        "one seed: noise is estimated from the residuals of the surface"
+    )
     assert found.share_intervals["depth"].width > 0.05
 
 
 def test_the_answer_counts_the_candidates_that_were_stopped(simulated):
     found = optimum(of(simulated, candidates=27, halved=True), 2.0)
-    assert "18 candidates were stopped early and are predicted from there" in found.notes
+    assert "18 candidates were stopped early; their accuracy at the end is predicted" in found.notes
     assert found.shares.distance(type(found.shares)(0.3, 0.3, 0.4)) < 0.3
     few = of(simulated, candidates=27, halved=True)
     few = few.assign(depth_share=1.0, width_share=0.0, resolution_share=0.0)

@@ -36,7 +36,7 @@ def test_the_shortest_epoch_that_agrees_is_found(turned):
     assert found.epochs == (1, 3, 9)
     assert found.verdicts == {1: "differs", 3: "agrees"}
     assert (found.shortest_epoch, found.is_proven) == (3, True)
-    assert "epoch 3 ranks them as epoch 9 does" in found.sentence
+    assert "candidates like epoch 9 (Spearman's rho" in found.sentence
     assert found.notes == ()
 
 
@@ -53,20 +53,20 @@ def test_where_the_last_order_is_noise_no_epoch_predicts_it():
     unclear = [one for one in found if one.verdicts == {1: "noise"}]
     assert len(unclear) >= 17  # one in twenty is expected to seem to have an order
     assert {one.shortest_epoch for one in unclear} == {None}
-    assert "does not clearly repeat itself" in unclear[0].sentence
+    assert "is not clearly repeatable over other seeds" in unclear[0].sentence
 
 
 def test_candidates_that_are_all_equal_are_not_called_too_few(turned):
     found = epoch_rank_correlation(turned.assign(accuracy=0.5))
     assert found.shortest_epoch is None
-    assert found.sentence == "the 16 candidates with epoch 9 are equal, and in no order"
+    assert found.sentence == "the 16 candidates with epoch 9 are equal, so there is no ranking"
 
 
 def test_what_is_not_told_apart_is_said_to_be_no_proof():
     found = epoch_rank_correlation(table({3: TRUTH, 9: TRUTH}, noise=0.06, seeds=4), threshold=0.95)
     assert found.verdicts == {3: "not told apart"}
     assert (found.shortest_epoch, found.is_proven) == (3, False)
-    assert "no proof" in found.sentence
+    assert "does not prove that the rankings agree" in found.sentence
 
 
 def test_the_matrix_is_symmetric_with_repeats_on_its_diagonal(turned):
@@ -90,7 +90,10 @@ def test_of_a_halved_search_only_those_count_that_have_both_epochs(turned):
     found = epoch_rank_correlation(halved)
     assert [row["candidates"] for row in found.rows] == [16, 16, 16, 8, 8, 8]
     assert found.trained_candidates == 16
-    assert "8 of 16 candidates have the last epoch; those that were let go on" in found.notes[0]
+    assert (
+        "8 of 16 candidates have the last epoch; the ones that continued are similar"
+        in found.notes[0]
+    )
 
 
 def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(turned):
@@ -112,10 +115,10 @@ def test_too_little_is_answered_in_words_and_nothing_refused(turned):
     few = epoch_rank_correlation(turned[turned.candidate < "c03"])
     assert few.shortest_epoch is None
     assert "3 candidates with epoch 9 are too few" in few.sentence
-    assert "nothing shorter" in epoch_rank_correlation(turned[turned.epoch == 9]).sentence
+    assert "no shorter training" in epoch_rank_correlation(turned[turned.epoch == 9]).sentence
     with pytest.raises(SearchError, match="empty table"):
         epoch_rank_correlation(turned[:0])
-    with pytest.raises(SearchError, match="nobody has epoch 4"):
+    with pytest.raises(SearchError, match="need recorded epochs, got 4"):
         epoch_rank_correlation(turned, epochs=[1, 4])
 
 

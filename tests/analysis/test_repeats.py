@@ -27,7 +27,7 @@ def test_the_same_order_with_other_seeds_holds_and_agrees():
     assert [result.candidate for result in found.results] == list(TRUTH)
     assert found.rank_correlation.spearman.value == pytest.approx(1)
     assert found.rank_correlation.seeds == 3
-    assert "the search's answer, aa, is the best again" in found.sentence
+    assert "the best candidate of the search, aa, is the best again" in found.sentence
     assert found.sentence.startswith("after 9 epochs: accuracy changes by ")
     assert abs(found.mean_change) < 0.01
     assert found.results[0].gap is None
@@ -51,17 +51,16 @@ def test_a_best_that_comes_second_by_chance_holds():
     )
     assert found.holds
     assert found.search_best.candidate == "bb"
-    words = found.sentence
-    assert "cannot be told from" in words
+    assert "is within noise of the best, " in found.sentence
 
 
 def test_one_seed_tells_a_place_and_no_more():
     found = compare_replication(table(), table({**TRUTH, "aa": 0.5}, seeds=(7,)), "after 9 epochs")
     assert found.holds is None
-    assert "one seed cannot tell" in found.sentence
+    assert "is number 3 of 6, with one seed" in found.sentence
     assert found.rows[0]["standard_error"] is None
     again = compare_replication(table(), table(seeds=(7,)), "after 9 epochs")
-    assert "the best again, of one seed" in again.sentence
+    assert "the best again, with one seed" in again.sentence
 
 
 def test_only_candidates_in_both_count():
@@ -69,10 +68,10 @@ def test_only_candidates_in_both_count():
     found = compare_replication(table(), table({**fewer, "new": 0.9}), "x")
     assert [row["candidate"] for row in found.rows] == ["bb", "dd", "ff"]
     assert found.search_best.candidate == "bb"
-    assert "too few candidates to compare orders" in found.sentence
-    with pytest.raises(SearchError, match="need the search's candidates"):
+    assert "too few candidates to compare rankings" in found.sentence
+    with pytest.raises(SearchError, match="need candidates of the search"):
         compare_replication(table(), table({"new": 0.9}), "x")
-    with pytest.raises(SearchError, match="need the search's candidates"):
+    with pytest.raises(SearchError, match="need candidates of the search"):
         compare_replication(table(), table(fewer), "x", search_best="aa")
 
 

@@ -112,7 +112,7 @@ def test_the_answer_is_told_in_words_and_as_json_also_of_a_moved_copy(finished, 
     assert code == 0
     assert out.startswith(told["sentence"])
     if told["estimate"] is None:
-        assert "No answer yet" in out
+        assert "No conclusion yet" in out
     for note in told["notes"]:
         assert note in out
 

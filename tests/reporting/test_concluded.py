@@ -67,11 +67,14 @@ def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(la
 
 def test_a_search_of_one_seed_at_unlike_costs_says_both():
     found = conclusion_of_folder(RESULTS / "paper-nominal-grid")
-    assert "one seed tells no noise of its own" in found.sentence
+    assert (
+        "with one seed, noise is estimated from the residuals of the surface alone"
+        in found.sentence
+    )
     assert "the networks cost 1.40x to 3.10x" in found.sentence
     text = conclusion_text(found)
     assert "noise of a run" not in text
-    assert "by the surface" in text
+    assert "on the fitted surface" in text
 
 
 def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_path):
@@ -107,7 +110,7 @@ def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
     flat = set(found.optimum.equivalent_candidates)
     shallow = records[records.candidate.isin(flat)].alpha.min()
     assert found.recommended.multipliers.depth == shallow
-    assert found.reason.startswith("the lowest latency of")
+    assert found.reason.startswith("with the lowest latency among")
 
 
 def test_points_listed_one_by_one_have_no_answer(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalesearch.analysis.conclusion import equivalent_coefficients
+from scalesearch.analysis.equivalent_coefficients import equivalent_coefficients
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.iso_cost import iso_cost_set, nominal_candidate
