@@ -10,24 +10,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.figures.simplex import REFERENCE_MARKERS
 from scalesearch.figures.style import (
     ACCENT,
+    BLUE,
     COLUMN,
     DOUBLE_COLUMN,
     FAINT,
+    GREEN,
     INK,
+    ORANGE,
+    PINK,
     ROLE_COLOURS,
+    SKY_BLUE,
     figure_style,
     new_figure,
 )
+from scalesearch.figures.triangle import REFERENCE_MARKERS
 
 AXIS_LABELS = {
     "factor": "realised cost / baseline's",
     "macs": "FLOPs (multiply-adds)",
     "params": "parameters",
 }
-OTHER_COLOURS = ("#56b4e9", "#e69f00", "#0072b2", "#009e73", "#cc79a7")
+OTHER_COLOURS = (SKY_BLUE, ORANGE, BLUE, GREEN, PINK)
 OTHER_MARKERS = ("v", "p", "s", "D", "^")
 """Markers of the other series; ``ACCENT`` and a disc are for the series compared with."""
 
@@ -258,7 +263,7 @@ def _label_curves(data: Sequence[AblationCurve], colours: Sequence[str], axes: A
 
 @dataclass(frozen=True, slots=True)
 class AblationBar:
-    """A row of a table. ``cost``: relative to the baseline; ``paper_*``: None if not printed."""
+    """A row of a table, with costs over the baseline's; ``paper_*`` may be None."""
 
     baseline: str
     series: str

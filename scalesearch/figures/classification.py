@@ -30,7 +30,7 @@ MAX_NAME_LENGTH = 18
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfusionMatrix:
-    """``shares`` (K, K): fraction of the images of a class (row) predicted as another (column).
+    """Fractions ``shares`` (K, K) of a class's images (row) by predicted class.
 
     A class without images is a row of nan.
     """

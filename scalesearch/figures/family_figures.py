@@ -7,13 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from scalesearch.figures.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
+from scalesearch.figures.style import (
+    ACCENT,
+    BLUE,
+    DOUBLE_COLUMN,
+    FAINT,
+    INK,
+    figure_style,
+    new_figure,
+)
 
 Document: TypeAlias = Mapping[str, Any]
 """The document of ``families.explanation.explain``."""
-
-BLUE = "#0072b2"
-"""Okabe and Ito's, as is ``ACCENT``."""
 
 FAMILY_MARKS: dict[str, dict[str, Any]] = {
     "published": {"color": ACCENT, "marker": "o"},

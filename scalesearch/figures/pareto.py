@@ -10,15 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from scalesearch.figures.simplex import (
-    SimplexPoint,
-    legend_handle,
-    legend_order,
-    marker_style,
-    references_text,
-    simplex,
-)
+from scalesearch.figures.simplex import SimplexPoint, simplex
 from scalesearch.figures.style import ACCENT, COLUMN, FAINT, INK, figure_style, new_figure
+from scalesearch.figures.triangle import legend_handle, marker_style, reference_handles
 
 MEASURES = {
     "macs": "FLOPs (multiply-adds)",
@@ -199,8 +193,4 @@ def _legend_handles(data: Pareto) -> list[Any]:
     )
     if () in reference_sets:
         handles.append(legend_handle("searched", {**marker_style(()), "color": "#c8c8c8"}))
-    handles += [
-        legend_handle(references_text(names), marker_style(names))
-        for names in sorted(reference_sets - {()}, key=legend_order)
-    ]
-    return handles
+    return handles + reference_handles(reference_sets)

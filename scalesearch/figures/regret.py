@@ -8,12 +8,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalesearch.errors import SearchError
-from scalesearch.figures.style import ACCENT, DOUBLE_COLUMN, FAINT, INK, figure_style, new_figure
+from scalesearch.figures.style import (
+    ACCENT,
+    BLUE,
+    DOUBLE_COLUMN,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PINK,
+    SKY_BLUE,
+    figure_style,
+    new_figure,
+)
 
 TARGET_REGRET = 0.3
 """Points within which a search should come."""
-COLOURS = (ACCENT, "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours."""
+COLOURS = (ACCENT, BLUE, GREEN, PINK, ORANGE, SKY_BLUE)
 
 
 @dataclass(frozen=True, slots=True)

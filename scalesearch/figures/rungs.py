@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from scalesearch.errors import SearchError
-from scalesearch.figures.simplex import REFERENCE_MARKERS, legend_order, references_text
 from scalesearch.figures.style import (
     ACCENT,
     COLUMN,
@@ -21,9 +20,14 @@ from scalesearch.figures.style import (
     figure_width,
     new_figure,
 )
+from scalesearch.figures.triangle import (
+    REFERENCE_MARKERS,
+    legend_order,
+    references_of,
+    references_text,
+)
 from scalesearch.results.records import KEY
 
-SEARCHED = "searched"
 LOG_SCALE_RATIO = 8
 """From this ratio of the last to the first rung on, the epoch axis is logarithmic."""
 
@@ -80,10 +84,9 @@ def _curve(candidate: str, rows: pd.DataFrame, last: int) -> CandidateCurve:
     last_epoch = int(rows["epoch"].max())
     seeds = rows.loc[rows["epoch"] == last_epoch, "seed"]
     mean = rows[rows["seed"].isin(seeds)].groupby("epoch")["accuracy"].mean()
-    roles = {role for roles in rows["role"] for role in str(roles).split("+")} - {SEARCHED}
     return CandidateCurve(
         candidate=candidate,
-        references=tuple(sorted(roles, key=lambda name: (*legend_order([name]), name))),
+        references=references_of(rows["role"]),
         epochs=tuple(int(epoch) for epoch in mean.index),
         accuracy=tuple(float(value) for value in mean),
         is_complete=last_epoch >= last,
@@ -170,7 +173,7 @@ def _draw_legend(data: RungCurves, axes: Axes) -> None:
         axes.plot([], [], color=FAINT, linewidth=0.8, label="searched")
     if any(not curve.is_complete for curve in data.curves):
         axes.plot([], [], marker="x", color=INK, linewidth=0, markersize=4, label="stopped")
-    for curve in sorted(data.curves, key=lambda one: legend_order(one.references)):
+    for curve in sorted(data.curves, key=lambda curve: legend_order(curve.references)):
         if curve.references:
             label = references_text(curve.references)
             axes.plot([], [], **{**_line_style(curve), "markevery": None, "label": label})

@@ -18,13 +18,15 @@ INK = "#222222"
 FAINT = "#9a9a9a"
 ACCENT = "#d55e00"
 """Okabe and Ito's vermilion: distinct from ``COLOUR_MAP`` for all kinds of colour vision."""
-BLUE = "#0072b2"
+BLUE, GREEN, PINK = "#0072b2", "#009e73", "#cc79a7"
+ORANGE, SKY_BLUE = "#e69f00", "#56b4e9"
+"""The other colours of Okabe and Ito."""
 ROLE_COLOURS = {
     "depth": BLUE,
-    "width": "#009e73",
-    "resolution": "#cc79a7",
-    "uniform": "#e69f00",
-    "paper": "#56b4e9",
+    "width": GREEN,
+    "resolution": PINK,
+    "uniform": ORANGE,
+    "paper": SKY_BLUE,
     "fast": "#7a5195",
 }
 """Okabe and Ito's colours of references drawn as lines; each also has its own marker."""

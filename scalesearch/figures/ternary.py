@@ -1,4 +1,4 @@
-"""The fitted surface over the shares: where it is highest, how surely, and what is as good."""
+"""The fitted surface over the triangle of shares, with its optimum and region."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 from scipy.special import stdtrit
@@ -18,19 +17,26 @@ from scipy.special import stdtrit
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.optimum import Optimum, curved_polynomial_fits
 from scalesearch.analysis.polynomials import polynomial_terms, simplex_lattice
-from scalesearch.figures.simplex import (
+from scalesearch.figures.simplex import SimplexData, draw_points, simplex
+from scalesearch.figures.style import (
+    ACCENT,
+    COLOUR_MAP,
+    COLUMN,
+    figure_style,
+    figure_width,
+    new_figure,
+)
+from scalesearch.figures.triangle import (
     STOPPED_MARKER,
-    SimplexData,
     cartesian,
     colour_limits,
+    draw_colour_bar,
     draw_frame,
+    draw_legend,
     legend_handle,
-    legend_order,
     marker_style,
-    references_text,
-    simplex,
+    reference_handles,
 )
-from scalesearch.figures.style import ACCENT, COLOUR_MAP, COLUMN, INK, figure_style, new_figure
 
 CONTOUR_LEVELS = 13
 LATTICE_STEPS = 36
@@ -73,9 +79,9 @@ class Ternary:
 
 
 def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None) -> Ternary:
-    """Return the surface that an optimum of these records is of, at the ``epoch`` it was found for.
+    """Return the fitted surface behind an optimum of these records at ``epoch``.
 
-    Raises SearchError where the records determine no such surface.
+    Raises SearchError if the records determine no such surface.
     """
     trained = simplex(records, epoch=epoch)
     fit = curved_polynomial_fits(candidate_estimates(records, epochs=trained.epoch))[optimum.degree]
@@ -100,25 +106,23 @@ def ternary_figure(data: Ternary, width: float = COLUMN) -> Figure:
     """Return the whole figure in the house style, ``width`` inches wide."""
     with figure_style():
         fig = new_figure(width, 0.62 * width + 0.95 + 0.15 * -(-9 // _legend_columns(width)))
-        fig.set_layout_engine("constrained", w_pad=0.09)  # what is beside the triangle needs it
+        fig.set_layout_engine("constrained", w_pad=0.09)  # room for what stands beside the triangle
         plot_ternary(data, fig.add_subplot())
     return fig
 
 
 def plot_ternary(data: Ternary, axes: Axes) -> None:
-    """Draw the surface in colours, the trained networks in theirs, and what is said of the best."""
+    """Draw the surface, the trained networks, the optimum and its region."""
     draw_frame(axes)
     colours = _colours(data)
     positions = cartesian([tuple(place) for place in data.places])
     if np.linalg.matrix_rank(positions - positions.mean(axis=0), tol=1e-6) == 2:
         _draw_surface(data, Triangulation(*positions.T), axes, colours)
-    _draw_points(data, axes, colours)
+    draw_points(data.trained, axes, colours)
     axes.plot(*cartesian([*data.region, data.region[0]]).T, **REGION_STYLE)
     axes.plot(*cartesian([data.optimum]).T, **OPTIMUM_MARKER, zorder=7)
     _draw_legend(data, axes)
-    colour_bar = axes.figure.colorbar(colours, cax=axes.inset_axes((1.07, 0.12, 0.04, 0.83)))
-    colour_bar.set_label("accuracy")
-    colour_bar.outline.set_visible(False)
+    draw_colour_bar(axes, colours, (1.07, 0.12, 0.04, 0.83))
     axes.set_title(_caption(data), pad=23)
 
 
@@ -143,27 +147,13 @@ def _draw_surface(
         axes.tricontour(triangles, data.margins, levels=[0.0], **line)
 
 
-def _draw_points(data: Ternary, axes: Axes, colours: ScalarMappable) -> None:
-    positions = cartesian([point.shares for point in data.trained.points])
-    shades = colours.to_rgba(np.array([point.accuracy for point in data.trained.points]))
-    for point, (x, y), colour in zip(data.trained.points, positions, shades, strict=True):
-        zorder = 5.5 if point.references else 5
-        axes.plot(
-            x, y, **marker_style(point.references), color=colour, zorder=zorder, clip_on=False
-        )
-    axes.plot(*cartesian(data.trained.stopped).T, **STOPPED_MARKER, zorder=4, clip_on=False)
-
-
 def _caption(data: Ternary) -> str:
     seeds, epoch = data.trained.seeds_text, data.trained.epoch
-    suffix = "\nnothing can be told apart within noise" if data.is_undecided else ""
+    suffix = "\nall shares are within noise of each other" if data.is_undecided else ""
     return f"fitted surface, {seeds}, epoch {epoch}{suffix}"
 
 
 def _draw_legend(data: Ternary, axes: Axes) -> None:
-    reference_sets = sorted(
-        {point.references for point in data.trained.points if point.references}, key=legend_order
-    )
     handles: list[Any] = [
         legend_handle("optimum", {**OPTIMUM_MARKER, "markersize": 6}),
         legend_handle(f"its {data.confidence:.0%} region", {"color": ACCENT, "linewidth": 1.4}),
@@ -177,23 +167,11 @@ def _draw_legend(data: Ternary, axes: Axes) -> None:
         handles.append(Patch(**patch_style, linewidth=0.0, label="as good, within noise"))
     if any(not point.references for point in data.trained.points):
         handles.append(legend_handle("trained", marker_style(())))
-    handles += [
-        legend_handle(references_text(names), marker_style(names)) for names in reference_sets
-    ]
+    handles += reference_handles(point.references for point in data.trained.points)
     if data.trained.stopped:
-        handles.append(legend_handle("stopped early", {**STOPPED_MARKER, "color": INK}))
-    root_figure = axes.figure.get_figure(root=True)
-    under_labels = ScaledTranslation(0, -25 / 72, root_figure.dpi_scale_trans)
-    axes.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.55, 0.0),
-        bbox_transform=axes.transAxes + under_labels,
-        ncols=_legend_columns(root_figure.get_figwidth()),
-        columnspacing=1.0,
-        handletextpad=0.4,
-        handlelength=1.6,
-    )
+        handles.append(legend_handle("stopped early", STOPPED_MARKER))
+    columns = _legend_columns(figure_width(axes))
+    draw_legend(axes, handles, columns, handletextpad=0.4, handlelength=1.6)
 
 
 def _legend_columns(width: float) -> int:

@@ -16,7 +16,7 @@ MAX_MARKED_EPOCHS = 30  # up to this number of epochs each is a dot
 
 @dataclass(frozen=True, slots=True)
 class TrainingCurves:
-    """Values at each epoch; ``top5`` is None for five classes or fewer, or if not recorded.
+    """Values by epoch; ``top5`` is None if not recorded, or with up to five classes.
 
     ``best``: epoch of the highest validation accuracy, the first of equal ones.
     """

@@ -12,16 +12,16 @@ from matplotlib.colors import Normalize, to_hex
 from numpy.typing import NDArray
 
 from scalesearch.analysis.summary import CandidateResult
-from scalesearch.figures.simplex import (
+from scalesearch.figures.simplex import SimplexData
+from scalesearch.figures.style import COLOUR_MAP
+from scalesearch.figures.ternary import Ternary
+from scalesearch.figures.triangle import (
     CORNERS,
-    SimplexData,
     cartesian,
     colour_limits,
     legend_order,
     references_text,
 )
-from scalesearch.figures.style import COLOUR_MAP
-from scalesearch.figures.ternary import Ternary
 from scalesearch.reporting.report_data import ReportData
 from scalesearch.reporting.tables import FINGERPRINT_DIGITS, roles_text
 

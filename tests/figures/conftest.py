@@ -1,12 +1,16 @@
-"""What several figures' tests need: a searched surface, and whether words lie on each other."""
+"""Fixtures of the figures' tests: a searched surface, and a check that texts do not overlap."""
 
 import itertools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+
+sys.path.append(str(Path(__file__).parent))
 
 ROLES = {
     (1.0, 0.0, 0.0): "searched+depth",
@@ -23,9 +27,11 @@ PLACES = [
 
 @pytest.fixture(scope="session")
 def searched():
-    """Seventeen candidates, whose accuracy is highest at shares (.2, .5, .3); from epoch to epoch
-    they gain alike. ``steep``: how much a corner loses. ``stopped``: the last so many of the
-    searched ones were stopped after the first epoch."""
+    """Make records of seventeen candidates with the highest accuracy at shares (.2, .5, .3).
+
+    All gain alike from epoch to epoch. ``steep``: how much a corner loses. ``stopped``: this many
+    of the searched candidates, the last ones, were stopped after the first epoch.
+    """
 
     def records(seeds=3, epochs=(1, 3), noise=0.002, steep=0.3, stopped=0):
         random = np.random.default_rng(0)
@@ -56,8 +62,7 @@ def searched():
 
 @pytest.fixture(scope="session")
 def legible():
-    """Refuses a figure two of whose level texts touch, or one of which is cut off; says how many
-    there are."""
+    """Check that no two level texts of a figure touch and none is cut off; return their number."""
 
     def check(figure):
         drawn = []

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
-from scalesearch.figures.contact_sheet import contact_sheet
+from contact_sheet import contact_sheet
 
 
 @pytest.mark.parametrize("channels", [1, 3])

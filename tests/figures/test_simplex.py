@@ -7,8 +7,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from scalesearch.errors import SearchError
-from scalesearch.figures.simplex import cartesian, point_triangulation, simplex, simplex_figure
+from scalesearch.figures.simplex import point_triangulation, simplex, simplex_figure
 from scalesearch.figures.style import COLUMN, DOUBLE_COLUMN
+from scalesearch.figures.triangle import cartesian
 
 ROLES = {
     (1.0, 0.0, 0.0): "searched+depth",
