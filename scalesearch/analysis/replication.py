@@ -209,7 +209,8 @@ def rows_of_best_tables(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     common = set.intersection(*(set(means_of_table) for means_of_table in means.values()))
     parts = []
     for candidate in sorted(common):
-        table = tables[max(means, key=lambda name, key=candidate: means[name][key])]
+        candidate_means = {name: means[name][candidate] for name in means}
+        table = tables[max(candidate_means, key=candidate_means.__getitem__)]
         parts.append(table[table["candidate"] == candidate])
     return pd.concat(parts, ignore_index=True) if parts else next(iter(tables.values()))[:0]
 

@@ -1,4 +1,4 @@
-"""Simulated searches, from the benchmark that measures how often intervals hold the truth."""
+"""Simulated searches from the benchmark of interval coverage."""
 
 import importlib.util
 import sys

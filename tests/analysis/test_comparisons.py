@@ -1,4 +1,4 @@
-"""The answer against the alternatives: corrected, paired, and worded as it is."""
+"""Comparisons with references: paired, corrected, and worded plainly."""
 
 import numpy as np
 import pytest
@@ -33,13 +33,15 @@ def sides(means, factor=2.0):
     return {name: ComparisonSide(name, Shares(0.2, 0.3, 0.5), factor) for name in means}
 
 
-def test_holms_correction_is_his():
+def test_the_smallest_p_value_is_corrected_most_and_the_order_stays():
     assert holm_correction([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm_correction([0.9, 0.8]) == [1.0, 1.0]
+    assert holm_correction([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm_correction([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm_correction([]) == []
 
 
-def test_without_a_choice_a_comparison_is_the_paired_one_and_its_p_is_corrected():
+def test_without_selection_bias_a_comparison_is_the_paired_one_with_corrected_p():
     means = {"a": 0.70, "b": 0.69, "c": 0.66, "d": 0.695}
     table, who = runs(means), sides(means)
     found = comparisons(who["a"], {name: who[name] for name in "bcd"}, table, None)
@@ -54,7 +56,7 @@ def test_without_a_choice_a_comparison_is_the_paired_one_and_its_p_is_corrected(
     )
 
 
-def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
+def test_words_state_the_leader_the_significance_and_the_seeds_needed():
     means = {"a": 0.70, "worse": 0.60, "close": 0.7025, "equal": 0.70, "better": 0.78}
     table, who = runs(means), sides(means)
     who["worse"] = ComparisonSide("worse", who["worse"].shares, 2.6)
@@ -81,7 +83,7 @@ def test_words_tell_who_is_ahead_how_surely_and_what_would_settle_it():
     assert found["itself"].further_seeds is None
 
 
-def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take():
+def test_a_tiny_difference_names_the_largest_number_of_seeds():
     table = runs({"a": 0.7, "b": 0.6}, noise=0.01)
     table["c"] = {seed: value - 1e-5 for seed, value in table["a"].items()}
     (one,) = comparisons(
@@ -94,7 +96,7 @@ def test_a_difference_of_practically_nothing_is_told_what_showing_it_would_take(
     assert "showing so small a difference takes 100 more seeds or more" in one.words
 
 
-def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
+def test_a_stand_in_network_is_named_with_its_distance():
     table = runs({"a": 0.7, "b": 0.6})
     own = ComparisonSide("a", Shares(0.5, 0.5, 0.0), 2.0)
     both = {
@@ -108,7 +110,7 @@ def test_a_network_that_is_far_from_what_it_stands_for_is_said_to_be():
     assert said[2].startswith("beats depth by 1")
 
 
-def test_one_network_that_is_two_references_is_one_comparison():
+def test_two_references_with_one_network_count_as_one_comparison():
     table = runs({"a": 0.7, "b": 0.693, "c": 0.6})
     who = sides(table)
     twice = comparisons(who["a"], {"x": who["b"], "y": who["b"], "c": who["c"]}, table, None)
@@ -144,7 +146,7 @@ def test_an_axis_that_no_candidate_scales_is_not_compared_on_the_surface(whole):
     assert any("no network was trained: fast" in note for note in found.notes)
 
 
-def test_leads_that_chance_gives_are_taken_off(simulated):
+def test_p_values_allow_for_the_lead_that_selection_gives(simulated):
     assert p_value_of_lead(2.0, 30, 0.0) == pytest.approx(0.0546, abs=1e-3)
     assert p_value_of_lead(2.0, 30, 0.8) > 0.11
     assert p_value_of_lead(-2.0, 30, 0.8) == p_value_of_lead(2.0, 30, 0.8)
@@ -160,7 +162,7 @@ def test_leads_that_chance_gives_are_taken_off(simulated):
 
 
 @pytest.mark.slow
-def test_where_all_are_equal_no_more_than_the_level_of_searches_find_a_difference(whole, simulated):
+def test_the_false_positive_rate_of_equal_candidates_is_at_most_the_level(whole, simulated):
     """Without allowing for the choice it is one in six; of the highest mean, one in three."""
     significant = {"runs": [], "surface": []}
     for seed in range(60):

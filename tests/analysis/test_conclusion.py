@@ -1,4 +1,4 @@
-"""What is said about a search: all of it from the table, and clear words where there is nothing."""
+"""The conclusion of a search follows from its table, and says plainly what is unknown."""
 
 import json
 
@@ -27,7 +27,7 @@ def document(found):
     return json.loads(json.dumps(conclusion_document(found), allow_nan=False))
 
 
-def test_the_answer_is_the_trained_network_nearest_to_the_top_and_not_the_luckiest(table):
+def test_the_leader_is_the_network_nearest_to_the_optimum_and_not_the_luckiest(table):
     found = conclusion(table, 2.0, name="x")
     best = optimum(table, 2.0)
     shares = table.drop_duplicates("candidate").set_index("candidate")
@@ -39,7 +39,7 @@ def test_the_answer_is_the_trained_network_nearest_to_the_top_and_not_the_luckie
     assert conclusion(lucky, 2.0).nearest_to_optimum.candidate != "c008"
 
 
-def test_it_says_what_the_optimum_the_surface_and_the_runs_say(table):
+def test_the_conclusion_agrees_with_optimum_surface_and_runs(table):
     found = conclusion(table, 2.0, name="x")
     best = optimum(table, 2.0)
     assert found.optimum.coefficient_intervals == best.coefficient_intervals
@@ -100,7 +100,7 @@ def test_a_cheap_network_that_noise_alone_keeps_from_being_told_apart_is_not_rec
     assert found.recommended.candidate != worst
 
 
-def test_where_no_network_is_flat_the_nearest_is_recommended_and_not_called_cheap(whole):
+def test_if_no_network_is_within_noise_the_nearest_is_recommended(whole):
     found = conclusion(whole(noise=0.0005), 2.0)
     assert found.optimum.equivalent_candidates == ()
     assert found.recommended == found.nearest_to_optimum
@@ -120,7 +120,7 @@ def test_a_network_in_the_flat_region_that_is_clearly_beaten_is_not_recommended(
     assert found.recommended.candidate != cheap
 
 
-def test_where_nothing_is_distinguishable_it_says_so_in_words(whole, simulated):
+def test_shares_without_effect_are_stated_as_such(whole, simulated):
     found = conclusion(whole(2, accuracy=simulated.flat), 2.0)
     assert found.optimum.p_flat > 0.1
     assert found.sentence.startswith("Shares make no significant difference (p = ")
@@ -130,7 +130,7 @@ def test_where_nothing_is_distinguishable_it_says_so_in_words(whole, simulated):
     assert found.recommended.activations == 100
 
 
-def test_one_seed_says_that_it_knows_no_noise(whole):
+def test_one_seed_states_where_its_noise_comes_from(whole):
     found = conclusion(whole(seeds=1), 2.0)
     assert (
         "with one seed, noise is estimated from the residuals of the surface alone"
@@ -143,7 +143,7 @@ def test_one_seed_says_that_it_knows_no_noise(whole):
     assert document(found)["power"] is None
 
 
-def test_too_few_candidates_are_an_answer_that_says_so(table):
+def test_too_few_candidates_give_no_conclusion_yet(table):
     few = table[table.candidate.isin(["c000", "c004", "c014", "c015"])]
     found = conclusion(few, 2.0)
     assert found.sentence == (
@@ -161,7 +161,7 @@ def test_too_few_candidates_are_an_answer_that_says_so(table):
     assert "1 network with 3 seeds and 9 epochs does not determine" in one.sentence
 
 
-def test_networks_of_unlike_cost_are_called_so(table):
+def test_unequal_costs_are_stated(table):
     factors = {name: 1.4 + 0.1 * place for place, name in enumerate(table.candidate.unique())}
     found = conclusion(table.assign(factor=table.candidate.map(factors)), 2.0)
     assert found.has_unequal_costs
@@ -173,7 +173,7 @@ def test_networks_of_unlike_cost_are_called_so(table):
     assert any("times the cost)" in one.words for one in found.comparisons)
 
 
-def test_the_stopped_are_counted_and_never_recommended(whole):
+def test_stopped_candidates_are_counted_and_never_recommended(whole):
     table = whole(candidates=27, halved=True)
     found = conclusion(table, 2.0)
     finished = set(table[table.epoch == 9].candidate)
@@ -186,7 +186,7 @@ def test_the_stopped_are_counted_and_never_recommended(whole):
     )
 
 
-def test_the_same_network_is_of_the_recommended_one(table):
+def test_equivalent_coefficients_belong_to_the_recommended_network(table):
     baseline = efficientnet_b0(width=0.25, resolution=32, stem_stride=1)
     bare = conclusion(table, 2.0)
     assert bare.equivalent_coefficients is None
@@ -210,7 +210,7 @@ def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(whole):
         assert document(conclusion(table, 2.0)) == document(conclusion(other, 2.0))
 
 
-def test_what_is_no_number_is_refused(table):
+def test_missing_and_non_finite_values_are_refused(table):
     holed = table.assign(accuracy=table.accuracy.where(table.candidate != "c003"))
     with pytest.raises(SearchError, match="need a finite accuracy everywhere, got nan for candid"):
         conclusion(holed, 2.0)

@@ -1,4 +1,4 @@
-"""Whether a search may stop, and what it says when it may not."""
+"""Convergence: when a search may stop, and the reason if it may not."""
 
 import time
 
@@ -16,7 +16,7 @@ def of(simulated, seed=0, **case):
     return simulated.records(simulated.Case(**case), np.random.default_rng(seed))
 
 
-def test_a_search_is_settled_once_its_widest_interval_is_narrower_than_asked(simulated):
+def test_a_search_converges_once_its_widest_interval_is_narrow_enough(simulated):
     table = of(simulated, deviation=0.004)
     found = check_convergence(table, 2.0, max_width=0.9)
     widest = max(found.widths.values())
@@ -32,7 +32,7 @@ def test_a_search_is_settled_once_its_widest_interval_is_narrower_than_asked(sim
     assert refused.reason.startswith(f"the interval of the {axis} share is {widest:.2f} wide")
 
 
-def test_a_search_is_settled_once_less_is_to_be_gained_than_the_noise(simulated):
+def test_a_search_converges_once_the_expected_gain_is_below_the_noise(simulated):
     """A hill whose top was tried, against one whose top lies where nobody has been."""
     grid = of(simulated)
     found = check_convergence(grid, 2.0, use_expected_gain=True)
@@ -66,7 +66,7 @@ def test_the_expected_gain_is_what_a_simulation_of_the_surface_gains(simulated):
     )
 
 
-def test_either_rule_is_enough_and_without_one_nothing_is_settled(simulated):
+def test_either_rule_is_enough_and_without_one_nothing_converges(simulated):
     table = of(simulated)
     assert check_convergence(table, 2.0, max_width=0.001, use_expected_gain=True)
     assert not check_convergence(table, 2.0, max_width=0.001, use_expected_gain=False)
@@ -90,14 +90,14 @@ def inner(table):
         (lambda table: table.assign(accuracy=float("nan")), "need finite values"),
     ],
 )
-def test_what_cannot_be_known_yet_is_not_settled_and_says_why(simulated, change, words):
+def test_too_little_data_does_not_converge_and_states_why(simulated, change, words):
     found = check_convergence(change(of(simulated)), 2.0, max_width=0.9, use_expected_gain=True)
     assert not found
     assert words in found.reason
     assert (found.widths, found.expected_gain, found.noise, found.optimum) == ({}, None, None, None)
 
 
-def test_an_axis_that_the_search_has_not_come_to_keeps_it_open(simulated):
+def test_an_axis_not_tried_yet_prevents_convergence(simulated):
     table = of(simulated)
     edge = table.assign(depth_share=table.depth_share + table.width_share, width_share=0.0)
     found = check_convergence(edge, 2.0, use_expected_gain=True)
@@ -135,7 +135,7 @@ def test_order_of_rows_and_repeated_rows_change_nothing(simulated):
     )
 
 
-def test_it_is_cheap_enough_to_be_asked_after_every_candidate(simulated):
+def test_the_check_is_fast_enough_for_every_candidate(simulated):
     table, laps = of(simulated, candidates=27, halved=True), []
     for _ in range(4):
         began = time.process_time()
@@ -144,7 +144,7 @@ def test_it_is_cheap_enough_to_be_asked_after_every_candidate(simulated):
     assert min(laps) < 0.3  # 0.05 where nothing else runs
 
 
-def test_a_lower_rung_settles_nothing(simulated):
+def test_a_lower_rung_does_not_converge(simulated):
     table = of(simulated, candidates=27, halved=True)
     found = check_convergence(
         table[table.epoch == 1], 2.0, max_width=1.1, use_expected_gain=True, epochs=9

@@ -1,4 +1,4 @@
-"""A short proxy that favours an axis is found out, and one that favours none is left in peace."""
+"""Drift over epochs: a short proxy that favours an axis is detected, and no other."""
 
 import numpy as np
 import pandas as pd

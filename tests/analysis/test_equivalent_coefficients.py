@@ -1,4 +1,4 @@
-"""Coefficients that are one network: those within give it, those beyond do not."""
+"""Intervals of equivalent coefficients: inside gives the network, outside another."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a table tells of each candidate: the mean seed, its noise, and those that stopped."""
+"""Estimates by candidate: mean seed, noise, and predictions of stopped candidates."""
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def test_a_prediction_is_less_sure_than_a_measurement_and_about_as_sure_as_it_sa
     assert 0.7 < np.sqrt(np.mean(np.square(standard))) < 1.6
 
 
-def test_the_stopped_count_only_where_they_are_called_so_and_asked_for(halved):
+def test_stopped_candidates_count_only_if_marked_and_requested(halved):
     finished = len(halved[halved.epoch == 9].candidate.unique())
     for table in (halved.assign(stopped=""), halved.drop(columns="stopped")):
         assert len(candidate_estimates(table).candidates) == finished
@@ -87,7 +87,7 @@ def test_the_stopped_count_only_where_they_are_called_so_and_asked_for(halved):
     assert set(candidate_estimates(left).candidates) == few
 
 
-def test_a_table_that_tells_nothing_is_refused(table):
+def test_a_table_without_usable_data_is_refused(table):
     with pytest.raises(SearchError, match="need candidates with epoch 0, got none"):
         candidate_estimates(table[:0])
     with pytest.raises(SearchError, match="need candidates with epoch 12, got none"):

@@ -1,4 +1,4 @@
-"""Designs: they determine the surface better than a lattice, and the same ones come every time."""
+"""Optimal designs: better than a lattice, and reproducible."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The optimum: exact without noise, as sure as the data, and refused where these say nothing."""
+"""The optimum: exact without noise, correct intervals, refused with too little data."""
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ def test_more_noise_makes_wider_intervals_and_a_wider_flat_region(simulated):
     assert strict.equivalent_fraction < unsure.equivalent_fraction
 
 
-def test_an_axis_that_is_to_have_nothing_deserves_nothing(simulated):
+def test_an_axis_without_effect_has_a_low_share_probability(simulated):
     found = optimum(of(simulated, accuracy=simulated.hill(-0.3, 0.5), deviation=0.004), 2.0)
     assert found.share_probability["depth"] < 0.1
     assert found.share_probability["width"] > 0.9
@@ -87,7 +87,7 @@ def test_an_axis_that_is_to_have_nothing_deserves_nothing(simulated):
     assert corner.share_probability["depth"] == 1.0
 
 
-def test_of_given_places_one_is_best_and_no_other_is_spoken_of(table):
+def test_feasible_shares_limit_the_optimum_and_its_equivalents(table):
     places = simplex_lattice((0, 1, 2), 5)[::2]
     found = optimum(table, 2.0, feasible_shares=places)
     known = {tuple(place) for place in places.tolist()}
@@ -97,7 +97,7 @@ def test_of_given_places_one_is_best_and_no_other_is_spoken_of(table):
     assert found.shares.as_tuple() in {tuple(place) for place in found.equivalent_shares.tolist()}
 
 
-def test_one_seed_has_an_answer_that_says_where_its_noise_is_from(simulated):
+def test_one_seed_has_an_optimum_and_a_note_about_its_noise(simulated):
     found = optimum(of(simulated, seeds=1), 2.0)
     assert found.notes[0].startswith(
         "one seed: noise is estimated from the residuals of the surface"
@@ -163,7 +163,7 @@ def test_one_accuracy_moved_by_one_standard_error_leaves_the_answer_in_its_inter
 
 
 @pytest.mark.slow
-def test_where_shares_make_no_difference_that_is_seldom_denied(simulated):
+def test_the_flatness_test_keeps_its_level(simulated):
     random, case, found = np.random.default_rng(3), simulated.Case(simulated.flat), []
     for _ in range(120):
         found.append(optimum(simulated.records(case, random), 2.0))
@@ -180,7 +180,7 @@ def test_where_shares_make_no_difference_that_is_seldom_denied(simulated):
 @pytest.mark.parametrize(
     "name", ["interior, two seeds, rough", "interior, halved", "on an edge", "saturating"]
 )
-def test_the_interval_holds_the_optimum_as_often_as_it_says(simulated, name):
+def test_intervals_hold_the_optimum_as_often_as_stated(simulated, name):
     """The long form, 400 repetitions on twelve surfaces: ``benchmarks/coverage.py``."""
     found = simulated.coverage(simulated.CASES[name], repeats=60, seed=11)
     assert 0.80 <= found.mean_covered <= 0.995

@@ -1,4 +1,4 @@
-"""Which epoch ranks as the last does: proven, not told apart, differing, or not to be known."""
+"""Proxy check: the shortest epoch that ranks like the last one."""
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def test_candidates_that_are_all_equal_are_not_called_too_few(turned):
     assert found.sentence == "the 16 candidates with epoch 9 are equal, so there is no ranking"
 
 
-def test_what_is_not_told_apart_is_said_to_be_no_proof():
+def test_epochs_not_told_apart_are_not_called_proven():
     found = epoch_rank_correlation(table({3: TRUTH, 9: TRUTH}, noise=0.06, seeds=4), threshold=0.95)
     assert found.verdicts == {3: "not told apart"}
     assert (found.shortest_epoch, found.is_proven) == (3, False)
@@ -111,7 +111,7 @@ def test_a_long_table_is_compared_at_epochs_ever_further_apart():
     )
 
 
-def test_too_little_is_answered_in_words_and_nothing_refused(turned):
+def test_too_little_data_gives_a_sentence_and_no_error(turned):
     few = epoch_rank_correlation(turned[turned.candidate < "c03"])
     assert few.shortest_epoch is None
     assert "3 candidates with epoch 9 are too few" in few.sentence

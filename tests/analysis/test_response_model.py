@@ -1,4 +1,4 @@
-"""Surfaces over shares: exact where the truth is a polynomial, chosen by what they predict."""
+"""Response models: exact for polynomials, and chosen by their predictions."""
 
 import numpy as np
 import pytest

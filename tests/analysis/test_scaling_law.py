@@ -1,4 +1,4 @@
-"""Power laws: exact without noise, bands that hold the truth, larger networks predicted."""
+"""Scaling laws: exact without noise, bands that hold the truth, larger networks predicted."""
 
 import numpy as np
 import pandas as pd
@@ -133,7 +133,7 @@ def test_shares_from_exponents_are_where_no_other_division_gains_more():
     assert found.shares.as_tuple() == pytest.approx(tuple(grid[np.argmax(gains)]), abs=0.02)
 
 
-def test_noise_makes_shares_from_exponents_wide_and_they_hold_the_truth():
+def test_noise_widens_shares_from_exponents_and_they_hold_the_truth():
     table = star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5), noise=0.008)
     found = exponent_shares(fit_scaling_laws(table), 2.0)
     for row in found.rows:

@@ -1,4 +1,4 @@
-"""Power: what is said to be seen is seen that often, in simulated searches."""
+"""Power: differences are detected as often as stated, in simulated searches."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,7 @@ def test_the_error_of_the_surface_is_the_mean_over_the_simplex():
 
 
 @pytest.mark.parametrize("noise", [0.0, -1.0, float("nan")])
-def test_a_noise_that_is_none_is_refused(noise):
+def test_a_noise_of_zero_or_no_number_is_refused(noise):
     with pytest.raises(SearchError, match="need a noise above 0"):
         statistical_power(plan(), noise, 3, basis="")
 

@@ -1,4 +1,4 @@
-"""The answer follows from the table alone, in whatever order it comes."""
+"""The summary of a results table does not depend on the order of its rows."""
 
 import pandas as pd
 import pytest
@@ -46,7 +46,7 @@ def test_the_coefficients_multiply_to_the_factor():
     assert found.coefficients.shares.distance(Shares(1 / 3, 1 / 3, 1 / 3)) < 1e-9
 
 
-def test_references_are_found_under_every_role_they_bear():
+def test_references_are_found_under_each_of_their_roles():
     references = summarize(records_frame(ROWS), 2.0).references
     assert {name: result.candidate for name, result in references.items()} == {
         "width": "cc", "uniform": "bb",
@@ -110,7 +110,7 @@ def test_the_stopped_are_in_order_of_how_far_they_came():
     assert [one.candidate for one in stopped_candidates(records_frame(rows))] == ["ff", "ee", "dd"]
 
 
-def test_a_table_that_does_not_know_of_stopping_has_none_stopped():
+def test_a_table_without_the_stopped_column_has_no_stopped_candidates():
     old = records_frame([*ROWS, row("ee", 0, 0.2, epoch=1)])
     assert stopped_candidates(old) == stopped_candidates(old.drop(columns="stopped")) == ()
     assert summarize(old, 2.0) == summarize(old.drop(columns="stopped"), 2.0)
@@ -118,12 +118,12 @@ def test_a_table_that_does_not_know_of_stopping_has_none_stopped():
     assert summarize(old, 2.0) == summarize(missing, 2.0)
 
 
-def test_an_accuracy_that_is_no_number_is_refused():
+def test_a_non_finite_accuracy_is_refused():
     with pytest.raises(SearchError, match="candidate aa: need finite values"):
         candidate_results(records_frame([*ROWS[1:], row("aa", 2, float("nan"))]))
 
 
-def test_what_the_experiment_asked_for_decides_who_has_finished():
+def test_the_requested_seeds_decide_which_candidates_have_finished():
     with pytest.raises(SearchError, match="no candidate has finished"):
         summarize(records_frame(ROWS), 2.0, epochs=3)
     with pytest.raises(SearchError, match="no candidate has finished"):

@@ -12,12 +12,12 @@ from scalesearch.figures.class_maps import (
 )
 
 
-def test_heat_is_what_speaks_for_the_class_from_0_to_1():
+def test_heat_is_the_positive_part_scaled_to_1():
     found = normalized_heatmap(np.array([[-3.0, 0.0], [1.0, 4.0]]))
     assert found.tolist() == [[0, 0], [0.25, 1]]
 
 
-def test_where_nothing_speaks_for_the_class_there_is_no_heat():
+def test_a_map_without_positive_values_has_no_heat():
     assert not normalized_heatmap(np.full((2, 2), -1.0)).any()
 
 

@@ -29,7 +29,7 @@ def test_a_shrinking_factor_turns_the_bounds():
     assert (alpha.minimum, alpha.maximum) == (0.5, 1.0)
 
 
-def test_the_level_is_told():
+def test_the_level_is_shown():
     figure = coefficient_intervals_figure(coefficient_intervals(ESTIMATE, 2.0, level=0.2))
     assert figure.axes[0].get_title(loc="left") == "Coefficients with 80% intervals"
 

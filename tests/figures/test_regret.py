@@ -40,6 +40,6 @@ def test_a_figure_names_surfaces_and_what_settings_cost():
     assert legend[:2] == ["grid", "lattice: 5.0% of its epochs"]
 
 
-def test_nothing_is_no_figure():
+def test_an_empty_table_is_refused():
     with pytest.raises(SearchError, match="need a surface and a setting"):
         regrets([])

@@ -31,7 +31,7 @@ def test_a_curve_is_of_the_seeds_that_its_candidate_had_to_the_end(searched):
     assert curve.accuracy == pytest.approx(tuple(both.groupby("epoch")["accuracy"].mean()))
 
 
-def test_a_rung_that_nobody_has_reached_is_left_out(searched):
+def test_a_rung_that_no_candidate_has_reached_is_left_out(searched):
     assert rung_curves(searched(epochs=(1, 2)), (1, 9)).rungs == (1, 2)
 
 

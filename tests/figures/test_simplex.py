@@ -76,7 +76,7 @@ def test_a_candidate_may_play_several_parts():
     assert point.references == ("uniform", "paper")
 
 
-def test_seeds_and_the_standard_error_are_told():
+def test_seeds_and_the_standard_error_are_shown():
     table = records(SEARCH)
     assert simplex(table).seeds_text == "3 seeds"
     assert simplex(table[table.seed == 0]).seeds_text == "1 seed"

@@ -20,7 +20,7 @@ def test_the_surface_is_highest_where_the_optimum_is_said_to_be(searched):
     assert data.confidence == pytest.approx(0.9)
 
 
-def test_what_is_shown_as_flat_is_what_the_optimum_calls_flat(searched):
+def test_the_outline_agrees_with_the_equivalent_shares_of_the_optimum(searched):
     table = searched(noise=0.01)
     found, data = optimum(table, 2.0), drawn(table)
     assert not data.is_undecided

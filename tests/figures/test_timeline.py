@@ -111,7 +111,7 @@ def test_colours_tell_rungs_and_crosses_tell_failures():
     ("seconds", "unit", "end"),
     [(100, "seconds", 100), (600, "minutes", 10), (36000, "hours", 10), (864000, "days", 10)],
 )
-def test_time_is_told_in_a_unit_that_fits(seconds, unit, end):
+def test_time_has_a_suitable_unit(seconds, unit, end):
     (axes,) = timeline_figure(drawn(job("n:1", 0, seconds))).axes
     assert axes.get_xlabel() == f"{unit} since the first job"
     assert axes.get_xlim() == (0, end)

@@ -1,4 +1,4 @@
-"""Drift of the best shares with the budget: found where it is, not claimed where it is not."""
+"""Drift of the best shares with the budget: found if present, not claimed otherwise."""
 
 import numpy as np
 import pytest

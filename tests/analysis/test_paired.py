@@ -1,4 +1,4 @@
-"""Comparisons by seed: from two seeds on, with holes, and no surer than they may be."""
+"""Comparisons paired by seed: two seeds or more, holes, and correct error rates."""
 
 import time
 
@@ -80,7 +80,7 @@ def test_a_difference_is_of_shared_seeds_and_of_what_the_table_tells_of_others()
     assert paired_difference(values, "a", "a").p == 1
 
 
-def test_what_cannot_be_compared_is_refused_with_words():
+def test_candidates_that_cannot_be_compared_are_refused_with_a_reason():
     with pytest.raises(SearchError, match="candidate x: need at least one run"):
         paired_difference({"a": {0: 0.5}}, "a", "x")
     with pytest.raises(SearchError, match="two candidates with two seeds in common"):
@@ -112,7 +112,7 @@ def test_the_best_of_equals_is_dropped_as_often_as_the_level_says(candidates, se
     assert 0.005 < dropped < 0.035
 
 
-def test_a_race_with_several_looks_keeps_the_level():
+def test_a_race_with_several_interim_tests_keeps_the_level():
     rng = np.random.default_rng(4)
     dropped = 0
     for _ in range(600):
@@ -127,7 +127,7 @@ def test_a_race_with_several_looks_keeps_the_level():
     assert dropped / 600 <= 0.12
 
 
-def test_who_is_far_behind_is_dropped_after_two_seeds():
+def test_a_candidate_far_behind_is_dropped_after_two_seeds():
     rng = np.random.default_rng(5)
     truth = [0.5, 0.49, 0.45, 0.44, 0.43, 0.42]
     verdicts = [may_still_win(made(rng, truth, 2)) for _ in range(200)]
@@ -144,7 +144,7 @@ def test_a_candidate_of_one_seed_is_judged_by_the_noise_of_the_others():
     assert not verdicts["far"]
 
 
-def test_seeds_that_move_all_alike_and_the_order_of_candidates_change_no_verdict():
+def test_seed_effects_and_the_order_of_candidates_change_no_decision():
     rng = np.random.default_rng(7)
     values = made(rng, np.linspace(0.45, 0.5, 9), 3)
     moved = {
@@ -177,7 +177,7 @@ def test_the_critical_value_is_dunnetts():
     )
 
 
-def test_a_verdict_on_a_hundred_candidates_takes_milliseconds():
+def test_a_decision_on_a_hundred_candidates_takes_milliseconds():
     rng = np.random.default_rng(9)
     tables = [made(rng, [0.5] * 100, 3) for _ in range(40)]
     laps = []

@@ -1,4 +1,4 @@
-"""Accuracies of candidates that were stopped at different epochs become comparable."""
+"""Imputed accuracies of candidates that were stopped at different epochs."""
 
 import time
 
@@ -38,7 +38,7 @@ def test_with_noise_the_prediction_is_off_by_the_noise_and_not_much_above_the_tr
     assert -0.015 < np.mean(errors) < 0.002  # the luck of those that went on
 
 
-def test_who_has_the_last_epoch_keeps_its_accuracy():
+def test_candidates_with_the_last_epoch_keep_their_accuracy():
     values, _ = halved(np.random.default_rng(2), 27, noise=0.01)
     found = imputed_accuracies(values)
     done = {name: cells[9] for name, cells in values.items() if 9 in cells}
@@ -66,7 +66,7 @@ def test_the_order_of_candidates_and_epochs_changes_nothing():
     assert imputed_accuracies(other) == imputed_accuracies(values)
 
 
-def test_an_accuracy_that_is_no_number_is_refused():
+def test_a_non_finite_accuracy_is_refused():
     with pytest.raises(SearchError, match="candidate b: need finite values"):
         imputed_accuracies({"a": {1: 0.2}, "b": {1: float("nan")}})
 

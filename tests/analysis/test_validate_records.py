@@ -1,4 +1,4 @@
-"""A table is concluded from as a whole, or refused by name."""
+"""Validation of a results table: it is sorted and complete, or refused with the reason."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ def table(whole):
     return whole()
 
 
-def test_order_and_repeated_rows_are_nothing(table):
+def test_order_and_repeated_rows_change_nothing(table):
     other = pd.concat([table, table]).sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(validate_records(table), validate_records(other))
 

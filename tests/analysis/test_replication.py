@@ -1,4 +1,4 @@
-"""Candidates trained again: what holds, what is beaten, and what one seed cannot tell."""
+"""Replication: the best of a search holds, is beaten, or one seed does not decide."""
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def test_a_best_that_comes_second_by_chance_holds():
     assert "is within noise of the best, " in found.sentence
 
 
-def test_one_seed_tells_a_place_and_no_more():
+def test_one_seed_gives_a_rank_and_no_decision():
     found = compare_replication(table(), table({**TRUTH, "aa": 0.5}, seeds=(7,)), "after 9 epochs")
     assert found.holds is None
     assert "is number 3 of 6, with one seed" in found.sentence
@@ -83,7 +83,7 @@ def test_order_of_rows_and_repeated_rows_change_nothing():
     )
 
 
-def test_each_candidate_is_taken_where_it_is_best():
+def test_each_candidate_comes_from_the_table_in_which_it_is_best():
     low = table({**TRUTH, "ff": 0.7, "aa": 0.3})
     found = rows_of_best_tables({"x1": table(), "x2": low})
     means = found.groupby("candidate")["accuracy"].mean()

@@ -1,4 +1,4 @@
-"""Rank agreement: scipy's numbers, intervals that hold the truth, noise told from difference."""
+"""Rank correlation: scipy's numbers, intervals that hold the truth, noise ceiling."""
 
 import numpy as np
 import pytest

@@ -124,7 +124,7 @@ def test_rows_are_beside_the_papers(table):
     assert len(there.texts) == 4
 
 
-def test_nothing_is_no_figure(table):
+def test_an_empty_table_is_refused(table):
     with pytest.raises(SearchError, match="need a network to draw"):
         ablation_curves(table.iloc[:0])
     with pytest.raises(SearchError, match="need a network to draw"):
