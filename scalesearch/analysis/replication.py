@@ -167,7 +167,7 @@ def compare_replication(
 def _replicated_candidates(
     before: Accuracies, after: Accuracies, records: pd.DataFrame, level: float
 ) -> list[ReplicatedCandidate]:
-    """Return the candidates of two tables of accuracies, the best of the replication first.
+    """Return the candidates of two tables, the best of the replication first.
 
     ``records``: the replication's, for cells and roles.
     """

@@ -50,8 +50,8 @@ PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
 class AblationCurve:
     """A series on a baseline, in increasing ``x``.
 
-    ``low`` and ``high`` equal ``y`` for a single seed. ``names``: labels of the points. ``leads``:
-    whether the other series are compared with this one.
+    ``low`` and ``high`` equal ``y`` for a single seed. ``names``: labels of the points.
+    ``is_reference``: whether the other series are compared with this one.
     """
 
     series: str
@@ -66,7 +66,7 @@ class AblationCurve:
 def ablation_curves(
     table: pd.DataFrame, x: str = "factor", against: str | None = None
 ) -> tuple[AblationCurve, ...]:
-    """Curves of an ablation's table, for one baseline.
+    """Return the curves of an ablation's table, for one baseline.
 
     ``x``: ``factor``, ``macs`` or ``params``. A network that occurs twice in a series is one
     point. Raises SearchError for an empty table.
@@ -96,7 +96,7 @@ def ablation_curves(
 
 
 def spread_labels(positions: Sequence[float], min_distance: float) -> list[float]:
-    """Positions of labels, moved apart to a distance of at least ``min_distance``.
+    """Return positions of labels, moved apart to at least ``min_distance``.
 
     The order stays, and labels move no further than necessary.
     """
@@ -118,7 +118,7 @@ def spread_labels(positions: Sequence[float], min_distance: float) -> list[float
 def _lowest_position(
     group: Sequence[int], positions: Sequence[float], min_distance: float
 ) -> float:
-    """Position of the lowest label of a touching group that is centred on its points."""
+    """Return the position of the lowest label of a touching, centred group."""
     return (
         sum(positions[index] for index in group) / len(group) - min_distance * (len(group) - 1) / 2
     )
@@ -131,7 +131,7 @@ def _highest_position(
 
 
 def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
-    """All curves over the realised cost, each with its 90% band and its name."""
+    """Draw all curves over the realised cost, each with its 90% band and its name."""
     with figure_style():
         fig = new_figure(COLUMN, 2.7)
         axes = fig.add_subplot()
@@ -143,7 +143,7 @@ def ablation_curves_figure(data: Sequence[AblationCurve], title: str) -> Figure:
 
 
 def ablation_panels_figure(data: Sequence[AblationCurve], title: str) -> Figure:
-    """Return a panel for each curve with named points, on one scale of accuracy."""
+    """Draw a panel for each curve with named points, on one scale of accuracy."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 2.5)
         panels = fig.subplots(1, len(data), sharex=True, sharey=True, squeeze=False)[0]
@@ -166,7 +166,7 @@ def ablation_panels_figure(data: Sequence[AblationCurve], title: str) -> Figure:
 
 
 def ablation_costs_figure(table: pd.DataFrame, against: str | None, title: str) -> Figure:
-    """Accuracy against parameters and against FLOPs, on one scale of accuracy."""
+    """Draw accuracy against parameters and against FLOPs, on one scale of accuracy."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 2.7)
         panels = fig.subplots(1, 2, sharey=True)
@@ -300,7 +300,7 @@ def ablation_bars(table: pd.DataFrame, against: str | None = None) -> tuple[Abla
 
 
 def ablation_rows_figure(data: Sequence[AblationBar], title: str) -> Figure:
-    """Each row of a table with its 90% interval and cost, beside the paper's value."""
+    """Draw each row with its 90% interval and cost, beside the paper's value."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 0.9 + 0.22 * len(data))
         own_axes, paper_axes = fig.subplots(1, 2, sharey=True)

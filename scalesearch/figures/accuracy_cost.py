@@ -120,7 +120,7 @@ def _write_label(
 
 
 def _boxes_along(corners: Sequence[PixelPosition], pixels: float) -> Iterator[Bbox]:
-    """Small boxes on the straight segments of a line."""
+    """Return small boxes on the straight segments of a line."""
     for (x0, y0), (x1, y1) in pairwise(corners):
         for fraction in np.linspace(0, 1, BOXES_PER_SEGMENT):
             yield _box_around((x0 + fraction * (x1 - x0), y0 + fraction * (y1 - y0)), pixels)
@@ -167,8 +167,8 @@ class PlottedNetwork:
 class AccuracyCostPlot:
     """Networks in increasing order of multiply-adds.
 
-    ``left_out``: names of networks without a known accuracy. ``given``: whether some accuracy
-    comes from the user and not from a paper.
+    ``names_without_accuracy``: networks without a known accuracy. ``has_given``: whether some
+    accuracy comes from the user and not from a paper.
     """
 
     networks: tuple[PlottedNetwork, ...]
@@ -188,7 +188,7 @@ class AccuracyCostPlot:
 
 
 def accuracy_cost_plot(rows: Sequence[Mapping[str, Any]]) -> AccuracyCostPlot:
-    """Numbers of the figure, from rows of ``model_table.comparison``.
+    """Return the numbers of the figure, from rows of ``model_table.comparison``.
 
     Raises ExportError if no network has a known accuracy.
     """
@@ -215,7 +215,7 @@ def accuracy_cost_plot(rows: Sequence[Mapping[str, Any]]) -> AccuracyCostPlot:
 
 
 def accuracy_cost_figure(data: AccuracyCostPlot) -> Figure:
-    """Return a panel for each measure of cost."""
+    """Draw a panel for each measure of cost."""
     with figure_style():
         fig = new_figure(DOUBLE_COLUMN, 3.2)
         panels = fig.subplots(1, len(MEASURES), sharey=True)
@@ -244,7 +244,7 @@ def _plot_measure(data: AccuracyCostPlot, measure: str, axes: Axes) -> None:
 
 
 def _family_lines(data: AccuracyCostPlot, measure: str) -> list[list[tuple[float, float]]]:
-    """Lines through the points of each family, the cheapest first."""
+    """Return the lines through the points of each family, the cheapest first."""
     return [
         sorted((network.costs[measure], network.top1) for network in group)
         for group in data.families
@@ -272,6 +272,6 @@ def _scale_axes(data: AccuracyCostPlot, measure: str, axes: Axes) -> None:
 
 
 def _family(name: str) -> str:
-    """Name without its number, or without the member after a file's name."""
+    """Return a name without its number, or without the member after a file's name."""
     prefix, colon, member = name.rpartition(":")
     return f"{prefix}:" if colon else re.sub(r"\d+$", "", member)

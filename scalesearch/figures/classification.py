@@ -42,7 +42,7 @@ class ConfusionMatrix:
 def confusion_matrix(
     counts: Sequence[Sequence[int]], class_names: Sequence[str]
 ) -> ConfusionMatrix:
-    """Matrix of shares, from counts whose rows are the true classes.
+    """Return the matrix of shares, from counts whose rows are the true classes.
 
     Raises ValueError for another shape.
     """
@@ -78,7 +78,7 @@ def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
 
 
 def confusion_figure(data: ConfusionMatrix) -> Figure:
-    """Return the matrix with a colour bar, as large as its names need."""
+    """Draw the matrix with a colour bar, as large as its names need."""
     classes = len(data.class_names)
     side = min(7.0, max(3.4, 1.6 + 0.28 * classes)) if classes <= MAX_CLASSES_WITH_NAMES else 5.0
     with figure_style():
@@ -107,7 +107,7 @@ def _write_percentages(data: ConfusionMatrix, axes: Axes) -> None:
 
 
 def _tick_step(classes: int) -> int:
-    """Classes between two ticks (10, 20, 50, 100, ...), for at most eleven ticks."""
+    """Return the classes between two ticks (10, 20, 50, ...), at most eleven ticks."""
     steps: Iterator[int] = (factor * 10**power for power in range(1, 9) for factor in (1, 2, 5))
     return next(step for step in steps if classes <= 11 * step)
 

@@ -28,8 +28,8 @@ GREEK_LETTERS["gamma"] = "\N{GREEK SMALL LETTER GAMMA}"
 class CoefficientRow:
     """A coefficient with the bounds of its interval.
 
-    ``paper``: the paper's value for the same factor. ``least`` and ``most``: the range for growth
-    alone.
+    ``paper``: the paper's value for the same factor. ``minimum`` and ``maximum``: the range for
+    growth alone.
     """
 
     name: str
@@ -56,7 +56,7 @@ def coefficient_intervals(
     *,
     level: float = 0.1,
 ) -> CoefficientIntervals:
-    """Intervals of the coefficients, from ``{alpha: {value, low, high}, ...}``.
+    """Return the intervals of the coefficients, from ``{alpha: {value, low, high}, ...}``.
 
     ``factor``: the budget's.
     """

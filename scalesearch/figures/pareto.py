@@ -50,7 +50,7 @@ def pareto(
     *,
     epoch: int | None = None,
 ) -> Pareto:
-    """Numbers of the figure from a results table.
+    """Return the numbers of the figure from a results table.
 
     ``baseline``: its cost in each of ``MEASURES``. ``budget``: measure, factor, tolerance. Raises
     SearchError if the table has no row of that epoch.
@@ -68,8 +68,8 @@ def pareto(
             for measure, measure_costs in costs.items()
         },
         lines={
-            measure: _iso_cost_lines(found, float(baseline[measure]))
-            for measure, found in costs.items()
+            measure: _iso_cost_lines(measure_costs, float(baseline[measure]))
+            for measure, measure_costs in costs.items()
         },
         budget=budget,
         epoch=data.epoch,
@@ -80,14 +80,14 @@ def pareto_front(costs: tuple[float, ...], accuracy: list[float]) -> tuple[int, 
     """Return the points better than all as cheap or cheaper, cheapest first."""
     order = sorted(range(len(costs)), key=lambda index: (costs[index], -accuracy[index]))
     front_indices: list[int] = []
-    for place in order:
-        if not front_indices or accuracy[place] > accuracy[front_indices[-1]]:
-            front_indices.append(place)
+    for index in order:
+        if not front_indices or accuracy[index] > accuracy[front_indices[-1]]:
+            front_indices.append(index)
     return tuple(front_indices)
 
 
 def _iso_cost_lines(costs: tuple[float, ...], baseline: float) -> dict[float, float]:
-    """Multiples of the baseline's cost by powers of two that span the candidates."""
+    """Return the baseline's cost times powers of two that span the candidates."""
     low, high = np.log2(min(costs) / baseline), np.log2(max(costs) / baseline)
     powers = range(
         min(0, int(np.floor(low + LINE_MARGIN))), max(0, int(np.ceil(high - LINE_MARGIN))) + 1
@@ -133,7 +133,7 @@ def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
     front_indices = data.fronts[measure] if _has_different_costs(costs, tolerance) else ()
     axes.plot(
         [costs[index] for index in front_indices],
-        [accuracy[place] for place in front_indices],
+        [accuracy[index] for index in front_indices],
         color=ACCENT,
         linewidth=1.0,
         drawstyle="steps-post",
@@ -151,7 +151,7 @@ def plot_pareto(data: Pareto, measure: str, axes: Axes) -> None:
 
 
 def _has_different_costs(costs: tuple[float, ...], tolerance: float) -> bool:
-    """Whether costs differ by more than the budget's tolerance."""
+    """Return whether costs differ by more than the budget's tolerance."""
     return max(costs) > min(costs) * (1 + tolerance) / (1 - tolerance)
 
 

@@ -34,7 +34,7 @@ class RankCorrelationMatrix:
 
 
 def rank_correlation_matrix(correlations: EpochRankCorrelation) -> RankCorrelationMatrix:
-    """Matrix of the correlations. Raises SearchError without two epochs to compare."""
+    """Return the matrix; raises SearchError without two epochs to compare."""
     count = len(correlations.epochs)
     if count < 2:
         raise SearchError(f"rank agreement: need two epochs to compare, got {count}")

@@ -42,7 +42,7 @@ class RealisedCosts:
 
 
 def realised_costs(records: pd.DataFrame, factor: float, tolerance: float) -> RealisedCosts:
-    """Costs from a results table with at least one row for each candidate."""
+    """Return the costs from a results table with at least one row for each candidate."""
     candidate_rows = records.drop_duplicates("candidate").sort_values("candidate")
     return RealisedCosts(
         candidates=tuple(map(str, candidate_rows["candidate"])),

@@ -57,7 +57,7 @@ class Regrets:
 
 
 def regrets(rows: Sequence[Mapping[str, Any]]) -> Regrets:
-    """Bars from the rows of ``scalesearch simulate``. Raises SearchError without rows."""
+    """Return the bars of ``scalesearch simulate``; raises SearchError without rows."""
     if not rows:
         raise SearchError("regrets: need a surface and a setting to draw, got none")
     shares_by_setting: dict[str, list[float]] = {}
@@ -128,7 +128,7 @@ def _label(name: str, share: float) -> str:
 
 
 def _colours(count: int) -> list[str]:
-    """Colours of the settings; the first is usually the exhaustive grid."""
+    """Return the colours of the settings; the first is usually the exhaustive grid."""
     return [INK, *(COLOURS[i % len(COLOURS)] for i in range(count))][:count]
 
 

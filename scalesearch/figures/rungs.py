@@ -36,7 +36,7 @@ LOG_SCALE_RATIO = 8
 class CandidateCurve:
     """Mean accuracy at each epoch, over the seeds at the candidate's last epoch.
 
-    ``references``: roles beside being searched. ``whole``: whether it reached the last rung.
+    ``references``: roles beside being searched. ``is_complete``: whether it reached the last rung.
     """
 
     candidate: str
@@ -61,7 +61,7 @@ class RungCurves:
 
 
 def rung_curves(records: pd.DataFrame, rungs: Sequence[int]) -> RungCurves:
-    """Curves from a results table and the epochs at which candidates were compared.
+    """Return the curves of a results table; ``rungs``: where candidates were compared.
 
     Leaves out a rung that no candidate reached. Raises SearchError for a table without rows.
     """

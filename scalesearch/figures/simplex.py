@@ -183,7 +183,7 @@ def _draw_surface(data: SimplexData, axes: Axes) -> ScalarMappable:
 
 
 def draw_points(data: SimplexData, axes: Axes, colours: ScalarMappable) -> None:
-    """Draw the trained points in the colours of their accuracies, and the stopped ones."""
+    """Draw the trained points in their accuracies' colours, and the stopped ones."""
     positions = cartesian([point.shares for point in data.points])
     shades = colours.to_rgba(np.array([point.accuracy for point in data.points]))
     for point, (x, y), colour in zip(data.points, positions, shades, strict=True):

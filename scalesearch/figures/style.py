@@ -72,7 +72,7 @@ def new_figure(width: float = COLUMN, height: float | None = None) -> Figure:
 
 
 def figure_width(axes: Axes) -> float:
-    """Width of the axes' figure in inches."""
+    """Return the width of the axes' figure in inches."""
     return axes.figure.get_figure(root=True).get_figwidth()
 
 

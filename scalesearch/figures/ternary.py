@@ -175,5 +175,5 @@ def _draw_legend(data: Ternary, axes: Axes) -> None:
 
 
 def _legend_columns(width: float) -> int:
-    """Columns of the legend, in a figure of this width in inches."""
+    """Return the columns of the legend in a figure of this width in inches."""
     return max(2, int(width / 1.15))

@@ -56,8 +56,8 @@ class Timeline:
     """Jobs on lanes; there are as many lanes as jobs ever ran at once.
 
     ``lanes``: worker of each lane; only its machine if several workers used the lane, and without
-    the machine if there is only one. ``busy``: fraction of the lanes' time with a job.
-    ``untimed``: failures without a known time and worker, by kind.
+    the machine if there is only one. ``busy_fraction``: fraction of the lanes' time with a job.
+    ``untimed_failures``: failures without a known time and worker, by kind.
     """
 
     bars: tuple[JobBar, ...]
@@ -106,7 +106,7 @@ def timeline(jobs: pd.DataFrame) -> Timeline:
 def _assign_lanes(
     workers: Iterable[str], began: Iterable[float], ended: Iterable[float]
 ) -> tuple[list[int], tuple[str, ...]]:
-    """Lane of each job, and the lanes' names.
+    """Return the lane of each job, and the lanes' names.
 
     A worker keeps its lane; when it is gone, another worker of the same machine takes the lane. A
     worker with several jobs at once has several lanes.
@@ -133,7 +133,7 @@ def _assign_lanes(
 
 
 def _lane_name(machine: str, workers: Sequence[str], is_only_machine: bool) -> str:
-    """Name of a lane, without the machine if it ``is_only_machine``."""
+    """Return the name of a lane, without the machine if it ``is_only_machine``."""
     distinct_workers = set(workers)
     if len(distinct_workers) > 1:
         processes = f"{len(distinct_workers)} processes"
@@ -143,12 +143,12 @@ def _lane_name(machine: str, workers: Sequence[str], is_only_machine: bool) -> s
 
 
 def _natural_sort_key(name: str) -> list[tuple[str, int]]:
-    """Sort key that puts 9 before 10."""
+    """Return a sort key that puts 9 before 10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _pack_spans(spans: Iterable[tuple[str, float, float]]) -> list[tuple[str, int]]:
-    """First free lane of its name for each span, in order of the spans' beginnings."""
+    """Return the first free lane of its name for each span, in order of start."""
     free: dict[str, list[float]] = {}
     places = []
     for name, start, end in spans:
@@ -234,7 +234,7 @@ def timeline_figure(data: Timeline, width: float = DOUBLE_COLUMN) -> Figure:
 
 
 def _colours(data: Timeline) -> dict[int | None, Any]:
-    """Colours of the rungs; later ones are brighter."""
+    """Return the colours of the rungs; later ones are brighter."""
     rungs = sorted({bar.rung for bar in data.bars if bar.rung is not None})
     colour_map = mpl.colormaps[COLOUR_MAP]
     steps = max(1, len(rungs) - 1)

@@ -62,7 +62,7 @@ def training_curves(table: pd.DataFrame) -> TrainingCurves:
 
 
 def seed_curves(table: pd.DataFrame) -> SeedCurves:
-    """Curves of a table for ``training_curves`` with the column ``seed``.
+    """Return the curves of a table for ``training_curves`` with the column ``seed``.
 
     Raises SearchError for a table without rows.
     """
@@ -96,7 +96,7 @@ def plot_accuracy_curves(data: TrainingCurves, axes: Axes) -> None:
 
 
 def training_curves_figure(data: TrainingCurves, width: float = DOUBLE_COLUMN) -> Figure:
-    """Losses and accuracies, side by side."""
+    """Draw losses and accuracies, side by side."""
     with figure_style():
         fig = new_figure(width, width * 0.4)
         losses, accuracies = fig.subplots(1, 2)

@@ -161,7 +161,7 @@ def draw_legend(axes: Axes, handles: Sequence[Any], columns: int, **style: Any) 
 def draw_colour_bar(
     axes: Axes, colours: ScalarMappable, box: tuple[float, float, float, float]
 ) -> None:
-    """Draw the colours of accuracies beside the triangle; ``box``: in units of the axes."""
+    """Draw the colour bar of accuracies; ``box``: in units of the axes."""
     colour_bar = axes.figure.colorbar(colours, cax=axes.inset_axes(box))
     colour_bar.set_label("accuracy")
     colour_bar.outline.set_visible(False)
