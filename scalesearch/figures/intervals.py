@@ -56,7 +56,7 @@ def coefficient_intervals(
     *,
     level: float = 0.1,
 ) -> CoefficientIntervals:
-    """Return the intervals of the coefficients, from ``{alpha: {value, low, high}, ...}``.
+    """Return the intervals of ``{alpha: {value, low, high}, ...}``, for the figure.
 
     ``factor``: the budget's.
     """
