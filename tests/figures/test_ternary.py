@@ -42,7 +42,7 @@ def test_equal_accuracies_are_undecided_and_have_no_outline(searched):
     figure = ternary_figure(data)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert "as good, within noise" not in labels
-    assert "nothing can be told apart" in figure.axes[0].get_title(loc="left")
+    assert "all shares are within noise" in figure.axes[0].get_title(loc="left")
 
 
 def test_every_reference_and_what_is_said_of_the_best_are_in_the_legend(searched):
