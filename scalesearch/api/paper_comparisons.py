@@ -19,7 +19,7 @@ from scalesearch.api.worker_config import INLINE, WorkerConfig
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.reporting.terminal.search_display import show_search
-from scalesearch.search.dry_run import DryRun, forecast
+from scalesearch.search.dry_run import DryRun, make_dry_run
 from scalesearch.simulation.comparison import (
     compare_settings,
     experiments_by_sampler,
@@ -81,7 +81,7 @@ def ablation_dry_runs(
 ) -> dict[str, DryRun]:
     """Estimate what each search of an ablation would take; nothing is trained for long."""
     experiments = ablation_experiments(read_ablation(name, size, overrides))
-    return {name: forecast(one, **workers.options) for name, one in experiments.items()}
+    return {name: make_dry_run(one, **workers.options) for name, one in experiments.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from scalesearch.reporting.terminal.search_display import (
 )
 from scalesearch.reporting.update import write_results_and_conclusion
 from scalesearch.search import driver, maintenance
-from scalesearch.search.dry_run import DryRun, forecast
+from scalesearch.search.dry_run import DryRun, make_dry_run
 from scalesearch.search.run_noise import noise_from_records
 from scalesearch.search.study.dashboard import show_dashboard
 
@@ -233,7 +233,7 @@ def dry_run(
     measured if that takes at most ``measure_seconds``, and guessed if not. Nothing is written.
     """
     noise = None if noise_from is None else noise_from_records(Path(noise_from))
-    return forecast(
+    return make_dry_run(
         experiment, noise=noise, measure=measure_seconds, allow_code=allow_code, **workers.options
     )
 

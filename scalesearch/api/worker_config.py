@@ -33,7 +33,7 @@ class WorkerConfig:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of ``search.driver.run_search`` and ``forecast``."""
+        """The keyword arguments of ``search.driver.run_search`` and ``make_dry_run``."""
         return {
             "executor": self.executor_or_default,
             "workers": self.workers,

@@ -1,8 +1,6 @@
-"""Networks that an experiment lists one by one, as a plan.
+"""The candidates of a search in order: the plan, then the sampler's proposals in rounds.
 
-Where candidates come from: the plan, then what a sampler proposes, in cohorts.
-
-A candidate has a place, its number in that order, and it keeps it whatever happens to the search.
+A candidate's index in this order never changes, whatever happens to the search.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,10 +26,10 @@ from scalesearch.search.samplers import LEARNING_SAMPLERS, Observation, proposal
 def trials_of_points(
     points: Sequence[PointSpec], baseline: Architecture | CustomModel, budget: Budget
 ) -> tuple[SearchSpace, tuple[PlannedTrial, ...]]:
-    """The networks of the points, in their order, and the plan to train them all.
+    """Plan a trial for each listed point, in their order.
 
-    Points that come to one network are one candidate with several cells. Raises SearchError for a
-    point that names no network, ArchitectureError for one whose cost cannot be had.
+    Points with the same network are one candidate with several cells. Raises SearchError for a
+    point that names no network, ArchitectureError for one that no network fits.
     """
     trials_by_fingerprint: dict[str, PlannedTrial] = {}
     for point in points:
@@ -54,13 +52,13 @@ def _candidate_of_point(
     multipliers = Multipliers(*point.multipliers)
     try:
         candidate = nominal_candidate(baseline, multipliers, budget)
-    except ArchitectureError:  # rounding takes it back to the baseline
+    except ArchitectureError:  # rounding gives the baseline
         candidate = _baseline_candidate(baseline)
     return candidate, Coefficients(*point.multipliers)
 
 
 def _baseline_candidate(baseline: Architecture | CustomModel) -> Candidate:
-    """The baseline among its own candidates: it spends nothing, in no direction."""
+    """Make a candidate of the baseline itself, which spends no budget."""
     name, baseline_cost = fingerprint(baseline), cost(baseline)
     return Candidate(baseline, name, Multipliers(), EVEN_SHARES, baseline_cost, 1.0)
 
@@ -75,52 +73,52 @@ def _candidate_by_fingerprint(
         if candidate.fingerprint.startswith(str(point.candidate))
     ]
     if len(matches) != 1:
-        examples = ", ".join(one.fingerprint for one in matches[:3]) or "none"
+        examples = ", ".join(match.fingerprint for match in matches[:3]) or "none"
         raise SearchError(
             f"search.points: {point.name}: need the fingerprint of one of the budget's "
-            f"{len(candidates)} networks, got {point.candidate!r}, with which {examples} begin"
+            f"{len(candidates)} networks, got {point.candidate!r}; networks that start with "
+            f"this: {examples}"
         )
     return matches[0]
 
 
 HISTORY_PRUNERS = ("median", "hyperband")
-"""Pruners that compare a candidate with those that ended before it, so that a plan is trained in
-cohorts under them."""
+"""Pruners that compare a candidate with earlier ones; with them the plan is trained in rounds."""
 
 
 @dataclass(frozen=True)
 class CandidateSource:
-    """The candidates of an experiment. ``replayed``: shares that are proposed in place of the
-    sampler's own, from the log of another run."""
+    """The candidates of an experiment."""
 
     experiment: Experiment
     space: SearchSpace
     planned: tuple[PlannedTrial, ...]
     replayed_shares: tuple[Shares, ...] = field(default=(), repr=False)
+    """Proposals from the log of another run, used instead of the sampler's."""
 
     @cached_property
     def index_by_cell(self) -> dict[str, int]:
-        """The place of each planned cell, by its name."""
+        """Index of the planned trial of each cell, by the cell's name."""
         index_by_name = (
-            (c.name, index) for index, trial in enumerate(self.planned) for c in trial.cells
+            (cell.name, index) for index, trial in enumerate(self.planned) for cell in trial.cells
         )
         return dict(index_by_name)
 
     @property
     def max_trials(self) -> int:
-        """How many candidates there are at most."""
+        """Maximum number of candidates."""
         return len(self.planned) + (self.experiment.search.proposal_count or 0)
 
     @property
     def is_learning(self) -> bool:
-        """Whether proposals depend on what came before."""
+        """Whether proposals depend on earlier trials."""
         search = self.experiment.search
         return search.sampler in LEARNING_SAMPLERS and len(self.replayed_shares) < (
             search.proposal_count or 0
         )
 
     def index_of(self, cells: Sequence[dict[str, Any]]) -> int | None:
-        """The place of a candidate on record; None where the experiment does not ask for it."""
+        """Find the index of a recorded trial by its cells; None if it is not in the experiment."""
         for cell in cells:
             name = str(cell["name"])
             if name in self.index_by_cell:
@@ -131,7 +129,7 @@ class CandidateSource:
         return None
 
     def round_of(self, index: int) -> int:
-        """Which candidates a place is decided on with."""
+        """Return the round of a candidate: those of one round are compared with each other."""
         search = self.experiment.search
         if search.asynchronous:
             return index
@@ -141,7 +139,7 @@ class CandidateSource:
         return self._planned_rounds + (index - planned) // search.cohort
 
     def indices_of_round(self, round_index: int) -> list[int]:
-        """The places of a cohort; none where there is no such cohort."""
+        """List the candidates of a round; empty after the last round."""
         if self.experiment.search.asynchronous:
             return [round_index] if round_index < self.max_trials else []
         planned, sampled_round = len(self.planned), round_index - self._planned_rounds
@@ -156,7 +154,7 @@ class CandidateSource:
 
     @property
     def _planned_round_size(self) -> int:
-        """How many planned candidates are decided on together: all, but for some pruners."""
+        """Number of planned candidates in a round: all, except with ``HISTORY_PRUNERS``."""
         search = self.experiment.search
         return search.cohort if search.pruner in HISTORY_PRUNERS else max(1, len(self.planned))
 
@@ -167,8 +165,10 @@ class CandidateSource:
     def propose(
         self, index: int, observations: Sequence[Observation], excluded: Collection[str]
     ) -> tuple[PlannedTrial, dict[str, Any]] | None:
-        """The sampler's proposal as the nearest candidate that is not in ``seen``, and how it came
-        about; None where there is none left."""
+        """Propose the nearest candidate to the sampler's shares that is not excluded.
+
+        Returns it with the log of the proposal, or None if no candidate is left.
+        """
         experiment, number = self.experiment, index - len(self.planned)
         if number < len(self.replayed_shares):
             shares = self.replayed_shares[number]
@@ -188,8 +188,9 @@ class CandidateSource:
                 for observation in observations
                 if observation.values is not None
             ],
-            "in_flight": [one.candidate for one in observations if one.values is None],
+            "in_flight": [
+                observation.candidate for observation in observations if observation.values is None
+            ],
         }
-        return PlannedTrial(
-            candidate, (DesignCell(f"proposal {number}", "searched", requested),)
-        ), proposal_log
+        cell = DesignCell(f"proposal {number}", "searched", requested)
+        return PlannedTrial(candidate, (cell,)), proposal_log

@@ -1,7 +1,7 @@
-"""Which candidates a search trains: the references, and the cells of a grid.
+"""The planned trials of a search: the references, and the cells of a grid or a design.
 
-A plan is made before anything is trained. Its cells have names that do not change, so that a
-search that was stopped knows what it has done.
+The plan is made before anything is trained. Its cells have fixed names, so that an interrupted
+search can be resumed.
 """
 
 import warnings
@@ -29,26 +29,26 @@ from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.scaling.published import CLASSIC_GRID, SCHEMES, CoefficientGrid
 
 FAR_DISTANCE = 0.1
-"""Distance on the simplex from which on a candidate is said to stand in for what was asked."""
+"""Distance on the simplex above which a warning says that the candidate differs."""
 
 FIRST_NEIGHBOURS = 16
 DISTANCE_TOLERANCE = 1e-8
-"""More than what distances may differ by that count as equal (see ``nearest_candidate``)."""
+"""Slack for distances that count as equal; larger than that of ``nearest_candidate``."""
 
 EVEN_SHARES = Shares(1 / 3, 1 / 3, 1 / 3)
-"""By convention, of what spends nothing: a baseline that is trained beside its scaled networks."""
+"""Shares of the baseline itself, which spends no budget; a convention."""
 
 NOMINAL_MESH = 24
-"""Directions tried along each axis to list the distinct networks of a nominal budget."""
+"""Lattice step with which the distinct networks of a nominal budget are listed."""
 
 
 class OffTargetWarning(UserWarning):
-    """A network that costs, or divides the budget, noticeably otherwise than was asked."""
+    """Warning about a network whose cost or direction differs noticeably from the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesignCell:
-    """One thing asked of the search: a role and the coefficients it asks for."""
+    """A requested direction of the search, with a name and a role."""
 
     name: str
     role: str
@@ -56,7 +56,7 @@ class DesignCell:
 
     @property
     def shares(self) -> Shares:
-        """How what is asked for divides what it spends."""
+        """Shares of the requested coefficients."""
         return (
             EVEN_SHARES if self.requested == Coefficients(1.0, 1.0, 1.0) else self.requested.shares
         )
@@ -64,14 +64,14 @@ class DesignCell:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
-    """A candidate and the cells it stands for; the first one names it."""
+    """A candidate and the cells it stands for; the first cell names it."""
 
     candidate: Candidate
     cells: tuple[DesignCell, ...]
 
     @property
     def role(self) -> str:
-        """``searched``, a reference's name, or several, joined by ``+``."""
+        """Distinct roles of the cells (``searched`` or a reference's name), joined by ``+``."""
         return "+".join(dict.fromkeys(cell.role for cell in self.cells))
 
     @property
@@ -82,22 +82,22 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Where candidates come from: the iso-cost set, or whatever nominal coefficients give.
-
-    ``closed``: the candidates are all there are, also where the budget is nominal."""
+    """The candidates of a search: the iso-cost set, or the networks of nominal coefficients."""
 
     baseline: Architecture | CustomModel
     budget: Budget
     candidates: tuple[Candidate, ...] = field(repr=False)
     is_exhaustive: bool = False
+    """Whether ``candidates`` lists all networks, also with a nominal budget."""
 
     def candidate(
         self, requested: Coefficients, excluded: Collection[str] = ()
     ) -> Candidate | None:
-        """The candidate for these coefficients that is not in ``without`` (fingerprints).
+        """Find the candidate for these coefficients that is not excluded.
 
-        Realised: the nearest on the simplex. Nominal: the very network that the coefficients give,
-        and the nearest new one where it is not new. None where all are in ``without``.
+        With a realised budget this is the nearest one on the simplex. With a nominal budget it is
+        the network that the coefficients give, or the nearest one if that network is excluded.
+        ``excluded`` has fingerprints; returns None if it contains all candidates.
         """
         if self.budget.mode == "nominal" and not self.is_exhaustive:
             nominal = _nominal_candidate(self.baseline, requested, self.budget)
@@ -108,15 +108,17 @@ class SearchSpace:
         )
 
     def _nearest_few(self, shares: Shares, excluded: Collection[str]) -> Sequence[Candidate]:
-        """Few candidates, of which the nearest that is left is one: to measure ten thousand one by
-        one, for each proposal, takes longer than all else that the driver does."""
+        """Return a few candidates that include the nearest one that is not excluded.
+
+        Measuring the distance to ten thousand candidates for each proposal would take longer than
+        everything else that the driver does.
+        """
         count = FIRST_NEIGHBOURS
         while count < len(self.candidates):
             distances_and_positions = np.array(self._tree.query(shares.as_tuple(), k=count))
             neighbours = [self.candidates[int(position)] for position in distances_and_positions[1]]
-            max_distance = (
-                distances_and_positions[0, -1] - DISTANCE_TOLERANCE
-            )  # farther out are more that count as equal
+            # Beyond this distance there may be other candidates that count as equal.
+            max_distance = distances_and_positions[0, -1] - DISTANCE_TOLERANCE
             if any(
                 distance < max_distance and candidate.fingerprint not in excluded
                 for distance, candidate in zip(distances_and_positions[0], neighbours, strict=True)
@@ -131,10 +133,10 @@ class SearchSpace:
 
 
 def search_space(baseline: Architecture | CustomModel, budget: Budget) -> SearchSpace:
-    """The candidates of a budget. Raises ArchitectureError where there is none."""
+    """List the candidates of a budget. Raises ArchitectureError if there is none."""
     if budget.mode == "realised":
         return SearchSpace(baseline, budget, iso_cost_set(baseline, budget))
-    budget.cost_of(baseline)  # what cannot be counted at all is refused here, and not passed over
+    budget.cost_of(baseline)  # raises for a baseline whose cost cannot be counted
     directions = (cell.requested for cell in lattice_cells(NOMINAL_MESH, budget.factor))
     candidates = (_nominal_candidate(baseline, requested, budget) for requested in directions)
     candidates_by_fingerprint = {
@@ -142,26 +144,28 @@ def search_space(baseline: Architecture | CustomModel, budget: Budget) -> Search
     }
     if not candidates_by_fingerprint:
         raise ArchitectureError(
-            f"budget: under rounding {budget.rounding_name!r} no coefficients of factor "
-            f"{budget.factor:g} change this baseline; take a larger factor"
+            f"budget: with rounding {budget.rounding_name!r} no coefficients of factor "
+            f"{budget.factor:g} change this baseline; use a larger factor"
         )
     return SearchSpace(baseline, budget, tuple(candidates_by_fingerprint.values()))
 
 
 def subspace(space: SearchSpace, requested: Mapping[str, Coefficients]) -> SearchSpace:
-    """The candidates of these fingerprints alone, for each of which it is known what was asked."""
+    """Restrict a space to these fingerprints, given the coefficients requested for each."""
     candidates_by_fingerprint = {
         candidate.fingerprint: candidate
         for candidate in space.candidates
         if candidate.fingerprint in requested
     }
-    if space.budget.mode == "nominal":  # of which not all networks are listed
+    if space.budget.mode == "nominal":  # the space does not list all its networks
         candidates = (
             _nominal_candidate(space.baseline, coefficients, space.budget)
             for coefficients in requested.values()
         )
         candidates_by_fingerprint |= {
-            one.fingerprint: one for one in candidates if one and one.fingerprint in requested
+            candidate.fingerprint: candidate
+            for candidate in candidates
+            if candidate and candidate.fingerprint in requested
         }
     return SearchSpace(
         space.baseline, space.budget, tuple(candidates_by_fingerprint.values()), is_exhaustive=True
@@ -171,7 +175,7 @@ def subspace(space: SearchSpace, requested: Mapping[str, Coefficients]) -> Searc
 def _nominal_candidate(
     baseline: Architecture | CustomModel, requested: Coefficients, budget: Budget
 ) -> Candidate | None:
-    """What nominal coefficients give, or None where rounding takes them back to the baseline."""
+    """Return the network of nominal coefficients, or None if it is the baseline."""
     try:
         return nominal_candidate(baseline, requested.at(1.0), budget)
     except ArchitectureError:
@@ -179,7 +183,7 @@ def _nominal_candidate(
 
 
 def lattice_cells(step: int, factor: float) -> Iterator[DesignCell]:
-    """All shares that are multiples of 1/step: (step + 1)(step + 2)/2 cells, corners included."""
+    """Yield all shares that are multiples of 1/step: (step + 1)(step + 2)/2 cells."""
     for depth, width in product(range(step + 1), repeat=2):
         if (resolution := step - depth - width) >= 0:
             shares = Shares(depth / step, width / step, resolution / step)
@@ -188,7 +192,7 @@ def lattice_cells(step: int, factor: float) -> Iterator[DesignCell]:
 
 
 def cartesian_cells(search: SearchSpec, factor: float) -> Iterator[DesignCell]:
-    """The classic grid: coefficients ``step`` apart whose product is near the factor."""
+    """Yield the classic grid: coefficients ``step`` apart whose product is near the factor."""
     step = search.step or CLASSIC_GRID.step
     grid = CoefficientGrid(search.alpha, search.beta, search.gamma, step, search.product_tolerance)
     for coefficients in grid.coefficients(factor):
@@ -197,17 +201,17 @@ def cartesian_cells(search: SearchSpec, factor: float) -> Iterator[DesignCell]:
 
 
 def reference_cells(names: Sequence[str], factor: float) -> Iterator[DesignCell]:
-    """The schemes every search is compared with."""
+    """Yield the cells of the reference schemes."""
     for name in names:
         yield DesignCell(f"reference {name}", name, SCHEMES[name].coefficients(factor))
 
 
 def planned_trials(search: SearchSpec, space: SearchSpace) -> tuple[PlannedTrial, ...]:
-    """Everything that is known before training: the references, then a grid's or a design's cells.
+    """Plan the trials that are known before training: references, then a grid or a design.
 
-    A lattice cell takes the nearest candidate that no other cell has taken; a reference shares a
-    candidate with whatever asks for the same one. Cells of the classic grid that are one network
-    are one candidate. Raises SearchError where a grid has no cell.
+    A lattice cell takes the nearest candidate that no other lattice cell has; references share
+    candidates with other cells, and cells of the classic grid with the same network share one.
+    Raises SearchError if the grid has no cell.
     """
     factor = space.budget.factor
     planned: dict[str, PlannedTrial] = {}
@@ -235,18 +239,18 @@ def _add_lattice(planned: dict[str, PlannedTrial], search: SearchSpec, space: Se
 
 
 def _add_optimal(planned: dict[str, PlannedTrial], search: SearchSpec, space: SearchSpace) -> None:
-    """The candidates that, with the references, determine the surface best."""
+    """Add the candidates that, with the references, determine the response surface best."""
     candidates_by_fingerprint = {
         trial.candidate.fingerprint: trial.candidate for trial in planned.values()
     }
     fixed_count = len(candidates_by_fingerprint)
     candidates_by_fingerprint |= {
-        one.fingerprint: one
-        for one in space.candidates
-        if one.fingerprint not in candidates_by_fingerprint
+        candidate.fingerprint: candidate
+        for candidate in space.candidates
+        if candidate.fingerprint not in candidates_by_fingerprint
     }
     candidates = list(candidates_by_fingerprint.values())
-    shares = np.array([one.shares.as_tuple() for one in candidates])
+    shares = np.array([candidate.shares.as_tuple() for candidate in candidates])
     count = search.trials or OPTIMAL_TRIALS
     for number, position in enumerate(i_optimal_design(shares, count, included=range(fixed_count))):
         candidate = candidates[position]
@@ -279,7 +283,7 @@ def _add_cartesian(
 def add_cell(
     planned: dict[str, PlannedTrial], candidate: Candidate | None, cell: DesignCell
 ) -> None:
-    """Add a cell to the candidate that it is trained as, if there is one."""
+    """Add a cell to the planned trial of its candidate; do nothing without a candidate."""
     if candidate is None:
         return
     trial = planned.get(candidate.fingerprint, PlannedTrial(candidate, ()))
@@ -292,17 +296,18 @@ def _warn_if_off_target(planned: Collection[PlannedTrial], budget: Budget) -> No
             distance = trial.deviations[cell.name]
             if budget.mode == "realised" and cell.role != "searched" and distance > FAR_DISTANCE:
                 warnings.warn(
-                    f"reference {cell.role}: no candidate within {FAR_DISTANCE} of it; the nearest divides "
-                    f"the budget {_format_shares(trial.candidate.shares)} (distance {distance:.2f})",
+                    f"reference {cell.role}: no candidate within {FAR_DISTANCE} of it; the nearest "
+                    f"has shares {_format_shares(trial.candidate.shares)} "
+                    f"(distance {distance:.2f})",
                     OffTargetWarning,
                     stacklevel=3,
                 )
-    factors = [item.candidate.factor for item in planned]
+    factors = [trial.candidate.factor for trial in planned]
     if budget.mode == "nominal" and not all(map(budget.is_met_by, factors)):
         off_target_count = sum(not budget.is_met_by(factor) for factor in factors)
         warnings.warn(
-            f"nominal budget: {off_target_count} of {len(factors)} networks cost other than "
-            f"{budget.factor:g}x +-{budget.tolerance:.0%}, from {min(factors):.2f}x to "
+            f"nominal budget: {off_target_count} of {len(factors)} networks do not cost "
+            f"{budget.factor:g}x +-{budget.tolerance:.0%}, but from {min(factors):.2f}x to "
             f"{max(factors):.2f}x; they are not compute-matched (mode: realised makes them so)",
             OffTargetWarning,
             stacklevel=3,

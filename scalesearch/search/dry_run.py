@@ -1,10 +1,8 @@
-"""What a few steps of a network take, from which a whole search is foretold.
+"""Dry run of a search: what it would train, for how long and with how much memory.
 
-What a search would train, for how long and in how much memory, told before it trains anything.
-
-Candidates and jobs are counted. Seconds are an estimate: the candidates that keep least and most
-in memory for each multiply-add, which are the fastest and the slowest for their cost, take a few
-steps on a few images, and all others are placed between the two by their counts.
+Candidates and jobs are counted. Seconds are an estimate: the two candidates with the fewest and the
+most activations per multiply-add, which are the fastest and the slowest for their cost, are trained
+for a few steps on a few images. All other candidates are interpolated between the two.
 """
 
 import warnings
@@ -36,7 +34,6 @@ from scalesearch.search.checks import require_no_early_stopping, require_no_tran
 from scalesearch.search.design import PlannedTrial
 from scalesearch.search.driver import candidate_source
 from scalesearch.search.pools.opening import open_worker_pool
-from scalesearch.search.rehearsal import JobGroup, simulate_schedule
 from scalesearch.search.run_noise import (
     RunNoise,
     guessed_noise,
@@ -46,24 +43,27 @@ from scalesearch.search.run_noise import (
     planned_power,
 )
 from scalesearch.search.samplers import LEARNING_SAMPLERS
+from scalesearch.search.simulated_schedule import JobGroup, simulate_schedule
 from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.worker import inspect_worker, run_job
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
 MEASURED_STEPS = 4
-"""Of an epoch of the measurement; its second epoch is measured, as the first warms up."""
+"""Steps of an epoch of the measurement; the first epoch warms up, the second is measured."""
 VALIDATION_IMAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """What a few steps took. ``training``, ``validation``: seconds for an image; ``peak_bytes``:
-    most memory in use meanwhile."""
+    """Measured time and memory of a network."""
 
     training_seconds: float
+    """Seconds of training for each image."""
     validation_seconds: float
+    """Seconds of validation for each image."""
     peak_bytes: int
+    """Peak memory during the measurement."""
 
 
 def measure_step_times(
@@ -72,7 +72,7 @@ def measure_step_times(
     device: str,
     allow_code: bool,
 ) -> list[StepTime]:
-    """What a few steps of each network take on this worker."""
+    """Measure a few steps of each network on this worker."""
     recipe = experiment.recipe
     short_recipe = replace(
         recipe,
@@ -98,12 +98,12 @@ def _measure_step_time(
     job = TrainingJob(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))
     try:
         epochs = list(train(job, images, device=device))
-    except TrainingDiverged as error:  # a few steps at the full rate say nothing of a whole run
+    except TrainingDiverged as error:  # a whole run with warm-up may still converge
         epochs = list(error.epochs)
     if not epochs:
         raise SearchError(
-            f"recipe: candidate {job.fingerprint} diverges in its first {MEASURED_STEPS} steps; lower "
-            "recipe.learning_rate"
+            f"recipe: candidate {job.fingerprint} diverges in its first {MEASURED_STEPS} steps; "
+            "lower recipe.learning_rate"
         )
     last_epoch = epochs[-1]
     training_seconds = 1 / last_epoch.images_per_second
@@ -132,41 +132,42 @@ DocumentRow: TypeAlias = dict[str, Any]
 
 
 class IdleWorkersWarning(UserWarning):
-    """Workers that the experiment's own rules will leave without a job."""
+    """Warning about workers for which the search settings leave no job."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """``proposals``: candidates that are not known yet. ``stages``: of all jobs, if the race drops
-    nobody and nothing fails. ``seconds``: until the end with so many ``workers``;
-    ``device_seconds``: of all of them together. ``memory_bytes``: of the largest candidate under
-    training, by count, None for code of one's own; ``peak_bytes``: most that was in use while
-    measuring, a process's libraries and images included. ``noise``: of a run, and where that is
-    from; ``power``: which differences the plan can show at that noise, where all candidates are
-    trained to the end with all seeds, and proposals are spread evenly.
-    """
+    """Candidates, jobs, time, memory and statistical power of a search before it runs."""
 
     name: str
     device: str
     candidates: tuple[DocumentRow, ...]
+    """One row for each planned candidate."""
     proposals: int
+    """Number of candidates that the sampler will propose."""
     stages: tuple[JobGroup, ...]
+    """All jobs, if the race drops no candidate and nothing fails."""
     workers: int
     seconds: float
+    """Seconds until the end with this number of workers."""
     device_seconds: float
+    """Seconds of all workers together."""
     memory_bytes: int | None
+    """Memory to train the largest candidate, counted; None for custom models."""
     peak_bytes: int
+    """Peak memory of a process during the measurement, with its libraries and images."""
     noise: RunNoise
     power: StatisticalPower
+    """Differences that the plan can show at this noise, with all candidates fully trained."""
 
     @property
     def epochs(self) -> int:
-        """Of all runs together, at most."""
+        """Maximum number of epochs of all runs together."""
         return sum(stage.trained_epochs for stage in self.stages)
 
     @property
     def job_rows(self) -> list[DocumentRow]:
-        """One flat row for each kind of jobs."""
+        """One flat row for each kind of job."""
         return [
             {
                 "jobs": f"to epoch {stage.stop}" if stage.stop else "learning-rate sweeps",
@@ -182,26 +183,27 @@ class DryRun:
 
     @property
     def document(self) -> DocumentRow:
-        """All of it, for programs."""
+        """The whole dry run as a JSON document."""
         return {**asdict(self), "stages": self.job_rows, "epochs": self.epochs}
 
     @property
     def summary_lines(self) -> list[str]:
-        """Sums, for people."""
+        """The totals as lines of text."""
         proposals_text = f" and {self.proposals} to be proposed" if self.proposals else ""
+        workers_text = f"{self.workers} worker{'s' if self.workers > 1 else ''} on {self.device}"
+        total_duration = _format_duration(self.device_seconds)
         memory_text = (
             "" if self.memory_bytes is None else f", {_format_bytes(self.memory_bytes)} by count"
         )
         return [
             f"{len(self.candidates)} candidates{proposals_text}, {self.epochs:,} epochs at most",
-            f"about {_format_duration(self.seconds)} with {self.workers} worker"
-            f"{'s' if self.workers > 1 else ''} on {self.device}, {_format_duration(self.device_seconds)} "
-            "of training in all (an estimate, from a few steps)",
+            f"about {_format_duration(self.seconds)} with {workers_text}, {total_duration} of "
+            "training in all (estimated from a few steps)",
             f"memory of one worker: {_format_bytes(self.peak_bytes)} while measuring{memory_text}",
         ]
 
 
-def forecast(
+def make_dry_run(
     experiment: Experiment,
     *,
     executor: str | Executor = "inline",
@@ -213,11 +215,17 @@ def forecast(
     noise: RunNoise | None = None,
     measure: float = 0.0,
 ) -> DryRun:
-    """Count what ``search`` would train, and estimate how long it takes with these workers.
+    """Count what ``run_search`` would train, and estimate its time with these workers.
 
-    Nothing is written. On a cluster a worker measures, elsewhere this process. ``noise``: that is
-    known already; else it is measured, where that takes at most ``measure`` seconds, and guessed
-    where not. Raises what ``search`` raises where the experiment cannot be run.
+    Nothing is written. With Dask a worker measures, otherwise this process. Raises what
+    ``run_search`` raises for an experiment that cannot run. The other arguments are those of
+    ``open_worker_pool``.
+
+    Args:
+        experiment: the search.
+        allow_code: whether code of custom models may run.
+        noise: noise of a run, if it is known.
+        measure: seconds allowed to measure the noise; it is guessed if that is too little.
     """
     require_no_early_stopping(experiment)
     require_no_transfer(experiment)
@@ -256,39 +264,48 @@ def forecast(
     noise = noise or guessed_noise(
         worker_info.data["validation"], min_measurement_seconds(epoch_seconds)
     )
-    planned_seconds = [epoch_seconds_of(item.candidate) for item in source.planned]
-    mean_seconds = fmean(map(epoch_seconds_of, source.space.candidates))
-    simulated = simulate_schedule(
-        SuccessiveHalving.from_experiment(experiment),
-        source,
-        worker_count,
-        lambda trial: planned_seconds[trial] if trial < len(planned_seconds) else mean_seconds,
-    )
     return DryRun(
         name=experiment.name,
         device=worker_info.device,
-        candidates=tuple(map(_candidate_row, source.planned, planned_seconds)),
         proposals=experiment.search.proposal_count or 0,
-        stages=simulated.job_groups,
         workers=worker_count,
-        seconds=simulated.seconds,
-        device_seconds=simulated.device_seconds,
         memory_bytes=_largest_memory_bytes(source, experiment),
         peak_bytes=max(step_time.peak_bytes for step_time in step_times),
         noise=noise,
         power=planned_power(source, noise),
+        **_schedule_fields(source, worker_count, epoch_seconds_of),
     )
 
 
+def _schedule_fields(
+    source: CandidateSource, worker_count: int, epoch_seconds_of: Callable[[Candidate], float]
+) -> dict[str, Any]:
+    """Simulate the schedule; return the fields of DryRun that depend on it."""
+    planned_seconds = [epoch_seconds_of(trial.candidate) for trial in source.planned]
+    mean_seconds = fmean(map(epoch_seconds_of, source.space.candidates))
+    simulated = simulate_schedule(
+        SuccessiveHalving.from_experiment(source.experiment),
+        source,
+        worker_count,
+        lambda trial: planned_seconds[trial] if trial < len(planned_seconds) else mean_seconds,
+    )
+    return {
+        "candidates": tuple(map(_candidate_row, source.planned, planned_seconds)),
+        "stages": simulated.job_groups,
+        "seconds": simulated.seconds,
+        "device_seconds": simulated.device_seconds,
+    }
+
+
 def _extreme_candidates(source: CandidateSource) -> list[Candidate]:
-    """The candidates with least and most to keep in memory for a multiply-add."""
+    """Return the candidates with the fewest and the most activations per multiply-add."""
     candidates = _candidates_by_memory(source)
     return [candidates[0], candidates[-1]]
 
 
 def _candidates_by_memory(source: CandidateSource) -> list[Candidate]:
-    """The candidates that may be trained, by what they keep in memory for a multiply-add."""
-    candidates = {item.candidate.fingerprint: item.candidate for item in source.planned}
+    """Sort the candidates that may be trained by activations per multiply-add."""
+    candidates = {trial.candidate.fingerprint: trial.candidate for trial in source.planned}
     if source.experiment.search.proposal_count or not candidates:
         candidates |= {candidate.fingerprint: candidate for candidate in source.space.candidates}
     return sorted(candidates.values(), key=_activations_per_mac)
@@ -304,7 +321,7 @@ def _epoch_seconds_model(
     training_images: int,
     validation_images: int,
 ) -> Callable[[Candidate], float]:
-    """Of an epoch of any candidate, between the two that were measured by its counts."""
+    """Return a function that interpolates the seconds of an epoch of any candidate."""
     (least, most), (light_network_times, heavy_network_times) = measured, step_times
     span = _activations_per_mac(most) - _activations_per_mac(least)
 
@@ -348,7 +365,7 @@ def _candidate_row(planned: PlannedTrial, seconds: float) -> DocumentRow:
 
 
 def _largest_memory_bytes(source: CandidateSource, experiment: Experiment) -> int | None:
-    """Of the largest candidate there may be, with all that is trained together."""
+    """Count the memory of the largest candidate, times the seeds trained together."""
     recipe = experiment.recipe
     proposable = source.space.candidates if experiment.search.proposal_count else ()
     candidates = (*proposable, *(item.candidate for item in source.planned))
@@ -374,8 +391,8 @@ def _warn_of_idle_workers(experiment: Experiment, workers: int) -> None:
         and concurrent_jobs < workers
     ):
         warnings.warn(
-            f"{workers} workers, and {search.cohort} proposals at a time are {concurrent_jobs} jobs: some "
-            "will wait; raise search.cohort, or set search.asynchronous",
+            f"{workers} workers, but {search.cohort} proposals at a time are {concurrent_jobs} "
+            "jobs: some workers will wait; raise search.cohort, or set search.asynchronous",
             IdleWorkersWarning,
             stacklevel=3,
         )

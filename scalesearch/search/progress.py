@@ -10,8 +10,8 @@ from scalesearch.analysis.paired import paired_noise
 from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.heartbeats import current_progress
 from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
-from scalesearch.search.rehearsal import simulate_schedule
 from scalesearch.search.results_writer import ResultsWriter
+from scalesearch.search.simulated_schedule import simulate_schedule
 from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.trial_progress import HalvingConfig
 from scalesearch.search.tuner import Tuner

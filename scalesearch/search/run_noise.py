@@ -1,8 +1,8 @@
-"""How noisy runs are, before a search: measured on a few, read from another search, or guessed.
+"""The noise of training runs before a search: measured, read from another search, or guessed.
 
-What counts is the noise after candidates and seeds, since these are paired. That takes at least two
-networks with two seeds each; the spread of one network over seeds would hold what a seed does to
-all alike.
+This is the noise that remains after the effects of candidates and of seeds, since candidates are
+trained with the same seeds. Measuring it takes at least two networks with two seeds each: the
+spread of one network over seeds would include the effect that a seed has on all networks.
 """
 
 import math
@@ -31,49 +31,56 @@ from scalesearch.training.loop import TrainingDiverged, train
 
 SEEDS_PER_NETWORK = 3
 ASSUMED_ACCURACY = 0.5
-"""At which counting right answers is noisiest; nothing is known of the accuracy yet."""
+"""Accuracy at which the binomial noise is largest; the real accuracy is not known yet."""
 SIGNIFICANCE_LEVEL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class RunNoise:
-    """``value``: standard deviation of a run's accuracy, a fraction, after candidate and seed.
-    ``low``, ``high``: its 90% interval, None for a guess. ``basis``: in words."""
+    """Noise of a run's accuracy after the effects of candidate and seed."""
 
     value: float
+    """Standard deviation, a fraction."""
     low: float | None
+    """Lower end of the 90% interval; None for a guess."""
     high: float | None
+    """Upper end of the 90% interval; None for a guess."""
     basis: str
+    """Where the value comes from, for people."""
 
 
 def binomial_std(accuracy: float, images: int) -> float:
-    """Standard deviation of the fraction of right answers among so many images, each for itself."""
+    """Compute the standard deviation of an accuracy over this many independent images."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
 def guessed_noise(validation_images: int, measurement_seconds: float | None = None) -> RunNoise:
-    """Of counting right answers among so many validation images, and of nothing else.
+    """Guess the noise as the binomial noise of the validation images alone.
 
-    ``needed``: seconds that a measurement would take, where there could be one.
+    ``measurement_seconds`` is the time of the smallest measurement, or None if none is possible.
     """
     remedy = (
         "--noise-from"
         if measurement_seconds is None
         else f"--measure-noise {measurement_seconds:.0f}, or --noise-from"
     )
+    basis = (
+        f"no run but a guess: right answers among {validation_images:,} validation images, counted "
+        f"at an accuracy of {ASSUMED_ACCURACY:g}; training adds to that, "
+        f"and {remedy} would tell how much"
+    )
     return RunNoise(
         value=binomial_std(ASSUMED_ACCURACY, validation_images),
         low=None,
         high=None,
-        basis=f"no run but a guess: right answers among {validation_images:,} validation images, counted "
-        f"at an accuracy of {ASSUMED_ACCURACY:g}; training adds to that, and {remedy} would tell how much",
+        basis=basis,
     )
 
 
 def noise_from_records(path: str | Path) -> RunNoise:
-    """Of another search, from its folder or its ``records.csv``, at its last epoch.
+    """Estimate the noise of another search at its last epoch, from its folder or records.
 
-    Raises SearchError where it has no table, or no two candidates with two seeds in common.
+    Raises SearchError if there is no table, or no two candidates with two seeds in common.
     """
     path = Path(path)
     table = read_records(path / "records.csv" if path.is_dir() else path)
@@ -93,21 +100,21 @@ def networks_to_measure(
     epoch_seconds: Sequence[float],
     max_seconds: float,
 ) -> tuple[list[Architecture | CustomModel], int]:
-    """The networks to measure, and for how many epochs: as many as ``most`` seconds allow.
+    """Choose the networks to measure, and the number of epochs, within ``max_seconds``.
 
-    Three of them where these can be trained for an epoch, else two; none where not even these.
+    Three networks if there is time for an epoch of each, else two, else none.
     """
     last = len(candidates) - 1
     for positions in ({0, last // 2, last}, {0, last}):
         seconds = SEEDS_PER_NETWORK * sum(epoch_seconds[position] for position in positions)
         if len(positions) > 1 and seconds <= max_seconds:
-            networks = [candidates[place].architecture for place in sorted(positions)]
+            networks = [candidates[position].architecture for position in sorted(positions)]
             return networks, min(experiment.rungs[-1], int(max_seconds / seconds))
     return [], 0
 
 
 def min_measurement_seconds(epoch_seconds: Sequence[float]) -> float | None:
-    """What the smallest measurement takes, and a tenth for the odds; None where there is none."""
+    """Estimate the seconds of the smallest measurement plus 10%; None if none is possible."""
     if len(epoch_seconds) < 2:
         return None
     return math.ceil(1.1 * SEEDS_PER_NETWORK * (epoch_seconds[0] + epoch_seconds[-1]))
@@ -120,9 +127,9 @@ def measure_noise(
     device: str,
     allow_code: bool,
 ) -> RunNoise | None:
-    """Of these networks with ``SEEDS`` seeds each, trained for the first so many epochs.
+    """Measure the noise of these networks after this many epochs, with three seeds each.
 
-    None where too few of them get there without diverging.
+    Returns None if too few runs finish without diverging.
     """
     recipe = replace(experiment.recipe, learning_rate_rule="fixed", regularisation="fixed")
     accuracies: dict[str, dict[int, float]] = {}
@@ -145,13 +152,15 @@ def measure_noise(
     mean_accuracy = float(
         np.mean([value for runs in accuracies.values() for value in runs.values()])
     )
-    training_text = f"{epochs} of {experiment.rungs[-1]} epochs (accuracy {mean_accuracy:.2f})"
-    basis = f"a measurement: {len(networks)} networks with {SEEDS_PER_NETWORK} seeds after {training_text}"
+    basis = (
+        f"a measurement: {len(networks)} networks with {SEEDS_PER_NETWORK} seeds after "
+        f"{epochs} of {experiment.rungs[-1]} epochs (accuracy {mean_accuracy:.2f})"
+    )
     measured = _noise_with_interval(pooled_noise.variance, pooled_noise.df, basis)
     floor = binomial_std(mean_accuracy, len(images.validation))
     if measured.value >= floor:
         return measured if measured.value > 0 else None
-    # Networks that have learned nothing yet agree on every image.
+    # Networks that have not learned yet agree on every image.
     return replace(
         measured,
         value=floor,
@@ -161,9 +170,9 @@ def measure_noise(
 
 
 def planned_power(source: CandidateSource, noise: RunNoise) -> StatisticalPower:
-    """Of all that is planned, and of proposals that are spread evenly."""
+    """Compute the power of the planned trials and of evenly spread proposals."""
     search, candidates = source.experiment.search, list(source.space.candidates)
-    planned = [item.candidate for item in source.planned]
+    planned = [trial.candidate for trial in source.planned]
     if search.proposal_count:
         positions = np.linspace(0, len(candidates) - 1, min(search.proposal_count, len(candidates)))
         planned += [candidates[round(position)] for position in positions]
@@ -176,12 +185,12 @@ def planned_power(source: CandidateSource, noise: RunNoise) -> StatisticalPower:
         basis=noise.basis,
         comparisons=len(search.references),
     )
-    # Networks that are listed one by one are of no one budget, and so on no surface.
+    # Networks that are listed one by one have no common budget, and so no surface.
     return power if search.sampler != "points" else replace(power, surface=None, widths={})
 
 
 def _noise_with_interval(variance: float, df: int, basis: str) -> RunNoise:
-    """With the interval that its degrees of freedom leave (chi-squared)."""
+    """Return the noise with its chi-squared interval."""
     low, high = (
         2 * float(gammaincinv(df / 2, tail))
         for tail in (SIGNIFICANCE_LEVEL / 2, 1 - SIGNIFICANCE_LEVEL / 2)

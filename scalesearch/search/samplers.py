@@ -1,10 +1,8 @@
-"""What to train next, as Optuna's samplers propose it.
+"""Proposals of Optuna's samplers, and the observations that they learn from.
 
 Samplers search the unit square, which maps one to one onto the simplex of shares; equal areas
-stay equal. Each proposal comes from a sampler made afresh and seeded by (seed, number of the
-proposal), over what is known so far: a search that was stopped proposes what it would have.
-
-What samplers learn from: how candidates did, and which are under way.
+stay equal. Each proposal comes from a new sampler, seeded by (seed, number of the proposal), given
+the observations so far. So a resumed search makes the same proposals.
 """
 
 import hashlib
@@ -34,9 +32,9 @@ from scalesearch.search.study.optuna_private import NSGA2_GENERATION_KEY
 from scalesearch.search.study.search_trial import SearchTrial
 
 STARTUP_TRIALS = 8
-"""Trials, the references among them, before a model takes over from chance."""
+"""Trials, including references, before a sampler uses its model; random before."""
 LEARNING_SAMPLERS = ("tpe", "gp", "nsga2")
-"""Samplers that learn from what came before."""
+"""Samplers that learn from earlier trials."""
 
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": lambda seed, _: TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
@@ -53,19 +51,20 @@ UNIT_SQUARE: dict[str, optuna.distributions.BaseDistribution] = {
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A candidate that a sampler knows of. ``values``: accuracy, and cost where there are two
-    objectives; None while it is being trained."""
+    """A candidate as a sampler sees it."""
 
     candidate: str
+    """Fingerprint of the architecture."""
     shares: Shares
     values: tuple[float, ...] | None
+    """Accuracy, and the cost with two objectives; None while the candidate is in training."""
 
 
 def proposal(
     spec: SearchSpec, seed: int, number: int, observations: Sequence[Observation]
 ) -> Shares:
-    """The shares to try as proposal ``number`` (from 0), after what is known."""
-    if optuna.logging.get_verbosity() != optuna.logging.WARNING:  # to set it takes a while
+    """Propose shares as proposal ``number`` (from 0), given the observations."""
+    if optuna.logging.get_verbosity() != optuna.logging.WARNING:  # setting it is slow
         optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -84,16 +83,16 @@ def proposal(
 
 
 def study_directions(spec: SearchSpec) -> list[Literal["maximize", "minimize"]]:
-    """Of a study's objectives: accuracy, and where it is asked for a cost."""
+    """Return the directions of the objectives: accuracy, and the cost if there is one."""
     return ["maximize", "minimize"] if spec.against else ["maximize"]
 
 
 class _SobolSequence:
-    """A Sobol sequence of one seed, which is read on from where it was read last."""
+    """The Sobol sequence of one seed, computed as far as it has been read."""
 
     def __init__(self, seed: int) -> None:
         self.study = optuna.create_study(sampler=SAMPLERS["sobol"](_proposal_seed(seed, 0), 0))
-        # It learns its space from a trial, and nothing else from any.
+        # The sampler takes its search space from this trial, and nothing else.
         self.study.add_trial(_frozen_trial(Observation("", Shares(0.0, 0.5, 0.5), (0.0,)), 0))
         self.drawn: list[Shares] = []
 
@@ -116,7 +115,7 @@ def from_square(u: float, v: float) -> Shares:
 
 
 def to_square(shares: Shares) -> tuple[float, float]:
-    """The point of the square that ``from_square`` maps to these shares, clipped to the simplex."""
+    """Invert ``from_square``; the shares are clipped to the simplex."""
     width, resolution = max(shares.width, 0.0), max(shares.resolution, 0.0)
     rest = min(width + resolution, 1.0)
     return rest**2, width / (width + resolution) if rest > 0 else 0.5
@@ -144,9 +143,16 @@ def sampler_observations(
     rungs: Collection[int],
     cost: str | None,
 ) -> list[Observation]:
-    """Who has ended, with what it is worth at the last epoch, and who is under way, in the order of
-    places. ``pending``: candidates that are not in the study yet. ``cost``: the second objective's
-    column."""
+    """Return finished trials with their final accuracy, and running ones, in order of numbers.
+
+    The final accuracy of a stopped trial is imputed.
+
+    Args:
+        trials: trials in the study, by number.
+        pending: candidates that are not in the study yet, by number.
+        rungs: epochs that count.
+        cost: column of the second objective.
+    """
     curves = {
         trial.candidate: {
             epoch: accuracy
@@ -158,17 +164,15 @@ def sampler_observations(
     }
     accuracies = imputed_accuracies(curves)
     observations = []
-    for index in sorted(trials.keys() | pending.keys()):
-        entry = trials.get(index)
-        if entry is None:
-            candidate = pending[index]
+    for number in sorted(trials.keys() | pending.keys()):
+        trial = trials.get(number)
+        if trial is None:
+            candidate = pending[number]
             observations.append(Observation(candidate.fingerprint, candidate.shares, None))
-        elif entry.state == "running":
-            observations.append(Observation(entry.candidate, entry.shares, None))
-        elif entry.candidate in accuracies:
-            values = (
-                accuracies[entry.candidate],
-                *([float(entry.candidate_columns[cost])] if cost else []),
-            )
-            observations.append(Observation(entry.candidate, entry.shares, values))
+        elif trial.state == "running":
+            observations.append(Observation(trial.candidate, trial.shares, None))
+        elif trial.candidate in accuracies:
+            costs = [float(trial.candidate_columns[cost])] if cost else []
+            values = (accuracies[trial.candidate], *costs)
+            observations.append(Observation(trial.candidate, trial.shares, values))
     return observations

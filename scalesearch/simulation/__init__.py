@@ -1,1 +1,1 @@
-"""Searches in which nothing is trained, to learn in seconds which settings are good."""
+"""Simulated searches, which compare search settings in seconds without training."""

@@ -1,7 +1,4 @@
-"""Settings of a search against each other, and against an exhaustive grid and random search.
-
-What simulated searches came to, as files.
-"""
+"""Comparison of search settings with each other, an exhaustive grid, and random search."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,44 +27,51 @@ from scalesearch.simulation.virtual_pool import DEFAULT_FAULTS, WorkerFaults
 DEFAULT_SEEDS = 20
 EXHAUSTIVE = "exhaustive grid"
 COMPARABLE_SAMPLERS = ("lattice", "optimal", "sobol", "random", "tpe", "gp")
-"""Samplers that need nothing but their name."""
+"""Samplers that need no other setting than their name."""
 WORLD_SEED_STRIDE = 1000
-"""Between the seeds of two worlds, so that no run is in both."""
+"""Distance between the seeds of two worlds, so that they share no run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingComparison:
-    """A setting on a surface, over all seeds. Regrets are differences of true accuracy, fractions.
+    """A setting on a surface, over all seeds.
 
-    ``regret``, ``regret_90``: mean and 90% quantile of the best mean's. ``surface_regret``,
-    ``surface_regret_90``: of what the fitted surface would have one take; None where too few are
-    trained to fit one. ``epochs``: mean; ``share``: of what an exhaustive grid takes. There are no
-    references: they would be trained and could be picked on all sides. ``random_regret``: of
-    random search for as many epochs; ``gain``: how much higher that is, with its standard error
-    over seeds; ``wins``: the part of the seeds in which it is higher, equal ones counted half.
-    ``seconds``: mean by the virtual clock; ``busy``: the part of it in which a worker is at work.
-    ``regrets``: of each seed.
+    Regrets are differences of true accuracy, fractions. References are left out: they would be
+    trained, and could be chosen, in every setting.
     """
 
     surface: str
     setting: str
     regret: float
+    """Mean regret of the candidate with the best mean accuracy."""
     regret_90: float
+    """90% quantile of the same."""
     surface_regret: float | None
+    """Mean regret of the best candidate of the fitted surface; None with too few trials."""
     surface_regret_90: float | None
+    """90% quantile of the same."""
     epochs: float
+    """Mean number of trained epochs."""
     share: float
+    """Their fraction of the epochs of an exhaustive grid."""
     random_regret: float | None
+    """Mean regret of random search with the same number of epochs."""
     gain: float | None
+    """How much larger the regret of random search is."""
     gain_error: float | None
+    """Standard error of the gain over seeds."""
     wins: float | None
+    """Fraction of seeds in which random search is worse; ties count half."""
     seconds: float | None
+    """Mean duration by the virtual clock."""
     busy: float | None
+    """Fraction of this time in which a worker is busy."""
     regrets: tuple[float, ...]
+    """Regret of each seed."""
 
     @property
     def row(self) -> dict[str, Any]:
-        """All but each seed's."""
+        """All fields except ``regrets``."""
         columns = asdict(self)
         del columns["regrets"]
         return columns
@@ -82,10 +86,10 @@ def compare_settings(
     faults: WorkerFaults = DEFAULT_FAULTS,
     on_progress: Callable[[str, str], None] = lambda surface, setting: None,
 ) -> list[SettingComparison]:
-    """Each setting on each surface, and what an exhaustive grid of all candidates would pick.
+    """Simulate each setting, and an exhaustive grid, on each surface.
 
-    ``settings``: experiments by name, all of one baseline, budget and number of epochs.
-    Raises ArchitectureError where there are no candidates.
+    ``settings`` are experiments by name, all with one baseline, budget and number of epochs.
+    Raises ArchitectureError if there are no candidates.
     """
     first_experiment = next(iter(settings.values()))
     comparisons = []
@@ -101,7 +105,7 @@ def compare_settings(
 
 
 def random_search_of_equal_cost(experiment: Experiment, epochs: float) -> Experiment:
-    """Random search that trains candidates to the end with all seeds, for about so many epochs."""
+    """Make a random search of about this many epochs, with all candidates fully trained."""
     epochs_per_trial = experiment.search.seeds * experiment.rungs[-1]
     search_config = replace(
         experiment.search,
@@ -117,7 +121,7 @@ def random_search_of_equal_cost(experiment: Experiment, epochs: float) -> Experi
 
 
 def experiment_in_world(experiment: Experiment, world: int) -> Experiment:
-    """The experiment with other seeds, for runs and for proposals, and without references."""
+    """Give the experiment the seeds of a world, and remove its references."""
     search_config = replace(experiment.search, references=())
     return replace(
         experiment, seed=experiment.seed + WORLD_SEED_STRIDE * world, search=search_config
@@ -145,12 +149,11 @@ def _compare_setting(
         )
     regrets = np.array([simulation.regret for simulation in simulations])
     gains = np.array(random_regrets) - regrets
-    surface_regrets = [one.surface_regret for one in simulations]
+    surface_regrets = [simulation.surface_regret for simulation in simulations]
     fitted_regrets = [regret for regret in surface_regrets if regret is not None]
-    epochs = float(np.mean([one.epochs for one in simulations]))
-    mean_busy_workers = sum(one.busy_seconds for one in simulations) / sum(
-        one.seconds for one in simulations
-    )
+    epochs = float(np.mean([simulation.epochs for simulation in simulations]))
+    total_seconds = sum(simulation.seconds for simulation in simulations)
+    busy_seconds = sum(simulation.busy_seconds for simulation in simulations)
     all_fitted = len(fitted_regrets) == len(simulations)
     return SettingComparison(
         surface=ground_truth.surface.name,
@@ -165,20 +168,20 @@ def _compare_setting(
         gain=float(gains.mean()),
         gain_error=float(gains.std(ddof=1) / seeds**0.5) if seeds > 1 else None,
         wins=float(np.mean(np.where(gains == 0, 0.5, gains > 0))),
-        seconds=float(np.mean([one.seconds for one in simulations])),
-        busy=mean_busy_workers / workers,
+        seconds=float(np.mean([simulation.seconds for simulation in simulations])),
+        busy=busy_seconds / total_seconds / workers,
         regrets=tuple(float(regret) for regret in regrets),
     )
 
 
 def exhaustive_epochs(ground_truth: GroundTruth) -> int:
-    """Epochs of all candidates with all seeds."""
+    """Count the epochs of all candidates with all seeds."""
     experiment = ground_truth.experiment
     return len(ground_truth.points) * experiment.search.seeds * experiment.rungs[-1]
 
 
 def _exhaustive_comparison(ground_truth: GroundTruth, seeds: int) -> SettingComparison:
-    """The best mean of a grid that trains every candidate to the end with every seed."""
+    """Compute the regret of a grid that trains every candidate fully with every seed."""
     regrets = np.array([_exhaustive_regret(ground_truth, world) for world in range(seeds)])
     return SettingComparison(
         surface=ground_truth.surface.name,
@@ -200,10 +203,8 @@ def _exhaustive_comparison(ground_truth: GroundTruth, seeds: int) -> SettingComp
 
 
 def _exhaustive_regret(ground_truth: GroundTruth, world: int) -> float:
-    seeds, last_epoch = (
-        experiment_in_world(ground_truth.experiment, world).seeds,
-        ground_truth.experiment.rungs[-1],
-    )
+    seeds = experiment_in_world(ground_truth.experiment, world).seeds
+    last_epoch = ground_truth.experiment.rungs[-1]
     means = {
         name: sum(
             measured_accuracy(ground_truth.surface, point, seed, last_epoch, world)
@@ -217,9 +218,9 @@ def _exhaustive_regret(ground_truth: GroundTruth, world: int) -> float:
 def experiments_by_sampler(
     experiment: Experiment, samplers: Sequence[str] = ()
 ) -> dict[str, Experiment]:
-    """The experiment by its sampler's name, or with each of these samplers in its place.
+    """Make one experiment for each sampler, by name; by default only the experiment's own.
 
-    Raises SearchError for a name that is no sampler's, or one that needs more than its name.
+    Raises SearchError for an unknown sampler, or one that needs other settings.
     """
     if not samplers:
         return {experiment.search.sampler: experiment}
@@ -240,9 +241,9 @@ def experiments_by_sampler(
 
 
 def surfaces_from_names(text: str) -> list[Surface]:
-    """``all``, names separated by commas, or the path of a results table.
+    """Return the surfaces for ``all``, for names separated by commas, or for a results table.
 
-    Raises SearchError for what is none of these.
+    Raises SearchError for anything else.
     """
     if text == "all":
         return [*SURFACES.values()]
@@ -260,7 +261,7 @@ def surfaces_from_names(text: str) -> list[Surface]:
 def write_simulation_results(
     rows: Sequence[Mapping[str, Any]], folder: Path, **metadata: Any
 ) -> tuple[Path, ...]:
-    """``simulated.csv``, ``.json`` (with ``facts`` and the commit), ``.png`` and ``.svg``."""
+    """Write ``simulated.csv``, ``.json`` (with metadata and commit), ``.png`` and ``.svg``."""
     folder.mkdir(parents=True, exist_ok=True)
     csv_path, json_path = folder / "simulated.csv", folder / "simulated.json"
     write_text(csv_path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))

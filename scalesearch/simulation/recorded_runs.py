@@ -1,6 +1,7 @@
-"""A surface from the results of a real search.
+"""Surfaces from the records of real searches.
 
-Recorded runs in place of training: what a search would have found, and waited for, on them.
+``RecordedSurface`` interpolates between recorded candidates; ``ReplaySurface`` replays recorded
+runs instead of training, including their times.
 """
 
 from collections.abc import Mapping
@@ -27,22 +28,25 @@ SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 @dataclass(frozen=True, slots=True)
 class RecordedSurface:
-    """The means of recorded candidates, and noise as large as theirs at each epoch.
+    """Mean accuracies of recorded candidates, with noise of the recorded size at each epoch.
 
-    A candidate that is not on record has the mean of the nearest that are, weighted by closeness;
-    beyond the last epoch on record nothing changes. ``means``: accuracy by candidate and epoch;
-    ``spreads``: by epoch, the standard deviation of what a seed does to all and to one.
+    The accuracy of any other candidate is interpolated from the nearest recorded ones, weighted by
+    closeness. After the last recorded epoch nothing changes.
     """
 
     name: str
     mean_accuracies: Mapping[str, Mapping[int, float]] = field(repr=False)
+    """Accuracy by candidate and epoch."""
     shares: Mapping[str, Shares] = field(repr=False)
+    """Shares by candidate."""
     median_seconds: Mapping[str, float] = field(repr=False)
+    """Median seconds of an epoch, by candidate."""
     noise_deviations: Mapping[int, tuple[float, float]] = field(repr=False)
+    """Standard deviations by epoch: effect of a seed on all candidates, and on one."""
 
     @property
     def epochs(self) -> int:
-        """How many are on record."""
+        """Number of recorded epochs."""
         return max(self.noise_deviations)
 
     def accuracy(self, point: SurfacePoint, epoch: int) -> float:
@@ -55,7 +59,7 @@ class RecordedSurface:
     def deviation(self, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
         recorded_epoch = min(epoch, self.epochs)
         seed_deviation, run_deviation = self.noise_deviations[recorded_epoch]
-        # Of a noise that is told for three epochs, what it is after this one.
+        # SimulatedNoise takes its deviations at epoch 3.
         scale = (recorded_epoch / 3) ** 0.5
         noise = SimulatedNoise(seed=seed_deviation * scale, run=run_deviation * scale)
         return noise.deviation(point.candidate, run, recorded_epoch, world)
@@ -67,7 +71,7 @@ class RecordedSurface:
         )
 
     def _nearest_weights(self, point: SurfacePoint) -> dict[str, float]:
-        """Recorded candidates and their parts in a candidate, which sum to one."""
+        """Return the nearest recorded candidates with their weights, which sum to 1."""
         if point.candidate in self.mean_accuracies:
             return {point.candidate: 1.0}
         distances = {name: point.shares.distance(shares) for name, shares in self.shares.items()}
@@ -77,18 +81,18 @@ class RecordedSurface:
 
 
 def recorded_surface(path: str | Path) -> RecordedSurface:
-    """The surface of a ``records.csv``, of the candidates that have its last epoch.
+    """Fit a surface to the candidates of a ``records.csv`` that reached its last epoch.
 
-    Raises SearchError for a file that is no such table, or has fewer than two seeds or four
-    candidates with the last epoch.
+    Raises SearchError if the file is not such a table, or has fewer than four candidates with the
+    last epoch, or fewer than two seeds.
     """
     table = read_records(path)
     last_epoch = int(table["epoch"].max()) if len(table) else 0
     finished = table[table["candidate"].isin(table.loc[table["epoch"] == last_epoch, "candidate"])]
     if finished["candidate"].nunique() < 4 or finished["seed"].nunique() < 2:
         raise SearchError(
-            f"{path}: need 4 candidates with the last epoch and 2 seeds, to know the surface and "
-            f"its noise, got {finished['candidate'].nunique()} and {finished['seed'].nunique()}"
+            f"{path}: need 4 candidates with the last epoch and 2 seeds, for the surface and its "
+            f"noise, got {finished['candidate'].nunique()} and {finished['seed'].nunique()}"
         )
     mean_accuracies: dict[str, dict[int, float]] = {
         str(name): {} for name in finished["candidate"].unique()
@@ -119,74 +123,80 @@ def _accuracies_at(table: pd.DataFrame, epoch: int) -> dict[str, dict[int, float
 
 
 RunRows: TypeAlias = tuple[Mapping[str, Any], ...]
-"""The rows of a run, as training told them, from its first epoch on."""
+"""Rows of a run as training returned them, from its first epoch on."""
 
 TRAINING_COLUMNS = (
     *("train_loss", "loss", "accuracy", "top5", "learning_rate", "micro_batch"),
     *("seconds", "images_per_second", "peak_bytes", "utilisation", "device", "commit"),
 )
-"""What training tells of an epoch beside its seed and number."""
+"""Columns that training measures at each epoch, besides seed and epoch."""
 
 
 @dataclass(frozen=True)
 class ReplaySurface:
-    """A surface of recorded candidates alone, which shows of each what was recorded and no more.
+    """Recorded candidates only, each with its recorded runs.
 
-    ``runs``: by candidate and seed. ``asked``: what each candidate was asked for. A search's seeds
-    stand for the recorded ones in their order, in each world begun with another; what training took
-    is what it took then, whatever worker it falls to.
+    A search's seeds are mapped to the recorded seeds in their order; each world starts with another
+    one. An epoch takes the recorded time on every worker.
     """
 
     name: str
     runs: Mapping[str, Mapping[int, RunRows]] = field(repr=False)
+    """Rows by candidate and seed."""
     asked_coefficients: Mapping[str, Coefficients] = field(repr=False)
+    """Requested coefficients by candidate."""
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """Those that every candidate was trained with."""
+        """Seeds that every candidate was trained with."""
         common = [set(seed_runs) for seed_runs in self.runs.values()]
         return tuple(sorted(set.intersection(*common))) if common else ()
 
     @cached_property
     def epochs(self) -> int:
-        """How many are on record of every run."""
+        """Number of epochs recorded for every run."""
         return min(
             (len(run) for seed_runs in self.runs.values() for run in seed_runs.values()), default=0
         )
 
     def for_experiment(self, experiment: Experiment) -> "ReplaySurface":
-        """The candidates that have all seeds and epochs that the experiment asks for.
+        """Keep the candidates with all seeds and epochs that the experiment needs.
 
-        Raises SearchError where fewer than two have.
+        Raises SearchError if fewer than two have them.
         """
         last_epoch, seeds = experiment.rungs[-1], experiment.search.seeds
         long_runs = {
             name: {seed: run for seed, run in seed_runs.items() if len(run) >= last_epoch}
             for name, seed_runs in self.runs.items()
         }
-        kept_runs = {name: own for name, own in long_runs.items() if len(own) >= seeds}
+        kept_runs = {
+            name: seed_runs for name, seed_runs in long_runs.items() if len(seed_runs) >= seeds
+        }
         restricted = replace(self, runs=kept_runs)
         if len(kept_runs) < 2 or len(restricted.seeds) < seeds:
-            longest = max(len(run) for own in self.runs.values() for run in own.values())
-            most_seeds = max(len(own) for own in self.runs.values())
+            max_epochs = max(
+                len(run) for seed_runs in self.runs.values() for run in seed_runs.values()
+            )
+            max_seeds = max(len(seed_runs) for seed_runs in self.runs.values())
             raise SearchError(
                 f"{self.name}: need 2 recorded candidates with the experiment's {seeds} seeds and "
-                f"{last_epoch} epochs, got {len(kept_runs)} (at most {most_seeds} seeds and {longest} epochs are on "
-                "record); ask for fewer by --set search.seeds=... and recipe.epochs=..."
+                f"{last_epoch} epochs, got {len(kept_runs)} (at most {max_seeds} seeds and "
+                f"{max_epochs} epochs are recorded); reduce search.seeds and recipe.epochs with "
+                "--set"
             )
         return restricted
 
     def require_recorded(self, experiment: Experiment) -> None:
-        """Raises SearchError where an experiment asks for more than is on record of each run."""
+        """Raise SearchError if an experiment needs more than is recorded for each run."""
         last_epoch, seeds = experiment.rungs[-1], experiment.search.seeds
         if last_epoch > self.epochs or seeds > len(self.seeds):
             raise SearchError(
                 f"{self.name}: need at most the {len(self.seeds)} seeds and {self.epochs} epochs "
-                f"that are on record of each candidate, got {seeds} and {last_epoch}"
+                f"that are recorded for each candidate, got {seeds} and {last_epoch}"
             )
 
     def accuracy(self, point: SurfacePoint, epoch: int) -> float:
-        """Mean over the recorded seeds."""
+        """Return the mean over the recorded seeds."""
         seed_runs = self.runs[point.candidate]
         return float(sum(seed_runs[seed][epoch - 1]["accuracy"] for seed in self.seeds)) / len(
             self.seeds
@@ -201,16 +211,16 @@ class ReplaySurface:
         return float(median(row["seconds"] for run in seed_runs.values() for row in run))
 
     def epoch_row(self, point: SurfacePoint, run: int, epoch: int, world: int) -> dict[str, Any]:
-        """An epoch on record, as that of the seed ``run``."""
+        """Return a recorded epoch as an epoch of the seed ``run``."""
         seed = self.seeds[(run + world) % len(self.seeds)]
         return {**self.runs[point.candidate][seed][epoch - 1], "seed": run, "epoch": epoch}
 
 
 def load_replay(source: str | Path) -> ReplaySurface:
-    """The runs of a search's folder, of its ``records.csv``, or of a search of that name in
-    ``scalesearch.scaling_table()``.
+    """Load the runs of a search from its folder, its ``records.csv``, or the scaling table.
 
-    Raises SearchError for what is none of these.
+    In ``scalesearch.scaling_table()`` the search is found by its name. Raises SearchError for
+    anything else.
     """
     path = Path(source)
     if path.is_dir() or path.suffix == ".csv":
@@ -221,14 +231,17 @@ def load_replay(source: str | Path) -> ReplaySurface:
     if search_rows.empty:
         search_names = ", ".join(sorted(set(table["search"])))
         raise SearchError(
-            f"--table: need a search's folder, its records.csv, or one of {search_names}, got {source}"
+            f"--table: need a search's folder, its records.csv, or one of {search_names}, "
+            f"got {source}"
         )
     return replay_from_table(search_rows, str(source))
 
 
 def replay_from_table(table: pd.DataFrame, name: str) -> ReplaySurface:
-    """The runs of a table with the columns of records, of which those that tell of networks and of
-    memory may be missing. A run's epochs count as far as none is missing."""
+    """Make a replay of a table of records.
+
+    Columns about networks and memory may be missing. A run is used up to its first missing epoch.
+    """
     recorded_columns = [column for column in TRAINING_COLUMNS if column in table.columns]
     missing_values = dict.fromkeys(
         (column for column in TRAINING_COLUMNS if column not in recorded_columns), float("nan")

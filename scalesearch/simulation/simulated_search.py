@@ -1,4 +1,4 @@
-"""A whole search over a surface: the real engine, schedule and samplers, and virtual workers."""
+"""A whole search over a surface: the real tuner, halving and samplers with virtual workers."""
 
 import warnings
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,6 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from scalesearch.analysis.response_model import fit_response_model
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
-from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.design import (
     PlannedTrial,
@@ -23,7 +22,8 @@ from scalesearch.search.design import (
 )
 from scalesearch.search.jobs import Job
 from scalesearch.search.samplers import study_directions
-from scalesearch.search.study.search_trial import SearchTrial
+from scalesearch.search.study.search_trial import SearchTrial, trial_records
+from scalesearch.search.study.storage import open_study
 from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.trial_progress import JobSpec
 from scalesearch.search.tuner import Tuner
@@ -32,12 +32,12 @@ from scalesearch.simulation.surfaces import Surface, SurfacePoint
 from scalesearch.simulation.virtual_pool import DEFAULT_FAULTS, SimulatedPool, WorkerFaults
 
 DEFAULT_CHANNELS, DEFAULT_CLASSES = 3, 10
-"""Of the images that nobody looks at, where the baseline leaves it to them."""
+"""Channels and classes where the baseline takes them from the data; no image is read."""
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """An experiment's candidates, and a surface over them: what all of its searches share."""
+    """An experiment's candidates and a surface over them, shared by all its simulations."""
 
     experiment: Experiment
     surface: Surface
@@ -45,12 +45,12 @@ class GroundTruth:
 
     @cached_property
     def points(self) -> dict[str, SurfacePoint]:
-        """Every candidate of the budget, by its fingerprint."""
+        """All candidates of the budget, by fingerprint."""
         return {c.fingerprint: SurfacePoint(c.fingerprint, c.shares) for c in self.space.candidates}
 
     @cached_property
     def true_accuracies(self) -> dict[str, float]:
-        """True accuracy at the last epoch, of every candidate."""
+        """True accuracy of every candidate at the last epoch."""
         last_epoch = self.experiment.rungs[-1]
         return {
             name: self.surface.accuracy(point, last_epoch) for name, point in self.points.items()
@@ -58,29 +58,34 @@ class GroundTruth:
 
     @cached_property
     def best_candidate(self) -> str:
-        """The candidate that is truly best: what an exhaustive grid would find without noise."""
+        """Fingerprint of the truly best candidate."""
         return max(self.true_accuracies, key=lambda name: self.true_accuracies[name])
 
     def for_experiment(self, experiment: Experiment) -> "GroundTruth":
-        """The same for another experiment of the same baseline, budget and number of epochs."""
+        """Reuse the ground truth for an experiment with the same baseline and budget."""
         if isinstance(self.surface, ReplaySurface):
             self.surface.require_recorded(experiment)
         ground_truth = GroundTruth(experiment, self.surface, self.space)
         for name in ("points", "true_accuracies", "best_candidate"):
             if experiment.rungs[-1] == self.experiment.rungs[-1]:
-                ground_truth.__dict__[name] = getattr(self, name)  # where cached_property keeps it
+                ground_truth.__dict__[name] = getattr(self, name)  # the cache of cached_property
         return ground_truth
 
     def regret(self, candidate: str) -> float:
-        """How far a candidate's true accuracy is below the best one's."""
+        """Compute how far a candidate's true accuracy is below the best one."""
         return self.true_accuracies[self.best_candidate] - self.true_accuracies[candidate]
 
 
 def make_ground_truth(experiment: Experiment, surface: Surface) -> GroundTruth:
-    """Raises ArchitectureError where the experiment's budget has no candidates, SearchError where
-    it lists points, of which none is chosen."""
+    """Combine an experiment's candidates with a surface.
+
+    Raises ArchitectureError if the budget has no candidates, SearchError if the experiment lists
+    points, among which a search does not choose.
+    """
     if experiment.search.sampler == "points":
-        raise SearchError("search.sampler: need one that chooses to simulate, got points")
+        raise SearchError(
+            "search.sampler: need one that chooses candidates, to simulate it, got points"
+        )
     data_options = {"in_channels": DEFAULT_CHANNELS, "num_classes": DEFAULT_CLASSES}
     missing_options = {
         name: value
@@ -88,7 +93,7 @@ def make_ground_truth(experiment: Experiment, surface: Surface) -> GroundTruth:
         if getattr(experiment.baseline, name) is None
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of axes; whoever plans a search is told by `isocost`
+        warnings.simplefilter("ignore")  # `isocost` shows these warnings
         space = search_space(
             experiment.baseline.build_architecture(**missing_options), experiment.budget
         )
@@ -102,9 +107,9 @@ def make_ground_truth(experiment: Experiment, surface: Surface) -> GroundTruth:
 def replay_ground_truth(
     experiment: Experiment, recorded: ReplaySurface, space: SearchSpace
 ) -> GroundTruth:
-    """The ground of what is on record alone: candidates that are not are never proposed.
+    """Restrict the candidates to recorded ones; no other candidate is proposed.
 
-    Raises SearchError where fewer than two have what the experiment asks for.
+    Raises SearchError if fewer than two have the seeds and epochs that the experiment needs.
     """
     replay = recorded.for_experiment(experiment)
     recorded_space = subspace(
@@ -112,9 +117,9 @@ def replay_ground_truth(
     )
     if len(recorded_space.candidates) < 2:
         raise SearchError(
-            f"{recorded.name}: need 2 of the experiment's networks among the {len(replay.runs)} on "
-            f"record, got {len(recorded_space.candidates)}; take the experiment that the records are of, "
-            "with their baseline, budget and number of classes"
+            f"{recorded.name}: need 2 of the experiment's networks among the {len(replay.runs)} "
+            f"recorded ones, got {len(recorded_space.candidates)}; use the experiment of these "
+            "records, with their baseline, budget and number of classes"
         )
     kept_runs = {
         candidate.fingerprint: replay.runs[candidate.fingerprint]
@@ -125,37 +130,37 @@ def replay_ground_truth(
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What came of a search.
-
-    ``epochs``: trained and on record, the ``reference_epochs`` among them, which are those of
-    candidates that were not searched. ``seconds``: by the virtual clock; ``busy_seconds``: of all
-    workers together. ``lost``: jobs that died with their workers. ``ended``: why the search stopped
-    before its end, if it did.
-    """
+    """Trials, time and regret of a simulated search."""
 
     ground: GroundTruth = field(repr=False)
     trials: tuple[SearchTrial, ...] = field(repr=False)
     seconds: float
+    """Duration by the virtual clock."""
     busy_seconds: float
+    """Seconds in which workers were busy, all together."""
     lost_jobs: int
+    """Number of jobs whose worker died."""
     stop_reason: str = ""
+    """Why a stopping criterion ended the search early; else empty."""
 
     @property
     def epochs(self) -> int:
+        """Number of recorded epochs, with those of references."""
         return sum(len(trial.rows) for trial in self.trials)
 
     @property
     def reference_epochs(self) -> int:
+        """Number of recorded epochs of trials that are references only."""
         return sum(len(trial.rows) for trial in self.trials if not is_searched(trial))
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """The search's results table."""
-        return study_store.trial_records(self.trials)
+        return trial_records(self.trials)
 
     @cached_property
     def best_mean_candidate(self) -> str:
-        """The candidate of the highest mean among those with the most seeds at the last epoch."""
+        """Candidate with the best mean among those with the most seeds at the last epoch."""
         last_epoch = self.ground.experiment.rungs[-1]
         final_accuracies = {
             trial.candidate: [row["accuracy"] for row in trial.rows if row["epoch"] == last_epoch]
@@ -165,16 +170,18 @@ class SimulationResult:
         if not most_seeds:
             raise SearchError("simulation: no candidate has reached the last epoch")
         means = {
-            name: sum(v) / most_seeds
-            for name, v in final_accuracies.items()
-            if len(v) == most_seeds
+            name: sum(accuracies) / most_seeds
+            for name, accuracies in final_accuracies.items()
+            if len(accuracies) == most_seeds
         }
         return min(means, key=lambda name: (-means[name], name))
 
     @cached_property
     def best_fitted_candidate(self) -> str | None:
-        """The candidate, trained or not, for which the surface that is fitted to the records is
-        highest; None where too few are trained to fit any."""
+        """Candidate, trained or not, with the highest fitted response.
+
+        None if too few are trained to fit a surface.
+        """
         points = list(self.ground.points.values())
         shares_N3 = np.array([point.shares.as_tuple() for point in points])
         try:
@@ -185,17 +192,18 @@ class SimulationResult:
 
     @property
     def regret(self) -> float:
-        """How far the pick's true accuracy is below the best candidate's, at the last epoch."""
+        """Regret of the candidate with the best mean, a fraction."""
         return self.ground.regret(self.best_mean_candidate)
 
     @property
     def surface_regret(self) -> float | None:
+        """Regret of the best candidate of the fitted surface; None without one."""
         candidate = self.best_fitted_candidate
         return None if candidate is None else self.ground.regret(candidate)
 
 
 def is_searched(trial: SearchTrial) -> bool:
-    """Whether a candidate is more than a reference."""
+    """Return whether a trial is searched, and not a reference only."""
     return "searched" in str(trial.candidate_columns["role"]).split("+")
 
 
@@ -208,16 +216,21 @@ def simulate_search(
     faults: WorkerFaults = DEFAULT_FAULTS,
     storage: BaseStorage | Path | None = None,
 ) -> SimulationResult:
-    """Search with nothing trained: by the experiment's rules, with its candidates and samplers.
+    """Run a search with a simulated worker pool, so that nothing is trained.
 
-    ``surface``: or the ground of an experiment of the same baseline and budget, which saves listing
-    the candidates again. ``seed``: of the noise and of what happens to workers; proposals are drawn
-    by the experiment's own. ``storage``: of the study, by default in memory.
+    Args:
+        experiment: the search, with its settings, candidates and sampler.
+        surface: a surface, or a ground truth with the same baseline and budget, which saves
+            listing the candidates again.
+        workers: number of simulated workers.
+        seed: seed of noise and faults; proposals use the experiment's own.
+        faults: what goes wrong with jobs and workers.
+        storage: storage of the study; in memory by default.
     """
     if faults.hang_probability and experiment.search.failures.job_seconds is None:
         raise SearchError(
-            "weather.hanging: need search.failures.job_seconds, or a job that hangs is never given "
-            "up"
+            "faults.hang_probability: need search.failures.job_seconds, got none; without it a "
+            "hanging job is never cancelled"
         )
     ground_truth = (
         surface if isinstance(surface, GroundTruth) else make_ground_truth(experiment, surface)
@@ -246,7 +259,7 @@ def make_tuner(
     storage: BaseStorage | Path | None = None,
     pool_class: type[SimulatedPool] = SimulatedPool,
 ) -> Tuner:
-    """The engine of a simulated search, ready to run."""
+    """Make the tuner of a simulated search, ready to run."""
     experiment = ground_truth.experiment
     candidate_source = CandidateSource(
         experiment, ground_truth.space, plan_without_warnings(experiment, ground_truth.space)
@@ -265,7 +278,7 @@ def make_tuner(
         points.setdefault(trial.candidate, SurfacePoint(trial.candidate, trial.shares))
         return make_job(experiment, ground_truth.space, trial, job_spec)
 
-    study = study_store.open_study(
+    study = open_study(
         storage or InMemoryStorage(), experiment.name, study_directions(experiment.search)
     )
     return Tuner(
@@ -279,7 +292,7 @@ def make_tuner(
 
 
 def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[PlannedTrial, ...]:
-    """The plan, without the warnings about strays, which are of no account here."""
+    """Plan the trials without warnings about their direction, which do not matter here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return planned_trials(experiment.search, space)
@@ -288,7 +301,7 @@ def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[P
 def make_job(
     experiment: Experiment, space: SearchSpace, trial: SearchTrial, job_spec: JobSpec
 ) -> Job:
-    """A task as a job of plain data; no worker looks at networks, images or checkpoints."""
+    """Make a job for simulated workers, which read no network, image or checkpoint."""
     return Job(
         trial=job_spec.trial,
         candidate=trial.candidate,

@@ -1,11 +1,10 @@
-"""Chance that is named, not drawn in turn: the same names give the same numbers, in any order.
+"""Simulated accuracies over shares, with a known optimum and keyed random numbers.
 
-What a network would reach if it were trained: surfaces over shares, whose best is known.
+Random numbers are keyed by names instead of drawn in turn, so they do not depend on the order.
 
-Accuracies, noise and curves are about those of EfficientNet-B0 at quarter width on some thousand
-images of CIFAR-10: after 3 epochs a run's standard deviation beside the others of its seed is 0.8
-points, and falls with the length; of it, what one epoch shows is little more than half what the
-next one shows.
+Accuracies, noise and curves resemble those of EfficientNet-B0 at quarter width on a few thousand
+images of CIFAR-10: after 3 epochs the standard deviation of a run within its seed is 0.8 points,
+and falls with the length of training. About half of its variance is the same at every epoch.
 """
 
 import math
@@ -20,12 +19,12 @@ _NORMAL = NormalDist()
 
 
 def keyed_uniform(seed: int, *keys: str | int) -> float:
-    """Between 0 and 1, neither included."""
+    """Return a uniform random number in the open interval (0, 1) for these keys."""
     return (stream_seed(seed, *keys) + 0.5) / 2.0**63
 
 
 def keyed_normal(seed: int, *keys: str | int) -> float:
-    """Of mean 0 and standard deviation 1."""
+    """Return a standard normal random number for these keys."""
     # Rounded to a float, the last of 2^63 steps is 1.
     return _NORMAL.inv_cdf(min(keyed_uniform(seed, *keys), 1 - 2.0**-53))
 
@@ -47,38 +46,40 @@ class Surface(Protocol):
     def name(self) -> str: ...
 
     def accuracy(self, point: SurfacePoint, epoch: int) -> float:
-        """True accuracy: in the mean over all seeds there could be."""
+        """Return the true accuracy: the expectation over seeds."""
 
     def deviation(self, point: SurfacePoint, run: int, epoch: int, world: int) -> float:
-        """What a run with the seed ``run`` deviates by from that. A seed moves all candidates alike
-        and each by something of its own; ``chance`` numbers the worlds in which it does."""
+        """Return the deviation of the run with seed ``run`` from the true accuracy.
+
+        It has a part that the seed gives to all candidates and a part of this candidate's own.
+        ``world`` numbers independent repetitions.
+        """
 
     def seconds(self, point: SurfacePoint) -> float:
-        """Of one epoch, on a worker of speed 1."""
+        """Return the seconds of one epoch on a worker of speed 1."""
 
 
 def measured_accuracy(
     surface: Surface, point: SurfacePoint, run: int, epoch: int, world: int
 ) -> float:
-    """The accuracy that a run shows after an epoch, a fraction."""
+    """Compute the measured accuracy of a run after an epoch, a fraction."""
     value = surface.accuracy(point, epoch) + surface.deviation(point, run, epoch, world)
     return min(max(value, 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedNoise:
-    """Standard deviations after three epochs; they fall with the root of the length.
-
-    ``seed``: of what a seed does to all candidates; ``run``: of what it does to one of them.
-    ``lasting``: the part of a run's variance that is the same after every epoch.
-    """
+    """Standard deviations after three epochs; they fall with the square root of the length."""
 
     seed: float = 0.006
+    """Effect of a seed on all candidates."""
     run: float = 0.008
+    """Effect of a seed on one candidate."""
     lasting_fraction: float = 0.5
+    """Fraction of a run's variance that is the same at every epoch."""
 
     def deviation(self, candidate: str, run: int, epoch: int, world: int) -> float:
-        """What a run deviates by from the mean over all seeds."""
+        """Draw the deviation of a run from the mean over all seeds."""
         run_keys = ("run", candidate, run)
         lasting = math.sqrt(self.lasting_fraction) * keyed_normal(world, *run_keys)
         passing = math.sqrt(1 - self.lasting_fraction) * keyed_normal(world, *run_keys, epoch)
@@ -88,33 +89,33 @@ class SimulatedNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyticSurface:
-    """A surface with a known optimum.
-
-    ``peaks``: shares of the optimum, and of lower ones with how much lower each is. ``range``: how
-    far the worst corner is below the optimum once the curve is flat. ``weights``: how much it costs
-    to stray along each share. ``begins``: where training begins to be best; the optimum moves from
-    there to its place within some ``settling`` epochs. ``lumps``: standard deviation of what a
-    candidate deviates by from a smooth surface, always the same.
-    ``low``, ``high``, ``saturation``: the curve, from chance to the top, and the epochs it takes to
-    cover 63% of the way.
-    """
+    """A surface with a known optimum."""
 
     name: str
     peaks: tuple[tuple[ShareVector, float], ...]
+    """Shares of the optimum, then of lower peaks, each with how much lower it is."""
     accuracy_range: float = 0.05
+    """Accuracy of the optimum minus that of the worst corner after long training."""
     share_weights: ShareVector = (1.0, 1.0, 1.0)
+    """Weight of the squared distance along each share."""
     initial_peak: ShareVector | None = None
+    """Optimum at the first epoch, if it moves during training."""
     settling_epochs: float = 4.0
+    """Epochs in which a moving optimum covers 63% of its way."""
     roughness: float = 0.0
+    """Standard deviation of a candidate's fixed deviation from the smooth surface."""
     initial_accuracy: float = 0.1
+    """Accuracy before training, that of guessing."""
     final_accuracy: float = 0.7
+    """Accuracy of the optimum after long training."""
     saturation_epochs: float = 4.0
+    """Epochs in which the learning curve covers 63% of its way."""
     noise: SimulatedNoise = field(default_factory=SimulatedNoise)
 
     def accuracy(self, point: SurfacePoint, epoch: int) -> float:
         progress = 1 - math.exp(-epoch / self.saturation_epochs)
         level = self.initial_accuracy + (self.final_accuracy - self.initial_accuracy) * progress
-        # Differences show early, if not in full: the curves fan out.
+        # Differences show early but not in full: the curves fan out.
         spread = self.accuracy_range * (0.4 + 0.6 * progress)
         candidate_offset = (
             self.roughness * keyed_normal(0, "lump", self.name, point.candidate)
@@ -131,11 +132,11 @@ class AnalyticSurface:
         return self.noise.deviation(point.candidate, run, epoch, world)
 
     def seconds(self, point: SurfacePoint) -> float:
-        """Deep networks take longer at equal cost, as many small steps do."""
+        """Return the seconds of an epoch; deep networks take longer at equal cost."""
         return 20.0 * (1 + 1.5 * max(0.0, point.shares.depth))
 
     def _relative_distance(self, shares: ShareVector, epoch: int) -> float:
-        """How far these shares are behind the optimum; 1 is the worst corner's distance."""
+        """Compute the distance from the optimum; 1 is that of the worst corner."""
         best_peak, _ = self.peaks[0]
         worst_distance = max(self._squared_distance(corner, best_peak) for corner in CORNERS)
         return min(
@@ -184,7 +185,6 @@ SURFACES: dict[str, AnalyticSurface] = {
         AnalyticSurface(name="rugged", peaks=(((0.2, 0.45, 0.35), 0.0),), roughness=0.002),
     )
 }
-"""Optima in several places, all of differences that a search may meet: the optimum within, near an
-edge, in a corner; none to speak of; one that is blurred along a ridge; a second one that is lower;
-one that short training puts elsewhere (ResNet-RS, arXiv:2103.07579, section 6); and one among
-networks that keep to no smooth surface."""
+"""Surfaces by name, with an optimum inside, near an edge, or in a corner; almost flat; along a
+ridge; with a second, lower peak; with an optimum that moves during training (ResNet-RS,
+arXiv:2103.07579, section 6); and one that is not smooth."""

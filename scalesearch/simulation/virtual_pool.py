@@ -1,4 +1,4 @@
-"""Workers that compute nothing, on a clock that jumps from one event to the next."""
+"""Simulated workers on a virtual clock, which jumps from one event to the next."""
 
 import heapq
 from collections import OrderedDict, deque
@@ -17,21 +17,22 @@ Params = ParamSpec("Params")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFaults:
-    """What goes wrong with jobs and workers; nothing by default.
-
-    ``jitter``: by which part of it a job may take longer. ``slow``: the part of the workers that
-    take ``slowness`` times as long. ``dying``: the chance that a job's worker dies in the middle of
-    it, and comes back after ``restart`` seconds. ``diverging``: the chance that a candidate's run
-    diverges, at whatever attempt. ``hanging``: the chance that a job never ends.
-    """
+    """Faults of jobs and workers; by default only small differences in speed."""
 
     jitter: float = 0.1
+    """Maximum fraction by which a job takes longer."""
     slow_fraction: float = 0.0
+    """Fraction of the workers that are slow."""
     slow_factor: float = 3.0
+    """How many times longer a slow worker takes."""
     death_probability: float = 0.0
+    """Probability that the worker dies during a job."""
     restart_seconds: float = 30.0
+    """Seconds until a dead worker is back."""
     divergence_probability: float = 0.0
+    """Probability that a run diverges, at every attempt."""
     hang_probability: float = 0.0
+    """Probability that a job never ends."""
 
 
 DEFAULT_FAULTS = WorkerFaults()
@@ -39,7 +40,7 @@ DEFAULT_FAULTS = WorkerFaults()
 
 @dataclass(slots=True, eq=False)
 class _PoolEvent:
-    """An outcome that comes (``worker`` is free again), or a worker that comes back."""
+    """An outcome that arrives, or (without an outcome) a worker that is back."""
 
     worker: int
     outcome: Outcome | None
@@ -48,11 +49,11 @@ class _PoolEvent:
 
 
 class SimulatedPool:
-    """A crew of the ``Crew`` protocol over a surface.
+    """A worker pool (protocol ``WorkerPool``) over a surface.
 
-    What becomes of a job hangs on its key and attempt, on ``seed`` and on its worker's speed alone,
-    not on what was submitted before it. ``points``: the candidates by fingerprint. ``allowed``: the
-    seconds after which its engine gives a job up; ``collect`` waits for nothing that comes later.
+    The outcome of a job depends on its key and attempt, on ``seed`` and on the speed of its worker,
+    not on earlier jobs. ``points`` are the candidates by fingerprint. ``job_timeout`` is the number
+    of seconds after which the tuner cancels a job; ``collect`` does not wait longer than that.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class SimulatedPool:
         self.clock = 0.0
         self.busy_seconds = 0.0
         self.lost_jobs = 0
-        self._idle = list(range(workers))  # a heap: the first of the idle takes the next job
+        self._idle = list(
+            range(workers)
+        )  # a heap: the idle worker with the lowest number takes the next job
         self._queue: deque[Job] = deque()
         self._events: list[tuple[float, int, _PoolEvent]] = []
         self._event_count = 0
-        # Of all that was submitted, in that order.
+        # Start of each submitted job, in the order of submission.
         self._submitted_at: OrderedDict[JobKey, float] = OrderedDict()
         self._running: dict[JobKey, tuple[float, _PoolEvent]] = {}
         self._slow_factors = [self._slow_factor(worker) for worker in range(workers)]
@@ -97,10 +100,10 @@ class SimulatedPool:
         return function(*args, **kwargs)
 
     def collect(self, timeout: float | None) -> list[Outcome]:
-        """What comes at the next moment at which anything does.
+        """Advance the clock to the next outcomes and return them.
 
-        The clock jumps there even where that is after ``timeout`` (nothing could happen meanwhile),
-        but not past the moment at which a job is to be given up.
+        The clock may jump further than ``timeout`` (nothing could happen before), but not past the
+        moment at which a job must be cancelled.
         """
         outcomes: list[Outcome] = []
         while not outcomes:
@@ -117,7 +120,7 @@ class SimulatedPool:
         return outcomes
 
     def cancel(self, job: Job) -> None:
-        """Its worker is ended, and begun anew."""
+        """Cancel a job; its worker restarts."""
         del self._submitted_at[job.key]
         if job.key not in self._running:
             self._queue = deque(other for other in self._queue if other.key != job.key)
@@ -129,8 +132,6 @@ class SimulatedPool:
 
     def close(self, *, cancel_running: bool) -> None:
         self._queue.clear()
-
-    # --- what happens --------------------------------------------------------------------------
 
     def _start_jobs(self) -> None:
         while self._queue and self._idle:
@@ -160,13 +161,13 @@ class SimulatedPool:
         heapq.heappush(self._events, (moment, self._event_count, event))
 
     def _deadline(self) -> float:
-        """When the first of the jobs in flight is to be given up."""
+        """Compute when the oldest job must be cancelled."""
         if self.job_timeout is None or not self._submitted_at:
             return inf
         return next(iter(self._submitted_at.values())) + self.job_timeout + TICK
 
     def _simulate_job(self, job: Job, worker: int) -> tuple[float | None, _PoolEvent]:
-        """How long a job takes (None: for ever), and what comes of it."""
+        """Simulate a job: its seconds (None if it hangs) and its event."""
         faults, keys = self.faults, _random_keys(job)
         jitter_factor = 1 + faults.jitter * keyed_uniform(self.seed, "jitter", *keys)
         epoch_seconds = (
@@ -194,12 +195,12 @@ class SimulatedPool:
             key=job.key, rows=tuple(rows), failure=divergence, worker=f"worker {worker}"
         )
         trained_seconds = sum(row["seconds"] for row in rows) if rows else epoch_seconds
-        return (trained_seconds, _PoolEvent(worker, outcome))
+        return trained_seconds, _PoolEvent(worker, outcome)
 
     def _simulate_rows(
         self, job: Job, epoch_seconds: float
     ) -> tuple[list[dict[str, Any]], Failure | None]:
-        """The rows of a job's runs, up to where one diverges."""
+        """Simulate the rows of a job's runs, up to the epoch at which one diverges."""
         point, rows, failure = self.points[job.candidate], [], None
         for seed in job.seeds:
             divergence_epoch = self._divergence_epoch(job.candidate, seed)
@@ -213,7 +214,7 @@ class SimulatedPool:
     def _epoch_row(
         self, point: SurfacePoint, seed: int, epoch: int, epoch_seconds: float
     ) -> dict[str, Any]:
-        """An epoch as training tells it."""
+        """Return the row of an epoch, replayed or simulated."""
         if isinstance(self.surface, ReplaySurface):
             return self.surface.epoch_row(point, seed, epoch, self.seed)
         return _simulated_row(
@@ -224,7 +225,7 @@ class SimulatedPool:
         )
 
     def _divergence_epoch(self, candidate: str, seed: int) -> int | None:
-        """The epoch at which a run diverges, if it does."""
+        """Draw the epoch at which a run diverges, or None."""
         drawn = keyed_uniform(self.seed, "diverging", candidate, seed)
         if drawn >= self.faults.divergence_probability:
             return None
@@ -236,7 +237,7 @@ class SimulatedPool:
 
 
 TICK = 1e-6
-"""Seconds by which a job is past the time it is allowed when that is noticed."""
+"""Seconds after the timeout of a job at which it is noticed."""
 
 
 def _random_keys(job: Job) -> tuple[str | int, ...]:
@@ -244,7 +245,7 @@ def _random_keys(job: Job) -> tuple[str | int, ...]:
 
 
 def _simulated_row(seed: int, epoch: int, accuracy: float, seconds: float) -> dict[str, Any]:
-    """An epoch as training tells it."""
+    """Make the row of an epoch as training returns it."""
     loss = 2.3 * (1 - accuracy)
     return {
         "seed": seed,

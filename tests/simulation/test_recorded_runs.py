@@ -92,7 +92,7 @@ def test_networks_of_a_nominal_budget_are_those_on_record(experiment):
     ("changes", "message"),
     [
         ({"seeds": 4}, "need 2 recorded candidates with the experiment's 4 seeds and 3 epochs"),
-        ({"epochs": 9}, "at most 3 seeds and 3 epochs are on record"),
+        ({"epochs": 9}, "at most 3 seeds and 3 epochs are recorded"),
     ],
 )
 def test_more_than_is_on_record_is_refused(experiment, records, changes, message):

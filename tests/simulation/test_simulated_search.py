@@ -73,7 +73,7 @@ def test_a_run_that_diverges_fails_its_candidate_alone(experiment):
 
 
 def test_jobs_that_hang_need_a_time_at_which_they_are_given_up(experiment):
-    with pytest.raises(SearchError, match=r"hanging: need search\.failures\.job_seconds"):
+    with pytest.raises(SearchError, match=r"hang_probability: need search\.failures\.job_seconds"):
         simulate_search(
             experiment(), SURFACES["flat"], 2, faults=WorkerFaults(hang_probability=0.5)
         )

@@ -1,9 +1,9 @@
-"""A rehearsal has the jobs of the real search, and ends when its workers could."""
+"""A simulated schedule has the jobs and the duration of the real search."""
 
 import pytest
 
 from scalesearch.search.driver import candidate_source
-from scalesearch.search.rehearsal import simulate_schedule
+from scalesearch.search.simulated_schedule import simulate_schedule
 from scalesearch.search.successive_halving import SuccessiveHalving
 
 pytestmark = pytest.mark.filterwarnings(
@@ -21,7 +21,7 @@ def played(experiment, workers=1):
     )
 
 
-def test_rungs_let_on_as_many_as_they_may_and_the_race_drops_nobody(tiny):
+def test_each_rung_keeps_the_maximum_and_the_race_drops_no_candidate(tiny):
     found = played(tiny(**RACED, trials=6, references=[]))
     counted = [
         (s.stop, s.is_reference, s.candidates, s.jobs, s.trained_epochs) for s in found.job_groups
@@ -37,7 +37,7 @@ def test_references_are_trained_to_the_end_with_all_seeds(tiny):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_proposals_come_in_cohorts_that_wait_for_each_other(tiny, sampler):
+def test_each_round_of_proposals_waits_for_the_one_before(tiny, sampler):
     asked = {"sampler": sampler, "step": None, "references": [], "trials": 6, "seeds": 1}
     one_by_one = played(tiny(**asked, cohort=1), workers=6)
     at_once = played(tiny(**asked, cohort=6), workers=6)
@@ -51,7 +51,7 @@ def test_more_workers_take_less_time_for_the_same_work(tiny):
     assert two.seconds == one.seconds / 2
 
 
-def test_what_is_foretold_is_what_is_trained(tiny, tmp_path, untrained):
+def test_the_real_search_trains_the_predicted_epochs(tiny, tmp_path, untrained):
     """Where all do equally well, and the race cannot tell them apart."""
     from scalesearch.search.driver import run_search
 
