@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         summarize,
         write_report,
     )
+    from scalesearch.api.exports import export_model
     from scalesearch.api.network_files import fetch_pretrained, import_network, pretrained_table
     from scalesearch.api.network_sources import read_named_network
     from scalesearch.api.paper_comparisons import (
@@ -118,6 +119,7 @@ _MODULES = {
     "dry_run": "api.searches",
     "epoch_drift": "analysis.drift",
     "explain_family": "api.costs",
+    "export_model": "api.exports",
     "extend_search": "api.searches",
     "family": "families.members",
     "family_table": "api.costs",
@@ -204,6 +206,7 @@ __all__ = [
     "dry_run",
     "epoch_drift",
     "explain_family",
+    "export_model",
     "extend_search",
     "family",
     "family_table",

@@ -1,33 +1,13 @@
-"""The command that makes a network file of ours of other people's weights.
+"""Commands that import and export networks."""
 
-The command that writes a network in the forms that others read.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import scalesearch as ss
-from scalesearch.api.network_sources import code_allowed_if
-from scalesearch.cli.export_formats import (
-    ExportedFile,
-    ExportFormat,
-    ExportRequest,
-    export_int8,
-    export_int8_qat,
-    export_onnx,
-    export_python,
-    export_safetensors,
-    export_timm,
-    export_timm_config,
-    export_torch_program,
-    export_torchvision,
-    export_torchvision_config,
-)
 from scalesearch.cli.options import AllowCode, AsJson, Layout
+from scalesearch.deploy.export.formats import FORMATS, parse_formats
 from scalesearch.errors import ExportError
 
 
@@ -64,28 +44,6 @@ def import_(
         file, network, out, layout=layout, norm_eps=norm_eps, classes=classes
     )
     print_json(imported.full_row) if as_json else print_table([imported.full_row])
-
-
-FORMATS: dict[str, ExportFormat] = {
-    "safetensors": export_safetensors,
-    "torchvision": export_torchvision,
-    "timm": export_timm,
-    "python": export_python,
-    "torchvision-config": export_torchvision_config,
-    "timm-config": export_timm_config,
-    "exported": export_torch_program,
-    "onnx": export_onnx,
-    "int8": export_int8,
-    "int8-qat": export_int8_qat,
-}
-"""What ``--format`` names. Each writes its files whole or not at all, opens them again, and raises
-ExportError where it cannot."""
-
-DEPRECATED_FORMATS = {
-    "torchscript": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
-    "torch.jit": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
-}
-"""Formats that people ask for, and what to take instead."""
 
 
 def export(
@@ -126,96 +84,33 @@ def export(
     """Write a network in forms that others read; each file is opened again and compared."""
     from scalesearch.reporting.console import print_json, print_table
 
-    format_names, batch_sizes = parse_formats(formats), _parse_batch_sizes(batch)
-    request = ExportRequest(
-        network, out, data, allow_code, train_samples, validation_samples, seed, epochs
-    )
-    rows: list[dict[str, Any]] = []
-    with code_allowed_if(allow_code), _output_folder(out):
-        for name in format_names:
-            rows += [_file_row(name, exported_file) for exported_file in FORMATS[name](request)]
-        comparison_rows = (
-            _comparison_rows(request, rows, batch_sizes, threads, rounds) if compare else []
-        )
-        document = {"network": network, "files": rows, "comparison": comparison_rows}
-        if compare:
-            _write_comparison(out, {**document, "data": data, "threads": threads, "rounds": rounds})
-    if as_json:
-        print_json(document)
-        return
-    print_table(rows)
-    if comparison_rows:
-        print()
-        print_table(comparison_rows, title=f"CPU, {threads} thread(s), {rounds} rounds by turns")
-
-
-def _write_comparison(out: Path, document: dict[str, Any]) -> None:
-    """The table, and beside it all that it depends on."""
-    from scalesearch.io import write_json
-    from scalesearch.reporting.console import write_csv
-    from scalesearch.results.environment import environment_info
-
-    write_csv(out / "comparison.csv", document["comparison"])
-    write_json(out / "comparison.json", {**document, "environment": environment_info("cpu")})
-
-
-def parse_formats(text: str) -> list[str]:
-    """The formats of a list, each once. Raises ExportError for one that there is not."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name in DEPRECATED_FORMATS:
-            raise ExportError(f"--format: {name}: {DEPRECATED_FORMATS[name]}")
-        if name not in FORMATS:
-            from scalesearch.config.validation import suggestion
-
-            raise ExportError(f"--format: no format {name!r}; {suggestion(name, FORMATS)}")
-    if not names:
-        raise ExportError(f"--format: need one of {', '.join(FORMATS)}, got none")
-    return names
-
-
-@contextmanager
-def _output_folder(out: Path) -> Iterator[None]:
-    """The folder is there within; where it or a file in it cannot be written, ExportError."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise ExportError(f"{out}: cannot be written: {error}; choose another --out") from error
-
-
-def _file_row(name: str, exported_file: ExportedFile) -> dict[str, Any]:
-    return {
-        "format": name,
-        "file": str(exported_file.path),
-        "bytes": exported_file.path.stat().st_size,
-        "says": exported_file.message,
-    }
-
-
-def _comparison_rows(
-    request: ExportRequest,
-    rows: Sequence[dict[str, Any]],
-    batch_sizes: Sequence[int],
-    threads: int,
-    rounds: int,
-) -> list[dict[str, Any]]:
-    """A row for each form and batch."""
-    from scalesearch.deploy.export.format_comparison import compare_exports
-
-    files = {row["format"]: Path(row["file"]) for row in rows}
-    return compare_exports(
-        request.saved_network,
-        files,
-        request.image_set,
-        batch_sizes=batch_sizes,
+    exported = ss.export_model(
+        network,
+        parse_formats(formats),
+        out,
+        data=data,
+        train_samples=train_samples,
+        validation_samples=validation_samples,
+        epochs=epochs,
+        seed=seed,
+        compare=compare,
+        batch_sizes=_parse_batch_sizes(batch),
         threads=threads,
         rounds=rounds,
+        allow_code=allow_code,
     )
+    if as_json:
+        print_json(exported.document)
+        return
+    print_table(exported.file_rows)
+    if exported.comparison_rows:
+        print()
+        title = f"CPU, {threads} thread(s), {rounds} rounds in turns"
+        print_table(exported.comparison_rows, title=title)
 
 
 def _parse_batch_sizes(text: str) -> list[int]:
-    """The numbers of a list, each at least 1. Raises ExportError for others."""
+    """Return the numbers of a list, each at least 1. Raises ExportError for others."""
     try:
         batch_sizes = [int(number) for number in text.split(",")]
     except ValueError:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from scalesearch.cli.transfer_commands import DEPRECATED_FORMATS, FORMATS
+from scalesearch.deploy.export.formats import DEPRECATED_FORMATS, FORMATS
 
 
 def test_a_network_goes_to_several_forms_and_they_are_compared(run, digits_file, tmp_path):

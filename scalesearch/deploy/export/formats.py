@@ -1,16 +1,16 @@
-"""Networks that a command writes as code: with their weights, or from a description alone.
+"""Export formats: one table, and a function for each that writes and verifies its files.
 
-What ``scalesearch export`` is asked for, and the forms of networks with weights.
+A new format is a function of ``ExportRequest`` and a row of ``FORMATS``.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalesearch.api.network_sources import read_baseline
 from scalesearch.errors import ExportError
 
 if TYPE_CHECKING:
@@ -19,82 +19,45 @@ if TYPE_CHECKING:
     from scalesearch.deploy.export.standalone.files import Exportable
     from scalesearch.training.network_file import SavedNetwork
 
+# The libraries of the formats are imported within the functions: ``--help`` needs only the table.
 
-def read_exportables(source: str) -> "list[Exportable]":
-    """Of NETWORK: a .safetensors file, all members of FAMILY.json or one (FAMILY.json:b2), a
-    search's network (FOLDER:best), or a baseline's name. Raises what their readers raise.
-    """
-    from scalesearch.deploy.export.standalone.files import Exportable
-    from scalesearch.models.network import Network, NetworkOptions
-    from scalesearch.training.network_file import read_network
+ShowSteps: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Show the progress of work with a title and a number of steps."""
 
-    path = Path(source)
-    if path.suffix == ".safetensors":
-        saved_network = read_network(path)
-        options = (
-            saved_network.network.options
-            if isinstance(saved_network.network, Network)
-            else NetworkOptions()
-        )
-        return [
-            Exportable(
-                to_file_name(saved_network.name or path.stem),
-                saved_network.architecture,
-                options,
-                saved_network,
-            )
-        ]
-    from scalesearch.deploy.networks import (
-        ReferencedNetwork,
-        family_networks,
-        is_network_reference,
-        network_from_reference,
-    )
 
-    if path.suffix == ".json":
-        networks = family_networks(path)
-    elif is_network_reference(source):
-        networks = [network_from_reference(source)]
-    else:
-        network = read_baseline(source)
-        networks = [ReferencedNetwork(path.stem, network, network)]
-    return [
-        Exportable(
-            to_file_name(network_entry.name),
-            network_entry.network,
-            NetworkOptions(dropout=network_entry.dropout, drop_connect=network_entry.drop_connect),
-        )
-        for network_entry in networks
-    ]
+@contextmanager
+def show_no_steps(title: str, steps: int) -> Iterator[Callable[[int], None]]:
+    """Show no progress."""
+    yield lambda done: None
 
 
 def to_file_name(text: str) -> str:
-    """A text that can name a file."""
+    """Text with the characters that file names allow."""
     return re.sub(r"[^\w.-]+", "-", text).strip(".-_") or "network"
-
-
-# The parts of scalesearch are imported within the functions: help has no use for torch.
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is to be exported. ``source``: NETWORK as it was written; ``out``: the folder for it;
-    ``data``: images for the formats that measure or train with some, and of how many of them;
-    ``allow_code``: of ``module:factory``; ``epochs``: of quantisation-aware training.
-    """
+    """A network to export and the folder for its files."""
 
     source: str
+    """The network as the user named it; a .safetensors file for formats with weights."""
     out: Path
-    data: str | None = None
-    allow_code: bool = False
-    train_samples: int | None = None
-    validation_samples: int | None = None
-    seed: int = 0
+    """Folder for the files."""
+    read_exportables: "Callable[[str], list[Exportable]]"
+    """Reads the networks of ``source`` that are written as code."""
+    load_images: "Callable[[SavedNetwork], ImageSet] | None" = None
+    """Loads images prepared for a network; None without images."""
+    show_steps: ShowSteps = show_no_steps
+    """Shows the progress of training."""
     epochs: int = 2
+    """Epochs of quantisation-aware training."""
+    seed: int = 0
+    """Random seed of quantisation-aware training."""
 
     @cached_property
     def saved_network(self) -> "SavedNetwork":
-        """The network with its weights. Raises ExportError where NETWORK is no file of weights."""
+        """The network with its weights. Raises ExportError if ``source`` has none."""
         from scalesearch.training.network_file import read_network
 
         if Path(self.source).suffix != ".safetensors":
@@ -106,20 +69,8 @@ class ExportRequest:
 
     @cached_property
     def image_set(self) -> "ImageSet | None":
-        """The images of ``data`` as the network is shown them; None where there are none."""
-        if self.data is None:
-            return None
-        from scalesearch.config.experiment import DataSpec
-        from scalesearch.deploy.export.sample_images import load_image_set
-        from scalesearch.reporting.terminal.display import show_images
-
-        spec = DataSpec(
-            source=self.data,
-            train_samples=self.train_samples,
-            validation_samples=self.validation_samples,
-        )
-        with show_images() as on_data:
-            return load_image_set(self.saved_network, spec, self.seed, on_data)
+        """Images prepared for the network; None without images."""
+        return None if self.load_images is None else self.load_images(self.saved_network)
 
     @cached_property
     def float_onnx_model(self) -> Any:
@@ -129,25 +80,24 @@ class ExportRequest:
         return float_model(self.saved_network)
 
     def require_image_set(self, format_name: str, purpose: str) -> "ImageSet":
-        """The same, for a format that cannot do without. Raises ExportError where there are
-        none."""
+        """Return the images of a format that needs some. Raises ExportError without any."""
         if self.image_set is None:
             raise ExportError(f"--format {format_name}: need images {purpose}; give --data SOURCE")
         return self.image_set
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """Name of the files."""
         return to_file_name(self.saved_network.name or Path(self.source).stem)
 
     def path(self, suffix: str) -> Path:
-        """Where the file with such an ending goes."""
+        """Return the path of the file with this suffix."""
         return self.out / f"{self.name}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """A file that an export left, and what there is to say of it, in a few words."""
+    """A file that an export wrote, with a short message about it."""
 
     path: Path
     message: str = ""
@@ -157,7 +107,7 @@ ExportFormat: TypeAlias = Callable[[ExportRequest], Sequence[ExportedFile]]
 
 
 def export_safetensors(request: ExportRequest) -> list[ExportedFile]:
-    """Our own format: one file that is the whole network."""
+    """Write our own format: one file with the whole network."""
     from scalesearch.training.network_file import read_network, write_network
 
     saved_network, path = request.saved_network, request.path(".safetensors")
@@ -174,18 +124,18 @@ def export_safetensors(request: ExportRequest) -> list[ExportedFile]:
 
 
 def export_torchvision(request: ExportRequest) -> list[ExportedFile]:
-    """Tensors as torchvision's EfficientNet names them."""
+    """Write tensors with the names of torchvision's EfficientNet."""
     return [_export_layout(request, "torchvision")]
 
 
 def export_timm(request: ExportRequest) -> list[ExportedFile]:
-    """Tensors as timm's EfficientNet names them; it has both ways to pad."""
+    """Write tensors with the names of timm's EfficientNet, which has both paddings."""
     options = getattr(request.saved_network.network, "options", None)
     return [_export_layout(request, "timm-tf" if options and options.padding == "same" else "timm")]
 
 
 def _export_layout(request: ExportRequest, layout: str) -> ExportedFile:
-    """One file, read back and compared bit by bit, of a network that the library can build."""
+    """Write a file for a library that can build the network; compare it bit by bit."""
     from scalesearch.deploy.export.standalone.timm_script import timm_script_text
     from scalesearch.deploy.export.standalone.torchvision_script import torchvision_script_text
     from scalesearch.deploy.layouts.conversion import export_weights, verify_exported_weights
@@ -206,7 +156,7 @@ def _export_layout(request: ExportRequest, layout: str) -> ExportedFile:
 
 
 def export_torch_program(request: ExportRequest) -> list[ExportedFile]:
-    """A ``torch.export`` program."""
+    """Write a ``torch.export`` program."""
     from scalesearch.deploy.export.torch_export import write_program
 
     path = request.path(".pt2")
@@ -218,7 +168,7 @@ def export_torch_program(request: ExportRequest) -> list[ExportedFile]:
 
 
 def export_onnx(request: ExportRequest) -> list[ExportedFile]:
-    """ONNX with a dynamic batch."""
+    """Write ONNX with a dynamic batch."""
     from scalesearch.deploy.export.onnx_files import write_onnx
 
     path = request.path(".onnx")
@@ -238,7 +188,7 @@ def export_onnx(request: ExportRequest) -> list[ExportedFile]:
 
 
 def export_int8(request: ExportRequest) -> list[ExportedFile]:
-    """ONNX in eight-bit numbers, by ranges measured on validation images."""
+    """Write int8 ONNX with ranges measured on validation images."""
     from scalesearch.deploy.export.onnx_files import INT8_FORMAT, write_int8
 
     path, image_set = (
@@ -247,14 +197,13 @@ def export_int8(request: ExportRequest) -> list[ExportedFile]:
     )
     parity = write_int8(path, request.saved_network, image_set, onnx_model=request.float_onnx_model)
     return [
-        ExportedFile(path, f"{parity.same_fraction:.1%} of {parity.images} images answered alike")
+        ExportedFile(path, f"{parity.same_fraction:.1%} of {parity.images} images predicted alike")
     ]
 
 
 def export_int8_qat(request: ExportRequest) -> list[ExportedFile]:
-    """The same, by training with rounded numbers."""
+    """Write int8 ONNX after quantisation-aware training."""
     from scalesearch.deploy.export.qat import INT8_QAT_FORMAT, QatConfig, write_int8_qat
-    from scalesearch.reporting.terminal.display import show_count
 
     path, image_set = (
         request.path(".int8-qat.onnx"),
@@ -262,24 +211,25 @@ def export_int8_qat(request: ExportRequest) -> list[ExportedFile]:
     )
     qat_config = QatConfig(epochs=request.epochs, seed=request.seed)
     steps = qat_config.steps(len(image_set.dataset.train))
-    with show_count("steps of training with rounding", steps) as on_step:
+    with request.show_steps("steps of training with rounding", steps) as on_step:
         qat_result = write_int8_qat(path, request.saved_network, image_set, qat_config, on_step)
+    parity = qat_result.network_parity
     return [
         ExportedFile(
             path,
-            f"{qat_result.network_parity.same_fraction:.1%} of {qat_result.network_parity.images} images answered alike; meant for "
-            f"ONNX Runtime: in PyTorch's eager mode its program takes {qat_result.slowdown:.1f}x as "
-            "long as the float network",
+            f"{parity.same_fraction:.1%} of {parity.images} images predicted alike; meant for "
+            "ONNX Runtime: in PyTorch's eager mode its program takes "
+            f"{qat_result.slowdown:.1f}x as long as the float network",
         )
     ]
 
 
 def export_python(request: ExportRequest) -> list[ExportedFile]:
-    """One file for each network that needs torch alone; weights beside it, where there are any."""
+    """Write a file that needs only torch for each network, with its weights, if any."""
     from scalesearch.deploy.export.standalone.files import write_script
 
     exported_files = []
-    for exportable in read_exportables(request.source):
+    for exportable in request.read_exportables(request.source):
         script, *weights = write_script(exportable, request.out)
         message = "run; the same logits" if weights else "run; the same tensors, no weights"
         exported_files += [ExportedFile(script, message), *(ExportedFile(path) for path in weights)]
@@ -287,12 +237,12 @@ def export_python(request: ExportRequest) -> list[ExportedFile]:
 
 
 def export_torchvision_config(request: ExportRequest) -> list[ExportedFile]:
-    """A file for each network by which torchvision builds it."""
+    """Write a file for each network with which torchvision builds it."""
     return _export_library_config(request, "torchvision")
 
 
 def export_timm_config(request: ExportRequest) -> list[ExportedFile]:
-    """A file for each network by which timm builds it."""
+    """Write a file for each network with which timm builds it."""
     return _export_library_config(request, "timm")
 
 
@@ -300,7 +250,7 @@ def _export_library_config(request: ExportRequest, library: str) -> list[Exporte
     from scalesearch.deploy.export.standalone.files import write_library_script
 
     exported_files = []
-    for exportable in read_exportables(request.source):
+    for exportable in request.read_exportables(request.source):
         path, was_built = write_library_script(exportable, request.out, library)
         build_text = (
             f"{library} built it: as many parameters" if was_built else f"not built: no {library}"
@@ -312,7 +262,7 @@ def _export_library_config(request: ExportRequest, library: str) -> list[Exporte
 
 
 def _parity_text(parities: "Sequence[Parity]") -> str:
-    """How a file agrees with its network, in words."""
+    """Return a message about a file's parity with its network."""
     _, *real_images = parities
     message = (
         f"logits within {max(parity.difference for parity in parities):.1g} of PyTorch's on noise"
@@ -322,3 +272,42 @@ def _parity_text(parities: "Sequence[Parity]") -> str:
         if real_images
         else "; --data compares on images"
     )
+
+
+FORMATS: dict[str, ExportFormat] = {
+    "safetensors": export_safetensors,
+    "torchvision": export_torchvision,
+    "timm": export_timm,
+    "python": export_python,
+    "torchvision-config": export_torchvision_config,
+    "timm-config": export_timm_config,
+    "exported": export_torch_program,
+    "onnx": export_onnx,
+    "int8": export_int8,
+    "int8-qat": export_int8_qat,
+}
+"""Formats by name. Each writes its files whole or not at all and reads them back.
+
+A format raises ExportError if it cannot write the network.
+"""
+
+DEPRECATED_FORMATS = {
+    "torchscript": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
+    "torch.jit": "PyTorch has deprecated TorchScript; write exported (torch.export) or onnx",
+}
+"""Formats that people ask for, and their replacements."""
+
+
+def parse_formats(text: str) -> list[str]:
+    """Return the formats of a list, each once. Raises ExportError for an unknown one."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name in DEPRECATED_FORMATS:
+            raise ExportError(f"--format: {name}: {DEPRECATED_FORMATS[name]}")
+        if name not in FORMATS:
+            from scalesearch.config.validation import suggestion
+
+            raise ExportError(f"--format: no format {name!r}; {suggestion(name, FORMATS)}")
+    if not names:
+        raise ExportError(f"--format: need one of {', '.join(FORMATS)}, got none")
+    return names
