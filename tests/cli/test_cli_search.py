@@ -289,7 +289,7 @@ def test_a_search_is_extended_and_goes_on_at_once(copied, run):
         (("retry",), "no failed candidate matches; failed candidates are none"),
         (("invalidate", "zz"), "need the fingerprint of one candidate"),
         (("extend",), "need more trials, seeds or rungs"),
-        (("extend", "--seeds", "1"), "seeds: the search has 2"),
+        (("extend", "--seeds", "1"), "seeds: need at least the 2 of the search"),
         (("resume", "--executor", "slurm"), "executor: need one of inline, local, dask"),
         (("resume", "--memory", "lots"), "--memory: need a size such as 4GiB or 500MB, got 'lots'"),
     ],

@@ -39,12 +39,12 @@ def tiny():
 
 
 class Killed(BaseException):
-    """What no handler of ours may catch."""
+    """Raised to stop a search; no handler of the package catches it."""
 
 
 @pytest.fixture
 def killed_after(monkeypatch):
-    """Stop a search at its n-th event."""
+    """Return a progress callback that stops a search at its n-th event."""
     monkeypatch.setattr(watch, "REPORT_SECONDS", 0.0)
 
     def on_progress_of(events):
@@ -63,7 +63,7 @@ def killed_after(monkeypatch):
 
 
 def measured(job, index):
-    """What an epoch of a job would measure, if that were a matter of chance alone."""
+    """Return an epoch of a job with random numbers, the same for the same job."""
     digest = hashlib.blake2b(f"{job.fingerprint} {job.seed} {index}".encode(), digest_size=4)
     luck = int.from_bytes(digest.digest(), "big") / 2**32
     return Epoch(
@@ -83,7 +83,7 @@ def measured(job, index):
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Epochs that cost nothing; the list of what was trained: (candidate, seed, epoch)."""
+    """Replace training by random epochs; list what was trained: (candidate, seed, epoch)."""
     trained = []
 
     def train_together(jobs, datasets, *, device):

@@ -1,6 +1,6 @@
-"""A search without training: a schedule, what its ledger holds, and workers that end in any order.
+"""Searches without training: a halving, its records, and workers that end in any order.
 
-Whatever is told survives a kill, and a further game on the same ledger goes on from it.
+Records survive a kill, and another game on the same records continues from them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,19 @@ from scalesearch.search.trial_progress import Decision, HalvingConfig, JobSpec, 
 
 
 class Killed(Exception):
-    """The driver is no more."""
+    """Stands for a kill of the driver."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """What is searched. ``cohorts``: numbers of candidates; ``searched_references`` and
-    ``references``: places; ``fails``: the epoch that a (place, seed) never gets to."""
+    """The trials of a search and their accuracies.
+
+    ``searched_references`` and ``references``: indices of trials. ``fails``: (trial, seed, epoch),
+    the epoch that the seed never reaches.
+    """
 
     rules: HalvingConfig
-    cohorts: tuple[int, ...]
+    round_sizes: tuple[int, ...]
     salt: int = 0
     levels: int = 1000
     searched_references: frozenset[int] = frozenset()
@@ -35,9 +38,9 @@ class Plot:
     @property
     def members(self) -> list[list[int]]:
         if self.rules.asynchronous:
-            return [[place] for place in range(sum(self.cohorts))]
-        starts = [sum(self.cohorts[:number]) for number in range(len(self.cohorts))]
-        return [list(range(a, a + n)) for a, n in zip(starts, self.cohorts, strict=True)]
+            return [[place] for place in range(sum(self.round_sizes))]
+        starts = [sum(self.round_sizes[:number]) for number in range(len(self.round_sizes))]
+        return [list(range(a, a + n)) for a, n in zip(starts, self.round_sizes, strict=True)]
 
     def accuracy(self, place: int, seed: int, epoch: int) -> float:
         """Of few levels there are ties."""
@@ -59,7 +62,7 @@ class Ledger:
     tuned: set[int] = field(default_factory=set)
     trained: list[tuple[int, int, int]] = field(default_factory=list)
     sweeps: list[int] = field(default_factory=list)
-    tasks: list[JobSpec] = field(default_factory=list)
+    jobs: list[JobSpec] = field(default_factory=list)
 
     def epochs(self) -> dict[tuple[int, int], int]:
         return {(p, s): len(told) for p, seeds in self.rows.items() for s, told in seeds.items()}
@@ -73,7 +76,7 @@ def play(
     order: int = 0,
     kill_after: int | None = None,
     halts: bool = False,
-    watch: Callable[[SuccessiveHalving, Decision], None] = lambda schedule, verdict: None,
+    watch: Callable[[SuccessiveHalving, Decision], None] = lambda schedule, decision: None,
 ) -> Ledger:
     """Bring a search to its end. ``order``: seeds who is first; ``kill_after``: so many writes;
     ``halts``: jobs may end before their time, as they do under SIGINT."""
@@ -81,8 +84,8 @@ def play(
     while True:
         game.tell()
         game.fill(workers)
-        if game.flying:
-            game.land(halts)
+        if game.running:
+            game.finish_one(halts)
             continue
         game.schedule.stop_waiting_trials()
         if not game.tell():
@@ -113,8 +116,8 @@ class _Game:
     chance: Random
     kill_after: int | None
     watch: Callable[[SuccessiveHalving, Decision], None]
-    flying: list[JobSpec] = field(default_factory=list)
-    cohort: int = 0
+    running: list[JobSpec] = field(default_factory=list)
+    round_index: int = 0
 
     def __post_init__(self) -> None:
         self.schedule = self.plot.schedule()
@@ -138,49 +141,49 @@ class _Game:
                     state=end.state if end else "running",
                 )
             )
-        self.schedule.start_round(self.cohort, trials)
-        self.cohort += 1
+        self.schedule.start_round(self.round_index, trials)
+        self.round_index += 1
 
     def fill(self, workers: int) -> None:
-        while len(self.flying) < workers:
-            task = self.schedule.next_job()
-            if task is not None:
-                self.flying.append(task)
-                self.ledger.tasks.append(task)
-            elif self.cohort < len(self.plot.members) and self.schedule.may_start_round(
-                self.cohort
+        while len(self.running) < workers:
+            job = self.schedule.next_job()
+            if job is not None:
+                self.running.append(job)
+                self.ledger.jobs.append(job)
+            elif self.round_index < len(self.plot.members) and self.schedule.may_start_round(
+                self.round_index
             ):
-                self._enter(self.plot.members[self.cohort])
+                self._enter(self.plot.members[self.round_index])
             else:
                 return
             self.tell()
 
-    def land(self, halts: bool) -> None:
-        task = self.flying.pop(self.chance.randrange(len(self.flying)))
-        if task.sweep:
-            self.ledger.sweeps.append(task.trial)
-            self.ledger.tuned.add(task.trial)
+    def finish_one(self, halts: bool) -> None:
+        job = self.running.pop(self.chance.randrange(len(self.running)))
+        if job.sweep:
+            self.ledger.sweeps.append(job.trial)
+            self.ledger.tuned.add(job.trial)
             self._write()
-            self.schedule.finish_job(task)
+            self.schedule.finish_job(job)
             return
         fails = {(p, s): epoch for p, s, epoch in self.plot.fails}
-        stops = [min(task.stop, fails.get((task.trial, s), 10**6) - 1) for s in task.seeds]
-        failed = min(stops) < task.stop
+        stops = [min(job.stop, fails.get((job.trial, s), 10**6) - 1) for s in job.seeds]
+        failed = min(stops) < job.stop
         stop = min(stops)
-        if halts and stop > task.start + 1 and self.chance.random() < 0.5:
-            stop, failed = self.chance.randrange(task.start + 1, stop), False
-        rows = [(s, e) for e in range(task.start + 1, stop + 1) for s in task.seeds]
-        self._record(task.trial, rows)
+        if halts and stop > job.start + 1 and self.chance.random() < 0.5:
+            stop, failed = self.chance.randrange(job.start + 1, stop), False
+        rows = [(s, e) for e in range(job.start + 1, stop + 1) for s in job.seeds]
+        self._record(job.trial, rows)
         self._write()
         for seed, epoch in rows:
-            told = self.plot.accuracy(task.trial, seed, epoch)
-            self.schedule.report(task.trial, seed, epoch, told)
+            told = self.plot.accuracy(job.trial, seed, epoch)
+            self.schedule.report(job.trial, seed, epoch, told)
         if failed:
             self.schedule.fail_job(
-                self.schedule.remaining_job(task), "diverged", f"seeds {task.seeds}"
+                self.schedule.remaining_job(job), "diverged", f"seeds {job.seeds}"
             )
         else:
-            self.schedule.finish_job(task)
+            self.schedule.finish_job(job)
 
     def _record(self, place: int, rows: Sequence[tuple[int, int]]) -> None:
         own = self.ledger.rows.setdefault(place, {})
@@ -191,13 +194,13 @@ class _Game:
             told.append(self.plot.accuracy(place, seed, epoch))
 
     def tell(self) -> bool:
-        verdicts = self.schedule.decisions()
-        for verdict in verdicts:
-            assert verdict.trial not in self.ledger.ends, "ended twice"
-            self.ledger.ends[verdict.trial] = verdict
-            self.watch(self.schedule, verdict)
+        decisions = self.schedule.decisions()
+        for decision in decisions:
+            assert decision.trial not in self.ledger.ends, "ended twice"
+            self.ledger.ends[decision.trial] = decision
+            self.watch(self.schedule, decision)
             self._write()
-        return bool(verdicts)
+        return bool(decisions)
 
     def _write(self) -> None:
         if self.kill_after is not None:
@@ -222,13 +225,13 @@ def plots(
         together=draw(st.booleans()),
         tune_learning_rate=draw(st.booleans()),
     )
-    cohorts = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
-    places = st.integers(0, sum(cohorts) - 1)
-    both = draw(st.frozensets(st.integers(0, cohorts[0] - 1), max_size=3))
+    round_sizes = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
+    places = st.integers(0, sum(round_sizes) - 1)
+    both = draw(st.frozensets(st.integers(0, round_sizes[0] - 1), max_size=3))
     fail = st.tuples(places, st.sampled_from(rules.seeds), st.integers(1, rungs[-1]))
     return Plot(
         rules,
-        cohorts,
+        round_sizes,
         salt=draw(st.integers(0, 10**6)),
         levels=draw(st.sampled_from([2, 5, 1000])),
         searched_references=frozenset(p for p in both if p % 2),

@@ -44,7 +44,7 @@ def finished(tiny, tmp_path, tmp_path_factory, untrained, monkeypatch):
     return experiment, read_records(tmp_path / "r" / "records.csv"), tmp_path / "r"
 
 
-def test_the_best_and_the_references_are_chosen_by_their_very_networks(finished):
+def test_a_confirmation_trains_exactly_the_networks_of_the_best_and_the_references(finished):
     experiment, records, _ = finished
     points = selected_points(experiment, records, 2)
     assert [point.name for point in points[:2]] == ["best 1", "best 2"]
@@ -61,7 +61,7 @@ def test_the_best_and_the_references_are_chosen_by_their_very_networks(finished)
         selected_points(experiment, records, 0)
 
 
-def test_a_confirmation_is_longer_with_other_seeds_and_a_schedule_of_its_own(finished):
+def test_a_confirmation_is_longer_and_has_other_seeds_and_its_own_schedule(finished):
     experiment, records, _ = finished
     again = confirmation_experiment(experiment, records, 6, top=2, seeds=3)
     assert again.recipe.epochs == again.rungs[-1] == 6
@@ -72,7 +72,7 @@ def test_a_confirmation_is_longer_with_other_seeds_and_a_schedule_of_its_own(fin
         confirmation_experiment(experiment, records, 2)
 
 
-def test_rates_and_rules_change_that_alone_and_keep_seeds_and_length(finished):
+def test_learning_rate_experiments_keep_seeds_and_epochs(finished):
     experiment, records, _ = finished
     found = learning_rate_experiments(experiment, records)
     assert list(found) == ["rate-0.5", "rate-2"]
@@ -84,7 +84,7 @@ def test_rates_and_rules_change_that_alone_and_keep_seeds_and_length(finished):
         assert (one.seeds, one.rungs[-1]) == (experiment.seeds, experiment.rungs[-1])
 
 
-def test_networks_of_a_nominal_budget_and_of_points_are_asked_for_again_as_they_were(finished):
+def test_networks_of_nominal_budgets_and_of_points_are_confirmed_exactly(finished):
     experiment, records, _ = finished
     document = to_document(experiment)
     document["budget"]["mode"] = "nominal"
@@ -105,7 +105,7 @@ def best_of(records):
     return records[records.epoch == 2].groupby("candidate")["accuracy"].mean().idxmax()
 
 
-def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run, untrained):
+def test_confirm_trains_once_and_is_part_of_the_summary(finished, run, untrained):
     _, records, folder = finished
     code, out, err = run("confirm", folder, "--top", "3", "--epochs", "4", "--seeds", "2")
     assert code == 0, err
@@ -145,7 +145,9 @@ def test_confirm_trains_once_tells_both_and_is_part_of_the_answer(finished, run,
     )
 
 
-def test_the_audit_trains_at_other_rates_and_says_whether_the_best_holds(finished, run, untrained):
+def test_check_proxy_trains_at_other_rates_and_says_whether_the_best_holds(
+    finished, run, untrained
+):
     _, _, folder = finished
     code, out, err = run("check-proxy", folder, "--learning-rate", "--top", "3")
     assert code == 0, err
@@ -169,7 +171,7 @@ def test_the_audit_trains_at_other_rates_and_says_whether_the_best_holds(finishe
     ]  # fmt: skip
 
 
-def test_what_has_only_begun_below_a_search_is_passed_over(finished):
+def test_a_confirmation_without_records_is_ignored(finished):
     _, records, folder = finished
     for name in ("audit/rate-2", "confirm"):
         (folder / name).mkdir(parents=True)

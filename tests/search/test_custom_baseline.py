@@ -62,7 +62,7 @@ def test_the_published_baseline_can_be_written_as_a_file(tmp_path):
     assert named_baseline(file) == b0
 
 
-def test_all_that_is_wrong_with_a_file_is_told_at_once(tmp_path):
+def test_all_problems_of_a_baseline_file_are_reported_at_once(tmp_path):
     bad = "stem: 0\nhead: 8\nresolution: ten\nstages: [{repeat: 1, width: 8}, {width: a}]\nhaed: 1"
     file = write(tmp_path / "bad.yaml", bad)
     with pytest.raises(ExperimentError) as refused:
@@ -80,7 +80,7 @@ def test_all_that_is_wrong_with_a_file_is_told_at_once(tmp_path):
         assert f"\n  {problem}" in message
 
 
-def test_a_rule_that_a_stage_breaks_is_told_with_its_place(tmp_path):
+def test_an_invalid_stage_is_reported_with_its_position(tmp_path):
     stages = "[{repeats: 1, width: 8, kernel: 4}, {repeats: 1, width: 8, block: mbcov}]"
     file = write(tmp_path / "bad.yaml", f"{{stem: 8, head: 8, resolution: 8, stages: {stages}}}")
     with pytest.raises(ExperimentError, match=r"stages\.0: need an odd kernel") as refused:
@@ -97,7 +97,7 @@ def test_a_rule_that_a_stage_breaks_is_told_with_its_place(tmp_path):
         ({"name": "mine", "network": {"steam": 8}}, "network.steam: unknown key; did you mean"),
     ],
 )
-def test_a_baseline_that_is_none_is_refused(own, message):
+def test_an_invalid_baseline_is_refused(own, message):
     with pytest.raises(ExperimentError, match=message):
         experiment_from_document(document(**own))
 

@@ -55,7 +55,7 @@ def test_every_candidate_seed_and_epoch_is_trained_once_and_recorded_once(tiny, 
     pd.testing.assert_frame_equal(read_records(tmp_path / "r" / "records.csv"), records)
 
 
-def test_the_best_of_each_rung_go_on_and_the_last_seeds_go_to_who_may_still_win(tiny, tmp_path):
+def test_the_best_of_each_rung_continue_and_later_seeds_go_to_possible_winners(tiny, tmp_path):
     """By real training: four candidates and a reference, rungs at 1 and 2, a race after 2 seeds."""
     records = run_search(tiny(**RACED, trials=4, references=["uniform"]), tmp_path / "r")
     assert not records.duplicated(KEY).any()
@@ -125,7 +125,7 @@ def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrai
     assert all(len(trial.values) == 2 for trial in told.trials)
 
 
-def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_path, monkeypatch):
+def test_epochs_in_a_checkpoint_but_not_recorded_are_not_trained_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**SHORT)
     undisturbed = run_search(experiment, tmp_path / "one")
     record, told = study.record_outcome, []
@@ -148,7 +148,7 @@ def test_what_was_checkpointed_but_not_recorded_is_not_trained_again(tiny, tmp_p
 
 
 @pytest.mark.parametrize("sampler", ["lattice", "tpe"])
-def test_a_study_is_made_again_from_its_records(tiny, tmp_path, sampler, untrained, killed_after):
+def test_a_lost_study_is_rebuilt_from_the_records(tiny, tmp_path, sampler, untrained, killed_after):
     experiment = tiny(**{**SHORT, **RACED, "trials": 6, "sampler": sampler, "step": None})
     undisturbed = run_search(experiment, tmp_path / "one")
     with pytest.raises(killed_after.error):
@@ -164,7 +164,7 @@ def test_a_study_is_made_again_from_its_records(tiny, tmp_path, sampler, untrain
     pd.testing.assert_frame_equal(*(side.reset_index(drop=True) for side in sides))
 
 
-def test_proposals_are_made_again_from_another_searchs_log(tiny, tmp_path, untrained):
+def test_proposals_of_another_search_are_replayed(tiny, tmp_path, untrained):
     asked = {"sampler": "tpe", "step": None, "trials": 5, "references": ["uniform"]}
     first = run_search(tiny(**asked), tmp_path / "one")
     other = replace(tiny(**asked), seed=7)
@@ -249,7 +249,7 @@ def _wait_for(path, process):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--executor", "local", "--workers", "2")])
-def test_one_signal_ends_a_search_in_order_and_it_goes_on_from_there(tiny, tmp_path, options):
+def test_one_signal_ends_a_search_in_order_and_it_can_be_resumed(tiny, tmp_path, options):
     experiment = tiny(**SHORT)
     process = _started(experiment, tmp_path, *options, first=WAITS_FOR_A_SIGNAL)
     _wait_for(tmp_path / "two" / "jobs.csv", process)
@@ -257,7 +257,7 @@ def test_one_signal_ends_a_search_in_order_and_it_goes_on_from_there(tiny, tmp_p
     _, said = process.communicate()
     assert process.returncode == 130
     assert "once more to stop at once" in said
-    assert f"`scalesearch resume {tmp_path / 'two'}` goes on" in said
+    assert f"`scalesearch resume {tmp_path / 'two'}` continues it" in said
     progress = read_progress(tmp_path / "two" / "progress.json")
     assert not progress.finished
     before = len(read_records(tmp_path / "two" / "records.csv"))
@@ -323,7 +323,7 @@ def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
     assert told.best_trial.number in complete
 
 
-def test_an_executor_of_ones_own_carries_a_search_out(tiny, tmp_path, untrained):
+def test_a_search_runs_on_an_executor_of_the_user(tiny, tmp_path, untrained):
     from concurrent.futures import ThreadPoolExecutor
 
     alone = run_search(tiny(**SHORT, **RACED), tmp_path / "one")
@@ -344,7 +344,7 @@ def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monk
     assert len(records) == 16
 
 
-def test_progress_tells_what_is_done_and_what_is_left(tiny, tmp_path, untrained, killed_after):
+def test_progress_reports_finished_and_remaining_work(tiny, tmp_path, untrained, killed_after):
     told = []
     run_search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=told.append)
     last = told[-1]

@@ -24,9 +24,7 @@ def file(tmp_path, tiny, monkeypatch):
     return path
 
 
-def test_each_factor_has_a_search_of_its_own_that_is_not_trained_again(
-    file, tmp_path, run, untrained
-):
+def test_each_factor_has_its_own_search_that_is_not_trained_again(file, tmp_path, run, untrained):
     code, out, err = run("search", file, "--results", tmp_path / "r")
     assert code == 0, err
     assert "alpha" in out
@@ -44,7 +42,7 @@ def test_each_factor_has_a_search_of_its_own_that_is_not_trained_again(
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_of_each_factor(file, run):
+def test_a_dry_run_reports_each_factor(file, run):
     code, out, _ = run("search", file, "--dry-run")
     assert code == 0
     assert "1.5x the baseline, into results/tiny/factor-1.5" in out

@@ -22,7 +22,7 @@ from scalesearch.search.progress_file import JobProgress, Progress
 WORKERS = ("node7:4711", "tcp://10.0.0.3:40123", "../../etc/passwd", ".", "a b%2Fc", "gpü", "")
 
 
-def test_what_is_told_is_what_is_read(tmp_path):
+def test_a_heartbeat_is_read_as_it_was_written(tmp_path):
     write_heartbeat(
         tmp_path, "w", "aa seed 0 epochs 1-3", 2, 0.5, 310.0, started_at=time.time() - 60
     )
@@ -32,7 +32,7 @@ def test_what_is_told_is_what_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("worker", [*WORKERS, "w" * 5000, "ü" * 300])
-def test_every_name_of_a_worker_makes_a_file_in_the_folder(tmp_path, worker):
+def test_every_worker_name_gives_a_file_in_the_folder(tmp_path, worker):
     folder = tmp_path / "news"
     write_heartbeat(folder, worker, "job", started_at=time.time())
     assert [running.worker for running in read_heartbeats(folder)] == [worker]
@@ -50,7 +50,7 @@ def test_every_worker_has_a_file_of_its_own(tmp_path):
     assert all(running.job == f"job of {running.worker}" for running in told)
 
 
-def test_the_last_news_take_the_place_of_those_before(tmp_path):
+def test_a_new_heartbeat_replaces_the_last_one(tmp_path):
     for epoch in (1, 2, 3):
         write_heartbeat(tmp_path, "w", "job", epoch, started_at=time.time())
     assert [running.epoch for running in read_heartbeats(tmp_path)] == [3]
@@ -59,7 +59,7 @@ def test_the_last_news_take_the_place_of_those_before(tmp_path):
 @pytest.mark.parametrize(
     "torn", ["", '{"worker": "w", "jo', "[]", "3", "null", '{"worker": "w"}', "\udcff"]
 )
-def test_what_is_torn_is_left_out(tmp_path, torn):
+def test_torn_heartbeats_are_ignored(tmp_path, torn):
     write_heartbeat(tmp_path, "whole", "job", started_at=0.0)
     (tmp_path / "torn.json").write_text(torn, errors="surrogateescape")
     (tmp_path / "other.txt").write_text("a file of somebody else")
@@ -67,44 +67,44 @@ def test_what_is_torn_is_left_out(tmp_path, torn):
     assert [running.worker for running in read_heartbeats(tmp_path)] == ["whole"]
 
 
-def test_news_of_another_version_are_left_out(tmp_path):
+def test_heartbeats_of_another_version_are_ignored(tmp_path):
     write_heartbeat(tmp_path, "w", "job", started_at=0.0)
     (path,) = tmp_path.iterdir()
     path.write_text(json.dumps({**json.loads(path.read_text()), "mood": "good"}))
     assert read_heartbeats(tmp_path) == []
 
 
-def test_yesterdays_news_are_left_out(tmp_path):
+def test_heartbeats_older_than_a_day_are_ignored(tmp_path):
     write_heartbeat(tmp_path, "w", "job", started_at=time.time())
     assert read_heartbeats(tmp_path, now=time.time() + newspaper.MAX_AGE_SECONDS - 60)
     assert not read_heartbeats(tmp_path, now=time.time() + newspaper.MAX_AGE_SECONDS + 1)
 
 
-def test_a_worker_whose_clock_is_ahead_has_not_worked_for_less_than_no_time(tmp_path):
+def test_a_worker_whose_clock_is_ahead_has_no_negative_seconds(tmp_path):
     write_heartbeat(tmp_path, "w", "job", started_at=time.time() + 3600)
     assert [running.seconds for running in read_heartbeats(tmp_path)] == [0.0]
 
 
-def test_where_nothing_was_told_there_are_no_news(tmp_path):
+def test_a_missing_folder_has_no_heartbeats(tmp_path):
     assert read_heartbeats(tmp_path / "nowhere") == []
     remove_heartbeat(tmp_path / "nowhere", "w")
     remove_heartbeats(tmp_path / "nowhere")
 
 
-def test_news_that_cannot_be_written_stop_no_job(tmp_path):
+def test_a_heartbeat_that_cannot_be_written_stops_no_job(tmp_path):
     (tmp_path / "news").write_text("a file where the folder should be")
     with open_heartbeat(tmp_path / "news", "w", "job") as reel:
         reel.report_epoch(1, 0.5, 100.0)
     assert read_heartbeats(tmp_path / "news") == []
 
 
-def test_a_job_without_a_folder_tells_nothing():
+def test_a_job_without_a_folder_writes_no_heartbeat():
     with open_heartbeat(None, "w", "job") as reel:
         reel.report_epoch(1, 0.5, 100.0)
         reel.report_images(1, 2)
 
 
-def test_a_job_is_in_the_news_until_it_is_over_however_it_ends(tmp_path):
+def test_a_job_has_a_heartbeat_until_it_ends_or_fails(tmp_path):
     def trained():
         with open_heartbeat(tmp_path, "w", "job") as reel:
             assert [(told.job, told.epoch) for told in read_heartbeats(tmp_path)] == [("job", None)]
@@ -119,7 +119,7 @@ def test_a_job_is_in_the_news_until_it_is_over_however_it_ends(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_images_are_told_of_once_a_second_and_no_more_when_they_are_here(tmp_path, monkeypatch):
+def test_loading_images_is_reported_once_a_second_until_it_is_done(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(newspaper.time, "monotonic", lambda: clock[0])
     doing = []
@@ -132,7 +132,7 @@ def test_images_are_told_of_once_a_second_and_no_more_when_they_are_here(tmp_pat
     assert doing[-1] == ""
 
 
-def test_images_that_come_at_once_are_not_told_of(tmp_path, monkeypatch):
+def test_images_that_load_at_once_are_not_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(newspaper.time, "monotonic", lambda: 100.0)
     reel = Heartbeat(tmp_path, "w", "job")
     for done in range(101):
@@ -140,7 +140,7 @@ def test_images_that_come_at_once_are_not_told_of(tmp_path, monkeypatch):
     assert read_heartbeats(tmp_path) == []
 
 
-def test_a_new_driver_begins_with_no_news(tmp_path):
+def test_a_new_driver_removes_old_heartbeats(tmp_path):
     for worker in WORKERS:
         write_heartbeat(tmp_path, worker, "job", started_at=0.0)
     (tmp_path / ".w.json.partial").write_text("{")
@@ -149,7 +149,7 @@ def test_a_new_driver_begins_with_no_news(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_drivers_jobs_are_followed_in_what_their_workers_tell(tmp_path):
+def test_running_jobs_take_epoch_and_speed_from_heartbeats(tmp_path):
     now = time.time()
     write_heartbeat(tmp_path, "w1", "one", 2, 0.5, 310.0, started_at=now - 30)
     write_heartbeat(tmp_path, "w2", "given up long ago", 7, 0.9, 1.0, started_at=now - 900)
@@ -159,7 +159,7 @@ def test_a_drivers_jobs_are_followed_in_what_their_workers_tell(tmp_path):
     assert second == waiting
 
 
-def test_a_driver_that_trains_itself_has_the_job_of_its_news(tmp_path):
+def test_an_inline_driver_takes_its_job_from_the_heartbeat(tmp_path):
     write_heartbeat(tmp_path, "w1", "one", 2, 0.5, 310.0, started_at=time.time() - 30)
     now = current_progress(Progress("x", 3, 9, images_per_second=7.0), tmp_path)
     assert [(job.job, job.epoch) for job in now.running] == [("one", 2)]
@@ -168,7 +168,7 @@ def test_a_driver_that_trains_itself_has_the_job_of_its_news(tmp_path):
     assert current_progress(over, tmp_path) == over
 
 
-def test_the_pace_of_a_search_is_that_of_its_workers_where_they_tell_of_any(tmp_path):
+def test_the_speed_of_a_search_is_that_of_its_workers_heartbeats(tmp_path):
     jobs = (JobProgress("one", "", 5.0), JobProgress("two", "", 5.0), JobProgress("three", "", 5.0))
     driver = Progress("x", 3, 9, running=jobs, images_per_second=7.0)
     assert current_progress(driver, tmp_path).images_per_second == 7.0
@@ -178,13 +178,13 @@ def test_the_pace_of_a_search_is_that_of_its_workers_where_they_tell_of_any(tmp_
     assert current_progress(driver, None) == driver
 
 
-def test_a_job_was_not_begun_before_it_was_handed_out(tmp_path):
+def test_a_job_did_not_start_before_it_was_submitted(tmp_path):
     write_heartbeat(tmp_path, "its clock is behind", "one", started_at=time.time() - 3600)
     (job,) = jobs_with_heartbeats([JobProgress("one", "", 50.0)], tmp_path)
     assert job.seconds == 50.0
 
 
-def test_of_two_workers_that_tell_of_one_job_the_last_is_believed(tmp_path, monkeypatch):
+def test_the_latest_of_two_heartbeats_of_one_job_counts(tmp_path, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(newspaper.time, "time", lambda: clock[0])
     for worker in ("z was lost", "a took over"):
@@ -195,7 +195,7 @@ def test_of_two_workers_that_tell_of_one_job_the_last_is_believed(tmp_path, monk
     ] == ["a took over"]
 
 
-def test_a_reader_never_meets_half_of_the_news(tmp_path):
+def test_a_reader_never_sees_half_a_heartbeat(tmp_path):
     """A writer and a reader at once; every reading finds the worker."""
     write_heartbeat(tmp_path, "w", "job", 0, started_at=time.time())
     enough, written = threading.Event(), []

@@ -52,7 +52,7 @@ def failing(untrained, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_a_failed_candidate_is_tried_again_and_keeps_what_it_has(tiny, tmp_path, failing):
+def test_retry_reopens_a_failed_trial_with_its_records(tiny, tmp_path, failing):
     experiment = tiny(**SHORT, **RACED, seeds=3)
     undisturbed = run_search(experiment, tmp_path / "one")
     last = undisturbed[(undisturbed["epoch"] == 2) & (undisturbed["role"] == "searched")]
@@ -70,7 +70,7 @@ def test_a_failed_candidate_is_tried_again_and_keeps_what_it_has(tiny, tmp_path,
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_only_what_has_failed_so_is_tried_again(tiny, tmp_path, failing):
+def test_retry_reopens_only_matching_failures(tiny, tmp_path, failing):
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     failing.update(undisturbed["candidate"])
     run_search(tiny(**SHORT), tmp_path / "r")
@@ -84,7 +84,7 @@ def test_only_what_has_failed_so_is_tried_again(tiny, tmp_path, failing):
     assert set(run_search(tiny(**SHORT), tmp_path / "r")["candidate"]) == {name}
 
 
-def test_results_that_were_wrong_are_trained_again(tiny, tmp_path, untrained):
+def test_invalidated_results_are_trained_again(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
     undisturbed = run_search(experiment, tmp_path / "r")
     name = undisturbed["candidate"].iloc[-1]
@@ -104,7 +104,7 @@ def test_results_that_were_wrong_are_trained_again(tiny, tmp_path, untrained):
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
 
 
-def test_what_a_worker_is_at_still_is_not_thrown_away(tiny, tmp_path, untrained):
+def test_results_in_training_cannot_be_invalidated(tiny, tmp_path, untrained):
     undisturbed = run_search(tiny(**SHORT), tmp_path / "r")
     name = undisturbed["candidate"].iloc[-1]
     run = checkpoint_path(tmp_path / "r" / "checkpoints", name, 1)
@@ -116,7 +116,7 @@ def test_what_a_worker_is_at_still_is_not_thrown_away(tiny, tmp_path, untrained)
     same(read_records(tmp_path / "r" / "records.csv"), undisturbed)
 
 
-def test_epochs_before_the_wrong_ones_are_trained_again_but_not_recorded_twice(tiny, tmp_path):
+def test_epochs_before_invalidated_ones_are_trained_again_but_recorded_once(tiny, tmp_path):
     """By real training, whose checkpoint was of the last epoch."""
     experiment = tiny(trials=1, references=[], seeds=1)
     undisturbed = run_search(experiment, tmp_path / "r")
@@ -127,7 +127,7 @@ def test_epochs_before_the_wrong_ones_are_trained_again_but_not_recorded_twice(t
     assert again["loss"].tolist() == undisturbed["loss"].tolist()
 
 
-def test_results_of_a_search_that_has_not_ended_can_be_thrown_away(
+def test_results_of_an_unfinished_search_can_be_invalidated(
     tiny, tmp_path, untrained, killed_after
 ):
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
@@ -150,7 +150,9 @@ def test_results_of_a_search_that_has_not_ended_can_be_thrown_away(
         ({"from_epoch": 3}, "nothing on record from epoch 3 on"),
     ],
 )
-def test_what_is_not_there_cannot_be_thrown_away(tiny, tmp_path, untrained, options, message):
+def test_results_that_do_not_exist_cannot_be_invalidated(
+    tiny, tmp_path, untrained, options, message
+):
     records = run_search(tiny(**SHORT), tmp_path / "r")
     before = (tmp_path / "r" / "records.csv").read_bytes()
     with pytest.raises(SearchError, match=message):
@@ -173,7 +175,7 @@ def test_what_is_not_there_cannot_be_thrown_away(tiny, tmp_path, untrained, opti
         ({"trials": 6, "pruner": "none", "rungs": [1], "references": []}, {"rungs": [2]}),
     ],
 )
-def test_an_extended_search_is_what_it_would_have_been(tiny, tmp_path, untrained, begun, more):
+def test_an_extended_search_equals_one_started_that_large(tiny, tmp_path, untrained, begun, more):
     begun = {"references": ["uniform"], **begun}
     first = run_search(tiny(**begun), tmp_path / "r")
     longer = extend(tmp_path / "r", **more)
@@ -192,7 +194,7 @@ def test_an_extended_search_is_what_it_would_have_been(tiny, tmp_path, untrained
     assert set(map(tuple, whole[KEY].values)) <= set(map(tuple, extended[KEY].values))
 
 
-def test_a_halved_candidate_goes_on_where_the_longer_search_lets_it(
+def test_a_stopped_trial_continues_if_its_rank_in_the_extended_search_allows_it(
     tiny, tmp_path, untrained, monkeypatch
 ):
     train, order = advance.train_together, {}
@@ -214,7 +216,7 @@ def test_a_halved_candidate_goes_on_where_the_longer_search_lets_it(
     assert set(records.loc[records["epoch"] == 2, "candidate"]) & halved
 
 
-def test_what_would_be_decided_alike_is_not_opened_again(tiny, tmp_path, untrained):
+def test_trials_with_unchanged_decisions_are_not_reopened(tiny, tmp_path, untrained):
     begun = {"references": ["uniform"], "seeds": 2, **RACED, "rungs": [1], "trials": 6}
     first = run_search(tiny(**{**begun, "rungs": [1, 2]}), tmp_path / "r")
     halved = set(first.loc[first["stopped"] != "", "candidate"])
@@ -222,7 +224,7 @@ def test_what_would_be_decided_alike_is_not_opened_again(tiny, tmp_path, untrain
     assert halved.isdisjoint(entry.candidate for entry in longer.reopened)
 
 
-def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
+def test_an_optimal_design_cannot_be_extended(tiny, tmp_path, untrained):
     run_search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
     with pytest.raises(
         SearchError,
@@ -246,7 +248,7 @@ def test_a_design_is_not_made_larger(tiny, tmp_path, untrained):
         ({"rungs": [2]}, r"rungs: need the search's own \(1, 2\)"),
     ],
 )
-def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, message):
+def test_extend_refuses_less_than_the_search_has(tiny, tmp_path, untrained, more, message):
     run_search(tiny(**SHORT, **RACED), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     with pytest.raises(SearchError, match=message):
@@ -254,13 +256,13 @@ def test_less_or_another_training_is_refused(tiny, tmp_path, untrained, more, me
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
-def test_a_whole_grid_has_no_more_candidates(tiny, tmp_path, untrained):
+def test_a_whole_grid_cannot_be_extended(tiny, tmp_path, untrained):
     run_search(tiny(references=[]), tmp_path / "r")
     with pytest.raises(SearchError, match="trials: the search has the whole grid"):
         extend(tmp_path / "r", trials=50)
 
 
-def test_every_verb_is_refused_while_a_driver_is_at_work(tiny, tmp_path, untrained):
+def test_maintenance_is_refused_while_a_driver_is_running(tiny, tmp_path, untrained):
     records = run_search(tiny(**SHORT), tmp_path / "r")
     with lock_folder(tmp_path / "r"):
         for verb in (
@@ -272,7 +274,7 @@ def test_every_verb_is_refused_while_a_driver_is_at_work(tiny, tmp_path, untrain
                 verb()
 
 
-def test_verbs_know_the_folders_experiment_and_where_its_study_is(tiny, tmp_path, untrained):
+def test_maintenance_reads_experiment_and_database_from_the_folder(tiny, tmp_path, untrained):
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
     run_search(tiny(**SHORT), tmp_path / "r", storage=storage)
     assert read_search_experiment(tmp_path / "r") == tiny(**SHORT)
@@ -295,7 +297,9 @@ def test_a_committed_search_is_extended_from_its_records_alone(tiny, tmp_path, u
     same(records, run_search(replace(longer.experiment), tmp_path / "whole"))
 
 
-def test_who_has_gone_on_stays_on_when_better_ones_come(tiny, tmp_path, untrained, monkeypatch):
+def test_a_trial_beyond_a_rung_is_not_stopped_when_better_ones_arrive(
+    tiny, tmp_path, untrained, monkeypatch
+):
     train, order = advance.train_together, {}
 
     def the_last_are_the_best(jobs, datasets, *, device):

@@ -68,14 +68,14 @@ def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising
     assert trial.user_attrs["failure_kind"] == kind
 
 
-def test_a_failure_that_may_be_tried_again_is(tiny, tmp_path, raising):
+def test_a_failed_job_is_retried_within_its_limit(tiny, tmp_path, raising):
     raising.extend([OutOfMemory("others were in the way")] * 2)
     allowed = FailureSpec(out_of_memory=FailureLimit(retries=2))
     assert len(run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")) == 16
     assert not (tmp_path / "r" / "failures.json").exists()
 
 
-def test_too_many_failures_of_a_class_stop_a_search(tiny, tmp_path, untrained, monkeypatch):
+def test_too_many_failures_of_a_kind_stop_a_search(tiny, tmp_path, untrained, monkeypatch):
     def train_together(jobs, datasets, *, device):
         raise OutOfMemory("too wide")
         yield
@@ -109,7 +109,7 @@ def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
     assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
 
 
-def test_a_search_stops_when_it_is_enough(tiny, tmp_path, untrained):
+def test_a_search_stops_at_a_stopping_criterion(tiny, tmp_path, untrained):
     records = run_search(with_search(tiny(**SHORT), stop=StopSpec(accuracy=0.3)), tmp_path / "r")
     assert len(records) < 16
     progress = json.loads((tmp_path / "r" / "progress.json").read_text())
@@ -142,7 +142,7 @@ def test_candidates_are_paired_by_seed(tiny, tmp_path, watched):
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, watched):
+def test_all_candidates_use_the_same_evaluation_zoom(tiny, tmp_path, watched):
     experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
     larger = replace(experiment, data=replace(experiment.data, pixels=14))
     run_search(larger, tmp_path / "larger")
@@ -154,7 +154,7 @@ def test_all_candidates_see_the_images_enlarged_alike(tiny, tmp_path, watched):
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_the_micro_batch_is_of_all_that_is_planned(tiny, tmp_path, watched, monkeypatch):
+def test_the_micro_batch_fits_all_planned_networks(tiny, tmp_path, watched, monkeypatch):
     """Cells of a nominal grid may lie between the candidates that the space lists."""
     asked = []
     monkeypatch.setattr(
@@ -195,7 +195,7 @@ def test_one_micro_batch_is_found_once_and_kept(
     assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
 
 
-def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(
+def test_a_tuned_learning_rate_is_swept_once_per_candidate_and_recorded(
     tiny, tmp_path, untrained, killed_after, monkeypatch
 ):
     swept = []
@@ -215,7 +215,7 @@ def test_a_tuned_rate_is_swept_once_for_each_candidate_and_on_record(
     assert set(records["tuning_seconds"]) == {2.5}
 
 
-def test_the_depth_rule_gives_deeper_candidates_less(tiny, tmp_path, untrained):
+def test_the_depth_rule_gives_deeper_candidates_a_lower_learning_rate(tiny, tmp_path, untrained):
     experiment = tiny(**{**SHORT, "references": ["depth", "width"]})
     records = run_search(with_recipe(experiment, learning_rate_rule="depth"), tmp_path / "r")
     rates = records.groupby("alpha")["learning_rate"].first().sort_index()
@@ -228,7 +228,7 @@ def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_the_images_of_every_seed_are_told_of_as_they_come(tiny, tmp_path, untrained, monkeypatch):
+def test_loading_images_is_reported_for_every_seed(tiny, tmp_path, untrained, monkeypatch):
     told = []
     monkeypatch.setattr(advance, "_DATASET_CACHE", {})
     run_search(

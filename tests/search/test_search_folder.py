@@ -28,7 +28,7 @@ def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
-def test_when_to_stop_and_what_may_fail_can_change(tiny, tmp_path, untrained):
+def test_stopping_criteria_and_failure_limits_may_change(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
     few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
     some = run_search(few, tmp_path / "r")
@@ -37,7 +37,7 @@ def test_when_to_stop_and_what_may_fail_can_change(tiny, tmp_path, untrained):
     assert read_experiment(tmp_path / "r" / "experiment.yaml") == experiment
 
 
-def test_who_is_refused_for_another_driver_changes_nothing(tiny, tmp_path, untrained):
+def test_a_refused_second_driver_changes_nothing(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
     run_search(experiment, tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
@@ -54,7 +54,7 @@ def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
+def test_an_impossible_experiment_is_refused_before_anything_is_written(tmp_path):
     for change, error in (
         ({"data": {"source": "imagefolder:nowhere"}}, DataError),
         ({"budget": {"factor": 1.0001, "tolerance": 1e-6}}, ArchitectureError),
@@ -76,7 +76,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
         ({"scheduler": "tcp://here:1"}, "scheduler: need executor dask, got"),
     ],
 )
-def test_workers_that_cannot_be_are_refused_before_anything_is_written(
+def test_impossible_workers_are_refused_before_anything_is_written(
     tiny, tmp_path, options, message
 ):
     with pytest.raises(SearchError, match=message):
@@ -84,7 +84,7 @@ def test_workers_that_cannot_be_are_refused_before_anything_is_written(
     assert not (tmp_path / "r").exists()
 
 
-def test_a_search_does_not_go_on_with_other_images(
+def test_a_search_is_not_resumed_with_other_images(
     tiny, tmp_path, untrained, killed_after, monkeypatch
 ):
     with pytest.raises(killed_after.error):
@@ -101,7 +101,7 @@ def test_a_search_does_not_go_on_with_other_images(
         run_search(tiny(**SHORT), tmp_path / "r")
 
 
-def test_the_images_of_further_seeds_are_written_down_too(tiny, tmp_path, untrained):
+def test_the_images_of_later_seeds_are_recorded_too(tiny, tmp_path, untrained):
     from scalesearch.search.maintenance import extend
 
     run_search(tiny(**SHORT), tmp_path / "r")
@@ -113,7 +113,7 @@ def test_the_images_of_further_seeds_are_written_down_too(tiny, tmp_path, untrai
     assert {**then, "data": None} == {**first, "data": None}
 
 
-def test_a_study_elsewhere_is_not_begun_again_in_the_folder(tiny, tmp_path, untrained):
+def test_a_study_in_a_database_is_not_started_again_in_the_folder(tiny, tmp_path, untrained):
     shared = f"sqlite:///{tmp_path / 'shared.db'}"
     run_search(tiny(**SHORT), tmp_path / "r", storage=shared)
     with pytest.raises(SearchError, match=f"has its study in {shared}.*say --storage {shared}"):
@@ -123,21 +123,21 @@ def test_a_study_elsewhere_is_not_begun_again_in_the_folder(tiny, tmp_path, untr
         run_search(tiny(**SHORT), tmp_path / "s", storage=shared)
 
 
-def test_a_password_is_not_written_down():
+def test_a_database_password_is_not_stored():
     url = without_password("postgresql+psycopg://me:secret@host/name")
     assert url == "postgresql+psycopg://me@host/name"
     with pytest.raises(SearchError, match="storage: need the URL of a database"):
         without_password("no url")
 
 
-def test_a_kill_while_the_folder_is_made_leaves_one_that_can_be_used(tiny, tmp_path, untrained):
+def test_a_kill_while_the_folder_is_made_leaves_a_usable_folder(tiny, tmp_path, untrained):
     (tmp_path / "r" / "checkpoints").mkdir(parents=True)
     (tmp_path / "r" / "logs").mkdir(parents=True)
     (tmp_path / "r" / ".experiment.yaml.partial").write_text("name: ti")
     assert len(run_search(tiny(**SHORT), tmp_path / "r"))
 
 
-def test_checkpoints_of_ended_candidates_are_swept(tiny, tmp_path, untrained):
+def test_checkpoints_of_ended_trials_are_removed(tiny, tmp_path, untrained):
     records = run_search(tiny(**SHORT), tmp_path / "r")
     name = records["candidate"].iloc[0]
     left = tmp_path / "r" / "checkpoints" / f"{name}-0.pt"  # by a driver that died just then

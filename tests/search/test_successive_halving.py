@@ -17,7 +17,7 @@ def ends(ledger):
 
 
 @given(plots(), st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
-def test_the_order_of_completion_changes_neither_verdicts_nor_records(plot, few, many, order):
+def test_the_order_of_completion_changes_neither_decisions_nor_records(plot, few, many, order):
     one = play(plot, workers=few)
     other = play(plot, workers=many, order=order)
     assert ends(one) == ends(other)
@@ -43,7 +43,7 @@ def test_optunas_pruners_decide_the_same_after_a_kill(plot, chance):
 def test_every_epoch_is_trained_once_and_every_candidate_ends(plot, chance, halts):
     ledger = play_on(plot, chance, halts=halts)
     assert len(set(ledger.trained)) == len(ledger.trained)
-    assert sorted(ledger.ends) == list(range(sum(plot.cohorts)))
+    assert sorted(ledger.ends) == list(range(sum(plot.round_sizes)))
     assert len(ledger.trained) == sum(ledger.epochs().values())
 
 
@@ -53,10 +53,10 @@ def test_an_undisturbed_search_sweeps_once_and_before_the_first_epoch(plot, chan
     if not plot.rules.tune_learning_rate:
         assert not ledger.sweeps
         return
-    assert sorted(ledger.sweeps) == list(range(sum(plot.cohorts)))
-    for place in range(sum(plot.cohorts)):
-        own = [task for task in ledger.tasks if task.trial == place]
-        assert [task.sweep for task in own] == [True] + [False] * (len(own) - 1)
+    assert sorted(ledger.sweeps) == list(range(sum(plot.round_sizes)))
+    for place in range(sum(plot.round_sizes)):
+        own = [job for job in ledger.jobs if job.trial == place]
+        assert [job.sweep for job in own] == [True] + [False] * (len(own) - 1)
 
 
 @given(plots(failing=False) | plots(asynchronous=True, failing=False), chances)
@@ -69,25 +69,25 @@ def test_references_get_all_seeds_and_all_epochs(plot, chance):
 
 
 @given(plots() | plots(asynchronous=True), st.integers(1, 9))
-def test_a_task_goes_to_the_next_rung_and_no_further(plot, workers):
+def test_a_job_ends_at_the_next_rung(plot, workers):
     rungs = (0, *plot.rules.rungs)
-    for task in play(plot, workers=workers).tasks:
-        if not task.sweep:
-            assert (task.start, task.stop) in set(pairwise(rungs))
+    for job in play(plot, workers=workers).jobs:
+        if not job.sweep:
+            assert (job.start, job.stop) in set(pairwise(rungs))
 
 
 @given(plots(failing=False))
-def test_seeds_are_in_one_task_where_they_are_trained_together(plot):
+def test_seeds_trained_together_are_in_one_job(plot):
     first = plot.rules.seeds[: plot.rules.initial_seed_count]
-    for task in play(plot).tasks:
-        if task.sweep:
+    for job in play(plot).jobs:
+        if job.sweep:
             continue
         if not plot.rules.together:
-            assert len(task.seeds) == 1
-        elif task.trial in plot.references | plot.searched_references:
-            assert task.seeds == plot.rules.seeds
+            assert len(job.seeds) == 1
+        elif job.trial in plot.references | plot.searched_references:
+            assert job.seeds == plot.rules.seeds
         else:
-            assert task.seeds == first or not set(task.seeds) & set(first)
+            assert job.seeds == first or not set(job.seeds) & set(first)
 
 
 def halving(n, **changes):
@@ -100,7 +100,7 @@ def halving(n, **changes):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 9, 15, 20])
 @pytest.mark.parametrize("eta", [2, 3, 4])
 @pytest.mark.parametrize("levels", [1, 3, 1000])
-def test_of_each_rung_the_best_of_eta_go_on_rounded_up_whatever_is_tied(n, eta, levels):
+def test_the_best_fraction_of_each_rung_continues_rounded_up_also_with_ties(n, eta, levels):
     plot = replace(halving(n, eta=eta), levels=levels)
     epochs = play(plot).epochs()
     at = [sum(epochs[place, 0] >= rung for place in range(n)) for rung in (1, 3, 9)]
@@ -110,7 +110,7 @@ def test_of_each_rung_the_best_of_eta_go_on_rounded_up_whatever_is_tied(n, eta, 
 
 
 @given(plots(failing=False))
-def test_who_goes_on_is_at_no_rung_behind_one_of_its_cohort_who_does_not(plot):
+def test_no_trial_continues_past_a_better_one_of_its_round(plot):
     rules, epochs = plot.rules, {}
     ledger = play(plot)
     first, epochs = rules.seeds[: rules.initial_seed_count], ledger.epochs()
@@ -127,13 +127,13 @@ def test_who_goes_on_is_at_no_rung_behind_one_of_its_cohort_who_does_not(plot):
             assert not on or not off or min(on) >= max(off)
 
 
-def test_why_a_candidate_was_halved_is_told_with_its_place():
+def test_the_reason_of_a_stopped_trial_has_its_rank():
     ledger = play(halving(9))
     reasons = sorted(v.reason for v in ledger.ends.values() if "epoch 1:" in v.reason)
     assert reasons == [f"halved at epoch 1: place {place} of 9" for place in range(4, 10)]
 
 
-def test_of_the_next_cohort_goes_on_who_is_among_the_best_of_all_so_far():
+def test_trials_of_a_later_round_are_ranked_among_all_so_far():
     plot = Plot(
         HalvingConfig(rungs=(1, 2), seeds=(0,), initial_seed_count=1, eta=3), (9, 6), salt=3
     )
@@ -144,7 +144,7 @@ def test_of_the_next_cohort_goes_on_who_is_among_the_best_of_all_so_far():
     assert went_on
 
 
-def test_a_failure_amid_a_rung_takes_nobody_else_along():
+def test_a_failure_at_a_rung_affects_no_other_trial():
     plot = replace(halving(9), fails=((4, 1, 1), (6, 0, 1)))
     ledger = play(plot)
     states = {place: v.state for place, v in ledger.ends.items()}
@@ -152,7 +152,7 @@ def test_a_failure_amid_a_rung_takes_nobody_else_along():
     assert sum(n >= 3 for (_, seed), n in ledger.epochs().items() if seed == 0) == 3  # of 7
 
 
-def test_a_cohort_of_which_all_fail_is_over():
+def test_a_round_in_which_all_trials_fail_is_finished():
     plot = Plot(
         HalvingConfig(rungs=(1, 3), seeds=(0,), initial_seed_count=1),
         (2, 1),
@@ -167,12 +167,12 @@ def test_a_cohort_of_which_all_fail_is_over():
 
 
 @given(plots(), st.integers(0, 99))
-def test_a_candidate_that_fails_says_so_by_its_first_seed_that_did(plot, order):
+def test_a_failed_trial_has_the_reason_of_its_first_failed_seed(plot, order):
     ledger = play(plot, order=order)
     for place, seed, _ in plot.fails:
-        verdict = ledger.ends[place]
-        if verdict.state == "failed":
-            assert verdict.kind == "diverged"
-            assert verdict.reason.startswith("seeds (")
+        decision = ledger.ends[place]
+        if decision.state == "failed":
+            assert decision.kind == "diverged"
+            assert decision.reason.startswith("seeds (")
         else:
             assert ledger.epochs().get((place, seed), 0) < plot.rules.last_epoch

@@ -12,14 +12,14 @@ RULES = HalvingConfig(rungs=(1, 3, 9), seeds=(0,), initial_seed_count=1, asynchr
 
 
 @given(plots(asynchronous=True), st.integers(1, 9), st.integers(0, 99))
-def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, workers, order):
+def test_only_the_best_trials_at_a_rung_continue(plot, workers, order):
     schedule, rules = None, plot.rules
 
     class Watched(SuccessiveHalving):
         def _promote(self, progress):
             if progress.stage < len(rules.rungs) - 1 and not progress.is_reference:
-                ladder = self.rungs[rules.rungs[progress.stage]]
-                assert ladder.rank(progress.trial) <= ladder.count / rules.eta
+                rung = self.rungs[rules.rungs[progress.stage]]
+                assert rung.rank(progress.trial) <= rung.count / rules.eta
             super()._promote(progress)
 
     class Watching(Plot):
@@ -33,12 +33,12 @@ def test_nobody_goes_on_who_is_not_among_the_best_of_those_that_are_there(plot, 
 
 
 @given(plots(asynchronous=True, failing=False), st.integers(1, 9), st.integers(0, 99))
-def test_at_the_end_the_best_of_each_rung_have_gone_on(plot, workers, order):
+def test_at_the_end_the_best_of_each_rung_have_continued(plot, workers, order):
     ledger = play(plot, workers=workers, order=order)
     rules, epochs = plot.rules, ledger.epochs()
     first = rules.seeds[: rules.initial_seed_count]
     for rung in rules.rungs[:-1]:
-        there = [p for p in range(sum(plot.cohorts)) if epochs.get((p, first[0]), 0) >= rung]
+        there = [p for p in range(sum(plot.round_sizes)) if epochs.get((p, first[0]), 0) >= rung]
         there = [p for p in there if p not in plot.references]
         value = {
             p: sum(ledger.rows[p][s][rung - 1] for s in first if rung <= len(ledger.rows[p][s]))
@@ -49,7 +49,7 @@ def test_at_the_end_the_best_of_each_rung_have_gone_on(plot, workers, order):
 
 
 @given(plots(asynchronous=True), chances)
-def test_who_has_gone_on_still_has_after_a_kill(plot, chance):
+def test_a_promoted_trial_stays_promoted_after_a_kill(plot, chance):
     """Further epochs that were trained are not trained in vain."""
     ledger = play_on(plot, chance)
     rungs = plot.rules.rungs
@@ -64,13 +64,13 @@ def test_who_has_gone_on_still_has_after_a_kill(plot, chance):
     plots(asynchronous=True, pruner="median") | plots(asynchronous=True, pruner="hyperband"),
     chances,
 )
-def test_optunas_pruners_bring_every_candidate_to_an_end(plot, chance):
+def test_with_optunas_pruners_every_trial_ends(plot, chance):
     ledger = play_on(plot, chance)
-    assert sorted(ledger.ends) == list(range(sum(plot.cohorts)))
+    assert sorted(ledger.ends) == list(range(sum(plot.round_sizes)))
     assert len(set(ledger.trained)) == len(ledger.trained)
 
 
-def test_with_one_worker_the_best_third_is_promoted_as_they_come():
+def test_with_one_worker_the_best_third_is_promoted_on_arrival():
     plot = Plot(RULES, (12,), salt=3)
     epochs = play(plot, workers=1).epochs()
     assert sum(n >= 3 for n in epochs.values()) >= 12 // 3
@@ -85,7 +85,7 @@ def test_no_worker_waits_as_long_as_there_are_candidates():
     assert schedule.is_idle
 
 
-def test_who_waits_goes_on_after_a_kill_where_those_that_failed_have_made_room():
+def test_a_waiting_trial_continues_after_a_kill_if_failed_trials_make_room():
     rules = HalvingConfig(rungs=(1, 3), seeds=(0,), initial_seed_count=1, eta=3, asynchronous=True)
     resumed = SuccessiveHalving(rules)
     past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tuner_games import DOCUMENT, Hands, done, engine, experiment, failed, finish, measured
+from tuner_games import DOCUMENT, FakePool, done, experiment, failed, finish, make_tuner, measured
 
 from scalesearch.config.reading import experiment_from_document
 from scalesearch.results.search_folder import SearchPaths
@@ -25,49 +25,49 @@ class Failing:
         return done(job)
 
 
-def ends(engine):
+def ends(tuner):
     return [
-        (entry.state, entry.failure_kind)
-        for entry in engine.trials_in_order
-        if entry.state == "failed"
+        (trial.state, trial.failure_kind)
+        for trial in tuner.trials_in_order
+        if trial.state == "failed"
     ]
 
 
 @pytest.mark.parametrize("kind", ["out_of_memory", "diverged", "worker_lost", "timeout"])
-def test_a_candidate_fails_alone_when_its_class_is_out_of_retries(kind):
+def test_only_the_trial_fails_when_its_failure_is_out_of_retries(kind):
     asked = experiment(failures={kind: {"retries": 1}})
-    ended = finish(engine(asked, Hands(Failing(kind))))
+    ended = finish(make_tuner(asked, FakePool(Failing(kind))))
     assert ends(ended) == [("failed", kind)]
     assert ended.failure_counts == {kind: 1}
-    others = [entry.state for entry in ended.trials_in_order if entry.state != "failed"]
+    others = [trial.state for trial in ended.trials_in_order if trial.state != "failed"]
     assert set(others) == {"complete", "stopped"}
     attempts = [job.attempt for job in ended.pool.submitted if job.candidate == failing(ended)]
     assert max(attempts) == 1
 
 
-def test_a_worker_that_never_trains_anything_is_not_asked_for_ever():
+def test_a_worker_that_trains_nothing_counts_as_lost():
     first = []
 
     def idle(job):
         first.append(job.candidate)
         return Outcome(key=job.key) if job.candidate == first[0] else done(job)
 
-    ended = finish(engine(experiment(), Hands(idle)))
+    ended = finish(make_tuner(experiment(), FakePool(idle)))
     assert ends(ended) == [("failed", "worker_lost")]
-    assert all(entry.state != "running" for entry in ended.trials_in_order)
+    assert all(trial.state != "running" for trial in ended.trials_in_order)
 
 
-def failing(engine):
-    return next(entry.candidate for entry in engine.trials_in_order if entry.state == "failed")
+def failing(tuner):
+    return next(trial.candidate for trial in tuner.trials_in_order if trial.state == "failed")
 
 
-def test_a_lost_job_is_tried_again_and_nobody_can_tell_from_the_records():
-    ended = finish(engine(experiment(), Hands(Failing("worker_lost", times=3))))
-    calm = finish(engine(experiment()))
+def test_a_retried_job_leaves_no_trace_in_the_records():
+    ended = finish(make_tuner(experiment(), FakePool(Failing("worker_lost", times=3))))
+    calm = finish(make_tuner(experiment()))
     assert trial_records(ended.trials_in_order).equals(trial_records(calm.trials_in_order))
 
 
-def test_what_is_left_of_a_lost_job_is_tried_and_no_more():
+def test_only_the_rest_of_a_lost_job_is_retried():
     lost = []
 
     def losing(job):
@@ -76,17 +76,19 @@ def test_what_is_left_of_a_lost_job_is_tried_and_no_more():
             return failed(job, "worker_lost", rows=measured(job, stop=job.start + 1))
         return done(job)
 
-    ended = finish(engine(experiment(), Hands(losing)))
+    ended = finish(make_tuner(experiment(), FakePool(losing)))
     again = [job for job in ended.pool.submitted if job.attempt == 1]
     assert [(job.start, job.stop) for job in again] == [(lost[0].start + 1, lost[0].stop)]
 
 
 @pytest.mark.parametrize("kind", ["data", "bug"])
-def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kind, tmp_path):
+def test_a_fatal_failure_stops_the_search_with_all_epochs_recorded(kind, tmp_path):
     def answer(job):
         return failed(job, kind, rows=measured(job, stop=2)) if job.start == 1 else done(job)
 
-    stopping = engine(experiment(), Hands(answer), writer=ResultsWriter(SearchPaths(tmp_path)))
+    stopping = make_tuner(
+        experiment(), FakePool(answer), writer=ResultsWriter(SearchPaths(tmp_path))
+    )
     with pytest.raises(SearchFailed, match=f"{kind} told.*all recorded epochs are safe"):
         finish(stopping)
     kept = trial_records(read_trials(stopping.study))
@@ -95,16 +97,16 @@ def test_what_would_meet_every_candidate_stops_the_search_with_all_on_record(kin
     told = [path.read_text() for path in (tmp_path / "errors").iterdir()]
     assert "Traceback: all of it" in told
     assert not stopping.pool.waiting
-    again = finish(engine(experiment(), study=stopping.study))
+    again = finish(make_tuner(experiment(), study=stopping.study))
     assert trial_records(again.trials_in_order).equals(
-        trial_records(finish(engine(experiment())).trials_in_order)
+        trial_records(finish(make_tuner(experiment())).trials_in_order)
     )
 
 
-def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
-    stopping = engine(
+def test_the_message_of_a_bug_names_the_file_of_its_traceback(tmp_path):
+    stopping = make_tuner(
         experiment(),
-        Hands(lambda job: failed(job, "bug")),
+        FakePool(lambda job: failed(job, "bug")),
         writer=ResultsWriter(SearchPaths(tmp_path)),
     )
     with pytest.raises(SearchFailed, match=r"traceback in .*errors/.*-attempt-1\.txt") as told:
@@ -113,7 +115,7 @@ def test_the_message_of_a_bug_says_where_all_of_it_is(tmp_path):
     assert Path(path).read_text() == "Traceback: all of it"
 
 
-def test_a_job_that_takes_too_long_is_cancelled_and_tried_again_and_may_come_late():
+def test_a_late_job_is_cancelled_and_retried_and_may_still_arrive():
     held = []
 
     def silent(job):
@@ -126,41 +128,41 @@ def test_a_job_that_takes_too_long_is_cancelled_and_tried_again_and_may_come_lat
         return done(job)
 
     asked = experiment(failures={"job_seconds": 30.0})
-    crew = Hands(silent)
-    crew_collect = crew.collect
+    pool = FakePool(silent)
+    pool_collect = pool.collect
 
     def collect(timeout):
-        if not crew.waiting:
-            crew.seconds += 10
-        return crew_collect(timeout)
+        if not pool.waiting:
+            pool.seconds += 10
+        return pool_collect(timeout)
 
-    crew.collect = collect
-    ended = finish(engine(asked, crew))
-    assert [job.name for job in crew.cancelled] == [held[0].name]
+    pool.collect = collect
+    ended = finish(make_tuner(asked, pool))
+    assert [job.name for job in pool.cancelled] == [held[0].name]
     assert trial_records(ended.trials_in_order).equals(
-        trial_records(finish(engine(experiment())).trials_in_order)
+        trial_records(finish(make_tuner(experiment())).trials_in_order)
     )
 
 
-def test_too_many_failures_of_a_class_stop_the_search():
+def test_too_many_failures_of_a_kind_stop_the_search():
     asked = experiment(failures={"worker_lost": {"retries": 0, "candidates": 1}})
-    ended = finish(engine(asked, Hands(lambda job: failed(job, "worker_lost"))))
+    ended = finish(make_tuner(asked, FakePool(lambda job: failed(job, "worker_lost"))))
     assert ended.failure_counts["worker_lost"] == 2
     assert "2 candidates failed as worker_lost, and 1 may" in ended.stopping_criteria.reason
 
 
-def test_a_failed_candidate_says_why_in_the_study():
+def test_the_study_has_the_reason_of_a_failed_trial():
     asked = experiment(failures={"diverged": {"retries": 0}})
-    ended = finish(engine(asked, Hands(Failing("diverged"))))
-    entry = next(entry for entry in read_trials(ended.study) if entry.state == "failed")
-    assert (entry.failure_kind, entry.reason) == ("diverged", "diverged told")
+    ended = finish(make_tuner(asked, FakePool(Failing("diverged"))))
+    trial = next(trial for trial in read_trials(ended.study) if trial.state == "failed")
+    assert (trial.failure_kind, trial.reason) == ("diverged", "diverged told")
 
 
-def test_a_sweep_that_fails_fails_its_candidate_alone():
+def test_a_failed_sweep_fails_only_its_trial():
     recipe = {"epochs": 9, "learning_rate_rule": "tuned"}
     asked = experiment_from_document(
         {**DOCUMENT, "recipe": recipe, "search": {"step": 2, "seeds": 2, "references": ["depth"]}}
     )
-    ended = finish(engine(asked, Hands(Failing("out_of_memory"))))
+    ended = finish(make_tuner(asked, FakePool(Failing("out_of_memory"))))
     assert ends(ended) == [("failed", "out_of_memory")]
-    assert all(entry.tuning for entry in ended.trials_in_order if entry.state != "failed")
+    assert all(trial.tuning for trial in ended.trials_in_order if trial.state != "failed")

@@ -1,24 +1,24 @@
-"""What an engine knows after another one died, that is not in the table."""
+"""State that a new tuner restores from the study, besides the records."""
 
 from dataclasses import replace
 
 import pytest
-from tuner_games import Hands, done, engine, experiment, failed, finish
+from tuner_games import FakePool, done, experiment, failed, finish, make_tuner
 
 from scalesearch.search import study as study_store
 from scalesearch.search.study.search_trial import read_trials
 
 
 class Killed(Exception):
-    """The driver is no more."""
+    """Stands for a kill of the driver."""
 
 
-def reported(engine):
-    return {entry.candidate: entry.intermediate_values for entry in read_trials(engine.study)}
+def reported(tuner):
+    return {trial.candidate: trial.intermediate_values for trial in read_trials(tuner.study)}
 
 
-def test_means_that_a_killed_driver_had_not_told_are_told_by_the_next(monkeypatch):
-    whole, report = reported(finish(engine(experiment()))), study_store.report_mean
+def test_means_that_a_killed_driver_did_not_report_are_reported_on_resuming(monkeypatch):
+    whole, report = reported(finish(make_tuner(experiment()))), study_store.report_mean
 
     def killed_at(count):
         left = count
@@ -33,19 +33,19 @@ def test_means_that_a_killed_driver_had_not_told_are_told_by_the_next(monkeypatc
         return told
 
     for count in range(1, 30, 3):
-        first = engine(experiment(), Hands(slots=1))
+        first = make_tuner(experiment(), FakePool(slots=1))
         monkeypatch.setattr(study_store, "report_mean", killed_at(count))
         with pytest.raises(Killed):
             finish(first)
         monkeypatch.setattr(study_store, "report_mean", report)
-        assert reported(finish(engine(experiment(), study=first.study))) == whole
+        assert reported(finish(make_tuner(experiment(), study=first.study))) == whole
 
 
-def test_what_sweeps_took_before_counts_after_a_kill():
-    given = experiment()
-    asked = replace(given, recipe=replace(given.recipe, learning_rate_rule="tuned"))
-    whole = finish(engine(asked))
-    again = finish(engine(asked, study=whole.study))
+def test_the_time_of_sweeps_counts_after_a_kill():
+    spec = experiment()
+    asked = replace(spec, recipe=replace(spec.recipe, learning_rate_rule="tuned"))
+    whole = finish(make_tuner(asked))
+    again = finish(make_tuner(asked, study=whole.study))
     assert (
         again.stopping_criteria.seconds
         == whole.stopping_criteria.seconds
@@ -53,7 +53,7 @@ def test_what_sweeps_took_before_counts_after_a_kill():
     )
 
 
-def test_a_failed_candidate_waits_for_its_retry_with_its_checkpoints(tmp_path):
+def test_a_failed_trial_keeps_its_checkpoints_for_a_retry(tmp_path):
     from scalesearch.results.search_folder import SearchPaths
     from scalesearch.search.jobs import SearchContext, checkpoint_path
 
@@ -67,15 +67,15 @@ def test_a_failed_candidate_waits_for_its_retry_with_its_checkpoints(tmp_path):
         kept.append(job.candidate)
         return failed(job, "diverged") if job.candidate == kept[0] else done(job)
 
-    finish(engine(asked, Hands(answer), remove_checkpoints=setting.remove_checkpoints))
+    finish(make_tuner(asked, FakePool(answer), remove_checkpoints=setting.remove_checkpoints))
     assert {path.name.partition("-")[0] for path in folder.checkpoints.iterdir()} == {kept[0]}
 
 
-def test_a_sampler_that_goes_on_from_a_shorter_log_knows_what_came_before():
+def test_a_sampler_continues_after_a_shorter_replay_with_its_observations():
     asked = experiment(sampler="tpe", trials=4, step=None, cohort=1)
-    first = finish(engine(asked))
-    shares = tuple(entry.shares for entry in first.trials_in_order if entry.proposal is not None)
-    short = engine(asked)
+    first = finish(make_tuner(asked))
+    shares = tuple(trial.shares for trial in first.trials_in_order if trial.proposal is not None)
+    short = make_tuner(asked)
     short.source = replace(short.source, replayed_shares=shares[:2])
     finish(short)
     assert [e.candidate for e in short.trials_in_order] == [

@@ -1,4 +1,4 @@
-"""What a worker makes of a job, with real training of some dozen images."""
+"""Jobs of a worker, with real training on some dozen images."""
 
 import threading
 import warnings
@@ -58,7 +58,7 @@ def timeless(rows):
     return [{name: told for name, told in row.items() if name not in TIMED} for row in rows]
 
 
-def test_a_job_tells_each_epoch_of_its_run(job):
+def test_the_outcome_of_a_job_has_a_row_per_epoch(job):
     outcome = run_job(job())
     assert outcome.failure is None
     assert outcome.key == job().key
@@ -67,13 +67,13 @@ def test_a_job_tells_each_epoch_of_its_run(job):
     assert outcome.worker == worker.worker_name()
 
 
-def test_a_run_in_two_jobs_measures_what_it_does_in_one(job, tmp_path):
+def test_two_jobs_give_the_rows_of_one(job, tmp_path):
     whole = run_job(job(checkpoints=tmp_path / "other"))
     parts = run_job(job(stop=1)).rows + run_job(job(start=1)).rows
     assert timeless(parts) == timeless(whole.rows)
 
 
-def test_epochs_that_were_trained_and_not_recorded_are_told_from_the_checkpoint(job, monkeypatch):
+def test_trained_but_unrecorded_epochs_come_from_the_checkpoint(job, monkeypatch):
     first = run_job(job())
     monkeypatch.setattr(
         "scalesearch.training.trainer.TrainingRun.train_epoch", lambda *a: pytest.fail("trained")
@@ -82,21 +82,21 @@ def test_epochs_that_were_trained_and_not_recorded_are_told_from_the_checkpoint(
     assert run_job(job(start=1)).rows == first.rows[1:]
 
 
-def test_seeds_together_measure_what_they_do_alone(job, tmp_path):
+def test_seeds_trained_together_give_the_rows_of_seeds_alone(job, tmp_path):
     together = run_job(job(0, 1, checkpoints=tmp_path / "other"))
     alone = run_job(job(0)).rows + run_job(job(1)).rows
     rows = sorted(together.rows, key=lambda row: (row["seed"], row["epoch"]))
     assert timeless(rows) == timeless(alone)
 
 
-def test_where_a_halt_is_asked_for_a_job_ends_after_its_epoch_with_all_its_seeds(job, tmp_path):
+def test_a_halted_job_ends_after_its_epoch_with_all_seeds(job, tmp_path):
     (tmp_path / "halt").touch()
     outcome = run_job(job(0, 1))
     assert outcome.failure is None
     assert [(row["seed"], row["epoch"]) for row in outcome.rows] == [(0, 1), (1, 1)]
 
 
-def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job, monkeypatch):
+def test_a_second_worker_on_a_run_waits_and_uses_the_checkpoint(job, monkeypatch):
     trained, epoch = [], worker.train_together
     outcomes = {}
 
@@ -127,7 +127,7 @@ def test_of_two_workers_on_one_run_the_second_waits_and_finds_the_checkpoint(job
     assert outcomes[0].rows == outcomes[1].rows  # to the second that it took: trained once
 
 
-def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
+def test_a_worker_with_other_images_refuses_the_job(job, tmp_path):
     outcome = run_job(job(fingerprints=("of others",)))
     assert outcome.failure.kind == "data"
     assert "need the images that the search started with (of others)" in outcome.failure.reason
@@ -135,7 +135,7 @@ def test_a_worker_with_other_images_says_so_and_trains_nothing(job, tmp_path):
     assert not list((tmp_path / "checkpoints").glob("*.pt"))
 
 
-def test_a_run_that_diverges_tells_what_came_before(job):
+def test_a_diverged_run_keeps_its_earlier_rows(job):
     recipe = replace(job().recipe, learning_rate=1e6)
     outcome = run_job(job(recipe=recipe))
     assert outcome.failure.kind == "diverged"
@@ -157,7 +157,7 @@ def test_a_run_that_diverges_tells_what_came_before(job):
         (RuntimeError("ours"), "bug"),
     ],
 )
-def test_what_a_job_runs_into_has_a_class_and_a_traceback(job, monkeypatch, error, kind):
+def test_an_exception_becomes_a_failure_with_kind_and_traceback(job, monkeypatch, error, kind):
     def failing(*args, **options):
         raise error
 
@@ -168,7 +168,7 @@ def test_what_a_job_runs_into_has_a_class_and_a_traceback(job, monkeypatch, erro
     assert failure.traceback.startswith("Traceback")
 
 
-def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monkeypatch):
+def test_a_failed_checkpoint_loses_no_earlier_epoch(job, monkeypatch):
     writes, write = [], worker.train_together.__globals__["TrainingRun"].record_epoch
 
     def full(run, epoch):
@@ -186,7 +186,7 @@ def test_a_checkpoint_that_cannot_be_written_loses_no_epoch_before_it(job, monke
     assert writes == [1, 2, 2]
 
 
-def test_a_torn_checkpoint_is_said_and_the_run_begins_anew(job):
+def test_a_torn_checkpoint_is_reported_and_the_run_starts_again(job):
     first = run_job(job())
     path = job().checkpoint_path(0)
     path.write_bytes(path.read_bytes()[:100])
@@ -195,7 +195,7 @@ def test_a_torn_checkpoint_is_said_and_the_run_begins_anew(job):
     assert timeless(again.rows) == timeless(first.rows[1:])
 
 
-def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, tmp_path):
+def test_a_sweep_finds_a_learning_rate_and_records_no_epoch(job, monkeypatch, tmp_path):
     recipe = replace(job().recipe, learning_rate_rule="tuned")
     outcome = run_job(job(sweep=True, recipe=recipe))
     assert outcome.failure is None, outcome.failure.traceback
@@ -205,6 +205,6 @@ def test_a_sweep_finds_a_rate_and_trains_nothing_that_counts(job, monkeypatch, t
     assert not list((tmp_path / "checkpoints").glob("*.pt"))
 
 
-def test_after_a_job_its_worker_tells_no_news(job):
+def test_after_a_job_its_heartbeat_is_removed(job):
     run_job(job())
     assert not read_heartbeats(job().heartbeats)

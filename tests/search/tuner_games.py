@@ -1,4 +1,4 @@
-"""Engines over a study in memory, with a trainer that measures without training."""
+"""Tuners over a study in memory, with a pool that measures without training."""
 
 import warnings
 from collections import deque
@@ -28,8 +28,8 @@ DATA = {"channels": 1, "classes": list("0123456789"), "pixels": 12}
 
 
 def experiment(**search: Any) -> Experiment:
-    given = {"sampler": "lattice", "step": 2, "seeds": 2, "references": ["depth"], **search}
-    return experiment_from_document({**DOCUMENT, "search": given})
+    spec = {"sampler": "lattice", "step": 2, "seeds": 2, "references": ["depth"], **search}
+    return experiment_from_document({**DOCUMENT, "search": spec})
 
 
 @cache
@@ -68,8 +68,8 @@ def failed(job: Job, kind: str, **more: Any) -> Outcome:
 
 
 @dataclass
-class Hands:
-    """A crew that does what ``answer`` says, the oldest job first, on a clock of its own.
+class FakePool:
+    """A worker pool that does what ``answer`` says, the oldest job first, on a clock of its own.
 
     ``answer`` gives an outcome, several (one of them late or again), or none at all.
     """
@@ -99,15 +99,15 @@ class Hands:
         self.cancelled.append(job)
 
 
-def job_of(entry, task) -> Job:
+def make_job(trial, task) -> Job:
     return Job(
         trial=task.trial,
-        candidate=entry.candidate,
+        candidate=trial.candidate,
         seeds=task.seeds,
         start=task.start,
         stop=task.stop or 9,
         sweep=task.sweep,
-        architecture=entry.network,
+        architecture=trial.network,
         recipe=None,
         data=None,
         fingerprints=(),
@@ -116,7 +116,7 @@ def job_of(entry, task) -> Job:
     )
 
 
-def engine(asked: Experiment, crew: Any = None, study: Any = None, **more: Any) -> Tuner:
+def make_tuner(asked: Experiment, pool: Any = None, study: Any = None, **more: Any) -> Tuner:
     if study is None:
         directions = ["maximize", "minimize"] if asked.search.against else ["maximize"]
         study = open_study(optuna.storages.InMemoryStorage(), "game", directions)
@@ -125,13 +125,13 @@ def engine(asked: Experiment, crew: Any = None, study: Any = None, **more: Any) 
         source(asked),
         SuccessiveHalving.from_experiment(asked),
         study,
-        crew or Hands(),
-        job_of,
+        pool or FakePool(),
+        make_job,
         **more,
     )
 
 
-def finish(engine: Tuner) -> Tuner:
-    for _ in engine.run():
+def finish(tuner: Tuner) -> Tuner:
+    for _ in tuner.run():
         pass
-    return engine
+    return tuner

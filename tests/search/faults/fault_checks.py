@@ -1,4 +1,4 @@
-"""What has to hold of a search when it has ended, whatever happened to it."""
+"""Checks of a search that has ended, whatever happened to it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ COLUMNS_OF_TIME = ["seconds", "images_per_second", "tuning_seconds"]
 
 
 def require_whole(results: Path, undisturbed: pd.DataFrame) -> None:
-    """Every epoch trained once and recorded once, and the records of an undisturbed search."""
+    """Check that every epoch is trained and recorded once, as in an undisturbed search."""
     records = read_records(results / "records.csv")
     assert not records.duplicated(KEY).any()
     counted = trained(results)
@@ -28,8 +28,7 @@ def require_whole(results: Path, undisturbed: pd.DataFrame) -> None:
 def killed_until_done(
     stage: Stage, results: Path, document: dict, point: str, crossings: int, **life: object
 ) -> int:
-    """Kill a search at this crossing, before and after in turn, until it gets to its end; how
-    often it was killed."""
+    """Kill a search at this call, before and after it in turn, until it ends; count the kills."""
     for kills in range(200):
         when = ("before", "after")[kills % 2]
         # A life that is killed at once at every start would never end.

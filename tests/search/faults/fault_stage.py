@@ -1,7 +1,7 @@
-"""Lives of a search's driver, each in a process of its own that may be killed at any transition.
+"""Runs of a search's driver, each in its own process that may be killed at any transition.
 
-As a program: reads lives as lines of JSON, forks for each (what is imported is imported once), and
-answers with its process and how it ended.
+As a program: read each run as a line of JSON, fork for it (so imports happen once), and answer
+with its process id or exit status.
 """
 
 import errno
@@ -39,7 +39,7 @@ KILLED = -signal.SIGKILL
 
 
 def document(sampler: str, **search: Any) -> dict[str, Any]:
-    """A search of some seconds with all that a search has: rungs, a race, references, cohorts."""
+    """Return a search of some seconds with rungs, a race, references and rounds."""
     own = {"sampler": sampler, "seeds": 3, "cohort": 3, **SEARCHES[sampler]}
     references = {"references": ["depth", "width", "uniform"]}
     failures = {"worker_lost": {"retries": 99}}
@@ -47,7 +47,7 @@ def document(sampler: str, **search: Any) -> dict[str, Any]:
 
 
 class Stage:
-    """A process that stages lives. ``with`` it, as it is to end."""
+    """A process that runs drivers; a context manager."""
 
     def __enter__(self) -> "Stage":
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -68,19 +68,19 @@ class Stage:
         self.process.stdout.close()
 
     def live(self, **life: Any) -> int:
-        """One life to its end: the status, negative for a signal."""
+        """Run a driver to its end; return its status, negative for a signal."""
         return self.end(self.begin(**life))
 
     def begin(self, **life: Any) -> int:
-        """A life's process."""
+        """Start a driver; return its process id."""
         return self._told({"life": {**life, "results": str(life["results"])}})
 
     def end(self, process: int) -> int:
-        """Wait for a life's end."""
+        """Wait for a driver to end; return its status."""
         return self._told({"wait": process})
 
     def ended(self, process: int) -> int | None:
-        """How a life has ended; None where it has not."""
+        """Return the status of a driver; None while it runs."""
         told = self._told({"ask": process})
         return None if told == ALIVE else told
 
@@ -93,7 +93,7 @@ class Stage:
 
 
 def points(executor: str) -> dict[str, tuple[Any, str]]:
-    """Where a driver, or in one process its worker, can be killed: just before and just after."""
+    """Functions before or after which a driver can be killed."""
     import fault_trainer
     from optuna.storages import RDBStorage
 
@@ -158,9 +158,11 @@ def live(
     environment: dict[str, str] | None = None,
     limit: int | None = None,
 ) -> None:
-    """One life of a driver. ``kill``: where, ``before`` or ``after``, at which crossing (``full``:
-    from there on nothing can be written);
-    ``limit``: bytes that a file may have, as on a disk that is full."""
+    """Run a driver in this process.
+
+    ``kill``: function, ``before`` or ``after``, and the number of the call (``full``: from then on
+    nothing can be written). ``limit``: largest size of a file in bytes, as on a full disk.
+    """
     import resource
 
     from scalesearch.config.reading import experiment_from_document
@@ -183,7 +185,7 @@ def live(
 
 
 def _prepare() -> None:
-    """Import what lives need, and put the trainer in the place of training."""
+    """Import what drivers need, and replace training by the fake trainer."""
     import fault_trainer
 
     from scalesearch.search import driver

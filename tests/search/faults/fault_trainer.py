@@ -1,8 +1,8 @@
-"""A trainer that keeps account: what it trains to the end of an epoch is a line in a file.
+"""A fake trainer that counts: each epoch that it trains is a line in a file.
 
-A run's state is that file, under two names: the checkpoint, which a search removes in the end, and
-one in the folder ``trace``, which stays. A line is one write, which a kill does not tear. Imports
-nothing that is slow to import, since worker processes do.
+That file is the state of a run and has two names: the checkpoint, which a search removes in the
+end, and one in the folder ``trace``, which stays. A line is one write, which a kill does not tear.
+Nothing that is slow to import is imported, as every worker process imports this module.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ DATA = {**PIXELS, "validation": 40, "fingerprints": {str(n): f"images {n}" for n
 
 
 def chance(*what: object) -> float:
-    """The same number from 0 to 1 for the same words, in every process."""
+    """Return a number from 0 to 1 that depends on the arguments only, in every process."""
     digest = hashlib.blake2b(repr(what).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") / 2**32
 
 
 def advance(job: Job) -> Outcome:
-    """What the real one does, in no time: locks, checkpoints, halts, and sometimes diverges.
+    """Run a job as the real worker does, in no time: locks, checkpoints, halts, divergence.
 
-    The environment has ``EPOCH_SECONDS``, which each takes, and ``DEADLY``, the share of epochs
-    before or after which the process kills itself once.
+    Environment variables: ``EPOCH_SECONDS``, the duration of an epoch, and ``DEADLY``, the share
+    of epochs before or after which the process kills itself once.
     """
     began = time.time()
     if job.sweep:
@@ -69,7 +69,7 @@ def _trained(job: Job) -> tuple[list[dict[str, object]], Failure | None]:
 
 
 def append(path: Path, line: str) -> None:
-    """One epoch is trained: until here it is not, from here on it is."""
+    """Append a line: from here on the epoch is trained."""
     with path.open("ab", buffering=0) as file:
         file.write(line.encode())
 
@@ -98,7 +98,7 @@ def _die_once(job: Job, seed: int, epoch: int, when: str) -> None:
 
 
 def row(candidate: str, seed: int, epoch: int) -> dict[str, object]:
-    """What an epoch measures: the same whoever trains it, and whenever."""
+    """Return the row of an epoch: the same for every worker and time."""
     quality = 0.5 + 0.3 * chance(candidate) + 0.02 * chance(candidate, seed)
     accuracy = quality * (1 - 0.5**epoch) + 0.01 * chance(candidate, seed, epoch)
     return {
@@ -120,7 +120,7 @@ def row(candidate: str, seed: int, epoch: int) -> dict[str, object]:
 
 
 def trained(results: Path) -> Counter[tuple[str, int, int]]:
-    """How often each epoch of each run of a search was trained to its end."""
+    """Count how often each epoch of each run was trained to its end."""
     found: Counter[tuple[str, int, int]] = Counter()
     for path in (results.parent / f"trace-{results.name}").glob("*"):
         for line in path.read_text().splitlines():

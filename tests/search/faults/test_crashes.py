@@ -26,7 +26,7 @@ POINTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-def test_a_driver_killed_at_a_transition_leaves_nothing_out_and_does_nothing_twice(
+def test_a_driver_killed_at_a_transition_skips_and_repeats_nothing(
     stage, undisturbed, tmp_path, point
 ):
     asked = document("lattice")
@@ -38,9 +38,7 @@ def test_a_driver_killed_at_a_transition_leaves_nothing_out_and_does_nothing_twi
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 @pytest.mark.parametrize("point", ["ask", "enter", "record"])
-def test_a_sampler_proposes_after_a_kill_what_it_would_have(
-    stage, undisturbed, tmp_path, sampler, point
-):
+def test_a_sampler_proposes_the_same_after_a_kill(stage, undisturbed, tmp_path, sampler, point):
     asked = document(sampler)
     kills = killed_until_done(stage, tmp_path / "r", asked, point, 3)
     assert kills >= 2

@@ -17,7 +17,7 @@ def told(results):
 
 
 @pytest.mark.parametrize("limit", [1_000, 60_000, 180_000])
-def test_a_disk_that_takes_no_more_is_said_and_nothing_is_lost(stage, undisturbed, tmp_path, limit):
+def test_a_full_disk_is_reported_and_no_epoch_is_lost(stage, undisturbed, tmp_path, limit):
     results = tmp_path / "r"
     assert stage.live(results=results, document=ASKED, limit=limit) == REFUSED, told(results)
     assert "refused: " in told(results)
@@ -39,7 +39,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_on_a_real_disk_that_is_full_it_is_the_same(stage, undisturbed, small_disk, tmp_path):
+def test_a_real_full_disk_is_reported_and_no_epoch_is_lost(
+    stage, undisturbed, small_disk, tmp_path
+):
     results, log = small_disk / "r", tmp_path / "r.log"
     status = stage.live(results=results, document=ASKED, log=str(log))
     assert status == REFUSED, log.read_text()
@@ -50,7 +52,7 @@ def test_on_a_real_disk_that_is_full_it_is_the_same(stage, undisturbed, small_di
 
 
 @pytest.mark.parametrize("point", ["log", "records"])
-def test_a_projection_that_cannot_be_written_stops_the_search_and_says_so(
+def test_a_results_file_that_cannot_be_written_stops_the_search(
     stage, undisturbed, tmp_path, point
 ):
     results = tmp_path / "r"
@@ -61,7 +63,7 @@ def test_a_projection_that_cannot_be_written_stops_the_search_and_says_so(
     require_whole(results, undisturbed(ASKED))
 
 
-def test_how_far_it_is_stops_no_search(stage, undisturbed, tmp_path):
+def test_a_progress_file_that_cannot_be_written_stops_no_search(stage, undisturbed, tmp_path):
     results = tmp_path / "r"
     life = {"results": results, "document": ASKED, "kill": ("progress", "full", 1)}
     assert stage.live(**life) == FINISHED, told(results)
@@ -71,7 +73,7 @@ def test_how_far_it_is_stops_no_search(stage, undisturbed, tmp_path):
 TORN = ["records.csv", "progress.json", "jobs.csv", "failures.json", "news/a.json", ".lock.partial"]
 
 
-def test_files_that_were_torn_are_made_again(stage, undisturbed, tmp_path):
+def test_torn_files_are_written_again(stage, undisturbed, tmp_path):
     results = tmp_path / "r"
     asked = {"results": results, "document": ASKED}
     assert stage.live(**asked, kill=("record", "after", 30)) == KILLED, told(results)
@@ -86,7 +88,7 @@ def test_files_that_were_torn_are_made_again(stage, undisturbed, tmp_path):
     assert sum(line.count(",") != lines[0].count(",") for line in lines) <= 1
 
 
-def test_a_folder_that_was_begun_and_no_more_is_begun_again(stage, undisturbed, tmp_path):
+def test_a_half_made_folder_is_used_again(stage, undisturbed, tmp_path):
     results = tmp_path / "r"
     (results / "checkpoints").mkdir(parents=True)
     (results / ".experiment.yaml.partial").write_text("name: fau")

@@ -26,7 +26,7 @@ def wait_for(condition, process):
     return process
 
 
-def test_workers_that_are_killed_amid_their_jobs_cost_no_epoch(stage, undisturbed, tmp_path):
+def test_killed_workers_lose_no_epoch(stage, undisturbed, tmp_path):
     results, asked = tmp_path / "r", document("lattice")
     deadly = {"DEADLY": "0.05"}
     told = stage.live(results=results, document=asked, environment=deadly, **LOCAL)
@@ -36,7 +36,9 @@ def test_workers_that_are_killed_amid_their_jobs_cost_no_epoch(stage, undisturbe
 
 
 @pytest.mark.parametrize(("point", "crossing"), [("record", 9), ("submit", 8)])
-def test_a_driver_that_is_killed_takes_nothing_along(stage, undisturbed, tmp_path, point, crossing):
+def test_a_killed_driver_loses_no_epoch_of_its_workers(
+    stage, undisturbed, tmp_path, point, crossing
+):
     """Its workers are left amid their epochs, and the next driver begins at once."""
     results, asked = tmp_path / "r", document("lattice")
     slow = {"EPOCH_SECONDS": "0.05"}
@@ -48,9 +50,7 @@ def test_a_driver_that_is_killed_takes_nothing_along(stage, undisturbed, tmp_pat
     require_whole(results, undisturbed(asked))
 
 
-def test_two_drivers_do_not_work_in_one_folder_and_the_death_of_one_frees_it(
-    stage, undisturbed, tmp_path
-):
+def test_a_folder_has_one_driver_until_it_dies(stage, undisturbed, tmp_path):
     results, asked = tmp_path / "r", document("lattice")
     slow = {"EPOCH_SECONDS": "1"}  # it is still at work when the others come
     first = stage.begin(results=results, document=asked, environment=slow)
