@@ -30,4 +30,4 @@ class ExportError(ScaleSearchError):
 
 
 class WeightsError(ScaleSearchError):
-    """Raised for a file of weights that is damaged, of another network or unknown layout."""
+    """Raised for a weight file that is damaged or does not fit the network."""

@@ -21,7 +21,7 @@ Count: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Multiply-adds and outputs ("activations", arXiv:2003.13678) of an image; parameters."""
+    """Multiply-adds, activations (arXiv:2003.13678) and parameters of a network."""
 
     macs: int
     params: int
@@ -36,7 +36,7 @@ class Cost:
 
 
 class BlockTerms(NamedTuple):
-    """Coefficients of a block's cost: per pixel read, per pixel written, once per image."""
+    """Coefficients of a block's cost: per pixel read, pixel written, and image."""
 
     params: Count
     macs_read: Count
@@ -100,7 +100,7 @@ def basic(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerm
 
 
 def bottleneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """Reduce 1x1, k x k (strided: "v1.5"), expand 1x1; a 1x1 shortcut if shapes differ."""
+    """Reduce 1x1, k x k (strided, "v1.5"), expand 1x1; 1x1 shortcut if needed."""
     inner = -(-outputs // stage.expansion)
     reduce = inputs * inner
     shortcut, shortcut_outputs = _shortcut_convolution(inputs, outputs, stride)
@@ -111,7 +111,7 @@ def bottleneck(stage: Stage, inputs: Count, outputs: Count, stride: int) -> Bloc
 
 
 def dense(stage: Stage, inputs: Count, outputs: Count, stride: int) -> BlockTerms:
-    """1x1 of all channels before, then k x k to the ``outputs`` channels that it appends.
+    """1x1 of all channels before, then k x k to the ``outputs`` new channels.
 
     The norm before the first convolution has the input's channels; no norm follows the last.
     """
@@ -136,7 +136,7 @@ BLOCK_TERMS: dict[str, Callable[[Stage, Count, Count, int], BlockTerms]] = {
 
 
 def round_to_eights(channels: Count) -> Count:
-    """Nearest multiple of eight, at least eight and 90% (TensorFlow's ``make_divisible``)."""
+    """Nearest multiple of eight, at least 8 and 90% (``make_divisible``)."""
     rounded = (channels + 4) // 8 * 8
     return rounded + 8 * ((10 * rounded < 9 * channels) | (rounded == 0))
 
@@ -182,7 +182,7 @@ CostPart: TypeAlias = tuple[BlockTerms, Count, Count, Stage | None]
 def network_parts(
     network: Architecture, widths: Sequence[Count], side: Count
 ) -> Iterator[CostPart]:
-    """Stem, blocks and head of a network with these widths and this many pixels per side.
+    """Stem, blocks and head of a network with these widths and pixels per side.
 
     ``widths`` as in ``Architecture.widths``; arrays count many networks at once.
     """
@@ -227,7 +227,7 @@ def _head_terms(network: Architecture, last: Count, head: Count) -> BlockTerms:
 
 
 def cost(architecture: Architecture | CustomModel) -> Cost:
-    """Multiply-adds, parameters and activations of one image at the network's resolution.
+    """Multiply-adds, parameters and activations at the network's resolution.
 
     A custom model is built and counted, which raises ArchitectureError unless code may run.
     """

@@ -1,4 +1,4 @@
-"""Networks made by user code: their request, and the inspector that may run the code.
+"""Networks made by user code, and the inspector that may run it.
 
 Without running the code, only the request to it is known. Its cost is counted on the built
 network, which needs torch and the user's permission. Both come as an inspector, set by whoever may
@@ -70,7 +70,7 @@ def inspect_custom_model(network: CustomModel) -> InspectedModel:
 
 
 def require_inspector(network: CustomModel) -> Inspector:
-    """Return current inspector. Raises ArchitectureError without one: code may not run."""
+    """Return the current inspector; raise ArchitectureError without one."""
     inspector = _inspector.get()
     if inspector is None:
         raise ArchitectureError(

@@ -26,7 +26,7 @@ def fingerprint(architecture: Architecture | CustomModel) -> str:
 
 
 def to_json(part: Architecture | CustomModel | Stage) -> dict[str, Any]:
-    """Fields that differ from their defaults, as JSON values; ``from_json`` reads them back."""
+    """Fields that differ from their defaults, as JSON values for ``from_json``."""
     document: dict[str, Any] = {}
     for field in fields(part):
         if not field.compare:

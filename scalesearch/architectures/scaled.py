@@ -1,4 +1,4 @@
-"""Scaled networks: a baseline times real multipliers, in whole blocks, channels, pixels."""
+"""Scaled networks: a baseline times real multipliers, rounded."""
 
 from dataclasses import replace
 from typing import overload
@@ -41,7 +41,7 @@ def scale(
 
 
 def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> tuple[int, ...]:
-    """Channels of stem, stages and head at a width multiplier (see ``Architecture.widths``).
+    """Channels of stem, stages and head at a width multiplier.
 
     They come from the baseline's exact widths, rounded once. Growth takes no channel away, and
     shrinking adds none, even if the baseline was rounded by another rule.

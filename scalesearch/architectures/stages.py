@@ -1,4 +1,4 @@
-"""Architectures: networks as frozen, hashable data (stem, stages, head, classifier)."""
+"""Architectures: networks as frozen, hashable data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ ACTIVATIONS = ("silu", "relu", "relu6", "hard_swish")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Stage of ``repeats`` blocks of one kind; the first has the stride and changes the width.
+    """Stage of ``repeats`` equal blocks; the first strides and changes the width.
 
     ``width``: output channels; for a ``dense`` block those that it appends. ``expansion``: inner
     channels as a multiple of the block's input; in a ``bottleneck``, output channels as a multiple
@@ -52,7 +52,7 @@ class Stage:
     fixed_depth: bool = field(default=False, compare=False)
 
     def channels(self, inputs: int) -> int:
-        """Output channels of one block for this many inputs; a ``dense`` one appends its own."""
+        """Output channels of one block; a ``dense`` one appends its own."""
         return inputs + self.width if self.block == "dense" else self.width
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Everything that decides a network's shape, parameters and cost, and nothing else.
+    """Everything that decides a network's shape, parameters and cost.
 
     ``stem``, ``head``: channels of the first and of the last convolution; a head of 0 is none.
     ``head_pooled``: the head is a linear layer with a bias after the pooling, not a convolution

@@ -1,4 +1,4 @@
-"""Benchmark on an idle machine: networks timed in turns, and a latency model checked."""
+"""Benchmark on an idle machine, with a check of a latency model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -157,7 +157,7 @@ def write_latency_fit(path: Path, document: dict[str, Any]) -> Path:
 
 
 def scaled_networks(baseline: Architecture) -> list[Architecture]:
-    """Distinct networks of ``MULTIPLIERS_AROUND`` under rounding ``even``, baseline first.
+    """Distinct networks of ``MULTIPLIERS_AROUND``, the baseline first.
 
     Raises ArchitectureError if the baseline is too small to give ``MIN_NETWORKS``.
     """

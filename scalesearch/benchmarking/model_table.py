@@ -24,12 +24,12 @@ USER_SOURCE = "given"
 
 
 def released_efficientnet(name: str) -> Architecture | None:
-    """EfficientNet-B0 to B7 as released, by a name such as ``efficientnet_b3``; else None."""
+    """EfficientNet-B0 to B7 as released, by its name; else None."""
     return published_network(name) if re.fullmatch(r"efficientnet[-_]b[0-7]", name) else None
 
 
 def published_accuracy(model: NamedNetwork) -> PublishedAccuracy | None:
-    """Return published accuracy of exactly this network; None for others and custom models.
+    """Return the published accuracy of exactly this network, or None.
 
     At its own resolution and for ImageNet's classes.
     """
@@ -44,7 +44,7 @@ def comparison_rows(
     top1: Mapping[str, float] | None = None,
     timings: Sequence[NetworkTiming] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return a flat row for each network: pixels, cost, accuracy and its source (None if unknown).
+    """Return a flat row for each network: pixels, cost, accuracy and its source.
 
     ``top1``: accuracies by name that no paper prints. ``timings``: adds the seconds of a batch and
     their ratio to the reference, None for networks without a timing.

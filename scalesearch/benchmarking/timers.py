@@ -35,7 +35,7 @@ def measure_latency(
     threads: int = 1,
     rounds: int = 15,
 ) -> float:
-    """Seconds of a forward pass of ``batch_size`` float32 images: the median of ``rounds``."""
+    """Median seconds of a forward pass of ``batch_size`` float32 images."""
     (seconds,) = measure_latencies(
         [architecture], batch_size=batch_size, device=device, threads=threads, rounds=rounds
     )
@@ -50,7 +50,7 @@ def measure_latencies(
     threads: int = 1,
     rounds: int = 15,
 ) -> list[float]:
-    """Seconds of each network's forward pass, measured in turns; see ``measure_latency``.
+    """Seconds of each network's forward pass, measured in turns.
 
     All of them are on the device at once. Raises ArchitectureError for a missing device.
     """

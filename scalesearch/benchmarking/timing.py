@@ -84,7 +84,7 @@ def time_networks(
     target_seconds: float = TARGET_SECONDS,
     on_turn: OnTurn = lambda what, done, total: None,
 ) -> tuple[NetworkTiming, ...]:
-    """Time each network at each batch size, the reference first, float32, channels_last.
+    """Time each network at each batch size in float32, the reference first.
 
     On a GPU each is also timed as a CUDA graph. Each is measured ``target_runs`` times or for
     ``target_seconds``, whichever comes first, but at least ``MIN_RUNS`` times. Raises

@@ -99,7 +99,7 @@ class Mesh:
                     )  # wider models have no resolution left
 
     def networks_towards(self, shares: Shares) -> Iterator[CustomModel]:
-        """Networks near the point where a direction meets the budget, and their neighbours.
+        """Networks near the point where a direction meets the budget.
 
         The direction's depth and width, at the resolutions of the budget; without any, its depth
         and the pixels nearest to its resolution, at the widths of the budget.

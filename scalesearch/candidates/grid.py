@@ -1,4 +1,4 @@
-"""Grid of all distinct block counts, channels and pixels, and the cost of each network.
+"""Grid of all distinct block counts, channels and pixels, with costs.
 
 Multipliers are real numbers and networks are not: every alpha in (1, 1.25] gives B0 the same depth
 under the official rounding. A level is one setting with its multiplier.
@@ -38,7 +38,7 @@ Setting = TypeVar("Setting")
 
 @dataclass(frozen=True, slots=True)
 class AxisLevel(Generic[Setting]):
-    """A setting of an axis, its multiplier, and the interval of multipliers that give it."""
+    """A setting of an axis, its multiplier, and the interval that gives it."""
 
     setting: Setting
     multiplier: float

@@ -211,7 +211,7 @@ def nearest_candidate(
 def stuck_axis_messages(
     baseline: Architecture | CustomModel, budget: Budget, candidates: Sequence[Candidate]
 ) -> Iterator[str]:
-    """Sentence, with the remedy, for each axis that no candidate gives 90% of the budget."""
+    """Sentence for each axis that no candidate gives 90% of the budget."""
     remedies = {
         "depth": "Take a deeper baseline, whose depth moves in finer steps",
         "width": "Take a wider baseline, whose channels move in finer steps",

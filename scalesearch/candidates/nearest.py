@@ -52,7 +52,7 @@ that the nearest network found is within 0.01 of the direction.
 def nearest_on_budget(
     baseline: Architecture | CustomModel, shares: Shares, budget: Budget
 ) -> Candidate:
-    """Find the candidate of the budget whose effective shares are nearest to ``shares``.
+    """Find the budget's candidate with effective shares nearest to ``shares``.
 
     Ties go to the cost nearest to the budget. Raises ArchitectureError if there is none.
     """

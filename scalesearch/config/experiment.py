@@ -59,7 +59,7 @@ class BaselineSpec:
         raise_problems(problems)
 
     def build_architecture(self, **data_options: int) -> Architecture | CustomModel:
-        """Build the baseline; ``known`` (``in_channels``, ``num_classes``) fills open fields.
+        """Build the baseline; ``known`` values fill its open fields.
 
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """

@@ -42,7 +42,7 @@ FACTOR_INFIX = "-factor-"
 
 
 def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read and check an experiment file; ``overrides`` are ``dotted.key=value`` strings.
+    """Read and check an experiment file; overrides are ``dotted.key=value``.
 
     Raises ExperimentError with every problem found, one a line.
     """
@@ -56,7 +56,7 @@ def read_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 
 
 def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, ...]:
-    """Read the experiments of a file: one, or one for each of its ``budget.factor`` list.
+    """Read the experiments of a file, one for each factor of its budget.
 
     With several, ``-factor-2`` and so on follows the file's name. Raises ExperimentError as
     ``read_experiment`` does, for a list without two different factors, and for a list with points.

@@ -99,7 +99,7 @@ DEFAULT_ROUND_SIZE = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSpec:
-    """Stopping criteria besides the end of all candidates; None never stops the search."""
+    """Stopping criteria besides the end of all candidates; None is no criterion."""
 
     epochs: int | None = None
     """Epochs trained in all."""
@@ -140,7 +140,7 @@ class FailureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureSpec:
-    """Limits by class of failure. Failures of the data, and bugs, stop a search at once."""
+    """Limits by class of failure; bad data and bugs stop a search at once."""
 
     out_of_memory: FailureLimit = field(default_factory=FailureLimit)
     """Trials that need more memory than there is."""

@@ -20,7 +20,7 @@ Validated = TypeVar("Validated")
 def validate_document(
     kind: type[Validated], document: Any, origin: str, problems: list[str]
 ) -> Validated:
-    """Validate a mapping and build its dataclass; raise with all problems, old and new."""
+    """Validate a mapping and build its dataclass, or raise with all problems."""
     from pydantic import TypeAdapter, ValidationError  # recipes are made without it
 
     if not isinstance(document, Mapping):

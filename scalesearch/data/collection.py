@@ -166,7 +166,7 @@ def _take_last(strata: Strata, total: int) -> Strata:
 
 
 def proportional_quotas(counts: RowIndices, total: int) -> RowIndices:
-    """Integers in proportion to ``counts`` that sum to ``total`` and exceed none of them.
+    """Integers in proportion to ``counts`` that sum to ``total``.
 
     Largest remainders (Hamilton's method), exact in integers; ties go to the earlier class.
     """

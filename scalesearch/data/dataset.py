@@ -124,7 +124,7 @@ class Dataset:
 
 
 def dataset_fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of shapes, class names, labels and pixels."""
+    """Sixteen digits of the SHA-256 of shapes, class names, labels and pixels."""
     header = {
         "version": 1,
         "shapes": [list(split.images.shape) for split in splits],
@@ -139,7 +139,7 @@ def dataset_fingerprint(splits: Sequence[Split], class_names: Sequence[str]) -> 
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of uint8 images (N, C, H, W), as fractions.
+    """Mean and deviation per channel of uint8 images (N, C, H, W), as fractions.
 
     Computed in integers: exact, and equal for every number of threads. A channel without variation
     gets the deviation 1, so normalising leaves it at zero.

@@ -89,7 +89,7 @@ def decode(
     output: NDArray[np.uint8],
     progress: OnImageProgress | None = None,
 ) -> Failures:
-    """Write each file's square to its row of ``output`` (N, C, H, W); return the failures."""
+    """Write each file's square to its row of ``output``; return the failures."""
     reasons = decode_squares(files, stored_format, output, progress)
     named_reasons = zip(names, reasons, strict=True)
     return {name: reason for name, reason in named_reasons if reason is not None}
@@ -101,7 +101,7 @@ def decode_squares(
     output: NDArray[np.uint8],
     progress: OnImageProgress | None = None,
 ) -> list[str | None]:
-    """Write each image's square to its row of ``output``; return each failure's reason or None.
+    """Write each image's square to its row of ``output``; return the reasons.
 
     The row of a failed image is void. See ``decode_square``.
     """

@@ -41,7 +41,7 @@ STORE_VERSION = 2  # raise it when decoding changes the stored pixels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageStore:
-    """Pixels for every file of a source, in its order; the rows of ``failures`` are void."""
+    """Pixels for every file of a source; the rows of ``failures`` are void."""
 
     images: MappedImages
     failures: Failures

@@ -23,7 +23,7 @@ MIN_PER_CLASS = 2  # one to train on, one to validate or test on
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file. ``path``: relative to the folder, with slashes. ``stamp``: size and times."""
+    """A file: its path relative to the folder, and a stamp of size and times."""
 
     path: str
     name: str

@@ -91,7 +91,7 @@ Images: TypeAlias = Tensor | MappedImages
 
 
 def map_images(path: Path) -> MappedImages:
-    """Map all images of an ``.npy`` file. Raises OSError or ValueError for other files."""
+    """Map all images of an ``.npy`` file; raise OSError or ValueError for others."""
     stamp = _file_stamp(path)
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     if stamp is None or stored.dtype != np.uint8 or stored.ndim != 4:
@@ -109,7 +109,7 @@ def image_chunks(images: Images) -> Iterator[Tensor]:
 
 
 def take_images(images: Images, rows: Tensor) -> Tensor:
-    """Return these rows of the images, in memory; on the device if they are resident there."""
+    """Return these rows of the images, in memory or on their device."""
     if isinstance(images, MappedImages):
         return images.take(rows)
     # Several times faster than images[rows]: it copies whole images.
@@ -135,7 +135,7 @@ def prefetch(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def fits_in_memory(nbytes: int, device: torch.device | str = "cpu") -> bool:
-    """Whether this takes less than half of the free memory, of the host and the device."""
+    """Whether this takes less than half of the free memory."""
     return all(nbytes < free / 2 for free in _free_bytes(torch.device(device)))
 
 

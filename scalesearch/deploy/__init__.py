@@ -1,1 +1,1 @@
-"""Networks in use: prediction, calibration, weights in and out, and export formats."""
+"""Networks in use: prediction, calibration, weights, and export formats."""

@@ -80,7 +80,7 @@ FOLDER_LINK = "a link to a folder, which is not followed; name what it leads to,
 
 
 def image_paths(paths: Iterable[str | Path]) -> Iterator[Path | UnreadableImage]:
-    """Files as named, and all images in and below folders, in the order of their names.
+    """Files as named, and all images in and below folders, in order.
 
     Unreadable folders, and links that lead out of a folder or to another, come as refused. Hidden
     files and folders are ignored. Only the names of one folder at a time are in memory.

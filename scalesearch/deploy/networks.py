@@ -20,7 +20,7 @@ from scalesearch.search.driver import candidate_source
 
 @dataclass(frozen=True, slots=True)
 class ReferencedNetwork:
-    """A network by its name, its baseline, and the regularisation of a family document."""
+    """A network by its name, with its baseline and regularisation."""
 
     name: str
     network: Architecture | CustomModel

@@ -69,7 +69,7 @@ WritePrediction = Callable[[Prediction | UnreadableImage], None]
 
 @contextmanager
 def csv_prediction_writer(path: Path, top: int) -> Iterator[WritePrediction]:
-    """Yield a function that writes each prediction; the file is named when the block ends.
+    """Yield a function that writes each prediction to a CSV file.
 
     Columns: ``image``, ``class_1``, ``probability_1`` and so on to ``top``, most probable first,
     and ``reason``, which is empty except for an unreadable image. See ``to_valid_utf8``. Raises

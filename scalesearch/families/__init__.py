@@ -1,1 +1,1 @@
-"""Scaled families of networks, phi for a target cost, and an explanation of rounding."""
+"""Scaled families of networks, phi for a target cost, effects of rounding."""

@@ -1,4 +1,4 @@
-"""Facts about a family as one document: members, effects of rounding, and cost cliffs."""
+"""Facts about a family: members, effects of rounding, and cost cliffs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace

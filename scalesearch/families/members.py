@@ -102,7 +102,7 @@ def family(
 
 
 def mode_rounding(mode: str, rounding: str | Mapping[str, Any] | Rounding | None) -> Rounding:
-    """Return rounding asked for, or the mode's default. Raises ArchitectureError if unknown."""
+    """Return the rounding asked for, or the mode's default."""
     if mode not in DEFAULT_ROUNDINGS:
         raise ArchitectureError(f"mode: need one of {', '.join(FAMILY_MODES)}, got {mode!r}")
     try:

@@ -1,4 +1,4 @@
-"""Phi for a target cost: the network along given coefficients that is nearest to it."""
+"""Phi for a target cost: the nearest network along given coefficients."""
 
 import math
 import re
@@ -112,7 +112,7 @@ TARGET_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The network nearest to the target in ratio, with its neighbours (None at an end).
+    """The network nearest to the target in ratio, with its neighbours.
 
     ``deviation``: relative and signed distance of ``nearest`` from the target.
     """
@@ -138,7 +138,7 @@ def solve(
     rounding: str | Rounding = "official",
     latency: LatencyModel | None = None,
 ) -> Solution:
-    """Find the network along the coefficients whose realised cost is nearest to the target.
+    """Find the network along the coefficients nearest to the target cost.
 
     phi may be a fraction, and negative for a network smaller than the baseline. ``latency``: model
     that predicts it, if it is the target. Raises ArchitectureError if that is missing, if the

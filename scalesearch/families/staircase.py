@@ -117,7 +117,7 @@ def first_true(condition: Callable[[float], bool], low: float, high: float) -> f
 
 
 def last_false(condition: Callable[[float], bool], low: float, high: float) -> float:
-    """Largest phi at which a rising condition does not hold; ``low`` if it always does."""
+    """Largest phi at which a rising condition fails; ``low`` if it always holds."""
     return _bisect(condition, low, high)[0] if condition(high) else high
 
 

@@ -126,7 +126,7 @@ class FusedMBConv(ResidualBlock):
 
 
 class SeparableConv(nn.Module):
-    """Depthwise separable convolution (arXiv:1704.04861); both parts activated, no sum."""
+    """Depthwise separable convolution (arXiv:1704.04861), both parts activated."""
 
     def __init__(self, inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class SeparableConv(nn.Module):
 
 
 class ShortcutBlock(nn.Module):
-    """Base of ResNet's blocks (arXiv:1512.03385): the activated sum of branch and shortcut.
+    """Base of ResNet's blocks (arXiv:1512.03385): branch plus shortcut.
 
     The shortcut is the input, or a 1x1 convolution of it if stride or channels differ. Every block
     has a shortcut, so each may drop its branch.
@@ -202,14 +202,14 @@ def conv_block(inputs: int, stage: Stage, layers: LayerFactory, drop_rate: float
 
 
 class Concatenate(nn.Module):
-    """Concatenation of new channels after the old ones, as a module for counting tools."""
+    """Concatenation of channels, as a module for counting tools."""
 
     def forward(self, x_BCHW: Tensor, new_BCHW: Tensor) -> Tensor:
         return torch.cat((x_BCHW, new_BCHW), dim=1)
 
 
 class DenseLayer(nn.Module):
-    """DenseNet's layer (arXiv:1608.06993, with bottlenecks): new channels are appended.
+    """DenseNet's layer (arXiv:1608.06993): new channels are appended.
 
     Norm and activation, 1x1, norm and activation, a full convolution; nothing is added or dropped.
     """

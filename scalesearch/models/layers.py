@@ -99,7 +99,7 @@ class _SqueezeExcitationFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the map and of both layers' weights and biases; none of the functions."""
+        """Gradients of the map and of both layers' weights and biases."""
         x_BCHW, reduce, expand, means_BC, squeezed_BS, active_BS, expanded_BC, gates_BC = (
             ctx.saved_tensors
         )
@@ -176,7 +176,7 @@ class LayerFactory:
 
 
 class SamePaddedConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding: an odd pixel is added right and below.
+    """Convolution with TensorFlow's SAME padding: odd pixels right and below.
 
     See tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2. Without a stride it is symmetric.
     """
@@ -194,7 +194,7 @@ class SamePaddedConv2d(nn.Conv2d):
 
 
 class DropConnect(nn.Module):
-    """Stochastic depth (arXiv:1603.09382): in training a sample loses the branch at ``rate``.
+    """Stochastic depth (arXiv:1603.09382): samples lose the branch at ``rate``.
 
     Kept samples are divided by 1 - rate, so the expectation stays and evaluation needs no change.
     ``strength``: part of the rate that applies now.

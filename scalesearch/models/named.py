@@ -1,4 +1,4 @@
-"""Networks by name: published ones, those of torchvision and timm, and network files."""
+"""Networks by name: published ones, and those of torchvision and timm."""
 
 import importlib
 import re
@@ -75,7 +75,7 @@ EXTERNAL_PACKAGES = ("torchvision", "timm")
 
 @dataclass(frozen=True, slots=True)
 class ExternalNetwork:
-    """A network of another package, at the resolution that the package evaluates it at."""
+    """A network of another package, at the package's own resolution."""
 
     package: str
     name: str
@@ -89,7 +89,7 @@ def is_external_name(text: str) -> bool:
 
 
 def external_network(text: str) -> ExternalNetwork:
-    """Network that ``torchvision:NAME`` or ``timm:NAME`` names; no weights are fetched.
+    """Network of ``torchvision:NAME`` or ``timm:NAME``, without its weights.
 
     Raises ArchitectureError if the package cannot be imported or has no such network.
     """

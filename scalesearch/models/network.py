@@ -17,7 +17,7 @@ from scalesearch.models.layers import ACTIVATIONS, DropConnect, LayerFactory, Pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """Settings of a network that are not part of its architecture; see ``build_model``."""
+    """Settings of a network beside its architecture; see ``build_model``."""
 
     dropout: float = 0.0
     drop_connect: float = 0.0

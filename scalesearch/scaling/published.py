@@ -62,7 +62,7 @@ PUBLISHED_MODELS: dict[str, PublishedModel] = {
 
 @dataclass(frozen=True, slots=True)
 class PublishedAccuracy:
-    """ImageNet accuracy of one model and crop as a fraction, and the paper that prints it."""
+    """ImageNet accuracy of one model and crop, and the paper that prints it."""
 
     top1: float
     source: str
@@ -223,7 +223,7 @@ class CoefficientGrid:
     tolerance: float
 
     def coefficients(self, factor: float = 2.0) -> Iterator[Coefficients]:
-        """Coefficients with |alpha * beta^2 * gamma^2 - factor| <= tolerance, alpha slowest."""
+        """Coefficients of the grid with a product near ``factor``, alpha slowest."""
         for alpha in self._values_in(self.alpha):
             for beta in self._values_in(self.beta):
                 for gamma in self._values_in(self.gamma):

@@ -1,4 +1,4 @@
-"""Rounding rules: from real-valued multipliers to whole blocks, channels and pixels.
+"""Rounding rules from real multipliers to whole blocks, channels and pixels.
 
 Implementations of one published network differ most often in rounding, and a rounding rule changes
 the cost of a network more than a searched coefficient does: see ``ROUNDINGS``.
@@ -198,7 +198,7 @@ def rounding_name(rounding: str | Rounding) -> str:
 
 
 def apportioned_blocks(weights: Sequence[int], total: int) -> tuple[int, ...]:
-    """Assign ``total`` blocks to stages in proportion to ``weights`` (Webster's method).
+    """Assign ``total`` blocks in proportion to ``weights`` (Webster's method).
 
     Every stage gets at least one block, even if the total is smaller than that. House-monotone: a
     larger total never takes a block away. Ties go to the earlier stage.

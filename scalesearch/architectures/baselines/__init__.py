@@ -24,7 +24,7 @@ BASELINES: dict[str, Baseline] = {
 
 
 def baseline(name: str, **options: Any) -> Architecture:
-    """Baseline of that name. Raises ArchitectureError, naming the known ones, for any other."""
+    """Baseline of that name; raise ArchitectureError with the known ones for others."""
     if name not in BASELINES:
         close = difflib.get_close_matches(name, BASELINES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -13,7 +13,7 @@ from scalesearch.scaling.rounding import ROUNDINGS
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A network as published, at its resolution; calling it gives the network or a proxy."""
+    """A published network; calling it gives the network or a small proxy."""
 
     name: str
     family: str

@@ -1,4 +1,4 @@
-"""DenseNet with bottlenecks and halving transitions ("DenseNet-BC"), as in torchvision.
+"""DenseNet with bottlenecks and halving transitions ("DenseNet-BC").
 
 Width scales the growth, the stem and the transitions. A transition keeps its channels when dense
 stages deepen: it then leaves less than half of its input.

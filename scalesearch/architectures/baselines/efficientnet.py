@@ -1,4 +1,4 @@
-"""EfficientNet, EfficientNet-Lite and EfficientNetV2: scaled by their authors as a family."""
+"""EfficientNet, EfficientNet-Lite and EfficientNetV2."""
 
 from dataclasses import replace
 from functools import partial

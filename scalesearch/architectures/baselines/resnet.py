@@ -1,4 +1,4 @@
-"""ResNet in its five published depths; width scales the stem too (EfficientNet's table 3).
+"""ResNet in its five published depths; width scales the stem too.
 
 The stride of a bottleneck is in its 3x3 convolution ("v1.5"), as in torchvision and in most figures
 printed for ResNet-50 (4.1 billion multiply-adds); the original has it in the first 1x1.

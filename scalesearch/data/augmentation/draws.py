@@ -32,7 +32,7 @@ class DrawKind(NamedTuple):
 
 
 def epoch_draws(augmentation: Augmentation, count: int, seed: int) -> dict[str, Tensor]:
-    """Draws by kind, each (count, ...), for the augmentations switched on; see ``DRAW_KINDS``."""
+    """Draws by kind, each (count, ...), for the augmentations switched on."""
     return {
         name: torch.from_numpy(
             kind.draw(augmentation, count, np.random.default_rng(stream_seed(seed, name)))

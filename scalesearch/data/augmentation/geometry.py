@@ -90,7 +90,7 @@ SAMPLED_KINDS = {"resized_crop", "rotation", "shift"}
 def apply_geometry(
     images_BCHW: Tensor, draws_B: Mapping[str, Tensor], transform: InputTransform, resolution: int
 ) -> Tensor:
-    """Crop, mirror, rotate and shift each image by its draws; float32 at the resolution.
+    """Crop, mirror, rotate and shift each image by its draws, to float32.
 
     Without draws of ``SAMPLED_KINDS``, images move by whole pixels in their own dtype.
     """

@@ -1,4 +1,4 @@
-"""Augmentation of a batch in order, for training and evaluation; policies use kornia."""
+"""Augmentation of a batch for training and evaluation; policies use kornia."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -29,7 +29,7 @@ def require_policy(policy: AugmentationPolicy) -> None:
 
 
 def apply_policy(images_BCHW: Tensor, seeds_B: Tensor, policy: AugmentationPolicy) -> Tensor:
-    """Apply a policy to uint8 images; each ``CHUNK_IMAGES`` draw from their first seed.
+    """Apply a policy to uint8 images, in chunks of ``CHUNK_IMAGES``.
 
     The operations are kornia's: brightness is added, while Pillow multiplies by it, and a rotation
     uncovers black. RandAugment's enhancements all go one way, as in its authors' code, up to 0.3

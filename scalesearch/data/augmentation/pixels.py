@@ -15,7 +15,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which Pillow uses for grey
 
 
 def jitter_colours(images_BCHW: Tensor, jitter_B4: Tensor, transform: InputTransform) -> Tensor:
-    """Multiply brightness, contrast and saturation by a factor each, then turn the hue.
+    """Multiply brightness, contrast and saturation by factors; turn the hue.
 
     Saturation and hue need three channels; other images keep theirs.
     """
@@ -143,7 +143,7 @@ def mix_batch(
     num_classes: int,
     strength: float | Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Mix images with the batch's next image; targets (B, K) are the parts of each class.
+    """Mix images with the batch's next image; targets (B, K) are class parts.
 
     ``strength``: 1 mixes as drawn, 0 not at all. If both kinds were drawn, each image uses one of
     them.

@@ -17,7 +17,7 @@ def fetch_archives(
     cache: Path | None,
     progress: OnImageProgress | None,
 ) -> list[Path]:
-    """Files of a data set in the folder ``location``; downloaded if ``location`` is empty.
+    """Files of a data set in ``location``, or downloaded if that is empty.
 
     Local files are not checked by hash: they may be other images in the same format.
     """

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (cs.toronto.edu/~kriz/cifar.html), in their binary version.
+"""CIFAR-10 and CIFAR-100 (cs.toronto.edu/~kriz/cifar.html), binary version.
 
 A record is one byte of label (CIFAR-100: the coarse one, then the fine one) and 3 x 32 x 32 bytes
 of pixels, red first. The Python version uses pickles, which can run code.
@@ -26,7 +26,7 @@ PIXELS = 3 * SIDE * SIDE
 
 @dataclass(frozen=True, slots=True)
 class CifarDataset:
-    """CIFAR-10 or CIFAR-100. ``label_bytes``: bytes before each image; the last is the label."""
+    """CIFAR-10 or CIFAR-100; the last of ``label_bytes`` is the label."""
 
     archive: Download
     train: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Sources that need no download: scikit-learn's digits, and folders of image files.
+"""Sources without downloads: scikit-learn's digits, and image folders.
 
 The digits are 1,797 real grey images of 8 x 8 pixels, part of scikit-learn's wheel.
 """
@@ -21,7 +21,7 @@ MAX_INK = 16  # ink counts per 4 x 4 cell of the originals
 def read_digits(
     location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """Ten classes, one grey channel, at ``spec.pixels`` (8 if None); nothing is cached."""
+    """Ten classes, one grey channel, at ``spec.pixels`` (8 if None)."""
     from sklearn.datasets import load_digits  # a second to import, and only needed here
 
     if location:
@@ -50,7 +50,7 @@ def read_digits(
 def read_imagefolder(
     location: str, spec: DataSpec, cache: Path | None, progress: OnImageProgress | None
 ) -> Collection:
-    """Read ``train/CLASS/*``, maybe ``validation/`` (or ``val/``) and ``test/``; or ``CLASS/*``.
+    """Read ``train/CLASS/*`` with ``validation/``, ``test/``; or ``CLASS/*``.
 
     Decoded once to ``cache``.
     """

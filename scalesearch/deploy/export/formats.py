@@ -1,4 +1,4 @@
-"""Export formats: one table, and a function for each that writes and verifies its files.
+"""Export formats: one table, with a function that writes and verifies each.
 
 A new format is a function of ``ExportRequest`` and a row of ``FORMATS``.
 """

@@ -1,4 +1,4 @@
-"""ONNX files, in float or quantised to int8 after training, checked with ONNX Runtime."""
+"""ONNX files in float or int8, checked with ONNX Runtime."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ def write_onnx(
     *,
     built_model: Any = None,
 ) -> list[Parity]:
-    """Write the network as ONNX with folded norms and a dynamic batch, whole or not at all.
+    """Write the network as ONNX with folded norms and a dynamic batch.
 
     The model's properties hold ``network_metadata``, a JSON text each. ONNX Runtime's logits are
     compared with PyTorch's on random images and, with an ``image_set``, on real ones; the parities
@@ -62,7 +62,7 @@ def write_onnx(
 
 
 def float_model(saved_network: SavedNetwork) -> Any:
-    """Return the ``onnx.ModelProto`` of a network with folded norms. Raises ExportError."""
+    """Return the ``onnx.ModelProto`` of a network with folded norms."""
     return onnx_model(saved_network, fold_batch_norms(saved_network.network), "onnx")
 
 

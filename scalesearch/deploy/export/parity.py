@@ -1,4 +1,4 @@
-"""Parity of an exported network with its original, and the optional export libraries."""
+"""Parity of an exported network with its original; optional libraries."""
 
 import importlib
 import logging

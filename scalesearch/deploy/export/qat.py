@@ -122,7 +122,7 @@ MAX_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QatConfig:
-    """Training of the rounded network: Adam with a cosine from ``learning_rate`` to zero."""
+    """Training of the rounded network: Adam with a cosine to zero."""
 
     epochs: int = 2
     learning_rate: float = 1e-4
@@ -163,7 +163,7 @@ def write_int8_qat(
     qat_config: QatConfig | None = None,
     on_step: OnStep | None = None,
 ) -> QatResult:
-    """Train the network with quantisation and write it as int8 ONNX, whole or not at all.
+    """Train the network with quantisation and write it as int8 ONNX.
 
     ``on_step``: called with the number of steps done, of ``qat_config.steps``. Raises ExportError
     if the file does not predict as the trained network, or that not as the float one; see
@@ -221,7 +221,7 @@ def train_quantized(
 
 
 class ProductSiLU(nn.Module):
-    """SiLU as the product that ONNX makes of it, so that both of its parts are rounded."""
+    """SiLU as a product, as in ONNX, so that both of its parts are rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)

@@ -1,4 +1,4 @@
-"""Networks as ``torch.export`` programs: a graph and its weights, without our code."""
+"""Networks as ``torch.export`` programs: a graph and its weights."""
 
 import io
 import json
@@ -65,7 +65,7 @@ def network_metadata(saved_network: SavedNetwork) -> dict[str, Any]:
 def write_program(
     path: Path, saved_network: SavedNetwork, image_set: ImageSet | None = None
 ) -> list[Parity]:
-    """Write the network with folded norms as a ``torch.export`` program, whole or not at all.
+    """Write the network with folded norms as a ``torch.export`` program.
 
     ``torch.export.load(path).module()`` reads it. It is opened again before it gets its name, and
     compared with the network: the parities on random images and, with an ``image_set``, on real

@@ -349,7 +349,7 @@ def verify_exported_weights(path: Path, network: Network) -> Network:
 
 
 def unsupported_features(network: Network, layout: Layout) -> Iterator[str]:
-    """Features of a network that the layout's library cannot build and its tensors do not show."""
+    """Features of a network that the layout's library cannot build."""
     architecture = network.architecture
     if network.options.padding != layout.padding:
         yield f"padding {network.options.padding} where it has {layout.padding}"

@@ -29,7 +29,7 @@ class NormSettings:
 
 @dataclass(frozen=True, slots=True)
 class TensorName:
-    """Name of a layer's tensor, and its axes for ``permute`` if not in PyTorch's order."""
+    """Name of a layer's tensor, and its axes if not in PyTorch's order."""
 
     name: str
     axes: tuple[int, ...] = ()

@@ -31,7 +31,7 @@ LEGACY_PICKLE_COUNT = 5
 
 
 def require_safe_pickle(path: Path) -> None:
-    """Raise WeightsError if a pickle would take memory by a number, or cannot be examined."""
+    """Raise WeightsError if a pickle takes memory by a number or is unreadable."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():  # all of them: a name may occur twice
@@ -150,7 +150,7 @@ class LayoutState:
 
 
 def read_layout_state(path: str | Path) -> LayoutState:
-    """Read the tensors of a PyTorch, safetensors or Keras file, known by its first bytes.
+    """Read the tensors of a PyTorch, safetensors or Keras file.
 
     Wrappers around a state dict are removed. Raises WeightsError for other files, and for one that
     is damaged, would run code, or is larger inside than outside.

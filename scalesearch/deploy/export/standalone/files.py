@@ -87,7 +87,7 @@ def write_script(exportable: Exportable, folder: Path) -> list[Path]:
 
 
 def write_library_script(exportable: Exportable, folder: Path, library: str) -> tuple[Path, bool]:
-    """Write a Python file for ``torchvision`` or ``timm``; return it and whether it ran here.
+    """Write a Python file for ``torchvision`` or ``timm``; return whether it ran.
 
     It runs if the library can be imported. Raises ExportError if the library cannot build the
     network, or builds another one.

@@ -13,7 +13,7 @@ from scalesearch.models.network import Network
 
 
 def require_representable(name: str, library_model: str, reasons: Iterable[str]) -> None:
-    """Raise ExportError if there are reasons why a network cannot be ``library_model``."""
+    """Raise ExportError if there are reasons against ``library_model``."""
     if reason_text := "; ".join(reasons):
         raise ExportError(
             f"{name}: need a network that {library_model} can be, got one with {reason_text}; "

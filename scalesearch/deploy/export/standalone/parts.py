@@ -1,4 +1,4 @@
-"""Parts of standalone network files: classes and functions that are copied as they are.
+"""Parts of standalone network files, copied as they are.
 
 So nothing here may use anything but torch and the standard library, and the names of layers are
 those of ``models``, whose weights the files load. The constants are written anew into each file.
@@ -31,7 +31,7 @@ class Convolution(nn.Conv2d):
 
 
 class SamePaddedConvolution(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding (odd pixels right and below), without a bias."""
+    """Convolution with TensorFlow's SAME padding, without a bias."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
@@ -98,7 +98,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Expand 1x1 to ``inner`` channels (0: no expansion), depthwise, squeeze, project 1x1.
+    """Expand 1x1 to ``inner`` (0: none), depthwise, squeeze, project 1x1.
 
     The input is added if it has the output's shape (arXiv:1801.04381, 1905.11946, 1905.02244).
     """

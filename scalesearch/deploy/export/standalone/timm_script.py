@@ -29,7 +29,7 @@ MAX_STRIDE = 32
 
 
 def timm_script_text(name: str, architecture: Architecture, options: NetworkOptions) -> str:
-    """Return the text of a file whose ``network()`` is the same network, built by timm.
+    """Return the text of a file whose ``network()`` timm builds.
 
     Raises ExportError that names every feature timm's EfficientNet lacks.
     """

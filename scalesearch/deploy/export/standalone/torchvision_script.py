@@ -59,7 +59,7 @@ def torchvision_script_text(name: str, architecture: Architecture, options: Netw
 def unsupported_by_torchvision(
     architecture: Architecture, options: NetworkOptions
 ) -> Iterator[str]:
-    """Return the features that torchvision's EfficientNet lacks, with their values there."""
+    """Return the features that torchvision's EfficientNet lacks."""
     support_by_reason = {
         f"images of {architecture.in_channels} channels (there 3)": architecture.in_channels == 3,
         f"a stem with stride {architecture.stem_stride} (there 2)": architecture.stem_stride == 2,
