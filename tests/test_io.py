@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files are written atomically."""
 
 import os
 
@@ -7,9 +7,7 @@ import pytest
 from scalesearch.io import write_bytes
 
 
-def test_a_file_that_cannot_be_written_whole_leaves_the_old_one_and_nothing_else(
-    tmp_path, monkeypatch
-):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "kept"
     write_bytes(path, b"old")
 

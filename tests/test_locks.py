@@ -7,7 +7,7 @@ from scalesearch.locks import lock_checkpoint, remove_checkpoint
 PATIENCE = 200.0
 
 
-def test_a_run_that_somebody_holds_is_not_removed(tmp_path):
+def test_a_locked_checkpoint_is_not_removed(tmp_path):
     checkpoint = tmp_path / "checkpoints" / "a-0.pt"
     with lock_checkpoint(checkpoint, lambda: None):
         checkpoint.write_text("state")
@@ -18,7 +18,7 @@ def test_a_run_that_somebody_holds_is_not_removed(tmp_path):
     assert not list(checkpoint.parent.iterdir())
 
 
-def test_a_run_without_a_lock_is_removed_as_well(tmp_path):
+def test_a_checkpoint_without_a_lock_file_is_removed(tmp_path):
     checkpoint = tmp_path / "a-0.pt"
     checkpoint.write_text("state")
     assert remove_checkpoint(checkpoint)
@@ -26,7 +26,7 @@ def test_a_run_without_a_lock_is_removed_as_well(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_who_waited_for_a_lock_that_is_gone_waits_for_the_new_one(tmp_path):
+def test_waiting_for_a_removed_lock_continues_with_the_new_one(tmp_path):
     checkpoint = tmp_path / "a-0.pt"
     told: SimpleQueue[str] = SimpleQueue()
 

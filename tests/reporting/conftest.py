@@ -1,4 +1,4 @@
-"""A results folder as a search leaves it, with all that a report tells of."""
+"""A results folder as a search leaves it, with everything that a report shows."""
 
 import json
 import shutil
@@ -91,8 +91,8 @@ def searched():
 
 
 @pytest.fixture(scope="session")
-def told(searched, tmp_path_factory):
-    """A folder with its report, for looking at."""
+def report_folder(searched, tmp_path_factory):
+    """A folder with its report, not to be changed."""
     folder = searched(tmp_path_factory.mktemp("results") / "told")
     (folder / "failures.json").write_text(json.dumps([FAILURE]))
     (folder / "jobs.csv").write_text(JOBS)
@@ -101,15 +101,15 @@ def told(searched, tmp_path_factory):
 
 
 @pytest.fixture
-def copied(told, tmp_path):
-    """The same folder somewhere else, to be changed; its report is not yet made again."""
-    shutil.copytree(told, tmp_path / "moved" / "told")
+def copied_folder(report_folder, tmp_path):
+    """A copy of the folder that a test may change."""
+    shutil.copytree(report_folder, tmp_path / "moved" / "told")
     return tmp_path / "moved" / "told"
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Reports link figures, and draw none: for what is said beside them."""
+def without_figures(monkeypatch):
+    """Make reports without drawing figures."""
     shown = (
         ReportFigure("surface", "Surface", "alt", "caption"),
         ReportFigure("rungs", "Curves", "alt", "x"),

@@ -1,4 +1,4 @@
-"""Networks that files and folders hold are found by name."""
+"""Networks in files and folders are found by name."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_a_member_and_its_baseline(tmp_path, document, suffix):
     assert found.baseline == from_json(document["baseline"])
 
 
-def test_a_candidate_by_as_much_of_its_fingerprint_as_is_needed(folder):
+def test_a_candidate_is_found_by_a_unique_prefix_of_its_fingerprint(folder):
     from scalesearch.candidates.iso_cost import iso_cost_set
     from scalesearch.config.reading import read_experiment
 
@@ -58,7 +58,7 @@ def test_a_candidate_by_as_much_of_its_fingerprint_as_is_needed(folder):
     assert network_from_reference(f"{folder}:best") == found
 
 
-def test_what_is_not_there_is_refused_by_name(folder, tmp_path):
+def test_an_unknown_candidate_is_refused(folder, tmp_path):
     with pytest.raises(SearchError, match=r"need the fingerprint of one of \d+ .* got 'zz'"):
         network_from_reference(f"{folder}:zz")
     with pytest.raises(SearchError, match="tells no best candidate yet"):
@@ -68,7 +68,7 @@ def test_what_is_not_there_is_refused_by_name(folder, tmp_path):
         network_from_reference(f"{tmp_path / 'empty'}:best")
 
 
-def test_a_document_of_something_else_is_refused(tmp_path, document):
+def test_another_document_is_refused(tmp_path, document):
     path = tmp_path / "family.json"
     path.write_text(json.dumps({"schema": "scalesearch/coefficients"}))
     with pytest.raises(ExperimentError, match="need the document of a family"):
@@ -88,11 +88,11 @@ def test_a_document_of_something_else_is_refused(tmp_path, document):
         ("family.json:", False),
     ],
 )
-def test_what_has_the_form_of_such_a_name(text, whether):
+def test_names_of_networks_are_recognised(text, whether):
     assert is_network_reference(text) is whether
 
 
-def test_a_member_made_by_code_is_asked_of_its_code(tmp_path):
+def test_a_member_of_a_custom_family_is_made_by_its_code(tmp_path):
     made = {"factory": "nets.plain:cnn", "depth": 1.2, "width": 1.1, "resolution": 20}
     rows = [{"name": "b1", "architecture": made}]
     path = tmp_path / "family.json"

@@ -1,4 +1,4 @@
-"""The page as people have it: in Chromium, by mouse, by keyboard, on a phone, in the dark, printed.
+"""The page in Chromium: by mouse, by keyboard, on a phone, in dark mode, printed.
 
 Skipped where there is no Chromium with its driver (on Debian: apt install chromium
 chromium-driver), or none that starts.
@@ -43,15 +43,15 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, told):
+def page(browser, report_folder):
     """The report, opened from disk, on a screen of 1200 pixels."""
-    sized(browser, 1200)
+    resized(browser, 1200)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    browser.get((told / "report.html").as_uri())
+    browser.get((report_folder / "report.html").as_uri())
     return browser
 
 
-def sized(browser, width, *, mobile=False):
+def resized(browser, width, *, mobile=False):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": mobile},
@@ -62,7 +62,7 @@ def find(page, selector):
     return page.find_elements("css selector", selector)
 
 
-def told_of_the_run(page):
+def run_text(page):
     return find(page, "#run")[0].text
 
 
@@ -75,9 +75,9 @@ def column(page, key, heading):
     return [row.text for row in find(page, f"#table-{key} td:nth-child({place + 1})")]
 
 
-def test_it_opens_from_disk_without_a_complaint(page, told):
+def test_the_page_opens_from_disk_without_errors(page, report_folder):
     assert page.get_log("browser") == []
-    assert find(page, "#answer")[0].text == conclusion_of_folder(told).sentence
+    assert find(page, "#answer")[0].text == conclusion_of_folder(report_folder).sentence
     assert "1." in find(page, "#coefficients")[0].text
     for image in find(page, "figure img"):
         assert page.execute_script("return arguments[0].naturalWidth", image) > 100
@@ -85,10 +85,10 @@ def test_it_opens_from_disk_without_a_complaint(page, told):
 
 
 def test_pointing_at_a_mark_shows_its_run(page):
-    assert "No network is selected yet" in told_of_the_run(page)
+    assert "No network is selected yet" in run_text(page)
     mark = find(page, ".mark.reference")[-1]
     webdriver.ActionChains(page).move_to_element(mark).perform()
-    shown = told_of_the_run(page)
+    shown = run_text(page)
     assert mark.get_attribute("data-candidate")[:8] in shown
     for words in ("accuracy", "±", "shares", "multipliers", "times the baseline's"):
         assert words in shown
@@ -101,14 +101,14 @@ def test_marks_are_reached_and_left_by_keyboard(page):
     page.execute_script("document.querySelector('nav a:last-child').focus()")
     webdriver.ActionChains(page).send_keys(keys.TAB).perform()
     marks = find(page, ".mark")
-    assert marks[0].get_attribute("data-candidate")[:8] in told_of_the_run(page)
+    assert marks[0].get_attribute("data-candidate")[:8] in run_text(page)
     webdriver.ActionChains(page).send_keys(keys.ARROW_RIGHT).perform()
-    assert marks[1].get_attribute("data-candidate")[:8] in told_of_the_run(page)
+    assert marks[1].get_attribute("data-candidate")[:8] in run_text(page)
     webdriver.ActionChains(page).send_keys(keys.ARROW_LEFT, keys.ARROW_LEFT).perform()
-    assert marks[-1].get_attribute("data-candidate")[:8] in told_of_the_run(page)
+    assert marks[-1].get_attribute("data-candidate")[:8] in run_text(page)
 
 
-def test_a_chosen_mark_is_marked_in_the_tables(page):
+def test_the_selected_candidate_is_highlighted_in_the_tables(page):
     mark = find(page, ".mark")[0]
     page.execute_script("arguments[0].focus()", mark)
     rows = find(page, "#table-candidates tr.on")
@@ -131,7 +131,7 @@ def test_tables_are_sorted_by_click_and_say_so(page):
     assert len(find(page, "#table-candidates th[aria-sort]")) == 1
 
 
-def test_tables_are_sorted_by_keyboard_and_what_is_not_known_is_last(page):
+def test_tables_are_sorted_by_keyboard_with_unknown_values_last(page):
     first = "p"  # an order in which what is known is not in front
     for heading, count in ((first, 1), ("further seeds", 2)):
         (head,) = [
@@ -155,7 +155,7 @@ def test_tables_are_sorted_by_keyboard_and_what_is_not_known_is_last(page):
 
 
 def test_a_phone_needs_no_scrolling_sideways(page):
-    sized(page, 390, mobile=True)
+    resized(page, 390, mobile=True)
     page.refresh()
     assert page.execute_script("return document.documentElement.scrollWidth") <= 390
     outside = page.execute_script(
@@ -170,11 +170,11 @@ def test_a_phone_needs_no_scrolling_sideways(page):
     mark = find(page, ".mark")[0]
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
     mark.click()
-    assert mark.get_attribute("data-candidate")[:8] in told_of_the_run(page)
+    assert mark.get_attribute("data-candidate")[:8] in run_text(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_from_the_page_by_day_and_by_night(page, scheme):
+def test_text_has_contrast_in_light_and_dark_mode(page, scheme):
     wanted = [{"name": "prefers-color-scheme", "value": scheme}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
     ground = page.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -206,7 +206,7 @@ def test_print_is_black_on_white_and_whole(page):
         "Emulation.setEmulatedMedia",
         {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]},
     )
-    sized(page, 700)  # A4 less its margins
+    resized(page, 700)  # A4 less its margins
     assert page.execute_script("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     for gone in ("nav", "#run", ".hint"):
         assert not find(page, gone)[0].is_displayed()

@@ -1,4 +1,4 @@
-"""Status is read from files: while a driver works, after it was killed, and on a copy elsewhere."""
+"""The status is read from files: with a running driver, after a kill, and in a copy."""
 
 import fcntl
 import json
@@ -59,7 +59,7 @@ def folder(tmp_path):
     return tmp_path / "a"
 
 
-def test_every_candidate_has_a_row_that_tells_how_it_stands(folder):
+def test_every_candidate_has_a_row_with_its_state(folder):
     rows = [
         (now["candidate"], now["state"], now["reason"], now["epoch"], now["seeds"])
         for now in search_status(folder).rows
@@ -73,7 +73,7 @@ def test_every_candidate_has_a_row_that_tells_how_it_stands(folder):
     ]
 
 
-def test_a_search_that_ends_before_its_recipe_is_done_at_its_last_rung(folder):
+def test_a_search_that_ends_before_its_recipe_is_complete_at_its_last_rung(folder):
     asked = {"name": "x", "recipe": {"epochs": 3}, "search": {"seeds": 3, "rungs": [1, 2]}}
     write_experiment(folder / "experiment.yaml", experiment_from_document(asked))
     rows = [row("aa", seed, epoch, 0.5) for seed in (0, 1, 2) for epoch in (1, 2)]
@@ -90,7 +90,7 @@ def test_a_candidate_that_lacks_a_seed_is_unfinished(folder):
     ]
 
 
-def test_a_candidate_that_failed_is_a_failure_and_nothing_else(folder):
+def test_a_failed_candidate_is_only_listed_as_a_failure(folder):
     failures = [{"candidate": "dd", "role": "searched", "kind": "diverged", "reason": "NaN"}]
     (folder / "failures.json").write_text(json.dumps(failures))
     now = search_status(folder)
@@ -104,7 +104,7 @@ def test_before_the_first_record_there_is_nothing_to_show(folder):
     assert (search_status(folder).rows, search_status(folder).epochs) == ([], 0)
 
 
-def test_while_a_driver_works_its_jobs_are_shown_with_what_workers_tell(folder):
+def test_jobs_of_a_running_driver_are_shown_with_heartbeats(folder):
     write_progress(folder / "progress.json", NOW)
     write_heartbeat(folder / "news", "node7:4711", JOB.job, 2, 0.5, 310.0, started_at=time.time())
     with lock_folder(folder):
@@ -114,7 +114,7 @@ def test_while_a_driver_works_its_jobs_are_shown_with_what_workers_tell(folder):
     assert (job["worker"], job["epoch"], job["accuracy"]) == ("node7:4711", 2, 0.5)
 
 
-def test_nobody_works_on_a_copy(folder, tmp_path):
+def test_a_copied_folder_has_no_driver(folder, tmp_path):
     write_progress(folder / "progress.json", NOW)
     with lock_folder(folder):
         shutil.copytree(folder, tmp_path / "b")
@@ -122,7 +122,7 @@ def test_nobody_works_on_a_copy(folder, tmp_path):
         assert driver_status(folder).state == "running"
 
 
-def test_looking_on_keeps_no_driver_out(folder):
+def test_reading_the_status_does_not_block_a_driver(folder):
     driver_status(folder)
     with lock_folder(folder):
         assert driver_status(folder).state == "running"
@@ -139,7 +139,7 @@ with open(sys.argv[1], "w") as file:
 """
 
 
-def test_a_killed_driver_leaves_no_jobs_and_a_way_to_go_on(folder, run):
+def test_after_a_killed_driver_status_says_how_to_resume(folder, run):
     write_progress(folder / "progress.json", NOW)
     command = [sys.executable, "-c", HOLD, str(folder / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
@@ -170,14 +170,14 @@ def test_without_a_driver_a_search_has_ended_or_was_interrupted(folder, progress
     assert driver_status(folder).state == state
 
 
-def test_a_torn_file_of_progress_is_no_obstacle(folder):
+def test_a_broken_progress_file_is_ignored(folder):
     (folder / "progress.json").write_text('{"name": "x", "epo')
     with lock_folder(folder):
         assert driver_status(folder).progress is None
         assert search_status(folder).epochs == 19
 
 
-def test_json_has_all_of_it(folder, run):
+def test_the_json_document_is_complete(folder, run):
     write_progress(folder / "progress.json", NOW)
     with lock_folder(folder):
         code, out, err = run("status", folder, "--json")
@@ -189,7 +189,7 @@ def test_json_has_all_of_it(folder, run):
     assert document["progress"]["rungs"][1] == {"epoch": 3, "done": 2, "total": 3}
 
 
-def test_the_table_tells_reasons_where_there_are_any(folder, run):
+def test_the_table_has_reasons_if_there_are_any(folder, run):
     _, out, _ = run("status", folder)
     assert "reason" in out.split()
     assert "halved at epoch 1: place 9 of 15" in out
@@ -232,7 +232,7 @@ def test_watching_ends_when_the_search_does(folder, run, looks):
     assert "aa" in out
 
 
-def test_watching_a_driver_die_ends_with_exit_code_2_and_how_to_resume(folder, run, looks):
+def test_watching_a_killed_driver_exits_with_2_and_says_how_to_resume(folder, run, looks):
     write_progress(folder / "progress.json", NOW)
     lock = lock_folder(folder)
     lock.__enter__()
@@ -263,7 +263,7 @@ def test_watching_with_json_prints_one_document_at_the_end(folder, run, looks):
     assert json.loads(out)["state"] == "interrupted"
 
 
-def test_a_driver_that_ends_between_two_looks_is_not_taken_for_dead(folder, monkeypatch):
+def test_a_driver_that_ends_between_two_readings_has_ended(folder, monkeypatch):
     """The lock is looked at before the progress."""
     write_progress(folder / "progress.json", NOW)
     lock = lock_folder(folder)
@@ -284,7 +284,7 @@ def test_a_folder_without_a_search_is_refused(tmp_path, run):
     assert run("status", tmp_path, "--watch")[0] == 2
 
 
-def test_who_looks_on_is_taken_for_no_driver(folder):
+def test_a_reader_of_the_status_is_not_a_driver(folder):
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # as another who looks, at that moment
         assert driver_status(folder).state == "interrupted"

@@ -1,4 +1,4 @@
-"""A table comes back as it was written, and a broken one is refused by name."""
+"""Records are read back as written, and broken tables are refused."""
 
 import pandas as pd
 import pytest
@@ -19,7 +19,7 @@ def rows():
     return [{**base, "seed": seed, "epoch": epoch} for seed in (1, 0) for epoch in (2, 1)]
 
 
-def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
+def test_a_written_table_is_read_back_exactly(tmp_path):
     written = records_frame(rows())
     write_records(tmp_path / "records.csv", written)
     pd.testing.assert_frame_equal(read_records(tmp_path / "records.csv"), written, check_exact=True)
@@ -34,7 +34,7 @@ def test_rows_are_ordered_by_trial_seed_and_epoch():
     ]
 
 
-def test_a_candidates_sweep_is_paid_for_once_however_many_epochs_it_served():
+def test_the_time_of_a_sweep_is_counted_once():
     of_one = [{**row, "seconds": 2.0, "tuning_seconds": 10.0} for row in rows()]
     of_other = [{**row, "candidate": "ff", "trial": 4, "tuning_seconds": 5.0} for row in of_one]
     assert spent_seconds(records_frame(of_one + of_other)) == 8 * 2.0 + 10.0 + 5.0
@@ -50,7 +50,7 @@ def test_an_empty_commit_stays_empty(tmp_path):
     assert set(read_records(tmp_path / "records.csv")["commit"]) == {""}
 
 
-def test_a_table_from_before_cells_and_stops_reads_them_as_empty(tmp_path):
+def test_columns_missing_in_older_tables_are_empty(tmp_path):
     path = tmp_path / "records.csv"
     old = records_frame(rows()).drop(columns=["cell", "stopped", "top5"])
     old.to_csv(path, index=False)
@@ -62,12 +62,12 @@ def test_a_table_from_before_cells_and_stops_reads_them_as_empty(tmp_path):
     pd.testing.assert_frame_equal(read_records(path), found, check_exact=True)
 
 
-def test_rows_without_a_cell_or_a_stop_have_empty_ones():
+def test_rows_without_cell_or_stop_have_empty_ones():
     bare = [{k: v for k, v in row.items() if k not in ("cell", "stopped")} for row in rows()]
     assert set(records_frame(bare)["cell"]) == set(records_frame(bare)["stopped"]) == {""}
 
 
-def test_a_cell_and_a_stop_are_read_back_as_they_are_however_they_look(tmp_path):
+def test_texts_that_look_like_numbers_are_read_back_unchanged(tmp_path):
     texts = {"cell": "reference depth; lattice 4-0-0 of 4", "stopped": "nan"}
     write_records(tmp_path / "records.csv", records_frame([{**row, **texts} for row in rows()]))
     found = read_records(tmp_path / "records.csv")
@@ -101,7 +101,7 @@ def test_a_missing_table_is_refused(tmp_path):
         read_records(tmp_path / "records.csv")
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path):
+def test_a_file_that_is_not_a_table_is_refused(tmp_path):
     (tmp_path / "records.csv").write_bytes(b"\x00\xff\xfe")
     with pytest.raises(SearchError, match="not a CSV table"):
         read_records(tmp_path / "records.csv")

@@ -1,4 +1,4 @@
-"""The table of all recorded runs is what the committed records make, and is checked when read."""
+"""The table of all recorded runs matches the committed records, and is checked when read."""
 
 import importlib
 import shutil
@@ -31,7 +31,7 @@ def table():
 @pytest.mark.skipif(
     not (ROOT / ".git").exists() or shutil.which("git") is None, reason="needs git's list of files"
 )
-def test_the_committed_table_and_sheet_are_what_the_committed_records_make(maker):
+def test_the_committed_table_and_sheet_match_the_records(maker):
     for name, text in maker.documents().items():
         committed = (RESULTS / "benchmarks" / name).read_text(encoding="utf-8")
         assert committed == text, f"{name}: run python benchmarks/scaling_table.py"
@@ -56,14 +56,14 @@ def test_every_run_has_all_epochs_up_to_its_last(table):
     assert (runs.max() == runs.count()).all()
 
 
-def test_the_sheet_tells_every_column_and_every_search(table):
+def test_the_sheet_lists_all_columns_and_searches(table):
     sheet = (RESULTS / "benchmarks" / "scaling_table.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in sheet for name in COLUMNS)
     assert all(f"[{name}](../" in sheet for name in table["search"].unique())
     assert "{" not in sheet  # nothing of the template is left to fill in
 
 
-def test_a_run_that_two_searches_have_counts_as_repeated(maker, table):
+def test_a_run_in_two_searches_counts_as_repeated(maker, table):
     once = table[table["search"] == "cifar10-lattice"]
     twice = pd.concat([once, once.iloc[:7].assign(search="again")])
     assert (maker.repeated(once), maker.repeated(twice)) == (0, 7)
@@ -71,7 +71,7 @@ def test_a_run_that_two_searches_have_counts_as_repeated(maker, table):
     assert maker.slower(twice.assign(seconds=[2.0] * len(once) + [5.0] * 7)) == 2.5
 
 
-def test_noise_is_what_runs_deviate_by_after_network_and_seed(maker):
+def test_noise_is_the_residual_after_network_and_seed(maker):
     (source,) = maker.sources([RESULTS / "cifar10-lattice" / "records.csv"], ROOT)
     last = source.records[source.records["epoch"] == 3]
     grid = last.pivot(index="candidate", columns="seed", values="accuracy").to_numpy()
@@ -79,7 +79,7 @@ def test_noise_is_what_runs_deviate_by_after_network_and_seed(maker):
     assert source.noise == pytest.approx(((left**2).sum() / (16 * 2)) ** 0.5)
 
 
-def test_records_that_git_does_not_track_are_left_out(maker, tmp_path):
+def test_untracked_records_are_left_out(maker, tmp_path):
     for name in ("ours", "theirs"):
         folder = tmp_path / "results" / name
         shutil.copytree(RESULTS / "cifar10-bayes", folder)
@@ -94,7 +94,7 @@ def written(table, path):
     return path
 
 
-def test_what_is_written_is_read_back(table, tmp_path):
+def test_the_table_is_read_back_as_written(table, tmp_path):
     again = scaling_table(written(table, tmp_path / "copy.csv"))
     pd.testing.assert_frame_equal(again, table, check_exact=True)
 

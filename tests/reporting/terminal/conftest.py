@@ -11,7 +11,7 @@ from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, R
 
 @pytest.fixture
 def now():
-    """A search in the middle of things; other numbers of jobs and other facts on request."""
+    """The progress of a running search, with changes on request."""
 
     def progress(jobs=2, **changed):
         running = tuple(
@@ -36,7 +36,7 @@ def now():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when a test says so."""
+    """A clock that only advances when a test says so."""
     present = [100.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: present[0])
 
@@ -48,7 +48,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def screen(monkeypatch):
-    """Standard error is a terminal of some size; what is written to it."""
+    """Make standard error a terminal of some size; return what is written to it."""
 
     def opened(width=80, height=24):
         file = io.StringIO()

@@ -1,4 +1,4 @@
-"""A search is a picture on a terminal, and not too many plain lines elsewhere."""
+"""A search has a live display on a terminal, and few plain lines elsewhere."""
 
 import time
 from dataclasses import replace
@@ -17,11 +17,11 @@ LINE = (
 )
 
 
-def test_a_line_tells_how_far_a_search_is(now):
+def test_a_line_shows_the_progress_of_a_search(now):
     assert search_line(now()) == LINE
 
 
-def test_a_line_about_the_end_tells_no_pace(now):
+def test_the_last_line_has_no_speed(now):
     over = {"finished": True, "ended": "no time left", "images_per_second": 0.0}
     line = search_line(now(0, best=None, rungs=(), **over))
     assert line == (
@@ -29,7 +29,7 @@ def test_a_line_about_the_end_tells_no_pace(now):
     )
 
 
-def test_off_a_terminal_there_is_a_line_every_ten_seconds(now, clock, capsys):
+def test_without_a_terminal_there_is_a_line_every_ten_seconds(now, clock, capsys):
     steps = [now(rungs=(), epochs_done=epoch) for epoch in range(100)]
     with show_search() as (on_progress, _):
         for step in steps:
@@ -40,7 +40,7 @@ def test_off_a_terminal_there_is_a_line_every_ten_seconds(now, clock, capsys):
     assert captured.err.splitlines() == [search_line(step) for step in steps[::20]]
 
 
-def test_a_line_is_spared_where_only_time_has_passed(now, clock, capsys):
+def test_there_is_no_line_if_only_time_has_passed(now, clock, capsys):
     with show_search() as (on_progress, _):
         for left in range(50):
             on_progress(now(rungs=(), seconds_left=left))
@@ -48,7 +48,7 @@ def test_a_line_is_spared_where_only_time_has_passed(now, clock, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_full_rung_is_told_at_once_and_only_once(now, clock, capsys):
+def test_a_full_rung_is_printed_at_once_and_only_once(now, clock, capsys):
     with show_search() as (on_progress, _):
         for done in (0, 1, 2, 3, 3, 3):
             on_progress(now(rungs=(RungProgress(1, done, 3), RungProgress(3, 0, 0))))
@@ -57,7 +57,7 @@ def test_a_full_rung_is_told_at_once_and_only_once(now, clock, capsys):
     assert full.startswith("epoch 1: all 3 there   37/120 epochs")
 
 
-def test_the_end_is_told_at_once_and_only_once(now, clock, capsys):
+def test_the_end_is_printed_at_once_and_only_once(now, clock, capsys):
     with show_search() as (on_progress, _):
         on_progress(now(rungs=()))
         for _ in range(3):
@@ -65,7 +65,7 @@ def test_the_end_is_told_at_once_and_only_once(now, clock, capsys):
     assert "ended" in capsys.readouterr().err.splitlines()[1]
 
 
-def test_images_that_keep_one_waiting_are_told_of(now, clock, capsys):
+def test_slow_images_are_printed(now, clock, capsys):
     with show_search() as (_, on_data):
         for done in range(101):
             on_data(done, 100)
@@ -73,7 +73,7 @@ def test_images_that_keep_one_waiting_are_told_of(now, clock, capsys):
     assert capsys.readouterr().err.splitlines()[0] == "getting images   4%"
 
 
-def test_on_a_terminal_the_picture_goes_when_all_is_over(now, screen):
+def test_the_live_display_is_removed_at_the_end(now, screen):
     file = screen()
     with show_search() as (on_progress, _):
         assert not file.getvalue()
@@ -84,7 +84,7 @@ def test_on_a_terminal_the_picture_goes_when_all_is_over(now, screen):
     assert file.getvalue().rstrip("\n").endswith("\x1b[2K")  # the lines are cleared
 
 
-def test_on_a_terminal_images_are_told_of_before_there_is_a_search(now, screen, clock):
+def test_the_live_display_shows_images_before_the_search(now, screen, clock):
     file = screen()
     with show_search() as (on_progress, on_data):
         on_data(1, 200)
@@ -104,7 +104,7 @@ def noon(monkeypatch):
     return now
 
 
-def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen, tmp_path, noon):
+def test_heartbeats_are_shown_while_the_driver_waits(now, screen, tmp_path, noon):
     file = screen(width=120)
     write_heartbeat(tmp_path, "node7:4711", "one", 2, 0.612, 310.0, started_at=noon - 70)
     with show_search(tmp_path) as (on_progress, _):
@@ -114,7 +114,7 @@ def test_what_workers_tell_is_in_the_picture_though_the_driver_waits(now, screen
     assert "310 img/s" in shown
 
 
-def test_time_goes_on_while_the_driver_waits(now, screen, noon):
+def test_times_advance_while_the_driver_waits(now, screen, noon):
     file = screen(width=120)
     told = now(1, at=noon - 61, seconds_left=100.0)
     told = replace(told, running=(replace(told.running[0], seconds=30.0),))

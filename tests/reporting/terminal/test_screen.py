@@ -1,4 +1,4 @@
-"""A search fits a terminal of any size, and what matters is on it."""
+"""The live display fits a terminal of any size."""
 
 import io
 
@@ -21,7 +21,7 @@ def words(lines):
     return " ".join(" ".join(lines).split())
 
 
-def test_all_there_is_to_know_is_in_the_picture(now):
+def test_the_panel_shows_everything(now):
     lines = [line.translate(BARS) for line in drawn(now(), width=100)]
     assert [" ".join(line.split()) for line in lines] == [
         "quickstart 12:41 left 1,240 img/s 2 running",
@@ -41,7 +41,7 @@ def test_all_there_is_to_know_is_in_the_picture(now):
 @pytest.mark.parametrize("rungs", [1, 3, 50])
 @pytest.mark.parametrize(("width", "height"), [(60, 14), (60, 24), (80, 24), (120, 50)])
 @pytest.mark.parametrize("images", [None, 0.34])
-def test_every_line_fits_and_no_job_is_forgotten(now, jobs, rungs, width, height, images):
+def test_every_line_fits_and_all_jobs_are_counted(now, jobs, rungs, width, height, images):
     steps = tuple(RungProgress(epoch, 0, 9) for epoch in range(1, rungs + 1))
     lines = drawn(now(jobs, rungs=steps), width, height, images)
     assert len(lines) < height
@@ -72,7 +72,7 @@ def test_the_jobs_that_have_run_for_longest_come_first(now):
 
 
 @pytest.mark.parametrize("full", [0, 3, 6, 11, 12])
-def test_of_many_rungs_those_that_are_filling_are_shown(now, full):
+def test_of_many_rungs_the_open_ones_are_shown(now, full):
     steps = tuple(RungProgress(epoch, 9 if epoch <= full else 0, 9) for epoch in range(1, 13))
     lines = drawn(now(rungs=steps))
     assert sum("to epoch" in line for line in lines) == 6
@@ -85,7 +85,7 @@ def test_a_candidate_of_one_seed_has_no_interval(now):
     assert "1 seed, epoch 1" in words(drawn(now(best=best)))
 
 
-def test_before_anything_is_known_nothing_is_made_up(now):
+def test_an_empty_search_shows_no_values(now):
     unknown = {"best": None, "seconds_left": None, "images_per_second": 0.0}
     lines = drawn(now(0, rungs=(), failures={}, stopped=0, **unknown))
     assert lines[0] == "quickstart"
@@ -99,12 +99,12 @@ def test_a_search_that_has_ended_says_why(now):
     assert drawn(ended)[0] == "quickstart   ended: the answer is settled"
 
 
-def test_names_with_brackets_are_no_markup(now):
+def test_names_with_brackets_are_not_markup(now):
     lines = drawn(now(1, name="a[red]b", running=(JobProgress("[bold]", "[w]", 1.0),)))
     assert "a[red]b" in lines[0]
     assert "[w]" in lines[-1]
     assert "[bold]" in lines[-1]
 
 
-def test_images_that_keep_one_waiting_have_a_bar(now):
+def test_slow_images_have_a_bar(now):
     assert any(line.startswith("images") and "34%" in line for line in drawn(now(), images=0.34))

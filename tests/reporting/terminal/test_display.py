@@ -1,4 +1,4 @@
-"""What a person sees of a run fits a terminal, and plain output stays plain."""
+"""The progress of a run fits a terminal, and plain output has no control codes."""
 
 import io
 from dataclasses import replace
@@ -17,7 +17,7 @@ EPOCH = Epoch(
 BROUGHT = "loss 1.500   validation 1.250   accuracy 0.500   top-5 0.900   1,240 img/s"
 
 
-def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkeypatch):
+def test_a_run_shows_each_epoch_and_the_remaining_time(capsys, monkeypatch):
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
     with show_run(5) as (on_epoch, _):
         for index in (1, 2, 5):
@@ -31,7 +31,7 @@ def test_a_run_tells_what_each_epoch_brought_and_when_it_will_end(capsys, monkey
     ]
 
 
-def test_of_several_seeds_each_epoch_says_whose_it_is(capsys, monkeypatch):
+def test_each_epoch_names_its_seed(capsys, monkeypatch):
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0)
     with show_run(2, seeds=2) as (on_epoch, _):
         for seed, index in ((4, 1), (5, 1), (4, 2), (5, 2)):
@@ -58,7 +58,7 @@ def test_a_run_on_a_terminal_is_not_cut_off(monkeypatch, columns):
     assert "…" not in shown
 
 
-def test_images_that_come_at_once_are_no_news(capsys, clock):
+def test_fast_images_are_not_shown(capsys, clock):
     with show_images() as on_data:
         for _ in range(3):  # a search loads the images of several seeds
             for done in range(1, 10):
@@ -68,7 +68,7 @@ def test_images_that_come_at_once_are_no_news(capsys, clock):
     assert capsys.readouterr().err == ""
 
 
-def test_images_that_keep_one_waiting_are_a_line_every_ten_seconds(capsys, clock):
+def test_slow_images_are_a_line_every_ten_seconds(capsys, clock):
     with show_images() as on_data:
         for done in range(101):
             on_data(done, 100)
@@ -80,7 +80,7 @@ def test_images_that_keep_one_waiting_are_a_line_every_ten_seconds(capsys, clock
     ]
 
 
-def test_many_files_that_come_at_once_keep_one_waiting_all_the_same(capsys, clock):
+def test_many_fast_files_in_a_row_are_shown(capsys, clock):
     with show_images() as on_data:
         for _ in range(4):
             on_data(1, 2)
@@ -91,7 +91,7 @@ def test_many_files_that_come_at_once_keep_one_waiting_all_the_same(capsys, cloc
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("done", [90, 200])
-def test_on_a_terminal_images_have_a_bar_until_they_are_here(monkeypatch, clock, columns, done):
+def test_on_a_terminal_images_have_a_bar_until_they_are_loaded(monkeypatch, clock, columns, done):
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=columns, highlight=False)
     monkeypatch.setattr(display, "Console", lambda **_: console)

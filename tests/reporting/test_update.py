@@ -1,4 +1,4 @@
-"""Results are drawn again from records alone, wherever the folder has gone."""
+"""Results are made from the records alone, also in a copy of the folder."""
 
 import json
 import random
@@ -68,13 +68,13 @@ def test_a_moved_copy_without_its_study_gives_the_same_results(folder, tmp_path)
         assert (tmp_path / "b" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_status_counts_what_is_on_record(folder):
+def test_status_counts_the_records(folder):
     now = search_status(folder)
     assert (now.name, now.epochs, now.seconds) == ("x", 6, 6.0)
     assert [result.candidate for result in now.results] == ["bb", "aa", "cc"]
 
 
-def test_an_answer_is_of_those_that_were_let_on_and_of_the_last_rung(folder, monkeypatch):
+def test_results_are_of_candidates_at_the_last_rung(folder, monkeypatch):
     """The recipe goes on to epoch 3, the search ends at 1, and the highest accuracy was halved."""
     experiment = read_experiment(folder / "experiment.yaml", ["recipe.epochs=3"])
     experiment = replace(experiment, search=replace(experiment.search, rungs=(1, 2)))
@@ -90,7 +90,7 @@ def test_an_answer_is_of_those_that_were_let_on_and_of_the_last_rung(folder, mon
     assert {one.candidate for one in found.stopped} == {"bb", "cc"}
 
 
-def test_who_worked_when_is_drawn_where_it_was_logged(folder, monkeypatch):
+def test_the_timeline_of_workers_is_drawn_from_the_log(folder, monkeypatch):
     monkeypatch.setattr(results, "_family_along", lambda *a: {})
     write_results(folder)
     assert not (folder / "figures" / "workers.png").exists()
@@ -110,9 +110,7 @@ def test_a_folder_that_lacks_a_file_is_refused_by_the_files_name(folder, missing
         write_results(folder)
 
 
-def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_networks(
-    folder, monkeypatch
-):
+def test_the_exported_coefficients_are_the_optimum_of_the_surface(folder, monkeypatch):
     """The top of the surface lies near the middle, and the highest mean is luck at a corner."""
     monkeypatch.setattr(results, "_family_along", lambda *a: {})
     places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]
@@ -134,7 +132,7 @@ def test_the_coefficients_exported_are_the_surfaces_and_not_the_luckiest_network
     assert found.coefficients.factor == pytest.approx(2.0)
 
 
-def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(folder, monkeypatch):
+def test_without_a_surface_the_coefficients_are_of_the_highest_mean(folder, monkeypatch):
     monkeypatch.setattr(results, "_family_along", lambda *a: {})
     found = write_results(folder)
     written = json.loads((folder / "coefficients.json").read_text())
@@ -142,7 +140,7 @@ def test_without_a_surface_the_coefficients_are_the_highest_means_and_say_so(fol
     assert written["alpha"] == found.best.shares.coefficients(2.0).alpha
 
 
-def test_where_nothing_is_distinguishable_the_network_recommended_is_exported(folder, monkeypatch):
+def test_without_significant_differences_the_recommended_network_is_exported(folder, monkeypatch):
     monkeypatch.setattr(results, "_family_along", lambda *a: {})
     chance = random.Random(0)
     places = [(d / 4, w / 4, (4 - d - w) / 4) for d in range(5) for w in range(5 - d)]

@@ -1,4 +1,4 @@
-"""The laws of a folder: printed, written, and checked on what was kept from them."""
+"""The scaling laws of a folder: printed, written, and checked on held-out networks."""
 
 import json
 
@@ -44,7 +44,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_star_s_laws_predict_at_larger_phi_and_come_to_shares(folder):
+def test_the_laws_of_three_axes_give_predictions_and_shares(folder):
     found = scaling_laws_of_folder(folder, phis=(1, 4), hold_out=7.0)
     assert list(found.laws) == ["depth", "width", "resolution"]
     (far,) = [row for row in found.predictions if (row["direction"], row["phi"]) == ("depth", 4)]
@@ -79,7 +79,7 @@ def test_networks_of_one_cost_have_no_law(folder):
         scaling_laws_of_folder(folder / "none")
 
 
-def test_a_direction_that_gains_nothing_is_said_to_be_level(folder):
+def test_a_direction_without_gain_has_a_level_law(folder):
     write_records(folder / "records.csv", records_frame(rows(scales=(-0.2, 0.2, 0.2))))
     found = scaling_laws_of_folder(folder)
     assert "depth: accuracy does not rise with cost here" in found.sentences[0]

@@ -59,7 +59,7 @@ def _several(series):
 
 
 @pytest.mark.slow
-def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
+def test_table_7_writes_heatmaps_of_the_same_images_and_removes_checkpoints(results):
     ablation = read_ablation("table7", "smoke", FEW)
     run_ablation(ablation, results / "table7")
     found = read_gradcam(results / "table7" / "maps.npz")
@@ -75,7 +75,7 @@ def test_table_7_leaves_maps_of_the_same_images_and_no_checkpoints(results):
 
 
 @pytest.mark.slow
-def test_maps_of_kept_checkpoints_are_those_of_networks_trained_again(results):
+def test_heatmaps_of_kept_and_of_retrained_networks_are_equal(results):
     ablation = read_ablation("table7", "smoke", FEW)
     folder = results / "table7"
     run_ablation(ablation, folder)
@@ -89,7 +89,7 @@ def test_maps_of_kept_checkpoints_are_those_of_networks_trained_again(results):
 
 
 @pytest.mark.slow
-def test_maps_of_other_images_are_made_anew_and_a_network_without_the_first_seed_is_left_out(
+def test_heatmaps_of_other_images_are_made_again_without_failed_networks(
     results,
 ):
     ablation = read_ablation("table7", "smoke", FEW)
@@ -128,7 +128,7 @@ def test_results_come_from_the_records_alone(results, tmp_path):
     assert set(read_records(copy / "records.csv")["role"]) >= {"width", "depth", "resolution"}
 
 
-def test_without_a_name_the_command_lists_what_there_is(run):
+def test_without_a_name_the_command_lists_the_ablations(run):
     code, out, _ = run("ablate", "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out)["ablations"]}
@@ -137,7 +137,7 @@ def test_without_a_name_the_command_lists_what_there_is(run):
     assert rows["table3"]["points"] == 15
 
 
-def test_a_mistake_in_a_name_is_mended_in_one_message(run):
+def test_a_misspelt_name_gets_a_suggestion(run):
     code, _, err = run("ablate", "tabel7")
     assert code == 2
     assert "unknown name 'tabel7'; did you mean 'table7'?" in err
@@ -156,7 +156,7 @@ def test_the_command_prints_the_table_and_the_sentences(run, results):
 
 
 @pytest.mark.slow
-def test_a_dry_run_foretells_each_search(run):
+def test_a_dry_run_shows_each_search(run):
     code, out, _ = run("ablate", "table3", "--size", "smoke", "--dry-run", "--json")
     assert code == 0
     found = json.loads(out)["searches"]

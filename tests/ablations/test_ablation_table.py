@@ -1,4 +1,4 @@
-"""The table: ours and the paper's, and what the differences are worth."""
+"""An ablation's table: our results, the paper's, and the comparisons."""
 
 import math
 
@@ -22,7 +22,7 @@ def by_name(found):
     return {row.point: row for row in found}
 
 
-def test_table_7_recounts_what_the_paper_s_networks_cost(table7):
+def test_table_7_has_our_count_of_the_paper_s_networks(table7):
     found = by_name(ablation_rows(*table7))
     recounted = {name: round(row.recounted_macs / 1e9, 3) for name, row in found.items()}
     assert recounted == {
@@ -33,14 +33,14 @@ def test_table_7_recounts_what_the_paper_s_networks_cost(table7):
     assert printed["base"] == (0.4e9, 0.773)
 
 
-def test_resnet_50_s_depth_and_width_look_exchanged_in_the_paper():
+def test_the_paper_seems_to_exchange_resnet_50_s_depth_and_width():
     ablation = read_ablation("table3", "small", ["baselines={resnet50: {}}"])
     found = by_name(ablation_rows(ablation, recorded(ablation)))
     assert found["depth"].recounted_macs == pytest.approx(found["width"].paper_macs, rel=0.02)
     assert found["width"].recounted_macs == pytest.approx(found["depth"].paper_macs, rel=0.02)
 
 
-def test_both_costs_stand_beside_each_other(table7):
+def test_nominal_and_realised_costs_are_listed(table7):
     compound = by_name(ablation_rows(*table7))["compound"]
     assert compound.asked_factor == pytest.approx(1.4 * 1.2**2 * 1.3**2)
     assert compound.factor == pytest.approx(3.90, abs=0.01)
@@ -76,7 +76,7 @@ def test_matched_networks_are_compared_with_those_of_their_factor():
     assert told.endswith("behind, against the paper")
 
 
-def test_a_network_that_stands_in_for_a_direction_is_told():
+def test_a_network_that_stands_in_for_a_direction_is_mentioned():
     ablation = read_ablation("matched8", "smoke")
     found = ablation_rows(ablation, recorded(ablation))
     far = by_name(found)["resolution 2x"]
@@ -98,7 +98,7 @@ def test_order_and_duplicates_of_records_change_nothing(table7):
     )
 
 
-def test_one_seed_has_no_interval_and_decides_nothing():
+def test_one_seed_has_no_interval_and_no_comparison():
     ablation = read_ablation("table7", "small")
     found = ablation_rows(ablation, recorded(ablation, seeds=1))
     assert all(row.low is None and row.lead is None and row.seeds == 1 for row in found)
@@ -146,7 +146,7 @@ def test_curves_are_compared_at_equal_realised_cost():
     assert depth.p_corrected < 0.1
 
 
-def test_words_tell_costs_that_differ_and_what_the_paper_misprints(table7):
+def test_sentences_mention_unequal_costs_and_misprints(table7):
     ablation, records = table7
     told = sentences(
         ablation, ablation_rows(*table7), series_gains(ablation_rows(*table7), records), ()

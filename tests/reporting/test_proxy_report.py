@@ -1,4 +1,4 @@
-"""The audit of a folder: from its records alone, in words, as tables and as one document."""
+"""The proxy check of a folder: sentences, tables and document, from its records alone."""
 
 import json
 
@@ -46,7 +46,7 @@ def folder(tmp_path):
     return search(tmp_path / "short")
 
 
-def test_an_audit_tells_the_shortest_epoch_and_what_is_favoured_before_it(folder):
+def test_the_check_names_the_shortest_epoch_and_what_earlier_ones_favour(folder):
     found = proxy_check(folder)
     assert found.rank_correlation.shortest_epoch == 2
     assert found.drift.favoured_early == ("width",)
@@ -71,7 +71,7 @@ def test_two_searches_are_compared_by_their_last_rankings(folder, tmp_path):
     assert pair.across.low > 0.8
 
 
-def test_epochs_beyond_the_search_s_last_rung_do_not_count(folder):
+def test_epochs_after_the_last_rung_are_ignored(folder):
     known = read_records(folder / "records.csv")
     later = known[known.epoch == 4].assign(epoch=5, accuracy=0.1)
     both = pd.concat([known, later]).to_dict("records")

@@ -1,4 +1,4 @@
-"""What recorded searches say, as a person reads it and as a program does."""
+"""The conclusions of recorded searches, as text and as a document."""
 
 import json
 import shutil
@@ -50,46 +50,46 @@ def test_the_text_has_coefficients_with_intervals_and_every_comparison(lattice):
 
 @pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-optimal", "clothing-optimal"])
 def test_the_network_recommended_by_a_recorded_search_is_about_as_good_as_the_best(name):
-    found = conclusion_of_folder(RESULTS / name)
-    assert "outside of the optimum's intervals" not in " ".join(found.notes)
-    assert found.optimum.p_flat < found.level
-    mean, _ = found.response_model.predict([found.recommended.shares.as_tuple()])
-    near = 2 * found.optimum.standard_error  # which kind of surface is asked makes a difference
-    assert found.optimum.accuracy - mean[0] < near
+    conclusion = conclusion_of_folder(RESULTS / name)
+    assert "outside of the optimum's intervals" not in " ".join(conclusion.notes)
+    assert conclusion.optimum.p_flat < conclusion.level
+    mean, _ = conclusion.response_model.predict([conclusion.recommended.shares.as_tuple()])
+    near = 2 * conclusion.optimum.standard_error  # kinds of surfaces differ
+    assert conclusion.optimum.accuracy - mean[0] < near
 
 
-def test_where_a_search_ends_it_also_tells_its_files_and_what_was_not_trained(lattice, tmp_path):
+def test_the_final_text_lists_files_and_untrained_references(lattice, tmp_path):
     lines = finished_search_text(lattice, tmp_path, ["depth", "elsewhere"]).splitlines()
     assert lines[:-2] == conclusion_text(lattice).splitlines()
     assert lines[-2] == "  elsewhere  not trained"
     assert lines[-1].startswith(f"{tmp_path}/   answer.json   coefficients.json")
 
 
-def test_a_search_of_one_seed_at_unlike_costs_says_both():
-    found = conclusion_of_folder(RESULTS / "paper-nominal-grid")
+def test_one_seed_and_unequal_costs_are_mentioned():
+    conclusion = conclusion_of_folder(RESULTS / "paper-nominal-grid")
     assert (
         "with one seed, noise is estimated from the residuals of the surface alone"
-        in found.sentence
+        in conclusion.sentence
     )
-    assert "the networks cost 1.40x to 3.10x" in found.sentence
-    text = conclusion_text(found)
+    assert "the networks cost 1.40x to 3.10x" in conclusion.sentence
+    text = conclusion_text(conclusion)
     assert "noise of a run" not in text
     assert "on the fitted surface" in text
 
 
-def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_path):
-    told = conclusion_document(lattice)
-    write_conclusion(tmp_path / "answer.json", told)
-    assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(told))
-    assert (told["schema"], told["version"]) == ("scalesearch/answer", 1)
-    assert set(told["estimate"]) == {"alpha", "beta", "gamma"}
-    assert set(told["shares"]["depth"]) == {"value", "low", "high"}
-    assert sum(told["shares"][axis]["value"] for axis in told["shares"]) == pytest.approx(1)
-    assert set(told["flat"]) == {"part", "p", "candidates"}
-    assert set(told["same_network"]) == {"alpha", "beta", "gamma"}
-    assert told["recommended"]["why"] == lattice.reason
-    assert set(told["surface"]) == {"kind", "errors", "lack_of_fit"}
-    first = told["comparisons"][0]
+def test_the_document_is_json_with_the_conclusion_s_values(lattice, tmp_path):
+    document = conclusion_document(lattice)
+    write_conclusion(tmp_path / "answer.json", document)
+    assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(document))
+    assert (document["schema"], document["version"]) == ("scalesearch/answer", 1)
+    assert set(document["estimate"]) == {"alpha", "beta", "gamma"}
+    assert set(document["shares"]["depth"]) == {"value", "low", "high"}
+    assert sum(document["shares"][axis]["value"] for axis in document["shares"]) == pytest.approx(1)
+    assert set(document["flat"]) == {"part", "p", "candidates"}
+    assert set(document["same_network"]) == {"alpha", "beta", "gamma"}
+    assert document["recommended"]["why"] == lattice.reason
+    assert set(document["surface"]) == {"kind", "errors", "lack_of_fit"}
+    first = document["comparisons"][0]
     assert first["with"] == lattice.comparisons[0].reference
     assert set(first) >= {
         "candidate", "by", "difference", "low", "high", "p", "p_corrected", "seeds",
@@ -97,7 +97,7 @@ def test_the_document_is_json_and_says_what_the_conclusion_says(lattice, tmp_pat
     }  # fmt: skip
 
 
-def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
+def test_the_latency_model_decides_the_recommendation():
     model = LatencyModel(
         device="cpu", batch_size=1, seconds_per_mac=0.0, seconds_per_activation=1e-9,
         seconds_per_block=1.0, overhead_seconds=0.0,
@@ -106,14 +106,14 @@ def test_a_latency_model_of_the_budget_decides_what_is_cheap_to_run():
     object.__setattr__(experiment.budget, "latency", model)
     baseline = experiment.baseline.build_architecture(in_channels=3, num_classes=10)
     records = read_records(LATTICE / "records.csv")
-    found = conclusion_of_records(records, experiment, baseline)
-    flat = set(found.optimum.equivalent_candidates)
+    conclusion = conclusion_of_records(records, experiment, baseline)
+    flat = set(conclusion.optimum.equivalent_candidates)
     shallow = records[records.candidate.isin(flat)].alpha.min()
-    assert found.recommended.multipliers.depth == shallow
-    assert found.reason.startswith("with the lowest latency among")
+    assert conclusion.recommended.multipliers.depth == shallow
+    assert conclusion.reason.startswith("with the lowest latency among")
 
 
-def test_points_listed_one_by_one_have_no_answer(tmp_path):
+def test_a_search_of_listed_points_has_no_conclusion(tmp_path):
     shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
     path = tmp_path / "r" / "experiment.yaml"
     listed = {
@@ -126,7 +126,7 @@ def test_points_listed_one_by_one_have_no_answer(tmp_path):
         conclusion_of_folder(tmp_path / "r")
 
 
-def test_power_is_told_with_what_it_rests_on(lattice):
+def test_power_is_shown_with_its_basis(lattice):
     lines = power_lines(lattice.power)
     assert lines[0].startswith("noise of a run 2.0 points, from the runs themselves")
     assert "3 seeds show differences of" in lines[1]
@@ -134,7 +134,7 @@ def test_power_is_told_with_what_it_rests_on(lattice):
     assert len(lines) == 3
 
 
-def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
+def test_records_without_the_last_rung_are_refused(tmp_path):
     shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
     records = pd.read_csv(tmp_path / "r" / "records.csv", dtype=str, keep_default_na=False)
     records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
@@ -142,7 +142,7 @@ def test_records_that_never_came_to_the_last_rung_are_refused(tmp_path):
         conclusion_of_folder(tmp_path / "r")
 
 
-def test_power_without_references_names_none_and_what_is_beyond_counting_is_called_so(lattice):
+def test_power_without_references_and_with_too_many_seeds(lattice):
     alone = replace(lattice.power, comparisons=0, needed=((0.005, 1000), (0.01, 72)))
     first, second, last = power_sentences(SimpleNamespace(conclusion=replace(lattice, power=alone)))
     assert first.startswith("The noise of a run")

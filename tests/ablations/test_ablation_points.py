@@ -1,4 +1,4 @@
-"""What an ablation asks a search for."""
+"""The points of an ablation's searches."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from scalesearch.scaling.published import PAPER_COEFFICIENTS
 from scalesearch.search.candidate_source import trials_of_points
 
 
-def test_multipliers_that_move_name_the_points_of_a_curve():
+def test_varying_multipliers_name_the_points_of_a_curve():
     found = ablation_points(read_ablation("figure4", "smoke"), "efficientnet_b0")
     assert [point.name for point in found[:3]] == [
         "d=1.0 r=1.0 1",
@@ -20,14 +20,14 @@ def test_multipliers_that_move_name_the_points_of_a_curve():
     assert found[-1].factor == pytest.approx(2 * 4 * 1.69)
 
 
-def test_a_direction_asks_for_exactly_the_nominal_cost():
+def test_a_direction_has_exactly_the_nominal_cost():
     found = ablation_points(read_ablation("figure8"), "efficientnet_b0")
     for point in found:
         assert not point.is_matched
         assert point.nominal_multipliers.factor == pytest.approx(point.factor)
 
 
-def test_a_matched_point_asks_for_cost_and_shares_but_for_the_baseline_itself():
+def test_a_matched_point_has_cost_and_shares_except_the_baseline():
     found = {
         point.name: point for point in ablation_points(read_ablation("matched8"), "efficientnet_b0")
     }
@@ -40,7 +40,7 @@ def test_a_matched_point_asks_for_cost_and_shares_but_for_the_baseline_itself():
     )
 
 
-def test_the_family_of_figure_1_is_the_one_that_is_emitted():
+def test_the_family_of_figure_1_is_the_emitted_one():
     ablation = read_ablation("figure1", "small", ["budget.tolerance=0.02"])
     experiment = ablation_experiments(ablation)["efficientnet_b0"]
     baseline = experiment.baseline.build_architecture(num_classes=10)
@@ -52,7 +52,7 @@ def test_the_family_of_figure_1_is_the_one_that_is_emitted():
     ]
 
 
-def test_a_direction_may_be_the_answer_of_a_search(tmp_path):
+def test_a_direction_may_be_the_coefficients_of_a_search(tmp_path):
     path = tmp_path / "coefficients.json"
     path.write_text('{"alpha": 1.0, "beta": 1.4142135623730951, "gamma": 1.0}')
     ablation = read_ablation("figure1", "small", [f"series.family.along={path}"])

@@ -1,4 +1,4 @@
-"""The page's triangle is the figure's, in another drawing."""
+"""The page's triangle shows the same data as the figure."""
 
 import re
 
@@ -21,54 +21,54 @@ def area(path):
 
 
 @pytest.fixture(scope="module")
-def facts(told):
-    return read_report_data(told)
+def report(report_folder):
+    return read_report_data(report_folder)
 
 
 @pytest.fixture(scope="module")
-def drawn(facts):
-    return ternary_svg(facts, triangle_data(facts))
+def svg(report):
+    return ternary_svg(report, triangle_data(report))
 
 
-def test_corners_are_where_all_is_spent_on_an_axis():
+def test_each_corner_spends_all_on_one_axis():
     depth, width, resolution = (to_xy(shares) for shares in np.eye(3))
     assert depth[0] < resolution[0] < width[0]
     assert depth[1] == width[1] > resolution[1]
     assert resolution[0] - depth[0] == pytest.approx(SIDE / 2)
 
 
-def test_the_colours_cover_the_triangle_once(drawn):
-    assert sum(area(path) for _, path in drawn.bands) == pytest.approx(SIDE * HEIGHT / 2, rel=0.01)
-    assert len({colour for colour, _ in drawn.bands}) == len(drawn.bands)
+def test_the_colours_cover_the_triangle_once(svg):
+    assert sum(area(path) for _, path in svg.bands) == pytest.approx(SIDE * HEIGHT / 2, rel=0.01)
+    assert len({colour for colour, _ in svg.bands}) == len(svg.bands)
 
 
-def test_what_is_as_good_has_the_part_of_the_triangle_that_is_told(drawn, facts):
-    part = area(drawn.flat) / (SIDE * HEIGHT / 2)
+def test_the_flat_area_has_the_reported_size(svg, report):
+    part = area(svg.flat) / (SIDE * HEIGHT / 2)
     assert 0 < part < 1
-    assert part == pytest.approx(facts.conclusion.optimum.equivalent_fraction, abs=0.03)
-    assert drawn.border
+    assert part == pytest.approx(report.conclusion.optimum.equivalent_fraction, abs=0.03)
+    assert svg.border
 
 
-def test_every_candidate_is_a_mark_that_tells_its_run(drawn, facts):
-    assert {mark.candidate for mark in drawn.marks} == {one.candidate for one in facts.results}
-    first, best = drawn.marks[0], facts.results[0]
+def test_every_candidate_has_a_mark_with_facts(svg, report):
+    assert {mark.candidate for mark in svg.marks} == {one.candidate for one in report.results}
+    first, best = svg.marks[0], report.results[0]
     assert first.candidate == best.candidate
-    told = dict(first.facts)
-    assert told["accuracy"] == f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
-    assert told["cost"] == f"{best.factor:.3f} times the baseline's"
+    shown = dict(first.facts)
+    assert shown["accuracy"] == f"{best.accuracy:.4f} ± {best.standard_error:.4f}"
+    assert shown["cost"] == f"{best.factor:.3f} times the baseline's"
     assert (first.x, first.y) == to_xy(best.shares.as_tuple())
-    assert len(drawn.stopped) == 2
+    assert len(svg.stopped) == 2
 
 
-def test_references_lie_in_front(drawn):
-    kinds = [mark.reference for mark in drawn.marks]
+def test_references_lie_in_front(svg):
+    kinds = [mark.reference for mark in svg.marks]
     assert kinds == sorted(kinds)
-    assert {name for mark in drawn.marks for name in mark.references} == {
+    assert {name for mark in svg.marks for name in mark.references} == {
         "depth", "width", "resolution", "uniform", "paper"
     }  # fmt: skip
 
 
-def test_a_polygon_is_clipped_where_its_values_are():
+def test_a_polygon_is_clipped_by_its_values():
     square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     values = square[:, 0]
     kept = np.array(clip_polygon(square, values, 0.25, 0.5))

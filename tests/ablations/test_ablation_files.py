@@ -1,4 +1,4 @@
-"""The files: what is run stands in them, and the full size is the paper's."""
+"""The files of ablations; their full size is the paper's."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from scalesearch.scaling.published import FIGURE_3, FIGURE_4, FIGURE_8, TABLE_3,
 ALL = ("figure1", "figure3", "figure4", "figure8", "matched8", "table3", "table7")
 
 
-def test_the_paper_s_comparisons_and_ours_are_there():
+def test_all_ablations_are_listed():
     assert ablation_names() == ALL
 
 
@@ -43,7 +43,7 @@ def test_full_figure_4_begins_where_the_paper_s_curves_begin():
     assert tuple(point.nominal_multipliers for point in first) == FIGURE_4
 
 
-def test_full_figure_8_has_the_four_ways_of_the_paper():
+def test_full_figure_8_has_the_paper_s_four_directions():
     asked = {
         p.series: p.nominal_multipliers for p in _points(read_ablation("figure8")) if p.factor == 2
     }
@@ -58,7 +58,7 @@ def test_the_full_tables_have_the_paper_s_rows(name, rows):
     assert {(row.baseline, row.multipliers or compound) for row in rows} <= asked
 
 
-def test_full_networks_are_the_paper_s_own():
+def test_full_networks_are_those_of_the_paper():
     for name in ALL:
         ablation = read_ablation(name)
         assert ablation.baseline == {}
@@ -74,7 +74,7 @@ def test_a_value_may_be_overridden_and_a_series_left_out():
     assert ablation.data["source"] == "cifar10"
 
 
-def test_an_unknown_name_or_size_is_told_what_there_is():
+def test_an_unknown_name_or_size_gets_a_suggestion():
     with pytest.raises(ExperimentError, match="unknown name 'figure33'; did you mean 'figure3'"):
         read_ablation("figure33")
     with pytest.raises(ExperimentError, match="unknown size 'smal'; did you mean 'small'"):
@@ -92,7 +92,7 @@ def test_an_unknown_name_or_size_is_told_what_there_is():
         ({"widht": 2}, "widht: unknown key; did you mean 'width'"),
     ],
 )
-def test_a_series_that_is_none_is_refused(tmp_path, series, message):
+def test_an_invalid_series_is_refused(tmp_path, series, message):
     path = tmp_path / "own.yaml"
     path.write_text(f"{{name: own, title: t, source: s, figure: rows, series: {{odd: {series}}}}}")
     with pytest.raises(ExperimentError, match=message):
@@ -106,7 +106,7 @@ def test_a_series_that_is_none_is_refused(tmp_path, series, message):
         ("{smoke: 3}", "sizes.smoke: need a mapping of keys to values, got 3"),
     ],
 )
-def test_sizes_that_are_none_are_refused(tmp_path, sizes, message):
+def test_invalid_sizes_are_refused(tmp_path, sizes, message):
     path = tmp_path / "own.yaml"
     path.write_text(
         f"{{name: own, title: t, source: s, figure: rows, series: {{a: {{}}}}, sizes: {sizes}}}"
@@ -115,7 +115,7 @@ def test_sizes_that_are_none_are_refused(tmp_path, sizes, message):
         read_ablation(str(path), "smoke")
 
 
-def test_who_is_compared_with_has_to_be_a_series(tmp_path):
+def test_against_has_to_be_a_series(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("{name: own, title: t, source: s, figure: rows, series: {a: {}}, against: b}")
     with pytest.raises(ExperimentError, match="against: need one of a, got 'b'"):
