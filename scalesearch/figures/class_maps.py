@@ -83,8 +83,8 @@ def gradcam_figure(data: GradCamGrid) -> Figure:
 
 
 def _title(data: GradCamGrid) -> str:
-    method = "CAM" if data.stage is None else f"Grad-CAM behind stage {data.stage}"
-    return f"Where the true class is seen ({method}), and what the image is taken for"
+    method = "CAM" if data.stage is None else f"Grad-CAM after stage {data.stage}"
+    return f"Evidence for the true class ({method}), and the predicted class"
 
 
 def _plot_image(image_CHW: NDArray[np.uint8], axes: Axes) -> None:

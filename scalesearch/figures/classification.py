@@ -59,8 +59,8 @@ def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
     # Square roots make small confusions visible: a class loses a few percent to some others.
     scale = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(data.shares, cmap=COLOUR_MAP, norm=scale)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("truth")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     classes = len(data.class_names)
     axes.tick_params(length=0 if classes <= MAX_CLASSES_WITH_NAMES else 2)
     axes.spines[:].set_visible(False)
@@ -71,7 +71,7 @@ def plot_confusion(data: ConfusionMatrix, axes: Axes) -> AxesImage:
     else:
         axes.set_xticks(range(0, classes, _tick_step(classes)))
         axes.set_yticks(range(0, classes, _tick_step(classes)))
-        axes.set_xlabel("taken for (number of the class)")
+        axes.set_xlabel("predicted class (number)")
     if classes <= MAX_CLASSES_WITH_NUMBERS:
         _write_percentages(data, axes)
     return image

@@ -37,7 +37,7 @@ def rank_correlation_matrix(correlations: EpochRankCorrelation) -> RankCorrelati
     """Return the matrix; raises SearchError without two epochs to compare."""
     count = len(correlations.epochs)
     if count < 2:
-        raise SearchError(f"rank agreement: need two epochs to compare, got {count}")
+        raise SearchError(f"rank correlation: need two epochs to compare, got {count}")
     values, low, high = np.full((3, count, count), np.nan)
     candidates = np.zeros((count, count), dtype=np.int64)
     for pair in correlations.pairs:
@@ -79,7 +79,7 @@ def plot_rank_correlation(data: RankCorrelationMatrix, axes: Axes) -> None:
     axes.set_xlabel("ranked after epoch")
     axes.set_ylabel("and after epoch")
     has_diagonal = not np.isnan(np.diag(data.values)).all()
-    title = "Rank agreement between epochs"
+    title = "Rank correlation between epochs"
     axes.set_title(f"{title}\n(framed: with itself, over other seeds)" if has_diagonal else title)
     colour_bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=[-1, -0.5, 0, 0.5, 1])
     colour_bar.set_label("Spearman's rank correlation")

@@ -117,7 +117,7 @@ def simplex_figure(data: SimplexData, width: float = COLUMN) -> Figure:
 def plot_simplex(data: SimplexData, axes: Axes) -> None:
     """Draw the triangle, the surface, the points, a legend and a colour bar.
 
-    The surface is linear between measured points (no smoothing), and is left out where they do not
+    The surface is linear between measured points (no smoothing), and is left out if they do not
     span an area. Names stand in the legend, so that they cannot collide.
     """
     draw_frame(axes)
