@@ -19,9 +19,9 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.io import read_yaml
 from scalesearch.reporting.terminal.display import show_run
 from scalesearch.training import single_run
+from scalesearch.training.epoch_log import RunCallbacks
 from scalesearch.training.network_file import read_network
 from scalesearch.training.several_seeds import train_seeds
-from scalesearch.training.single_run import RunCallbacks
 
 NETWORK_SUFFIX = ".safetensors"
 """Suffix of files of trained networks."""

@@ -41,10 +41,11 @@ MAX_FAST_COLUMNS = 3
 class DepthwiseConv2d(nn.Conv2d):
     """A convolution with one filter per channel and half-kernel padding.
 
-    ``exact``: compute in the weights' precision and return the input's, also under autocast.
+    Its parameters and result equal those of ``nn.Conv2d``.
     """
 
     keeps_full_precision = False
+    """Whether to compute in the weights' precision and return the input's, even under autocast."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(

@@ -4,12 +4,11 @@ It needs a built network, and the code it checks does not depend on it.
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
+from scalesearch.models.threads import use_threads
 
 
 @lru_cache(maxsize=64)
@@ -27,7 +26,8 @@ def fvcore_macs(architecture: Architecture | CustomModel) -> int:
     image_BCHW = next(network.parameters()).new_zeros(
         1, architecture.in_channels, resolution, resolution
     )
-    with warnings.catch_warnings(), _one_thread():
+    # On a busy machine several threads mostly wait, at three times the CPU time.
+    with warnings.catch_warnings(), use_threads(1):
         # fvcore uses torch.jit, which newer versions of PyTorch deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
@@ -36,16 +36,3 @@ def fvcore_macs(architecture: Architecture | CustomModel) -> int:
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_operator = analysis.tracer_warnings("none").by_operator()
     return int(by_operator["conv"] + by_operator["linear"])
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread: on a busy machine several mostly wait, at three times the CPU time."""
-    import torch
-
-    previous_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous_threads)

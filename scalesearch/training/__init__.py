@@ -1,1 +1,1 @@
-"""Train a network: a pure function of the training job, bit for bit on the CPU."""
+"""Training of one network: a pure function of its job, bit for bit on the CPU."""

@@ -1,7 +1,7 @@
-"""A run between two epochs, as a file that is either whole or not there.
+"""Checkpoints: the state of a run after an epoch, in a file that is complete or absent.
 
-The file is a digest followed by what ``torch.save`` wrote: PyTorch notices a file that is cut off,
-but not a changed byte among the weights.
+The file is a hash followed by the output of ``torch.save``: PyTorch detects a truncated file, but
+not a changed byte among the weights.
 """
 
 import hashlib
@@ -25,28 +25,33 @@ HASH_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointState:
-    """A run after an epoch. ``network``, ``optimizer``, ``scaler`` and ``averages`` are their
-    ``state_dict``; ``best``: the network of the best epoch, where the run watches for it.
+    """State of a run after an epoch; the field names are the keys of the file.
 
-    There is no generator's state: all streams start anew, named by seed and epoch.
+    It holds no generator state, because every random stream starts again from seed and epoch.
     """
 
     history: list[Epoch]
+    """All epochs so far."""
     plateau: PlateauState
     patience: EarlyStoppingState
     network: dict[str, Tensor]
+    """State dict of the network."""
     optimizer: dict[str, Any]
+    """State dict of the optimiser."""
     scaler: dict[str, Any]
+    """State dict of the loss scaler."""
     averages: dict[str, Tensor] | None
+    """State dict of the EMA; None if the recipe has none."""
     best: dict[str, Tensor] | None
+    """State dict of the network after its best epoch; None without early stopping."""
 
 
 def write_checkpoint(
     path: Path, identity_fields: Mapping[str, Any], state: CheckpointState
 ) -> None:
-    """Replace the file by the run's present state; a crash leaves the old one or the new one.
+    """Replace the file by the current state; a crash leaves the old or the new file.
 
-    Raises OSError (a full disk), and leaves the old one then too.
+    Raises OSError (for example for a full disk), which also leaves the old file.
     """
     buffer = io.BytesIO()
     document = {
@@ -63,14 +68,14 @@ def write_checkpoint(
         file.write(_content_hash(buffer.getvalue()))
         file.write(buffer.getvalue())
         file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the new name on old blocks
+        os.fsync(file.fileno())  # without it a power cut could leave the new name on old blocks
     temporary.replace(path)
 
 
 def read_checkpoint(path: Path, identity_fields: Mapping[str, Any]) -> CheckpointState | None:
-    """The state in the file, its tensors on the CPU; None where there is no file.
+    """Read the state from the file, with its tensors on the CPU; None if there is no file.
 
-    None, with a warning, for a damaged one too, since the work can be done again. Raises
+    A damaged file also gives None, with a warning, because the work can be repeated. Raises
     SearchError for the checkpoint of another run.
     """
     if not path.exists():
@@ -78,14 +83,15 @@ def read_checkpoint(path: Path, identity_fields: Mapping[str, Any]) -> Checkpoin
     content = path.read_bytes()
     stored_hash, payload = content[:HASH_BYTES], content[HASH_BYTES:]
     if stored_hash != _content_hash(payload):
-        warnings.warn(f"{path}: not a whole checkpoint; this run starts over", stacklevel=3)
+        warnings.warn(f"{path}: the checkpoint is damaged; this run starts again", stacklevel=3)
         return None
     document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     stored_fields = document.pop("traits")
     if stored_fields != dict(identity_fields):
         raise SearchError(
-            f"{path}: a checkpoint is continued only by its own run, but it was written with "
-            f"{_differences(stored_fields, identity_fields)}; remove the file or choose another folder"
+            f"{path}: need a checkpoint of this run, got one written with "
+            f"{_differences(stored_fields, identity_fields)}; "
+            "remove the file or choose another folder"
         )
     document["history"] = [Epoch(**epoch) for epoch in document["history"]]
     document["plateau"] = PlateauState(**document["plateau"])

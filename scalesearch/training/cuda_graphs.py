@@ -1,9 +1,9 @@
-"""A step as one CUDA graph: recorded once for each shape, then launched by a single call.
+"""A training step as a CUDA graph: recorded once per shape, then launched by one call.
 
-Small networks leave a GPU waiting for Python, which launches hundreds of kernels a step. The graph
-holds them all, from the stored images to the averaged weights; what differs from step to step is
-copied into the tensors it was recorded with. Unlike compiling, recording takes no longer than a
-step.
+With small networks a GPU waits for Python, which launches hundreds of kernels per step. The graph
+holds all of them, from the stored images to the averaged weights. Inputs that change from step to
+step are copied into the tensors of the recording. Unlike compilation, recording takes no longer
+than a step.
 """
 
 import warnings
@@ -17,24 +17,26 @@ from torch import Tensor
 from scalesearch.training.step import StepInputs, TrainingStep
 
 WARM_UP_STEPS = 3
-"""Ordinary steps before recording, in which libraries choose their kernels and get their memory."""
+"""Ordinary steps before recording, in which libraries choose kernels and allocate memory."""
 
 SYNC_WARNING = "called a synchronizing CUDA operation"
-"""What PyTorch warns of where a step waits for the device, so that no graph can hold it."""
+"""Part of PyTorch's warning for a step that waits for the device and so cannot be recorded."""
 
 _IDLE_STREAMS: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
-"""Streams on which graphs were recorded that are no more. Taken again: each keeps memory for cuBLAS
-as long as the process lives."""
+"""Streams of deleted graphs, to be used again: each keeps cuBLAS memory until the process ends."""
 
 
 def graphed_step(step: TrainingStep, device: torch.device) -> Callable[[StepInputs], Tensor]:
-    """The step as it is best called on a device: on CUDA as a graph, where that can be."""
+    """Return the step for a device: a CUDA graph where possible, else the step itself."""
     return _GraphedStep(step, device) if device.type == "cuda" and _is_recordable(step) else step
 
 
 def _is_recordable(step: TrainingStep) -> bool:
-    """Whether a step looks at no value: float16 looks for overflow, policies at their draws, and
-    several processes exchange statistics."""
+    """Whether a step can be recorded: its Python code reads no tensor value.
+
+    With float16 it checks for overflow, augmentation policies read their draws, and several
+    processes exchange statistics.
+    """
     return (
         step.precision != "fp16"
         and step.transform.augmentation.policy == "none"
@@ -43,15 +45,15 @@ def _is_recordable(step: TrainingStep) -> bool:
 
 
 class _GraphedStep:
-    """Calls that take a few steps as they are, record one, and replay it from then on.
+    """Step that runs a few times as it is, is then recorded, and is replayed from then on.
 
-    Where a network cannot be recorded (code of the user's own may look at a value), all steps are
-    taken as they are. That is found out before recording: PyTorch's allocator does not survive a
-    recording that was broken off, and its next ``empty_cache`` would end the run.
+    If a network cannot be recorded (custom code may read a value), every step runs as it is. This
+    is found out before recording: PyTorch's allocator does not survive an aborted recording, and
+    its next ``empty_cache`` would end the run.
 
-    ``aside``: the stream of these steps and of the recording. No other graph is recorded on it
-    while this one lives: a graph uses the memory of cuBLAS that belongs to its stream
-    (github.com/pytorch/pytorch/issues/193402), also where it is replayed beside others.
+    ``side_stream`` is the stream of these steps and of the recording. No other graph is recorded
+    on it during this one's lifetime: a graph uses the cuBLAS memory of its stream
+    (github.com/pytorch/pytorch/issues/193402), even when other graphs are replayed beside it.
     """
 
     def __init__(self, step: TrainingStep, device: torch.device) -> None:
@@ -79,10 +81,10 @@ class _GraphedStep:
         for static, new in zip(self.static_inputs.tensors(), inputs.tensors(), strict=True):
             static.copy_(new, non_blocking=True)
         self.graph.replay()
-        return self.static_loss.clone()  # the next replay writes over it
+        return self.static_loss.clone()  # the next replay overwrites it
 
     def _run_on_side_stream(self, inputs: StepInputs) -> Tensor:
-        """A step on the stream that the recording will take place on."""
+        """Run a step on the stream of the recording."""
         current_stream = torch.cuda.current_stream(self.device)
         self.side_stream.wait_stream(current_stream)
         with torch.cuda.stream(self.side_stream):
@@ -91,7 +93,7 @@ class _GraphedStep:
         return loss
 
     def _run_and_detect_waits(self, inputs: StepInputs) -> Tensor:
-        """The same, while looking whether it waits for the device anywhere."""
+        """Run a step on the side stream, and note whether it waits for the device."""
         mode = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as recorded_warnings:
             warnings.simplefilter("always")
@@ -106,7 +108,7 @@ class _GraphedStep:
         return loss
 
     def _record(self, inputs: StepInputs) -> None:
-        """Record a step, which executes nothing; leave no graph where that fails."""
+        """Record a step without executing it; if that fails, keep no graph."""
         static_inputs = StepInputs(
             inputs.images.clone(),
             inputs.labels.clone(),
@@ -116,13 +118,13 @@ class _GraphedStep:
         graph = torch.cuda.CUDAGraph()
         self.step.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
         try:
-            # The outer block gives the stream back where ``graph`` fails to do so.
+            # The outer block restores the stream if ``graph`` fails to do so.
             with (
                 torch.cuda.stream(torch.cuda.current_stream(self.device)),
                 torch.cuda.graph(graph, stream=self.side_stream, capture_error_mode="thread_local"),
             ):
                 loss = self.step(static_inputs)
-        except RuntimeError:  # memory, or what names itself in many ways
+        except RuntimeError:  # out of memory, and other failures with many messages
             torch.cuda.synchronize(self.device)
             self.step.optimizer.zero_grad(set_to_none=True)
             return

@@ -1,7 +1,4 @@
-"""The device that a name stands for on this machine.
-
-Number formats of a run, as its recipe names them.
-"""
+"""Device and number format of a run, from the names in its experiment."""
 
 from contextlib import AbstractContextManager
 
@@ -14,9 +11,9 @@ from scalesearch.models.cpu_kernels import DepthwiseConv2d
 
 
 def resolve_device(name: str) -> str:
-    """``auto`` means CUDA where there is one, and the CPU elsewhere.
+    """Return the device name; ``auto`` is CUDA if available, else the CPU.
 
-    Raises SearchError for a device that there is not.
+    Raises SearchError for an unknown or missing device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -28,7 +25,8 @@ def resolve_device(name: str) -> str:
         raise SearchError(f"device: need auto, cpu or cuda, got {name!r}")
     if device_type == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
         raise SearchError(
-            f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
+            f"device: need one of the {torch.cuda.device_count()} CUDA devices that torch sees, "
+            f"got {name!r}"
         )
     return name
 
@@ -41,9 +39,9 @@ AUTOCAST_DTYPES: dict[Precision, torch.dtype] = {
 
 
 def resolved_precision(precision: Precision, device: torch.device | str) -> Precision:
-    """What ``auto`` stands for on a device; the others stand for themselves.
+    """Return the precision; ``auto`` is bf16 on CUDA and fp32 on a CPU.
 
-    Raises SearchError for float16 on a CPU, where most operators have no fast form of it.
+    Raises SearchError for float16 on a CPU, where most operators have no fast float16 kernel.
     """
     device_type = torch.device(device).type
     if precision == "auto":
@@ -54,22 +52,22 @@ def resolved_precision(precision: Precision, device: torch.device | str) -> Prec
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Within: operators compute in the precision's narrow format where that is safe.
+    """Compute in the precision's narrow format, where safe, within the block.
 
-    Weights stay in float32 and are cast once within one such block. ``fp32`` is PyTorch's default,
-    which on CUDA lets convolutions use TF32.
+    Weights stay in float32 and are cast once per block. ``fp32`` is PyTorch's default, which lets
+    convolutions on CUDA use TF32.
     """
     dtype = AUTOCAST_DTYPES.get(precision)
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
 def set_depthwise_precision(network: nn.Module, precision: Precision) -> None:
-    """Tell depthwise convolutions whether they keep float32 within ``cast``."""
+    """Set whether depthwise convolutions stay in float32 within ``autocast``."""
     for module in network.modules():
         if isinstance(module, DepthwiseConv2d):
             module.keeps_full_precision = precision == "mixed"
 
 
 def grad_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
-    """Scales losses in float16, whose small gradients would vanish; else does nothing."""
+    """Return a loss scaler: active in float16, whose small gradients would vanish."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -1,12 +1,12 @@
 """One network trained by several processes, each on a device of its own.
 
-The rule: W processes equal one process with ``micro_batch = batch_size / W``. Each takes its part
-of every batch and normalises by that part alone; gradients are averaged, and the running
-statistics of batch norm become those of the parts seen one after the other. Only dropout draws
-differently, since each process has a stream of its own.
+The rule: W processes equal one process with ``micro_batch = batch_size / W``. Each process takes
+its part of every batch and normalises by that part alone. Gradients are averaged, and the running
+statistics of batch norm become those of one process that sees the parts in turn. Only dropout
+draws differ, because each process has its own stream.
 
-``torchrun --nproc-per-node 2 -m scalesearch train ...`` starts the processes and tells them, in
-the environment, who they are.
+``torchrun --nproc-per-node 2 -m scalesearch train ...`` starts the processes and gives each its
+rank in environment variables.
 """
 
 import os
@@ -32,18 +32,20 @@ TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """This process among those that train one network.
-
-    ``rank`` counts from 0 over all machines, ``local`` over this one's.
-    """
+    """Rank of this process among the processes that train one network."""
 
     rank: int = 0
+    """Number of the process over all machines, from 0."""
     world_size: int = 1
+    """Number of processes."""
     local_rank: int = 0
+    """Number of the process on this machine, from 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
-            raise ValueError(f"need 0 <= rank < size, got rank={self.rank}, size={self.world_size}")
+            raise ValueError(
+                f"need 0 <= rank < world_size, got rank={self.rank}, world_size={self.world_size}"
+            )
 
     @property
     def is_main_process(self) -> bool:
@@ -51,7 +53,7 @@ class DistributedContext:
         return self.rank == 0
 
     def own_device(self, name: str) -> str:
-        """This process's own of the devices of a kind: ``cuda`` becomes ``cuda:1``."""
+        """Return the device of this process: ``cuda`` becomes for example ``cuda:1``."""
         return (
             f"cuda:{self.local_rank}" if self.world_size > 1 and name.startswith("cuda") else name
         )
@@ -64,10 +66,10 @@ SINGLE_PROCESS = DistributedContext()
 def join_process_group(
     device: str, environment: Mapping[str, str] = os.environ
 ) -> Iterator[DistributedContext]:
-    """The process group that torchrun started, joined while within; ``ALONE`` without torchrun.
+    """Join torchrun's process group within the block; SINGLE_PROCESS without torchrun.
 
-    ``device``: what is trained on, ``cpu`` (gloo) or ``cuda`` (NCCL). Raises SearchError where the
-    others cannot be reached.
+    ``device``: ``cpu`` (gloo) or ``cuda`` (NCCL). Raises SearchError if the other processes cannot
+    be reached.
     """
     if not all(name in environment for name in TORCHRUN_VARIABLES):
         yield SINGLE_PROCESS
@@ -96,10 +98,9 @@ def join_process_group(
 
 
 def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recipe:
-    """The recipe whose micro-batches are no larger than one process's part of a batch.
+    """Limit the recipe's micro-batch to one process's part of a batch.
 
-    It is what the run is identified by. Raises SearchError where a batch cannot be shared out
-    evenly.
+    The result identifies the run. Raises SearchError if a batch cannot be divided evenly.
     """
     if recipe.batch_size % distributed.world_size:
         raise SearchError(
@@ -110,7 +111,8 @@ def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recip
     micro = recipe.micro_batch or recipe.batch_size
     if distributed.world_size > 1 and images_per_process % min(micro, images_per_process):
         raise SearchError(
-            f"recipe.micro_batch: need a divisor of the {images_per_process} images of one process, got {micro}"
+            f"recipe.micro_batch: need a divisor of the {images_per_process} images of one "
+            f"process, got {micro}"
         )
     return (
         replace(recipe, micro_batch=min(micro, images_per_process))
@@ -120,41 +122,40 @@ def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recip
 
 
 def rows_of_process(rows_B: Tensor, distributed: DistributedContext) -> Tensor:
-    """This process's rows of a batch: the ``rank``-th of equal, contiguous parts.
+    """Return this process's rows of a batch: the ``rank``-th of equal, contiguous parts.
 
-    Raises SearchError where the parts would not be equal.
+    Raises SearchError if the parts would not be equal.
     """
     if len(rows_B) % distributed.world_size:
         raise SearchError(
-            f"torchrun: need a multiple of the {distributed.world_size} processes as images in a batch, "
-            f"got {len(rows_B)}; train on more images, or with fewer processes"
+            f"torchrun: need batches of a multiple of {distributed.world_size} images, the number "
+            f"of processes, got {len(rows_B)}; train on more images or with fewer processes"
         )
     return rows_B.chunk(distributed.world_size)[distributed.rank]
 
 
 def wrap_ddp(network: nn.Module, distributed: DistributedContext) -> nn.Module:
-    """The network as a step runs it: its gradients come out averaged over the processes.
+    """Wrap the network in DDP, which averages its gradients over the processes.
 
-    The parameters are the network's own, which stays the one to evaluate and to save.
+    The parameters are shared with the network itself, which is still the one to evaluate and save.
     """
     if distributed.world_size == 1:
         return network
     ddp_network = DistributedDataParallel(network)
-    # By attribute: the argument is deprecated in new versions and its successor unknown to old ones
-    ddp_network.broadcast_buffers = (
-        False  # or rank 0's statistics would be everybody's (see in_turn)
-    )
+    # By attribute: the argument is deprecated in new versions, its successor unknown in old ones.
+    # Broadcasting would replace all statistics by rank 0's (see sync_batch_norm_statistics).
+    ddp_network.broadcast_buffers = False
     return ddp_network
 
 
 @contextmanager
 def accumulate_gradients(network: nn.Module, is_last: bool) -> Iterator[None]:
-    """Within: a micro-batch's two passes, after which gradients are exchanged if ``last``."""
+    """Run a micro-batch's two passes within the block; exchange gradients if ``is_last``."""
     if not isinstance(network, DistributedDataParallel):
         yield
         return
     with warnings.catch_warnings(), nullcontext() if is_last else network.no_sync():
-        # A depthwise filter's one channel may have any stride: the memory is laid out alike.
+        # A depthwise filter's single channel may have any stride; the memory layout is the same.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         yield
 
@@ -163,11 +164,12 @@ def accumulate_gradients(network: nn.Module, is_last: bool) -> Iterator[None]:
 def sync_batch_norm_statistics(
     network: nn.Module, distributed: DistributedContext, passes: int = 1
 ) -> Iterator[None]:
-    """Within: one step's ``passes`` forward passes. After it the running statistics are those of
-    one process that saw the parts of all of them in turn.
+    """Combine running statistics after the ``passes`` forward passes within the block.
+
+    The result equals that of one process that sees the parts of all processes in turn.
 
     One pass moves a statistic r to d*r + (1 - d)*s with d = 1 - momentum, so k passes to
-    d^k * r + own, where ``own`` is what this process's images contribute. W processes in turn
+    d^k * r + own, where ``own`` is the contribution of this process's images. W processes in turn
     give d^(kW) * r + the sum over ranks i of d^(k(W - 1 - i)) * own_i.
     """
     norms = _training_batch_norms(network) if distributed.world_size > 1 else []
@@ -191,7 +193,7 @@ def sync_batch_norm_statistics(
 
 
 def mean_across_processes(value: Tensor | float, distributed: DistributedContext) -> float:
-    """The mean of the processes' values: the same bits in all, so that all decide alike."""
+    """Return the mean over processes, with equal bits in all, so all decide alike."""
     if distributed.world_size == 1:
         return float(value)
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -201,9 +203,9 @@ def mean_across_processes(value: Tensor | float, distributed: DistributedContext
 
 
 def run_on_main_process(function: Callable[[], T], distributed: DistributedContext) -> T | None:
-    """What the first process has to do alone; the others wait for it, and get None.
+    """Run the function in the main process only; the others wait, and return None.
 
-    Where it fails, nobody waits for it any longer: SearchError is raised in the others.
+    If it fails, the other processes raise SearchError instead of waiting forever.
     """
     result: T | None = None
     error: Exception | None = None
@@ -216,7 +218,7 @@ def run_on_main_process(function: Callable[[], T], distributed: DistributedConte
     if error is not None:
         raise error
     if any_failed:
-        raise SearchError("torchrun: the first of the processes cannot go on, and tells why")
+        raise SearchError("torchrun: the main process failed; see its error message")
     return result
 
 
@@ -225,9 +227,9 @@ def _training_batch_norms(network: nn.Module) -> list[_BatchNorm]:
         module
         for module in network.modules()
         if isinstance(module, _BatchNorm)
-        and module.training  # a frozen one's statistics stay, to the last bit
+        and module.training  # statistics of a frozen norm stay bit for bit
         and module.running_mean is not None
-        and module.momentum is not None  # a plain average of all batches: each keeps its own
+        and module.momentum is not None  # a plain average of all batches stays per process
     ]
 
 

@@ -1,4 +1,4 @@
-"""Moving averages of a network's weights, which are the ones validated."""
+"""Exponential moving averages of a network's weights, which are used for validation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class EMA:
     """Exponential moving averages of a network's parameters and running statistics.
 
-    They start as a copy. The decay rises with the steps as TensorFlow's does, min(decay,
-    (1 + step) / (10 + step)), so that the first weights are soon forgotten. Live tensors are never
-    replaced, only read and filled, so that a CUDA graph goes on working with them.
+    They start as a copy. As in TensorFlow the decay rises with the steps, min(decay, (1 + step) /
+    (10 + step)), so the first weights are soon forgotten. The network's tensors are never replaced,
+    only read and filled, so a CUDA graph stays valid.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -25,17 +25,19 @@ class EMA:
         self._averages = {name: tensor.clone() for name, tensor in tensors.items()}
 
     def update(self, step: int) -> None:
-        """Move the averages after the optimiser's step of this number, counted from 0."""
+        """Update the averages after an optimiser step, counted from 0."""
         self.interpolate(self.ema_weight(step))
 
     def ema_weight(self, step: int) -> float:
-        """How far the averages move towards the weights after a step: 1 - decay."""
+        """Return the weight of the new values after a step: 1 - decay."""
         return 1 - min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
     def interpolate(self, weight: float | Tensor) -> None:
-        """Move the averages this part of the way; a tensor on the device can be filled anew before
-        each replay of a CUDA graph."""
+        """Move the averages towards the network's values by this weight.
+
+        A tensor on the device can be refilled before each replay of a CUDA graph.
+        """
         averages = list(self._averages.values())
         differences = torch._foreach_sub(self._live, averages)
         torch._foreach_mul_(differences, weight)
@@ -43,7 +45,7 @@ class EMA:
 
     @contextmanager
     def swap_weights(self) -> Iterator[None]:
-        """Within the block the network has the averages; after it, its own values, bit for bit."""
+        """Use the averages within the block; restore the own values after it, bit for bit."""
         live_values = [tensor.clone() for tensor in self._live]
         self._fill(self._averages.values())
         try:
@@ -52,18 +54,20 @@ class EMA:
             self._fill(live_values)
 
     def copy_to_network(self) -> None:
-        """Give the network the averages for good."""
+        """Replace the network's values by the averages permanently."""
         self._fill(self._averages.values())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages by the names that the network's own ``state_dict`` gives them."""
+        """Return the averages by the names of the network's ``state_dict``."""
         return dict(self._averages)
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over saved averages. Raises KeyError for those of another network."""
+        """Load saved averages; raise KeyError for those of another network."""
         if missing := sorted(self._averages.keys() ^ state.keys()):
-            raise KeyError(f"averages: need those of this network, but for {', '.join(missing)}")
+            raise KeyError(
+                f"averages: need the tensors of this network, other are {', '.join(missing)}"
+            )
         for name, average in self._averages.items():
             average.copy_(state[name])
 

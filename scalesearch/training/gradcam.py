@@ -1,4 +1,4 @@
-"""Where in an image a network finds a class: Grad-CAM (Selvaraju et al., arXiv:1610.02391)."""
+"""Grad-CAM: the parts of an image that speak for a class (Selvaraju et al., arXiv:1610.02391)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,18 +20,16 @@ from scalesearch.training.loop import reproducible
 def grad_cam(
     network: nn.Module, images_BCHW: Tensor, classes_B: Tensor, *, stage: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """For each image the map (B, h, w) of what speaks for its class, above 0, or against it, below;
-    and the logits (B, K).
+    """Return each image's map (B, h, w) and the logits (B, K).
 
-    ``stage``: the maps behind which stage (from 0) are looked at; None: those that are pooled.
-    There the map is the class-activation map of Zhou et al. (arXiv:1512.04150): where a linear
-    classifier follows, it sums to the class's logit without its bias. The network has to be in
-    evaluation mode. Raises ArchitectureError for one made by code, whose stages nobody knows.
+    A map is positive where the image speaks for its class, negative where it speaks against it.
+    ``stage``: stage (from 0) whose output is mapped; None: the features that are pooled. The
+    latter give the class activation map of Zhou et al. (arXiv:1512.04150): if a linear classifier
+    follows, the map sums to the class's logit without its bias. The network must be in evaluation
+    mode. Raises ArchitectureError for a custom model, whose stages are unknown.
     """
     if not isinstance(network, Network):
-        raise ArchitectureError(
-            "class maps: need a network as data, got one made by code, whose stages are not known"
-        )
+        raise ArchitectureError("class maps: need a network with known stages, got a custom model")
     if network.training:
         raise ValueError("need a network in evaluation mode, got one in training")
     with torch.enable_grad():
@@ -44,8 +42,10 @@ def grad_cam(
 
 
 def validation_images(dataset: Dataset, indices: Sequence[int]) -> dict[str, NDArray[Any]]:
-    """``images`` (N, C, H, W) of the validation part as they are stored, ``labels`` (N,), and all
-    ``class_names``."""
+    """Return stored validation images with their labels.
+
+    Keys: ``images`` (N, C, H, W), ``labels`` (N,) and all ``class_names``.
+    """
     rows = torch.tensor(list(indices))
     images, labels = next(iter(dataset.validation.batches([rows], "cpu")))
     return {
@@ -66,7 +66,7 @@ def _features(network: Network, images_BCHW: Tensor, stage: int | None) -> Tenso
 
 
 def _remaining_logits(network: Network, x_BCHW: Tensor, stage: int | None) -> Tensor:
-    """What the rest of the network makes of these maps."""
+    """Pass the features of a stage through the rest of the network."""
     pooled = network.architecture.head_pooled
     for stage_module in [] if stage is None else list(network.stages)[stage + 1 :]:
         x_BCHW = stage_module(x_BCHW)
@@ -85,8 +85,10 @@ def grad_cam_of_validation(
     stage: int | None,
     device: torch.device | str,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Maps (N, h, w) of the truth in these validation images, as the network is shown them, and
-    the classes (N,) that it takes them for."""
+    """Return maps (N, h, w) of the true classes, and the predicted classes (N,).
+
+    The validation images are prepared as in evaluation.
+    """
     rows = torch.tensor(list(indices))
     recipe, full = job.recipe, job.architecture.resolution
     images, labels = next(iter(dataset.validation.batches([rows], device)))

@@ -1,7 +1,4 @@
-"""What a network's answers are worth: exact counts, and what follows from them.
-
-A network that has been trained, and what it answers.
-"""
+"""Predictions of a trained network, and the metrics counted from them."""
 
 from dataclasses import dataclass
 
@@ -22,32 +19,33 @@ TOP_K = 5
 
 @dataclass(frozen=True, slots=True)
 class ClassificationMetrics:
-    """Answers to ``images`` images of K classes; all but the counts are fractions.
-
-    ``top1``, ``top5``: the truth is the first, or among the first ``min(5, K)``, of the answers.
-    ``precision``, ``recall``, ``f1``: of each class; 0 where nothing was answered so, or where no
-    image was of it. ``confusion``: how many images of a class (row) were taken for another
-    (column).
-    """
+    """Metrics of predictions for K classes; all but the counts are fractions."""
 
     images: int
+    """Number of images."""
     top1: float
+    """Fraction of images whose true class is predicted."""
     top5: float
+    """Fraction of images whose true class is among the first ``min(5, K)``."""
     precision: tuple[float, ...]
+    """By class; 0 if the class is never predicted."""
     recall: tuple[float, ...]
+    """By class; 0 if no image has the class."""
     f1: tuple[float, ...]
+    """By class; 0 if neither happens."""
     confusion: tuple[tuple[int, ...], ...]
+    """Number of images by true class (row) and predicted class (column)."""
 
 
 def classification_metrics(logits_NK: Tensor, labels_N: Tensor) -> ClassificationMetrics:
-    """Counted from the logits of N images and their true classes.
+    """Count the metrics from the logits of N images and their true classes.
 
-    Of equal logits the lower class goes first. Raises ValueError for no image, and for logits
-    that are not numbers, since they have no order.
+    Among equal logits the lower class comes first. Raises ValueError for no images and for NaN,
+    which has no order.
     """
     count, classes = logits_NK.shape
     if not count or logits_NK.isnan().any():
-        raise ValueError(f"need logits of an image, all numbers, got {logits_NK}")
+        raise ValueError(f"need logits of at least one image without NaN, got {logits_NK}")
     ranks_N = _label_ranks(logits_NK, labels_N)
     pairs_N = labels_N * classes + logits_NK.argmax(1)
     confusion_KK = torch.bincount(pairs_N, minlength=classes**2).view(classes, classes).cpu()
@@ -68,7 +66,7 @@ def classification_metrics(logits_NK: Tensor, labels_N: Tensor) -> Classificatio
 
 
 def _label_ranks(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
-    """How many answers go before the true one."""
+    """Return how many classes rank before the true one."""
     labels_N1 = labels_N[:, None]
     true_N1 = logits_NK.gather(1, labels_N1)
     lower_NK = torch.arange(logits_NK.shape[1], device=logits_NK.device) < labels_N1
@@ -81,16 +79,16 @@ def _ratios(numerators_K: Tensor, denominators_K: Tensor) -> tuple[float, ...]:
 
 
 def load_trained_model(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> nn.Module:
-    """The network that the job's checkpoint holds, in evaluation mode: with its best weights where
-    the recipe has patience, else the averaged ones where it averages, else the last ones.
+    """Load the network of the job's checkpoint, in evaluation mode.
 
-    Raises SearchError where there is no checkpoint yet, or a damaged one.
+    Its weights are those of the best epoch if the recipe has patience, else the averages if the
+    recipe has an EMA, else the last ones. Raises SearchError for a missing or damaged checkpoint.
     """
     if job.checkpoint is None or not job.checkpoint.is_file():
         raise SearchError(f"{job.checkpoint}: no such checkpoint; train the network first")
     run = start_run(job, dataset, torch.device(device))
     if not run.history:
-        raise SearchError(f"{job.checkpoint}: not a whole checkpoint; train the network again")
+        raise SearchError(f"{job.checkpoint}: the checkpoint is damaged; train the network again")
     return run.finalize()
 
 
@@ -103,10 +101,10 @@ def logits(
     precision: Precision = "fp32",
     batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> tuple[Tensor, Tensor]:
-    """The network's answers (N, K) to all images at a resolution, and the labels (N,), on the CPU.
+    """Return the logits (N, K) of a split's images and the labels (N,), on the CPU.
 
-    The network has to be in evaluation mode, and on the device. ``precision``: as in a recipe.
-    ``batch_size``: images in one pass.
+    The network must be on the device, in evaluation mode. ``precision``: as in a recipe.
+    ``batch_size``: images per pass.
     """
     torch_device = torch.device(device)
     batches = evaluation_batches(

@@ -1,4 +1,4 @@
-"""A job's network with its first weights, where it fits the images."""
+"""Build a job's network with its initial weights, and check it against the images."""
 
 import math
 
@@ -25,8 +25,11 @@ from scalesearch.training.transfer import (
 
 
 def require_matching_data(job: TrainingJob, dataset: Dataset) -> None:
-    """Raise DataError where a network was not made for a data set's channels and classes, and
-    SearchError where batch norm would have a single value to normalise."""
+    """Check the network against the data set's channels, classes and number of images.
+
+    Raises DataError for other channels or classes, and SearchError if batch norm would normalise a
+    single value.
+    """
     network, data = job.architecture, dataset
     expected, actual = (network.in_channels, network.num_classes), (data.channels, data.num_classes)
     if expected != actual:
@@ -41,42 +44,41 @@ def require_matching_data(job: TrainingJob, dataset: Dataset) -> None:
     ):
         raise SearchError(
             f"recipe: need at least 2 images in each forward pass of network {job.fingerprint}, "
-            "whose last maps have a single pixel, got 1; raise batch_size, micro_batch or the "
-            "number of training images"
+            "whose last feature maps have a single pixel, got 1; raise batch_size, micro_batch "
+            "or the number of training images"
         )
 
 
 def _smallest_pass(job: TrainingJob, dataset: Dataset) -> int:
-    """Images in the smallest forward pass of training."""
+    """Return the number of images in the smallest forward pass of training."""
     batch = min(job.recipe.batch_size, len(dataset.train))
     micro_batch = job.recipe.micro_batch or batch
     return batch % micro_batch or micro_batch
 
 
 def _last_map_side(job: TrainingJob, network: Architecture) -> int:
-    """Pixels per side behind the last stage, when images are smallest."""
+    """Return the side in pixels of the last stage's output for the smallest images."""
     side = job.recipe.progressive.resolution(network.resolution, 1, job.recipe.epochs)
     strides = (network.stem_stride, network.stem_pool, *(stage.stride for stage in network.stages))
     return -(-side // math.prod(strides))
 
 
 def require_fixed_rules(job: TrainingJob) -> None:
-    """Raise SearchError where a rule of the recipe is still to be carried out, or it would be
-    trained as if there were none."""
+    """Raise SearchError if a rule of the recipe has not been applied yet."""
     for rule in ("learning_rate_rule", "regularisation"):
         if (value := getattr(job.recipe, rule)) != "fixed":
             raise SearchError(
-                f"recipe.{rule}: need fixed in a job, got {value}; `training.adapted` carries "
-                "rules out for a network and the baseline that the recipe was set for, and "
-                "`training.swept` finds a rate for tuned"
+                f"recipe.{rule}: need fixed in a job, got {value}; apply the rule with "
+                "`training.lr_rules.adapted_recipe`, and find the rate for tuned with "
+                "`training.lr_rules.run_lr_sweep`"
             )
 
 
 def build_initial_model(job: TrainingJob, device: torch.device) -> nn.Module:
-    """The job's network on the device, built without a draw from the global generator.
+    """Build the job's network on the device, without drawing from the global generator.
 
-    Where it starts from a file's weights, it computes as the file's network does. Raises
-    WeightsError where they cannot be taken over.
+    If it starts from the weights of a file, it takes over that network's computation options.
+    Raises WeightsError if the weights do not fit.
     """
     recipe, seed = job.recipe, stream_seed(job.seed, "initialisation", job.fingerprint)
     network: nn.Module
@@ -106,19 +108,19 @@ def build_initial_model(job: TrainingJob, device: torch.device) -> nn.Module:
 
 
 def _build_custom_model(job: TrainingJob, network: CustomModel, seed: int) -> nn.Module:
-    """The network that the user's code makes, with the weights and the regularisation it brings.
+    """Build a custom model, with the weights and the regularisation of its own code.
 
-    Raises SearchError where the code has changed since the job was planned.
+    Raises SearchError if the code has changed since the job was planned.
     """
     recipe = job.recipe
     if recipe.dropout or recipe.drop_connect or recipe.residual != "tf":
         raise SearchError(
             f"recipe: need dropout 0, drop_connect 0 and residual tf for {network}, whose code "
-            f"brings its own, got {recipe.dropout:g}, {recipe.drop_connect:g}, {recipe.residual}"
+            f"sets them, got {recipe.dropout:g}, {recipe.drop_connect:g}, {recipe.residual}"
         )
     if (current_fingerprint := fingerprint(network)) != job.fingerprint:
         raise SearchError(
-            f"network {job.fingerprint}: its code now makes another ({current_fingerprint}) of {network}; put the "
-            "code back, or search in another folder"
+            f"network {job.fingerprint}: need the code it was planned with, but {network} now "
+            f"builds {current_fingerprint}; restore the code, or search in another folder"
         )
     return build_custom_model(network, seed)

@@ -1,4 +1,4 @@
-"""The trained network that a run starts from, and the file that it ends in."""
+"""The pretrained network that a run starts from, and the network file that it writes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PretrainedNetwork:
-    """A trained network, and the file that it is in."""
+    """A trained network with its file and the hash of its weights."""
 
     network_file: SavedNetwork
     weights: InitialWeights
 
     def to_document(self) -> dict[str, Any]:
-        """What ``run.json`` says of it."""
+        """Return its entry in ``run.json``."""
         return {
             "file": str(self.weights.path),
             "digest": self.weights.weights_hash,
@@ -45,9 +45,9 @@ class PretrainedNetwork:
 
 
 def read_pretrained(path: str | Path | None) -> PretrainedNetwork | None:
-    """The network in a file of ours; None where there is no file.
+    """Read the network of a ``network.safetensors``; None for no path.
 
-    Raises WeightsError for a file that is none of a whole network.
+    Raises WeightsError for a file that is damaged or is no network file.
     """
     if path is None:
         return None
@@ -58,14 +58,14 @@ def read_pretrained(path: str | Path | None) -> PretrainedNetwork | None:
 
 
 def with_transfer(experiment: Experiment, pretrained: PretrainedNetwork | None) -> Experiment:
-    """The experiment with a transfer in its recipe, which a trained network to start from needs.
+    """Add the default transfer to the recipe if a run starts from a pretrained network.
 
-    Raises SearchError where there is one without the network.
+    Raises SearchError for a recipe with a transfer but no pretrained network.
     """
     recipe = experiment.recipe
     if pretrained is None and recipe.transfer is not None:
         raise SearchError(
-            "recipe.transfer: need a trained network to go on from, got none; name its file, "
+            "recipe.transfer: need a trained network to start from, got none; name its file: "
             "`scalesearch train NETWORK.safetensors`"
         )
     if pretrained is None or recipe.transfer is not None:
@@ -79,7 +79,7 @@ def validate_transfer(
     network: Architecture | CustomModel,
     dataset: Dataset,
 ) -> None:
-    """Refuse a network, classes or parts to freeze that are not the file's."""
+    """Raise an error if network, classes or frozen parts do not match the file."""
     transfer, file_name = recipe.transfer or Transfer(), str(pretrained.weights.path)
     require_same_architecture(pretrained.network_file, network, file_name)
     if transfer.classifier == "keep":
@@ -93,10 +93,10 @@ def validate_transfer(
 def with_transfer_statistics(
     pretrained: PretrainedNetwork, recipe: Recipe, dataset: Dataset
 ) -> Dataset:
-    """The images with the statistics that the recipe's transfer asks for.
+    """Return the data set with the statistics that the recipe's transfer names.
 
-    Grey images take the mean over the network's channels, as they take the sum of its stem's
-    weights; for colours a grey network's statistics are repeated.
+    Grey images use the mean over the network's channels, as they use the sum of its stem weights.
+    Colour images repeat the statistics of a grey network.
     """
     preparation = pretrained.network_file.preparation
     if preparation is None or recipe.transfer is None or recipe.transfer.statistics == "data":
@@ -122,7 +122,7 @@ def write_trained_network(
     dataset: Dataset,
     name: str,
 ) -> Path:
-    """Write a run's network with what it takes to answer as the run's own evaluation does."""
+    """Write a run's network with the preparation of the run's own evaluation."""
     pixels = round(job.architecture.resolution * job.recipe.evaluation_scale)
     preparation = Preparation(
         pixels=pixels,

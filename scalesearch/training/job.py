@@ -1,4 +1,4 @@
-"""What is trained, what comes of it epoch by epoch, and what identifies a run."""
+"""The job of training one network, and the fields that identify its result."""
 
 import hashlib
 import json
@@ -16,37 +16,39 @@ from scalesearch.results.run_folder import Epoch as Epoch
 from scalesearch.training.device import resolved_precision
 
 NUMERICS_VERSION = 2
-"""Of the numbers: raised when the same job begins to give others, so that no run mixes both."""
+"""Raised when the same job begins to give other numbers, so no run mixes both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitialWeights:
-    """The file of a trained network that a job starts from, and the digest of what is in it (see
-    ``weights.digest``)."""
+    """File of a trained network that a job starts from."""
 
     path: Path
     weights_hash: str
+    """Hash of the file's weights (see ``network_file.weights_hash``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """Train a network up to the epoch ``stop`` (None: to the recipe's end).
+    """Training of one network by a recipe, or of a range of its epochs.
 
-    ``fingerprint``: the architecture's. ``start``: epochs that are already on record; they are
-    not reported again, and trained again only where the checkpoint is lost. ``checkpoint``: the
-    file that is read if it exists and written after every epoch; None keeps nothing. ``weights``:
-    what the network starts from, by the recipe's ``transfer``; None: drawn from the seed.
     The recipe's schedule spans all its epochs, wherever a job stops.
     """
 
     architecture: Architecture | CustomModel
     recipe: Recipe
     seed: int
+    """Random seed of initialisation, order of images, augmentation and dropout."""
     fingerprint: str
+    """Fingerprint of the architecture."""
     start: int = 0
+    """Epochs already recorded; not reported again, and repeated only if the checkpoint is lost."""
     stop: int | None = None
+    """Last epoch of this job; None: the recipe's last."""
     checkpoint: Path | None = None
+    """File that is read if it exists and written after every epoch; None: no file."""
     weights: InitialWeights | None = None
+    """Initial weights, used by the recipe's ``transfer``; None: drawn from the seed."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.last_epoch <= self.recipe.epochs:
@@ -56,7 +58,7 @@ class TrainingJob:
             )
         if (self.weights is None) != (self.recipe.transfer is None):
             problem = "a transfer without weights" if self.recipe.transfer else "no transfer"
-            raise ValueError(f"need weights to start from and recipe.transfer, got {problem}")
+            raise ValueError(f"need both initial weights and recipe.transfer, got {problem}")
 
     @property
     def last_epoch(self) -> int:
@@ -65,9 +67,9 @@ class TrainingJob:
 
 
 def traits(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
-    """All that changes a run's numbers, by name; how far the run goes is not among it.
+    """Return all fields that change a run's numbers; its length does not.
 
-    Nor is what a run without a transfer has not got, so that it is known as it always was.
+    Fields of transfer are absent without a transfer, which keeps the identity of older runs.
     """
     recipe = asdict(job.recipe)
     if job.recipe.transfer is None:
@@ -86,7 +88,7 @@ def traits(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> di
 
 
 def _initial_weights_fields(weights: InitialWeights, dataset: Dataset) -> dict[str, Any]:
-    """What is taken over from a trained network: its weights and perhaps its statistics."""
+    """Return the hash of the initial weights and the statistics of the images."""
     return {
         "weights": weights.weights_hash,
         "mean": list(dataset.mean),
@@ -95,6 +97,6 @@ def _initial_weights_fields(weights: InitialWeights, dataset: Dataset) -> dict[s
 
 
 def identity(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> str:
-    """A hash of the job's traits: equal identities give equal bits on the CPU."""
+    """Return a hash of the identity fields: equal hashes give equal bits on the CPU."""
     document = json.dumps(traits(job, dataset, device), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(document.encode(), digest_size=16).hexdigest()

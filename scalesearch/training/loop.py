@@ -1,10 +1,9 @@
-"""Memory that a step gives back and takes again, kept in the process meanwhile.
+"""The training loop: a generator of epochs, for one job or several jobs on one device.
 
-glibc returns blocks above 32 MiB to the system as soon as they are free, and the system fills them
-with zeros, page by page, when the next step asks for them: 5 to 8% of a step of B0 with 128 images
-(``benchmarks/README.md``). Kept, they cost about a fifth more memory while an epoch is trained.
-
-Training: a generator of epochs, for one job or for several that take turns on a device.
+While an epoch is trained, freed memory stays in the process. glibc would return blocks above 32 MiB
+to the system as soon as they are free, and the system would fill them with zeros, page by page,
+for the next step: 5 to 8% of a step of B0 with 128 images (``benchmarks/README.md``). Keeping them
+takes about a fifth more memory.
 """
 
 import ctypes
@@ -19,6 +18,7 @@ import torch
 
 from scalesearch.data.dataset import Dataset
 from scalesearch.errors import ScaleSearchError
+from scalesearch.models.threads import use_threads
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
 from scalesearch.training.init import require_fixed_rules, require_matching_data
@@ -30,7 +30,7 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # malloc.h o
 MIB = 1 << 20
 
 KEEP_MEMORY_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * MIB}
-"""No block of its own for anything, nothing returned, and growth in large strides."""
+"""No separate blocks, no return of memory, and growth by large amounts."""
 
 DEFAULT_OPTIONS = {
     MMAP_MAX: 65536,
@@ -38,12 +38,12 @@ DEFAULT_OPTIONS = {
     TRIM_THRESHOLD: 64 * MIB,
     TOP_PAD: 128 * 1024,
 }
-"""Where glibc's own thresholds, which grow with what is freed, end in a process with tensors."""
+"""Values that glibc's own growing thresholds reach in a process with tensors."""
 
 
 @contextmanager
 def keep_memory(device: torch.device) -> Iterator[None]:
-    """Within: what is freed stays with the process, on a CPU and where the allocator is glibc's."""
+    """Keep freed memory in the process within the block, on a CPU with glibc."""
     mallopt = _mallopt() if device.type == "cpu" else None
     if mallopt is None:
         yield
@@ -62,7 +62,7 @@ def _set_options(mallopt: Callable[[int, int], int], options: dict[int, int]) ->
 
 @cache
 def _mallopt() -> Callable[[int, int], int] | None:
-    """glibc's ``mallopt``; other C libraries have none, or one that means something else."""
+    """Return glibc's ``mallopt``; None for other C libraries, where it is missing or differs."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
@@ -81,7 +81,7 @@ OUT_OF_MEMORY_MESSAGES = (
 
 
 class TrainingDiverged(ScaleSearchError):
-    """A loss that is no finite number; ``epochs`` are those that ended before it."""
+    """Raised for a loss that is not finite; ``epochs`` are the finished ones before it."""
 
     def __init__(self, message: str, epochs: Sequence[Epoch]) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ class TrainingDiverged(ScaleSearchError):
 
 
 class OutOfMemory(ScaleSearchError):
-    """A network that does not fit the device with the recipe's micro-batch."""
+    """Raised for a network that does not fit the device with the recipe's micro-batch."""
 
 
 def train(
@@ -99,16 +99,15 @@ def train(
     device: torch.device | str,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Iterator[Epoch]:
-    """Yield the job's epochs after ``job.start``, each when it has ended and is checkpointed.
+    """Yield the job's epochs after ``job.start``, each when it is checkpointed.
 
-    What the checkpoint already holds is yielded from its history, so that epochs which ended but
-    were never recorded are not lost; then training goes on, to ``job.last`` or until the recipe's
-    patience is over. On the CPU an interrupted run, an abandoned generator or another process
-    change no bit of the result.
+    Epochs of the checkpoint are yielded from its history, so finished epochs are not lost. Then
+    training continues up to ``job.last_epoch`` or until the recipe's patience is over. On the CPU
+    an interrupted run, an abandoned generator or another process change no bit of the result.
 
-    Raises DataError where the network does not fit the images, SearchError for a checkpoint of
-    another run and for a recipe whose rules are still to be carried out (see ``shape``),
-    TrainingDiverged when a loss is not finite, OutOfMemory.
+    Raises DataError if the network does not fit the images, SearchError for a checkpoint of
+    another run and for a recipe with rules that have not been applied (see ``lr_rules``),
+    TrainingDiverged if a loss is not finite, and OutOfMemory.
     """
     for _, epoch in train_together([job], [dataset], device=device, distributed=distributed):
         yield epoch
@@ -121,12 +120,12 @@ def train_together(
     device: torch.device | str,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Iterator[tuple[int, Epoch]]:
-    """Train several jobs at once, each on its own images; yield (place of the job, epoch).
+    """Train several jobs at once, each on its own images; yield (index of the job, epoch).
 
-    The jobs take turns step by step. On CUDA each has a stream of its own, so that networks too
-    small to fill the device fill it together; elsewhere nothing is gained, and each job's result is
-    the same as alone, bit for bit. Raises as ``train`` does; jobs that have not failed keep the
-    epoch that they trained meanwhile.
+    The jobs take turns step by step. On CUDA each has its own stream, so small networks fill the
+    device together. On a CPU this is not faster, and each job's result equals that of the job
+    alone, bit for bit. Raises the errors of ``train``; jobs that have not failed keep the epoch
+    they have just trained.
     """
     torch_device = torch.device(device)
     for job, dataset in zip(jobs, datasets, strict=True):
@@ -135,7 +134,7 @@ def train_together(
     try:
         yield from _epochs(jobs, datasets, torch_device, distributed)
     finally:
-        release_memory(torch_device)  # out here, where no name holds a run any more
+        release_memory(torch_device)  # here, where no variable refers to a run any more
 
 
 def _epochs(
@@ -144,20 +143,20 @@ def _epochs(
     device: torch.device,
     distributed: DistributedContext,
 ) -> Iterator[tuple[int, Epoch]]:
-    """What is on record, then each epoch."""
+    """Yield the recorded epochs, then each new one."""
     with _explain_out_of_memory(jobs):
         runs = [start_run(*pair, device, distributed) for pair in zip(jobs, datasets, strict=True)]
     for index, run in enumerate(runs):
         recorded = run.history[run.job.start : run.job.last_epoch]
         yield from ((index, epoch) for epoch in recorded)
-    while active_runs := {place: run for place, run in enumerate(runs) if run.has_next_epoch}:
+    while active_runs := {index: run for index, run in enumerate(runs) if run.has_next_epoch}:
         yield from _train_next_epochs(active_runs, device)
 
 
 def _train_next_epochs(
     active_runs: dict[int, TrainingRun], device: torch.device
 ) -> Iterator[tuple[int, Epoch]]:
-    """Every run's next epoch; all are kept before the first is told."""
+    """Train every run's next epoch; record all of them before yielding the first."""
     runs = list(active_runs.values())
     with reproducible(runs[0].job.recipe.threads, device), _explain_out_of_memory(_jobs(runs)):
         epochs = _interleave_epochs([run.train_epoch(len(runs)) for run in runs], device)
@@ -186,14 +185,14 @@ def _jobs(runs: Sequence[TrainingRun]) -> list[TrainingJob]:
 
 @dataclass(slots=True)
 class _EpochInProgress:
-    """A run's epoch under way, and the CUDA stream that its work is put on."""
+    """An epoch that is being trained, and its CUDA stream."""
 
     steps: Generator[None, None, Epoch]
     stream: torch.cuda.Stream | None
     epoch: Epoch | None = None
 
     def advance(self) -> None:
-        """One step further, or to the end."""
+        """Take one step, or finish the epoch."""
         try:
             with torch.cuda.stream(self.stream) if self.stream else nullcontext():
                 next(self.steps)
@@ -204,10 +203,10 @@ class _EpochInProgress:
 def _interleave_epochs(
     epochs: Sequence[Generator[None, None, Epoch]], device: torch.device
 ) -> Iterator[Epoch]:
-    """Each generator's result; they take turns step by step."""
+    """Run the generators in turn, step by step, and return their results."""
     streams: list[torch.cuda.Stream | None] = [None] * len(epochs)
     if device.type == "cuda" and len(epochs) > 1:
-        torch.cuda.synchronize(device)  # what the runs begin with was made on another stream
+        torch.cuda.synchronize(device)  # the initial tensors were made on another stream
         streams = [_cuda_stream(device, index) for index in range(len(epochs))]
     in_progress = [
         _EpochInProgress(steps, stream) for steps, stream in zip(epochs, streams, strict=True)
@@ -216,38 +215,38 @@ def _interleave_epochs(
         for turn in unfinished:
             turn.advance()
     if any(streams):
-        torch.cuda.synchronize(device)  # averages are still giving way to the own weights
+        torch.cuda.synchronize(device)  # the own weights are still being restored after validation
     return (turn.epoch for turn in in_progress if turn.epoch is not None)
 
 
 @cache
 def _cuda_stream(device: torch.device, index: int) -> torch.cuda.Stream:
-    """The stream of a place among those who take turns, always the same one: each stream keeps
-    memory for cuBLAS as long as the process lives."""
+    """Return the stream of a job by its index, always the same one.
+
+    Each stream keeps cuBLAS memory until the process ends.
+    """
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Within: as many threads as the recipe says, the device is CUDA's present one, and memory is
-    kept. The caller's number, device and random streams are put back."""
+    """Fix threads, CUDA device and memory handling within the block.
+
+    After it the caller's number of threads, device and random streams are restored.
+    """
     cuda = device.type == "cuda"
-    previous_threads = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with (
-            torch.cuda.device(device) if cuda else nullcontext(),
-            keep_memory(device),
-            torch.random.fork_rng(devices=[device] if cuda else []),
-        ):
-            yield
-    finally:
-        torch.set_num_threads(previous_threads)
+    with (
+        use_threads(threads),
+        torch.cuda.device(device) if cuda else nullcontext(),
+        keep_memory(device),
+        torch.random.fork_rng(devices=[device] if cuda else []),
+    ):
+        yield
 
 
 @contextmanager
 def _explain_out_of_memory(jobs: Sequence[TrainingJob]) -> Iterator[None]:
-    """Tell which networks did not fit, in place of the allocator's message."""
+    """Replace the allocator's error by one that names the networks that did not fit."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,9 +1,4 @@
-"""The depth that decides a learning rate: the shortest way through a network.
-
-How a recipe follows the shape of the network it trains.
-
-A learning rate of a network's own, from a short sweep (``learning_rate_rule: tuned``).
-"""
+"""Rules that adapt a recipe to a network: rate by depth, rate by a sweep, and dropout."""
 
 import math
 import time
@@ -20,7 +15,7 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
-# (convolutions one behind another, whether the expanding one is left out where it is 1)
+# (convolutions in sequence, whether the expanding one is absent at an expansion of 1)
 CONVOLUTIONS_PER_BLOCK: dict[str, tuple[int, bool]] = {
     "mbconv": (3, True),
     "fused_mbconv": (2, True),
@@ -37,22 +32,22 @@ APPENDED = ("dense",)
 
 
 def effective_depth(architecture: Architecture | CustomModel) -> int:
-    """Length of the shortest path from input to output (arXiv:2602.07494), which decides how the
-    best learning rate falls: about as L^(-3/2).
+    """Return the length L of the shortest path from input to output (arXiv:2602.07494).
 
-    Each convolution, linear layer and residual addition on the path counts one; normalisation,
-    activations, pooling and squeeze-and-excitation, which only weighs what passes, count nothing.
-    The path takes every shortcut: a block that adds its branch to its input is one long, one whose
-    shortcut is a convolution two, any other as long as its convolutions. So each residual block
-    more adds one, as does each dense block, past which its input goes too. Neither width nor
-    resolution changes the length, unless scaled widths that become equal give a block its shortcut.
+    The best learning rate falls about as L^(-3/2). Each convolution, linear layer and residual
+    addition on the path counts 1; normalisation, activations, pooling and squeeze-and-excitation
+    (which only scales channels) count 0. The path takes every shortcut: a block that adds its
+    branch to its input has length 1, a block whose shortcut is a convolution has length 2, and any
+    other block has one per convolution. So each further residual block adds 1, as does each dense
+    block, because its input is passed on. Width and resolution do not change the length, unless
+    scaled widths become equal and give a block its shortcut.
 
-    Raises ArchitectureError for a network made by code, whose paths nobody knows.
+    Raises ArchitectureError for a custom model, whose paths are unknown.
     """
     if isinstance(architecture, CustomModel):
         raise ArchitectureError(
-            f"effective depth: need a network as data, got {architecture.factory}, which is made "
-            "by code; set recipe.learning_rate_rule to fixed or tuned"
+            f"effective depth: need a network with known stages, got the custom model "
+            f"{architecture.factory}; set recipe.learning_rate_rule to fixed or tuned"
         )
     stages = sum(
         _block_length(stage, stage.stride == 1 and inputs == stage.width)
@@ -64,7 +59,7 @@ def effective_depth(architecture: Architecture | CustomModel) -> int:
 
 
 def _block_length(stage: Stage, same_shape: bool) -> int:
-    """Length of one block, whose output may or may not have its input's shape."""
+    """Return the length of one block; ``same_shape``: its output has its input's shape."""
     if stage.block in ALWAYS_ADDED:
         return 1 if same_shape else 2
     if stage.block in APPENDED:
@@ -76,11 +71,13 @@ def _block_length(stage: Stage, same_shape: bool) -> int:
 
 
 LR_SWEEP_FACTORS = (0.25, 0.5, 1.0, 2.0)
-"""What ``learning_rate_rule: tuned`` multiplies the recipe's rate by, to try each on a candidate.
-The deeper want less, so that it reaches further down."""
+"""Factors on the recipe's rate that ``learning_rate_rule: tuned`` tries for each candidate.
+
+Deeper networks need lower rates, so the range extends further down.
+"""
 
 DROPOUT_PER_DOUBLING = (0.5 - 0.2) / 7
-"""The published family's: 0.2 at B0 to 0.5 at B7, whose cost doubles seven times by its rule."""
+"""As in the published family: 0.2 at B0 to 0.5 at B7, seven doublings of the cost by its rule."""
 
 MAX_DROPOUT = 0.5
 
@@ -88,14 +85,15 @@ MAX_DROPOUT = 0.5
 def adapted_recipe(
     recipe: Recipe, network: Architecture | CustomModel, baseline: Architecture | CustomModel
 ) -> Recipe:
-    """The recipe in numbers for this network, where it was set for the baseline; rules that are
-    carried out become ``fixed``, so that adapting it again changes nothing.
+    """Apply the rules of a recipe, which was set for the baseline, to this network.
 
-    ``learning_rate_rule: depth``: times (L / L0)^(-3/2) in the effective depth (arXiv:2510.04327,
-    2602.07494). ``regularisation: scaled``: dropout grows by 0.3 / 7 for each doubling of the
-    multiply-adds, up to 0.5 and down to 0. ``tuned`` stays: its rate is measured (see ``SWEEP``).
+    Applied rules become ``fixed``, so a second application changes nothing.
+    ``learning_rate_rule: depth``: the rate times (L / L0)^(-3/2), with the effective depths L
+    (arXiv:2510.04327, 2602.07494). ``regularisation: scaled``: dropout changes by 0.3 / 7 per
+    doubling of the multiply-adds, between 0 and 0.5. ``tuned`` stays, because its rate is
+    measured (see ``run_lr_sweep``).
 
-    Raises ArchitectureError for ``depth`` and a network made by code.
+    Raises ArchitectureError for ``depth`` with a custom model.
     """
     if recipe.learning_rate_rule == "depth":
         ratio = effective_depth(network) / effective_depth(baseline)
@@ -110,7 +108,7 @@ def adapted_recipe(
 
 
 def _scaled_dropout(dropout: float, doublings: float) -> float:
-    """A baseline's own dropout above the bound stays."""
+    """Return the scaled dropout; a higher dropout of the baseline is its own maximum."""
     max_dropout = max(MAX_DROPOUT, dropout)
     return min(max_dropout, max(0.0, dropout + DROPOUT_PER_DOUBLING * doublings))
 
@@ -120,23 +118,23 @@ SWEEP_EPOCHS = 1
 
 @dataclass(frozen=True, slots=True)
 class LearningRateSweep:
-    """Validation losses of short runs, by what the recipe's rate was multiplied with.
-
-    ``learning_rate``: of the lowest loss. ``seconds``: what the sweep cost.
-    """
+    """Result of a learning-rate sweep: short runs at several rates."""
 
     losses: dict[float, float]
+    """Validation loss by factor on the recipe's rate."""
     learning_rate: float
+    """Rate with the lowest loss."""
     seconds: float
+    """Wall time of the sweep."""
 
 
 def run_lr_sweep(
     job: TrainingJob, dataset: Dataset, *, device: torch.device | str
 ) -> LearningRateSweep:
-    """Train the job's network for one whole short schedule at each rate, and compare.
+    """Train the job's network on one short schedule per rate, and choose the best rate.
 
-    All runs begin with the same weights and see the same images. A run that diverges has lost.
-    Raises TrainingDiverged where all of them do.
+    All runs begin with the same weights and see the same images. A run that diverges is never
+    chosen. Raises TrainingDiverged if all runs diverge.
     """
     started = time.perf_counter()
     losses = {factor: _final_loss(job, dataset, factor, device) for factor in LR_SWEEP_FACTORS}
@@ -144,8 +142,8 @@ def run_lr_sweep(
     if not math.isfinite(losses[best_factor]):
         raise TrainingDiverged(
             f"learning-rate sweep of {job.fingerprint}, seed {job.seed}: need a rate that trains, "
-            f"got none from {min(LR_SWEEP_FACTORS):g} to {max(LR_SWEEP_FACTORS):g} times {job.recipe.learning_rate:g}; "
-            "lower the recipe's rate",
+            f"got none from {min(LR_SWEEP_FACTORS):g} to {max(LR_SWEEP_FACTORS):g} times "
+            f"{job.recipe.learning_rate:g}; lower the recipe's rate",
             (),
         )
     rate = job.recipe.learning_rate * best_factor
@@ -166,8 +164,10 @@ def _final_loss(
 
 
 def _short_recipe(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with its schedule drawn together, so that every run ends as a run does; what is
-    unfrozen later stays frozen."""
+    """Compress the recipe's schedule into the sweep's epochs.
+
+    Parts that the recipe unfreezes later stay frozen.
+    """
     warmup = recipe.warmup_epochs / recipe.epochs * SWEEP_EPOCHS
     transfer = None if recipe.transfer is None else replace(recipe.transfer, unfreeze=())
     return replace(

@@ -1,14 +1,9 @@
-"""What a network's weights are known by, whatever file they are in.
+"""Network files: weights, architecture and preparation of images in one file.
 
-Whether a state dict is a network's: the same names, the same shapes.
-
-One file that is a whole network: its weights, what they are the weights of, and how an image
-becomes its input.
-
-The file is a safetensors file (github.com/huggingface/safetensors) whose metadata holds, as JSON
-under ``scalesearch``, the architecture, the options it is built with, its preparation, where it
-comes from, and the SHA-256 of all this and the tensors. Nothing in it is ever executed; of a
-network that code makes it holds the code's name, and reading it needs ``code_allowed``.
+It is a safetensors file (github.com/huggingface/safetensors). Its metadata holds, as JSON under
+``scalesearch``, the architecture, its build options, the preparation, the origin, and a SHA-256 of
+all these and the tensors. Reading executes nothing in the file. For a custom model it holds the
+name of the code, and reading it needs ``code_allowed``.
 """
 
 import hashlib
@@ -35,10 +30,11 @@ from scalesearch.models.network import Network, NetworkOptions, build_model
 
 
 def weights_hash(network: nn.Module) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of every tensor's name, type, shape and bytes, and
-    of the options that change what the network computes from them.
+    """Return 16 hexadecimal digits that identify a network's weights, in any file.
 
-    Names, class names and a calibrated temperature are no part of it.
+    They are a SHA-256 of every tensor's name, type, shape and bytes, and of the options that
+    change the network's output. The network's name, class names and a calibrated temperature are
+    not part of it.
     """
     options = network.options if isinstance(network, Network) else None
     options_document = None if options is None else [options.norm_eps, options.padding]
@@ -50,7 +46,7 @@ def weights_hash(network: nn.Module) -> str:
 
 
 LISTED = 8
-"""Names that a message gives of each kind; it counts all of them."""
+"""Number of names of each kind in a message; the message also counts all of them."""
 
 Shape = tuple[int, ...]
 
@@ -58,7 +54,7 @@ Shape = tuple[int, ...]
 def require_same_tensors(
     where: str, expected: Mapping[str, Shape], actual: Mapping[str, Shape], remedy: str
 ) -> None:
-    """Raise WeightsError where tensors are missing, unexpected or misshapen, naming them."""
+    """Raise WeightsError, with names, for missing, unexpected or misshapen tensors."""
     differences = {
         "missing": [f"{name} {list(expected[name])}" for name in expected if name not in actual],
         "unexpected": [f"{name} {list(actual[name])}" for name in actual if name not in expected],
@@ -75,8 +71,8 @@ def require_same_tensors(
             if names
         ]
         raise WeightsError(
-            f"{where}: need the {len(expected)} tensors of the network, got {len(actual)} of which "
-            "not all are; " + remedy + "\n" + "\n".join(difference_lines)
+            f"{where}: need the {len(expected)} tensors of the network, got {len(actual)} that "
+            f"differ; {remedy}\n" + "\n".join(difference_lines)
         )
 
 
@@ -89,6 +85,7 @@ def _listed_names(names: Iterable[str]) -> str:
 METADATA_KEY = "scalesearch"
 SCHEMA = "scalesearch/network"
 VERSION = 1
+REQUIRED_KEYS = {"digest", "name", "origin", "architecture", "options", "preparation"}
 REWRITE_REMEDY = "copy or write the file again"
 
 Part = TypeVar("Part")
@@ -96,17 +93,16 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedNetwork:
-    """A network as its file has it, in evaluation mode, and what came with it.
-
-    ``preparation``: None where the file does not say how an image becomes the input. ``name``: what
-    the network is called. ``origin``: where its weights come from, for people.
-    """
+    """Content of a network file."""
 
     network: nn.Module
+    """The network in evaluation mode."""
     architecture: Architecture | CustomModel
     preparation: Preparation | None = None
+    """Preparation of images; None if the file has none."""
     name: str = ""
     origin: str = ""
+    """Source of the weights, for people."""
 
 
 def write_network(
@@ -118,11 +114,10 @@ def write_network(
     name: str = "",
     origin: str = "",
 ) -> Path:
-    """Write a network to a file, whole or not at all; ``load_network`` reads it back exactly.
+    """Write a network file completely or not at all; ``load_network`` reads it back exactly.
 
-    ``architecture``: needed for a network that code makes; ours knows its own.
-    Raises ExportError where nothing can be written, ValueError for a preparation of another number
-    of channels or classes than the network's.
+    ``architecture``: needed for custom models only. Raises ExportError if the file cannot be
+    written, and ValueError if channels or classes of preparation and network differ.
     """
     path = Path(path)
     architecture = architecture or getattr(network, "architecture", None)
@@ -149,22 +144,21 @@ def write_network(
         write_bytes(path, save(tensors, {METADATA_KEY: json.dumps(document)}))
     except OSError as error:
         raise ExportError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another place"
+            f"{path}: cannot be written: {error.strerror or error}; choose another path"
         ) from error
     return path
 
 
 def load_network(path: str | Path) -> nn.Module:
-    """The network in a file, in evaluation mode; see ``read_network``."""
+    """Load the network of a file, in evaluation mode; see ``read_network``."""
     return read_network(path).network
 
 
 def read_network(path: str | Path) -> SavedNetwork:
-    """The network in a file of ``write_network``, on the CPU, in evaluation mode.
+    """Read a file of ``write_network`` on the CPU.
 
-    Raises WeightsError for a file that is none, is cut off or was changed, and ArchitectureError
-    for a network that code makes where code may not be run. Memory is allocated only for tensors
-    that the file really holds.
+    Raises WeightsError for other, truncated or changed files, and ArchitectureError for a custom
+    model if code may not run. Memory is allocated only for tensors that the file really holds.
     """
     path = Path(path)
     if path.is_dir():
@@ -175,7 +169,7 @@ def read_network(path: str | Path) -> SavedNetwork:
         != document["digest"]
     ):
         raise WeightsError(
-            f"{path}: need the content it was written with, got another; {REWRITE_REMEDY}"
+            f"{path}: need the content it was written with, got changed content; {REWRITE_REMEDY}"
         )
     architecture = _read_architecture(document["architecture"], path)
     options = _read_optional(NetworkOptions, document["options"], f"{path}: options")
@@ -195,29 +189,28 @@ def read_network(path: str | Path) -> SavedNetwork:
 
 
 def _read_content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The document and the tensors of a file."""
+    """Return the document and the tensors of a file."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             if text is None:
                 raise WeightsError(
                     f"{path}: need a network written by scalesearch, got other tensors; "
-                    "`scalesearch import` makes one of other people's weights"
+                    "`scalesearch import` converts weights of other libraries"
                 )
             document = json.loads(text)
             if not isinstance(document, dict) or document.get("schema") != SCHEMA:
                 raise ValueError(f"need the schema {SCHEMA}")
             if document.get("version") != VERSION:
                 raise ValueError(f"need version {VERSION}, got {document.get('version')}")
-            missing_keys = {"digest", "name", "origin", "architecture", "options", "preparation"}
-            if missing_keys := missing_keys - document.keys():
-                raise ValueError(f"{', '.join(sorted(missing_keys))} not there")
+            if missing_keys := REQUIRED_KEYS - document.keys():
+                raise ValueError(f"need {', '.join(sorted(missing_keys))}, got none")
             return document, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
         raise WeightsError(
-            f"{path}: not a whole network file ({error}); {REWRITE_REMEDY}"
+            f"{path}: the network file is damaged ({error}); {REWRITE_REMEDY}"
         ) from error
 
 
@@ -263,8 +256,8 @@ def _build_network(
     for name, network_tensor in network.state_dict().items():
         if _number_kind(tensors[name]) != _number_kind(network_tensor):
             raise WeightsError(
-                f"{path}: {name}: need numbers as {network_tensor.dtype} has, got {tensors[name].dtype}; "
-                f"{REWRITE_REMEDY}"
+                f"{path}: {name}: need the kind of number of {network_tensor.dtype}, "
+                f"got {tensors[name].dtype}; {REWRITE_REMEDY}"
             )
     if not isinstance(architecture, CustomModel):
         network.to_empty(device="cpu")
@@ -273,7 +266,7 @@ def _build_network(
 
 
 def _number_kind(tensor: Tensor) -> tuple[bool, bool]:
-    """Whether its numbers are real ones or whole ones, which loading would make of each other."""
+    """Return the kind of a tensor's numbers, which loading would convert silently."""
     return tensor.is_floating_point(), tensor.is_complex() or tensor.dtype == torch.bool
 
 
@@ -282,7 +275,7 @@ def _require_matching_preparation(
 ) -> None:
     if preparation.channels != architecture.in_channels:
         raise ValueError(
-            f"need a preparation of {architecture.in_channels} channels, as the network has, got "
+            f"need a preparation with the network's {architecture.in_channels} channels, got "
             f"{preparation.channels}"
         )
     names = len(preparation.class_names)
@@ -291,7 +284,7 @@ def _require_matching_preparation(
 
 
 def _content_hash(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the document and of every tensor's name, type, shape and bytes."""
+    """Return the SHA-256 of the document and every tensor's name, type, shape and bytes."""
     hasher = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
     for part in _hashed_bytes(tensors):
         hasher.update(part)

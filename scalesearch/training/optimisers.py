@@ -1,7 +1,4 @@
-"""RMSProp as TensorFlow has it, which is not PyTorch's.
-
-How weights change: the optimiser of a recipe, its rate, and the norm of its gradients.
-"""
+"""The optimiser of a recipe, TensorFlow's RMSProp, and gradient clipping."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,9 +20,9 @@ class RMSpropTF(torch.optim.Optimizer):
         velocity <- momentum * velocity + rate * d / sqrt(square + eps)
         w        <- w - velocity
 
-    PyTorch's starts the square at 0, adds eps outside the root, and multiplies by the rate outside
-    the velocity, so that a change of the rate acts at once. ``lr`` may be a tensor; nothing waits
-    for the device, so that a CUDA graph can hold a step.
+    PyTorch's RMSprop starts the square at 0, adds eps outside the root, and multiplies by the rate
+    outside the velocity, so a change of the rate acts at once. ``lr`` may be a tensor. A step never
+    waits for the device, so a CUDA graph can record it.
     """
 
     def __init__(
@@ -55,9 +52,9 @@ class RMSpropTF(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Take one step; a closure is refused."""
+        """Take one step; closures are not supported."""
         if closure is not None:
-            raise TypeError("need no closure: RMSProp looks at one gradient a step")
+            raise TypeError("RMSpropTF.step: need no closure, got one")
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             gradients = tuple(weight.grad for weight in weights)
@@ -85,17 +82,17 @@ class RMSpropTF(torch.optim.Optimizer):
 __all__ = ["RMSpropTF", "clip_gradients", "make_optimizer", "set_learning_rate"]
 
 RATE_FRACTION = "part_of_rate"
-"""In a group of the optimiser's that takes a part of the rate alone."""
+"""Key of a parameter group that uses only a fraction of the rate."""
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser of a network that is on its device.
+    """Create the recipe's optimiser for a network that is on its device.
 
-    Weight decay acts on the weights of convolutions and of linear layers; biases and
-    normalisation (all the parameters of one axis) are spared. ``set_rate`` sets each step's rate,
-    of which a recipe's transfer may leave a part to all but the classifier.
-    A CUDA graph can capture any step, the first one too: on CUDA the rate is a tensor, and all
-    state exists from the start, with the values that a first step would give it.
+    Weight decay acts on the weights of convolutions and linear layers, but not on biases and
+    norms (the parameters with one axis). ``set_learning_rate`` sets the rate of each step; a
+    recipe's transfer may give all parts but the classifier only a fraction of it.
+    A CUDA graph can record any step, even the first: on CUDA the rate is a tensor, and all state
+    exists from the start, with the values that a first step would create.
     """
     parameters = list(network.parameters())
     groups = _parameter_groups(parameters, recipe)
@@ -115,7 +112,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _parameter_groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict[str, Any]]:
-    """These parameters by their weight decay."""
+    """Group parameters by their weight decay."""
     parameters = list(parameters)
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -126,9 +123,9 @@ def _parameter_groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict
 def _slower_body_groups(
     network: nn.Module, recipe: Recipe, rate_fraction: float, rate: float | Tensor
 ) -> Iterator[dict[str, Any]]:
-    """The classifier's groups, then those of the rest, which take a part of each rate."""
+    """Yield the classifier's groups, then the others, which use a fraction of the rate."""
     if not isinstance(network, Network):
-        raise TypeError(f"need a network whose classifier is known, got {type(network).__name__}")
+        raise TypeError(f"need a network with a known classifier, got {type(network).__name__}")
     classifier_parameters = list(network.classifier.parameters())
     classifier_ids = set(map(id, classifier_parameters))
     yield from _parameter_groups(classifier_parameters, recipe)
@@ -166,7 +163,7 @@ def _optimizer_by_name(
 def _initialise_state(
     optimizer: torch.optim.Optimizer, *zeros: str, has_step_count: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimiser with state of these names at zero, and of Adam's the count of steps."""
+    """Create the named state tensors with zeros, and Adam's step count."""
     for group in optimizer.param_groups:
         for weight in group["params"]:
             state = {name: torch.zeros_like(weight) for name in zeros}
@@ -186,16 +183,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradients(parameters: Iterable[Tensor], norm: float) -> Tensor:
-    """Shrink all gradients together to at most this norm, in place; the norm they had.
+    """Scale all gradients together to at most this norm, in place; return their norm.
 
-    Nothing waits for the device: a norm that is not finite makes all gradients so, and the loss
-    of the next step shows it.
+    This never waits for the device: if the norm is not finite, neither are the gradients, and the
+    loss of the next step shows it.
     """
     return torch.nn.utils.clip_grad_norm_(parameters, norm, error_if_nonfinite=False)
 
 
 def _move_rate_to_device(optimizer: torch.optim.Optimizer) -> None:
-    """A checkpoint brings the rate as a tensor of the CPU, which a CUDA graph could not read."""
+    """Move the rate of a loaded checkpoint to the device, where a CUDA graph can read it."""
     device = optimizer.param_groups[0]["params"][0].device
     for group in optimizer.param_groups:
         group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(device)

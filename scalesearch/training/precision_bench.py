@@ -1,4 +1,4 @@
-"""How fast this machine trains in each number format: a second's measurement, and advice."""
+"""Training speed of this machine by number format: a short benchmark with advice."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from scalesearch.training.trainer import start_run
 BATCH_SIZE = 32
 TIMED_ROUNDS = 4
 MIN_SPEEDUP = 1.15
-"""Gain from which on another format is advised: less is within the noise of a shared machine."""
+"""Smallest gain for which a format is advised; less is within the noise of a shared machine."""
 
 COMPARED_PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("fp32", "mixed"),
@@ -30,22 +30,23 @@ COMPARED_PRECISIONS: dict[str, tuple[Precision, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class PrecisionBenchmark:
-    """``images_per_second`` by format, of steps in turn; ``gain``: the narrow one over fp32."""
+    """Training speed by number format."""
 
     images_per_second: dict[str, float]
+    """Speed by format, measured on alternating steps."""
     gain: float
+    """Speed of the narrow format relative to fp32."""
     advice: str
 
 
 def benchmark_precisions(device: str = "cpu") -> PrecisionBenchmark:
-    """Steps of the small proxy (a quarter-width B0 at 32 pixels), in each format in turn.
+    """Time steps of a small proxy (B0 at a quarter of its width, 32 pixels) in each format.
 
-    Nothing is chosen by it: a recipe names its precision, which is part of a run's identity.
+    This only advises: a recipe names its precision, which is part of a run's identity.
     """
     kind = torch.device(device).type
-    warm_up_rounds = (
-        WARM_UP_STEPS + 1 if kind == "cuda" else 1
-    )  # on CUDA a step is soon recorded, then replayed
+    # On CUDA a step is recorded after the warm-up, then replayed.
+    warm_up_rounds = WARM_UP_STEPS + 1 if kind == "cuda" else 1
     full_precision, low_precision = COMPARED_PRECISIONS[kind]
     with reproducible(Recipe().threads, torch.device(device)):
         runs = {
@@ -76,7 +77,7 @@ def benchmark_precisions(device: str = "cpu") -> PrecisionBenchmark:
 
 
 def _training_steps(precision: Precision, device: str) -> Iterator[Any]:
-    """An epoch's steps, one for each ``next``."""
+    """Train an epoch, one step per ``next``."""
     network = baseline("efficientnet_b0", width=0.25, resolution=32, stem_stride=1, num_classes=10)
     recipe = Recipe(epochs=1, batch_size=BATCH_SIZE, precision=precision)
     job = TrainingJob(architecture=network, recipe=recipe, seed=0, fingerprint=fingerprint(network))

@@ -1,4 +1,4 @@
-"""Which micro-batch a whole study trains with, found before anything is trained."""
+"""Choice of the micro-batch of a whole study, before training begins."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,16 +28,15 @@ def fitting_micro_batch(
     device: torch.device | str,
     concurrent_runs: int = 1,
 ) -> int | None:
-    """The recipe's micro-batch, or the largest divisor of it with which all networks fit.
+    """Return the largest divisor of the recipe's micro-batch with which all networks fit.
 
-    ``together``: how many runs of a network share the device.
+    ``concurrent_runs``: runs of a network that share the device. All networks get the same value,
+    because batch norm sees the micro-batch and networks with different ones are not comparable.
+    None means the whole batch. On CUDA the largest network takes real steps. On a CPU, where an
+    attempt might kill the process, its memory is estimated and must be less than half of the free
+    memory (a custom model cannot be estimated and is assumed to fit).
 
-    One for all: batch norm sees the micro-batch, so that networks with unlike ones are not
-    comparable. None means the whole batch. On CUDA the largest network takes real steps; on a CPU,
-    where trying may cost the process its life, its memory is estimated and has to be less than
-    half of what is free (code of the user's own cannot be estimated, and is taken to fit).
-
-    Raises OutOfMemory where not even single images fit.
+    Raises OutOfMemory if not even single images fit.
     """
     torch_device, max_size = torch.device(device), recipe.micro_batch or recipe.batch_size
     largest = max(networks, key=lambda network: cost(network).activations)
@@ -52,13 +51,13 @@ def fitting_micro_batch(
         ):
             return micro_batch
     raise OutOfMemory(
-        f"network {fingerprint(largest)}: need memory for one image at "
-        f"{largest.resolution} pixels on {torch_device}, got too little; take a smaller baseline or budget"
+        f"network {fingerprint(largest)}: need memory for one image at {largest.resolution} "
+        f"pixels on {torch_device}, got too little; take a smaller baseline or budget"
     )
 
 
 def _divisors(number: int) -> Iterator[int]:
-    """Divisors of a number, the largest first."""
+    """Yield the divisors of a number, the largest first."""
     yield from (size for size in range(number, 0, -1) if number % size == 0)
 
 
@@ -92,8 +91,11 @@ def _trains_without_overflow(
     device: torch.device,
     concurrent_runs: int,
 ) -> bool:
-    """Whether an epoch of black images ends, long enough that its step is recorded as a graph, and
-    with the gradients of one pass still there in the next where a batch takes several."""
+    """Whether an epoch of black images fits into memory.
+
+    It is long enough to record the step as a graph, and a batch has two passes if the recipe's
+    batches have several, so the gradients of the first are there in the second.
+    """
     size = min(recipe.batch_size, 2 * (recipe.micro_batch or recipe.batch_size))
     train, validation = (
         _black_split(n, dataset) for n in (size * (WARM_UP_STEPS + 2), EVALUATION_BATCH_SIZE)
@@ -117,11 +119,11 @@ def _trains_without_overflow(
     except OutOfMemory:
         return False
     except TrainingDiverged:
-        return True  # there was room for it; black images are not what will be trained on
+        return True  # memory was enough; the loss of black images does not matter
     return True
 
 
 def _black_split(count: int, dataset: Dataset) -> Split:
-    """So many images of the data set's kind."""
+    """Return black images of the data set's shape."""
     shape = (count, dataset.channels, dataset.pixels, dataset.pixels)
     return Split(torch.zeros(shape, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64))

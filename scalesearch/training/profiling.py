@@ -1,4 +1,4 @@
-"""What a run takes of the machine: its peak of memory, and how much of the arithmetic it uses."""
+"""Peak memory of a run, and utilisation of the device's arithmetic."""
 
 import ctypes
 import sys
@@ -12,17 +12,17 @@ from scalesearch.config.recipe import Precision
 from scalesearch.training.device import AUTOCAST_DTYPES
 
 MATRIX_SIDES = {"cpu": 1024, "cuda": 8192}
-"""Of the matrices whose product stands for all that a device can do."""
+"""Sides of the matrices whose product measures a device's peak speed."""
 BENCHMARK_SECONDS = 0.2
 STEP_OVER_FORWARD = 3
-"""A step over a forward pass: gradients of inputs and of weights cost as much each."""
+"""Cost of a step over a forward pass: the gradients of inputs and weights cost as much each."""
 
 PROC_STATUS = Path("/proc/self/status")
 RESET_PEAK = "5"  # proc_pid_clear_refs(5)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget the peak so far, where the system lets a process do so."""
+    """Reset the peak of memory, where the system allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -33,9 +33,11 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory in use since ``reset_peak``: on CUDA what PyTorch has taken of the device, which
-    holds that of its graphs too, on a CPU the whole process's (its libraries and data included).
-    0 where the system does not tell."""
+    """Return the peak of memory since ``reset_peak_memory``; 0 if the system does not report it.
+
+    On CUDA it is the memory that PyTorch has reserved on the device, including that of graphs; on
+    a CPU that of the whole process, including its libraries and data.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     try:
@@ -55,7 +57,7 @@ def _rusage_peak_bytes() -> int:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what is free in the allocator, so that the next network finds it whole."""
+    """Return free memory of the allocator, so the next network finds it in one piece."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return
@@ -67,8 +69,11 @@ def release_memory(device: torch.device) -> None:
 def utilisation(
     macs: float, images_per_second: float, device: torch.device, precision: Precision
 ) -> float:
-    """Model-FLOP utilisation: the multiply-adds that training needs by count, over those of a large
-    matrix product in the same format in the same time. ``macs``: of one image, forward."""
+    """Return the model-FLOP utilisation.
+
+    This is the number of multiply-adds that training needs over those of a large matrix product
+    in the same format and time. ``macs``: multiply-adds of one image's forward pass.
+    """
     return (
         STEP_OVER_FORWARD
         * macs
@@ -79,12 +84,13 @@ def utilisation(
 
 @cache
 def matrix_macs_per_second(device_type: str, precision: Precision, threads: int) -> float:
-    """Multiply-adds a second of a matrix product, the best of several; measured once a process.
+    """Measure the multiply-adds per second of a matrix product, once per process.
 
-    ``threads`` is the present number; it is here since another number is another figure.
+    The best of several is returned. ``threads`` is the current number of threads, which is only
+    part of the cache key.
     """
     side = MATRIX_SIDES[device_type]
-    # Drawn, since a GPU runs faster on numbers that are all alike.
+    # Random, because a GPU runs faster on equal numbers.
     generator = torch.Generator(device_type).manual_seed(0)
     matrix = torch.rand(side, side, device=device_type, generator=generator)
     matrix = matrix.to(AUTOCAST_DTYPES.get(precision, torch.float32))
@@ -97,7 +103,7 @@ def matrix_macs_per_second(device_type: str, precision: Precision, threads: int)
         _synchronize(device_type)
         best_seconds = min(best_seconds, time.perf_counter() - started)
     del matrix, out
-    release_memory(torch.device(device_type))  # or it would count as the next epoch's
+    release_memory(torch.device(device_type))  # otherwise it would count as the next epoch's memory
     return float(side**3 / best_seconds)
 
 

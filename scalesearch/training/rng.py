@@ -7,17 +7,17 @@ import torch
 
 
 def cuda_generator(device: torch.device) -> torch.Generator | None:
-    """What a run draws with on CUDA; None on a CPU, whose default generator serves all runs."""
+    """Return a run's own generator on CUDA; None on a CPU, where runs share the default one."""
     return torch.Generator(device) if device.type == "cuda" else None
 
 
 @contextmanager
 def random_stream(seed: int, generator: torch.Generator | None) -> Iterator[None]:
-    """Within: all draws come from the stream of a seed, on the CPU and on the generator's device.
+    """Draw from the stream of a seed within the block, on the CPU and the generator's device.
 
-    The generator stands in for its device's default one, which is put back. Up to PyTorch 2.11 a
-    CUDA graph reads its seed from memory that belongs to the generator it was recorded with: runs
-    side by side would overwrite each other's.
+    The generator replaces its device's default one, which is restored. Up to PyTorch 2.11 a CUDA
+    graph reads its seed from memory of the generator it was recorded with, so runs that share a
+    generator would overwrite each other's seeds.
     """
     torch.default_generator.manual_seed(seed)
     if generator is None:

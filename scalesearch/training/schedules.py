@@ -1,4 +1,4 @@
-"""When the learning rate changes and when a run ends: pure functions, and states as plain data."""
+"""Learning rate by step, and early stopping: pure functions, with states as plain data."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,12 +7,12 @@ from scalesearch.config.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of a step, counted from 0 over the whole run of ``recipe.epochs``.
+    """Return the rate of a step, counted from 0 over the whole run of ``recipe.epochs``.
 
-    In the warm-up it rises linearly, from one part of the full rate and not from zero. A decay is
-    counted from step 0 and not from the warm-up's end, as TensorFlow's EfficientNet does; a cosine
-    (arXiv:1608.03983) begins behind the warm-up and reaches zero where one step more would be
-    taken. ``plateau`` is constant here: multiply by ``Plateau.factor``.
+    In the warm-up it rises linearly; its first step already has a part of the full rate, not zero.
+    A decay is counted from step 0 and not from the end of the warm-up, as in TensorFlow's
+    EfficientNet. A cosine (arXiv:1608.03983) begins after the warm-up and would reach zero one step
+    after the last. ``plateau`` is constant here: multiply by ``PlateauState.factor``.
     """
     warmup = recipe.warmup_epochs * steps_per_epoch
     if step + 1 <= warmup:
@@ -21,7 +21,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 
 def peak_learning_rate(recipe: Recipe) -> float:
-    """The rate before any decay: the recipe's, in proportion to the images of a step."""
+    """Return the rate before any decay, in proportion to the batch size."""
     return (
         recipe.learning_rate * recipe.batch_size / (recipe.learning_rate_batch or recipe.batch_size)
     )
@@ -50,18 +50,17 @@ def _decay_factor(recipe: Recipe, periods: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PlateauState:
-    """What ``schedule: plateau`` knows after an epoch.
-
-    ``best``: the lowest validation loss; ``bad_epochs``: since then, or since the last cut;
-    ``factor`` multiplies the learning rate.
-    """
+    """State of ``schedule: plateau`` after an epoch."""
 
     best: float = math.inf
+    """Lowest validation loss."""
     bad_epochs: int = 0
+    """Epochs since the lowest loss or the last reduction of the rate."""
     factor: float = 1.0
+    """Factor on the learning rate."""
 
     def updated(self, recipe: Recipe, loss: float) -> "PlateauState":
-        """The state after an epoch of this validation loss; of other schedules always the first."""
+        """Return the state after an epoch; other schedules keep the first state."""
         if recipe.schedule != "plateau":
             return self
         if loss < self.best:
@@ -73,22 +72,21 @@ class PlateauState:
 
 @dataclass(frozen=True, slots=True)
 class EarlyStoppingState:
-    """What early stopping knows after an epoch.
-
-    ``accuracy`` and ``epoch`` (counted from 1): of the best so far, the earlier of equals;
-    ``waited``: epochs since.
-    """
+    """State of early stopping after an epoch."""
 
     accuracy: float = -math.inf
+    """Best validation accuracy."""
     epoch: int = 0
+    """First epoch with it, counted from 1."""
     waited: int = 0
+    """Epochs since then."""
 
     def updated(self, accuracy: float, epoch: int) -> "EarlyStoppingState":
-        """The state after an epoch of this validation accuracy."""
+        """Return the state after an epoch with this validation accuracy."""
         if accuracy > self.accuracy:
             return EarlyStoppingState(accuracy, epoch)
         return replace(self, waited=self.waited + 1)
 
     def should_stop(self, recipe: Recipe) -> bool:
-        """Whether the run ends here, to go back to the weights of ``epoch``."""
+        """Whether the run ends here and returns to the weights of ``epoch``."""
         return recipe.patience is not None and self.waited >= recipe.patience

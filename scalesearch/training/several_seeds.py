@@ -1,6 +1,6 @@
-"""One network trained with several seeds, and what they say together.
+"""Training of one network with several seeds, with a summary of all of them.
 
-Each seed's run has a folder of its own, ``seed-K``, as a single run would leave it. Beside them are
+Each seed's run has its own folder ``seed-K``, written as by ``train_model``. Beside these are
 ``summary.json``, ``epochs.csv`` (of all seeds) and ``figures/curves``.
 """
 
@@ -33,8 +33,10 @@ from scalesearch.results.run_folder import (
 )
 from scalesearch.training.device import resolve_device
 from scalesearch.training.distributed import join_process_group, run_on_main_process
+from scalesearch.training.epoch_log import NO_CALLBACKS, RunCallbacks
 from scalesearch.training.initial_weights import read_pretrained, with_transfer
-from scalesearch.training.single_run import NO_CALLBACKS, RunCallbacks, prepare_run, train_runs
+from scalesearch.training.prepared_run import prepare_run
+from scalesearch.training.single_run import train_runs
 
 SCHEMA = "scalesearch/seeds"
 VERSION = 1
@@ -42,7 +44,7 @@ SEED_FOLDER_FILES = ("lock", "summary.json", "epochs.csv", "figures")
 
 
 class MixedSeedsWarning(UserWarning):
-    """Seeds that were not trained alike."""
+    """Warning for seeds that were trained in different environments."""
 
 
 def train_seeds(
@@ -57,16 +59,14 @@ def train_seeds(
     callbacks: RunCallbacks = NO_CALLBACKS,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
-    """Train so many seeds, from the experiment's own on; write and return ``summary.json``.
+    """Train consecutive seeds, from the experiment's own; write and return ``summary.json``.
 
-    Seed K is trained in ``folder/seed-K`` as ``train_network`` would train it there: what is begun
-    goes on, and what has ended stays as it is. ``together``: all at once, which is faster where one
-    network does not fill the device (a GPU); else one after the other. ``recipe_name``: for the
-    record. ``weights``: as in ``train_network``. Under torchrun the first of the processes writes;
-    the others return None.
+    Seed K is trained in ``folder/seed-K`` as by ``train_model``: an unfinished run continues, and
+    a finished one stays. ``together``: train all at once, which is faster if one network does not
+    fill the device (a GPU). ``recipe_name``: name for the summary. ``weights``: as in
+    ``train_model``. Under torchrun the main process writes; the others return None.
 
-    Raises as ``train_network`` does, before anything is trained where any seed's folder holds
-    another run.
+    Raises the errors of ``train_model``; if any seed's folder holds another run, before training.
     """
     if seeds < 1:
         raise SearchError(f"seeds: need at least 1, got {seeds}")
@@ -81,8 +81,8 @@ def train_seeds(
         experiments = [
             replace(experiment, seed=experiment.seed + number) for number in range(seeds)
         ]
-        # Lazily: seeds in turn have their images loaded when they begin.
-        later_runs = (
+        # A generator, so that seeds in turn load their images when they begin.
+        prepared_runs = (
             prepare_run(
                 seed_experiment,
                 _seed_folder(path, seed_experiment.seed),
@@ -93,13 +93,13 @@ def train_seeds(
             )
             for seed_experiment in experiments
         )
-        first_run = next(later_runs)  # what cannot be trained is refused before anything is written
+        first_run = next(prepared_runs)  # raises errors before anything is written
         run_on_main_process(
             partial(locks.enter_context, _lock_seeds_folder(path, experiment)), process_group
         )
-        runs = chain([first_run], later_runs)
+        runs = chain([first_run], prepared_runs)
         run_groups = iter([list(runs)]) if together else ([run] for run in runs)
-        documents = [document for runs in run_groups for document in train_runs(runs, callbacks)]
+        documents = [document for group in run_groups for document in train_runs(group, callbacks)]
         return run_on_main_process(
             partial(_write_summary, path, documents, recipe_name), process_group
         )
@@ -111,9 +111,9 @@ def _seed_folder(folder: Path, seed: int) -> Path:
 
 @contextmanager
 def _lock_seeds_folder(folder: Path, experiment: Experiment) -> Iterator[None]:
-    """The folder found fit for these seeds, and held alone within.
+    """Check the folder for these seeds, and lock it within the block.
 
-    Seeds that single runs have left there are taken as they are, if their settings are the same.
+    Seeds of earlier single runs are accepted if their settings are equal.
     """
     with convert_write_errors(folder):
         if (folder / "run.json").exists():
@@ -147,7 +147,7 @@ def _is_unknown_file(path: Path) -> bool:
 def _write_summary(
     folder: Path, documents: Sequence[dict[str, Any] | None], recipe_name: str | None
 ) -> dict[str, Any]:
-    """Write what the seeds say together."""
+    """Write the table, the figure and the summary of all seeds."""
     runs = [document for document in documents if document is not None]
     tables = {
         run["asked"]["seed"]: read_epochs_table(_seed_folder(folder, run["asked"]["seed"]))
@@ -167,7 +167,7 @@ def _write_summary(
 def _summary(
     documents: Sequence[dict[str, Any]], tables: dict[int, pd.DataFrame], recipe_name: str | None
 ) -> dict[str, Any]:
-    """``documents``: the ``run.json`` of each; ``tables``: the epochs of each seed."""
+    """Return ``summary.json`` from each ``run.json`` and each seed's table of epochs."""
     first_run = documents[0]
     _warn_of_mixed_environments([document["environment"] for document in documents])
     runs = [_run_summary(document, tables[document["asked"]["seed"]]) for document in documents]
@@ -183,7 +183,7 @@ def _summary(
         },
         "recipe": first_run["recipe"],
         "fingerprint": first_run["fingerprint"],
-        "weights": first_run.get("weights"),  # unknown to earlier versions
+        "weights": first_run.get("weights"),  # absent in runs of earlier versions
         "cost": first_run["cost"],
         "data": {part: value for part, value in first_run["data"].items() if part != "fingerprint"},
         "environment": first_run["environment"],
@@ -198,7 +198,7 @@ def _summary(
 
 
 def _run_summary(document: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
-    """A seed's part of the summary. ``images_per_second``: over all of its training."""
+    """Return a seed's part of the summary; its speed is that over all of its training."""
     results, environment = document["results"], document["environment"]
     return {
         "seed": document["asked"]["seed"],
@@ -213,7 +213,7 @@ def _run_summary(document: dict[str, Any], table: pd.DataFrame) -> dict[str, Any
 
 
 def _split_statistics(accuracies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Accuracies on a split of which every seed has as many images."""
+    """Return the mean accuracies on a split, which has as many images for every seed."""
     statistics_by_name = {
         name: _mean_and_sd([accuracy[name] for accuracy in accuracies]) for name in ("top1", "top5")
     }
@@ -221,7 +221,7 @@ def _split_statistics(accuracies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean, and standard deviation of the sample, which a single value does not have."""
+    """Return mean and sample standard deviation; the latter is None for a single value."""
     sd = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "sd": sd}
 
@@ -235,7 +235,11 @@ def _warn_of_mixed_environments(environments: Sequence[dict[str, Any]]) -> None:
     ]
     if different:
         text = "; ".join(
-            f"{name}: {', '.join(dict.fromkeys(str(one.get(name)) for one in environments))}"
+            f"{name}: {', '.join(dict.fromkeys(str(env.get(name)) for env in environments))}"
             for name in different
         )
-        warnings.warn(f"seeds were not trained alike ({text})", MixedSeedsWarning, stacklevel=2)
+        warnings.warn(
+            f"seeds were trained in different environments ({text})",
+            MixedSeedsWarning,
+            stacklevel=2,
+        )

@@ -1,4 +1,4 @@
-"""One step: a batch of stored images in, weights moved, the loss out."""
+"""One training step: from a batch of stored images to new weights and the loss."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from scalesearch.training.optimisers import clip_gradients
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepInputs:
-    """What differs from step to step, on the device.
-
-    ``images``: uint8 (B, C, H, W), as stored. ``labels``: int64 (B,). ``drawn``: the rows of the
-    epoch's draws for these images. ``averaging``: how far averages move, (), unused without them.
-    """
+    """Inputs that change from step to step, on the device."""
 
     images: Tensor
+    """Stored images, uint8 (B, C, H, W)."""
     labels: Tensor
+    """Classes, int64 (B,)."""
     draws: Mapping[str, Tensor]
+    """Rows of the epoch's random draws for these images."""
     ema_weight: Tensor
+    """Weight of the new values in the averages, shape (); unused without EMA."""
 
     def tensors(self) -> Iterator[Tensor]:
-        """All of them, in an order that depends on the recipe alone."""
+        """Yield all tensors, in an order that depends only on the recipe."""
         yield from (self.images, self.labels, self.ema_weight)
         yield from (self.draws[kind] for kind in sorted(self.draws))
 
     def micro_batches(self, size: int) -> Iterator["StepInputs"]:
-        """The batch in parts of at most ``size`` images."""
+        """Yield the batch in parts of at most ``size`` images."""
         for start in range(0, len(self.labels), size):
             rows = slice(start, start + size)
             micro_draws = {kind: draws[rows] for kind, draws in self.draws.items()}
@@ -49,28 +49,31 @@ class StepInputs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingStep:
-    """The step of one epoch. It waits for nothing, so that a CUDA graph can replay it.
+    """The training step of one epoch.
 
-    ``network``: as it is run, perhaps wrapped for several processes; ``bare``: itself.
-    ``resolution`` and ``strength`` (of the regularisation) are the epoch's.
+    It never waits for the device, so a CUDA graph can replay it.
     """
 
     network: nn.Module
+    """The network, wrapped in DDP for several processes."""
     unwrapped: nn.Module
+    """The network itself."""
     optimizer: torch.optim.Optimizer
     ema: EMA | None
     scaler: torch.amp.GradScaler
     recipe: Recipe
     transform: InputTransform
     resolution: int
+    """Resolution of this epoch in pixels."""
     strength: float
+    """Strength of the regularisation in this epoch, from 0 to 1."""
     precision: Precision
     distributed: DistributedContext = SINGLE_PROCESS
 
     def __call__(self, inputs: StepInputs) -> Tensor:
-        """Move the weights; the batch's mean loss before that, (), detached.
+        """Update the weights; return the batch's mean loss before that, detached, shape ().
 
-        The learning rate is the optimiser's present one.
+        The learning rate is the optimiser's current one.
         """
         self.optimizer.zero_grad(set_to_none=True)
         count = len(inputs.labels)
@@ -89,7 +92,7 @@ class TrainingStep:
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _backward(self, micro_batch: StepInputs, weight: float, last: bool) -> Tensor:
-        """Add a part's gradients; its share of the batch's loss."""
+        """Add the gradients of a part; return its share of the batch's loss."""
         images_BCHW, targets = training_inputs(
             micro_batch.images,
             micro_batch.labels,
@@ -102,7 +105,7 @@ class TrainingStep:
             logits_BK = self.network(images_BCHW).float()
             smoothing = self.recipe.label_smoothing
             loss = F.cross_entropy(logits_BK, targets, label_smoothing=smoothing) * weight
-            # Without autocast: gradients come in the formats that the forward pass chose.
+            # Without autocast: gradients have the formats that the forward pass chose.
             with torch.autocast(images_BCHW.device.type, enabled=False):
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()

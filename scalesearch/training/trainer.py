@@ -1,10 +1,10 @@
-"""One run: everything that changes while a job is trained, and how an epoch changes it."""
+"""One training run: its state, its epochs, and its checkpoints."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -44,17 +44,15 @@ from scalesearch.training.step import StepInputs, TrainingStep
 from scalesearch.training.transfer import freeze_parts, frozen_parts, training_macs
 
 EVALUATION_BATCH_SIZE = 256
-"""Images evaluated in one pass, unless the recipe's micro-batch is smaller."""
+"""Images per pass in evaluation, unless the recipe's micro-batch is smaller."""
+
+StepKey: TypeAlias = tuple[int, float, frozenset[str]]
+"""Resolution, regularisation strength and frozen parts: the settings that a step depends on."""
 
 
 @dataclass(slots=True, eq=False)
 class TrainingRun:
-    """A job under way.
-
-    ``generator``: its own on CUDA. ``best``: the weights to go back to, kept where the recipe has
-    patience. ``taking``: what takes the steps, and the side, the strength and the frozen parts that
-    it is for.
-    """
+    """State of a job in training."""
 
     job: TrainingJob
     dataset: Dataset
@@ -63,17 +61,19 @@ class TrainingRun:
     precision: Precision
     network: nn.Module
     wrapped_network: nn.Module
+    """The network in DDP if several processes train it, else the network itself."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     ema: EMA | None
     generator: torch.Generator | None
+    """The run's own generator on CUDA; None on a CPU."""
     history: list[Epoch] = field(default_factory=list)
     plateau: PlateauState = field(default_factory=PlateauState)
     patience: EarlyStoppingState = field(default_factory=EarlyStoppingState)
     best: dict[str, Tensor] | None = None
-    cached_step: tuple[tuple[int, float, frozenset[str]], Callable[[StepInputs], Tensor]] | None = (
-        None
-    )
+    """State dict after the best epoch; None without early stopping."""
+    cached_step: tuple[StepKey, Callable[[StepInputs], Tensor]] | None = None
+    """The last epoch's step, and the settings it was made for."""
 
     @property
     def has_next_epoch(self) -> bool:
@@ -83,10 +83,10 @@ class TrainingRun:
         )
 
     def train_epoch(self, concurrent_runs: int = 1) -> Generator[None, None, Epoch]:
-        """Train and validate the next epoch, pausing after each step and before validation; nothing
-        is kept yet.
+        """Train and validate the next epoch without recording it.
 
-        ``sharing``: runs that take turns on this device; an epoch's seconds are its part of theirs.
+        It yields after each step and before validation. ``concurrent_runs``: runs that take turns
+        on this device; the epoch's seconds are its share of their time.
         """
         started = time.perf_counter()
         reset_peak_memory(self.device)
@@ -94,7 +94,7 @@ class TrainingRun:
         losses, images, rate = yield from self._train_steps(index)
         train_loss = mean_across_processes(_sum(losses) / len(losses), self.distributed)
         training_ended = time.perf_counter()
-        yield  # or a run's validation would count as the next one's training
+        yield  # otherwise a run's validation would count as the next run's training
         loss, accuracy, top5 = (
             mean_across_processes(value, self.distributed) for value in self._validate()
         )
@@ -120,7 +120,7 @@ class TrainingRun:
         )
 
     def record_epoch(self, epoch: Epoch) -> None:
-        """Make an epoch part of the run, and write its checkpoint."""
+        """Add an epoch to the history, and write the checkpoint."""
         recipe = self.job.recipe
         self.history.append(epoch)
         self.plateau = self.plateau.updated(recipe, epoch.loss)
@@ -133,7 +133,7 @@ class TrainingRun:
             write_checkpoint(self.job.checkpoint, self.identity_fields(), self.state())
 
     def resume(self) -> None:
-        """Go on from the job's checkpoint, if there is one."""
+        """Restore the state from the job's checkpoint, if there is one."""
         if self.job.checkpoint is None:
             return
         state = read_checkpoint(self.job.checkpoint, self.identity_fields())
@@ -148,7 +148,7 @@ class TrainingRun:
         self.best = state.best
 
     def state(self) -> CheckpointState:
-        """All that a checkpoint holds."""
+        """Return the content of a checkpoint."""
         return CheckpointState(
             history=self.history,
             plateau=self.plateau,
@@ -161,12 +161,15 @@ class TrainingRun:
         )
 
     def identity_fields(self) -> dict[str, Any]:
-        """What identifies the run."""
+        """Return the fields that identify the run."""
         return traits(self.job, self.dataset, self.device)
 
     def finalize(self) -> nn.Module:
-        """The network in evaluation mode with the weights that count: the best ones where the run
-        watched for them, the averaged ones where it averaged, else the last ones."""
+        """Return the network with its final weights, in evaluation mode.
+
+        These are the best weights with early stopping, else the averages with an EMA, else the
+        last weights.
+        """
         if self.best is not None:
             self.network.load_state_dict(self.best)
         elif self.ema is not None:
@@ -174,8 +177,10 @@ class TrainingRun:
         return self.network.eval()
 
     def _train_steps(self, index: int) -> Generator[None, None, tuple[list[Tensor], int, float]]:
-        """Take an epoch's steps; the loss of each, on the device, how many images were seen, and
-        the last learning rate."""
+        """Take an epoch's steps, yielding after each.
+
+        Returns the losses, on the device, the number of images, and the last learning rate.
+        """
         recipe = self.job.recipe
         seed, count = stream_seed(self.job.seed, "data", index), len(self.dataset.train)
         order = epoch_order(count, recipe.batch_size, seed)
@@ -201,14 +206,14 @@ class TrainingRun:
         return losses, order.numel(), rate
 
     def _step_function(self, index: int) -> Callable[[StepInputs], Tensor]:
-        """What takes an epoch's steps: what took the last one's, graph and all, where it can."""
+        """Return the step of an epoch: that of the last one, with its graph, if possible."""
         key = (
             self._resolution(index),
             self._regularisation_strength(index),
             frozen_parts(self.job, index),
         )
         if self.cached_step is None or self.cached_step[0] != key:
-            self.cached_step = None  # two graphs at once would take twice the memory
+            self.cached_step = None  # first, because two graphs would take twice the memory
             self.cached_step = key, graphed_step(self._make_step(index), self.device)
         return self.cached_step[1]
 
@@ -217,10 +222,9 @@ class TrainingRun:
         if isinstance(self.network, Network):
             self.network.set_regularisation_strength(strength)
         if recipe.transfer is not None and self.distributed.world_size > 1:
-            self.wrapped_network = (
-                self.network
-            )  # gone before its successor: both would exchange gradients
-            self.wrapped_network = wrap_ddp(self.network, self.distributed)  # of what moves now
+            # Delete the old wrapper first, because both would exchange gradients.
+            self.wrapped_network = self.network
+            self.wrapped_network = wrap_ddp(self.network, self.distributed)
         return TrainingStep(
             network=self.wrapped_network,
             unwrapped=self.network,
@@ -236,7 +240,7 @@ class TrainingRun:
         )
 
     def _dropout_stream(self, index: int, number: int) -> AbstractContextManager[None]:
-        """Within: dropout has its stream anew, as in each step, so that runs can take turns."""
+        """Start this step's dropout stream within the block, so that runs can take turns."""
         if isinstance(self.network, Network) and not self.network.is_stochastic:
             return nullcontext()
         rank = (self.distributed.rank,) if self.distributed.world_size > 1 else ()
@@ -274,7 +278,7 @@ def start_run(
     device: torch.device,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> TrainingRun:
-    """The run of a job, at its start or where its checkpoint left it."""
+    """Create the run of a job, and restore its checkpoint if there is one."""
     recipe = job.recipe
     precision = resolved_precision(recipe.precision, device)
     network = build_initial_model(job, device)
@@ -297,14 +301,14 @@ def start_run(
 
 
 def evaluation_batch_size(recipe: Recipe) -> int:
-    """Images evaluated in one pass, which is to fit where training did."""
+    """Return the images per pass in evaluation, which fit in memory if training does."""
     return min(EVALUATION_BATCH_SIZE, recipe.micro_batch or EVALUATION_BATCH_SIZE)
 
 
 def evaluate(
     network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]
 ) -> tuple[float, float, float]:
-    """Mean cross-entropy, top-1 and top-5 accuracy over the batches, in evaluation mode."""
+    """Return mean cross-entropy, top-1 and top-5 accuracy, in evaluation mode."""
     network.eval()
     losses, top1_hits, top5_hits, images = [], [], [], 0
     with torch.inference_mode():

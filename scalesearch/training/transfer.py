@@ -1,4 +1,4 @@
-"""Training that goes on from a trained network: whose weights are taken over, and what moves."""
+"""Transfer: training from pretrained weights, with frozen parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,19 +24,20 @@ from scalesearch.training.network_file import (
 
 STEM_WEIGHT = "stem.conv.weight"
 FREE_FIELDS = ("resolution", "stem_stride", "in_channels", "num_classes")
-"""Fields of an architecture on which no weight depends but those that are adapted here."""
+"""Architecture fields that affect no weights but those adapted here."""
 
 
 def read_initial_weights(weights: InitialWeights) -> SavedNetwork:
-    """The network of a file that a job starts from.
+    """Read the network that a job starts from.
 
-    Raises WeightsError for a file that cannot be read, or that has other weights by now.
+    Raises WeightsError for a file that cannot be read or whose weights have changed.
     """
     saved_network = read_network(weights.path)
     if (current_hash := weights_hash(saved_network.network)) != weights.weights_hash:
         raise WeightsError(
-            f"{weights.path}: need the weights that the run was planned with ({weights.weights_hash}), "
-            f"got others ({current_hash}); put the file back, or train in another folder"
+            f"{weights.path}: need the weights that the run was planned with "
+            f"({weights.weights_hash}), got others ({current_hash}); restore the file, or train in "
+            "another folder"
         )
     return saved_network
 
@@ -44,31 +45,33 @@ def read_initial_weights(weights: InitialWeights) -> SavedNetwork:
 def require_same_architecture(
     saved_network: SavedNetwork, network: Architecture | CustomModel, where: str
 ) -> None:
-    """Raise WeightsError where a network is not the one of a file, whose resolution, stem stride,
-    image channels and classes alone may differ."""
+    """Raise WeightsError if a network is not that of a file.
+
+    Only its resolution, stem stride, image channels and classes may differ.
+    """
     saved_architecture = saved_network.architecture
     if isinstance(saved_architecture, CustomModel) or isinstance(network, CustomModel):
         custom_model = (
             saved_architecture if isinstance(saved_architecture, CustomModel) else network
         )
         raise WeightsError(
-            f"{where}: need a network as data, whose classifier and stages are known, got {custom_model}, "
-            "which code makes; write its stages as YAML"
+            f"{where}: need a network with a known classifier and known stages, got the custom "
+            f"model {custom_model}; write its stages as YAML"
         )
     if (
         replace(saved_architecture, **{name: getattr(network, name) for name in FREE_FIELDS})
         != network
     ):
         raise WeightsError(
-            f"{where}: need the file's own network, of which the resolution and the stem's stride "
-            "alone may change, got another; leave --width and --depth out"
+            f"{where}: need the file's own network, where only resolution and stem stride may "
+            "change, got another; leave --width and --depth out"
         )
 
 
 def require_classes(saved_network: SavedNetwork, class_names: Sequence[str], where: str) -> None:
-    """Raise WeightsError where a classifier that is kept is not for these classes, in this order.
+    """Raise WeightsError if a kept classifier is not for these classes in this order.
 
-    Of a file that does not know its classes' names, their number has to do.
+    For a file without class names only their number is compared.
     """
     saved_names = saved_network.preparation.class_names if saved_network.preparation else ()
     count = saved_network.architecture.num_classes
@@ -83,15 +86,15 @@ def require_classes(saved_network: SavedNetwork, class_names: Sequence[str], whe
             for label, names in (("no", missing), ("new", added))
             if names
         ]
-        difference = f"got {'; '.join(changes)}" if changes else "got them in another order"
+        difference = f"got {'; '.join(changes)}" if changes else "got another order"
     raise WeightsError(
-        f"{where}: need the classes of the file to keep its classifier, {difference}; train a new one "
-        "(--head new)"
+        f"{where}: need the classes of the file to keep its classifier, {difference}; train a new "
+        "one (--head new)"
     )
 
 
 def computation_options(saved_network: SavedNetwork) -> dict[str, Any]:
-    """The options of ``build`` by which a network computes what its weights were trained for."""
+    """Return the options of ``build_model`` that a file's weights were trained with."""
     options = (
         saved_network.network.options
         if isinstance(saved_network.network, Network)
@@ -104,10 +107,10 @@ def computation_options(saved_network: SavedNetwork) -> dict[str, Any]:
 def load_pretrained_weights(
     network: Network, saved_network: SavedNetwork, transfer: Transfer, where: str
 ) -> None:
-    """Fill the network, which has its first weights, with those of a trained one.
+    """Copy the weights of a trained network into an initialised one.
 
-    Of a new classifier nothing is taken; the stem is adapted to the images' channels.
-    Raises WeightsError where tensors do not fit, naming them.
+    A new classifier keeps its initial weights; the stem is adapted to the images' channels.
+    Raises WeightsError, with names, for tensors that do not fit.
     """
     saved_state = {
         name: tensor
@@ -130,15 +133,15 @@ def load_pretrained_weights(
 
 
 def adapted_stem_weight(weight: Tensor, channels: int, where: str = "stem") -> Tensor:
-    """The stem's weights (O, I, k, k) for images of so many channels.
+    """Adapt the stem's weights (O, I, k, k) to images of another number of channels.
 
-    Grey images seen as colour have the same value in all channels, so the sum over them answers as
-    the colour stem does; the other way each colour takes its part of the grey weight, so that grey
-    images in colour are answered as before. Both hold where the channels are normalised alike.
-    So does timm's ``adapt_input_conv``
+    From colour to grey: a grey image as colour has equal channels, so the sum of the weights gives
+    the output of the colour stem. From grey to colour: each channel takes an equal share of the
+    grey weight, so grey images as colour give the same output as before. Both hold if all
+    channels are normalised equally. timm's ``adapt_input_conv`` does the same
     (github.com/huggingface/pytorch-image-models, timm/models/_manipulate.py).
 
-    Raises WeightsError for other numbers of channels than 1 and the stem's own.
+    Raises WeightsError for numbers of channels other than 1 and the stem's own.
     """
     stem_channels = weight.shape[1]
     if channels == stem_channels:
@@ -148,13 +151,13 @@ def adapted_stem_weight(weight: Tensor, channels: int, where: str = "stem") -> T
     if stem_channels == 1:
         return weight.expand(-1, channels, -1, -1) / channels
     raise WeightsError(
-        f"{where}: need images of {stem_channels} channels, or of 1, got images of {channels}; prepare them "
-        "so, or train from the beginning"
+        f"{where}: need images of {stem_channels} channels, or of 1, got images of {channels}; "
+        "convert them, or train without pretrained weights"
     )
 
 
 def frozen_parts(job: TrainingJob, epoch: int) -> frozenset[str]:
-    """The parts of a job's network that do not move in an epoch, counted from 1."""
+    """Return the parts of a job's network that are frozen in an epoch, counted from 1."""
     transfer, network = job.recipe.transfer, job.architecture
     if transfer is None or not transfer.freeze or isinstance(network, CustomModel):
         return frozenset()
@@ -162,7 +165,7 @@ def frozen_parts(job: TrainingJob, epoch: int) -> frozenset[str]:
 
 
 def freeze_parts(network: nn.Module, frozen_names: frozenset[str]) -> None:
-    """Let these parts alone not move: no gradients, and norms and what drops as in evaluation."""
+    """Freeze exactly these parts: no gradients, and norms and dropout in evaluation mode."""
     if not isinstance(network, Network):
         return
     for name, modules in part_modules(network).items():
@@ -173,7 +176,7 @@ def freeze_parts(network: nn.Module, frozen_names: frozenset[str]) -> None:
 
 
 def part_modules(network: Network) -> Mapping[str, tuple[nn.Module, ...]]:
-    """What the parts of a network that ``recipe.transfer`` names consist of."""
+    """Return the modules of each part that ``recipe.transfer`` can name."""
     stages = ((stage,) for stage in network.stages)
     modules = ((network.stem,), *stages, (network.final, network.head), (network.classifier,))
     return dict(zip(part_names(len(network.stages)), modules, strict=True))
@@ -183,8 +186,11 @@ def part_modules(network: Network) -> Mapping[str, tuple[nn.Module, ...]]:
 def training_macs(
     network: Architecture | CustomModel, resolution: int, frozen_names: frozenset[str] = frozenset()
 ) -> float:
-    """Multiply-adds of an image's forward pass at a resolution; those of a frozen beginning, which
-    has no backward pass, as the third that they are of a step."""
+    """Return a third of the multiply-adds of a training step for one image.
+
+    Without frozen parts this is the forward pass. Leading frozen parts have no backward pass, so
+    only a third of theirs count.
+    """
     network_at_resolution = replace(network, resolution=resolution)
     macs = float(cost(network_at_resolution).macs)
     if not frozen_names or isinstance(network_at_resolution, CustomModel):
@@ -197,7 +203,7 @@ def training_macs(
 
 
 def _leading_macs(network: Architecture, count: int) -> float:
-    """Multiply-adds of a network's first parts, so many."""
+    """Return the multiply-adds of a network's first ``count`` parts."""
     has_head = count == len(network.stages) + 2
     stages = network.stages[: count - 1]
     if not stages:  # an architecture has at least one; the stem alone reads and writes once
@@ -220,6 +226,6 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _first_names(names: Sequence[str]) -> str:
-    """The first names of a list."""
+    """Return the first five names of a list as text."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

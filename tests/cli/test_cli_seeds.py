@@ -13,8 +13,7 @@ from scalesearch.locks import lock_folder
 from scalesearch.reporting.terminal import display
 from scalesearch.reporting.terminal import display as progress
 from scalesearch.results import environment
-from scalesearch.training import loop
-from scalesearch.training import single_run as run_module
+from scalesearch.training import loop, prepared_run, run_results
 from scalesearch.training.several_seeds import MixedSeedsWarning
 
 COMMAND = (
@@ -247,7 +246,9 @@ def test_seeds_from_unlike_machines_are_summed_up_with_a_warning(copied, run):
     document = read(path)
     document["environment"]["commit"] = "0123456789ab"
     path.write_text(json.dumps(document))
-    with pytest.warns(MixedSeedsWarning, match=r"not trained alike \(commit: .*, 0123456789ab\)"):
+    with pytest.warns(
+        MixedSeedsWarning, match=r"trained in different environments \(commit: .*, 0123456789ab\)"
+    ):
         run_seeds(copied)
     assert read(copied / "summary.json")["runs"][1]["commit"] == "0123456789ab"
 
@@ -289,7 +290,7 @@ def test_what_is_missing_of_a_finished_run_is_made_again_and_nothing_else(
 
 
 def test_a_finished_run_is_not_evaluated_again(finished, run, nothing_is_trained, monkeypatch):
-    monkeypatch.setattr(run_module, "load_test_split", None)
+    monkeypatch.setattr(run_results, "load_test_split", None)
     before = content(finished / "seed-5")
     code, out, _ = run(*COMMAND[:-1], 5, "--out", finished / "seed-5", "--json")
     assert code == 0
@@ -307,13 +308,13 @@ def test_a_table_that_is_no_run_s_is_named(copied, run):
 
 def test_a_person_is_told_while_images_come(tmp_path, run, monkeypatch):
     monkeypatch.setattr(display, "SHOW_AFTER_SECONDS", 0)
-    loaded = run_module.load_dataset
+    loaded = prepared_run.load_dataset
 
     def slow(*args, **options):
         options["progress"](1, 4)
         return loaded(*args, **options)
 
-    monkeypatch.setattr(run_module, "load_dataset", slow)
+    monkeypatch.setattr(prepared_run, "load_dataset", slow)
     code, _, err = run(*COMMAND, "--out", tmp_path / "r")
     assert code == 0
     assert err.startswith("getting images   25%\n")

@@ -197,7 +197,7 @@ def test_without_a_trained_network_there_is_nothing_to_freeze(tmp_path, run):
     command = ("train", "efficientnet_b0", *SMALL, "--freeze", "1", "--out", tmp_path / "r")
     code, _, err = run(*command)
     assert code == 2
-    assert "recipe.transfer: need a trained network to go on from" in err
+    assert "recipe.transfer: need a trained network to start from" in err
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path, run):
@@ -228,7 +228,7 @@ def test_a_network_that_code_makes_has_no_known_parts(tmp_path, run, monkeypatch
     assert "--allow-code" in err
     code, _, err = run("train", path, *SMALL, "--allow-code")
     assert code == 2
-    assert "need a network as data" in err
+    assert "need a network with a known classifier" in err
 
 
 def test_a_search_starts_no_candidate_from_weights(tmp_path, run, monkeypatch):

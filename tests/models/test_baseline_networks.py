@@ -1,4 +1,4 @@
-"""Every baseline and every kind of block as built: what counters count, and that it trains."""
+"""Every baseline and every kind of block, built: counted costs, and training."""
 
 import pytest
 import torch
@@ -98,7 +98,7 @@ def test_every_kind_of_block_can_be_built() -> None:
 
 
 @each_baseline
-def test_a_baseline_as_built_costs_what_the_closed_form_says(name: str) -> None:
+def test_a_built_baseline_has_the_cost_of_the_closed_form(name: str) -> None:
     assert counted(baseline(name)) == cost(baseline(name))
 
 
@@ -116,7 +116,7 @@ def test_fvcore_counts_the_same(name: str) -> None:
     resolution=st.floats(0.15, 1.2),
     rounding=st.sampled_from(sorted(ROUNDINGS)),
 )
-def test_a_scaled_baseline_as_built_costs_what_the_closed_form_says(
+def test_a_built_scaled_baseline_has_the_cost_of_the_closed_form(
     name: str, depth: float, width: float, resolution: float, rounding: str
 ) -> None:
     by = Multipliers(depth, width, resolution)
@@ -133,7 +133,7 @@ NARROW = Architecture(
 @settings(max_examples=60, deadline=None)
 @example(NARROW)
 @given(architectures())
-def test_any_mixture_of_blocks_costs_what_the_closed_form_says(architecture: Architecture) -> None:
+def test_any_mixture_of_blocks_has_the_cost_of_the_closed_form(architecture: Architecture) -> None:
     assert counted(architecture) == cost(architecture)
 
 
@@ -245,7 +245,7 @@ def test_a_stage_may_have_an_activation_of_its_own() -> None:
     assert kinds[-1] == {nn.Hardswish}
 
 
-def test_the_head_stands_before_the_pool_behind_it_or_nowhere() -> None:
+def test_the_head_comes_before_the_pool_or_after_it_or_is_absent() -> None:
     assert isinstance(meta(baseline("mobilenet_v2")).head.conv, nn.Conv2d)
     assert isinstance(meta(baseline("mobilenet_v3_large")).head.linear, nn.Linear)
     assert isinstance(meta(baseline("resnet18")).head, nn.Identity)

@@ -1,4 +1,4 @@
-"""Networks made by code: what they cost, who may make them, and what is said when they fail."""
+"""Custom models: cost, permission to run code, and errors."""
 
 import sys
 from dataclasses import replace
@@ -108,7 +108,7 @@ def counted(network):
 
 
 @pytest.mark.parametrize("multipliers", [(1, 1, 1), (1.5, 1.2, 1.3), (0.5, 0.7, 0.8)])
-def test_a_foreign_network_costs_half_of_what_torchs_counter_counts(multipliers):
+def test_a_custom_model_costs_half_of_torchs_flop_count(multipliers):
     network = scale(PLAIN, Multipliers(*multipliers), ROUNDINGS["even"])
     with code_allowed():
         assert (cost(network).macs, cost(network).params) == counted(network)
@@ -153,13 +153,13 @@ def test_code_that_needs_values_is_made_or_counted_on_the_cpu(factory, name):
         ("missing", "cannot be imported from .*AttributeError"),
     ],
 )
-def test_what_is_wrong_with_the_code_is_said_with_its_name(factory, name, message):
+def test_errors_of_the_code_name_the_factory(factory, name, message):
     with code_allowed(), pytest.raises(ArchitectureError, match=message) as refused:
         cost(factory(name))
     assert str(refused.value).startswith(f"baseline their_factories:{name}: ")
 
 
-def test_a_module_that_is_not_there_is_said_with_its_name():
+def test_a_missing_module_is_named():
     with code_allowed(), pytest.raises(ArchitectureError, match="nowhere:factory: cannot be impor"):
         cost(CustomModel(factory="nowhere:factory"))
 
@@ -181,7 +181,7 @@ def test_another_stride_is_another_network_though_its_parameters_are_the_same(fa
     assert one[1].macs > other[1].macs
 
 
-def test_a_count_is_kept_and_a_changed_source_is_counted_anew(factory, own_cache, monkeypatch):
+def test_a_count_is_stored_and_a_changed_source_is_counted_again(factory, own_cache, monkeypatch):
     network = factory("plain")
     with code_allowed():
         first = cost(network)
@@ -197,7 +197,7 @@ def test_a_count_is_kept_and_a_changed_source_is_counted_anew(factory, own_cache
         assert len(list(own_cache.iterdir())) == 2
 
 
-def test_the_seed_alone_decides_the_weights_and_the_callers_stream_is_left_alone(factory):
+def test_only_the_seed_decides_the_weights_and_the_callers_stream_stays(factory):
     with code_allowed():
         torch.manual_seed(3)
         expected = torch.rand(2)
@@ -210,7 +210,7 @@ def test_the_seed_alone_decides_the_weights_and_the_callers_stream_is_left_alone
         assert not torch.equal(one, other)
 
 
-def test_a_foreign_network_survives_json():
+def test_a_custom_model_survives_json():
     network = CustomModel(factory="a.b:c", depth=1.25, resolution=33, num_classes=10)
     assert from_json(to_json(network)) == network
 
@@ -224,14 +224,14 @@ def test_a_foreign_network_survives_json():
         ({"factory": "a:b", "resolution": 0}, "need resolution >= 1"),
     ],
 )
-def test_what_cannot_be_asked_of_code_is_refused(given, message):
+def test_impossible_arguments_of_a_custom_model_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         CustomModel(**given)
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.candidates.iso_cost.StuckAxisWarning")
 @pytest.mark.parametrize("factor", [2.0, 0.5])
-def test_the_isocost_set_is_distinct_matched_and_made_by_its_own_multipliers(factor):
+def test_the_iso_cost_set_is_distinct_and_matched_and_built_by_its_own_multipliers(factor):
     budget = Budget(factor=factor, tolerance=0.05)
     with code_allowed():
         found = iso_cost_set(PLAIN, budget)
@@ -256,7 +256,7 @@ def test_limits_and_bounds_hold_for_code_too():
     assert all(candidate.architecture.resolution <= 26 for candidate in found)
 
 
-def test_a_budget_of_parameters_leaves_the_pixels_alone():
+def test_a_parameter_budget_does_not_change_the_pixels():
     with code_allowed():
         found = iso_cost_set(PLAIN, Budget(measure="params", tolerance=0.05))
     assert {candidate.architecture.resolution for candidate in found} == {20}
@@ -270,12 +270,12 @@ def test_budgets_that_code_cannot_meet_are_refused():
             iso_cost_set(PLAIN, Budget(tolerance=1e-7))
 
 
-def test_multipliers_that_change_nothing_are_no_candidate():
+def test_multipliers_that_change_nothing_give_no_candidate():
     with code_allowed(), pytest.raises(ArchitectureError, match="leaves the baseline unchanged"):
         nominal_candidate(PLAIN, Multipliers(1.001, 1.001, 1.001), Budget())
 
 
-def test_a_matched_family_of_code_costs_what_it_should_in_its_direction():
+def test_a_matched_family_of_custom_models_meets_its_costs():
     with code_allowed():
         baseline = replace(PLAIN, resolution=32)
         members = family(Coefficients(1.2, 1.1, 1.15), baseline, phis=(-1, 0, 1, 2))

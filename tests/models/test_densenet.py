@@ -1,4 +1,4 @@
-"""DenseNet beside torchvision's: the same logits of the same weights, and the same count."""
+"""DenseNet compared with torchvision: equal logits for equal weights, and equal counts."""
 
 from types import ModuleType
 
@@ -34,7 +34,7 @@ def test_fvcore_counts_densenet_169_at_224_pixels_alike() -> None:
     assert fvcore_macs(baseline("densenet169")) == cost(baseline("densenet169")).macs
 
 
-def test_a_dense_block_keeps_what_it_read_and_appends_to_it() -> None:
+def test_a_dense_block_appends_to_its_input() -> None:
     network = build_model(
         Architecture(8, (Stage(2, 4, expansion=2, squeeze=0, block="dense"),), 0, 8)
     ).eval()

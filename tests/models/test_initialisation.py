@@ -1,4 +1,4 @@
-"""The first weights: TensorFlow's distributions, one generator, no trace left elsewhere."""
+"""Initial weights: TensorFlow's distributions from one generator, without side effects."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_biases_are_zero_and_normalisation_is_the_identity() -> None:
             assert (module.bias == 0).all()
 
 
-def test_the_generator_alone_decides() -> None:
+def test_only_the_generator_decides_the_weights() -> None:
     torch.manual_seed(1)
     once = initialised(seed=3).state_dict()
     torch.manual_seed(2)
@@ -63,7 +63,7 @@ def test_the_layout_in_memory_changes_no_weight() -> None:
     assert torch.equal(turned.stem.conv.weight, initialised().stem.conv.weight)
 
 
-def test_the_global_generator_is_left_alone() -> None:
+def test_the_global_generator_stays_unchanged() -> None:
     network = build_model(efficientnet_b0(width=0.25, num_classes=10, resolution=32))
     before = torch.get_rng_state()
     initialise(network, torch.Generator().manual_seed(0))
@@ -141,7 +141,7 @@ def test_scaled_weighs_each_branch_by_the_root_of_their_number(block: str, expan
 
 
 @residual_blocks
-def test_scaled_weighs_what_is_added_and_nothing_before_it(block: str, expansion: int) -> None:
+def test_scaled_weighs_only_the_added_branch(block: str, expansion: int) -> None:
     """A norm further up would be undone by the next one."""
     if (block, expansion) == ("fused_mbconv", 1):
         pytest.skip("what it adds is activated, and so not in proportion to its norm")

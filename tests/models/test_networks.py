@@ -1,4 +1,4 @@
-"""Networks as built: what the reference counts, what the description says, what forward gives."""
+"""Built networks: counted costs, their description, and their outputs."""
 
 import pytest
 import torch
@@ -67,7 +67,7 @@ def test_forward_works_at_the_published_resolutions(name: str) -> None:
     assert network(torch.empty(2, 3, pixels, pixels, device="meta")).shape == (2, 1000)
 
 
-def test_b0_really_computes_logits() -> None:
+def test_b0_computes_logits() -> None:
     network = build_model(efficientnet_b0()).eval()
     with torch.inference_mode():
         logits_BK = network(torch.rand(1, 3, 224, 224))
@@ -84,7 +84,7 @@ def test_b0_really_computes_logits() -> None:
     rounding=st.sampled_from(sorted(ROUNDINGS)),
     channels=st.integers(1, 4),
 )
-def test_what_is_built_costs_what_the_closed_form_says(
+def test_a_built_network_has_the_cost_of_the_closed_form(
     depth: float, width: float, pixels: int, stem_stride: int, rounding: str, channels: int
 ) -> None:
     baseline = efficientnet_b0(
@@ -101,7 +101,7 @@ def test_what_is_built_costs_what_the_closed_form_says(
 
 
 @pytest.mark.parametrize("stage", [{"squeeze": 0}, {"squeeze": 16}, {"expansion": 1}])
-def test_unusual_stages_also_cost_what_the_closed_form_says(stage: dict[str, int]) -> None:
+def test_unusual_stages_have_the_cost_of_the_closed_form(stage: dict[str, int]) -> None:
     architecture = one_stage(**{"expansion": 3, "repeats": 2, "width": 12} | stage)
     assert parameters(meta(architecture)) == cost(architecture).params
 

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm by name, counted beside ours."""
+"""Networks of torchvision and timm by name, with the same counts as ours."""
 
 import sys
 from types import ModuleType
@@ -12,7 +12,7 @@ from scalesearch.models import named as peers
 from scalesearch.models.named import NamedNetwork, external_cost, external_network, is_external_name
 
 
-def test_a_package_and_a_name_are_a_peer_and_a_members_file_is_none() -> None:
+def test_a_package_and_a_name_are_an_external_name_and_a_file_is_not() -> None:
     assert is_external_name("timm:efficientnet_b0")
     assert is_external_name("torchvision:resnet50")
     assert not is_external_name("family.json:b2")
@@ -28,7 +28,7 @@ def test_b0_of_both_packages_costs_what_the_closed_form_says(
         )
 
 
-def test_a_peer_has_the_pixels_that_its_package_evaluates_it_at(
+def test_an_external_network_has_the_resolution_of_its_package(
     torchvision: ModuleType, timm: ModuleType
 ) -> None:
     assert external_network("torchvision:efficientnet_b1").resolution == 240
@@ -36,7 +36,7 @@ def test_a_peer_has_the_pixels_that_its_package_evaluates_it_at(
     assert external_network("torchvision:resnet18").resolution == 224
 
 
-def test_a_peer_is_made_in_evaluation_mode(torchvision: ModuleType) -> None:
+def test_an_external_network_is_built_in_evaluation_mode(torchvision: ModuleType) -> None:
     entry = NamedNetwork("torchvision:resnet18", external_network("torchvision:resnet18"))
     assert not entry.build().training
     assert entry.cost.params == 11_689_512
@@ -47,7 +47,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(torchvision: ModuleType) ->
         external_network("torchvision:resnet5O")
 
 
-def test_a_package_that_cannot_be_imported_is_told_with_its_reason(
+def test_a_failed_import_of_a_package_is_explained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)

@@ -34,7 +34,7 @@ def test_an_odd_pixel_of_padding_is_right_and_below(pixels, kernel, stride):
     np.testing.assert_allclose(convolution(image).detach()[0, 0], expected, atol=1e-5)
 
 
-def test_padding_changes_what_a_network_says_and_no_size():
+def test_padding_changes_outputs_but_no_sizes():
     tiny = baseline("efficientnet_b0", width=0.25, depth=0.3, resolution=32)
     torch.manual_seed(0)
     half, other = build_model(tiny).eval(), build_model(tiny, padding="same").eval()

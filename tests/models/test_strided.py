@@ -1,4 +1,4 @@
-"""Strided 1x1 convolutions of few channels give the same without their stride."""
+"""Strided 1x1 convolutions of few channels equal those without the stride."""
 
 import pytest
 import torch

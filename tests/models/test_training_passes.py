@@ -1,4 +1,4 @@
-"""The layers' own backward passes against autograd's."""
+"""Our own backward passes compared with those of autograd."""
 
 import pytest
 import torch
@@ -99,7 +99,7 @@ def test_evaluation_and_training_compute_the_same_outputs():
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-def test_who_traces_a_training_network_sees_ordinary_convolutions():
+def test_tracing_a_training_network_sees_ordinary_convolutions():
     network = build_model(baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=5))
     traced = torch.jit.trace(network, torch.randn(2, 3, 32, 32), check_trace=False)
     kinds = {node.kind() for node in traced.inlined_graph.nodes()}

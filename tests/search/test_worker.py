@@ -190,7 +190,7 @@ def test_a_torn_checkpoint_is_reported_and_the_run_starts_again(job):
     first = run_job(job())
     path = job().checkpoint_path(0)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.warns(UserWarning, match="not a whole checkpoint; this run starts over"):
+    with pytest.warns(UserWarning, match="the checkpoint is damaged; this run starts again"):
         again = run_job(job(start=1))
     assert timeless(again.rows) == timeless(first.rows[1:])
 

@@ -1,4 +1,4 @@
-"""A data set of two plain patterns and a network of two blocks: an epoch takes milliseconds."""
+"""A data set of two simple patterns and a network of two blocks; an epoch takes milliseconds."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Freed memory stays with the process while an epoch is trained, and no longer."""
+"""Freed memory stays in the process while an epoch is trained, but not longer."""
 
 import subprocess
 import sys
@@ -21,14 +21,14 @@ def called(monkeypatch):
     return calls
 
 
-def test_thresholds_are_set_and_put_back(called):
+def test_options_are_set_and_restored(called):
     with keep_memory(CPU):
         assert dict(called) == KEEP_MEMORY_OPTIONS
         called.clear()
     assert dict(called) == DEFAULT_OPTIONS
 
 
-def test_they_are_put_back_after_an_error(called):
+def test_options_are_restored_after_an_error(called):
     def failing():
         with keep_memory(CPU):
             called.clear()
@@ -39,13 +39,13 @@ def test_they_are_put_back_after_an_error(called):
     assert dict(called) == DEFAULT_OPTIONS
 
 
-def test_only_cpus_are_concerned(called):
+def test_only_the_cpu_changes_options(called):
     with keep_memory(torch.device("cuda")):
         pass
     assert not called
 
 
-def test_another_c_library_is_left_alone(monkeypatch):
+def test_other_c_libraries_are_left_unchanged(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     allocator._mallopt.cache_clear()
     try:
@@ -74,7 +74,7 @@ print(fetched, kept)
 
 
 @glibc
-def test_large_blocks_are_not_fetched_anew():
+def test_large_blocks_are_used_again():
     """In a process of its own: one that has trained has memory left to take."""
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     fetched, kept = map(int, done.stdout.split())

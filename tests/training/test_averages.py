@@ -1,4 +1,4 @@
-"""Averaged weights: which average, and that the network gets its own back."""
+"""Averaged weights: their values, and that the network's own weights are restored."""
 
 import copy
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_they_start_as_a_copy_of_weights_and_running_statistics() -> None:
+def test_averages_start_as_a_copy_of_weights_and_running_statistics() -> None:
     module = network()
     averages, first = EMA(module, 0.9), values(module)
     moved(module, 1)
@@ -51,7 +51,7 @@ def test_the_decay_rises_with_the_steps_to_its_bound() -> None:
         assert averages.state_dict()["weight"].item() == pytest.approx(average)
 
 
-def test_a_weight_that_is_a_tensor_moves_them_by_the_same_bits() -> None:
+def test_a_tensor_weight_moves_averages_by_the_same_bits() -> None:
     module = network()
     by_number, by_tensor = EMA(module, 0.99), EMA(module, 0.99)
     for step in range(3):
@@ -61,7 +61,7 @@ def test_a_weight_that_is_a_tensor_moves_them_by_the_same_bits() -> None:
     assert_same(by_number.state_dict(), by_tensor.state_dict())
 
 
-def test_the_network_has_them_within_the_block_and_its_own_bits_after_it() -> None:
+def test_swap_weights_uses_averages_within_the_block_and_restores_every_bit() -> None:
     module = network()
     averages = EMA(module, 0.9)
     moved(module, 0.1)
@@ -75,7 +75,7 @@ def test_the_network_has_them_within_the_block_and_its_own_bits_after_it() -> No
     assert not torch.equal(expected["0.weight"], own["0.weight"])
 
 
-def test_an_error_within_the_block_gives_the_network_its_own_back() -> None:
+def test_swap_weights_restores_the_weights_after_an_error() -> None:
     module = network()
     averages = EMA(module, 0.9)
     moved(module, 0.1)
@@ -97,7 +97,7 @@ class Tied(nn.Module):
 
 
 @pytest.mark.parametrize("made", [network, Tied])
-def test_put_in_for_good_they_reach_all_that_they_are_of(made: Callable[[], nn.Module]) -> None:
+def test_copy_to_network_replaces_weights_and_statistics(made: Callable[[], nn.Module]) -> None:
     module = made()
     averages = EMA(module, 0.9)
     moved(module, 1)
@@ -112,7 +112,7 @@ def test_put_in_for_good_they_reach_all_that_they_are_of(made: Callable[[], nn.M
         )
 
 
-def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:
+def test_training_continues_with_the_own_weights_after_an_evaluation() -> None:
     torch.manual_seed(0)
     module = network()
     twin, images = copy.deepcopy(module), torch.rand(5, 3)
@@ -131,7 +131,7 @@ def test_training_goes_on_from_the_own_weights_after_an_evaluation() -> None:
     assert_same(values(module), values(twin))
 
 
-def test_saved_ones_go_on_as_if_never_saved() -> None:
+def test_loaded_averages_continue_without_a_difference() -> None:
     module = network()
     averages = EMA(module, 0.9)
     moved(module, 0.3)
@@ -144,13 +144,13 @@ def test_saved_ones_go_on_as_if_never_saved() -> None:
     assert_same(averages.state_dict(), other.state_dict())
 
 
-def test_those_of_another_network_are_refused() -> None:
+def test_averages_of_another_network_are_refused() -> None:
     saved = EMA(nn.Linear(3, 4), 0.9).state_dict()
-    with pytest.raises(KeyError, match=r"averages: need those of this network, but for 0\.bias"):
+    with pytest.raises(KeyError, match=r"need the tensors of this network, other are 0\.bias"):
         EMA(network(), 0.9).load_state_dict(saved)
 
 
-def test_they_keep_the_layout_in_memory(architecture: Architecture) -> None:
+def test_averages_keep_the_memory_layout(architecture: Architecture) -> None:
     module = build_model(architecture).to(memory_format=torch.channels_last)
     averages = EMA(module, 0.9).state_dict()
     assert all(
@@ -161,7 +161,7 @@ def test_they_keep_the_layout_in_memory(architecture: Architecture) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_cuda_graph_replays_them_with_new_weights() -> None:
+def test_a_cuda_graph_replays_averages_with_new_weights() -> None:
     module = network().cuda()
     averages, eager = EMA(module, 0.99), EMA(module, 0.99)
     weight, graph = torch.zeros((), device="cuda"), torch.cuda.CUDAGraph()

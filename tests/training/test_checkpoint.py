@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was interrupted ends like one that was not."""
+"""Checkpoints: an interrupted run ends with the same bits as an uninterrupted one."""
 
 import io
 import warnings
@@ -60,7 +60,7 @@ def test_resuming_after_every_epoch_changes_no_bit(
     assert_ends_like(reference, epochs, kept.checkpoint)
 
 
-def test_an_abandoned_run_goes_on_where_it_was(
+def test_an_abandoned_run_continues_from_its_checkpoint(
     kept: TrainingJob, dataset: Dataset, reference
 ) -> None:
     abandoned = train(kept, dataset, device="cpu")
@@ -71,7 +71,7 @@ def test_an_abandoned_run_goes_on_where_it_was(
     assert_ends_like(reference, epochs, kept.checkpoint)
 
 
-def test_a_crash_amid_an_epoch_costs_that_epoch_only(
+def test_a_crash_within_an_epoch_loses_only_that_epoch(
     kept: TrainingJob, dataset: Dataset, reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run.learning_rate
@@ -88,7 +88,7 @@ def test_a_crash_amid_an_epoch_costs_that_epoch_only(
     assert_ends_like(reference, list(train(kept, dataset, device="cpu")), kept.checkpoint)
 
 
-def test_a_finished_run_is_told_again_without_training(
+def test_a_finished_run_yields_its_epochs_without_training(
     kept: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = list(train(kept, dataset, device="cpu"))
@@ -97,7 +97,7 @@ def test_a_finished_run_is_told_again_without_training(
     assert list(train(replace(kept, start=1, stop=2), dataset, device="cpu")) == epochs[1:2]
 
 
-def test_epochs_on_record_are_trained_again_but_not_told_where_the_checkpoint_is_lost(
+def test_without_a_checkpoint_recorded_epochs_are_trained_again_but_not_yielded(
     kept: TrainingJob, dataset: Dataset, reference
 ) -> None:
     epochs = list(train(replace(kept, start=2), dataset, device="cpu"))
@@ -105,7 +105,7 @@ def test_epochs_on_record_are_trained_again_but_not_told_where_the_checkpoint_is
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "changed", "foreign"])
-def test_a_damaged_checkpoint_is_said_and_started_over(
+def test_a_damaged_checkpoint_warns_and_the_run_starts_again(
     kept: TrainingJob, dataset: Dataset, reference, damage: str
 ) -> None:
     list(train(replace(kept, stop=2), dataset, device="cpu"))
@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_said_and_started_over(
             "foreign": b"no checkpoint at all\n",
         }[damage]
     )
-    with pytest.warns(UserWarning, match=r"run\.ckpt: not a whole checkpoint"):
+    with pytest.warns(UserWarning, match=r"run\.ckpt: the checkpoint is damaged"):
         epochs = list(train(kept, dataset, device="cpu"))
     assert_ends_like(reference, epochs, path)
 

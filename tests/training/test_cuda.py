@@ -1,4 +1,4 @@
-"""What only a GPU shows of a run: it is kept busy, graphs do not meddle, any device will do."""
+"""Runs on a GPU: no waiting, independent graphs, and any device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ def waiting_refused() -> Iterator[None]:
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
-def test_once_an_epoch_is_under_way_no_step_waits_for_the_device(
+def test_after_the_first_steps_no_step_waits_for_the_device(
     job: TrainingJob, many: Dataset, optimizer: str
 ) -> None:
     """Batches, draws, rates, averages and seeds included: the next step is always there."""
@@ -140,7 +140,7 @@ def first_batch(dataset: Dataset) -> StepInputs:
 
 @pytest.mark.gpu
 @needs_cuda
-def test_a_graph_goes_on_when_others_are_recorded_and_gone(dataset: Dataset) -> None:
+def test_a_graph_still_works_after_other_graphs_are_deleted(dataset: Dataset) -> None:
     """As in github.com/pytorch/pytorch/issues/193402, where both are recorded on one stream."""
     torch.manual_seed(0)
     inputs, network = first_batch(dataset), Products().to(CUDA)
@@ -163,9 +163,7 @@ def test_a_graph_goes_on_when_others_are_recorded_and_gone(dataset: Dataset) -> 
 
 @pytest.mark.gpu
 @needs_cuda
-def test_together_runs_take_no_more_streams_than_they_need(
-    job: TrainingJob, dataset: Dataset
-) -> None:
+def test_runs_together_use_no_more_streams_than_needed(job: TrainingJob, dataset: Dataset) -> None:
     """Each stream that was ever used keeps memory for cuBLAS, 32 MiB and more on new devices."""
     jobs = [replace(job, seed=seed) for seed in range(3)]
     list(train_together(jobs, [dataset] * 3, device="cuda"))
@@ -178,7 +176,7 @@ def test_together_runs_take_no_more_streams_than_they_need(
 # Draws
 
 
-def test_on_a_cpu_draws_are_those_of_the_seed() -> None:
+def test_on_a_cpu_the_seed_decides_the_draws() -> None:
     assert cuda_generator(torch.device("cpu")) is None
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -188,7 +186,7 @@ def test_on_a_cpu_draws_are_those_of_the_seed() -> None:
 
 @pytest.mark.gpu
 @needs_cuda
-def test_on_cuda_draws_are_those_of_the_seed_and_the_callers_stream_goes_on() -> None:
+def test_on_cuda_the_seed_decides_the_draws_and_the_callers_stream_continues() -> None:
     torch.cuda.manual_seed(5)
     of_five = torch.rand(3, device=CUDA)
     torch.cuda.manual_seed(3)
@@ -245,9 +243,7 @@ def test_replayed_side_by_side_each_graph_draws_from_its_own_seed(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
-def test_a_device_that_is_not_the_present_one_trains_too(
-    job: TrainingJob, dataset: Dataset
-) -> None:
+def test_a_device_other_than_the_current_one_trains(job: TrainingJob, dataset: Dataset) -> None:
     def epochs(device: str, count: int) -> list[Epoch]:
         jobs = [replace(job, seed=seed) for seed in range(count)]
         return [e for _, e in train_together(jobs, [dataset] * count, device=device)]

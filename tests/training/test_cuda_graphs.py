@@ -1,4 +1,4 @@
-"""CUDA graphs: a replayed step is the step, with its own images, rate, averages and dropout."""
+"""CUDA graphs: a replay equals the step, with its own inputs, rate, averages and dropout."""
 
 import copy
 import gc
@@ -156,7 +156,7 @@ def weights(network: nn.Module) -> Tensor:
 PLAIN = Recipe(batch_size=BATCH, learning_rate=0.05, momentum=0, weight_decay=0)
 
 
-def test_replays_take_the_steps_that_the_plain_step_takes(
+def test_replays_equal_plain_steps(
     architecture: Architecture, dataset: Dataset, recorded: dict[str, int]
 ) -> None:
     """Each with its own batch; a loss that was told is not written over by the next one."""
@@ -191,9 +191,7 @@ def test_recording_takes_no_step(
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_the_rate_of_a_replay_is_the_present_one(
-    architecture: Architecture, dataset: Dataset
-) -> None:
+def test_a_replay_uses_the_current_rate(architecture: Architecture, dataset: Dataset) -> None:
     network = network_of(architecture)
     step = step_of(network, dataset, PLAIN)
     graphed, inputs = graphed_step(step, CUDA), batches(dataset, PLAIN, 8)
@@ -227,7 +225,7 @@ def test_every_optimiser_is_replayed(
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-2, atol=1e-3)
 
 
-def test_averages_move_in_a_replay_by_what_the_step_says(
+def test_a_replay_uses_the_current_weight_of_the_averages(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     network = network_of(architecture)
@@ -245,7 +243,7 @@ def test_averages_move_in_a_replay_by_what_the_step_says(
             torch.testing.assert_close(average, expected, msg=name)
 
 
-def test_dropout_of_a_replay_has_the_stream_of_its_own_step(
+def test_a_replay_uses_the_dropout_stream_of_its_own_step(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     """The weights stand still, so that only what is dropped tells one step from another."""
@@ -265,7 +263,7 @@ def test_dropout_of_a_replay_has_the_stream_of_its_own_step(
     assert replayed[:3] == pytest.approx([loss(step, seed) for seed in (1, 2, 3)], rel=1e-4)
 
 
-def test_the_callers_stream_and_generator_are_left_as_they_were(
+def test_the_callers_stream_and_generator_stay_unchanged(
     small: TrainingJob, dataset: Dataset
 ) -> None:
     stream, state = torch.cuda.current_stream(), torch.cuda.get_rng_state()
@@ -290,7 +288,7 @@ AUGMENTATIONS = [
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=str)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "mixed"])
-def test_a_step_waits_for_nothing_and_is_recorded(
+def test_a_step_never_waits_and_is_recorded(
     architecture: Architecture,
     dataset: Dataset,
     augmentation: Augmentation,
@@ -375,7 +373,7 @@ def test_a_network_that_cannot_be_recorded_takes_plain_steps(
         {"augmentation": Augmentation(policy="trivialaugment")},
     ],
 )
-def test_what_looks_at_values_by_its_nature_is_not_tried(
+def test_steps_that_read_values_are_not_recorded(
     small: TrainingJob, dataset: Dataset, changes: dict[str, Any], recorded: dict[str, int]
 ) -> None:
     if "augmentation" in changes:
@@ -388,7 +386,7 @@ def test_what_looks_at_values_by_its_nature_is_not_tried(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-def test_a_run_of_everything_is_alike_with_and_without_graphs(
+def test_a_run_with_all_options_is_equal_with_and_without_graphs(
     small: TrainingJob,
     dataset: Dataset,
     optimizer: str,
@@ -405,7 +403,7 @@ def test_a_run_of_everything_is_alike_with_and_without_graphs(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "mixed", "auto"])
-def test_a_run_in_a_narrow_format_is_alike_with_and_without_graphs(
+def test_a_run_in_a_narrow_format_is_equal_with_and_without_graphs(
     small: TrainingJob,
     dataset: Dataset,
     precision: Precision,
@@ -418,7 +416,7 @@ def test_a_run_in_a_narrow_format_is_alike_with_and_without_graphs(
     assert recorded == {"graphs": 1, "replays": 3 * STEPS - WARM_UP_STEPS}  # one serves all epochs
 
 
-def test_each_side_of_growing_images_is_recorded_anew(
+def test_each_resolution_of_growing_images_is_recorded_again(
     small: TrainingJob,
     dataset: Dataset,
     recorded: dict[str, int],
@@ -440,7 +438,7 @@ def test_each_side_of_growing_images_is_recorded_anew(
     assert_alike(epochs, eagerly(job, dataset, monkeypatch), rel=0.02)
 
 
-def test_a_rate_that_falls_to_nothing_lets_the_weights_rest(
+def test_a_rate_of_zero_leaves_the_weights_unchanged(
     small: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second and third epoch replay at rate zero, where only batch norm's statistics move."""
@@ -460,7 +458,7 @@ def test_a_rate_that_falls_to_nothing_lets_the_weights_rest(
     assert torch.equal(weights(made[0]), after)
 
 
-def test_together_each_seed_is_alike_to_itself_alone(
+def test_each_seed_together_equals_the_seed_alone(
     small: TrainingJob, dataset: Dataset, recorded: dict[str, int], tmp_path: Path
 ) -> None:
     """Also with dropout and averages, and in their checkpoints."""
@@ -521,7 +519,7 @@ def test_epochs_take_no_more_memory_one_after_another(small: TrainingJob, datase
         assert len(set(of_one_side[1:])) == 1
 
 
-def test_a_graph_spares_time(
+def test_a_graph_saves_time(
     small: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step of tiny kernels is launched at least half as fast again."""

@@ -1,4 +1,4 @@
-"""Several processes train one network, and are one process that takes smaller steps in turn."""
+"""Several processes train one network, and equal one process with smaller micro-batches."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def trained(processes: DistributedContext, micro_batch: int) -> dict[str, object
         total = 0.0
         with distributed.sync_batch_norm_statistics(net, processes, len(micro)):
             for rows in micro:
-                with distributed.accumulate_gradients(running, last=rows is micro[-1]):
+                with distributed.accumulate_gradients(running, is_last=rows is micro[-1]):
                     loss = F.cross_entropy(running(images[rows]), labels[rows]) / len(micro)
                     loss.backward()
                 total += loss.item()
@@ -106,7 +106,7 @@ def test_two_processes_equal_one_with_micro_batches(
     assert both[0]["losses"] == both[1]["losses"]
 
 
-def test_the_command_trains_with_two_processes_as_with_one(
+def test_two_processes_of_the_command_equal_one(
     tmp_path: Path, run: Callable[..., tuple[int, str, str]], free_port: Callable[[], int]
 ) -> None:
     command = [
@@ -159,7 +159,7 @@ def test_without_torchrun_there_is_one_process() -> None:
     assert DistributedContext(3, 4, 1).own_device("cpu") == "cpu"
 
 
-def test_alone_nothing_is_wrapped_or_shared_out() -> None:
+def test_a_single_process_wraps_and_divides_nothing() -> None:
     net, rows = network(), torch.arange(5)
     assert distributed.wrap_ddp(net, SINGLE_PROCESS) is net
     assert torch.equal(distributed.rows_of_process(rows, SINGLE_PROCESS), rows)
@@ -167,7 +167,7 @@ def test_alone_nothing_is_wrapped_or_shared_out() -> None:
     assert distributed.distributed_recipe(Recipe(), SINGLE_PROCESS) == Recipe()
 
 
-def test_parts_are_contiguous_and_together_the_batch() -> None:
+def test_parts_are_contiguous_and_form_the_batch() -> None:
     parts = [
         distributed.rows_of_process(torch.arange(12), DistributedContext(rank, 3))
         for rank in range(3)
@@ -176,7 +176,7 @@ def test_parts_are_contiguous_and_together_the_batch() -> None:
 
 
 @pytest.mark.parametrize(("given", "micro"), [(None, 16), (64, 16), (16, 16), (4, 4)])
-def test_a_run_is_known_by_the_micro_batch_of_its_processes(given: int | None, micro: int) -> None:
+def test_the_micro_batch_of_a_process_identifies_the_run(given: int | None, micro: int) -> None:
     recipe = Recipe(batch_size=64, micro_batch=given)
     assert distributed.distributed_recipe(recipe, DistributedContext(1, 4)).micro_batch == micro
 
@@ -188,24 +188,22 @@ def test_a_run_is_known_by_the_micro_batch_of_its_processes(given: int | None, m
         (Recipe(batch_size=60, micro_batch=12), "divisor of the 20 images of one process, got 12"),
     ],
 )
-def test_batches_that_cannot_be_shared_out_are_refused(recipe: Recipe, message: str) -> None:
+def test_batches_that_cannot_be_divided_are_refused(recipe: Recipe, message: str) -> None:
     with pytest.raises(SearchError, match=message):
         distributed.distributed_recipe(recipe, DistributedContext(0, 3))
 
 
-def test_a_last_batch_that_cannot_be_shared_out_is_refused() -> None:
-    with pytest.raises(
-        SearchError, match="multiple of the 2 processes as images in a batch, got 7"
-    ):
+def test_a_last_batch_that_cannot_be_divided_is_refused() -> None:
+    with pytest.raises(SearchError, match="multiple of 2 images, the number of processes, got 7"):
         distributed.rows_of_process(torch.arange(7), DistributedContext(0, 2))
 
 
 def test_a_rank_beyond_the_last_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 <= rank < size, got rank=2, size=2"):
+    with pytest.raises(ValueError, match="0 <= rank < world_size, got rank=2, world_size=2"):
         DistributedContext(2, 2)
 
 
-def test_others_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_processes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise torch.distributed.DistNetworkError("timed out")
 

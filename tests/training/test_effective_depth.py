@@ -1,4 +1,4 @@
-"""The shortest path: counted by hand, and walked through the network as built."""
+"""The shortest path: counted by hand, and found in the built network."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,7 +49,7 @@ def of(*stages: Stage, **options: object) -> Architecture:
     return Architecture(**{"stem": 8, "stages": stages, "head": 0, "resolution": 16} | options)
 
 
-def test_b0_counted_by_hand() -> None:
+def test_b0_has_the_depth_counted_by_hand() -> None:
     parts = [
         1,  # stem
         2,  # stage 1: depthwise and project, from 32 to 16 channels
@@ -75,7 +75,7 @@ def test_resnet50_counted_by_hand() -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("head_pooled", [False, True])
-def test_it_is_the_shortest_path_of_the_network_as_built(name: str, head_pooled: bool) -> None:
+def test_the_depth_is_the_shortest_path_of_the_built_network(name: str, head_pooled: bool) -> None:
     network = baseline(name, width=0.5)
     if network.head:
         network = replace(network, head_pooled=head_pooled)
@@ -93,13 +93,13 @@ def variants(block: str) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("block", BLOCK_FIELDS)
-def test_so_it_is_of_every_block(block: str) -> None:
+def test_the_depth_is_the_shortest_path_for_every_block(block: str) -> None:
     for stage in variants(block):
         assert effective_depth(of(stage)) == walked(of(stage)), stage
 
 
 @pytest.mark.parametrize("block", ["mbconv", "fused_mbconv", "bneck", "basic", "bottleneck"])
-def test_one_residual_block_more_adds_one(block: str) -> None:
+def test_each_further_residual_block_adds_one(block: str) -> None:
     lengths = [
         effective_depth(of(Stage(repeats, 16, 2, squeeze=0, block=block))) for repeats in (1, 2, 7)
     ]
@@ -115,7 +115,7 @@ def test_a_block_without_a_shortcut_adds_its_convolutions(block: str, convolutio
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_scaled_width_and_resolution_leave_it(name: str) -> None:
+def test_scaled_width_and_resolution_do_not_change_the_depth(name: str) -> None:
     own = baseline(name)
     larger = scale(own, Multipliers(width=1.5, resolution=1.3), ROUNDINGS["official"])
     assert effective_depth(larger) == effective_depth(own)
@@ -128,6 +128,9 @@ def test_widths_that_become_equal_give_a_block_its_shortcut() -> None:
     assert effective_depth(quarter) < effective_depth(baseline("efficientnet_b0"))
 
 
-def test_a_network_made_by_code_is_refused() -> None:
-    with pytest.raises(ArchitectureError, match=r"need a network as data, got nets\.plain:cnn"):
+def test_a_custom_model_is_refused() -> None:
+    with pytest.raises(
+        ArchitectureError,
+        match=r"need a network with known stages, got the custom model nets\.plain:cnn",
+    ):
         effective_depth(CustomModel(factory="nets.plain:cnn"))

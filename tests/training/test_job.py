@@ -1,4 +1,4 @@
-"""What a job is, and what makes it another one."""
+"""The training job and its identity."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ def test_identity_does_not_depend_on_how_far_a_job_goes(
     assert identity(job, dataset, "cpu") == identity(further, dataset, "cpu")
 
 
-def test_identity_depends_on_all_that_changes_the_numbers(
+def test_identity_depends_on_everything_that_changes_the_numbers(
     job: TrainingJob, dataset: Dataset
 ) -> None:
     others = [
@@ -24,7 +24,7 @@ def test_identity_depends_on_all_that_changes_the_numbers(
         identity(replace(job, recipe=replace(job.recipe, threads=2)), dataset, "cpu"),
         identity(replace(job, recipe=replace(job.recipe, norm_momentum=0.2)), dataset, "cpu"),
         identity(job, replace(dataset, fingerprint="other"), "cpu"),
-        identity(job, replace(dataset, mirrors=not dataset.allows_flip), "cpu"),
+        identity(job, replace(dataset, allows_flip=not dataset.allows_flip), "cpu"),
         identity(job, dataset, "cuda"),
     ]
     assert len({identity(job, dataset, "cpu"), *others}) == 1 + len(others)

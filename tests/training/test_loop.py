@@ -1,4 +1,4 @@
-"""Training: it learns, and nothing but the job decides a bit of what it yields."""
+"""The training loop: it learns, and only the job decides every bit of the result."""
 
 import json
 import pickle
@@ -62,7 +62,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("adamw", 0.02)])
-def test_it_learns(job: TrainingJob, dataset: Dataset, optimizer: str, rate: float) -> None:
+def test_training_learns(job: TrainingJob, dataset: Dataset, optimizer: str, rate: float) -> None:
     recipe = replace(
         job.recipe, epochs=10, optimizer=optimizer, learning_rate=rate, dropout=0, drop_connect=0
     )
@@ -147,7 +147,7 @@ def test_the_caller_keeps_its_generator_and_threads(job: TrainingJob, dataset: D
     assert torch.get_num_threads() == threads
 
 
-def test_validation_is_without_smoothing_and_dropout() -> None:
+def test_validation_uses_no_smoothing_and_no_dropout() -> None:
     network = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 3))
     images = [torch.rand(5, 4), torch.rand(2, 4)]
     labels = [torch.tensor([0, 1, 2, 0, 1]), torch.tensor([2, 2])]
@@ -191,7 +191,7 @@ def test_a_network_for_other_data_is_refused(
         {"regularisation": "scaled"},
     ],
 )
-def test_a_rule_that_nobody_has_carried_out_is_refused(
+def test_a_rule_that_has_not_been_applied_is_refused(
     job: TrainingJob, dataset: Dataset, rule: dict[str, str]
 ) -> None:
     """And not trained as if the recipe had not asked for it."""
@@ -200,7 +200,7 @@ def test_a_rule_that_nobody_has_carried_out_is_refused(
         next(train(ruled, dataset, device="cpu"))
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_was(
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_earlier_epochs(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(run, "learning_rate", lambda _, step, __: 0.05 if step < 6 else 1e38)

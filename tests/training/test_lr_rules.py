@@ -1,4 +1,4 @@
-"""Recipes that follow a network's shape: known answers, and adapting twice changes nothing."""
+"""Recipe rules: known values, and a second application changes nothing."""
 
 from dataclasses import replace
 from math import log2
@@ -42,18 +42,20 @@ def test_the_rate_falls_with_the_depth_to_the_power_of_three_halves() -> None:
     assert adapted_recipe(DEPTH, B0, changed(depth=2)).learning_rate > 0.1
 
 
-def test_width_and_resolution_leave_the_rate() -> None:
+def test_width_and_resolution_do_not_change_the_rate() -> None:
     full = efficientnet_b0(resolution=32)
     larger = scale(full, Multipliers(width=1.4, resolution=1.5), ROUNDINGS["official"])
     assert adapted_recipe(DEPTH, larger, full) == RECIPE
 
 
-def test_the_depth_of_a_network_made_by_code_is_not_known() -> None:
-    with pytest.raises(ArchitectureError, match=r"got nets\.plain:cnn, .* fixed or tuned"):
+def test_the_depth_of_a_custom_model_is_unknown() -> None:
+    with pytest.raises(
+        ArchitectureError, match=r"got the custom model nets\.plain:cnn; .* fixed or tuned"
+    ):
         adapted_recipe(DEPTH, FOREIGN, FOREIGN)
 
 
-def test_a_tuned_rate_is_left_to_those_who_measure_it() -> None:
+def test_a_tuned_rate_stays_until_it_is_measured() -> None:
     tuned = replace(RECIPE, learning_rate_rule="tuned")
     assert adapted_recipe(tuned, changed(depth=2), B0) is tuned
     assert 1.0 in LR_SWEEP_FACTORS
@@ -70,7 +72,7 @@ def test_dropout_grows_by_the_familys_rule() -> None:
     assert shrunk.dropout == pytest.approx(0.2 - 0.3 / 7 * doublings)
 
 
-def test_seven_doublings_bring_b7s_dropout() -> None:
+def test_seven_doublings_give_the_dropout_of_b7() -> None:
     """128 times the multiply-adds: classes enough for it, in a network that is little else."""
     small = replace(B0, num_classes=1)
     other = cost(small).macs - small.num_features

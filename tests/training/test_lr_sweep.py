@@ -1,4 +1,4 @@
-"""A learning rate of a candidate's own."""
+"""The learning-rate sweep of a candidate."""
 
 import math
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_every_short_run_has_a_whole_schedule_with_its_warm_up(tuned, dataset, m
         assert recipe.warmup_epochs == pytest.approx(tuned.recipe.warmup_epochs / 3)
 
 
-def test_rates_that_diverge_have_lost_and_if_all_do_it_is_said(tuned, dataset, monkeypatch):
+def test_diverging_rates_are_not_chosen(tuned, dataset, monkeypatch):
     def diverging(job, dataset, *, device):
         if job.recipe.learning_rate > 0.15:
             raise TrainingDiverged("nan", ())
@@ -65,7 +65,7 @@ def test_rates_that_diverge_have_lost_and_if_all_do_it_is_said(tuned, dataset, m
         run_lr_sweep(higher, dataset, device="cpu")
 
 
-def test_a_sweep_leaves_the_callers_generator_alone(tuned, dataset):
+def test_a_sweep_does_not_change_the_callers_generator(tuned, dataset):
     state = torch.get_rng_state()
     run_lr_sweep(tuned, dataset, device="cpu")
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,4 +1,4 @@
-"""Where a network finds a class: against the definition, and against its logits."""
+"""Grad-CAM: compared with its definition and with the logits."""
 
 import dataclasses
 
@@ -60,7 +60,7 @@ def test_the_last_maps_are_those_of_zhou_et_al(network, images):
     torch.testing.assert_close(found, expected)
 
 
-def test_maps_behind_a_stage_are_as_wide_as_its_maps_and_follow_the_gradient(network, images):
+def test_maps_of_a_stage_have_its_size_and_follow_the_gradient(network, images):
     found, logits = grad_cam(network, images, CLASSES, stage=2)
     assert found.shape == (3, 6, 6)
     torch.testing.assert_close(logits, network(images))
@@ -75,7 +75,7 @@ def test_maps_behind_a_stage_are_as_wide_as_its_maps_and_follow_the_gradient(net
         torch.testing.assert_close(slope, weight * 36, rtol=1e-3, atol=1e-7)
 
 
-def test_a_head_behind_the_pooling_is_gone_through(images):
+def test_a_head_after_the_pooling_is_applied(images):
     torch.manual_seed(0)
     own = baseline("mobilenet_v3_large", width=0.25, resolution=24, num_classes=5)
     pooled = settled(build_model(own, norm_momentum=1.0))
@@ -84,8 +84,8 @@ def test_a_head_behind_the_pooling_is_gone_through(images):
     torch.testing.assert_close(logits, pooled(images))
 
 
-def test_a_network_in_training_or_made_by_code_is_refused(network, images):
-    with pytest.raises(ArchitectureError, match="need a network as data"):
+def test_a_network_in_training_mode_and_a_custom_model_are_refused(network, images):
+    with pytest.raises(ArchitectureError, match="known stages, got a custom model"):
         grad_cam(torch.nn.Flatten(), images, CLASSES)
     network.train()
     try:

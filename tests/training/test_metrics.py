@@ -1,4 +1,4 @@
-"""Metrics are what scikit-learn counts, and what can be counted by hand."""
+"""Classification metrics: equal to scikit-learn's, and to those counted by hand."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from scalesearch.training.inference import classification_metrics
 
 
 @pytest.mark.parametrize("classes", [3, 10, 100])
-def test_they_equal_scikit_learns(classes: int) -> None:
+def test_metrics_equal_those_of_scikit_learn(classes: int) -> None:
     generator = torch.Generator().manual_seed(classes)
     logits = torch.randn(500, classes, generator=generator)
     labels = torch.randint(0, classes, (500,), generator=generator)
@@ -35,7 +35,7 @@ def test_they_equal_scikit_learns(classes: int) -> None:
     )
 
 
-def test_by_hand() -> None:
+def test_metrics_equal_those_counted_by_hand() -> None:
     answers, truth = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 2, 2, 0])
     found = classification_metrics(torch.nn.functional.one_hot(answers, 3).float(), truth)
     assert found.confusion == ((1, 0, 1), (1, 1, 0), (0, 0, 2))
@@ -45,20 +45,20 @@ def test_by_hand() -> None:
     assert found.f1 == pytest.approx((1 / 2, 2 / 3, 4 / 5))
 
 
-def test_a_class_never_met_and_never_answered_has_zeros() -> None:
+def test_a_class_without_images_and_predictions_has_zeros() -> None:
     found = classification_metrics(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0]))
     assert (found.precision, found.recall, found.f1) == ((1, 0, 0), (1, 0, 0), (1, 0, 0))
 
 
-def test_of_equal_logits_the_lower_class_goes_first() -> None:
+def test_among_equal_logits_the_lower_class_comes_first() -> None:
     alike = torch.zeros(7, 7)
     found = classification_metrics(alike, torch.arange(7))
     assert found.top1 == 1 / 7
     assert found.top5 == 5 / 7
 
 
-def test_logits_without_an_order_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"all numbers, got .*nan"):
+def test_nan_logits_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"without NaN, got .*nan"):
         classification_metrics(torch.tensor([[float("nan"), 1.0]]), torch.tensor([0]))
-    with pytest.raises(ValueError, match="logits of an image"):
+    with pytest.raises(ValueError, match="logits of at least one image"):
         classification_metrics(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))

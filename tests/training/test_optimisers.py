@@ -1,4 +1,4 @@
-"""What decays, which step each optimiser takes, and that a checkpoint brings it back."""
+"""Optimisers: weight decay, their steps, and their state in checkpoints."""
 
 import copy
 import math
@@ -56,9 +56,7 @@ def test_biases_and_normalisation_do_not_decay(architecture: Architecture, name:
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, True), (0.9, False)])
-def test_sgd_takes_the_step_of_nesterov_or_of_plain_momentum(
-    momentum: float, nesterov: bool
-) -> None:
+def test_sgd_uses_nesterov_or_plain_momentum(momentum: float, nesterov: bool) -> None:
     one = nn.Linear(1, 1, bias=False)
     one.weight.data.fill_(1.0)
     steps = make_optimizer(
@@ -95,7 +93,7 @@ def test_adam_adds_the_decay_to_the_gradient_and_adamw_to_the_weight() -> None:
 
 
 @pytest.mark.parametrize(("name", "eps"), [("adam", 1e-8), ("adamw", 1e-8), ("rmsprop", 1e-3)])
-def test_eps_is_the_recipes_or_the_optimisers_own(name: str, eps: float) -> None:
+def test_eps_comes_from_the_recipe_or_the_optimisers_default(name: str, eps: float) -> None:
     recipe = replace(RECIPE, optimizer=name)
     assert make_optimizer(layer(), recipe).param_groups[0]["eps"] == eps
     assert make_optimizer(layer(), replace(recipe, optimizer_eps=0.5)).param_groups[0]["eps"] == 0.5
@@ -137,7 +135,7 @@ def test_rmsprop_takes_tensorflows_steps(decay: float) -> None:
     np.testing.assert_allclose(linear.bias.detach().numpy(), expected, rtol=0, atol=1e-6)
 
 
-def test_rmsprops_first_step_is_the_one_of_a_square_of_one() -> None:
+def test_rmsprop_starts_with_a_square_of_one() -> None:
     """1 - 0.1 * 2 / sqrt(0.9 + 0.1 * 4 + 1e-3); PyTorch's would be 1 - 0.1 * 2 / sqrt(0.4)."""
     weight = torch.ones(1, requires_grad=True)
     weight.grad = torch.full((1,), 2.0)
@@ -145,7 +143,7 @@ def test_rmsprops_first_step_is_the_one_of_a_square_of_one() -> None:
     assert weight.item() == pytest.approx(1 - 0.2 / math.sqrt(1.301), abs=1e-7)
 
 
-def test_rmsprop_passes_weights_without_a_gradient() -> None:
+def test_rmsprop_skips_weights_without_a_gradient() -> None:
     weights = [torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)]
     steps = RMSpropTF(weights, 0.1, weight_decay=0.1)
     steps.step()
@@ -156,7 +154,7 @@ def test_rmsprop_passes_weights_without_a_gradient() -> None:
 
 
 @each_optimizer
-def test_state_that_is_there_from_the_start_changes_no_bit(name: str) -> None:
+def test_initialised_state_changes_no_bit(name: str) -> None:
     """PyTorch makes its own at the first step, in which no CUDA graph could then be captured."""
     ours, peers = layer(), layer()
     recipe = replace(RECIPE, optimizer=name)
@@ -192,7 +190,7 @@ def test_a_restored_optimiser_takes_the_same_steps(name: str) -> None:
 
 
 @each_optimizer
-def test_the_rate_is_that_of_the_next_step(name: str) -> None:
+def test_set_learning_rate_acts_on_the_next_step(name: str) -> None:
     moves = []
     for rate in (0.1, 0.2):
         linear = layer()
@@ -203,7 +201,7 @@ def test_the_rate_is_that_of_the_next_step(name: str) -> None:
     torch.testing.assert_close(moves[1], 2 * moves[0])
 
 
-def test_a_rate_that_is_a_tensor_is_filled_in_place() -> None:
+def test_a_tensor_rate_is_filled_in_place() -> None:
     weight = torch.ones(1, requires_grad=True)
     steps = RMSpropTF([weight], rate := torch.tensor(0.5))
     set_learning_rate(steps, 0.1)
@@ -219,7 +217,7 @@ def test_the_base_rate_is_scaled_by_the_batch() -> None:
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1.0, 1.0), (10.0, 5.0)])
-def test_gradients_are_shrunk_together_and_never_stretched(limit: float, expected: float) -> None:
+def test_gradients_are_scaled_down_together_and_never_up(limit: float, expected: float) -> None:
     weights = [torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)]
     weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([-4.0])
     assert clip_gradients(weights, limit).item() == pytest.approx(5)

@@ -1,4 +1,4 @@
-"""Number formats: what a recipe names is what is computed in, and part of what a run is."""
+"""Number formats: they decide the computation and are part of a run's identity."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ def epochs_of(job: TrainingJob, dataset: Dataset) -> list[Epoch]:
         ("bf16", "cpu", "bf16"),
     ],
 )
-def test_auto_stands_for_what_suits_the_device(named, device, meant) -> None:
+def test_auto_precision_depends_on_the_device(named, device, meant) -> None:
     assert resolved_precision(named, device) == meant
 
 
@@ -55,9 +55,7 @@ def test_float16_is_refused_on_a_cpu_before_anything_is_trained(
         identity(precise(job, "fp16"), dataset, "cpu")
 
 
-def test_a_run_is_known_by_what_its_precision_stands_for(
-    job: TrainingJob, dataset: Dataset
-) -> None:
+def test_the_resolved_precision_identifies_the_run(job: TrainingJob, dataset: Dataset) -> None:
     on_cpu = {
         named: identity(precise(job, named), dataset, "cpu")
         for named in ("auto", "fp32", "bf16", "mixed")
@@ -68,7 +66,7 @@ def test_a_run_is_known_by_what_its_precision_stands_for(
     assert len(set(on_cuda.values())) == 1
 
 
-def test_auto_goes_on_with_a_checkpoint_of_what_it_stands_for(
+def test_auto_continues_a_checkpoint_of_the_resolved_precision(
     job: TrainingJob, dataset: Dataset, tmp_path
 ) -> None:
     kept = replace(precise(job, "auto"), checkpoint=tmp_path / "run", stop=1)
@@ -79,7 +77,7 @@ def test_auto_goes_on_with_a_checkpoint_of_what_it_stands_for(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "mixed"])
-def test_narrow_formats_train_alike_and_not_the_same(
+def test_narrow_formats_give_close_but_not_equal_results(
     job: TrainingJob, dataset: Dataset, precision: Precision
 ) -> None:
     exact = epochs_of(precise(job, "fp32"), dataset)

@@ -1,4 +1,4 @@
-"""The formats' speeds, measured in a second."""
+"""The benchmark of number formats."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from scalesearch.training import precision_bench as probing
 from scalesearch.training.precision_bench import benchmark_precisions
 
 
-def test_each_format_is_measured_and_nothing_is_left_behind():
+def test_each_format_is_measured_without_side_effects():
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     found = benchmark_precisions("cpu")
     assert found.images_per_second.keys() == {"fp32", "mixed"}
@@ -21,6 +21,6 @@ def test_each_format_is_measured_and_nothing_is_left_behind():
 @pytest.mark.parametrize(
     ("worth", "advice"), [(0.0, "set recipe.precision: mixed"), (1e9, "keep fp32")]
 )
-def test_only_a_gain_that_is_worth_it_is_advised(monkeypatch, worth, advice):
+def test_a_format_is_advised_only_for_a_large_gain(monkeypatch, worth, advice):
     monkeypatch.setattr(probing, "MIN_SPEEDUP", worth)
     assert benchmark_precisions("cpu").advice.endswith(advice)

@@ -1,4 +1,4 @@
-"""One micro-batch for a whole study."""
+"""The choice of one micro-batch for a whole study."""
 
 from dataclasses import replace
 
@@ -25,13 +25,13 @@ def holding(monkeypatch, images, network, copies=1):
     monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: nbytes <= room)
 
 
-def test_what_fits_is_left_as_it_is(networks, job, dataset, monkeypatch):
+def test_a_micro_batch_that_fits_stays(networks, job, dataset, monkeypatch):
     holding(monkeypatch, 16, networks[1])
     assert fitting_micro_batch(networks, job.recipe, dataset, device="cpu") is None
 
 
 @pytest.mark.parametrize(("room", "size"), [(15, 8), (8, 8), (7, 4), (1, 1)])
-def test_the_largest_divisor_that_the_largest_network_fits_with_is_taken(
+def test_the_largest_divisor_with_which_the_largest_network_fits_is_chosen(
     networks, job, dataset, monkeypatch, room, size
 ):
     holding(monkeypatch, room, networks[1])
@@ -40,7 +40,7 @@ def test_the_largest_divisor_that_the_largest_network_fits_with_is_taken(
 
 
 @pytest.mark.parametrize(("precision", "size"), [("bf16", None), ("mixed", 8)])
-def test_what_is_kept_in_a_narrow_format_takes_half(
+def test_a_narrow_format_needs_half_the_memory(
     networks, job, dataset, monkeypatch, precision, size
 ):
     """But not where depthwise convolutions, of the widest layers, keep float32."""
@@ -68,7 +68,7 @@ def test_real_steps_are_tried_with_gradients_from_the_pass_before(
 @pytest.mark.parametrize(
     ("error", "fits"), [(OutOfMemory("full"), False), (TrainingDiverged("nan", ()), True)]
 )
-def test_of_what_is_tried_only_a_lack_of_memory_counts(
+def test_only_a_lack_of_memory_counts_as_not_fitting(
     architecture, job, dataset, monkeypatch, error, fits
 ):
     def failing(*args, **options):
@@ -81,7 +81,7 @@ def test_of_what_is_tried_only_a_lack_of_memory_counts(
     assert found is fits
 
 
-def test_runs_at_the_same_time_share_the_room(networks, job, dataset, monkeypatch):
+def test_concurrent_runs_share_the_memory(networks, job, dataset, monkeypatch):
     holding(monkeypatch, 8, networks[1], copies=2)
     recipe = job.recipe
     assert fitting_micro_batch(networks, recipe, dataset, device="cpu", concurrent_runs=2) == 8
@@ -94,13 +94,13 @@ def test_a_smaller_micro_batch_of_the_recipes_own_stays(networks, job, dataset, 
     assert fitting_micro_batch(networks, recipe, dataset, device="cpu") == 4
 
 
-def test_where_no_image_fits_the_largest_network_is_named(networks, job, dataset, monkeypatch):
+def test_if_no_image_fits_the_largest_network_is_named(networks, job, dataset, monkeypatch):
     monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: False)
     with pytest.raises(OutOfMemory, match="one image at 24 pixels on cpu, got too little"):
         fitting_micro_batch(networks, job.recipe, dataset, device="cpu")
 
 
-def test_code_of_the_users_own_is_taken_to_fit_a_cpu(job, dataset, monkeypatch):
+def test_a_custom_model_is_assumed_to_fit_on_a_cpu(job, dataset, monkeypatch):
     monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: False)
     foreign = CustomModel(factory="nobody:knows")
     monkeypatch.setattr(preflight, "cost", lambda network: training_memory)

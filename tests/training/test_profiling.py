@@ -1,4 +1,4 @@
-"""What a run takes of the machine: peaks rise and are forgotten, utilisation is a fraction."""
+"""Peak memory and utilisation: peaks rise and are reset, utilisation is a fraction."""
 
 import sys
 from dataclasses import replace
@@ -24,7 +24,7 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @only_linux
-def test_the_peak_rises_with_what_is_allocated_and_can_be_forgotten() -> None:
+def test_the_peak_rises_with_allocations_and_can_be_reset() -> None:
     usage.release_memory(CPU)
     usage.reset_peak_memory(CPU)
     before = usage.peak_bytes(CPU)
@@ -40,7 +40,7 @@ def test_the_peak_rises_with_what_is_allocated_and_can_be_forgotten() -> None:
 
 
 @only_linux
-def test_what_is_freed_in_small_parts_goes_back_to_the_system() -> None:
+def test_memory_freed_in_small_parts_returns_to_the_system() -> None:
     """Blocks of the heap, which the C library keeps for itself until it is asked."""
     usage.release_memory(CPU)
     usage.reset_peak_memory(CPU)
@@ -55,7 +55,7 @@ def test_what_is_freed_in_small_parts_goes_back_to_the_system() -> None:
 
 
 @only_linux
-def test_where_a_process_may_not_forget_its_peak_it_stays(
+def test_the_peak_stays_if_the_system_refuses_a_reset(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     def refusing(*_: object) -> int:
@@ -67,7 +67,7 @@ def test_where_a_process_may_not_forget_its_peak_it_stays(
     assert usage.peak_bytes(CPU) >= before > 0
 
 
-def test_where_there_is_no_proc_the_peak_is_that_of_unix(
+def test_without_proc_the_peak_comes_from_getrusage(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     pytest.importorskip("resource")
@@ -119,7 +119,7 @@ def test_one_product_at_least_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_the_peak_is_what_the_allocator_has_taken() -> None:
+def test_on_cuda_the_peak_is_the_reserved_memory() -> None:
     cuda = torch.device("cuda")
     torch.cuda.synchronize()  # or there is no allocator yet
     usage.release_memory(cuda)

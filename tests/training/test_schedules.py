@@ -1,4 +1,4 @@
-"""The rate of every step, and what a plateau and patience remember."""
+"""Learning rates by step, and the states of plateau and early stopping."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def test_the_warm_up_rises_in_equal_parts_to_the_full_rate() -> None:
     assert rates(RECIPE)[:STEPS] == pytest.approx([0.02 * step for step in range(1, 11)])
 
 
-def test_the_cosine_is_at_half_way_half_and_ends_at_zero() -> None:
+def test_the_cosine_is_half_at_half_time_and_ends_at_zero() -> None:
     assert learning_rate(RECIPE, 10, STEPS) == pytest.approx(0.2)
     assert learning_rate(RECIPE, 25, STEPS) == pytest.approx(0.1)
     assert learning_rate(RECIPE, 40, STEPS) == pytest.approx(0, abs=1e-12)
@@ -67,7 +67,7 @@ def test_an_exponential_by_epochs_is_the_same_where_an_epoch_begins() -> None:
     assert all(len(set(by_epoch[start : start + STEPS])) == 1 for start in range(0, 40, STEPS))
 
 
-def test_steps_are_leaps_after_whole_periods() -> None:
+def test_a_step_schedule_changes_after_whole_periods() -> None:
     assert rates(replace(COLD, schedule="step")) == pytest.approx([0.2] * 20 + [0.1] * 20)
 
 
@@ -121,11 +121,11 @@ def test_a_plateau_cuts_where_pytorchs_does(losses: list[int], patience: int) ->
         assert state.factor == optimizer.param_groups[0]["lr"]
 
 
-def test_a_loss_that_is_no_number_has_not_fallen() -> None:
+def test_a_nan_loss_counts_as_not_fallen() -> None:
     assert PlateauState(0.5).updated(PLATEAU, math.nan) == PlateauState(0.5, bad_epochs=1)
 
 
-def test_other_schedules_know_no_plateau() -> None:
+def test_other_schedules_ignore_the_plateau_state() -> None:
     state = PlateauState()
     for _ in range(10):
         state = state.updated(RECIPE, 1.0)

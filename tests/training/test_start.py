@@ -1,4 +1,4 @@
-"""What a run starts from, and which recipes nothing would come of."""
+"""Checks of a job before training."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from scalesearch.training.job import TrainingJob
 
 
 @pytest.mark.parametrize("option", [{"dropout": 0.2}, {"drop_connect": 0.2}, {"residual": "zero"}])
-def test_what_would_not_reach_a_network_made_by_code_is_refused(
+def test_recipe_fields_that_a_custom_model_ignores_are_refused(
     job: TrainingJob, option: dict[str, Any]
 ) -> None:
     recipe = replace(job.recipe, **{"dropout": 0, "drop_connect": 0, **option})

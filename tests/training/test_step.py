@@ -1,4 +1,4 @@
-"""One step: gradients that add up, a norm that is kept, averages that follow."""
+"""One step: summed gradients, clipping, averages."""
 
 import copy
 from dataclasses import replace
@@ -83,7 +83,7 @@ def by_hand(network: nn.Module, inputs: StepInputs, dataset: Dataset, recipe: Re
     return F.cross_entropy(network(images), targets, label_smoothing=recipe.label_smoothing)
 
 
-def test_the_weights_follow_the_gradient_of_the_loss_that_is_told(
+def test_the_weights_follow_the_gradient_of_the_returned_loss(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     network = with_norm(architecture)
@@ -142,7 +142,7 @@ def test_micro_batches_in_bfloat16_cast_the_weights_once_and_use_them_for_each(
 
 
 @pytest.mark.parametrize("micro", [None, 4])
-def test_all_gradients_together_are_clipped_once_they_are_whole(
+def test_gradients_are_clipped_together_after_the_last_micro_batch(
     architecture: Architecture, dataset: Dataset, micro: int | None
 ) -> None:
     network, inputs = with_norm(architecture), inputs_of(dataset, PLAIN)
@@ -156,7 +156,7 @@ def test_all_gradients_together_are_clipped_once_they_are_whole(
     assert F.cosine_similarity(moved, freely, dim=0) == pytest.approx(1, abs=1e-4)
 
 
-def test_the_rate_is_the_optimisers_present_one(dataset: Dataset) -> None:
+def test_a_step_uses_the_optimisers_current_rate(dataset: Dataset) -> None:
     moved = []
     for rate in (0.1, 0.05):
         network = without_norm()
@@ -167,7 +167,7 @@ def test_the_rate_is_the_optimisers_present_one(dataset: Dataset) -> None:
     torch.testing.assert_close(moved[0], 2 * moved[1], rtol=1e-3, atol=1e-7)
 
 
-def test_averages_go_part_of_the_way_to_the_moved_weights(
+def test_averages_move_towards_the_updated_weights(
     architecture: Architecture, dataset: Dataset
 ) -> None:
     network = with_norm(architecture)
@@ -200,12 +200,12 @@ def test_mixing_acts_by_the_strength_of_the_epoch(dataset: Dataset) -> None:
         step = replace(step_of(without_norm(), dataset, recipe), strength=strength)
         losses.append(step(inputs).item())
     moved = {kind: inputs.draws[kind] for kind in ("crop", "flip")}
-    unmixed = by_hand(without_norm(), replace(inputs, drawn=moved), dataset, PLAIN)
+    unmixed = by_hand(without_norm(), replace(inputs, draws=moved), dataset, PLAIN)
     assert losses[0] == pytest.approx(unmixed.item(), rel=1e-5)
     assert len({round(loss, 4) for loss in losses}) == 3
 
 
-def test_inputs_are_told_in_an_order_of_their_own() -> None:
+def test_input_tensors_have_a_fixed_order() -> None:
     one, other = torch.zeros(2), torch.ones(2)
     images, labels, averaging = torch.zeros(2, 3, 4, 4), torch.zeros(2), torch.zeros(())
     forth = StepInputs(images, labels, {"crop": one, "flip": other}, averaging)

@@ -5,7 +5,7 @@ import pytest
 
 from scalesearch.errors import SearchError
 from scalesearch.results.run_folder import Epoch
-from scalesearch.training.single_run import tensorboard_writer
+from scalesearch.training.epoch_log import tensorboard_writer
 
 
 def epoch(index: int, accuracy: float) -> Epoch:
@@ -16,7 +16,7 @@ def epoch(index: int, accuracy: float) -> Epoch:
     )  # fmt: skip
 
 
-def test_epochs_are_scalars_and_those_told_again_replace_the_first(tmp_path: Path) -> None:
+def test_epochs_are_scalars_and_repeated_epochs_replace_earlier_ones(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for accuracies in ([0.1, 0.2], [0.3, 0.5, 0.75]):
         with tensorboard_writer(tmp_path) as told:
@@ -31,7 +31,7 @@ def test_epochs_are_scalars_and_those_told_again_replace_the_first(tmp_path: Pat
     assert [(s.step, s.value) for s in scalars] == [(1, pytest.approx(0.3)), (2, 0.5), (3, 0.75)]
 
 
-def test_where_it_is_missing_the_message_says_what_to_install(
+def test_if_tensorboard_is_missing_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

@@ -1,4 +1,4 @@
-"""Runs that share a device: nobody's result depends on the others, and nothing stays behind."""
+"""Runs that share a device: they do not affect each other and release their memory."""
 
 import gc
 import itertools
@@ -48,7 +48,7 @@ def other_images(dataset: Dataset) -> Dataset:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_together_each_seed_has_the_bits_that_it_has_alone(
+def test_each_seed_has_the_same_bits_together_and_alone(
     job: TrainingJob, dataset: Dataset, dropout: float, tmp_path: Path
 ) -> None:
     job = changed(job, dropout=dropout, drop_connect=dropout, ema=0.9)
@@ -67,7 +67,7 @@ def test_together_each_seed_has_the_bits_that_it_has_alone(
     assert len({epoch.train_loss for _, epoch in told}) == len(told)
 
 
-def test_networks_of_unlike_shapes_and_recipes_may_share_a_device(
+def test_networks_with_different_shapes_and_recipes_can_share_a_device(
     job: TrainingJob, architecture: Architecture, dataset: Dataset
 ) -> None:
     wide = replace(architecture, head=48)
@@ -79,7 +79,7 @@ def test_networks_of_unlike_shapes_and_recipes_may_share_a_device(
         assert [numbers(epoch) for where, epoch in told if where == place] == expected
 
 
-def test_together_a_run_may_be_further_than_another(
+def test_runs_together_may_be_at_different_epochs(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     jobs = [replace(job, seed=seed, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
@@ -96,7 +96,7 @@ def test_together_a_run_may_be_further_than_another(
         assert [numbers(epoch) for where, epoch in told if where == place] == alone
 
 
-def test_together_one_that_has_lost_its_patience_lets_the_others_go_on(
+def test_early_stopping_of_one_run_does_not_stop_the_others(
     job: TrainingJob, dataset: Dataset
 ) -> None:
     impatient = changed(job, patience=1, learning_rate=1e-9, epochs=6)
@@ -106,7 +106,7 @@ def test_together_one_that_has_lost_its_patience_lets_the_others_go_on(
     assert ends[0] < ends[1] == 6
 
 
-def test_an_epochs_time_is_shared_out(
+def test_the_time_of_an_epoch_is_divided_among_the_runs(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(sharing: int) -> Epoch:
@@ -152,7 +152,7 @@ def test_all_have_trained_before_the_first_is_validated(
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_one_that_diverges_costs_the_other_no_epoch(
+def test_a_diverging_run_costs_the_other_no_epoch(
     job: TrainingJob, dataset: Dataset, order: int, tmp_path: Path
 ) -> None:
     good = replace(job, checkpoint=tmp_path / "good")
@@ -166,7 +166,7 @@ def test_one_that_diverges_costs_the_other_no_epoch(
     assert list(train(replace(good, stop=1), dataset, device="cpu")) == [first]
 
 
-def test_who_stops_listening_has_lost_nobodys_epoch(
+def test_an_abandoned_generator_loses_no_epoch(
     job: TrainingJob, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = [replace(job, seed=seed, stop=1, checkpoint=tmp_path / f"{seed}") for seed in range(2)]
@@ -200,7 +200,7 @@ def throwing(error: Exception) -> Callable[[], NoReturn]:
         (lambda: torch.empty(2**60, dtype=torch.uint8), "RuntimeError"),  # PyTorch's own words
     ],
 )
-def test_who_does_not_fit_is_told_what_to_set(
+def test_out_of_memory_tells_what_to_set(
     job: TrainingJob,
     dataset: Dataset,
     monkeypatch: pytest.MonkeyPatch,
@@ -216,7 +216,7 @@ def test_who_does_not_fit_is_told_what_to_set(
         list(train(changed(job, micro_batch=8), dataset, device="cpu"))
 
 
-def test_all_who_share_the_device_are_named(
+def test_out_of_memory_names_all_runs_on_the_device(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, throwing(MemoryError()))
@@ -225,7 +225,7 @@ def test_all_who_share_the_device_are_named(
         list(train_together(jobs, [dataset] * 2, device="cpu"))
 
 
-def test_a_network_too_large_to_begin_with_is_told_so_too(
+def test_a_network_that_cannot_be_built_for_lack_of_memory_is_named(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "start_run", lambda *_: torch.empty(2**60, dtype=torch.uint8))
@@ -242,7 +242,7 @@ def test_a_network_too_large_to_begin_with_is_told_so_too(
         ValueError("any other"),
     ],
 )
-def test_other_errors_pass_as_they_are(
+def test_other_errors_pass_unchanged(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     failing(monkeypatch, throwing(error))
@@ -276,7 +276,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     gc.enable()
 
 
-def test_when_memory_is_given_back_no_network_is_left(
+def test_memory_is_released_when_no_network_is_left(
     job: TrainingJob, dataset: Dataset, alive: list[int]
 ) -> None:
     full = changed(job, ema=0.9, patience=3)

@@ -1,4 +1,4 @@
-"""What a run does over its epochs: averages, patience, plateaus, growing images, resuming."""
+"""A run over its epochs: averages, early stopping, plateaus, growing images, resuming."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 # Averages
 
 
-def test_averages_are_what_is_validated_and_do_not_touch_training(
+def test_averages_are_validated_and_do_not_affect_training(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     plain = replace(job, checkpoint=tmp_path / "plain")
@@ -122,7 +122,7 @@ def test_a_trained_network_has_the_averages_that_were_validated(
         assert torch.equal(network.state_dict()[name], average)
 
 
-def test_a_trained_network_has_its_last_weights_where_nothing_else_was_asked_for(
+def test_a_trained_network_has_its_last_weights_by_default(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     kept = replace(job, checkpoint=tmp_path / "run")
@@ -134,7 +134,7 @@ def test_a_trained_network_has_its_last_weights_where_nothing_else_was_asked_for
     )
 
 
-def test_without_a_whole_checkpoint_there_is_no_trained_network(
+def test_a_missing_or_damaged_checkpoint_gives_no_trained_network(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(SearchError, match="no such checkpoint"):
@@ -144,8 +144,8 @@ def test_without_a_whole_checkpoint_there_is_no_trained_network(
         load_trained_model(kept, dataset, "cpu")
     kept.checkpoint.write_bytes(b"damaged")
     with (
-        pytest.warns(UserWarning, match="not a whole checkpoint"),
-        pytest.raises(SearchError, match=r"run: not a whole checkpoint; train the network again"),
+        pytest.warns(UserWarning, match="the checkpoint is damaged"),
+        pytest.raises(SearchError, match="run: the checkpoint is damaged; train the network"),
     ):
         load_trained_model(kept, dataset, "cpu")
 
@@ -167,7 +167,7 @@ def worsening(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("worsening")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-def test_a_run_of_everything_resumes_after_a_crash_without_a_changed_bit(
+def test_a_run_with_all_options_resumes_after_a_crash_without_a_changed_bit(
     job: TrainingJob,
     dataset: Dataset,
     optimizer: str,
@@ -202,7 +202,7 @@ def test_a_run_of_everything_resumes_after_a_crash_without_a_changed_bit(
 
 
 @pytest.mark.usefixtures("worsening")
-def test_everything_is_really_at_work_there(job: TrainingJob, dataset: Dataset) -> None:
+def test_that_run_really_uses_all_options(job: TrainingJob, dataset: Dataset) -> None:
     job = changed(job, **EVERYTHING, learning_rate=0.1)
     together = numbers(epochs_of(job, dataset))
     without = {
@@ -231,7 +231,7 @@ def falling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("falling")
 @pytest.mark.parametrize("ema", [None, 0.5])
-def test_a_run_stops_when_its_patience_is_over_and_goes_back_to_its_best_epoch(
+def test_early_stopping_returns_to_the_best_epoch(
     job: TrainingJob,
     dataset: Dataset,
     ema: float | None,
@@ -256,7 +256,7 @@ def test_a_run_stops_when_its_patience_is_over_and_goes_back_to_its_best_epoch(
 
 
 @pytest.mark.usefixtures("falling")
-def test_patience_outlasts_an_interruption(
+def test_early_stopping_survives_an_interruption(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
     job = changed(job, epochs=12, patience=2, dropout=0, drop_connect=0)
@@ -280,7 +280,7 @@ def test_a_run_without_patience_goes_on(job: TrainingJob, dataset: Dataset) -> N
 # Images that grow
 
 
-def test_images_grow_to_the_whole_side_and_the_regularisation_with_them(
+def test_resolution_and_regularisation_grow_to_their_full_values(
     job: TrainingJob, dataset: Dataset, networks: list[nn.Module]
 ) -> None:
     progressive = ProgressiveResizing(start=0.5, regularisation=0.2)
@@ -314,7 +314,7 @@ def test_images_grow_to_the_whole_side_and_the_regularisation_with_them(
         assert rates == pytest.approx([strength * rate for rate in full])
 
 
-def test_validation_may_be_at_another_side(
+def test_validation_may_use_another_resolution(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -334,7 +334,7 @@ def test_validation_may_be_at_another_side(
 
 
 @pytest.mark.parametrize(("micro_batch", "size"), [(None, 256), (4, 4)])
-def test_what_was_trained_in_parts_is_evaluated_in_parts(
+def test_micro_batches_limit_the_evaluation_batch(
     job: TrainingJob, micro_batch: int | None, size: int
 ) -> None:
     assert run.evaluation_batch_size(changed(job, micro_batch=micro_batch).recipe) == size
@@ -386,7 +386,7 @@ def test_every_step_has_a_dropout_stream_of_its_own(
 # What is measured
 
 
-def test_of_ten_classes_five_answers_may_be_near() -> None:
+def test_top5_counts_five_of_ten_classes() -> None:
     logits_BK = torch.arange(10).float().expand(4, 10)  # the highest are 9, 8, 7, 6, 5
     labels_B = torch.tensor([9, 5, 4, 0])
     _, accuracy, top5 = run.evaluate(nn.Identity(), iter([(logits_BK, labels_B)]))
@@ -401,7 +401,7 @@ def test_accuracies_are_of_images_and_not_of_batches() -> None:
     assert top5 == 0.75
 
 
-def test_every_measurement_of_an_epoch_is_told(job: TrainingJob, dataset: Dataset) -> None:
+def test_an_epoch_has_every_measurement(job: TrainingJob, dataset: Dataset) -> None:
     for epoch in epochs_of(job, dataset):
         assert epoch.top5 == 1  # of two classes
         assert epoch.accuracy <= epoch.top5
@@ -410,7 +410,7 @@ def test_every_measurement_of_an_epoch_is_told(job: TrainingJob, dataset: Datase
         assert epoch.resolution == 9
 
 
-def test_the_arithmetic_that_is_needed_is_that_of_the_epochs_side(
+def test_utilisation_counts_the_epochs_resolution(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []

@@ -1,4 +1,4 @@
-"""Training goes on from a trained network: what moves, what does not, and what it is for."""
+"""Transfer: frozen parts, rates, identity and benefit."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -42,7 +42,7 @@ from scalesearch.training.optimisers import make_optimizer, set_learning_rate
     ],
     ids=lambda how: how["optimizer"],
 )
-def test_what_is_frozen_keeps_every_bit_and_all_else_moves(
+def test_frozen_parts_keep_every_bit_and_the_others_change(
     how: dict[str, Any], job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     asked = going_on(job, pretrained, Transfer(freeze=("stem", "stage1")), **how)
@@ -54,7 +54,7 @@ def test_what_is_frozen_keeps_every_bit_and_all_else_moves(
     assert {part_of(name) for name, count in counts.items() if count == steps} == {"stage2", "head"}
 
 
-def test_a_part_amid_others_can_be_frozen(
+def test_a_middle_part_can_be_frozen(
     job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     asked = going_on(job, pretrained, Transfer(freeze=("stage1", "head")))
@@ -62,7 +62,7 @@ def test_a_part_amid_others_can_be_frozen(
     assert moved(before, after(asked, dataset, 2, tmp_path)) == {"stem", "stage2", "classifier"}
 
 
-def test_parts_move_from_the_epoch_on_at_which_they_are_unfrozen(
+def test_parts_train_from_the_epoch_at_which_they_are_unfrozen(
     job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     staged = Transfer(
@@ -99,7 +99,7 @@ def test_frozen_norms_normalise_as_in_evaluation(job: TrainingJob, pretrained: P
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_the_body_takes_its_part_of_every_rate(job: TrainingJob, pretrained: Path) -> None:
+def test_the_body_uses_its_fraction_of_every_rate(job: TrainingJob, pretrained: Path) -> None:
     asked = going_on(job, pretrained, Transfer(body_rate=0.1))
     network = build_initial_model(asked, torch.device("cpu"))
     steps = make_optimizer(network, asked.recipe)
@@ -116,7 +116,7 @@ def test_the_body_takes_its_part_of_every_rate(job: TrainingJob, pretrained: Pat
         assert decay == (asked.recipe.weight_decay if parameter.ndim > 1 else 0.0), name
 
 
-def test_a_slower_body_moves_less(
+def test_a_slower_body_changes_less(
     job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     """And not at all by a rule of its own: a body's part of 1 is the run without one."""
@@ -131,7 +131,7 @@ def test_a_slower_body_moves_less(
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_large", "densenet121"])
-def test_every_parameter_is_of_a_part(name: str) -> None:
+def test_every_parameter_belongs_to_a_part(name: str) -> None:
     with torch.device("meta"):
         network = build_model(baseline(name))
     transfer.freeze_parts(network, frozenset(part_names(len(network.stages))))
@@ -141,7 +141,7 @@ def test_every_parameter_is_of_a_part(name: str) -> None:
 # Identity and resuming
 
 
-def test_runs_from_the_beginning_are_known_as_they_always_were() -> None:
+def test_runs_without_transfer_keep_their_identity() -> None:
     """By versions in which no run had started from weights; their checkpoints go on."""
     split = Split(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
     dataset = Dataset(
@@ -164,7 +164,7 @@ def test_runs_from_the_beginning_are_known_as_they_always_were() -> None:
         assert identity(job, dataset, "cpu") == known
 
 
-def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
+def test_identity_depends_on_the_weights_and_the_transfer(
     job: TrainingJob, dataset: Dataset, pretrained: Path
 ) -> None:
     asked = going_on(job, pretrained)
@@ -186,7 +186,7 @@ def test_identity_depends_on_the_weights_and_on_what_is_done_with_them(
     )
 
 
-def test_weights_are_known_by_what_is_in_them(architecture: Architecture) -> None:
+def test_weights_are_identified_by_their_content(architecture: Architecture) -> None:
     known = weights_hash(some_network(architecture))
     assert weights_hash(some_network(architecture, dropout=0.3)) == known
     others = [
@@ -205,7 +205,7 @@ def test_a_transfer_needs_weights_and_weights_a_transfer(job: TrainingJob) -> No
 
 
 @pytest.mark.parametrize("stops", [(1, 2, 3), (2,)])
-def test_a_run_that_is_resumed_is_the_one_that_was_not_stopped(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     stops: tuple[int, ...], job: TrainingJob, dataset: Dataset, pretrained: Path, tmp_path: Path
 ) -> None:
     staged = Transfer(
@@ -246,7 +246,7 @@ def test_a_sweep_of_rates_begins_with_the_same_weights(
 # What a step costs
 
 
-def test_the_backward_pass_of_a_frozen_beginning_is_not_counted(
+def test_the_backward_pass_of_leading_frozen_parts_is_not_counted(
     architecture: Architecture,
 ) -> None:
     whole = cost(replace(architecture, resolution=12)).macs
@@ -288,7 +288,7 @@ def digits(classes: range, count: int) -> Dataset:
 
 
 @pytest.mark.slow
-def test_what_was_learnt_of_half_the_digits_helps_with_the_others(tmp_path: Path) -> None:
+def test_weights_from_half_the_digits_help_with_the_others(tmp_path: Path) -> None:
     """Seen: 0.74 against 0.50, and 0.48 with twice the rate, which suits that better."""
     network = baseline("efficientnet_b0", width=0.25, depth=0.3, resolution=12, stem_stride=1)
     network = replace(network, in_channels=1, num_classes=5)

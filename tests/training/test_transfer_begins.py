@@ -1,4 +1,4 @@
-"""Training goes on from a trained network: what is taken over, and what is refused."""
+"""Transfer: weights that are copied, and networks that are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from scalesearch.training.job import TrainingJob
 from scalesearch.training.network_file import SavedNetwork, read_network, write_network
 
 
-def test_all_but_a_new_classifier_is_taken_over(job: TrainingJob, pretrained: Path) -> None:
+def test_all_weights_but_a_new_classifier_are_copied(job: TrainingJob, pretrained: Path) -> None:
     ours = build_initial_model(going_on(job, pretrained), torch.device("cpu")).state_dict()
     theirs = read_network(pretrained).network.state_dict()
     for name in theirs:
@@ -39,7 +39,7 @@ def test_a_new_classifier_is_drawn_from_the_seed(job: TrainingJob, pretrained: P
     assert not torch.equal(one.classifier.weight, other.classifier.weight)
 
 
-def test_a_classifier_is_kept_where_that_is_asked_for(
+def test_a_classifier_is_kept_on_request(
     job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(architecture)
@@ -50,7 +50,7 @@ def test_a_classifier_is_kept_where_that_is_asked_for(
     assert moved(tensors(network), tensors(ours)) == set()
 
 
-def test_a_network_computes_as_it_did_where_its_weights_were_trained(
+def test_a_network_keeps_the_computation_options_of_its_weights(
     job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(architecture, norm_eps=0.1, padding="same")
@@ -65,7 +65,7 @@ def test_a_network_computes_as_it_did_where_its_weights_were_trained(
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
-def test_grey_images_are_answered_alike_after_a_change_of_channels(
+def test_grey_images_give_equal_outputs_after_a_change_of_channels(
     theirs: int, ours: int, job: TrainingJob, architecture: Architecture, tmp_path: Path
 ) -> None:
     network = some_network(replace(architecture, in_channels=theirs))
@@ -85,7 +85,7 @@ def test_other_numbers_of_channels_are_refused() -> None:
         transfer.adapted_stem_weight(torch.zeros(8, 3, 3, 3), 4)
 
 
-def test_another_network_than_the_files_is_refused(
+def test_a_network_other_than_the_files_is_refused(
     job: TrainingJob, architecture: Architecture, pretrained: Path
 ) -> None:
     wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
@@ -109,7 +109,7 @@ def test_weights_that_changed_since_the_run_was_planned_are_refused(
     ("names", "message"),
     [
         (("a", "c"), "got no b; new c"),
-        (("b", "a"), "got them in another order"),
+        (("b", "a"), "got another order"),
         (("a", "b", "c"), "got new c"),
     ],
 )

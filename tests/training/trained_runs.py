@@ -1,4 +1,4 @@
-"""What runs are made of and compared by."""
+"""Helpers that make and compare runs."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Networks that training goes on from, and what moves in them."""
+"""Helpers that make pretrained networks, and find the parts that changed."""
 
 from dataclasses import replace
 from pathlib import Path
