@@ -1,4 +1,4 @@
-"""The candidates of a search in order: the plan, then the sampler's proposals in rounds.
+"""The candidates of a search: the plan, then the sampler's proposals in rounds.
 
 A candidate's index in this order never changes, whatever happens to the search.
 """
@@ -111,14 +111,14 @@ class CandidateSource:
 
     @property
     def is_learning(self) -> bool:
-        """Whether proposals depend on earlier trials."""
+        """True if proposals depend on earlier trials."""
         search = self.experiment.search
         return search.sampler in LEARNING_SAMPLERS and len(self.replayed_shares) < (
             search.proposal_count or 0
         )
 
     def index_of(self, cells: Sequence[dict[str, Any]]) -> int | None:
-        """Find the index of a recorded trial by its cells; None if it is not in the experiment."""
+        """Find a recorded trial's index by its cells; None if not in the experiment."""
         for cell in cells:
             name = str(cell["name"])
             if name in self.index_by_cell:
@@ -129,7 +129,7 @@ class CandidateSource:
         return None
 
     def round_of(self, index: int) -> int:
-        """Return the round of a candidate: those of one round are compared with each other."""
+        """Return the round of a candidate; its candidates are compared."""
         search = self.experiment.search
         if search.asynchronous:
             return index

@@ -1,4 +1,4 @@
-"""The planned trials of a search: the references, and the cells of a grid or a design.
+"""The planned trials of a search: references, and cells of a grid or design.
 
 The plan is made before anything is trained. Its cells have fixed names, so that an interrupted
 search can be resumed.
@@ -43,7 +43,7 @@ NOMINAL_MESH = 24
 
 
 class OffTargetWarning(UserWarning):
-    """Warning about a network whose cost or direction differs noticeably from the request."""
+    """Warning about a network whose cost or direction differs from the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class PlannedTrial:
 
     @property
     def role(self) -> str:
-        """Distinct roles of the cells (``searched`` or a reference's name), joined by ``+``."""
+        """Distinct roles (``searched`` or a reference's name), joined by ``+``."""
         return "+".join(dict.fromkeys(cell.role for cell in self.cells))
 
     @property
@@ -82,13 +82,13 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The candidates of a search: the iso-cost set, or the networks of nominal coefficients."""
+    """The candidates of a search: the iso-cost set, or nominal networks."""
 
     baseline: Architecture | CustomModel
     budget: Budget
     candidates: tuple[Candidate, ...] = field(repr=False)
     is_exhaustive: bool = False
-    """Whether ``candidates`` lists all networks, also with a nominal budget."""
+    """True if ``candidates`` lists all networks, also with a nominal budget."""
 
     def candidate(
         self, requested: Coefficients, excluded: Collection[str] = ()
@@ -151,7 +151,7 @@ def search_space(baseline: Architecture | CustomModel, budget: Budget) -> Search
 
 
 def subspace(space: SearchSpace, requested: Mapping[str, Coefficients]) -> SearchSpace:
-    """Restrict a space to these fingerprints, given the coefficients requested for each."""
+    """Restrict a space to fingerprints, with the coefficients requested for each."""
     candidates_by_fingerprint = {
         candidate.fingerprint: candidate
         for candidate in space.candidates
@@ -192,7 +192,7 @@ def lattice_cells(step: int, factor: float) -> Iterator[DesignCell]:
 
 
 def cartesian_cells(search: SearchSpec, factor: float) -> Iterator[DesignCell]:
-    """Yield the classic grid: coefficients ``step`` apart whose product is near the factor."""
+    """Yield the classic grid: coefficients whose product is near the factor."""
     step = search.step or CLASSIC_GRID.step
     grid = CoefficientGrid(search.alpha, search.beta, search.gamma, step, search.product_tolerance)
     for coefficients in grid.coefficients(factor):
@@ -207,7 +207,7 @@ def reference_cells(names: Sequence[str], factor: float) -> Iterator[DesignCell]
 
 
 def planned_trials(search: SearchSpec, space: SearchSpace) -> tuple[PlannedTrial, ...]:
-    """Plan the trials that are known before training: references, then a grid or a design.
+    """Plan the trials known before training: references, then a grid or design.
 
     A lattice cell takes the nearest candidate that no other lattice cell has; references share
     candidates with other cells, and cells of the classic grid with the same network share one.
@@ -239,7 +239,7 @@ def _add_lattice(planned: dict[str, PlannedTrial], search: SearchSpec, space: Se
 
 
 def _add_optimal(planned: dict[str, PlannedTrial], search: SearchSpec, space: SearchSpace) -> None:
-    """Add the candidates that, with the references, determine the response surface best."""
+    """Add the candidates that, with the references, determine the surface best."""
     candidates_by_fingerprint = {
         trial.candidate.fingerprint: trial.candidate for trial in planned.values()
     }
@@ -283,7 +283,7 @@ def _add_cartesian(
 def add_cell(
     planned: dict[str, PlannedTrial], candidate: Candidate | None, cell: DesignCell
 ) -> None:
-    """Add a cell to the planned trial of its candidate; do nothing without a candidate."""
+    """Add a cell to the planned trial of its candidate, if there is one."""
     if candidate is None:
         return
     trial = planned.get(candidate.fingerprint, PlannedTrial(candidate, ()))

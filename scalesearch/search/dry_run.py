@@ -229,13 +229,9 @@ def make_dry_run(
     """
     require_no_early_stopping(experiment)
     require_no_transfer(experiment)
-    pool_options: dict[str, Any] = {
-        "executor": executor,
-        "workers": workers,
-        "scheduler": scheduler,
-    }
-    if executor in ("inline", "local"):
-        pool_options = {"executor": "inline"}
+    pool_options: dict[str, Any] = {"executor": "inline"}
+    if executor not in ("inline", "local"):
+        pool_options = {"executor": executor, "workers": workers, "scheduler": scheduler}
     with (
         code_allowed(allow_code),
         TemporaryDirectory() as log_folder,
@@ -244,7 +240,8 @@ def make_dry_run(
         worker_count = workers or len(devices or ()) or pool.slots or 1
         worker_info = pool.call(inspect_worker, experiment)
         source = candidate_source(experiment, worker_info.data)
-        extremes = _extreme_candidates(source)
+        candidates = _candidates_by_memory(source)
+        extremes = [candidates[0], candidates[-1]]
         networks = [candidate.architecture for candidate in extremes]
         step_times = pool.call(
             measure_step_times, experiment, networks, worker_info.device, allow_code
@@ -252,7 +249,6 @@ def make_dry_run(
         epoch_seconds_of = _epoch_seconds_model(
             extremes, step_times, worker_info.data["train"], worker_info.data["validation"]
         )
-        candidates = _candidates_by_memory(source)
         epoch_seconds = [*map(epoch_seconds_of, candidates)]
         if noise is None:
             noise_networks, epochs = networks_to_measure(
@@ -295,12 +291,6 @@ def _schedule_fields(
         "seconds": simulated.seconds,
         "device_seconds": simulated.device_seconds,
     }
-
-
-def _extreme_candidates(source: CandidateSource) -> list[Candidate]:
-    """Return the candidates with the fewest and the most activations per multiply-add."""
-    candidates = _candidates_by_memory(source)
-    return [candidates[0], candidates[-1]]
 
 
 def _candidates_by_memory(source: CandidateSource) -> list[Candidate]:

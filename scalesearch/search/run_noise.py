@@ -1,4 +1,4 @@
-"""The noise of training runs before a search: measured, read from another search, or guessed.
+"""The noise of runs before a search: measured, read from records, or guessed.
 
 This is the noise that remains after the effects of candidates and of seeds, since candidates are
 trained with the same seeds. Measuring it takes at least two networks with two seeds each: the
@@ -46,7 +46,7 @@ class RunNoise:
     high: float | None
     """Upper end of the 90% interval; None for a guess."""
     basis: str
-    """Where the value comes from, for people."""
+    """The source of the value, for people."""
 
 
 def binomial_std(accuracy: float, images: int) -> float:
@@ -78,7 +78,7 @@ def guessed_noise(validation_images: int, measurement_seconds: float | None = No
 
 
 def noise_from_records(path: str | Path) -> RunNoise:
-    """Estimate the noise of another search at its last epoch, from its folder or records.
+    """Estimate the noise of another search at its last epoch.
 
     Raises SearchError if there is no table, or no two candidates with two seeds in common.
     """
@@ -100,7 +100,7 @@ def networks_to_measure(
     epoch_seconds: Sequence[float],
     max_seconds: float,
 ) -> tuple[list[Architecture | CustomModel], int]:
-    """Choose the networks to measure, and the number of epochs, within ``max_seconds``.
+    """Choose networks to measure, and the number of epochs, within ``max_seconds``.
 
     Three networks if there is time for an epoch of each, else two, else none.
     """
@@ -114,7 +114,7 @@ def networks_to_measure(
 
 
 def min_measurement_seconds(epoch_seconds: Sequence[float]) -> float | None:
-    """Estimate the seconds of the smallest measurement plus 10%; None if none is possible."""
+    """Estimate seconds of the smallest measurement plus 10%; None if impossible."""
     if len(epoch_seconds) < 2:
         return None
     return math.ceil(1.1 * SEEDS_PER_NETWORK * (epoch_seconds[0] + epoch_seconds[-1]))
@@ -127,7 +127,7 @@ def measure_noise(
     device: str,
     allow_code: bool,
 ) -> RunNoise | None:
-    """Measure the noise of these networks after this many epochs, with three seeds each.
+    """Measure the noise of networks after this many epochs, with three seeds.
 
     Returns None if too few runs finish without diverging.
     """

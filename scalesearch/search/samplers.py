@@ -143,7 +143,7 @@ def sampler_observations(
     rungs: Collection[int],
     cost: str | None,
 ) -> list[Observation]:
-    """Return finished trials with their final accuracy, and running ones, in order of numbers.
+    """Return finished trials with final accuracies, and running ones, by number.
 
     The final accuracy of a stopped trial is imputed.
 

@@ -1,4 +1,4 @@
-"""Comparison of search settings with each other, an exhaustive grid, and random search."""
+"""Comparison of search settings, an exhaustive grid, and random search."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -57,7 +57,7 @@ class SettingComparison:
     random_regret: float | None
     """Mean regret of random search with the same number of epochs."""
     gain: float | None
-    """How much larger the regret of random search is."""
+    """Mean regret of random search minus that of the setting."""
     gain_error: float | None
     """Standard error of the gain over seeds."""
     wins: float | None
@@ -105,7 +105,7 @@ def compare_settings(
 
 
 def random_search_of_equal_cost(experiment: Experiment, epochs: float) -> Experiment:
-    """Make a random search of about this many epochs, with all candidates fully trained."""
+    """Make a random search of about this many epochs, without early stopping."""
     epochs_per_trial = experiment.search.seeds * experiment.rungs[-1]
     search_config = replace(
         experiment.search,
@@ -218,7 +218,7 @@ def _exhaustive_regret(ground_truth: GroundTruth, world: int) -> float:
 def experiments_by_sampler(
     experiment: Experiment, samplers: Sequence[str] = ()
 ) -> dict[str, Experiment]:
-    """Make one experiment for each sampler, by name; by default only the experiment's own.
+    """Make one experiment for each sampler; by default the experiment's own.
 
     Raises SearchError for an unknown sampler, or one that needs other settings.
     """
@@ -241,7 +241,7 @@ def experiments_by_sampler(
 
 
 def surfaces_from_names(text: str) -> list[Surface]:
-    """Return the surfaces for ``all``, for names separated by commas, or for a results table.
+    """Return the surfaces for ``all``, names with commas, or a results table.
 
     Raises SearchError for anything else.
     """
@@ -261,7 +261,7 @@ def surfaces_from_names(text: str) -> list[Surface]:
 def write_simulation_results(
     rows: Sequence[Mapping[str, Any]], folder: Path, **metadata: Any
 ) -> tuple[Path, ...]:
-    """Write ``simulated.csv``, ``.json`` (with metadata and commit), ``.png`` and ``.svg``."""
+    """Write ``simulated.csv``, ``.json`` (with metadata), ``.png`` and ``.svg``."""
     folder.mkdir(parents=True, exist_ok=True)
     csv_path, json_path = folder / "simulated.csv", folder / "simulated.json"
     write_text(csv_path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))

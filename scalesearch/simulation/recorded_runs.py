@@ -28,7 +28,7 @@ SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 @dataclass(frozen=True, slots=True)
 class RecordedSurface:
-    """Mean accuracies of recorded candidates, with noise of the recorded size at each epoch.
+    """Mean accuracies of recorded candidates, with noise of the recorded size.
 
     The accuracy of any other candidate is interpolated from the nearest recorded ones, weighted by
     closeness. After the last recorded epoch nothing changes.
@@ -81,7 +81,7 @@ class RecordedSurface:
 
 
 def recorded_surface(path: str | Path) -> RecordedSurface:
-    """Fit a surface to the candidates of a ``records.csv`` that reached its last epoch.
+    """Fit a surface to the fully trained candidates of a ``records.csv``.
 
     Raises SearchError if the file is not such a table, or has fewer than four candidates with the
     last epoch, or fewer than two seeds.
@@ -217,7 +217,7 @@ class ReplaySurface:
 
 
 def load_replay(source: str | Path) -> ReplaySurface:
-    """Load the runs of a search from its folder, its ``records.csv``, or the scaling table.
+    """Load the runs of a search from a folder, a table, or the scaling table.
 
     In ``scalesearch.scaling_table()`` the search is found by its name. Raises SearchError for
     anything else.

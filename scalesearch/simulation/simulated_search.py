@@ -1,4 +1,4 @@
-"""A whole search over a surface: the real tuner, halving and samplers with virtual workers."""
+"""A whole search over a surface: the real tuner with simulated workers."""
 
 import warnings
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,7 @@ DEFAULT_CHANNELS, DEFAULT_CLASSES = 3, 10
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """An experiment's candidates and a surface over them, shared by all its simulations."""
+    """An experiment's candidates and a surface, shared by all its simulations."""
 
     experiment: Experiment
     surface: Surface
@@ -292,7 +292,7 @@ def make_tuner(
 
 
 def plan_without_warnings(experiment: Experiment, space: SearchSpace) -> tuple[PlannedTrial, ...]:
-    """Plan the trials without warnings about their direction, which do not matter here."""
+    """Plan the trials without warnings about their direction."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return planned_trials(experiment.search, space)

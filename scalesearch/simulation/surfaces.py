@@ -33,7 +33,7 @@ ShareVector = tuple[float, float, float]
 
 
 class SurfacePoint(NamedTuple):
-    """A candidate as a surface sees it: the architecture's fingerprint and effective shares."""
+    """A candidate on a surface: the architecture's fingerprint and shares."""
 
     candidate: str
     shares: Shares
@@ -69,7 +69,7 @@ def measured_accuracy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedNoise:
-    """Standard deviations after three epochs; they fall with the square root of the length."""
+    """Standard deviations after three epochs; they fall with sqrt(epochs)."""
 
     seed: float = 0.006
     """Effect of a seed on all candidates."""

@@ -24,7 +24,7 @@ class WorkerFaults:
     slow_fraction: float = 0.0
     """Fraction of the workers that are slow."""
     slow_factor: float = 3.0
-    """How many times longer a slow worker takes."""
+    """Factor by which a slow worker takes longer."""
     death_probability: float = 0.0
     """Probability that the worker dies during a job."""
     restart_seconds: float = 30.0

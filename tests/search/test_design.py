@@ -68,7 +68,7 @@ def test_a_lattice_trains_each_network_once_and_references_share_its_corners(rea
     "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
     "ignore::scalesearch.search.design.OffTargetWarning",
 )
-def test_where_candidates_are_few_each_lattice_cell_takes_one_of_its_own():
+def test_with_few_candidates_each_lattice_cell_takes_its_own():
     poor = efficientnet_b0(width=0.25, resolution=16, stem_stride=1, num_classes=10)
     where = search_space(poor, Budget())
     cells = list(lattice_cells(4, 2.0))
@@ -96,7 +96,7 @@ def test_an_optimal_plan_has_new_networks_that_determine_the_surface_better_than
     assert planned_trials(SearchSpec(sampler="optimal"), realised) == ours
 
 
-def test_an_optimal_plan_is_as_large_as_asked_and_leaves_out_an_axis_that_is_stuck():
+def test_an_optimal_plan_has_the_requested_size_and_omits_a_stuck_axis():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         where = search_space(efficientnet_b0(resolution=32), Budget())

@@ -108,7 +108,7 @@ def test_a_search_of_points_trains_each_once_and_has_no_coefficients(tiny, tmp_p
         write_results(tmp_path / "r")
 
 
-def test_a_search_of_points_goes_on_from_its_records_alone(tiny, tmp_path, untrained):
+def test_a_search_of_points_resumes_from_its_records_alone(tiny, tmp_path, untrained):
     experiment = tiny(**LISTED, points=[{"name": "base"}, {"name": "deep", "depth": 2}], seeds=2)
     records = run_search(experiment, tmp_path / "r")
     (tmp_path / "r" / "study.db").unlink()

@@ -1,4 +1,4 @@
-"""The noise that a plan's power is told at: measured, read, or called a guess."""
+"""The noise of a planned search: measured, read from records, or guessed."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_a_guess_says_how_long_a_measurement_would_take():
     assert min_measurement_seconds([2.0]) is None
 
 
-def test_as_much_is_measured_as_the_time_allows():
+def test_the_measurement_fits_the_given_time():
     experiment = experiment_from_document({"name": "x", "recipe": {"epochs": 9}})
     candidates = search_space(PROXY, Budget()).candidates[:5]
     seconds = [1.0, 1.0, 1.0, 1.0, 2.0]
@@ -131,7 +131,7 @@ def measured(monkeypatch, tiny):
     return of
 
 
-def test_what_is_measured_is_the_noise_after_networks_and_seeds(measured):
+def test_the_measured_noise_excludes_effects_of_networks_and_seeds(measured):
     found = measured([0.5, 0.6, 0.4, 0.8, 0.3, 0.4])  # by seed, two networks each
     runs = np.array([[0.5, 0.6], [0.4, 0.8], [0.3, 0.4]])
     left = runs - runs.mean(axis=1, keepdims=True) - runs.mean(axis=0) + runs.mean()

@@ -102,11 +102,11 @@ def test_a_model_goes_where_accuracy_is(sampler):
         return 0.8 - shares.distance(Shares(0.2, 0.6, 0.2)) ** 2
 
     def regret(sampler):
-        told = [replace(one, values=(accuracy(one.shares),)) for one in HISTORY]
+        observations = [replace(one, values=(accuracy(one.shares),)) for one in HISTORY]
         for number in range(12):
-            shares = proposal(spec(sampler), 0, number, told)
-            told.append(Observation(f"proposal {number}", shares, (accuracy(shares),)))
-        return 0.8 - max(one.values[0] for one in told[len(HISTORY) :])
+            shares = proposal(spec(sampler), 0, number, observations)
+            observations.append(Observation(f"proposal {number}", shares, (accuracy(shares),)))
+        return 0.8 - max(one.values[0] for one in observations[len(HISTORY) :])
 
     assert regret(sampler) < 0.01
 

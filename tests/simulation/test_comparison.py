@@ -128,8 +128,8 @@ def test_too_small_a_table_is_no_surface(table, tmp_path):
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as stopped:
         main([*map(str, arguments)])
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
+    output = capsys.readouterr()
+    return stopped.value.code, output.out, output.err
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def file(experiment, tmp_path):
     return path
 
 
-def test_the_command_compares_and_writes_what_it_found(file, tmp_path, capsys):
+def test_the_command_compares_and_writes_files(file, tmp_path, capsys):
     out = tmp_path / "out"
-    code, told, err = run(
+    code, output, err = run(
         capsys,
         "simulate",
         file,
@@ -151,7 +151,7 @@ def test_the_command_compares_and_writes_what_it_found(file, tmp_path, capsys):
         *("--json", "--out", out),
     )
     assert code == 0, err
-    rows = json.loads(told)["rows"]
+    rows = json.loads(output)["rows"]
     assert [row["setting"] for row in rows] == [EXHAUSTIVE, "lattice", "search.step=3"]
     assert rows[2]["epochs"] < rows[1]["epochs"]
     assert json.loads((out / "simulated.json").read_text())["rows"] == rows
@@ -161,13 +161,13 @@ def test_the_command_compares_and_writes_what_it_found(file, tmp_path, capsys):
 
 
 def test_the_command_takes_a_results_table(file, table, capsys):
-    code, told, _ = run(capsys, "simulate", file, "--surface", table[0], "--seeds", 1)
+    code, output, _ = run(capsys, "simulate", file, "--surface", table[0], "--seeds", 1)
     assert code == 0
-    assert "real" in told
-    assert EXHAUSTIVE in told
+    assert "real" in output
+    assert EXHAUSTIVE in output
 
 
-def test_the_command_says_what_it_does_not_know(file, capsys):
+def test_the_command_refuses_an_unknown_surface(file, capsys):
     code, _, err = run(capsys, "simulate", file, "--surface", "plain")
     assert code == 2
     assert "--surface: need all" in err

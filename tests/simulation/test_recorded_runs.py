@@ -49,7 +49,7 @@ def test_the_clock_runs_as_long_as_training_did(experiment, records):
     assert found.seconds == pytest.approx(records["seconds"].sum())
 
 
-def test_seeds_stand_for_others_in_another_world(experiment, records):
+def test_seeds_are_mapped_differently_in_another_world(experiment, records):
     spec = experiment(3, sampler="lattice", step=3, seeds=1, **WHOLE)
     ground_truth = make_ground_truth(spec, replay_from_table(records, "table"))
     worlds = [simulate_search(spec, ground_truth, 2, seed=world).records for world in range(3)]
@@ -78,7 +78,7 @@ def test_runs_that_were_stopped_are_not_proposed(experiment, records):
     assert len(simulate_search(two, recorded, 3).trials) == 10
 
 
-def test_networks_of_a_nominal_budget_are_those_on_record(experiment):
+def test_networks_of_a_nominal_budget_are_the_recorded_ones(experiment):
     document = to_document(experiment(2, sampler="random", trials=4, **WHOLE))
     document["budget"] |= {"mode": "nominal", "rounding": "official"}
     spec = experiment_from_document(document)
@@ -95,13 +95,13 @@ def test_networks_of_a_nominal_budget_are_those_on_record(experiment):
         ({"epochs": 9}, "at most 3 seeds and 3 epochs are recorded"),
     ],
 )
-def test_more_than_is_on_record_is_refused(experiment, records, changes, message):
+def test_more_seeds_or_epochs_than_recorded_are_refused(experiment, records, changes, message):
     spec = experiment(**{"epochs": 3, **WHOLE, **changes})
     with pytest.raises(SearchError, match=f"table: .*{message}"):
         make_ground_truth(spec, replay_from_table(records, "table"))
 
 
-def test_a_setting_beside_others_may_not_ask_for_more_than_they_do(experiment, records):
+def test_a_second_setting_with_more_seeds_than_recorded_is_refused(experiment, records):
     ground_truth = make_ground_truth(experiment(3, **WHOLE), replay_from_table(records, "table"))
     with pytest.raises(SearchError, match="need at most the 3 seeds and 3 epochs"):
         simulate_search(experiment(3, seeds=4, **WHOLE), ground_truth, 2)

@@ -61,33 +61,34 @@ def calls(tuner):
         if pool.counting and event in ("call", "c_call"):
             pool.calls += 1
 
-    told = [(0, 0)]
+    counts = [(0, 0)]
     sys.setprofile(count)
     try:
         for _ in tuner.run():
-            told.append((pool.outcomes, pool.calls))
+            counts.append((pool.outcomes, pool.calls))
     finally:
         sys.setprofile(None)
-    return [*told, (pool.outcomes, pool.calls)]
+    return [*counts, (pool.outcomes, pool.calls)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_of_hundreds_of_candidates_the_last_cost_no_more_than_the_first(ground_truth, mode):
+def test_the_last_of_hundreds_of_trials_costs_no_more_than_the_first(ground_truth, mode):
     experiment = wanted(TRIALS, **MODES[mode])
-    told = calls(make_tuner(ground_truth.for_experiment(experiment), 100, 0, pool_class=Counted))
-    outcomes, whole = told[-1]
+    counts = calls(make_tuner(ground_truth.for_experiment(experiment), 100, 0, pool_class=Counted))
+    outcomes, whole = counts[-1]
     assert outcomes > 3 * TRIALS
     assert whole / TRIALS < 6000
     tenths = [
-        next(calls for done, calls in told if done >= outcomes * tenth / 10) for tenth in range(11)
+        next(calls for done, calls in counts if done >= outcomes * tenth / 10)
+        for tenth in range(11)
     ]
     parts = [late - early for early, late in pairwise(tenths)]
     assert sum(parts[-3:]) < 1.5 * sum(parts[:3])
 
 
 @pytest.mark.slow
-def test_memory_is_that_of_the_candidates_on_record(ground_truth):
+def test_memory_is_proportional_to_the_recorded_trials(ground_truth):
     def held(trials):
         experiment = wanted(trials, asynchronous=True)
         tracemalloc.start()

@@ -28,7 +28,7 @@ def tolerant(experiment, **changes):
     )
 
 
-def test_a_search_is_the_same_again_and_another_in_another_world(experiment):
+def test_a_simulation_is_reproducible_and_differs_between_worlds(experiment):
     once = simulate_search(experiment(), SURFACES["edge"], 8, 3)
     again = simulate_search(experiment(), SURFACES["edge"], 8, 3)
     assert once.records.equals(again.records)
@@ -38,7 +38,7 @@ def test_a_search_is_the_same_again_and_another_in_another_world(experiment):
 
 
 @pytest.mark.parametrize("sampler", ["lattice", "tpe"])
-def test_records_do_not_depend_on_how_many_work(experiment, sampler):
+def test_records_do_not_depend_on_the_number_of_workers(experiment, sampler):
     wanted = tolerant(experiment(sampler=sampler, trials=10))
     first, *others = [
         simulate_search(wanted, SURFACES["edge"], workers, faults=STORM) for workers in (1, 7, 200)
@@ -72,7 +72,7 @@ def test_a_run_that_diverges_fails_its_candidate_alone(experiment):
     assert found.best_mean_candidate not in {trial.candidate for trial in failed}
 
 
-def test_jobs_that_hang_need_a_time_at_which_they_are_given_up(experiment):
+def test_hanging_jobs_need_a_timeout(experiment):
     with pytest.raises(SearchError, match=r"hang_probability: need search\.failures\.job_seconds"):
         simulate_search(
             experiment(), SURFACES["flat"], 2, faults=WorkerFaults(hang_probability=0.5)
@@ -109,7 +109,7 @@ def test_an_optimum_that_drifts_is_elsewhere_after_one_epoch(experiment):
     assert best[1].width < 0.4
 
 
-def test_the_pick_is_the_answer_of_the_records(experiment):
+def test_the_best_mean_candidate_is_that_of_the_summary(experiment):
     for seed in range(3):
         found = simulate_search(experiment(), SURFACES["interior"], 16, seed)
         assert found.best_mean_candidate == summarize(found.records, 2.0).best.candidate
@@ -121,7 +121,7 @@ def test_the_surface_of_a_smooth_search_is_highest_near_the_optimum(experiment):
     assert found.surface_regret < 0.001
 
 
-def test_an_engine_that_died_goes_on_from_its_study_and_trains_nothing_twice(experiment):
+def test_a_new_tuner_continues_from_the_study_and_trains_nothing_twice(experiment):
     from optuna.storages import InMemoryStorage
 
     whole = simulate_search(experiment(), SURFACES["edge"], 4)

@@ -178,7 +178,7 @@ def _pause_worker_of(key: str) -> Callable[..., list[str]]:
 
 
 def _to_worker_lost(error: BaseException) -> BaseException:
-    """Turn Dask's error for a dead worker into a WorkerLost with a message of one line."""
+    """Turn Dask's error for a dead worker into a WorkerLost of one line."""
     worker = getattr(error, "last_worker", None)  # an attribute of Dask's KilledWorker
     if worker is None:
         return error
@@ -235,7 +235,7 @@ def slurm_script(
     prologue: Sequence[str] = (),
     directives: Sequence[str] = (),
 ) -> str:
-    """Return the batch script of one worker for ``sbatch``, as dask-jobqueue writes it.
+    """Return dask-jobqueue's batch script of one worker, for ``sbatch``.
 
     A worker exits a minute after its scheduler.
 

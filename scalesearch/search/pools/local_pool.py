@@ -95,7 +95,7 @@ class LocalExecutor(Executor):
 
 
 class _WorkerThread:
-    """A thread of the driver that sends tasks to one process and waits for the results."""
+    """A thread of the driver that sends tasks to one process and waits for results."""
 
     def __init__(self, config: WorkerProcessConfig, tasks: TaskQueue) -> None:
         self._config = config
@@ -172,7 +172,7 @@ class _WorkerProcess:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a worker without a task can take one."""
+        """True if a worker without a task can take one."""
         # A worker without a task sends nothing, so data to read means that the pipe is closed.
         # (While another thread is handling its death, the process still counts as alive.)
         return self._process.is_alive() and not self._connection.poll()

@@ -1,4 +1,4 @@
-"""The process of a local worker, which runs until its driver closes the connection."""
+"""The process of a local worker; it runs until its driver disconnects."""
 
 import faulthandler
 import os
@@ -43,7 +43,7 @@ def serve_requests(config: WorkerProcessConfig, connection: Connection) -> None:
 
 
 def _handle_request(request: bytes) -> bytes:
-    """Call the requested function; return (succeeded, result or error, traceback) as a pickle."""
+    """Call the function; pickle (succeeded, result or error, traceback)."""
     try:
         function, arguments, keywords = pickle.loads(request)
         return pickle.dumps((True, function(*arguments, **keywords), ""))
@@ -69,7 +69,7 @@ def _set_up_process(config: WorkerProcessConfig) -> None:
 
 
 def _redirect_output(log: Path) -> None:
-    """Send all output, also of C libraries, to the log: the terminal belongs to the driver."""
+    """Send all output to the log, also of C libraries; the driver has the terminal."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -1,4 +1,4 @@
-"""Open the worker pool of a search: this process, local workers, Dask, or any executor."""
+"""Open a worker pool: this process, local workers, Dask, or any executor."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from scalesearch.search.worker_pool import (
 
 
 class InlinePool:
-    """A pool that runs jobs one after another in this process, for tests and debugging.
+    """A pool that runs jobs one by one in this process, for tests and debugging.
 
     A job runs when ``collect`` is called, so that it is seen as running before. KeyboardInterrupt
     and SystemExit are not caught.
@@ -228,7 +228,7 @@ def _is_cuda(device: str) -> bool:
 
 
 def _cuda_environment(device: str) -> dict[str, str]:
-    """Return the variable that shows a worker one device only, which is ``cuda`` inside."""
+    """Return the variable that shows a worker one device, ``cuda`` inside."""
     if not _is_cuda(device):
         return {"CUDA_VISIBLE_DEVICES": ""}
     _, _, number = device.partition(":")

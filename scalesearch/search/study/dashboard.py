@@ -1,4 +1,4 @@
-"""Serve optuna-dashboard on a copy of the study, so that it cannot change the search."""
+"""Serve optuna-dashboard on a copy of the study; it cannot change the search."""
 
 import shutil
 import socketserver

@@ -30,7 +30,7 @@ IDENTITY_ATTRIBUTE = "of"
 
 
 def bind_study(study: optuna.Study, identity: Mapping[str, Any]) -> None:
-    """Store the identity of the experiment in the study, or compare it with the stored one.
+    """Store the experiment's identity in the study, or compare with a stored one.
 
     Raises SearchError, with the names of the differences, if the study is another experiment's.
     """

@@ -55,7 +55,7 @@ def set_attribute(study: optuna.Study, trial_id: int, name: str, value: Any) -> 
 
 
 def set_intermediate_value(study: optuna.Study, trial_id: int, step: int, value: float) -> None:
-    """Set the value of a running trial at a step; unlike ``Trial.report``, also a second time."""
+    """Set a running trial's value at a step; unlike ``Trial.report``, also again."""
     study._storage.set_trial_intermediate_value(trial_id, step, value)
 
 

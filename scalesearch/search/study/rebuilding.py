@@ -1,4 +1,4 @@
-"""Rebuild a study from the committed files of a search: its records and its failures.
+"""Rebuild a study from the committed records and failures of a search.
 
 Finished trials are written as they finished, under their numbers; unfinished ones are left out, so
 that they start again. A number that is not used is taken by a placeholder trial.
@@ -57,7 +57,7 @@ class _RebuildContext:
 
 
 def needs_rebuild(study: optuna.Study) -> bool:
-    """Return whether a study is empty, or its rebuilding was interrupted."""
+    """Return whether a study is empty or its rebuilding was interrupted."""
     if REBUILDING_ATTRIBUTE in study.user_attrs:
         return bool(study.user_attrs[REBUILDING_ATTRIBUTE])
     with translate_read_errors(study):
@@ -73,7 +73,7 @@ def rebuild_study(
     failures: Sequence[Mapping[str, Any]] = (),
     proposals: Sequence[Mapping[str, Any]] = (),
 ) -> list[SearchTrial]:
-    """Write the records of a search to its empty study; return the trials of the study.
+    """Write the records of a search to its empty study; return its trials.
 
     If this is interrupted, calling it again completes it.
 
@@ -163,7 +163,7 @@ def _finished_trials(
 
 
 def _rows_by_trial(records: pd.DataFrame) -> dict[int, list[_RecordRow]]:
-    """Group rows by trial. Raises SearchError unless trials and candidates match one to one."""
+    """Group rows by trial. Raises SearchError unless each has its own candidate."""
     pairs = records[["trial", "candidate"]].drop_duplicates()
     if pairs["trial"].duplicated().any() or pairs["candidate"].duplicated().any():
         raise SearchError("records: need one candidate for each trial, got several for one")
@@ -213,7 +213,7 @@ def _find_candidate(row: Mapping[str, Any], context: _RebuildContext) -> Candida
 def _find_cells(
     number: int, row: Mapping[str, Any], candidate: Candidate, context: _RebuildContext
 ) -> list[DesignCell]:
-    """Find the cells of a candidate: by name, or from the plan in tables without names."""
+    """Find the cells of a candidate by name, or from the plan in old tables."""
     names = [name for name in str(row.get("cell", "")).split("; ") if name]
     if not names:
         for planned_trial in context.planned_trials:
@@ -283,7 +283,7 @@ def _tuning_of_row(row: Mapping[str, Any], experiment: Experiment) -> dict[str, 
 def _recorded_micro_batch(
     records: pd.DataFrame, experiment: Experiment
 ) -> tuple[int | None] | None:
-    """Return the study's micro-batch from the records, or None if they have no single one.
+    """Return the micro-batch of the records, or None if there is no single one.
 
     It is in a tuple, since the micro-batch itself may be None (the whole batch).
     """

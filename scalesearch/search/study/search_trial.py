@@ -1,4 +1,4 @@
-"""A trial of a search, the names of its study attributes, and the tables derived from it."""
+"""A trial of a search, its study attributes, and the tables derived from it."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -199,7 +199,7 @@ def outcome_attributes(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[st
 
 
 def mean_accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-    """Compute the mean accuracy over seeds at each epoch that all started seeds reached."""
+    """Compute the mean accuracy at each epoch that all started seeds reached."""
     accuracy_by_epoch: dict[int, dict[int, float]] = {}
     for row in rows:
         accuracy_by_epoch.setdefault(row["epoch"], {})[row["seed"]] = row["accuracy"]

@@ -59,7 +59,7 @@ def open_database(url: str) -> StudyStorage:
 
 
 def journal_mode(path: Path) -> str:
-    """Choose SQLite's journal mode for a file: WAL on a local file system, else DELETE.
+    """Choose SQLite's journal mode: WAL on a local file system, else DELETE.
 
     WAL takes one synchronisation with the disk for each change, DELETE three or four. But WAL works
     on one machine only, so it is not used where the file system may be a network's.
@@ -68,7 +68,7 @@ def journal_mode(path: Path) -> str:
 
 
 def file_system(path: Path) -> str:
-    """Return the kind of file system an absolute path is on, or "" where it is not known."""
+    """Return the kind of file system of an absolute path, or "" if not known."""
     try:
         mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -133,7 +133,7 @@ def open_study(
 
 
 def close_study(study: optuna.Study) -> None:
-    """Close a study's connections, so that SQLite leaves one file. The study stays usable."""
+    """Close a study's connections (SQLite leaves one file); it stays usable."""
     if (engine := database_engine(study)) is not None:
         engine.dispose()
 
@@ -209,7 +209,7 @@ def _url_without_password(url: URL) -> str:
 
 @contextmanager
 def translate_storage_errors(location: str, attempt: str) -> Iterator[None]:
-    """Turn a storage's errors into a SearchError: the location, the attempt and the reason."""
+    """Turn a storage's errors into a SearchError with location and reason."""
     try:
         yield
     except (

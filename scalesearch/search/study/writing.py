@@ -93,7 +93,7 @@ def record_outcome(
     *,
     attribute_name: str,
 ) -> list[dict[str, Any]]:
-    """Record the epochs of an outcome under one attribute, such as ``seed 0 epochs 1-3``.
+    """Record the epochs of an outcome in one attribute (``seed 0 epochs 1-3``).
 
     Returns the rows that were not recorded: their seed and epoch are recorded already, or the trial
     has finished.
@@ -119,7 +119,7 @@ def record_outcome(
 
 
 def report_mean(study: optuna.Study, trial: SearchTrial, epoch: int, mean_accuracy: float) -> None:
-    """Report an epoch's mean accuracy over seeds, again where another seed has changed it.
+    """Report an epoch's mean accuracy over seeds, again if a seed changes it.
 
     With several objectives it is kept in the SearchTrial only: Optuna allows no intermediate values
     there.
@@ -218,7 +218,7 @@ def _value_of_stopped_trial(study: optuna.Study, trial: SearchTrial) -> list[flo
 
 
 def _unused_name(name: str, used_names: set[str]) -> str:
-    """Return a name that no other outcome of the trial has, so that none is overwritten."""
+    """Return an unused attribute name, so that no outcome is overwritten."""
     count, unused_name = 1, name
     while unused_name in used_names:
         count += 1

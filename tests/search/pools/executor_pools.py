@@ -1,4 +1,4 @@
-"""Executors that misbehave, and jobs brought to their end on any pool as the engine does it."""
+"""Executors that misbehave, and a loop that runs jobs on a pool as the tuner does."""
 
 import random
 import time
@@ -51,9 +51,9 @@ class Unreliable(Future):
 
 
 def run_jobs(pool, jobs, within=200.0, patience=None):
-    """What came of jobs, by key, as the engine has them done: never more in flight than slots.
+    """Run jobs as the tuner does, never more than slots; return outcomes by key.
 
-    ``patience``: seconds after which a job is given up and submitted again.
+    ``patience``: seconds after which a job is cancelled and submitted again.
     """
     waiting, flying, outcomes = list(jobs), {}, {}
     end = pool.now() + within

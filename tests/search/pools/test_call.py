@@ -1,4 +1,4 @@
-"""What a driver meets that asks its workers before there are jobs."""
+"""Errors of calls to workers before there are jobs."""
 
 from concurrent.futures import BrokenExecutor, Executor, Future
 
@@ -28,7 +28,7 @@ class Giving(Executor):
 
 
 @pytest.mark.parametrize("error", [WorkerLost("worker-0 was killed"), BrokenExecutor("a pool")])
-def test_a_worker_that_is_lost_over_a_question_is_told_with_what_to_do(error):
+def test_a_worker_lost_during_a_call_is_an_error_with_a_remedy(error):
     future = Future()
     future.set_exception(error)
     pool = ExecutorPool(Giving(future), 1, print)
@@ -36,7 +36,7 @@ def test_a_worker_that_is_lost_over_a_question_is_told_with_what_to_do(error):
         pool.call(divmod, 7, 2)
 
 
-def test_who_is_interrupted_while_asking_does_not_wait_for_the_answer():
+def test_an_interrupted_call_does_not_wait_for_the_result():
     executor = Giving(Interrupted())
     with pytest.raises(KeyboardInterrupt):
         ExecutorPool(executor, 1, print).call(divmod, 7, 2)

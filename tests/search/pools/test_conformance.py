@@ -71,7 +71,7 @@ def test_a_job_that_ends_oddly_is_lost_alone(pool, kind, patience, action, reaso
     assert patience or not any(lost(outcomes[each.key][0]) for each in good)
 
 
-def test_workers_are_asked_other_things_too(pool, kind):
+def test_workers_call_other_functions(pool, kind):
     if kind == "hostile":
         pytest.skip("what it loses, nobody waits for")
     assert pool.call(divmod, 7, 2) == (3, 1)
@@ -80,14 +80,14 @@ def test_workers_are_asked_other_things_too(pool, kind):
     assert not lost(run_jobs(pool, empty_jobs(1))[empty_jobs(1)[0].key][0])
 
 
-def test_what_a_worker_refuses_is_raised_as_it_is(pool, kind):
+def test_an_error_in_a_worker_is_raised_unchanged(pool, kind):
     if kind == "hostile":
         pytest.skip("what it loses, nobody waits for")
     with pytest.raises(DataError, match=r"^no images$"):
         pool.call(refused, "no images")
 
 
-def test_nothing_comes_where_nothing_was_asked(pool):
+def test_collect_returns_nothing_without_jobs(pool):
     began = time.monotonic()
     assert pool.collect(0.05) == []
     assert time.monotonic() - began < 60
@@ -95,7 +95,7 @@ def test_nothing_comes_where_nothing_was_asked(pool):
 
 @pytest.mark.parametrize("action", [wrong_type, another_key])
 @pytest.mark.parametrize("over", ["inline", "threads"])
-def test_what_is_no_outcome_of_the_job_is_a_lost_worker(over, action):
+def test_a_wrong_result_counts_as_a_lost_worker(over, action):
     with ThreadPoolExecutor(1) as executor:
         pool = InlinePool(action) if over == "inline" else ExecutorPool(executor, 1, action)
         [outcome] = run_jobs(pool, [submitted := job("nothing")])[submitted.key]
@@ -104,7 +104,7 @@ def test_what_is_no_outcome_of_the_job_is_a_lost_worker(over, action):
 
 
 @pytest.mark.parametrize("over", ["inline", "threads"])
-def test_a_crew_that_is_closed_in_peace_has_told_everything(open_pool, over):
+def test_a_pool_closed_after_its_jobs_has_returned_all_outcomes(open_pool, over):
     jobs = empty_jobs(3 if over == "inline" else 2)
     with open_pool(over) as pool:
         for each in jobs:
@@ -122,7 +122,7 @@ class Late(Future):
         super()._invoke_callbacks()
 
 
-def test_a_crew_that_is_closed_in_peace_misses_nothing_that_comes_just_then():
+def test_a_pool_returns_an_outcome_that_arrives_while_it_closes():
     class Executor(ThreadPoolExecutor):
         def submit(self, fn, /, *args, **kwargs):
             outcome = Late()
@@ -138,7 +138,7 @@ def test_a_crew_that_is_closed_in_peace_misses_nothing_that_comes_just_then():
         assert [outcome.key for outcome in pool.collect(0)] == [submitted.key]
 
 
-def test_jobs_given_up_free_their_workers_are_not_told_and_may_come_again(pool, kind, tmp_path):
+def test_cancelled_jobs_free_their_workers_and_can_be_submitted_again(pool, kind, tmp_path):
     if kind not in ("local", "dask"):
         pytest.skip("threads cannot be ended")
     stuck = [job("wait", seed, tmp_path) for seed in range(2)]
@@ -151,7 +151,7 @@ def test_jobs_given_up_free_their_workers_are_not_told_and_may_come_again(pool, 
     assert [lost(outcome) for each in stuck for outcome in outcomes[each.key]] == [False, False]
 
 
-def test_an_interrupt_gets_out_of_the_inline_crew():
+def test_an_interrupt_leaves_the_inline_pool():
     def interrupted(job):
         raise KeyboardInterrupt
 
@@ -161,7 +161,7 @@ def test_an_interrupt_gets_out_of_the_inline_crew():
         pool.collect(None)
 
 
-def test_a_real_outcome_of_a_job_given_up_is_still_told(tmp_path):
+def test_the_real_outcome_of_a_cancelled_job_is_still_returned(tmp_path):
     with ThreadPoolExecutor(1) as executor:
         pool = ExecutorPool(executor, 1, run_job)
         late = job("word", folder=tmp_path)

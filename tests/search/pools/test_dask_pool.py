@@ -1,4 +1,4 @@
-"""Dask as the engine wants it: nothing is done twice behind its back."""
+"""Dask runs no job twice without the tuner's knowledge."""
 
 import gc
 import os
@@ -46,7 +46,7 @@ def wait_until_running(cluster):
 
 
 @pytest.mark.slow
-def test_a_job_whose_worker_died_is_told_as_lost_and_not_done_again(cluster, tmp_path):
+def test_a_job_whose_worker_died_is_lost_and_not_repeated(cluster, tmp_path):
     wait_until_running(cluster)
     with open_worker_pool(
         "dask", scheduler=cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
@@ -65,7 +65,7 @@ def test_a_job_whose_worker_died_is_told_as_lost_and_not_done_again(cluster, tmp
 
 
 @pytest.mark.slow
-def test_a_job_that_was_told_is_not_done_again_when_its_worker_dies(cluster, tmp_path):
+def test_a_finished_job_is_not_repeated_when_its_worker_dies(cluster, tmp_path):
     wait_until_running(cluster)
     gc.disable()  # it must not take the collector to let go of results
     try:
@@ -175,9 +175,7 @@ def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
             kept_busy(pool)
 
 
-def test_a_scheduler_that_goes_just_as_a_job_is_given_to_it_is_named_too(
-    small, tmp_path, monkeypatch
-):
+def test_a_scheduler_that_goes_during_a_submission_is_named(small, tmp_path, monkeypatch):
     with open_worker_pool(
         "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
     ) as pool:

@@ -64,7 +64,7 @@ def test_a_job_that_forks_answers_once(pool, tmp_path):
 
 @LINUX
 @pytest.mark.slow
-def test_the_death_of_a_worker_is_seen_though_its_child_lives_on(pool, tmp_path):
+def test_the_death_of_a_worker_is_noticed_while_its_child_lives(pool, tmp_path):
     assert "SIGKILL" in ran(pool, "fork, outlive", tmp_path).failure.reason
     (tmp_path / "go").touch()
 
@@ -137,7 +137,7 @@ def wait_until(true, within=200):
 
 
 @LINUX
-def test_a_worker_is_pinned_before_it_loads_anything(tmp_path, monkeypatch):
+def test_the_environment_of_a_worker_is_set_before_it_starts(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     logs = tmp_path / "logs"
@@ -152,7 +152,7 @@ def test_a_worker_is_pinned_before_it_loads_anything(tmp_path, monkeypatch):
 
 
 @LINUX
-def test_a_worker_is_offered_to_the_kernel_first_and_has_one_thread_unless_told(pool):
+def test_the_kernel_kills_a_worker_first_and_it_has_one_thread_by_default(pool):
     row = run_jobs(pool, [submitted := job("settings")])[submitted.key][0].rows[0]
     assert row["score"] >= 500
     assert row["interrupt"]
@@ -207,7 +207,7 @@ def workers_of(folder):
 
 @LINUX
 @pytest.mark.slow
-def test_the_workers_of_a_killed_driver_end_and_the_terminal_was_its_alone(tmp_path):
+def test_the_workers_of_a_killed_driver_end_and_print_to_their_logs(tmp_path):
     with driver(tmp_path, "pool.collect(None)") as process:
         workers = workers_of(tmp_path)
         assert all(map(at_work, workers))

@@ -1,4 +1,4 @@
-"""What goes together when a pool is opened."""
+"""Options of a worker pool that contradict each other are refused."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -40,7 +40,7 @@ from scalesearch.search.pools.opening import open_worker_pool
         ({"executor": Executor()}, "workers: need a number, since Executor has no _max_workers"),
     ],
 )
-def test_what_does_not_go_together_is_refused(tmp_path, asked, message):
+def test_contradicting_options_are_refused(tmp_path, asked, message):
     with (
         pytest.raises(SearchError) as refusal,
         open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked),
@@ -68,19 +68,19 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         ({"executor": "local", "workers": 4, "devices": ["cpu", "cpu"]}, 4),
     ],
 )
-def test_as_many_jobs_are_worth_having_in_flight_as_there_are_workers(tmp_path, asked, slots):
+def test_the_slots_of_a_pool_are_its_workers(tmp_path, asked, slots):
     with open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked) as pool:
         assert pool.slots == slots
 
 
-def test_an_executor_of_ones_own_tells_its_workers_and_stays_open(tmp_path):
+def test_any_executor_can_be_used_and_stays_open(tmp_path):
     with ThreadPoolExecutor(5) as executor:
         with open_worker_pool(executor, run_job=run_job, log_folder=tmp_path) as pool:
             assert pool.slots == 5
         assert executor.submit(len, "open").result() == 4
 
 
-def test_an_executor_that_takes_no_jobs_any_more_stops_the_search(tmp_path):
+def test_an_executor_that_refuses_jobs_stops_the_search(tmp_path):
     from executor_fakes import job
 
     executor = ThreadPoolExecutor(1)

@@ -50,14 +50,14 @@ def test_a_study_of_a_running_search_is_shown(tmp_path, make_study, planned):
         assert shown["study_name"] == "tiny"
         detail = api(address, f"studies/{shown['study_id']}")
         assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Running"]
-        attributes = {told["key"] for told in detail["trials"][0]["user_attrs"]}
+        attributes = {document["key"] for document in detail["trials"][0]["user_attrs"]}
         assert {"role", "macs", "cells"} <= attributes
     assert folder_of(tmp_path) == before
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(address, timeout=60)
 
 
-def test_what_is_changed_there_changes_nothing_here(tmp_path, make_study, planned):
+def test_a_change_in_the_dashboard_does_not_change_the_study(tmp_path, make_study, planned):
     study = make_study(tmp_path / "study.db")
     begun(study, planned)
     with serve_dashboard(tmp_path) as address:
@@ -90,7 +90,7 @@ def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, make_s
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_what_a_killed_driver_left_is_copied_in_order(tmp_path, mode):
+def test_the_file_of_a_killed_driver_is_copied_without_its_open_transaction(tmp_path, mode):
     path = tmp_path / "study.db"
     script = f"""
 import os, sqlite3

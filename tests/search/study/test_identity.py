@@ -8,7 +8,7 @@ from scalesearch.search.study.identity import bind_study
 WHAT = {"data": {"source": "digits", "pixels": (12, 12)}, "seed": 0}
 
 
-def test_a_study_is_of_what_it_was_first_of(study):
+def test_a_study_stays_bound_to_its_experiment(study):
     bind_study(study, WHAT)
     bind_study(study, WHAT)
     with pytest.raises(SearchError, match="'tiny' belongs to an experiment with another seed, de"):

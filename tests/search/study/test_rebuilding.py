@@ -47,8 +47,8 @@ def empty():
 def written(study, trial, accuracies, rows):
     """Rows and means of these accuracies: of each seed, from its first epoch on."""
     for seed, own in enumerate(accuracies):
-        told = [rows(seed, epoch, accuracy) for epoch, accuracy in enumerate(own, start=1)]
-        record_outcome(study, trial, told, attribute_name=f"seed {seed} epochs 1-{len(own)}")
+        new_rows = [rows(seed, epoch, accuracy) for epoch, accuracy in enumerate(own, start=1)]
+        record_outcome(study, trial, new_rows, attribute_name=f"seed {seed} epochs 1-{len(own)}")
     for epoch, mean in mean_accuracies(trial.rows).items():
         report_mean(study, trial, epoch, mean)
 
@@ -90,9 +90,7 @@ WAYS = ("complete", "raced", "stopped", "failed", "failed at once", "running")
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ways=st.lists(st.sampled_from(WAYS), min_size=1, max_size=5))
-def test_a_study_made_again_is_the_one_the_table_came_from(
-    ways, tiny, planned, space, rows, tmp_path
-):
+def test_a_rebuilt_study_equals_the_original(ways, tiny, planned, space, rows, tmp_path):
     study = empty()
     for item, how in zip(planned, ways, strict=False):
         ended(study, add_trial(study, item, budget=space.budget), how, rows)
@@ -124,7 +122,7 @@ def test_a_study_made_again_is_the_one_the_table_came_from(
 
 
 @pytest.mark.parametrize("name", ["cifar10-lattice", "cifar10-bayes"])
-def test_a_search_that_was_committed_before_cells_were_goes_on(name):
+def test_records_without_cells_can_be_rebuilt(name):
     experiment = read_experiment(RESULTS / name / "experiment.yaml")
     space = search_space(
         experiment.baseline.build_architecture(in_channels=3, num_classes=10), experiment.budget
@@ -142,7 +140,7 @@ def test_a_search_that_was_committed_before_cells_were_goes_on(name):
     assert named == wanted
 
 
-def test_a_proposal_keeps_its_cell_and_how_it_came_about(tiny, planned, space, rows):
+def test_a_rebuilt_proposal_keeps_its_cell_and_log(tiny, planned, space, rows):
     study = empty()
     for number, item in enumerate((planned[0], proposed(space, 0), proposed(space, 1))):
         trial = add_trial(study, item, {"number": number - 1} if number else None)
@@ -153,7 +151,7 @@ def test_a_proposal_keeps_its_cell_and_how_it_came_about(tiny, planned, space, r
     assert [trial.proposal for trial in again] == [None, {"number": 0}, {"number": 1}]
 
 
-def test_a_number_that_nothing_is_entered_under_is_given_to_nobody_else(tiny, planned, space, rows):
+def test_the_number_of_an_unfinished_trial_is_not_used_again(tiny, planned, space, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "running", "stopped"), strict=False):
         ended(study, add_trial(study, item), how, rows)
@@ -165,7 +163,7 @@ def test_a_number_that_nothing_is_entered_under_is_given_to_nobody_else(tiny, pl
     assert [trial.number for trial in read_trials(made)] == [0, 2, 3]
 
 
-def test_an_entry_that_was_opened_again_keeps_its_number(tiny, planned, space, rows):
+def test_a_reopened_trial_keeps_its_number(tiny, planned, space, rows):
     study = empty()
     for item in planned[:2]:
         ended(study, add_trial(study, item), "complete", rows)
@@ -174,13 +172,17 @@ def test_an_entry_that_was_opened_again_keeps_its_number(tiny, planned, space, r
     assert [trial.number for trial in again] == [0, 1]
 
 
-def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, space, rows):
+def test_failures_without_a_number_take_the_free_numbers(tiny, planned, space, rows):
     study = empty()
     for item, how in zip(planned, ("complete", "failed at once", "complete"), strict=False):
         ended(study, add_trial(study, item), how, rows)
     first = [
-        {"candidate": told["candidate"], "role": told["role"], "reason": "out_of_memory: 3 GB"}
-        for told in failure_documents(read_trials(study))
+        {
+            "candidate": document["candidate"],
+            "role": document["role"],
+            "reason": "out_of_memory: 3 GB",
+        }
+        for document in failure_documents(read_trials(study))
     ]  # as version 0.1 wrote them
     again = rebuild_study(empty(), trial_records(read_trials(study)), tiny(), space, planned, first)
     assert [(trial.number, trial.state) for trial in again][1] == (1, "failed")
@@ -188,14 +190,14 @@ def test_failures_that_have_no_number_fill_the_gaps(tiny, planned, space, rows):
     assert [cell["name"] for cell in again[1].cells] == [c.name for c in planned[1].cells]
 
 
-def test_what_a_sweep_found_is_found_again(planned, space, rows, tiny):
+def test_the_result_of_a_sweep_is_rebuilt(planned, space, rows, tiny):
     study, experiment = empty(), tiny()
     tuned = replace(experiment, recipe=replace(experiment.recipe, learning_rate_rule="tuned"))
     trial = add_trial(study, planned[0])
     record_tuning(study, trial, {"learning_rate": 0.2, "seconds": 7.0})
     for seed in (0, 1):
-        told = [rows(seed, epoch, learning_rate=0.2, tuning_seconds=7.0) for epoch in (1, 2)]
-        record_outcome(study, trial, told, attribute_name=f"seed {seed} epochs 1-2")
+        new_rows = [rows(seed, epoch, learning_rate=0.2, tuning_seconds=7.0) for epoch in (1, 2)]
+        record_outcome(study, trial, new_rows, attribute_name=f"seed {seed} epochs 1-2")
     tell_complete(study, trial, [0.5])
     table = trial_records([trial])
     assert rebuild_study(empty(), table, tuned, space, planned)[0].tuning == trial.tuning
@@ -203,7 +205,7 @@ def test_what_a_sweep_found_is_found_again(planned, space, rows, tiny):
 
 
 @pytest.mark.parametrize(("size", "found"), [(30, None), (15, 15)])
-def test_the_micro_batch_of_the_table_is_the_studys(tiny, planned, space, rows, size, found):
+def test_the_micro_batch_of_the_records_is_rebuilt(tiny, planned, space, rows, size, found):
     study = empty()
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1, micro_batch=size)], attribute_name="seed 0")
@@ -212,7 +214,7 @@ def test_the_micro_batch_of_the_table_is_the_studys(tiny, planned, space, rows, 
     assert made.user_attrs["micro_batch"] == found
 
 
-def test_an_interrupted_rebuilding_is_brought_to_its_end(
+def test_an_interrupted_rebuilding_is_completed(
     tiny, planned, space, rows, tmp_path, make_study, monkeypatch
 ):
     study = empty()
@@ -240,7 +242,7 @@ def test_an_interrupted_rebuilding_is_brought_to_its_end(
     assert not needs_rebuild(make_study(path))
 
 
-def test_a_study_with_trials_is_not_written_over(tiny, planned, space):
+def test_a_study_with_trials_is_not_overwritten(tiny, planned, space):
     study = empty()
     add_trial(study, planned[0])
     assert not needs_rebuild(study)

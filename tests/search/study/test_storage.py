@@ -164,7 +164,7 @@ def limited(study, pages):
     event.listen(database_engine(study), "connect", limit)
 
 
-def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, rows, make_study):
+def test_a_full_disk_loses_nothing_and_the_trial_can_continue(path, planned, rows, make_study):
     study = make_study(path)
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
@@ -179,7 +179,7 @@ def test_a_full_disk_loses_nothing_and_the_same_entry_goes_on(path, planned, row
     assert [row["epoch"] for row in read_trials(make_study(path))[0].rows] == [1, 2]
 
 
-def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, make_study):
+def test_a_trial_is_added_in_one_transaction(path, planned, monkeypatch, make_study):
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
     study = make_study(path)
     add_trial(study, planned[0])
@@ -191,9 +191,7 @@ def test_a_candidate_is_entered_whole_or_not_at_all(path, planned, monkeypatch, 
     assert add_trial(study, planned[1]).number == 1
 
 
-def test_a_file_that_another_program_writes_to_is_said_to_be(
-    path, planned, rows, monkeypatch, make_study
-):
+def test_a_file_locked_by_another_program_is_refused(path, planned, rows, monkeypatch, make_study):
     monkeypatch.setattr(database, "LOCK_TIMEOUT", 0.05)
     study = make_study(path)
     trial = add_trial(study, planned[0])
@@ -206,9 +204,7 @@ def test_a_file_that_another_program_writes_to_is_said_to_be(
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")])
-def test_only_on_a_file_system_of_one_machine_is_the_log_a_wal(
-    path, monkeypatch, kind, mode, make_study
-):
+def test_wal_is_used_on_local_file_systems_only(path, monkeypatch, kind, mode, make_study):
     monkeypatch.setattr(database, "file_system", lambda path: kind)
     with database_engine(make_study(path)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
@@ -239,13 +235,13 @@ def test_a_server_that_is_not_there_is_named_without_its_password(make_study):
         (lambda url: url + "x", "does not exist; create it, or correct the URL"),
     ],
 )
-def test_a_server_that_refuses_is_told_with_the_remedy(postgres, spoil, remedy, make_study):
+def test_an_error_of_the_server_comes_with_the_remedy(postgres, spoil, remedy, make_study):
     with pytest.raises(SearchError, match=remedy):
         make_study(spoil(postgres))
 
 
 @pytest.mark.parametrize("url", ["no address", "postgresql://me:x@host:geheim/name", "a:b"])
-def test_what_is_no_address_is_refused_without_showing_it(url, make_study):
+def test_an_invalid_url_is_refused_without_showing_it(url, make_study):
     with pytest.raises(SearchError, match="need the URL of a database") as refusal:
         make_study(url)
     assert "heim" not in str(refusal.value)
@@ -257,20 +253,20 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch, make_study):
         make_study("postgresql+psycopg://me:geheim@host/name")
 
 
-def test_a_storage_of_ones_own_is_taken(tmp_path, planned, make_study):
+def test_any_optuna_storage_can_be_used(tmp_path, planned, make_study):
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "log"))
     study = make_study(optuna.storages.JournalStorage(journal))
     assert add_trial(study, planned[0]).number == 0
     assert len(read_trials(study)) == 1
 
 
-def test_writing_asks_as_much_of_the_database_however_many_trials_there_are(
+def test_the_statements_of_a_write_do_not_depend_on_the_number_of_trials(
     path, planned, rows, make_study
 ):
     study = make_study(path)
     asked = []
     event.listen(
-        database_engine(study), "before_cursor_execute", lambda *told: asked.append(told[2])
+        database_engine(study), "before_cursor_execute", lambda *event: asked.append(event[2])
     )
 
     def statements():

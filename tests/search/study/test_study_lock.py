@@ -27,8 +27,8 @@ def asked():
     """What any database is asked meanwhile."""
     statements = []
 
-    def note(*told):
-        statements.append(told[2])
+    def note(*event):
+        statements.append(event[2])
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
     yield statements
@@ -48,7 +48,7 @@ def taken_within(seconds, study):
             time.sleep(0.02)
 
 
-def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, make_study):
+def test_a_second_driver_is_refused_with_the_name_of_the_first(postgres, make_study):
     first, second = make_study(postgres), make_study(postgres)
     with lock_study(first):
         with pytest.raises(
@@ -61,9 +61,7 @@ def test_a_second_driver_is_refused_and_told_who_has_the_study(postgres, make_st
         pass
 
 
-def test_a_driver_that_ends_lets_go_before_its_connection_is_seen_to_be_closed(
-    postgres, make_study, asked
-):
+def test_a_driver_that_ends_unlocks_the_study_at_once(postgres, make_study, asked):
     first, second = make_study(postgres), make_study(postgres)
     for study in (first, second):
         with suppress(KeyboardInterrupt), lock_study(study):
@@ -72,7 +70,7 @@ def test_a_driver_that_ends_lets_go_before_its_connection_is_seen_to_be_closed(
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_holds_nothing(postgres, make_study):
+def test_a_killed_driver_does_not_keep_the_lock(postgres, make_study):
     study = make_study(postgres)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, postgres], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -100,7 +98,7 @@ def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, make_stu
     assert "SET tcp_keepalives_idle = 30" in asked
 
 
-def test_elsewhere_the_folders_lock_is_enough(tmp_path, make_study):
+def test_other_storages_are_not_locked(tmp_path, make_study):
     study = make_study(tmp_path / "study.db")
     with lock_study(study), lock_study(study):
         pass

@@ -26,7 +26,7 @@ def same(left, right):
     assert left == right
 
 
-def test_an_entry_read_again_is_the_one_that_was_written(study, planned, rows, tiny):
+def test_a_trial_read_from_the_study_equals_the_written_one(study, planned, rows, tiny):
     budget = tiny().budget
     first, second, third, fourth, fifth = (
         add_trial(study, item, {"number": place}, budget=budget)
@@ -53,7 +53,7 @@ def test_an_entry_read_again_is_the_one_that_was_written(study, planned, rows, t
     same(read_trials(study), trials)
 
 
-def test_rows_of_a_seed_come_in_order_of_epochs_however_they_arrived(study, planned, rows):
+def test_the_rows_of_a_seed_are_in_order_of_epochs(study, planned, rows):
     trial = add_trial(study, planned[0])
     for epoch in (3, 1, 2):
         record_outcome(
@@ -63,7 +63,7 @@ def test_rows_of_a_seed_come_in_order_of_epochs_however_they_arrived(study, plan
     assert [row["epoch"] for row in read_trials(study)[0].rows_of_seed(7)] == [1, 2, 3]
 
 
-def test_an_epoch_on_record_is_not_taken_again(study, planned, rows):
+def test_a_recorded_epoch_is_not_recorded_again(study, planned, rows):
     trial = add_trial(study, planned[0])
     record_outcome(
         study, trial, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2"
@@ -78,7 +78,7 @@ def test_an_epoch_on_record_is_not_taken_again(study, planned, rows):
     assert found == [0.1, 0.2, 0.3] == [row["accuracy"] for row in trial.rows]
 
 
-def test_an_outcome_of_the_same_name_writes_over_nothing(study, planned, rows):
+def test_an_outcome_of_the_same_name_overwrites_nothing(study, planned, rows):
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-3")
     trial = read_trials(study)[0]
@@ -86,7 +86,7 @@ def test_an_outcome_of_the_same_name_writes_over_nothing(study, planned, rows):
     assert [row["epoch"] for row in read_trials(study)[0].rows] == [1, 2]
 
 
-def test_what_comes_after_the_end_is_not_taken(study, planned, rows):
+def test_an_outcome_of_a_finished_trial_is_not_recorded(study, planned, rows):
     trial = add_trial(study, planned[0])
     tell_stopped(study, trial, "enough")
     assert record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1") == [
@@ -97,23 +97,23 @@ def test_what_comes_after_the_end_is_not_taken(study, planned, rows):
         tell_complete(study, trial, [0.5])
 
 
-def test_a_mean_is_told_again_where_a_further_seed_changed_it(study, planned):
+def test_a_mean_is_reported_again_after_another_seed(study, planned):
     trial = add_trial(study, planned[0])
     for mean in (0.5, 0.4):
         report_mean(study, trial, 1, mean)
     assert study.trials[0].intermediate_values == {1: 0.4} == trial.intermediate_values
 
 
-def test_a_stopped_candidate_is_worth_its_last_epoch_that_all_its_seeds_have(study, planned, rows):
+def test_the_value_of_a_stopped_trial_is_the_mean_at_its_last_common_epoch(study, planned, rows):
     trial = add_trial(study, planned[0])
-    told = [rows(0, 1, 0.2), rows(0, 2, 0.9), rows(1, 1, 0.4)]
-    record_outcome(study, trial, told, attribute_name="seeds 0, 1")
+    new_rows = [rows(0, 1, 0.2), rows(0, 2, 0.9), rows(1, 1, 0.4)]
+    record_outcome(study, trial, new_rows, attribute_name="seeds 0, 1")
     tell_stopped(study, trial, "halved at epoch 1: place 2 of 3")
     assert study.trials[0].state == TrialState.PRUNED
     assert study.trials[0].value == pytest.approx(0.3)
 
 
-def test_an_entry_opened_again_takes_the_place_of_the_old_one(study, planned, rows):
+def test_a_reopened_trial_replaces_the_old_one(study, planned, rows):
     trials = [add_trial(study, item) for item in planned[:2]]
     record_outcome(
         study, trials[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1"
@@ -135,7 +135,7 @@ def test_an_entry_opened_again_takes_the_place_of_the_old_one(study, planned, ro
     assert set(trial_records(read_trials(study))["trial"]) == {0}
 
 
-def test_an_entry_opened_again_without_its_rows_begins_afresh(study, planned, rows):
+def test_a_trial_reopened_without_its_rows_starts_again(study, planned, rows):
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1")
     report_mean(study, trial, 1, 0.5)
@@ -145,7 +145,7 @@ def test_an_entry_opened_again_without_its_rows_begins_afresh(study, planned, ro
     same(read_trials(study), [again])
 
 
-def test_a_share_outside_the_simplex_shows_as_its_edge(study, planned):
+def test_shares_outside_the_simplex_are_clipped_in_optuna(study, planned):
     candidate = replace(planned[0].candidate, shares=Shares(1.2, -0.2, 0.0))
     trial = add_trial(study, replace(planned[0], candidate=candidate))
     params = {"depth_share": 1.0, "width_share": 0.0, "resolution_share": 0.0}
@@ -153,7 +153,7 @@ def test_a_share_outside_the_simplex_shows_as_its_edge(study, planned):
     assert read_trials(study)[0].shares == trial.shares == Shares(1.2, -0.2, 0.0)
 
 
-def test_records_say_what_a_candidate_stands_for_and_why_it_was_stopped(study, planned, rows):
+def test_records_have_the_cells_and_the_reason_for_stopping(study, planned, rows):
     for item in planned[:2]:
         trial = add_trial(study, item)
         record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
