@@ -1,7 +1,7 @@
-"""What an engine tells of how far it is."""
+"""The best trial so far in the progress of a search."""
 
 import pytest
-from tuner_games import Hands, done, engine, experiment, finish
+from tuner_games import FakePool, done, experiment, finish, make_tuner
 
 from scalesearch.search.progress import tuner_progress
 
@@ -22,7 +22,7 @@ def test_the_best_so_far_is_the_best_of_all_references_included(whose):
                 row["accuracy"] += 0.3
         return told
 
-    playing = engine(asked, Hands(answer))
+    playing = make_tuner(asked, FakePool(answer))
     finish(playing)
     best = tuner_progress(playing, 0, seconds=1.0).best
     highest = max(playing.trials_in_order, key=mean)
