@@ -1,4 +1,4 @@
-"""scalesearch: search how to scale a network, for your own baseline, data and hardware.
+"""scalesearch: search how to scale a network, for your data and hardware.
 
 Public names are loaded at their first use: ``import scalesearch`` loads neither torch nor Optuna.
 """

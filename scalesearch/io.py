@@ -59,12 +59,12 @@ def export_text(path: Path, text: str) -> Path:
 
 
 def json_text(document: Any, *, allow_nan: bool = True) -> str:
-    """Return JSON values as indented text. Raises ValueError for NaN unless ``allow_nan``."""
+    """Return JSON values as indented text; NaN needs ``allow_nan``."""
     return json.dumps(document, indent=2, allow_nan=allow_nan) + "\n"
 
 
 def write_json(path: Path, document: Any, *, allow_nan: bool = True) -> None:
-    """Write JSON values to a file atomically. Raises ValueError for NaN unless ``allow_nan``."""
+    """Write JSON values to a file atomically; NaN needs ``allow_nan``."""
     write_text(path, json_text(document, allow_nan=allow_nan))
 
 

@@ -35,7 +35,7 @@ def lock_folder(path: Path, holder: str = "search is running") -> Iterator[None]
 
 
 def is_locked(lock: Path) -> bool:
-    """Whether a living process holds an exclusive lock of the file; False without the file."""
+    """Whether a living process holds an exclusive lock of the file."""
     try:
         with lock.open() as file:
             return not _try_lock(file, fcntl.LOCK_SH)
@@ -63,7 +63,7 @@ def lock_checkpoint(checkpoint: Path, on_wait: Callable[[], None]) -> Iterator[N
 
 
 def remove_checkpoint(checkpoint: Path) -> bool:
-    """Remove a checkpoint and its lock; return False, without an effect, if it is locked."""
+    """Remove a checkpoint and its lock; return False if it is locked."""
     lock = checkpoint.with_suffix(".lock")
     with ExitStack() as stack:
         with suppress(FileNotFoundError):

@@ -33,7 +33,7 @@ def sentences(
     gains: Sequence[SeriesGain],
     comparisons: Sequence[CurveComparison],
 ) -> tuple[str, ...]:
-    """List the results, their conditions, and differences between the paper's costs and ours."""
+    """List the results, their conditions, and differences from the paper's costs."""
     has_several_baselines = len({row.baseline for row in rows}) > 1
     return (
         *_summary_sentences(ablation, rows, comparisons),
@@ -222,7 +222,7 @@ def _count_text(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AblationResult:
-    """The results of an ablation: table, curves and sentences; ``folder`` has the files."""
+    """The results of an ablation: table, curves, sentences, and their folder."""
 
     ablation: Ablation
     folder: Path

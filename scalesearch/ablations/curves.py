@@ -81,7 +81,7 @@ def series_gains(
 def curve_comparisons(
     ablation: Ablation, rows: Sequence[AblationRow], records: Mapping[str, pd.DataFrame]
 ) -> tuple[CurveComparison, ...]:
-    """Compare the series ``against`` with each other one, if costs overlap and noise is known."""
+    """Compare the series ``against`` with each other one at overlapping costs."""
     curves = _curves_by_series(rows)
     noise_by_baseline = {
         name: additive_model(final_accuracies(table)) for name, table in records.items()

@@ -1,4 +1,4 @@
-"""Grad-CAM of an ablation's networks on the same images: a file of heatmaps, and its figure.
+"""Grad-CAM of an ablation's networks on the same images, with its figure.
 
 Networks come from the search's checkpoints. A missing one is trained again, which gives the same
 network, since a job is a pure function (on a CPU, to the last bit).
@@ -38,7 +38,7 @@ from scalesearch.training.loop import train
 
 @dataclass(frozen=True, slots=True)
 class TrainedCandidate:
-    """A candidate's trained network in evaluation mode on ``device``, with its job and data."""
+    """A candidate's trained network in evaluation mode, with its job and data."""
 
     candidate: str
     network: nn.Module
@@ -48,7 +48,7 @@ class TrainedCandidate:
 
 
 def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandidate]:
-    """Yield each planned candidate of a search that has finished with this seed, in their order.
+    """Yield each planned candidate that has finished with this seed.
 
     Checkpoints that ``run_search(keep=True)`` has left are read; missing ones are trained and kept.
     Raises the same errors as ``run_search`` if the images are missing.
@@ -103,7 +103,7 @@ FIGURE_NAME = "figure7"
 
 
 def write_gradcam(result: AblationResult) -> None:
-    """Write ``maps.npz`` and ``figures/figure7`` for the first baseline and its first seed.
+    """Write ``maps.npz`` and ``figures/figure7`` for the first baseline and seed.
 
     If the file is already of these networks and images, only the figure is drawn again. The
     checkpoints are removed at the end. Raises the errors of ``retrain_candidates``, and SearchError

@@ -1,4 +1,4 @@
-"""The run of an ablation: its searches, then its table, ``ablation.json`` and figures."""
+"""The run of an ablation: its searches, then its table and figures."""
 
 import dataclasses
 from collections.abc import Callable
@@ -107,7 +107,7 @@ def run_ablation(
     show_progress: ShowProgress = lambda _: nullcontext((None, None)),
     **options: Any,
 ) -> AblationResult:
-    """Train the networks of an ablation that are not on record yet, and write its results.
+    """Train the networks of an ablation not on record yet; write its results.
 
     ``results``: its folder, by default ``results/ablations/NAME/SIZE``, with a search for each
     baseline. ``options``: those of ``run_search`` (executor, workers, ...), whose errors are
@@ -131,7 +131,7 @@ def run_ablation(
 
 
 def write_ablation_results(ablation: Ablation, folder: str | Path) -> AblationResult:
-    """Write ``table.csv``, ``ablation.json`` and the figures from the records in the folder.
+    """Write ``table.csv``, ``ablation.json`` and the figures from the records.
 
     Needs neither study nor images. Raises SearchError if a baseline's records are missing or no
     network has finished.

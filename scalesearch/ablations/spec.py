@@ -1,4 +1,4 @@
-"""The specification of an ablation, from its file to the experiments that train its networks.
+"""The specification of an ablation, from its file to its experiments.
 
 The file lists the networks, so that they can be read and changed; the paper's results for them are
 in ``scaling.published``. A test compares the files' full size with ``scaling.published``.
@@ -26,7 +26,7 @@ AXES = ("depth", "width", "resolution")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AblationSeries:
-    """A series of networks: a curve of a figure or, with a single network, a row of a table.
+    """A series of networks: a curve of a figure, or a row of a table.
 
     Its networks have either multipliers of the baseline or a direction and factors.
     """
@@ -278,7 +278,7 @@ def ablation_points(ablation: Ablation, baseline: str) -> tuple[AblationPoint, .
 
 
 def ablation_experiments(ablation: Ablation) -> dict[str, Experiment]:
-    """Make for each baseline the experiment that trains its networks to the end with all seeds.
+    """Make the experiment of each baseline, which trains all networks and seeds.
 
     Raises ExperimentError for settings that an experiment does not allow.
     """

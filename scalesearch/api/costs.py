@@ -1,4 +1,4 @@
-"""Costs of networks: one network, networks of equal cost, families, targets and latency.
+"""Costs of networks: one, those of equal cost, families, targets, latency.
 
 Imports that need more than the standard library are inside the functions, so that
 `scalesearch cost` starts at once.
@@ -36,7 +36,7 @@ def network_cost(
     allow_code: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
-    """Count the multiply-adds, parameters and activations of a baseline, scaled or not.
+    """Count multiply-adds, parameters and activations of a baseline.
 
     ``options``: ``resolution``, ``stem_stride``, ``num_classes`` and ``in_channels``.
     """
@@ -102,7 +102,7 @@ def iso_cost_table(
     allow_code: bool = False,
     **options: Any,
 ) -> IsoCostTable:
-    """List every distinct network whose realised cost meets a budget, in the order of shares.
+    """List every distinct network whose realised cost meets a budget.
 
     ``source``: the file of an experiment or a baseline's name. ``options``: those of the baseline
     (``depth``, ``width``, ``resolution``, ``stem_stride``, ``num_classes``, ``in_channels``).
@@ -163,7 +163,7 @@ def solve_target(
     rounding: str | None = None,
     latency_model: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Find the phi and the network that cost what is asked, with the next smaller and larger.
+    """Find the phi and the network of a target cost, and their neighbours.
 
     ``source``: a baseline, or what ``family_table`` takes. ``target``: such as ``macs=1.0G``.
     """
@@ -187,7 +187,7 @@ def solve_target(
 
 
 def explain_family(source: str = "published", *, out: str | Path | None = None) -> dict[str, Any]:
-    """Compare the published family with the exact and the matched one, and explain why they differ.
+    """Compare the published family with the exact and the matched one.
 
     ``out``: a folder for ``explain.png`` and ``explain.svg``.
     """
@@ -218,7 +218,7 @@ def fit_latency(
     out: str | Path | None = None,
     **options: Any,
 ) -> "LatencyFit":
-    """Time networks around a baseline on this machine and fit a model of their latency.
+    """Time networks around a baseline and fit a model of their latency.
 
     ``source``: a network, or what ``iso_cost_table`` takes, with its ``options``. ``out``: a file
     NAME.json for the model, which ``solve_target`` and budgets take.

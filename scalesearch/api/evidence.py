@@ -1,4 +1,4 @@
-"""Conclusions from a search's records: summary, proxy check, confirmation and scaling laws."""
+"""Conclusions from records: summary, proxy check, confirmation, scaling laws."""
 
 import sys
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def summarize(folder: str | Path, *, level: float = 0.1) -> Conclusion:
 
 
 def write_report(folder: str | Path, *, allow_code: bool = False) -> tuple[Path, Path]:
-    """Write ``report.html``, ``report.md`` and the figures of a search; return both pages."""
+    """Write ``report.html``, ``report.md`` and the figures of a search."""
     with code_allowed(allow_code):
         return page.write_report(folder)
 
@@ -115,7 +115,7 @@ def confirm(
     allow_code: bool = False,
     progress: bool = False,
 ) -> ConfirmationResult:
-    """Train the best candidates and the references longer with new seeds; write ``confirm.json``.
+    """Train the best candidates and the references longer with new seeds.
 
     ``epochs``: more than the search trained. ``seeds``: by default as many as the search has.
     """

@@ -71,7 +71,7 @@ def import_network(
     norm_eps: float | None = None,
     classes: str | Path | None = None,
 ) -> NetworkFile:
-    """Write a network file from weights of torchvision, timm, efficientnet_pytorch or Keras.
+    """Write a network file from the weights of another library.
 
     ``network``: the network that the weights belong to. ``layout``: the library whose names the
     tensors have; by default it is recognised. ``norm_eps``: epsilon of the norms, where it is not

@@ -1,4 +1,4 @@
-"""Networks by name: baselines, files, members of families, candidates and external networks.
+"""Networks by name: baselines, files, family members, candidates, others.
 
 Imports are inside the functions: `scalesearch cost` loads neither torch nor numpy.
 """
@@ -60,7 +60,7 @@ def is_experiment(source: str) -> bool:
 
 
 def read_baseline(name: str, **options: Any) -> "Architecture | CustomModel":
-    """Return a baseline by its name, the YAML file of its stages, or ``module:factory``.
+    """Return a baseline by its name, its YAML file, or ``module:factory``.
 
     ``options``: of BASELINE_OPTIONS; those that are None keep the baseline's own value.
     """
@@ -89,7 +89,7 @@ def require_architecture(network: "Architecture | CustomModel") -> "Architecture
 def read_baseline_and_budget(
     source: str, options: Mapping[str, Any], budget_options: Mapping[str, Any]
 ) -> "tuple[Architecture | CustomModel, Budget]":
-    """Return the baseline and budget of an experiment file, or of a baseline by its name.
+    """Return the baseline and budget of an experiment file or a baseline's name.
 
     ``options``, ``budget_options``: values to change; None keeps a value as it is.
     """

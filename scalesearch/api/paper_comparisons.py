@@ -54,7 +54,7 @@ def run_ablation(
     overrides: Sequence[str] = (),
     progress: bool = False,
 ) -> AblationResult:
-    """Train one of the paper's comparisons, or continue it, and write its table and figures.
+    """Train or continue one of the paper's comparisons; write its results.
 
     ``name``: of an ablation, a YAML file, or an ablation that was read (with its own size and
     overrides). ``results``: by default ``results/ablations/NAME/SIZE``. ``size``: ``smoke``,
@@ -79,7 +79,7 @@ def ablation_dry_runs(
     size: str = "full",
     overrides: Sequence[str] = (),
 ) -> dict[str, DryRun]:
-    """Estimate what each search of an ablation would take; nothing is trained for long."""
+    """Estimate the cost of each search of an ablation, without training."""
     experiments = ablation_experiments(read_ablation(name, size, overrides))
     return {name: make_dry_run(one, **workers.options) for name, one in experiments.items()}
 
@@ -113,7 +113,7 @@ def simulate(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> SimulationResult:
-    """Run the search of an experiment on surfaces with a known optimum, without training.
+    """Run the search of an experiment on known surfaces, without training.
 
     ``surface``: ``all``, names separated by commas, or a ``records.csv``. ``table``: recorded runs
     in place of a surface. ``also``: overrides to compare with, each a text such as

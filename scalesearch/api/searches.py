@@ -227,7 +227,7 @@ def dry_run(
     measure_seconds: float = NOISE_MEASUREMENT_SECONDS,
     allow_code: bool = False,
 ) -> DryRun:
-    """Count what a search would train and estimate its time, memory and statistical power.
+    """Count a search's training; estimate its time, memory and power.
 
     ``noise_from``: the folder of a search whose noise of runs is taken; otherwise the noise is
     measured if that takes at most ``measure_seconds``, and guessed if not. Nothing is written.

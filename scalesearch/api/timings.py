@@ -79,7 +79,7 @@ def time_networks(
 
 
 def latency_model_or_baseline(text: str | None) -> LatencyModel | Architecture | None:
-    """Return the latency model of a ``.json`` file, or the network around which to fit one."""
+    """Return the latency model of a ``.json`` file, or the network to fit one to."""
     if text is None:
         return None
     if text.endswith(".json"):

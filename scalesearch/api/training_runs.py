@@ -72,7 +72,7 @@ def train_model(
     allow_code: bool = False,
     progress: bool = False,
 ) -> TrainingResult:
-    """Train a network to the end with one seed or several, or continue where it was stopped.
+    """Train a network with one seed or several, or continue where it stopped.
 
     ``network``: a baseline, a YAML file of stages, ``module:factory``, an experiment file,
     ``FAMILY.json:b2``, ``RESULTS/NAME:CANDIDATE``, or the file of a trained network to start from;
@@ -123,7 +123,7 @@ def train_model(
 
 
 def experiment_start(network: str | None, member: str | None, allow_code: bool) -> _Start:
-    """Return what is to be trained as an experiment's document, and where training starts."""
+    """Return the experiment's document of a training run, and its start."""
     if (network is None) == (member is None):
         raise ArchitectureError(
             "train: need a network, either ARCHITECTURE or --member FAMILY.json:NAME; "

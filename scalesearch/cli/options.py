@@ -111,7 +111,7 @@ UNITS = ("", "K", "M", "G", "T")
 
 
 def with_worker_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the worker options, which arrive as one WorkerConfig in ``workers``."""
+    """Give a command the worker options, which arrive as one WorkerConfig."""
 
     @wraps(command)
     def wrapper(**arguments: Any) -> None:
@@ -138,7 +138,7 @@ def worker_config(
     devices: str | None = None,
     memory: str | None = None,
 ) -> WorkerConfig:
-    """Return the workers that the options describe. Raises SearchError for a wrong size."""
+    """Return the workers of the options; raise SearchError for a wrong size."""
     names = tuple(name.strip() for name in (devices or "").split(",") if name.strip())
     return WorkerConfig(
         executor=executor,
@@ -150,7 +150,7 @@ def worker_config(
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes of ``4GiB`` (1024^3 each), ``4GB`` (1000^3 each) or ``4294967296``."""
+    """Return the bytes of ``4GiB`` (1024^3), ``4GB`` (1000^3) or ``4294967296``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
     if not match or (match[3] and not match[2]) or not float(match[1]):
         raise SearchError(f"--memory: need a size such as 4GiB or 500MB, got {text!r}")

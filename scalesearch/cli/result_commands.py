@@ -1,4 +1,4 @@
-"""Commands that write a search's report, check its short runs, and fit its scaling laws."""
+"""Commands that report a search, check its short runs, fit scaling laws."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands that run a search, follow it and show its summary, and the one about this machine."""
+"""Commands that run a search, follow it, and show its summary."""
 
 from pathlib import Path
 from typing import Annotated

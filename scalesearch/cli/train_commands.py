@@ -1,4 +1,4 @@
-"""The command that trains one network, and what torchrun's processes write to the terminal."""
+"""The command that trains one network, also under torchrun."""
 
 import io
 import json

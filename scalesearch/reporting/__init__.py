@@ -1,1 +1,1 @@
-"""Results of a search for people: summary, report page, tables, figures and terminal output."""
+"""Results of a search for people: summary, report, tables, terminal."""

@@ -14,7 +14,7 @@ PACKAGES = ("scalesearch", "torch", "optuna", "numpy", "pandas", "scikit-learn",
 
 
 def environment_info(device: str) -> dict[str, Any]:
-    """Describe this machine and installation in JSON values, without host name or paths."""
+    """Describe this machine and installation, without host name or paths."""
     return {
         "device": device,
         "processor": _processor_name(),

@@ -61,7 +61,7 @@ KEY = ["candidate", "seed", "epoch"]
 
 
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows as a table with the columns ``COLUMNS``, sorted by trial, seed and epoch."""
+    """Return rows as a table with ``COLUMNS``, by trial, seed and epoch."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
     for name in (name for name in OPTIONAL_COLUMNS if COLUMNS[name] == "str"):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), "")

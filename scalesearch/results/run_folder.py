@@ -109,7 +109,7 @@ def has_ended(folder: Path) -> bool:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read ``run.json`` of a folder. Raises SearchError if it is not the record of a run."""
+    """Read ``run.json`` of a folder; raise SearchError for another document."""
     path = folder / "run.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ def read_epochs(folder: Path) -> list[Epoch]:
 
 
 def read_epochs_table(folder: Path) -> pd.DataFrame:
-    """Read ``epochs.csv`` of a folder exactly. Raises SearchError if it is another table."""
+    """Read ``epochs.csv`` of a folder; raise SearchError for another table."""
     path = folder / "epochs.csv"
     try:
         strings = pd.read_csv(path, dtype=str)  # so that floats keep their last digit

@@ -1,4 +1,4 @@
-"""All recorded runs of this project in one table, to test search algorithms without training.
+"""All recorded runs of this project in one table, to test search methods.
 
 The table is results/benchmarks/scaling_table.csv, and scaling_table.md is its data sheet. Both are
 made by benchmarks/scaling_table.py from the records in results/.

@@ -87,7 +87,7 @@ class SearchPaths:
 
 
 class SearchFolder:
-    """The contents of a search's folder; each file is read once, when it is first needed.
+    """The contents of a search's folder; each file is read once, when needed.
 
     Make a new object to see later changes of the files.
     """
@@ -98,7 +98,7 @@ class SearchFolder:
 
     @classmethod
     def from_path(cls, folder: "FolderLike") -> "SearchFolder":
-        """Return the reader of a folder; a reader is returned with what it has already read."""
+        """Return the reader of a folder; a reader is returned as it is."""
         return folder if isinstance(folder, SearchFolder) else cls(folder)
 
     def require_search(self) -> None:
@@ -243,7 +243,7 @@ def _is_unexpected(file: Path) -> bool:
 
 
 def without_password(url: str) -> str:
-    """Return the URL of a database without its password, so that it may be written to a file."""
+    """Return the URL of a database without its password."""
     try:
         return make_url(url)._replace(password=None).render_as_string()
     except (ArgumentError, ValueError):

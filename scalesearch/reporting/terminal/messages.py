@@ -196,7 +196,7 @@ def interrupted_search_text(folder: "Path") -> str:
 
 
 def finished_run_text(document: "Mapping[str, Any]", folder: "Path") -> str:
-    """Format the results of a run, and the paths of its files; ``document`` is ``run.json``."""
+    """Format the results of a run (``run.json``), and the paths of its files."""
     from scalesearch.results.run_folder import NETWORK_FILES
 
     cost, results = document["cost"], document["results"]
@@ -221,7 +221,7 @@ def finished_run_text(document: "Mapping[str, Any]", folder: "Path") -> str:
 
 
 def finished_seeds_text(summary: "Mapping[str, Any]", folder: "Path") -> str:
-    """Format the results of several seeds, and the paths; ``summary`` is ``summary.json``."""
+    """Format the results of several seeds (``summary.json``), and the paths."""
     cost, runs = summary["cost"], summary["runs"]
     seconds = sum(run["seconds"] for run in runs)
     lines = [
