@@ -172,8 +172,8 @@ def test_the_flatness_test_keeps_its_level(simulated):
         assert np.mean(p < level) == pytest.approx(level, abs=0.13)
     assert np.mean(p < 0.1) < 0.17
     widths = [one.share_intervals["depth"].width for one in found]
-    assert np.median(widths) > 0.8  # which says what it is: nothing is known
-    assert np.median([one.flat_part for one in found]) > 0.8
+    assert np.median(widths) > 0.8  # as wide as the simplex: nothing is known
+    assert np.median([one.equivalent_fraction for one in found]) > 0.8
 
 
 @pytest.mark.slow
