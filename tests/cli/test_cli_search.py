@@ -240,7 +240,7 @@ def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(experiment, tmp_p
     code, out, _ = run(*command, "--measure-noise", 0)
     assert code == 0
     assert "16 epochs at most" in out
-    assert "an estimate" in out
+    assert "estimated from a few steps" in out
     assert "from no run but a guess" in out
     assert "2 seeds show differences of" in out
     assert not (tmp_path / "r").exists()
