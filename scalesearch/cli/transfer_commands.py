@@ -81,7 +81,7 @@ def export(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a network in forms that others read; each file is opened again and compared."""
+    """Export a model to ONNX, int8, torch.export, Python, timm."""
     from scalesearch.reporting.console import print_json, print_table
 
     exported = ss.export_model(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """Use this number of threads within the block; restore the caller's number after it."""
+    """Use this number of threads within the block, then restore the caller's."""
     import torch
 
     previous_count = torch.get_num_threads()

@@ -17,7 +17,7 @@ VERSION = 1
 
 
 def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
-    """Return a conclusion as JSON values; unknown values are null, and the notes say why."""
+    """Return a conclusion as JSON values; unknown values are null."""
     return {
         "schema": SCHEMA,
         "version": VERSION,

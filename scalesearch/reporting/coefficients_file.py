@@ -1,4 +1,4 @@
-"""``coefficients.json``: the coefficients of a search, with all that is needed to repeat it."""
+"""``coefficients.json``: the coefficients of a search, and how to repeat it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

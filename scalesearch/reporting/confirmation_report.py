@@ -1,4 +1,4 @@
-"""Replications of a search's best networks: with more epochs, and with other learning rates."""
+"""Replications of a search's best networks: longer, and at other rates."""
 
 from collections import Counter
 from contextlib import suppress

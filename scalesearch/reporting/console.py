@@ -1,4 +1,4 @@
-"""Results on standard output: a table for people, or one JSON document for programs."""
+"""Results on standard output: a table for people, or one JSON document."""
 
 import csv
 import dataclasses
@@ -43,7 +43,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
-    """Write rows to a CSV file, None as an empty cell. Raises ExportError if that fails."""
+    """Write rows to a CSV file, None as an empty cell, or raise ExportError."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -52,7 +52,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:
-    """Print rows as a table, by default with the scalar keys of the first row as columns.
+    """Print rows as a table, by default with the first row's scalar keys.
 
     Lines are neither wrapped nor cut, however narrow the terminal, so that output can be searched.
     """
@@ -76,7 +76,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[str] = (), title: str = "
 
 
 def format_value(value: Any) -> str:
-    """Format a value for people: 1,234,567 for a count, 0.1235 for a fraction, - for None."""
+    """Format a value for people: 1,234,567 or 0.1235, and - for None."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not _is_number(value):

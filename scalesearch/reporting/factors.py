@@ -66,7 +66,7 @@ def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> F
 
 
 def write_factor_comparison(folder: str | Path, folders: Sequence[str | Path]) -> FactorComparison:
-    """Write ``factors.json``, which compares the searches in ``folders``, into ``folder``."""
+    """Write ``factors.json``, which compares the searches in ``folders``."""
     comparison = factor_comparison(folders)
     write_json(Path(folder) / "factors.json", comparison.document, allow_nan=False)
     return comparison

@@ -41,7 +41,7 @@ class Section:
 
 
 def write_report(folder: str | Path) -> tuple[Path, Path]:
-    """Write ``figures/``, ``report.html`` and ``report.md``; return the paths of the latter two.
+    """Write ``figures/``, ``report.html`` and ``report.md``; return both pages.
 
     Raises SearchError if the folder lacks a file or no candidate has finished.
     """

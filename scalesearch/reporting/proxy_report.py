@@ -1,4 +1,4 @@
-"""The check whether short runs rank networks like long ones, from a search's records."""
+"""Check whether short runs rank networks like long ones, from records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ SCHEDULE_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class ProxyCheck:
-    """Rank correlations of a search: between epochs, with other searches, and other rates."""
+    """Rank correlations of a search: between epochs, searches, and rates."""
 
     name: str
     """Name of the search."""
@@ -92,7 +92,7 @@ def proxy_check(
     level: float = 0.1,
     threshold: float = THRESHOLD,
 ) -> ProxyCheck:
-    """Correlate the rankings at the epochs of a search, and follow its optimum over them.
+    """Correlate the rankings at a search's epochs, and follow its optimum.
 
     ``other_folders``: other searches of the same candidates, whose final rankings are compared
     with this one's. ``level``: intervals have a confidence of 1 - level. Raises SearchError for a

@@ -87,7 +87,7 @@ def other_searches_table(report: ReportData) -> ReportTable | None:
 
 
 def replication_tables(report: ReportData) -> list[ReportTable]:
-    """Tabulate the best and the references, trained again with other epochs or learning rates."""
+    """Tabulate the best and the references, trained again in other ways."""
     columns: tuple[TableColumn, ...] = (
         ("network", lambda row: row["candidate"][:FINGERPRINT_DIGITS], "text"),
         ("part", lambda row: roles_text(row["role"]), "text"),

@@ -101,7 +101,7 @@ def scaling_laws_of_folder(
     hold_out: float | None = None,
     level: float = 0.1,
 ) -> ScalingLaws:
-    """Fit the scaling laws of the networks in a search's folder, one for each direction.
+    """Fit the scaling laws of a search's networks, one for each direction.
 
     ``hold_out``: check each law on the cheapest network of at least this many times the baseline's
     cost, predicted from the cheaper ones. Raises SearchError if no direction has networks of

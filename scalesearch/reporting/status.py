@@ -37,7 +37,7 @@ class DriverStatus:
 
 
 def driver_status(folder: FolderLike) -> DriverStatus:
-    """Return the state of a search's driver. Raises SearchError if the folder holds no search."""
+    """Return the state of a search's driver, or raise SearchError."""
     search = SearchFolder.from_path(folder)
     search.require_search()
     # Read the lock first: a driver writes its last progress before it releases the lock.

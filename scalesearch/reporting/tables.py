@@ -1,4 +1,4 @@
-"""The report's tables: candidates, comparisons, references, stopped and failed candidates."""
+"""The report's tables: candidates, comparisons, references, failures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

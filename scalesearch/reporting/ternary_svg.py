@@ -165,7 +165,7 @@ def _mark(
 
 
 def legend_marks(data: TernarySvg) -> tuple[tuple[str, str], ...]:
-    """Return the name and the path, around the origin, of each kind of mark, for the legend."""
+    """Return the name and the path of each kind of mark, for the legend."""
     reference_sets = sorted({mark.references for mark in data.marks}, key=legend_order)
     return tuple(
         (references_text(references) or "searched", _mark_path(references, 0, 0))
@@ -260,7 +260,7 @@ def _border_paths(data: Ternary) -> Iterator[str]:
 
 
 def clip_polygon(points_N3: Floats, values: Floats, low: float, high: float) -> list[Floats]:
-    """Return the corners of the part of a polygon with values, linear in it, from low to high."""
+    """Return the corners of the part of a polygon with values from low to high."""
     for bound, sign in ((low, -1.0), (high, 1.0)):
         if not np.isfinite(bound):
             continue

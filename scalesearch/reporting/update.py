@@ -1,4 +1,4 @@
-"""The files that a search leaves: ``answer.json``, ``coefficients.json``, figures and a family.
+"""The files of a search's results: answer, coefficients, figures, family.
 
 They are made from ``experiment.yaml``, ``environment.json`` and ``records.csv`` alone, so that a
 copy of the folder without its study will do.

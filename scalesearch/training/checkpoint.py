@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run after an epoch, in a file that is complete or absent.
+"""Checkpoints: the state of a run after an epoch, in a complete file.
 
 The file is a hash followed by the output of ``torch.save``: PyTorch detects a truncated file, but
 not a changed byte among the weights.
@@ -73,7 +73,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path, identity_fields: Mapping[str, Any]) -> CheckpointState | None:
-    """Read the state from the file, with its tensors on the CPU; None if there is no file.
+    """Read the state from the file, with tensors on the CPU; None without a file.
 
     A damaged file also gives None, with a warning, because the work can be repeated. Raises
     SearchError for the checkpoint of another run.

@@ -1,4 +1,4 @@
-"""A training step as a CUDA graph: recorded once per shape, then launched by one call.
+"""A training step as a CUDA graph: recorded once per shape, then replayed.
 
 With small networks a GPU waits for Python, which launches hundreds of kernels per step. The graph
 holds all of them, from the stored images to the averaged weights. Inputs that change from step to

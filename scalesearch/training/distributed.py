@@ -122,7 +122,7 @@ def distributed_recipe(recipe: Recipe, distributed: DistributedContext) -> Recip
 
 
 def rows_of_process(rows_B: Tensor, distributed: DistributedContext) -> Tensor:
-    """Return this process's rows of a batch: the ``rank``-th of equal, contiguous parts.
+    """Return this process's rows of a batch: the ``rank``-th of equal parts.
 
     Raises SearchError if the parts would not be equal.
     """
@@ -150,7 +150,7 @@ def wrap_ddp(network: nn.Module, distributed: DistributedContext) -> nn.Module:
 
 @contextmanager
 def accumulate_gradients(network: nn.Module, is_last: bool) -> Iterator[None]:
-    """Run a micro-batch's two passes within the block; exchange gradients if ``is_last``."""
+    """Run a micro-batch's passes; exchange gradients if ``is_last``."""
     if not isinstance(network, DistributedDataParallel):
         yield
         return

@@ -1,4 +1,4 @@
-"""Exponential moving averages of a network's weights, which are used for validation."""
+"""Exponential moving averages of a network's weights, for validation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Grad-CAM: the parts of an image that speak for a class (Selvaraju et al., arXiv:1610.02391)."""
+"""Grad-CAM: the parts of an image that show a class (arXiv:1610.02391)."""
 
 from collections.abc import Sequence
 from typing import Any

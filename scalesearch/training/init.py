@@ -75,7 +75,7 @@ def require_fixed_rules(job: TrainingJob) -> None:
 
 
 def build_initial_model(job: TrainingJob, device: torch.device) -> nn.Module:
-    """Build the job's network on the device, without drawing from the global generator.
+    """Build the job's network on the device, without the global generator.
 
     If it starts from the weights of a file, it takes over that network's computation options.
     Raises WeightsError if the weights do not fit.

@@ -1,4 +1,4 @@
-"""The pretrained network that a run starts from, and the network file that it writes."""
+"""The pretrained network of a run's start, and the file of its end."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,7 @@ def read_pretrained(path: str | Path | None) -> PretrainedNetwork | None:
 
 
 def with_transfer(experiment: Experiment, pretrained: PretrainedNetwork | None) -> Experiment:
-    """Add the default transfer to the recipe if a run starts from a pretrained network.
+    """Add the default transfer to the recipe of a run from pretrained weights.
 
     Raises SearchError for a recipe with a transfer but no pretrained network.
     """

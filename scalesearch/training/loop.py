@@ -1,4 +1,4 @@
-"""The training loop: a generator of epochs, for one job or several jobs on one device.
+"""The training loop: a generator of epochs, for one job or several.
 
 While an epoch is trained, freed memory stays in the process. glibc would return blocks above 32 MiB
 to the system as soon as they are free, and the system would fill them with zeros, page by page,
@@ -81,7 +81,7 @@ OUT_OF_MEMORY_MESSAGES = (
 
 
 class TrainingDiverged(ScaleSearchError):
-    """Raised for a loss that is not finite; ``epochs`` are the finished ones before it."""
+    """Raised for a loss that is not finite, with the ``epochs`` before it."""
 
     def __init__(self, message: str, epochs: Sequence[Epoch]) -> None:
         super().__init__(message)
@@ -120,7 +120,7 @@ def train_together(
     device: torch.device | str,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Iterator[tuple[int, Epoch]]:
-    """Train several jobs at once, each on its own images; yield (index of the job, epoch).
+    """Train several jobs at once; yield (index of the job, epoch).
 
     The jobs take turns step by step. On CUDA each has its own stream, so small networks fill the
     device together. On a CPU this is not faster, and each job's result equals that of the job

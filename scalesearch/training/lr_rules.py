@@ -1,4 +1,4 @@
-"""Rules that adapt a recipe to a network: rate by depth, rate by a sweep, and dropout."""
+"""Rules that adapt a recipe to a network: rate by depth or sweep, dropout."""
 
 import math
 import time
@@ -32,7 +32,7 @@ APPENDED = ("dense",)
 
 
 def effective_depth(architecture: Architecture | CustomModel) -> int:
-    """Return the length L of the shortest path from input to output (arXiv:2602.07494).
+    """Return the length L of the shortest path to the output (arXiv:2602.07494).
 
     The best learning rate falls about as L^(-3/2). Each convolution, linear layer and residual
     addition on the path counts 1; normalisation, activations, pooling and squeeze-and-excitation
@@ -131,7 +131,7 @@ class LearningRateSweep:
 def run_lr_sweep(
     job: TrainingJob, dataset: Dataset, *, device: torch.device | str
 ) -> LearningRateSweep:
-    """Train the job's network on one short schedule per rate, and choose the best rate.
+    """Train the job's network on a short schedule per rate; choose the best.
 
     All runs begin with the same weights and see the same images. A run that diverges is never
     chosen. Raises TrainingDiverged if all runs diverge.

@@ -114,7 +114,7 @@ def write_network(
     name: str = "",
     origin: str = "",
 ) -> Path:
-    """Write a network file completely or not at all; ``load_network`` reads it back exactly.
+    """Write a network file completely or not at all; see ``load_network``.
 
     ``architecture``: needed for custom models only. Raises ExportError if the file cannot be
     written, and ValueError if channels or classes of preparation and network differ.

@@ -12,7 +12,7 @@ from scalesearch.training.schedules import peak_learning_rate
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """RMSProp in TensorFlow's form (``tf.train.RMSPropOptimizer``), with L2 weight decay.
+    """RMSProp in TensorFlow's form, with L2 weight decay.
 
     For a weight w of gradient g + weight_decay * w =: d ::
 

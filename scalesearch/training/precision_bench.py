@@ -40,7 +40,7 @@ class PrecisionBenchmark:
 
 
 def benchmark_precisions(device: str = "cpu") -> PrecisionBenchmark:
-    """Time steps of a small proxy (B0 at a quarter of its width, 32 pixels) in each format.
+    """Time steps of a small proxy in each number format.
 
     This only advises: a recipe names its precision, which is part of a run's identity.
     """

@@ -28,7 +28,7 @@ def fitting_micro_batch(
     device: torch.device | str,
     concurrent_runs: int = 1,
 ) -> int | None:
-    """Return the largest divisor of the recipe's micro-batch with which all networks fit.
+    """Return the largest micro-batch with which all networks fit.
 
     ``concurrent_runs``: runs of a network that share the device. All networks get the same value,
     because batch norm sees the micro-batch and networks with different ones are not comparable.

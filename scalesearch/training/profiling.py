@@ -33,7 +33,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the peak of memory since ``reset_peak_memory``; 0 if the system does not report it.
+    """Return the peak of memory since ``reset_peak_memory``; 0 if unknown.
 
     On CUDA it is the memory that PyTorch has reserved on the device, including that of graphs; on
     a CPU that of the whole process, including its libraries and data.

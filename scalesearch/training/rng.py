@@ -7,13 +7,13 @@ import torch
 
 
 def cuda_generator(device: torch.device) -> torch.Generator | None:
-    """Return a run's own generator on CUDA; None on a CPU, where runs share the default one."""
+    """Return a run's own generator on CUDA; None on a CPU."""
     return torch.Generator(device) if device.type == "cuda" else None
 
 
 @contextmanager
 def random_stream(seed: int, generator: torch.Generator | None) -> Iterator[None]:
-    """Draw from the stream of a seed within the block, on the CPU and the generator's device.
+    """Draw from the stream of a seed within the block, on CPU and device.
 
     The generator replaces its device's default one, which is restored. Up to PyTorch 2.11 a CUDA
     graph reads its seed from memory of the generator it was recorded with, so runs that share a

@@ -1,4 +1,4 @@
-"""The results of a finished run: evaluation, ``run.json``, tables, figures, and the network."""
+"""The results of a finished run: evaluation, tables, figures, network."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +71,7 @@ def write_results(run: PreparedRun, on_data: OnData | None) -> dict[str, Any]:
 
 
 def run_document(run: PreparedRun, results: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the content of ``run.json``; ``results`` is None until the run has finished."""
+    """Return the content of ``run.json``; ``results`` is None before the end."""
     dataset, job = run.dataset, run.job
     request = to_document(run.experiment)
     return {

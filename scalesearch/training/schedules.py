@@ -1,4 +1,4 @@
-"""Learning rate by step, and early stopping: pure functions, with states as plain data."""
+"""Learning rate by step, and early stopping: functions of plain data."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from scalesearch.config.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Return the rate of a step, counted from 0 over the whole run of ``recipe.epochs``.
+    """Return the rate of a step, counted from 0 over the whole run.
 
     In the warm-up it rises linearly; its first step already has a part of the full rate, not zero.
     A decay is counted from step 0 and not from the end of the warm-up, as in TensorFlow's

@@ -59,7 +59,7 @@ def train_seeds(
     callbacks: RunCallbacks = NO_CALLBACKS,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
-    """Train consecutive seeds, from the experiment's own; write and return ``summary.json``.
+    """Train consecutive seeds; write and return ``summary.json``.
 
     Seed K is trained in ``folder/seed-K`` as by ``train_model``: an unfinished run continues, and
     a finished one stays. ``together``: train all at once, which is faster if one network does not

@@ -33,7 +33,7 @@ def train_model(
     callbacks: RunCallbacks = NO_CALLBACKS,
     allow_code: bool = False,
 ) -> dict[str, Any] | None:
-    """Train the experiment's baseline by its recipe on its data, and return ``run.json``.
+    """Train the experiment's baseline by its recipe; return ``run.json``.
 
     An unfinished run in the folder continues. A finished one is not trained again; only missing
     files are written. ``baseline``: network that the recipe was set for (see

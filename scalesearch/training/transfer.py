@@ -165,7 +165,7 @@ def frozen_parts(job: TrainingJob, epoch: int) -> frozenset[str]:
 
 
 def freeze_parts(network: nn.Module, frozen_names: frozenset[str]) -> None:
-    """Freeze exactly these parts: no gradients, and norms and dropout in evaluation mode."""
+    """Freeze exactly these parts: no gradients, and evaluation mode."""
     if not isinstance(network, Network):
         return
     for name, modules in part_modules(network).items():

@@ -20,7 +20,7 @@ MIN_WORKER_WIDTH = 12
 def search_panel(
     progress: Progress, width: int, height: int, loaded_fraction: float | None = None
 ) -> RenderableType:
-    """Lay out the display; ``loaded_fraction`` is the part of the images that is loaded."""
+    """Lay out the display; ``loaded_fraction`` is the loaded part of images."""
     heading_lines = _wrap_parts(heading_parts(progress), width)
     bars = _bar_rows(progress, loaded_fraction)
     summary_lines = [

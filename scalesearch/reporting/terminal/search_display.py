@@ -32,7 +32,7 @@ OnData: TypeAlias = Callable[[int, int], None]
 
 @contextmanager
 def show_search(heartbeat_folder: Path | None = None) -> Iterator[tuple[OnProgress, OnData]]:
-    """Show a search: live on a terminal; elsewhere a line for each full rung or ten seconds.
+    """Show a search: live on a terminal, elsewhere in single lines.
 
     Yields two callbacks: for the progress after an event, and (done, total) while images are
     loaded. ``heartbeat_folder``: the folder in which workers report the progress of their jobs.
