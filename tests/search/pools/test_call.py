@@ -32,7 +32,7 @@ def test_a_worker_lost_during_a_call_is_an_error_with_a_remedy(error):
     future = Future()
     future.set_exception(error)
     pool = ExecutorPool(Giving(future), 1, print)
-    with pytest.raises(SearchError, match=rf"{error}; mend that and run the same command again"):
+    with pytest.raises(SearchError, match=rf"{error}; fix that and run the same command again"):
         pool.call(divmod, 7, 2)
 
 

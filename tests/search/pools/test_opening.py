@@ -86,5 +86,7 @@ def test_an_executor_that_refuses_jobs_stops_the_search(tmp_path):
     executor = ThreadPoolExecutor(1)
     with open_worker_pool(executor, run_job=run_job, log_folder=tmp_path) as pool:
         executor.shutdown()
-        with pytest.raises(SearchError, match=r"^executor: it has to take .*, got RuntimeError"):
+        with pytest.raises(
+            SearchError, match=r"^executor: need one that takes .*, got RuntimeError"
+        ):
             pool.submit(job("nothing"))
