@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scalesearch.ablations.spec import read_ablation
     from scalesearch.analysis.conclusion import Conclusion
     from scalesearch.analysis.drift import epoch_drift
-    from scalesearch.analysis.rank_correlation import rank_correlation
+    from scalesearch.analysis.proxy_check import epoch_rank_correlation
     from scalesearch.analysis.response_model import fit_response_model
     from scalesearch.api.costs import (
         explain_family,
@@ -118,6 +118,7 @@ _MODULES = {
     "cost": "architectures.cost",
     "dry_run": "api.searches",
     "epoch_drift": "analysis.drift",
+    "epoch_rank_correlation": "analysis.proxy_check",
     "explain_family": "api.costs",
     "export_model": "api.exports",
     "extend_search": "api.searches",
@@ -138,7 +139,6 @@ _MODULES = {
     "open_dashboard": "api.searches",
     "predict_images": "api.predicting",
     "pretrained_table": "api.network_files",
-    "rank_correlation": "analysis.rank_correlation",
     "rank_correlation_figure": "figures.proxy_matrix",
     "rank_correlation_matrix": "figures.proxy_matrix",
     "read_ablation": "ablations.spec",
@@ -205,6 +205,7 @@ __all__ = [
     "cost",
     "dry_run",
     "epoch_drift",
+    "epoch_rank_correlation",
     "explain_family",
     "export_model",
     "extend_search",
@@ -225,7 +226,6 @@ __all__ = [
     "open_dashboard",
     "predict_images",
     "pretrained_table",
-    "rank_correlation",
     "rank_correlation_figure",
     "rank_correlation_matrix",
     "read_ablation",
