@@ -52,8 +52,10 @@ def test_every_snapshot_is_of_a_command():
 def test_help_shows_every_command_in_its_group(run):
     _, out, _ = run("--help")
     for group, commands in COMMANDS.items():
-        section = out.partition(f"\n{group}:\n")[2].partition("\n\n")[0].split("\n")
-        assert [line.split()[0] for line in section] == [command_name(one) for one in commands]
+        section = out.partition(f"\n{group}:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in section if line] == [
+            command_name(one) for one in commands
+        ]
 
 
 def test_the_version_is_printed(run):
