@@ -129,7 +129,8 @@ def read_named_network(text: str) -> "NamedNetwork":
     """Return the network that a text names, under that name.
 
     The text is a baseline, ``efficientnet_b0`` to ``b7``, a YAML file of stages,
-    ``FAMILY.json:b2``, ``FOLDER:best``, ``NETWORK.safetensors``, ``torchvision:NAME`` or ``timm:NAME``.
+    ``FAMILY.json:b2``, ``FOLDER:best``, ``NETWORK.safetensors``, ``torchvision:NAME`` or
+    ``timm:NAME``.
     """
     from scalesearch.models.named import NamedNetwork, external_network, is_external_name
     from scalesearch.models.network import Network

@@ -62,22 +62,26 @@ def export(
         str | None, typer.Option(metavar="SOURCE", help="Images, such as imagefolder:PATH.")
     ] = None,
     train_samples: Annotated[
-        int | None, typer.Option(help="Images drawn to train on (int8-qat).", min=1)
+        int | None, typer.Option(help="With int8-qat: number of images to train on.", min=1)
     ] = None,
     validation_samples: Annotated[
-        int | None, typer.Option(help="Images drawn to calibrate and compare on.", min=1)
+        int | None, typer.Option(help="Number of images to calibrate and compare on.", min=1)
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Of quantisation-aware training.", min=1)] = 2,
-    seed: Annotated[int, typer.Option(help="Of which images are drawn.", min=0)] = 0,
+    epochs: Annotated[
+        int, typer.Option(help="With int8-qat: epochs of quantisation-aware training.", min=1)
+    ] = 2,
+    seed: Annotated[int, typer.Option(help="Seed with which images are drawn.", min=0)] = 0,
     compare: Annotated[
         bool,
-        typer.Option(help="Time and test all forms side by side, on the CPU, into comparison.csv."),
+        typer.Option(help="Time and test all formats on the CPU, into comparison.csv."),
     ] = False,
     batch: Annotated[
-        str, typer.Option(metavar="N,N", help="Images in a pass that is timed.")
+        str, typer.Option(metavar="N,N", help="Batch sizes to time, with commas between.")
     ] = "1",
-    threads: Annotated[int, typer.Option(help="CPU threads of what is timed.", min=1)] = 1,
-    rounds: Annotated[int, typer.Option(help="Turns in which all forms are timed.", min=1)] = 20,
+    threads: Annotated[int, typer.Option(help="Number of CPU threads for --compare.", min=1)] = 1,
+    rounds: Annotated[
+        int, typer.Option(help="Number of rounds in which all formats are timed.", min=1)
+    ] = 20,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
