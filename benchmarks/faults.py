@@ -32,8 +32,8 @@ import pandas as pd  # noqa: E402
 from fault_stage import FINISHED, SEARCHES, Stage, document  # noqa: E402
 from fault_trainer import trained  # noqa: E402
 
-from scalesearch.results.environment import environment_info
-from scalesearch.results.records import KEY, read_records
+from scalesearch.results.environment import environment_info  # noqa: E402
+from scalesearch.results.records import KEY, read_records  # noqa: E402
 
 TIMED = ["seconds", "images_per_second", "tuning_seconds"]
 LOCAL = {"executor": "local", "workers": 2}

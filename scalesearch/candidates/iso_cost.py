@@ -251,7 +251,10 @@ def _no_candidate_message(budget: Budget, nearest_factor: float) -> str:
     if not np.isfinite(nearest_factor):
         return f"{message}none at all keeps to these bounds; loosen them"
     remedy = "the tolerance or the bounds" if bounds else "the tolerance"
-    return f"{message}the nearest costs {nearest_factor:.3f}x; widen {remedy}, or take a larger baseline"
+    return (
+        f"{message}the nearest costs {nearest_factor:.3f}x; "
+        f"widen {remedy}, or take a larger baseline"
+    )
 
 
 def _candidate(

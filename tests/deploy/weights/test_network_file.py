@@ -33,6 +33,7 @@ PREPARATION = Preparation(
 )
 
 
+CHANGED_CONTENT = "need the content it was written with, got changed content"
 BIAS = "classifier.bias"
 
 
@@ -90,14 +91,14 @@ def test_a_changed_weight_is_noticed(file):
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)
-    with pytest.raises(WeightsError, match="need the content it was written with, got changed content"):
+    with pytest.raises(WeightsError, match=CHANGED_CONTENT):
         load_network(file)
 
 
 def test_a_changed_class_name_is_noticed(file):
     file.write_bytes(file.read_bytes().replace(rb"\"a\"", rb"\"z\""))
     assert document_of(file)["preparation"]["class_names"][0] == "z"
-    with pytest.raises(WeightsError, match="need the content it was written with, got changed content"):
+    with pytest.raises(WeightsError, match=CHANGED_CONTENT):
         load_network(file)
 
 
@@ -170,7 +171,8 @@ def test_an_absurd_architecture_is_refused_before_memory_is_taken(file, change, 
 @pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
 def test_tensors_of_another_kind_of_number_are_refused(file, kind):
     resealed(file, lambda _, tensors: tensors.update({BIAS: tensors[BIAS].to(kind)}))
-    with pytest.raises(WeightsError, match=f"{BIAS}: need the kind of number of .*float32, got {kind}"):
+    rule = f"{BIAS}: need the kind of number of .*float32, got {kind}"
+    with pytest.raises(WeightsError, match=rule):
         load_network(file)
 
 
@@ -185,7 +187,7 @@ def test_more_blocks_than_tensors_are_refused_before_they_are_built(file):
 
 def test_a_preparation_of_other_channels_is_refused(tmp_path):
     grey = Preparation(pixels=32, stored=32, mean=(0.5,), std=(0.2,))
-    with pytest.raises(ValueError, match="need a preparation with the network.s 3 channels"):
+    with pytest.raises(ValueError, match=r"need a preparation with the network.s 3 channels"):
         write_network(tmp_path / "n", network(), grey)
 
 
