@@ -8,7 +8,6 @@ its rounds.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
@@ -22,6 +21,7 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.models.initialisation import initialise
 from scalesearch.models.named import NamedNetwork
 from scalesearch.models.network import Network, build_model
+from scalesearch.models.threads import use_threads
 
 WARM_UP_ROUNDS = 3
 """Passes before the first that counts: they allocate memory and choose algorithms."""
@@ -127,17 +127,6 @@ def synchronize(device: torch.device) -> None:
     """Wait for a GPU, which works asynchronously."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def use_threads(count: int) -> Iterator[None]:
-    """Use this many CPU threads, then restore the caller's number."""
-    previous_threads = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous_threads)
 
 
 WARM_UP_PASSES = 10

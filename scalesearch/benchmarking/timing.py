@@ -22,10 +22,10 @@ from scalesearch.benchmarking.timers import (
     find_device,
     prepare_passes,
     synchronize,
-    use_threads,
 )
 from scalesearch.errors import ArchitectureError
 from scalesearch.models.named import NamedNetwork
+from scalesearch.models.threads import use_threads
 
 TARGET_RUNS = 100
 TARGET_SECONDS = 1.0

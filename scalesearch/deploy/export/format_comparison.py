@@ -3,8 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from scalesearch.deploy.export.onnx_files import onnx_logits_function
 from scalesearch.deploy.export.parity import LogitsFunction, random_batches
 from scalesearch.deploy.export.sample_images import ImageSet, torch_logits
 from scalesearch.deploy.export.torch_export import input_size, read_program
+from scalesearch.models.threads import use_threads
 from scalesearch.training.network_file import SavedNetwork
 
 MIN_TURN_SECONDS = 0.005
@@ -164,7 +164,7 @@ def variant_latencies(
 
     Each round times every format once, so a busy or hot moment affects all of them.
     """
-    with _use_threads(threads):
+    with use_threads(threads):
         runs = [partial(variant.logits, images_BCHW) for variant in variant_list]
         seconds = np.array(time_in_turn(runs, rounds))
     ratios = seconds / seconds[:, :1]
@@ -219,14 +219,3 @@ def _fraction(is_correct: Tensor) -> float:
 def _channels_last(network: nn.Module) -> nn.Module:
     network_channels_last: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network_channels_last
-
-
-@contextmanager
-def _use_threads(count: int) -> Iterator[None]:
-    """Use this many threads of PyTorch, then restore the caller's number."""
-    previous_threads = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(previous_threads)
