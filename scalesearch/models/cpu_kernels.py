@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 
 def is_training_on_cpu(layer: nn.Module, x_BCHW: Tensor) -> bool:
-    """Whether a CPU training step needs gradients of a layer that is not being traced.
+    """Return whether a CPU training step needs gradients of an untraced layer.
 
     Tools that trace a network (export, fvcore) must see ordinary convolutions.
     """
@@ -45,7 +45,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """
 
     keeps_full_precision = False
-    """Whether to compute in the weights' precision and return the input's, even under autocast."""
+    """If true, compute in the weights' precision and return the input's, even under autocast."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__(

@@ -153,7 +153,7 @@ def _count_cost(network: CustomModel, module: nn.Module) -> Cost:
 
 
 def _count_checked_forward(network: CustomModel, module: nn.Module, device: str) -> tuple[int, int]:
-    """Multiply-adds (half of torch's count) and outputs of convolutions and linear layers.
+    """Count multiply-adds, and outputs of convolutions and linear layers.
 
     The module cannot be used afterwards.
     """
@@ -200,7 +200,7 @@ def _run_custom_code(network: CustomModel, what: str, run: Callable[[], Any]) ->
 
 
 def _write_whole_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all, even if several processes count the same network."""
+    """Write a file whole or not at all, even from several processes at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

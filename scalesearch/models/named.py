@@ -84,7 +84,7 @@ class ExternalNetwork:
 
 
 def is_external_name(text: str) -> bool:
-    """Whether a text has the form ``torchvision:NAME`` or ``timm:NAME``."""
+    """Return whether a text has the form ``torchvision:NAME`` or ``timm:NAME``."""
     return text.partition(":")[0] in EXTERNAL_PACKAGES and ":" in text
 
 
@@ -143,7 +143,7 @@ def _create_model(package: str, name: str) -> nn.Module:
 
 
 def _import_package(name: str, where: str) -> ModuleType:
-    """Import a package; raises ArchitectureError if missing or built for another torch."""
+    """Import a package; raise ArchitectureError if missing or for another torch."""
     try:
         return importlib.import_module(name)
     except Exception as error:  # a compiled part that does not fit fails in many ways

@@ -92,7 +92,7 @@ class Network(nn.Module):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether a training pass draws random numbers."""
+        """True if a training pass draws random numbers."""
         return self.dropout.p > 0 or any(
             isinstance(module, DropConnect) and module.rate * module.strength > 0
             for module in self.modules()

@@ -32,7 +32,7 @@ def graphed_step(step: TrainingStep, device: torch.device) -> Callable[[StepInpu
 
 
 def _is_recordable(step: TrainingStep) -> bool:
-    """Whether a step can be recorded: its Python code reads no tensor value.
+    """Return whether a step can be recorded: its Python code reads no tensor value.
 
     With float16 it checks for overflow, augmentation policies read their draws, and several
     processes exchange statistics.
@@ -45,7 +45,7 @@ def _is_recordable(step: TrainingStep) -> bool:
 
 
 class _GraphedStep:
-    """Step that runs a few times as it is, is then recorded, and is replayed from then on.
+    """Step that runs a few times as it is, is then recorded, and is replayed.
 
     If a network cannot be recorded (custom code may read a value), every step runs as it is. This
     is found out before recording: PyTorch's allocator does not survive an aborted recording, and

@@ -49,7 +49,7 @@ class DistributedContext:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this is the process that prints and writes."""
+        """True if this is the process that prints and writes."""
         return self.rank == 0
 
     def own_device(self, name: str) -> str:

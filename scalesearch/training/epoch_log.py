@@ -35,7 +35,7 @@ class RunCallbacks:
     on_data: OnData | None = None
     """Called with the finished and total amount while images are downloaded and decoded."""
     tensorboard: bool = False
-    """Whether to write TensorBoard events to ``tensorboard`` in the run's folder."""
+    """If true, write TensorBoard events to ``tensorboard`` in the run's folder."""
 
 
 NO_CALLBACKS = RunCallbacks()

@@ -66,7 +66,9 @@ class TrainingJob:
         return self.recipe.epochs if self.stop is None else self.stop
 
 
-def traits(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> dict[str, Any]:
+def identity_fields(
+    job: TrainingJob, dataset: Dataset, device: torch.device | str
+) -> dict[str, Any]:
     """Return all fields that change a run's numbers; its length does not.
 
     Fields of transfer are absent without a transfer, which keeps the identity of older runs.
@@ -98,5 +100,7 @@ def _initial_weights_fields(weights: InitialWeights, dataset: Dataset) -> dict[s
 
 def identity(job: TrainingJob, dataset: Dataset, device: torch.device | str) -> str:
     """Return a hash of the identity fields: equal hashes give equal bits on the CPU."""
-    document = json.dumps(traits(job, dataset, device), sort_keys=True, separators=(",", ":"))
+    document = json.dumps(
+        identity_fields(job, dataset, device), sort_keys=True, separators=(",", ":")
+    )
     return hashlib.blake2b(document.encode(), digest_size=16).hexdigest()

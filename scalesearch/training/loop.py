@@ -62,7 +62,7 @@ def _set_options(mallopt: Callable[[int, int], int], options: dict[int, int]) ->
 
 @cache
 def _mallopt() -> Callable[[int, int], int] | None:
-    """Return glibc's ``mallopt``; None for other C libraries, where it is missing or differs."""
+    """Return glibc's ``mallopt``; None for other C libraries."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)

@@ -59,7 +59,7 @@ def effective_depth(architecture: Architecture | CustomModel) -> int:
 
 
 def _block_length(stage: Stage, same_shape: bool) -> int:
-    """Return the length of one block; ``same_shape``: its output has its input's shape."""
+    """Return a block's length; ``same_shape``: the output has the input's shape."""
     if stage.block in ALWAYS_ADDED:
         return 1 if same_shape else 2
     if stage.block in APPENDED:

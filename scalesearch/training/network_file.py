@@ -284,7 +284,7 @@ def _require_matching_preparation(
 
 
 def _content_hash(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of the document and every tensor's name, type, shape and bytes."""
+    """Return the SHA-256 of the document and all tensors with their names."""
     hasher = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
     for part in _hashed_bytes(tensors):
         hasher.update(part)

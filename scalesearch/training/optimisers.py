@@ -123,7 +123,7 @@ def _parameter_groups(parameters: Iterable[Tensor], recipe: Recipe) -> list[dict
 def _slower_body_groups(
     network: nn.Module, recipe: Recipe, rate_fraction: float, rate: float | Tensor
 ) -> Iterator[dict[str, Any]]:
-    """Yield the classifier's groups, then the others, which use a fraction of the rate."""
+    """Yield the classifier's groups, then the others with a fraction of the rate."""
     if not isinstance(network, Network):
         raise TypeError(f"need a network with a known classifier, got {type(network).__name__}")
     classifier_parameters = list(network.classifier.parameters())
@@ -192,7 +192,7 @@ def clip_gradients(parameters: Iterable[Tensor], norm: float) -> Tensor:
 
 
 def _move_rate_to_device(optimizer: torch.optim.Optimizer) -> None:
-    """Move the rate of a loaded checkpoint to the device, where a CUDA graph can read it."""
+    """Move a loaded rate to the device, where a CUDA graph can read it."""
     device = optimizer.param_groups[0]["params"][0].device
     for group in optimizer.param_groups:
         group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(device)

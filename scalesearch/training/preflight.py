@@ -91,7 +91,7 @@ def _trains_without_overflow(
     device: torch.device,
     concurrent_runs: int,
 ) -> bool:
-    """Whether an epoch of black images fits into memory.
+    """Return whether an epoch of black images fits into memory.
 
     It is long enough to record the step as a graph, and a batch has two passes if the recipe's
     batches have several, so the gradients of the first are there in the second.

@@ -127,7 +127,7 @@ def to_metrics_document(
 
 
 def _evaluate(run: PreparedRun, on_data: OnData | None) -> dict[str, ClassificationMetrics]:
-    """Write the trained network to its file, and evaluate it on validation and test images."""
+    """Write the trained network, and evaluate it on validation and test images."""
     network = load_trained_model(run.job, run.dataset, run.device)
     test = load_test_split(run.experiment.data, device=run.device, progress=on_data)
     recipe, resolution = run.job.recipe, run.job.architecture.resolution

@@ -88,5 +88,5 @@ class EarlyStoppingState:
         return replace(self, waited=self.waited + 1)
 
     def should_stop(self, recipe: Recipe) -> bool:
-        """Whether the run ends here and returns to the weights of ``epoch``."""
+        """Return whether the run ends here and returns to the weights of ``epoch``."""
         return recipe.patience is not None and self.waited >= recipe.patience

@@ -61,10 +61,11 @@ def train_seeds(
 ) -> dict[str, Any] | None:
     """Train consecutive seeds; write and return ``summary.json``.
 
-    Seed K is trained in ``folder/seed-K`` as by ``train_model``: an unfinished run continues, and
-    a finished one stays. ``together``: train all at once, which is faster if one network does not
-    fill the device (a GPU). ``recipe_name``: name for the summary. ``weights``: as in
-    ``train_model``. Under torchrun the main process writes; the others return None.
+    The first seed is the experiment's. Seed K is trained in ``folder/seed-K`` as by
+    ``train_model``: an unfinished run continues, and a finished one stays. ``together``: train all
+    at once, which is faster if one network does not fill the device (a GPU). ``recipe_name``: name
+    for the summary. ``weights``: as in ``train_model``. Under torchrun the main process writes; the
+    others return None.
 
     Raises the errors of ``train_model``; if any seed's folder holds another run, before training.
     """
@@ -221,7 +222,7 @@ def _split_statistics(accuracies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
-    """Return mean and sample standard deviation; the latter is None for a single value."""
+    """Return mean and sample standard deviation; the latter needs two values."""
     sd = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "sd": sd}
 

@@ -88,7 +88,7 @@ def train_runs(
 
 
 def _train_unfinished(runs: Sequence[PreparedRun], epoch_logs: Sequence[EpochLog] | None) -> None:
-    """Train the unfinished runs; the logs, in the main process only, replay the finished ones."""
+    """Train the unfinished runs; the logs replay the epochs of finished ones."""
     is_finished = [has_ended(run.folder) for run in runs]
     for epoch_log, finished in zip(epoch_logs or (), is_finished, strict=False):
         if finished:

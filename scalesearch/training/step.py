@@ -71,7 +71,7 @@ class TrainingStep:
     distributed: DistributedContext = SINGLE_PROCESS
 
     def __call__(self, inputs: StepInputs) -> Tensor:
-        """Update the weights; return the batch's mean loss before that, detached, shape ().
+        """Update the weights; return the batch's mean loss before that, detached.
 
         The learning rate is the optimiser's current one.
         """

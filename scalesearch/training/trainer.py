@@ -35,7 +35,7 @@ from scalesearch.training.distributed import (
 )
 from scalesearch.training.ema import EMA
 from scalesearch.training.init import build_initial_model
-from scalesearch.training.job import TrainingJob, traits
+from scalesearch.training.job import TrainingJob, identity_fields
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
 from scalesearch.training.profiling import peak_bytes, reset_peak_memory, utilisation
 from scalesearch.training.rng import cuda_generator, random_stream
@@ -77,7 +77,7 @@ class TrainingRun:
 
     @property
     def has_next_epoch(self) -> bool:
-        """Whether there is an epoch to train."""
+        """True if there is an epoch to train."""
         return len(self.history) < self.job.last_epoch and not self.patience.should_stop(
             self.job.recipe
         )
@@ -162,7 +162,7 @@ class TrainingRun:
 
     def identity_fields(self) -> dict[str, Any]:
         """Return the fields that identify the run."""
-        return traits(self.job, self.dataset, self.device)
+        return identity_fields(self.job, self.dataset, self.device)
 
     def finalize(self) -> nn.Module:
         """Return the network with its final weights, in evaluation mode.
