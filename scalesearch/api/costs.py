@@ -74,7 +74,7 @@ class IsoCostTable:
     candidates: "Sequence[Candidate]"
 
     def rows(self, limit: int | None = None) -> list[Any]:
-        """A row for each network, or for ``limit`` of them, evenly spaced."""
+        """Return a row for each network, or for ``limit`` of them, evenly spaced."""
         from scalesearch.reporting.console import candidate_rows
 
         return candidate_rows(self.candidates, limit)

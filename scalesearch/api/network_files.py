@@ -92,7 +92,7 @@ def import_network(
 
 
 def _network_or_name(name: str) -> str | Architecture:
-    """A published network's name as it is, otherwise the network that it names."""
+    """Return a published network's name as it is, otherwise the network that it names."""
     if ":" in name and is_network_reference(name):
         return require_architecture(network_from_reference(name).network)
     try:
@@ -105,7 +105,7 @@ def _network_or_name(name: str) -> str | Architecture:
 
 
 def _read_class_names(path: str | Path | None) -> Sequence[str]:
-    """The lines of a file, or ImageNet's thousand classes for ``imagenet``."""
+    """Return the lines of a file, or ImageNet's thousand classes for ``imagenet``."""
     if path is None:
         return ()
     if str(path) == "imagenet":
@@ -119,7 +119,7 @@ def _read_class_names(path: str | Path | None) -> Sequence[str]:
 
 
 def pretrained_table() -> list[dict[str, Any]]:
-    """A row for each published file of weights that is known by name."""
+    """Return a row for each published file of weights that is known by name."""
     return [weights.row() for weights in PRETRAINED.values()]
 
 

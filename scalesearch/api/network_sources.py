@@ -110,7 +110,7 @@ def read_baseline_and_budget(
 
 
 def _baseline_for_data(experiment: "Experiment") -> "Architecture | CustomModel":
-    """The baseline of an experiment with the channels and classes of its data."""
+    """Return the baseline of an experiment with the channels and classes of its data."""
     from scalesearch.data.sources.by_name import load_dataset
     from scalesearch.reporting.terminal.display import show_images
 

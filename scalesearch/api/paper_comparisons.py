@@ -30,7 +30,7 @@ from scalesearch.simulation.recorded_runs import load_replay
 
 
 def ablation_table() -> list[dict[str, Any]]:
-    """A row for each ablation that has a name."""
+    """Return a row for each ablation that has a name."""
     return [_ablation_row(read_ablation(name)) for name in ablation_names()]
 
 

@@ -170,7 +170,7 @@ def _images_for_calibration(
     validation_samples: int | None,
     classifier: Classifier,
 ) -> tuple[DataSpec, int]:
-    """The images as they are stored for the network, and the seed that they are drawn with."""
+    """Return the images as stored for the network, and the seed to draw them with."""
     pixels = classifier.preparation.stored
     if data is not None:
         return DataSpec(source=data, validation_samples=validation_samples, pixels=pixels), seed

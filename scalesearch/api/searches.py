@@ -282,7 +282,7 @@ class FactorSearches:
 def factor_folders(
     experiments: Sequence[Experiment], results: str | Path | None = None
 ) -> dict[str, Path]:
-    """The folder of each search by its name: ``NAME/factor-2`` and so on."""
+    """Return the folder of each search by its name: ``NAME/factor-2`` and so on."""
     name = experiments[0].name.rpartition(FACTOR_INFIX)[0]
     parent = Path(results) if results is not None else Path("results") / name
     return {one.name: parent / one.name.removeprefix(f"{name}-") for one in experiments}

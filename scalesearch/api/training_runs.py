@@ -154,12 +154,12 @@ def experiment_start(network: str | None, member: str | None, allow_code: bool) 
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """The options that are not None."""
+    """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _baseline_document(name: str, network: Architecture | CustomModel) -> dict[str, Any]:
-    """The ``baseline`` of an experiment that is this network; the data sets its two ends."""
+    """Return an experiment's ``baseline`` that is this network; data sets its ends."""
     if isinstance(network, CustomModel):
         return {
             "name": network.factory,
@@ -179,7 +179,7 @@ def _set_recipe(document: dict[str, Any], recipe: str | None) -> None:
 
 
 def _recipe_name(document: Mapping[str, Any], recipe: str | None) -> str | None:
-    """The name of the recipe's file or preset; None for one that an experiment spells out."""
+    """Return the name of the recipe's file or preset, or None if it has none."""
     if recipe is not None:
         return Path(recipe).stem
     recipe_document = document["recipe"]
@@ -202,5 +202,5 @@ def _apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> None
 
 
 def _to_folder_name(text: str) -> str:
-    """A text that can name a folder."""
+    """Return a text that can name a folder."""
     return re.sub(r"[^\w.-]+", "-", text.replace("/", "-")).strip(".-_") or "run"

@@ -158,7 +158,7 @@ def print_scaling_laws(laws: "ScalingLaws") -> None:
 
 
 def replication_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A candidate that was trained again, before and after."""
+    """Return a candidate that was trained again, before and after."""
     columns = ("candidate", "cell", "before", "place_before", "accuracy", "standard_error", "place")
     return {
         **{name: row[name] for name in columns},

@@ -186,7 +186,7 @@ def _parse_transfer(
     unfreeze: Sequence[str] | None,
     body_rate: float | None,
 ) -> dict[str, Any]:
-    """The fields of ``recipe.transfer`` that the options give."""
+    """Return the fields of ``recipe.transfer`` that the options give."""
     steps = None
     if unfreeze is not None:
         steps = [_parse_unfreeze_step(step) for text in unfreeze for step in text.split()]
