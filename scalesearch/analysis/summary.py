@@ -74,7 +74,7 @@ class Summary:
     stopped: tuple[StoppedCandidate, ...] = ()
 
 
-def summarize(
+def summary_of_records(
     records: pd.DataFrame, factor: float, *, epochs: int | None = None, seeds: int | None = None
 ) -> Summary:
     """Summarize a results table for a budget of ``factor``.

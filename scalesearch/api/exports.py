@@ -71,8 +71,7 @@ def export_model(
     ``network``: a .safetensors file, FAMILY.json, FAMILY.json:b2, FOLDER:best, or a baseline's
     name; formats with weights need a .safetensors file. ``data``: source of the images that some
     formats calibrate, train or compare on. ``compare``: also time and test all files side by side,
-    into ``comparison.csv`` and ``comparison.json``. Raises ExportError for a network that a format
-    cannot hold, and if a file cannot be written.
+    into ``comparison.csv`` and ``.json``. Raises ExportError for a network a format cannot hold.
     """
     folder = Path(out)
 

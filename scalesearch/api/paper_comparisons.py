@@ -85,7 +85,7 @@ def ablation_dry_runs(
 
 
 @dataclass(frozen=True, slots=True)
-class SimulationResult:
+class SimulationReport:
     """The searches that were simulated, one row for each surface and setting."""
 
     workers: int
@@ -112,7 +112,7 @@ def simulate(
     also: Sequence[str] = (),
     out: str | Path | None = None,
     progress: bool = False,
-) -> SimulationResult:
+) -> SimulationReport:
     """Run the search of an experiment on known surfaces, without training.
 
     ``surface``: ``all``, names separated by commas, or a ``records.csv``. ``table``: recorded runs
@@ -140,4 +140,4 @@ def simulate(
     files: Sequence[Path] = ()
     if out is not None:
         files = tuple(write_simulation_results(rows, Path(out), workers=workers, seeds=seeds))
-    return SimulationResult(workers, seeds, tuple(rows), tuple(files))
+    return SimulationReport(workers, seeds, tuple(rows), tuple(files))

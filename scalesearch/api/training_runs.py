@@ -104,7 +104,7 @@ def train_model(
         train_seeds, seeds=seeds, together=together, recipe_name=_recipe_name(document, recipe)
     )
     train = partial(
-        single_run.train_model if seeds == 1 else train_several,
+        single_run.train_one_seed if seeds == 1 else train_several,
         experiment,
         folder,
         baseline=start.baseline,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from scalesearch.analysis.conclusion import Conclusion
-from scalesearch.analysis.summary import Summary, summarize
+from scalesearch.analysis.summary import Summary, summary_of_records
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.config.search_spec import StopSpec
 from scalesearch.errors import ArchitectureError, SearchError
@@ -60,7 +60,9 @@ def write_results_and_conclusion(folder: FolderLike) -> tuple[Summary, Conclusio
     experiment, records, environment = search.experiment, search.records, search.environment
     has_no_early_stop = experiment.search.stop == StopSpec()
     seeds = len(experiment.seeds) if has_no_early_stop else None
-    summary = summarize(records, experiment.budget.factor, epochs=search.last_epoch, seeds=seeds)
+    summary = summary_of_records(
+        records, experiment.budget.factor, epochs=search.last_epoch, seeds=seeds
+    )
     confirmation: dict[str, Any] = {}
     with suppress(SearchError):  # there is no confirmation, or it has only begun
         confirmation["confirmation"] = write_confirmation(search).document

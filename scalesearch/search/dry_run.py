@@ -220,12 +220,7 @@ def make_dry_run(
     Nothing is written. With Dask a worker measures, otherwise this process. Raises what
     ``run_search`` raises for an experiment that cannot run. The other arguments are those of
     ``open_worker_pool``.
-
-    Args:
-        experiment: the search.
-        allow_code: whether code of custom models may run.
-        noise: noise of a run, if it is known.
-        measure: seconds allowed to measure the noise; it is guessed if that is too little.
+    ``noise``: noise of a run, if known. ``measure``: seconds to measure it; else it is guessed.
     """
     require_no_early_stopping(experiment)
     require_no_transfer(experiment)
@@ -242,20 +237,18 @@ def make_dry_run(
         source = candidate_source(experiment, worker_info.data)
         candidates = _candidates_by_memory(source)
         extremes = [candidates[0], candidates[-1]]
-        networks = [candidate.architecture for candidate in extremes]
+        architectures = [candidate.architecture for candidate in extremes]
         step_times = pool.call(
-            measure_step_times, experiment, networks, worker_info.device, allow_code
+            measure_step_times, experiment, architectures, worker_info.device, allow_code
         )
         epoch_seconds_of = _epoch_seconds_model(
             extremes, step_times, worker_info.data["train"], worker_info.data["validation"]
         )
         epoch_seconds = [*map(epoch_seconds_of, candidates)]
         if noise is None:
-            noise_networks, epochs = networks_to_measure(
-                experiment, candidates, epoch_seconds, measure
-            )
-            arguments = (experiment, noise_networks, epochs, worker_info.device, allow_code)
-            noise = pool.call(measure_noise, *arguments) if noise_networks else None
+            networks, epochs = networks_to_measure(experiment, candidates, epoch_seconds, measure)
+            arguments = (experiment, networks, epochs, worker_info.device, allow_code)
+            noise = pool.call(measure_noise, *arguments) if networks else None
     _warn_of_idle_workers(experiment, worker_count)
     noise = noise or guessed_noise(
         worker_info.data["validation"], min_measurement_seconds(epoch_seconds)

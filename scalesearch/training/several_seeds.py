@@ -1,6 +1,6 @@
 """Training of one network with several seeds, with a summary of all of them.
 
-Each seed's run has its own folder ``seed-K``, written as by ``train_model``. Beside these are
+Each seed's run has its own folder ``seed-K``, written as by ``train_one_seed``. Beside these are
 ``summary.json``, ``epochs.csv`` (of all seeds) and ``figures/curves``.
 """
 
@@ -62,12 +62,13 @@ def train_seeds(
     """Train consecutive seeds; write and return ``summary.json``.
 
     The first seed is the experiment's. Seed K is trained in ``folder/seed-K`` as by
-    ``train_model``: an unfinished run continues, and a finished one stays. ``together``: train all
-    at once, which is faster if one network does not fill the device (a GPU). ``recipe_name``: name
-    for the summary. ``weights``: as in ``train_model``. Under torchrun the main process writes; the
-    others return None.
+    ``train_one_seed``: an unfinished run continues, and a finished one stays. ``together``: train
+    all at once, which is faster if one network does not fill the device (a GPU). ``recipe_name``:
+    name for the summary. ``weights``: as in ``train_one_seed``. Under torchrun the main process
+    writes; the others return None.
 
-    Raises the errors of ``train_model``; if any seed's folder holds another run, before training.
+    Raises the errors of ``train_one_seed``; if any seed's folder holds another run, before
+    training.
     """
     if seeds < 1:
         raise SearchError(f"seeds: need at least 1, got {seeds}")

@@ -24,7 +24,7 @@ from scalesearch.training.prepared_run import PreparedRun, prepare_run
 from scalesearch.training.run_results import run_document, write_results
 
 
-def train_model(
+def train_one_seed(
     experiment: Experiment,
     folder: str | Path,
     *,

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from scalesearch.analysis.summary import candidate_results, stopped_candidates, summarize
+from scalesearch.analysis.summary import candidate_results, stopped_candidates, summary_of_records
 from scalesearch.errors import SearchError
 from scalesearch.results.records import records_frame
 from scalesearch.scaling.coefficients import Coefficients, Shares
@@ -34,20 +34,20 @@ ROWS = [
 
 
 def test_the_best_has_the_highest_mean_over_seeds_at_the_last_epoch():
-    found = summarize(records_frame(ROWS), 2.0)
+    found = summary_of_records(records_frame(ROWS), 2.0)
     assert found.best.candidate == "bb"
     assert found.best.accuracy == pytest.approx(0.64)
     assert (found.candidates, found.epoch) == (3, 2)
 
 
 def test_the_coefficients_multiply_to_the_factor():
-    found = summarize(records_frame(ROWS), 3.0)
+    found = summary_of_records(records_frame(ROWS), 3.0)
     assert found.coefficients.factor == pytest.approx(3.0)
     assert found.coefficients.shares.distance(Shares(1 / 3, 1 / 3, 1 / 3)) < 1e-9
 
 
 def test_references_are_found_under_each_of_their_roles():
-    references = summarize(records_frame(ROWS), 2.0).references
+    references = summary_of_records(records_frame(ROWS), 2.0).references
     assert {name: result.candidate for name, result in references.items()} == {
         "width": "cc", "uniform": "bb",
     }  # fmt: skip
@@ -55,7 +55,9 @@ def test_references_are_found_under_each_of_their_roles():
 
 def test_order_of_rows_and_duplicate_rows_change_nothing():
     shuffled = pd.concat([records_frame(ROWS), records_frame(ROWS)]).sample(frac=1, random_state=0)
-    assert summarize(shuffled.assign(note="extra"), 2.0) == summarize(records_frame(ROWS), 2.0)
+    assert summary_of_records(shuffled.assign(note="extra"), 2.0) == summary_of_records(
+        records_frame(ROWS), 2.0
+    )
 
 
 def test_standard_errors_pool_what_candidates_and_seeds_leave_over():
@@ -91,7 +93,7 @@ def test_the_best_is_among_those_with_the_most_seeds():
 def test_candidates_without_the_last_epoch_are_listed_with_why_they_were_stopped():
     halved = [row("ee", s, 0.2 + s / 10, epoch=1, stopped="halved at epoch 1") for s in (0, 1)]
     going_on = [row("ff", 0, 0.9, epoch=1)]
-    found = summarize(records_frame([*ROWS, *halved, *going_on]), 2.0)
+    found = summary_of_records(records_frame([*ROWS, *halved, *going_on]), 2.0)
     assert found.candidates == 3
     (one,) = found.stopped
     assert (one.candidate, one.role, one.epoch, one.seeds, one.reason) == (
@@ -113,9 +115,9 @@ def test_the_stopped_are_in_order_of_how_far_they_came():
 def test_a_table_without_the_stopped_column_has_no_stopped_candidates():
     old = records_frame([*ROWS, row("ee", 0, 0.2, epoch=1)])
     assert stopped_candidates(old) == stopped_candidates(old.drop(columns="stopped")) == ()
-    assert summarize(old, 2.0) == summarize(old.drop(columns="stopped"), 2.0)
+    assert summary_of_records(old, 2.0) == summary_of_records(old.drop(columns="stopped"), 2.0)
     missing = old.assign(stopped=float("nan"))
-    assert summarize(old, 2.0) == summarize(missing, 2.0)
+    assert summary_of_records(old, 2.0) == summary_of_records(missing, 2.0)
 
 
 def test_a_non_finite_accuracy_is_refused():
@@ -125,24 +127,24 @@ def test_a_non_finite_accuracy_is_refused():
 
 def test_the_requested_seeds_decide_which_candidates_have_finished():
     with pytest.raises(SearchError, match="no candidate has finished"):
-        summarize(records_frame(ROWS), 2.0, epochs=3)
+        summary_of_records(records_frame(ROWS), 2.0, epochs=3)
     with pytest.raises(SearchError, match="no candidate has finished"):
-        summarize(records_frame(ROWS), 2.0, epochs=2, seeds=3)
+        summary_of_records(records_frame(ROWS), 2.0, epochs=2, seeds=3)
 
 
 def test_a_reference_is_measured_against_what_it_stands_for():
     both = [row("aa", seed, 0.5, role="paper+uniform", shares=(0.3, 0.3, 0.4)) for seed in (0, 1)]
-    references = summarize(records_frame(both), 2.0).references
+    references = summary_of_records(records_frame(both), 2.0).references
     assert references["paper"].asked == Coefficients(1.2, 1.1, 1.15)
     assert references["uniform"].deviation == pytest.approx(0.0816, abs=1e-3)
     assert references["paper"].deviation == pytest.approx(0.0357, abs=1e-3)
 
 
 def test_one_seed_has_no_standard_error():
-    found = summarize(records_frame([row("aa", 0, 0.6), row("bb", 0, 0.5)]), 2.0)
+    found = summary_of_records(records_frame([row("aa", 0, 0.6), row("bb", 0, 0.5)]), 2.0)
     assert found.best.standard_error is None
 
 
 def test_an_empty_table_is_refused():
     with pytest.raises(SearchError, match="at least one finished candidate, got an empty table"):
-        summarize(records_frame([]), 2.0)
+        summary_of_records(records_frame([]), 2.0)

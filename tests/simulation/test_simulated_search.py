@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from scalesearch.analysis.summary import summarize
+from scalesearch.analysis.summary import summary_of_records
 from scalesearch.config.search_spec import FailureLimit, FailureSpec
 from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY
@@ -112,7 +112,7 @@ def test_an_optimum_that_drifts_is_elsewhere_after_one_epoch(experiment):
 def test_the_best_mean_candidate_is_that_of_the_summary(experiment):
     for seed in range(3):
         found = simulate_search(experiment(), SURFACES["interior"], 16, seed)
-        assert found.best_mean_candidate == summarize(found.records, 2.0).best.candidate
+        assert found.best_mean_candidate == summary_of_records(found.records, 2.0).best.candidate
 
 
 def test_the_surface_of_a_smooth_search_is_highest_near_the_optimum(experiment):

@@ -169,30 +169,11 @@ def _network_class_text(
         if architecture.stem_pool > 1
         else "nn.Identity()"
     )
-    last_channels, head_channels = architecture.last_channels, architecture.head
     final_text = (
-        f"norm({last_channels})"
+        f"norm({architecture.last_channels})"
         if architecture.stages[-1].block in PREACTIVATION_BLOCKS
         else "nn.Identity()"
     )
-    if not head_channels:
-        head_text = "nn.Identity()"
-    elif architecture.head_pooled:
-        linear = f"linear=nn.Linear({last_channels}, {head_channels})"
-        head_text = f"nn.Sequential(OrderedDict({linear}, activation=ACTIVATION()))"
-    else:
-        head_text = call_text("conv", last_channels, head_channels, activation="ACTIVATION")
-    stage_lines, remaining_blocks = [], list(blocks)
-    for number, stage in enumerate(architecture.stages, start=1):
-        stage_blocks, remaining_blocks = (
-            remaining_blocks[: stage.repeats],
-            remaining_blocks[stage.repeats :],
-        )
-        stage_lines += [
-            f"nn.Sequential(  # stage {number}",
-            *(f"    {line}," for line in stage_blocks),
-            "),",
-        ]
     pooled_text = "self.head(x).mean((2, 3))"
     if architecture.head_pooled:
         pooled_text = "self.head(x.mean((2, 3)))"
@@ -205,10 +186,10 @@ def _network_class_text(
             f"        self.stem = {stem_text}",
             f"        self.stem_pool = {pool_text}",
             "        self.stages = nn.Sequential(",
-            *(f"            {line}" for line in stage_lines),
+            *(f"            {line}" for line in _stage_lines(architecture, blocks)),
             "        )",
             f"        self.final = {final_text}",
-            f"        self.head = {head_text}",
+            f"        self.head = {_head_text(architecture)}",
             "        self.dropout = nn.Dropout(dropout)",
             f"        self.classifier = nn.Linear({architecture.num_features}, "
             f"{architecture.num_classes})",
@@ -219,6 +200,28 @@ def _network_class_text(
             "        return logits",
         ]
     )
+
+
+def _head_text(architecture: Architecture) -> str:
+    last_channels, head_channels = architecture.last_channels, architecture.head
+    if not head_channels:
+        return "nn.Identity()"
+    if architecture.head_pooled:
+        linear = f"linear=nn.Linear({last_channels}, {head_channels})"
+        return f"nn.Sequential(OrderedDict({linear}, activation=ACTIVATION()))"
+    return call_text("conv", last_channels, head_channels, activation="ACTIVATION")
+
+
+def _stage_lines(architecture: Architecture, blocks: list[str]) -> list[str]:
+    lines, remaining = [], list(blocks)
+    for number, stage in enumerate(architecture.stages, start=1):
+        stage_blocks, remaining = remaining[: stage.repeats], remaining[stage.repeats :]
+        lines += [
+            f"nn.Sequential(  # stage {number}",
+            *(f"    {line}," for line in stage_blocks),
+            "),",
+        ]
+    return lines
 
 
 def _factory_text(name: str, architecture: Architecture) -> str:

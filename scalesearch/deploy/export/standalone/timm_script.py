@@ -70,27 +70,33 @@ def timm_script_text(name: str, architecture: Architecture, options: NetworkOpti
             "    return channels",
             "",
             "",
-            "def network() -> EfficientNet:",
-            f'    """{name}, with weights as timm begins with them."""',
-            "    return EfficientNet(",
-            "        decode_arch_def(BLOCKS),",
-            f"        num_classes={architecture.num_classes},",
-            f"        num_features={architecture.head},",
-            f"        in_chans={channels},",
-            f"        stem_size={architecture.stem},",
-            f"        stem_kernel_size={architecture.stem_kernel},",
-            "        fix_stem=True,",
-            f"        pad_type={'same' if options.padding == 'same' else ''!r},",
-            f"        act_layer={ACTIVATION_CLASSES[architecture.activation]},",
-            f"        norm_layer=partial(nn.BatchNorm2d, eps={options.norm_eps!r}, "
-            f"momentum={options.norm_momentum!r}),",
-            "        round_chs_fn=exact,",
-            f"        drop_rate={options.dropout!r},",
-            f"        drop_path_rate={options.drop_connect!r},",
-            "    )",
-            "",
+            *_factory_lines(name, architecture, options),
         ]
     )
+
+
+def _factory_lines(name: str, architecture: Architecture, options: NetworkOptions) -> list[str]:
+    return [
+        "def network() -> EfficientNet:",
+        f'    """{name}, with weights as timm begins with them."""',
+        "    return EfficientNet(",
+        "        decode_arch_def(BLOCKS),",
+        f"        num_classes={architecture.num_classes},",
+        f"        num_features={architecture.head},",
+        f"        in_chans={architecture.in_channels},",
+        f"        stem_size={architecture.stem},",
+        f"        stem_kernel_size={architecture.stem_kernel},",
+        "        fix_stem=True,",
+        f"        pad_type={'same' if options.padding == 'same' else ''!r},",
+        f"        act_layer={ACTIVATION_CLASSES[architecture.activation]},",
+        f"        norm_layer=partial(nn.BatchNorm2d, eps={options.norm_eps!r}, "
+        f"momentum={options.norm_momentum!r}),",
+        "        round_chs_fn=exact,",
+        f"        drop_rate={options.dropout!r},",
+        f"        drop_path_rate={options.drop_connect!r},",
+        "    )",
+        "",
+    ]
 
 
 def unsupported_by_timm(architecture: Architecture) -> Iterator[str]:
