@@ -51,7 +51,7 @@ def export(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="A .safetensors file; FAMILY.json:b2 where weights do not count.",
+            help="A .safetensors file; or FAMILY.json:b2, for formats without weights.",
         ),
     ],
     formats: Annotated[

@@ -25,7 +25,7 @@ class PointSpec:
     resolution: float = 1.0
     """Resolution multiplier, likewise."""
     factor: float | None = None
-    """Instead: realised cost over the baseline's, within the budget's tolerance."""
+    """Alternative to multipliers: realised cost over the baseline's."""
     shares: AxisTriple | None = None
     """With ``factor``: direction (depth, width, resolution); the nearest network is taken."""
     candidate: str | None = None
@@ -84,14 +84,14 @@ PLANNED_SAMPLERS = ("lattice", "cartesian", "optimal", "points")
 LATTICE_STEP = 6
 """Default step: 28 candidates.
 
-On half of the simulated surfaces (results/benchmarks) the 15 of step 4
-miss the best by more than 0.3 points; these do on none, for 4% of an exhaustive grid's epochs.
+Step 4 (15 candidates) misses the best by more than 0.3 points on half of the simulated surfaces
+(results/benchmarks). Step 6 does so on none, for 4% of an exhaustive grid's epochs.
 """
 OPTIMAL_TRIALS = 12
 """Ten networks determine a surface of six terms, two are check points.
 
-With the references there are
-as many as a lattice of step 4 with its references, for a lower mean variance of the surface.
+With the references there are as many as in a lattice of step 4 with its references, and the mean
+variance of the surface is lower.
 """
 DEFAULT_ROUND_SIZE = 5
 """Proposals of a round, unless the experiment says otherwise."""
@@ -180,7 +180,7 @@ class SearchSpec:
     step: float | None = None
     """Parts of the lattice (None: 6), or distance on the grid (None: 0.05)."""
     trials: int | None = None
-    """Candidates that a sampler proposes (None: 15; 12 for ``optimal``); a grid stops there."""
+    """Candidates that a sampler proposes (None: 15; 12 for ``optimal``); the limit of a grid."""
     cohort: int = DEFAULT_ROUND_SIZE
     """Proposals made together in a round; they know of all rounds before."""
     against: Literal["macs", "params", "activations"] | None = None
@@ -239,7 +239,7 @@ class SearchSpec:
             (
                 "against",
                 (self.against is not None) == is_multi_objective,
-                "a cost for nsga2, and null else",
+                "a cost with sampler nsga2, and null with any other",
             ),
             (
                 "pruner",

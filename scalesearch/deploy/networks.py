@@ -107,7 +107,7 @@ def _search_candidate(folder: Path, name: str) -> ReferencedNetwork:
     names = ", ".join(c.fingerprint for c in matches[:3]) or "none"
     raise SearchError(
         f"{folder}: need the fingerprint of one of {len(candidates)} candidates, as `scalesearch "
-        f"status` lists them, got {prefix!r}, with which {names} begin"
+        f"status` lists them, got {prefix!r}, which matches {names}"
     )
 
 

@@ -43,7 +43,9 @@ def _replication_notes(search: SearchFolder, level: float, candidate: str | None
             candidate is not None and candidate != replication.search_best.candidate
         )
         yield replication.sentence + (
-            f"; that was not asked of {candidate}, the answer here" if is_other_candidate else ""
+            f"; {candidate}, the network recommended here, was not trained again"
+            if is_other_candidate
+            else ""
         )
 
 

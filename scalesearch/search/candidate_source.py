@@ -129,7 +129,7 @@ class CandidateSource:
         return None
 
     def round_of(self, index: int) -> int:
-        """Return the round of a candidate; its candidates are compared."""
+        """Return the round of a candidate; a round is compared within itself."""
         search = self.experiment.search
         if search.asynchronous:
             return index

@@ -61,11 +61,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Handle SIGINT and SIGTERM: stop in order at the first, at once at the second.
+    """Handle SIGINT and SIGTERM: the first stops in order, the second at once.
 
-    The first calls a function, the second raises KeyboardInterrupt. Yields a function that returns
-    whether there was a signal. Does nothing outside the main
-    thread, as only the main thread receives signals.
+    The first signal calls ``on_first_signal``; the second raises KeyboardInterrupt. Yields a
+    function that returns whether there was a signal. Does nothing outside the main thread, as only
+    the main thread receives signals.
     """
     count = 0
 
@@ -301,9 +301,9 @@ def _run_tuner(tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback 
 
 
 def _warn_of_failures(tuner: Tuner, reported: int) -> int:
-    """Warn of trials that failed since the last call; return the ended count.
+    """Warn of trials that failed since the last call; return the number of ended trials.
 
-    ``reported``: how many had ended then.
+    ``reported``: that number at the last call.
     """
     for trial in tuner.finished_trials[reported:]:
         if trial.state != "failed":

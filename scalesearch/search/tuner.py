@@ -273,7 +273,9 @@ class Tuner:
         failure = outcome.failure
         if failure is None and not outcome.rows and outcome.tuning is None:
             # Without this, a worker that never trains would be given the job for ever.
-            failure = Failure(kind="worker_lost", reason=f"{job.name}: nothing came of it")
+            failure = Failure(
+                kind="worker_lost", reason=f"{job.name}: the worker returned no epochs and no error"
+            )
         if failure is not None:
             self._handle_failure(job, failure)
         else:

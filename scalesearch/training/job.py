@@ -62,7 +62,7 @@ class TrainingJob:
 
     @property
     def last_epoch(self) -> int:
-        """Index of the last epoch that this job trains."""
+        """Number of the last epoch that this job trains, counted from 1."""
         return self.recipe.epochs if self.stop is None else self.stop
 
 

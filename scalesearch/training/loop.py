@@ -30,7 +30,7 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # malloc.h o
 MIB = 1 << 20
 
 KEEP_MEMORY_OPTIONS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * MIB}
-"""No separate blocks, no return of memory, and growth by large amounts."""
+"""Settings of malloc: no mmap, no return of memory, growth in steps of 64 MiB."""
 
 DEFAULT_OPTIONS = {
     MMAP_MAX: 65536,
@@ -215,7 +215,9 @@ def _interleave_epochs(
         for turn in unfinished:
             turn.advance()
     if any(streams):
-        torch.cuda.synchronize(device)  # the own weights are still being restored after validation
+        torch.cuda.synchronize(
+            device
+        )  # the device may still be restoring the run's own weights after validation
     return (turn.epoch for turn in in_progress if turn.epoch is not None)
 
 
