@@ -65,7 +65,7 @@ def test_a_resampled_table_has_the_means_and_noise_on_record(script, table):
     drawn = [script.resampled(table, random) for _ in range(60)]
     values = np.array([[table.means(one)[name] for name in table.order] for one in drawn])
     recorded = np.array([table.means(table.replay)[name] for name in table.order])
-    fit = script.two_way(
+    fit = script.additive_model(
         {n: {s: r[2]["accuracy"] for s, r in o.items()} for n, o in table.replay.runs.items()}
     )
     error = (fit.variance / 3) ** 0.5

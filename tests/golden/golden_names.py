@@ -40,6 +40,7 @@ OPTIONS = {
         "--anyway",
         "--as",
         "--batch",
+        "--batch-size",
         "--beside",
         "--coefficients",
         "--compare",

@@ -274,9 +274,10 @@ def measured(place: Path) -> dict[str, Any]:
     small.write_text(yaml.safe_dump(SMALL), encoding="utf-8")
     quick = ("--runs", 1, "--seconds", 0.01, "--batch", 1, "--anyway", "--csv", place / "b.csv")
     model = place / "model.json"
+    timed = ("--rounds", 3, "--batch-size", 64)  # a batch whose time depends on the network
     said = {
         "bench": keys(printed("bench", small, *quick, place=place)),
-        "calibrate": keys(printed("calibrate", small, "--rounds", 1, "--out", model, place=place)),
+        "calibrate": keys(printed("calibrate", small, *timed, "--out", model, place=place)),
         "doctor": keys(printed("doctor")),
     }
     return {**said, "files": shape(place)}
