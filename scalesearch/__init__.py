@@ -54,12 +54,13 @@ if TYPE_CHECKING:
     from scalesearch.api.training_runs import TrainingResult, train_model
     from scalesearch.api.worker_config import WorkerConfig
     from scalesearch.architectures.baselines import baseline, baseline_table
-    from scalesearch.architectures.cost import Cost, cost
+    from scalesearch.architectures.cost import cost
     from scalesearch.architectures.custom import CustomModel
     from scalesearch.architectures.fingerprint import fingerprint
     from scalesearch.architectures.latency_model import LatencyModel
     from scalesearch.architectures.scaled import scale
     from scalesearch.architectures.stages import Architecture, Stage
+    from scalesearch.architectures.totals import Cost
     from scalesearch.candidates.budget import Budget
     from scalesearch.candidates.iso_cost import Candidate, iso_cost_set
     from scalesearch.config.experiment import Experiment
@@ -91,7 +92,7 @@ _MODULES = {
     "Classifier": "deploy.classifier",
     "Coefficients": "scaling.coefficients",
     "Conclusion": "analysis.conclusion",
-    "Cost": "architectures.cost",
+    "Cost": "architectures.totals",
     "CustomModel": "architectures.custom",
     "Experiment": "config.experiment",
     "LatencyModel": "architectures.latency_model",

@@ -9,30 +9,14 @@ million in ``grid``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from scalesearch.architectures.custom import CustomModel, inspect_custom_model
 from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture, Stage
+from scalesearch.architectures.totals import Cost
 
 Count: TypeAlias = Any
 """An int, or an int64 array for many networks at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Multiply-adds, activations (arXiv:2003.13678) and parameters of a network."""
-
-    macs: int
-    params: int
-    activations: int
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.macs + other.macs,
-            self.params + other.params,
-            self.activations + other.activations,
-        )
 
 
 class BlockTerms(NamedTuple):

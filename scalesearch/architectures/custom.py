@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from scalesearch.architectures.totals import Cost
 from scalesearch.errors import ArchitectureError
-
-if TYPE_CHECKING:
-    from scalesearch.architectures.cost import Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class CustomModel:
 class InspectedModel:
     """Cost and fingerprint of a built network."""
 
-    cost: "Cost"
+    cost: Cost
     fingerprint: str
 
 

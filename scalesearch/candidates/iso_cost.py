@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.latency_model import Measure, cost_in_measure
 from scalesearch.architectures.scaled import scale, with_parts
 from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.totals import Cost
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.custom_mesh import Mesh
 from scalesearch.candidates.grid import CostArray, Grid, reachable_grid, width_level

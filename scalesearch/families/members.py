@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import yaml
 
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint, to_json
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.totals import Cost
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.nearest import nearest_on_budget
 from scalesearch.errors import ArchitectureError, ExportError

@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.latency_model import LatencyModel, Measure, cost_in_measure
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.totals import Cost
 from scalesearch.scaling.coefficients import Coefficients, Multipliers
 from scalesearch.scaling.rounding import Rounding
 

@@ -23,13 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures.cost import Cost
 from scalesearch.architectures.custom import (
     CustomModel,
     InspectedModel,
     require_inspector,
     use_inspector,
 )
+from scalesearch.architectures.totals import Cost
 from scalesearch.errors import ArchitectureError
 from scalesearch.io import user_cache_folder
 from scalesearch.models.counting import ForwardCount, count_forward

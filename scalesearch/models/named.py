@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from scalesearch.architectures.baselines import BASELINES, baseline
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.totals import Cost
 from scalesearch.errors import ArchitectureError
 from scalesearch.models.counting import count_forward
 from scalesearch.models.custom_model import build_custom_model

@@ -11,9 +11,10 @@ import pandas as pd
 
 from scalesearch.analysis.conclusion import Conclusion
 from scalesearch.analysis.summary import CandidateResult, StoppedCandidate, candidate_results
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
+from scalesearch.architectures.totals import Cost
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import ScaleSearchError
 from scalesearch.reporting.folder_conclusion import conclusion_of_records

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesearch.architectures.baselines import BASELINES, baseline, baseline_table
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.scaled import scale, with_parts
 from scalesearch.architectures.stages import Stage
+from scalesearch.architectures.totals import Cost
 from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.grid import depth_levels, reachable_grid, width_levels
 from scalesearch.candidates.iso_cost import StuckAxisWarning, iso_cost_set

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture, Stage
+from scalesearch.architectures.totals import Cost
 from scalesearch.scaling.coefficients import Multipliers
 from scalesearch.scaling.rounding import ROUNDINGS
 

@@ -3,7 +3,8 @@
 import pytest
 
 from scalesearch.architectures.baselines import baseline
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.totals import Cost
 from scalesearch.benchmarking.model_table import (
     DEFAULT_NETWORKS,
     USER_SOURCE,

@@ -9,9 +9,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from scalesearch.architectures.baselines import BASELINES, baseline
-from scalesearch.architectures.cost import Cost, cost
+from scalesearch.architectures.cost import cost
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import ACTIVATIONS, BLOCK_FIELDS, Architecture, Stage
+from scalesearch.architectures.totals import Cost
 from scalesearch.models.blocks import BLOCKS as BUILDERS
 from scalesearch.models.blocks import BasicBlock, BottleneckBlock
 from scalesearch.models.fvcore_count import fvcore_macs
