@@ -4,6 +4,9 @@ Every message reads "where: the rule, what was got, what to do". The command lin
 without a traceback and exits 2; any other exception is our bug and exits 1.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class ScaleSearchError(Exception):
     """Raised for what the user can mend: a file, an option, an impossible request."""
@@ -31,3 +34,8 @@ class ExportError(ScaleSearchError):
 
 class WeightsError(ScaleSearchError):
     """Raised for a weight file that is damaged or does not fit the network."""
+
+
+def closest_choice(word: object, choices: Iterable[str]) -> str | None:
+    """Return the choice most like an unknown word, for a "did you mean"; None if none is."""
+    return next(iter(difflib.get_close_matches(str(word), list(choices), n=1)), None)

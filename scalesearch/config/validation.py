@@ -4,12 +4,11 @@ All problems are reported at once, each with its dotted path, the rule, and the 
 """
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from scalesearch.errors import ExperimentError
+from scalesearch.errors import ExperimentError, closest_choice
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -41,8 +40,8 @@ def validate_document(
 def suggestion(word: object, choices: Iterable[str]) -> str:
     """Closest choice to an unknown word, or all choices."""
     choices = sorted(choices)
-    matches = difflib.get_close_matches(str(word), choices, n=1)
-    return f"did you mean {matches[0]!r}?" if matches else f"known are {', '.join(choices)}"
+    close = closest_choice(word, choices)
+    return f"did you mean {close!r}?" if close else f"known are {', '.join(choices)}"
 
 
 def _unknown_keys(kind: type, document: Mapping[str, Any], path: str = "") -> Iterator[str]:

@@ -5,11 +5,12 @@ the cost of a network more than a searched coefficient does: see ``ROUNDINGS``.
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from scalesearch.errors import closest_choice
 
 FLOAT_NOISE = 1e-9  # (2 ** 0.5) ** 2 is 2.0000000000000004; its ceiling must be 2
 
@@ -251,8 +252,8 @@ def _changed_fields(profile: Rounding, rounding: Rounding) -> dict[str, Any]:
 
 
 def _unknown_message(name: object, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name), list(choices), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(choices)}"
+    close = closest_choice(name, choices)
+    hint = f"did you mean {close!r}?" if close else f"known are {', '.join(choices)}"
     return f"unknown {name!r}, {hint}"
 
 

@@ -4,7 +4,6 @@
 ``baseline_table()`` lists them with their cost and the parts that scaling keeps fixed.
 """
 
-import difflib
 from typing import Any
 
 from scalesearch.architectures.baselines.definition import Baseline
@@ -13,7 +12,7 @@ from scalesearch.architectures.baselines.efficientnet import EFFICIENTNETS, effi
 from scalesearch.architectures.baselines.mobilenet import MOBILENETS
 from scalesearch.architectures.baselines.resnet import RESNETS
 from scalesearch.architectures.stages import Architecture
-from scalesearch.errors import ArchitectureError
+from scalesearch.errors import ArchitectureError, closest_choice
 
 __all__ = ["BASELINES", "Baseline", "baseline", "baseline_table", "efficientnet_b0"]
 
@@ -26,8 +25,8 @@ BASELINES: dict[str, Baseline] = {
 def baseline(name: str, **options: Any) -> Architecture:
     """Baseline of that name; raise ArchitectureError with the known ones for others."""
     if name not in BASELINES:
-        close = difflib.get_close_matches(name, BASELINES, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        close = closest_choice(name, BASELINES)
+        hint = f"did you mean {close!r}? " if close else ""
         raise ArchitectureError(
             f"baseline: unknown name {name!r}; {hint}known are {', '.join(sorted(BASELINES))}"
         )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from scalesearch.data.sources.huggingface import read_huggingface
 from scalesearch.data.sources.idx import FASHION_MNIST, MNIST, read_idx_dataset
 from scalesearch.data.sources.local import read_digits, read_imagefolder
 from scalesearch.data.streaming import fits_in_memory
-from scalesearch.errors import DataError
+from scalesearch.errors import DataError, closest_choice
 
 SourceReader = Callable[[str, DataSpec, Path | None, OnImageProgress | None], Collection]
 """Reader of a source: (text after the colon, spec, cache, progress) -> all images."""
@@ -97,8 +96,8 @@ def _read_collection(
 ) -> Collection:
     name, _, location = spec.source.partition(":")
     if name not in SOURCES:
-        close = get_close_matches(name, SOURCES, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        close = closest_choice(name, SOURCES)
+        hint = f"did you mean {close}? " if close else ""
         raise DataError(
             f"data.source: need one of {', '.join(SOURCES)}, got {spec.source!r}; "
             f"{hint}write digits, cifar10 or imagefolder:PATH"
