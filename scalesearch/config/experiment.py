@@ -13,7 +13,7 @@ from scalesearch.architectures.stages import Architecture
 from scalesearch.candidates.budget import Budget
 from scalesearch.config.recipe import Recipe
 from scalesearch.config.search_spec import SearchSpec
-from scalesearch.config.validation import raise_problems, suggestion, validate_document
+from scalesearch.config.validation import Check, require_all, suggestion, validate_document
 from scalesearch.errors import ArchitectureError
 from scalesearch.io import read_yaml
 
@@ -44,19 +44,28 @@ class BaselineSpec:
 
     def __post_init__(self) -> None:
         numbers = ("width", "depth", "resolution", "stem_stride", "in_channels", "num_classes")
-        problems = [
-            f"{name}: need a number above 0, got {value}"
-            for name in numbers
-            if (value := getattr(self, name)) is not None and value <= 0
-        ]
+        is_known = self.name in BASELINES
         if self.network is not None:
-            if self.name in BASELINES:
-                problems.append(f"name: need a name of its own for a network, got {self.name!r}")
-        elif self.name not in BASELINES and not is_factory_name(self.name):
-            problems.append(
-                f"name: unknown baseline {self.name!r}; {suggestion(self.name, BASELINES)}"
+            name_check = Check("name", not is_known, "a name of its own for a network")
+        else:
+            name_check = Check(
+                "name",
+                is_known or is_factory_name(self.name),
+                "a known baseline",
+                f"unknown baseline {self.name!r}; {suggestion(self.name, BASELINES)}",
             )
-        raise_problems(problems)
+        require_all(
+            self,
+            *(
+                Check(
+                    name,
+                    (value := getattr(self, name)) is None or not value <= 0,
+                    "a number above 0",
+                )
+                for name in numbers
+            ),
+            name_check,
+        )
 
     def build_architecture(self, **data_options: int) -> Architecture | CustomModel:
         """Build the baseline; ``known`` values fill its open fields.
@@ -145,10 +154,12 @@ class DataSpec:
     """Hold image files in memory; None does if they take less than half of the free memory."""
 
     def __post_init__(self) -> None:
-        raise_problems(
-            f"{name}: need at least 1, got {value}"
-            for name in ("train_samples", "validation_samples", "pixels")
-            if (value := getattr(self, name)) is not None and value < 1
+        require_all(
+            self,
+            *(
+                Check(name, (value := getattr(self, name)) is None or not value < 1, "at least 1")
+                for name in ("train_samples", "validation_samples", "pixels")
+            ),
         )
 
 
@@ -175,13 +186,15 @@ class Experiment:
 
     def __post_init__(self) -> None:
         is_plain_name = self.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        problems = [
-            f"name: need letters, digits, '-', '_' or '.', as it names a folder, got {self.name!r}"
-        ]
-        problems = problems if not is_plain_name or self.name.startswith(".") else []
-        if self.seed < 0:
-            problems.append(f"seed: need at least 0, got {self.seed}")
-        raise_problems(problems)
+        require_all(
+            self,
+            Check(
+                "name",
+                is_plain_name and not self.name.startswith("."),
+                "letters, digits, '-', '_' or '.', as it names a folder",
+            ),
+            Check("seed", not self.seed < 0, "at least 0"),
+        )
 
     @property
     def seeds(self) -> tuple[int, ...]:

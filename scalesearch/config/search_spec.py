@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from scalesearch.config.validation import Check, raise_problems, require_all
+from scalesearch.config.validation import Check, require_all
 
 AxisTriple = tuple[float, float, float]
 SEARCHED = "searched"
@@ -115,10 +115,16 @@ class StopSpec:
     """Stop when the gain still to be expected is less than the noise."""
 
     def __post_init__(self) -> None:
-        raise_problems(
-            f"{name}: need a number above 0, got {value!r}"
-            for name in ("epochs", "device_hours", "hours", "accuracy", "interval")
-            if (value := getattr(self, name)) is not None and not 0 < value < math.inf
+        require_all(
+            self,
+            *(
+                Check(
+                    name,
+                    (value := getattr(self, name)) is None or 0 < value < math.inf,
+                    "a number above 0",
+                )
+                for name in ("epochs", "device_hours", "hours", "accuracy", "interval")
+            ),
         )
 
 
@@ -132,10 +138,11 @@ class FailureLimit:
     """Trials that may fail before the search stops; None is any number."""
 
     def __post_init__(self) -> None:
-        problems = [] if self.retries >= 0 else [f"retries: need at least 0, got {self.retries}"]
-        if self.candidates is not None and self.candidates < 0:
-            problems.append(f"candidates: need at least 0, got {self.candidates}")
-        raise_problems(problems)
+        require_all(
+            self,
+            Check("retries", self.retries >= 0, "at least 0"),
+            Check("candidates", self.candidates is None or not self.candidates < 0, "at least 0"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +161,8 @@ class FailureSpec:
     """Time limit of a job in seconds; None sets none."""
 
     def __post_init__(self) -> None:
-        if self.job_seconds is not None and not 0 < self.job_seconds < math.inf:
-            raise_problems([f"job_seconds: need a number above 0, got {self.job_seconds!r}"])
+        is_allowed = self.job_seconds is None or 0 < self.job_seconds < math.inf
+        require_all(self, Check("job_seconds", is_allowed, "a number above 0"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

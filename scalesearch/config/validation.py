@@ -86,24 +86,22 @@ def _problem_count(problems: list[str]) -> str:
     return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
-def raise_problems(problems: Iterable[str]) -> None:
-    """Raise ValueError with one line for each problem, if there is any."""
-    if lines := list(problems):
-        raise ValueError("\n".join(lines))
-
-
 class Check(NamedTuple):
     """A field, whether its value is allowed, and the rule as text."""
 
     field: str
     holds: bool
     rule: str
+    problem: str | None = None
+    """Text after ``field:`` instead of "need RULE, got VALUE"."""
 
 
 def require_all(config: object, *checks: Check) -> None:
     """Raise ValueError with a line for each rule that does not hold."""
-    raise_problems(
-        f"{field}: need {rule}, got {getattr(config, field)!r}"
-        for field, holds, rule in checks
+    lines = [
+        f"{field}: {problem or f'need {rule}, got {getattr(config, field)!r}'}"
+        for field, holds, rule, problem in checks
         if not holds
-    )
+    ]
+    if lines:
+        raise ValueError("\n".join(lines))
