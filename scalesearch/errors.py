@@ -5,7 +5,6 @@ without a traceback and exits 2; any other exception is our bug and exits 1.
 """
 
 import difflib
-from collections.abc import Iterable
 
 
 class ScaleSearchError(Exception):
@@ -35,7 +34,6 @@ class ExportError(ScaleSearchError):
 class WeightsError(ScaleSearchError):
     """Raised for a weight file that is damaged or does not fit the network."""
 
-
-def closest_choice(word: object, choices: Iterable[str]) -> str | None:
+    """Return the choice most like an unknown word, or None if no choice is."""
     """Return the choice most like an unknown word, for a "did you mean"; None if none is."""
     return next(iter(difflib.get_close_matches(str(word), list(choices), n=1)), None)

@@ -142,5 +142,7 @@ def test_others_do_nothing_and_end_where_the_first_has_failed(monkeypatch):
         distributed, "mean_across_processes", lambda value, processes: failures.pop(0)
     )
     assert run_on_main_process(lambda: pytest.fail("not its work"), other) is None
-    with pytest.raises(SearchError, match="torchrun: the main process failed; see its error message"):
+    with pytest.raises(
+        SearchError, match="torchrun: the main process failed; see its error message"
+    ):
         run_on_main_process(lambda: pytest.fail("not its work"), other)

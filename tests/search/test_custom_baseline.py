@@ -168,5 +168,8 @@ def test_code_that_changed_during_a_search_is_noticed(tmp_path, monkeypatch):
     job = TrainingJob(
         architecture=network, recipe=experiment.recipe, seed=0, fingerprint="0123456789abcdef"
     )
-    with code_allowed(), pytest.raises(Exception, match="need the code it was planned with, but .* now builds"):
+    with (
+        code_allowed(),
+        pytest.raises(Exception, match=r"need the code it was planned with, but .* now builds"),
+    ):
         next(train(job, dataset, device="cpu"))
