@@ -5,6 +5,7 @@ without a traceback and exits 2; any other exception is our bug and exits 1.
 """
 
 import difflib
+from collections.abc import Iterable
 
 
 class ScaleSearchError(Exception):
@@ -34,6 +35,7 @@ class ExportError(ScaleSearchError):
 class WeightsError(ScaleSearchError):
     """Raised for a weight file that is damaged or does not fit the network."""
 
-    """Return the choice most like an unknown word, or None if no choice is."""
-    """Return the choice most like an unknown word, for a "did you mean"; None if none is."""
+
+def closest_choice(word: object, choices: Iterable[str]) -> str | None:
+    """Return the choice most like an unknown word; None if none is close."""
     return next(iter(difflib.get_close_matches(str(word), list(choices), n=1)), None)

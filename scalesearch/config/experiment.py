@@ -68,7 +68,7 @@ class BaselineSpec:
         )
 
     def build_architecture(self, **data_options: int) -> Architecture | CustomModel:
-        """Build the baseline; ``known`` values fill its open fields.
+        """Build the baseline; ``data_options`` fill the fields that it leaves open.
 
         Raises ArchitectureError for an unknown name or an option that breaks a rule.
         """
