@@ -127,7 +127,8 @@ def test_confirm_trains_once_and_is_part_of_the_summary(finished, run, untrained
     write_records(folder / "records.csv", went_on)
     found = conclusion_of_folder(folder)
     (said,) = (note for note in found.notes if note.startswith("after 4 epochs"))
-    assert said.endswith(f"not asked of {found.nearest_to_optimum.candidate}, the answer here")
+    nearest = found.nearest_to_optimum.candidate
+    assert said.endswith(f"{nearest}, the network recommended here, was not trained again")
     write_records(folder / "records.csv", records)
     assert document["epochs"] == {"search": 2, "confirmation": 4}
     assert json.loads((folder / "coefficients.json").read_text())["confirmation"] == document
