@@ -46,7 +46,7 @@ class SearchResult:
 
     @property
     def status(self) -> SearchStatus:
-        """How far the search is, and its candidates."""
+        """The progress of the search, and its candidates."""
         return search_status(self.folder)
 
     @property
