@@ -8,6 +8,7 @@ import numpy as np
 
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.stages import Architecture
+from scalesearch.benchmarking.forward_passes import device_name, find_device
 from scalesearch.benchmarking.idle_machine import (
     OtherWork,
     cpu_snapshot,
@@ -15,7 +16,6 @@ from scalesearch.benchmarking.idle_machine import (
     other_work,
 )
 from scalesearch.benchmarking.latency_fit import fit_latency, pearson_correlation
-from scalesearch.benchmarking.timers import device_name, find_device
 from scalesearch.benchmarking.timing import (
     TARGET_RUNS,
     TARGET_SECONDS,
@@ -245,7 +245,7 @@ def _require_predictable(named_networks: Sequence[NamedNetwork]) -> None:
     if not any(isinstance(named_network.network, Architecture) for named_network in named_networks):
         raise ArchitectureError(
             "--check-model: need networks as data to check a latency model, got "
-            f"{', '.join(entry.name for entry in named_networks)}, which code makes; name a "
+            f"{', '.join(network.name for network in named_networks)}, which code makes; name a "
             "baseline, too"
         )
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
@@ -18,9 +21,15 @@ from scalesearch.architectures.latency_model import (
 )
 from scalesearch.architectures.scaled import scale
 from scalesearch.architectures.stages import Architecture
-from scalesearch.benchmarking.timers import device_name, measure_latencies
+from scalesearch.benchmarking.forward_passes import (
+    device_name,
+    find_device,
+    network_on_device,
+)
 from scalesearch.errors import ArchitectureError
 from scalesearch.io import export_text, json_text
+from scalesearch.models.named import NamedNetwork
+from scalesearch.models.stopwatch import time_rounds, use_threads
 from scalesearch.scaling.coefficients import Multipliers
 from scalesearch.scaling.rounding import ROUNDINGS
 
@@ -46,6 +55,9 @@ They cost from about a quarter to four times the baseline's multiply-adds.
 
 MIN_NETWORKS = 2 * len(COEFFICIENT_FIELDS)
 """Least number of distinct networks for a model with this many prices."""
+
+WARM_UP_PASSES_PER_NETWORK = 3
+"""Passes before the first that counts: they allocate memory and choose algorithms."""
 
 MIN_SIZE_SHARE = 0.05
 """A smaller part of the time is noise and measures neither width nor resolution."""
@@ -129,6 +141,35 @@ def fit_latency(
     )
     rows = zip(networks, seconds.tolist(), held_out_seconds.tolist(), strict=True)
     return LatencyFit(model, tuple(HeldOutPrediction(*row) for row in rows))
+
+
+def measure_latencies(
+    architectures: Sequence[Architecture],
+    *,
+    batch_size: int = 1,
+    device: str = "cpu",
+    threads: int = 1,
+    rounds: int = 15,
+) -> list[float]:
+    """Median seconds of each network's forward pass in float32, measured in turns.
+
+    All of them are on the device at once. Raises ArchitectureError for a missing device.
+    """
+    for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
+        if value < 1:
+            raise ArchitectureError(f"{name}: need at least 1, got {value}")
+    torch_device = find_device(device)
+    with use_threads(threads), torch.inference_mode():
+        passes = []
+        for architecture in architectures:
+            named_network = NamedNetwork(fingerprint(architecture), architecture)
+            network, images_BCHW = network_on_device(named_network, batch_size, torch_device)
+            passes.append(partial(network, images_BCHW))
+        for _ in range(WARM_UP_PASSES_PER_NETWORK):
+            for run in passes:
+                run()
+        seconds = list(time_rounds(passes, rounds, device=torch_device))
+    return [median(turn[0] for turn in turns) for turns in zip(*seconds, strict=True)]
 
 
 def latency_fit_document(latency_fit: LatencyFit) -> dict[str, Any]:

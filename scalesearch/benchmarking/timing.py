@@ -7,7 +7,6 @@ not count, because another network's turn has changed the caches.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -15,17 +14,16 @@ from typing import TypeAlias
 
 import torch
 
-from scalesearch.benchmarking.timers import (
+from scalesearch.benchmarking.forward_passes import (
     PreparedPass,
     SkippedPass,
     TimingMode,
     find_device,
     prepare_passes,
-    synchronize,
 )
 from scalesearch.errors import ArchitectureError
 from scalesearch.models.named import NamedNetwork
-from scalesearch.models.threads import use_threads
+from scalesearch.models.stopwatch import time_rounds, use_threads
 
 TARGET_RUNS = 100
 TARGET_SECONDS = 1.0
@@ -97,7 +95,7 @@ def time_networks(
     if not 0 < target_seconds < math.inf:
         raise ArchitectureError(f"seconds: need a time above 0, got {target_seconds:g}")
     torch_device = find_device(device)
-    all_networks = [reference, *(entry for entry in named_networks if entry != reference)]
+    all_networks = [reference, *(other for other in named_networks if other != reference)]
     rows: list[NetworkTiming] = []
     with use_threads(threads), torch.inference_mode():
         for size in batch_sizes:
@@ -110,7 +108,9 @@ def time_networks(
                 for prepared_pass in prepared
                 if isinstance(prepared_pass, PreparedPass)
             ]
-            plan = _plan_rounds([one.seconds for one in runnable], target_runs, target_seconds)
+            plan = _plan_rounds(
+                [runnable_pass.seconds for runnable_pass in runnable], target_runs, target_seconds
+            )
             measured = _time_in_turn(runnable, plan, torch_device, size, on_turn)
             rows += _timing_rows(prepared, measured, size)
             del prepared, runnable
@@ -131,7 +131,7 @@ def _plan_rounds(
         for value in seconds
     ]
     rounds = min([MAX_ROUNDS, *run_counts])
-    return rounds, [math.ceil(one / rounds) for one in run_counts]
+    return rounds, [math.ceil(count / rounds) for count in run_counts]
 
 
 def _time_in_turn(
@@ -143,26 +143,15 @@ def _time_in_turn(
 ) -> list[list[list[float]]]:
     """Seconds by network, round and pass."""
     rounds, counts = plan
+    warm_passes = [int(runnable_pass.seconds < SLOW_SECONDS) for runnable_pass in runnable]
+    passes = [count + warm for count, warm in zip(counts, warm_passes, strict=True)]
+    runs = [runnable_pass.run for runnable_pass in runnable]
     seconds: list[list[list[float]]] = [[] for _ in runnable]
-    for index in range(rounds):
-        for network_seconds, (runnable_pass, count) in zip(
-            seconds, zip(runnable, counts, strict=True), strict=True
-        ):
-            if runnable_pass.seconds < SLOW_SECONDS:
-                runnable_pass.run()
-            network_seconds.append(
-                [_time_run(runnable_pass.run, torch_device) for _ in range(count)]
-            )
-        on_turn(f"batch {size}", index + 1, rounds)
+    for index, turns in enumerate(time_rounds(runs, rounds, passes, torch_device), start=1):
+        for network_seconds, turn, warm in zip(seconds, turns, warm_passes, strict=True):
+            network_seconds.append(turn[warm:])
+        on_turn(f"batch {size}", index, rounds)
     return seconds
-
-
-def _time_run(run: Callable[[], object], torch_device: torch.device) -> float:
-    synchronize(torch_device)
-    started = time.perf_counter()
-    run()
-    synchronize(torch_device)
-    return time.perf_counter() - started
 
 
 def _timing_rows(

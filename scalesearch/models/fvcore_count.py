@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
-from scalesearch.models.threads import use_threads
+from scalesearch.models.stopwatch import use_threads
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ import torch
 
 from scalesearch.data.dataset import Dataset
 from scalesearch.errors import ScaleSearchError
-from scalesearch.models.threads import use_threads
+from scalesearch.models.stopwatch import use_threads
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
 from scalesearch.training.init import require_fixed_rules, require_matching_data

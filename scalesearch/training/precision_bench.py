@@ -1,8 +1,8 @@
 """Training speed of this machine by number format: a short benchmark with advice."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -12,6 +12,7 @@ from scalesearch.architectures.baselines import baseline
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.config.recipe import Precision, Recipe
 from scalesearch.data.dataset import Dataset, Split
+from scalesearch.models.stopwatch import time_rounds
 from scalesearch.training.cuda_graphs import WARM_UP_STEPS
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import reproducible
@@ -53,17 +54,12 @@ def benchmark_precisions(device: str = "cpu") -> PrecisionBenchmark:
             precision: _training_steps(precision, device)
             for precision in (full_precision, low_precision)
         }
-        seconds: dict[str, list[float]] = {precision: [] for precision in runs}
-        for _ in range(warm_up_rounds + TIMED_ROUNDS):
-            for precision, steps in runs.items():
-                started = time.perf_counter()
-                next(steps)
-                if kind == "cuda":
-                    torch.cuda.synchronize()
-                seconds[precision].append(time.perf_counter() - started)
-    rates = {
-        precision: BATCH_SIZE / median(times[warm_up_rounds:])
-        for precision, times in seconds.items()
+        next_steps = [partial(next, steps) for steps in runs.values()]
+        rounds = warm_up_rounds + TIMED_ROUNDS
+        turns = list(time_rounds(next_steps, rounds, device=torch.device(device)))[warm_up_rounds:]
+    rates: dict[str, float] = {
+        precision: BATCH_SIZE / median(turn[index][0] for turn in turns)
+        for index, precision in enumerate(runs)
     }
     gain = rates[low_precision] / rates[full_precision]
     recommendation = (

@@ -10,7 +10,7 @@ from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.benchmarking import benchmark as benches
 from scalesearch.benchmarking.benchmark import run_benchmark as whole
-from scalesearch.benchmarking.timers import PreparedPass, SkippedPass, cpu_peak_bytes
+from scalesearch.benchmarking.forward_passes import PreparedPass, SkippedPass, cpu_peak_bytes
 from scalesearch.benchmarking.timing import _plan_rounds, time_networks
 from scalesearch.errors import ArchitectureError
 from scalesearch.models.named import NamedNetwork
@@ -46,7 +46,7 @@ def turns(module, monkeypatch):
         return seconds[ran[-1]] * (2 if len(ran) > 40 else 1)  # the machine gets slower
 
     monkeypatch.setattr(module, "prepare_passes", passes)
-    monkeypatch.setattr(module, "_time_run", timed)
+    monkeypatch.setattr("scalesearch.models.stopwatch.time_run", timed)
     return ran
 
 

@@ -2,12 +2,11 @@
 
 import copy
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,14 @@ from scalesearch.deploy.export.onnx_files import onnx_logits_function
 from scalesearch.deploy.export.parity import LogitsFunction, random_batches
 from scalesearch.deploy.export.sample_images import ImageSet, torch_logits
 from scalesearch.deploy.export.torch_export import input_size, read_program
-from scalesearch.models.threads import use_threads
+from scalesearch.models.stopwatch import time_rounds, time_run, use_threads
 from scalesearch.training.network_file import SavedNetwork
 
 MIN_TURN_SECONDS = 0.005
 """Shortest turn in seconds; a shorter pass is repeated within its turn."""
+
+MAX_PASSES = 100
+"""Most passes of a turn."""
 
 SPREAD_PERCENTILES = (10, 90)
 """Percentiles between which most rounds' ratios lie."""
@@ -184,16 +186,15 @@ def variant_latencies(
 
 
 def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Seconds of each run in each round, (rounds, runs); a short run is repeated."""
-    counts = []
+    """Mean seconds of each run in each round, (rounds, runs); a short run is repeated."""
+    pass_counts = []
     for run in runs:
         run()  # allocates memory and chooses algorithms
-        single_seconds = median(_seconds_per_run(run, 1) for _ in range(3))
-        counts.append(max(1, min(100, math.ceil(MIN_TURN_SECONDS / max(single_seconds, 1e-9)))))
-    return [
-        [_seconds_per_run(run, count) for run, count in zip(runs, counts, strict=True)]
-        for _ in range(rounds)
-    ]
+        single_seconds = median(time_run(run) for _ in range(3))
+        pass_counts.append(
+            max(1, min(MAX_PASSES, math.ceil(MIN_TURN_SECONDS / max(single_seconds, 1e-9))))
+        )
+    return [[mean(turn) for turn in turns] for turns in time_rounds(runs, rounds, pass_counts)]
 
 
 def timing_images(saved_network: SavedNetwork, batch: int, image_set: ImageSet | None) -> Tensor:
@@ -203,13 +204,6 @@ def timing_images(saved_network: SavedNetwork, batch: int, image_set: ImageSet |
     image_batches = [images for images, _ in image_set.batches(image_set.test, batch)]
     images_BCHW = torch.cat(image_batches)
     return images_BCHW.repeat(-(-batch // len(images_BCHW)), 1, 1, 1)[:batch]
-
-
-def _seconds_per_run(run: Callable[[], object], count: int) -> float:
-    started = time.perf_counter()
-    for _ in range(count):
-        run()
-    return (time.perf_counter() - started) / count
 
 
 def _fraction(is_correct: Tensor) -> float:

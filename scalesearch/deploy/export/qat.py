@@ -11,7 +11,6 @@ torchao's own quantisers target other back ends, which keep the sigmoid, half of
 float.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +40,7 @@ from scalesearch.deploy.export.parity import (
 from scalesearch.deploy.export.sample_images import ImageSet, torch_logits
 from scalesearch.deploy.export.torch_export import export_program, input_size
 from scalesearch.io import write_bytes
+from scalesearch.models.stopwatch import time_rounds
 from scalesearch.seeding import stream_seed
 from scalesearch.training.network_file import SavedNetwork
 
@@ -119,6 +119,9 @@ OnStep: TypeAlias = Callable[[int], None]
 MAX_GRADIENT_NORM = 1.0
 """Largest norm of a step's gradient: without norms in the graph a step may be violent."""
 
+SLOWDOWN_ROUNDS = 3
+"""Passes that decide the slowdown of the converted program."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QatConfig:
@@ -182,8 +185,7 @@ def write_int8_qat(
     qat_result = QatResult(
         file_parity=parity(partial(torch_logits, converted), unfused_logits, real_images),
         network_parity=parity(reference_logits, onnx_logits_function(content), real_images),
-        slowdown=_median_pass_seconds(converted, real_images[0])
-        / _median_pass_seconds(folded_network, real_images[0]),
+        slowdown=_slowdown(converted, folded_network, real_images[0]),
     )
     require_faithful_predictions(str(path), qat_result.file_parity)
     require_similar_predictions(str(path), qat_result.network_parity)
@@ -300,12 +302,10 @@ def _distillation_loss(logits_BK: Tensor, teacher_logits_BK: Tensor) -> Tensor:
     )
 
 
-def _median_pass_seconds(network: nn.Module, images_BCHW: Tensor, passes: int = 3) -> float:
-    """Return the median of a few passes, after one that does not count."""
-    torch_logits(network, images_BCHW)
-    seconds = []
-    for _ in range(passes):
-        started = time.perf_counter()
-        torch_logits(network, images_BCHW)
-        seconds.append(time.perf_counter() - started)
-    return median(seconds)
+def _slowdown(converted: nn.Module, network: nn.Module, images_BCHW: Tensor) -> float:
+    """Ratio of the median seconds of a pass, timed in turns after one that does not count."""
+    runs = [partial(torch_logits, module, images_BCHW) for module in (converted, network)]
+    for run in runs:
+        run()
+    turns = list(time_rounds(runs, SLOWDOWN_ROUNDS))
+    return median(first for (first,), _ in turns) / median(second for _, (second,) in turns)

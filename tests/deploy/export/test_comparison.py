@@ -19,7 +19,7 @@ from scalesearch.deploy.export.torch_export import write_program
 
 def test_turns_take_every_run_once_a_round(monkeypatch):
     clock = itertools.count(step=1.0)
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     told = []
     seconds = time_in_turn([lambda: told.append("a"), lambda: told.append("b")], rounds=3)
     assert seconds == [[1.0, 1.0]] * 3

@@ -1,76 +1,19 @@
-"""Timers: seconds and memory of forward passes on this machine.
-
-Timing one network after another compares one minute with the next, when the machine may be busier
-or hotter. So networks are measured in turns, round after round, and each result is the median of
-its rounds.
-"""
+"""Forward passes of networks, ready to be timed on a device."""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
-from statistics import median
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures.stages import Architecture
 from scalesearch.errors import ArchitectureError
-from scalesearch.models.initialisation import initialise
 from scalesearch.models.named import NamedNetwork
-from scalesearch.models.network import Network, build_model
-from scalesearch.models.threads import use_threads
-
-WARM_UP_ROUNDS = 3
-"""Passes before the first that counts: they allocate memory and choose algorithms."""
-
-
-def measure_latency(
-    architecture: Architecture,
-    *,
-    batch_size: int = 1,
-    device: str = "cpu",
-    threads: int = 1,
-    rounds: int = 15,
-) -> float:
-    """Median seconds of a forward pass of ``batch_size`` float32 images."""
-    (seconds,) = measure_latencies(
-        [architecture], batch_size=batch_size, device=device, threads=threads, rounds=rounds
-    )
-    return seconds
-
-
-def measure_latencies(
-    architectures: Sequence[Architecture],
-    *,
-    batch_size: int = 1,
-    device: str = "cpu",
-    threads: int = 1,
-    rounds: int = 15,
-) -> list[float]:
-    """Seconds of each network's forward pass, measured in turns.
-
-    All of them are on the device at once. Raises ArchitectureError for a missing device.
-    """
-    for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
-        if value < 1:
-            raise ArchitectureError(f"{name}: need at least 1, got {value}")
-    torch_device = find_device(device)
-    with use_threads(threads), torch.inference_mode():
-        prepared = [
-            _prepare_network(architecture, batch_size, torch_device)
-            for architecture in architectures
-        ]
-        for network, images_BCHW in prepared:
-            for _ in range(WARM_UP_ROUNDS):
-                network(images_BCHW)
-        seconds = [
-            [_time_pass(*network_and_images, torch_device) for network_and_images in prepared]
-            for _ in range(rounds)
-        ]
-    return [median(network_seconds) for network_seconds in zip(*seconds, strict=True)]
+from scalesearch.models.stopwatch import synchronize
 
 
 def device_name(device: str) -> str:
@@ -96,37 +39,6 @@ def find_device(name: str) -> torch.device:
             f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
         )
     return torch_device
-
-
-def _prepare_network(
-    architecture: Architecture, batch_size: int, device: torch.device
-) -> tuple[Network, Tensor]:
-    """Return the network and its images (B, C, R, R), both in channels_last order."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.device("meta"):
-        network = build_model(architecture)
-    network.to_empty(device=device)
-    initialise(network, generator)  # weights whose signals avoid denormal numbers
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    resolution = architecture.resolution
-    images_BCHW = torch.randn(
-        (batch_size, architecture.in_channels, resolution, resolution), generator=generator
-    )
-    return network.eval(), images_BCHW.to(device, memory_format=torch.channels_last)
-
-
-def _time_pass(network: Network, images_BCHW: Tensor, device: torch.device) -> float:
-    synchronize(device)
-    started = time.perf_counter()
-    network(images_BCHW)
-    synchronize(device)
-    return time.perf_counter() - started
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for a GPU, which works asynchronously."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 WARM_UP_PASSES = 10
@@ -172,11 +84,8 @@ def prepare_passes(
     is_cuda = device.type == "cuda"
     bytes_before = torch.cuda.memory_allocated(device) if is_cuda else 0
     try:
-        network, images_BCHW = _network_on_device(named_network, batch_size, device)
-
-        def run() -> Tensor:
-            return network(images_BCHW)  # type: ignore[no-any-return]
-
+        network, images_BCHW = network_on_device(named_network, batch_size, device)
+        run = partial(network, images_BCHW)
         if is_cuda:
             torch.cuda.reset_peak_memory_stats(device)
         seconds = _warm_up(run, device)
@@ -217,7 +126,7 @@ def cpu_peak_bytes(network: nn.Module, images_BCHW: Tensor) -> int | None:
     return int(peak + sum(tensor.nbytes for tensor in tensors))
 
 
-def _network_on_device(
+def network_on_device(
     named_network: NamedNetwork, batch_size: int, device: torch.device
 ) -> tuple[nn.Module, Tensor]:
     """Return the network and its images (B, C, R, R), both in channels_last order."""
