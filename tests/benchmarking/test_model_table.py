@@ -1,4 +1,4 @@
-"""Networks beside each other: rows with costs, printed accuracies and times."""
+"""Rows of networks with costs, published accuracies and times."""
 
 import pytest
 
@@ -17,13 +17,14 @@ from scalesearch.models.named import NamedNetwork
 from scalesearch.scaling.published import PUBLISHED_ACCURACIES, PUBLISHED_MODELS, TABLE_3
 
 
-def entry(name):
+def named_network(name):
     return NamedNetwork(name, released_efficientnet(name) or baseline(name))
 
 
-def test_the_default_networks_have_their_costs_and_their_printed_accuracy():
+def test_the_default_networks_have_costs_and_published_accuracies():
     rows = {
-        row["network"]: row for row in comparison_rows([entry(name) for name in DEFAULT_NETWORKS])
+        row["network"]: row
+        for row in comparison_rows([named_network(name) for name in DEFAULT_NETWORKS])
     }
     assert list(rows) == list(DEFAULT_NETWORKS)
     assert {name: row["top1"] for name, row in rows.items()} == {
@@ -42,8 +43,8 @@ def test_the_default_networks_have_their_costs_and_their_printed_accuracy():
     assert "seconds" not in b7
 
 
-def test_an_accuracy_belongs_to_exactly_the_network_that_was_published():
-    assert published_accuracy(entry("resnet50")).top1 == 0.760
+def test_a_published_accuracy_is_given_only_for_the_published_network():
+    assert published_accuracy(named_network("resnet50")).top1 == 0.760
     assert (
         published_accuracy(NamedNetwork("mine", baseline("resnet50"))).top1 == 0.760
     )  # whatever it is called
@@ -55,7 +56,7 @@ def test_an_accuracy_belongs_to_exactly_the_network_that_was_published():
     )
 
 
-def test_the_tables_of_one_paper_agree():
+def test_the_published_tables_agree_with_each_other():
     for row in TABLE_3:
         if row.multipliers is not None and row.multipliers.factor == 1:
             assert PUBLISHED_ACCURACIES[row.baseline].top1 == row.top1
@@ -64,27 +65,29 @@ def test_the_tables_of_one_paper_agree():
             assert PUBLISHED_ACCURACIES[f"efficientnet_{name}"].top1 == model.top1
 
 
-def test_an_accuracy_may_be_given_and_is_said_to_be():
-    (row,) = comparison_rows([entry("resnet18")])
+def test_an_accuracy_given_by_the_user_is_marked_as_such():
+    (row,) = comparison_rows([named_network("resnet18")])
     assert (row["top1"], row["source"]) == (None, None)
-    (row,) = comparison_rows([entry("resnet18")], top1={"resnet18": 0.7})
+    (row,) = comparison_rows([named_network("resnet18")], top1={"resnet18": 0.7})
     assert (row["top1"], row["source"]) == (0.7, USER_SOURCE)
     assert Cost(row["macs"], row["params"], row["activations"]) == cost(baseline("resnet18"))
 
 
-def test_times_stand_beside_what_was_timed_eagerly_and_nothing_beside_the_rest():
-    timed = [
+def test_rows_contain_eager_times_where_they_were_measured():
+    timings = [
         NetworkTiming("resnet18", 4, "graph", 10, 0.5, ratio=1.0),
         NetworkTiming("resnet18", 4, "eager", 10, 2.0, ratio=3.0),
     ]
-    first, second = comparison_rows([entry("resnet18"), entry("resnet34")], timings=timed)
+    first, second = comparison_rows(
+        [named_network("resnet18"), named_network("resnet34")], timings=timings
+    )
     assert (first["batch_size"], first["seconds"], first["ratio"]) == (4, 2.0, 3.0)
     assert first["images_per_second"] == 2.0
     assert (second["batch_size"], second["seconds"]) == (None, None)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b3", "efficientnet-b3"])
-def test_a_released_efficientnet_goes_by_its_name(name):
+def test_a_released_efficientnet_is_found_by_its_name(name):
     network = released_efficientnet(name)
     assert (network.resolution, cost(network).params) == (300, 12_233_232)
     assert released_efficientnet("efficientnet_b9") is None

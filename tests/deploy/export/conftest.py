@@ -1,4 +1,4 @@
-"""A small network that has learnt to read digits, for the tests that export it."""
+"""A small network trained on digits, for the tests that export it."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train
 from scalesearch.training.network_file import read_network, write_network
 
-READER = Architecture(
+DIGIT_ARCHITECTURE = Architecture(
     stem=8,
     stages=(
         Stage(block="mbconv", expansion=4, kernel=3, stride=2, width=12, repeats=2, squeeze=4),
@@ -31,41 +31,41 @@ DIGITS = DataSpec(source="digits", pixels=16, train_samples=480)
 
 
 @pytest.fixture(scope="session")
-def digits_file(tmp_path_factory):
-    """Trained for a few seconds, and as a file of ours."""
+def network_file(tmp_path_factory):
+    """Train the network for a few seconds and write it to a file."""
     folder = tmp_path_factory.mktemp("digits")
-    before = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(1)
     data, recipe = load_dataset(DIGITS, 0), Recipe(epochs=6, batch_size=16)
     job = TrainingJob(
-        architecture=READER,
+        architecture=DIGIT_ARCHITECTURE,
         recipe=recipe,
         seed=0,
-        fingerprint=fingerprint(READER),
+        fingerprint=fingerprint(DIGIT_ARCHITECTURE),
         checkpoint=folder / "checkpoint",
     )
     list(train(job, data, device="cpu"))
-    seen = input_transform(data, recipe, READER.resolution)
+    transform = input_transform(data, recipe, DIGIT_ARCHITECTURE.resolution)
     preparation = Preparation(
-        pixels=READER.resolution,
+        pixels=DIGIT_ARCHITECTURE.resolution,
         stored=data.pixels,
         mean=data.mean,
         std=data.std,
-        zoom=seen.zoom,
+        zoom=transform.zoom,
         class_names=data.class_names,
     )
     network = load_trained_model(job, data, "cpu")
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads_before)
     return write_network(folder / "reader.safetensors", network, preparation, name="reader")
 
 
 @pytest.fixture(scope="session")
-def reader(digits_file):
-    return read_network(digits_file)
+def saved_network(network_file):
+    return read_network(network_file)
 
 
 @pytest.fixture(scope="session")
-def digits(reader):
-    """Few enough to train on within a test."""
+def digit_images(saved_network):
+    """Digits, few enough for training within a test."""
     spec = DataSpec(source="digits", train_samples=320, validation_samples=100)
-    return load_image_set(reader, spec, seed=0)
+    return load_image_set(saved_network, spec, seed=0)

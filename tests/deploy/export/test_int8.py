@@ -7,7 +7,7 @@ import torch
 from onnx import numpy_helper
 
 from scalesearch.architectures.stages import Architecture, Stage
-from scalesearch.deploy.export import onnx_files as int8
+from scalesearch.deploy.export import onnx_files
 from scalesearch.deploy.export.fold_bn import fold_batch_norms
 from scalesearch.deploy.export.format_comparison import (
     ExportVariant,
@@ -22,131 +22,152 @@ from scalesearch.models.network import build_model
 
 
 @pytest.fixture(scope="module")
-def made(reader):
-    return float_model(reader)
+def built_model(saved_network):
+    return float_model(saved_network)
 
 
 @pytest.fixture(scope="module")
-def int8_file(reader, digits, made, tmp_path_factory):
+def int8_file(saved_network, digit_images, built_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("int8") / "reader.int8.onnx"
-    return path, write_int8(path, reader, digits, onnx_model=made)
+    return path, write_int8(path, saved_network, digit_images, onnx_model=built_model)
 
 
-def weights_of_convolutions(path):
+def convolution_weights(path):
     """The whole numbers that convolutions read, and the scales of each."""
     graph = onnx.load(path).graph
-    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    made = {node.output[0]: node for node in graph.node}
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    node_of_output = {node.output[0]: node for node in graph.node}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    pairs = []
+    weights_and_scales = []
     for node in convolutions:
-        pair = made[node.input[1]]
-        assert pair.op_type == "DequantizeLinear"
-        pairs.append((held[pair.input[0]], held[pair.input[1]]))
-    return pairs
+        dequantize_node = node_of_output[node.input[1]]
+        assert dequantize_node.op_type == "DequantizeLinear"
+        weights_and_scales.append(
+            (tensors[dequantize_node.input[0]], tensors[dequantize_node.input[1]])
+        )
+    return weights_and_scales
 
 
 def activation_types(path):
     """The types of the whole numbers that activations are rounded to."""
     graph = onnx.load(path).graph
-    held = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    return {held[n.input[2]] for n in graph.node if n.op_type == "QuantizeLinear"}
+    data_types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    return {data_types[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"}
 
 
-def same_types(path):
-    for weights, scales in weights_of_convolutions(path):
+def assert_int8_types(path):
+    for weights, scales in convolution_weights(path):
         assert weights.dtype == np.int8
         assert scales.shape == weights.shape[:1]  # a scale for each channel
     assert activation_types(path) == {onnx.TensorProto.UINT8}
 
 
-def test_eight_bits_cost_a_few_answers_in_a_hundred(int8_file, reader, digits):
-    path, found = int8_file
-    assert found.images == 64
+def test_int8_changes_few_predictions(int8_file, saved_network, digit_images):
+    path, parity = int8_file
+    assert parity.images == 64
     eager, rounded = variant_accuracies(
-        [*export_variants(reader, {})[:1], ExportVariant("int8", onnx_logits_function(path))],
-        digits,
+        [
+            *export_variants(saved_network, {})[:1],
+            ExportVariant("int8", onnx_logits_function(path)),
+        ],
+        digit_images,
     )
     assert abs(eager.accuracy - rounded.accuracy) < 0.05
     assert rounded.same > 0.9
 
 
 def test_weights_are_int8_by_channel_and_activations_uint8(int8_file):
-    same_types(int8_file[0])
+    assert_int8_types(int8_file[0])
 
 
-def test_logits_stay_float(int8_file):
+def test_int8_keeps_logits_in_float(int8_file):
     graph = onnx.load(int8_file[0]).graph
-    (last,) = [node for node in graph.node if "logits" in node.output]
-    assert last.op_type == "Gemm"
+    (last_node,) = [node for node in graph.node if "logits" in node.output]
+    assert last_node.op_type == "Gemm"
 
 
-def test_int8_takes_any_batch(int8_file):
+def test_int8_accepts_any_batch_size(int8_file):
     images = torch.randn(7, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    together = onnx_logits_function(int8_file[0])(images)
-    alone = torch.cat([onnx_logits_function(int8_file[0])(image[None]) for image in images])
-    torch.testing.assert_close(together, alone)
+    batch_logits = onnx_logits_function(int8_file[0])(images)
+    single_logits = torch.cat([onnx_logits_function(int8_file[0])(image[None]) for image in images])
+    torch.testing.assert_close(batch_logits, single_logits)
 
 
-def test_ranges_from_the_wrong_images_are_refused_and_leave_no_file(
-    reader, digits, made, tmp_path, monkeypatch
+def test_int8_calibrated_on_wrong_images_is_refused_and_leaves_no_file(
+    saved_network, digit_images, built_model, tmp_path, monkeypatch
 ):
-    read = int8._calibration_reader
+    calibration_reader = onnx_files._calibration_reader
     monkeypatch.setattr(
-        int8, "_calibration_reader", lambda batches: read(x * 1000 for x in batches)
+        onnx_files,
+        "_calibration_reader",
+        lambda batches: calibration_reader(x * 1000 for x in batches),
     )
     with pytest.raises(ExportError, match="need the float network's answer on at least 50%"):
-        write_int8(tmp_path / "n.onnx", reader, digits, onnx_model=made)
+        write_int8(tmp_path / "n.onnx", saved_network, digit_images, onnx_model=built_model)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_training_with_rounded_numbers_goes_to_onnx_with_the_same_types(reader, digits, tmp_path):
+def test_quantisation_aware_training_gives_onnx_with_the_same_types(
+    saved_network, digit_images, tmp_path
+):
     path = tmp_path / "reader.int8-qat.onnx"
     steps, tuning = [], QatConfig(epochs=1, batch_size=64)
-    found = write_int8_qat(path, reader, digits, tuning, steps.append)
+    report = write_int8_qat(path, saved_network, digit_images, tuning, steps.append)
     assert steps == [*range(1, tuning.steps(320) + 1)] == [1, 2, 3, 4, 5]
-    same_types(path)
-    assert found.file_parity.same_fraction > 0.98  # of the program that was trained
-    assert found.network_parity.same_fraction > 0.85
-    assert found.slowdown > 1  # in PyTorch's eager mode
+    assert_int8_types(path)
+    assert report.file_parity.same_fraction > 0.98  # of the program that was trained
+    assert report.network_parity.same_fraction > 0.85
+    assert report.slowdown > 1  # in PyTorch's eager mode
     eager, rounded = variant_accuracies(
-        [*export_variants(reader, {})[:1], ExportVariant("qat", onnx_logits_function(path))], digits
+        [*export_variants(saved_network, {})[:1], ExportVariant("qat", onnx_logits_function(path))],
+        digit_images,
     )
     assert abs(eager.accuracy - rounded.accuracy) < 0.05
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_clipped_is_rounded_once_and_logits_never():
+def test_clipped_activations_are_rounded_once_and_logits_never():
     stage = Stage(block="basic", expansion=1, kernel=3, stride=1, width=8, repeats=1, squeeze=0)
-    one = Architecture(
+    architecture = Architecture(
         stem=8, stages=(stage,), head=0, resolution=8, num_classes=3, activation="relu"
     )
-    network = fold_batch_norms(build_model(one).eval())
+    network = fold_batch_norms(build_model(architecture).eval())
     graph = export_program(network, torch.zeros(2, 3, 8, 8), "n").module()
     onnx_runtime_quantizer().annotate(graph)
-    told = {
+    annotations = {
         node: node.meta["quantization_annotation"]
         for node in graph.graph.nodes
         if "quantization_annotation" in node.meta
     }
-    rounded = [node.name for node, note in told.items() if note.output_qspec is not None]
+    rounded = [
+        node.name for node, annotation in annotations.items() if annotation.output_qspec is not None
+    ]
     # Each convolution and the sum is followed by a ReLU, but for the branch's last convolution.
     assert rounded == ["relu", "relu_1", "conv2d_2", "relu_2", "mean"]
-    assert all(not note.input_qspec_map for node, note in told.items() if "relu" in node.name)
+    assert all(
+        not annotation.input_qspec_map
+        for node, annotation in annotations.items()
+        if "relu" in node.name
+    )
 
 
 @pytest.mark.parametrize(
-    "value",
+    "settings",
     [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}],
 )
-def test_a_tuning_that_is_none_is_refused(value):
-    (name,) = value
+def test_an_invalid_qat_config_is_refused(settings):
+    (name,) = settings
     with pytest.raises(ValueError, match=f"need {name}"):
-        QatConfig(**value)
+        QatConfig(**settings)
 
 
-def test_calibration_and_test_images_are_apart(digits):
-    seen = torch.cat(list(digits.calibration_batches())).flatten(1)
-    test = torch.cat([images for images, _ in digits.batches(digits.test)]).flatten(1)
-    assert not any(torch.equal(one, other) for one, other in itertools.product(seen[:20], test))
+def test_calibration_images_are_not_test_images(digit_images):
+    calibration_images = torch.cat(list(digit_images.calibration_batches())).flatten(1)
+    test_images = torch.cat(
+        [images for images, _ in digit_images.batches(digit_images.test)]
+    ).flatten(1)
+    assert not any(
+        torch.equal(calibration_image, test_image)
+        for calibration_image, test_image in itertools.product(calibration_images[:20], test_images)
+    )
