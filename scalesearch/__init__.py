@@ -21,16 +21,8 @@ if TYPE_CHECKING:
         network_cost,
         solve_target,
     )
-    from scalesearch.api.evidence import (
-        check_proxy,
-        confirm,
-        fit_scaling_laws,
-        summarize,
-        write_report,
-    )
     from scalesearch.api.exports import export_model
-    from scalesearch.api.network_files import fetch_pretrained, import_network, pretrained_table
-    from scalesearch.api.network_sources import read_named_network
+    from scalesearch.api.network_lookup import read_named_network
     from scalesearch.api.paper_comparisons import (
         ablation_dry_runs,
         ablation_table,
@@ -38,6 +30,13 @@ if TYPE_CHECKING:
         simulate,
     )
     from scalesearch.api.predicting import calibrate_probabilities, predict_images
+    from scalesearch.api.search_reports import (
+        check_proxy,
+        confirm,
+        fit_scaling_laws,
+        summarize,
+        write_report,
+    )
     from scalesearch.api.searches import (
         SearchResult,
         dry_run,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     )
     from scalesearch.api.timings import NetworkComparison, compare_networks, time_networks
     from scalesearch.api.training_runs import TrainingResult, train_model
+    from scalesearch.api.weight_imports import fetch_pretrained, import_network, pretrained_table
     from scalesearch.api.worker_config import WorkerConfig
     from scalesearch.architectures.baselines import baseline, baseline_table
     from scalesearch.architectures.cost import cost
@@ -112,10 +112,10 @@ _MODULES = {
     "baseline_table": "architectures.baselines",
     "build_model": "models.network",
     "calibrate_probabilities": "api.predicting",
-    "check_proxy": "api.evidence",
+    "check_proxy": "api.search_reports",
     "code_allowed": "models.custom_model",
     "compare_networks": "api.timings",
-    "confirm": "api.evidence",
+    "confirm": "api.search_reports",
     "cost": "architectures.cost",
     "dry_run": "api.searches",
     "epoch_drift": "analysis.drift",
@@ -125,13 +125,13 @@ _MODULES = {
     "extend_search": "api.searches",
     "family": "families.members",
     "family_table": "api.costs",
-    "fetch_pretrained": "api.network_files",
+    "fetch_pretrained": "api.weight_imports",
     "fingerprint": "architectures.fingerprint",
     "fit_latency": "api.costs",
     "fit_response_model": "analysis.response_model",
-    "fit_scaling_laws": "api.evidence",
+    "fit_scaling_laws": "api.search_reports",
     "from_pretrained": "deploy.pretrained.from_source",
-    "import_network": "api.network_files",
+    "import_network": "api.weight_imports",
     "installation_report": "reporting.doctor",
     "invalidate_results": "api.searches",
     "iso_cost_set": "candidates.iso_cost",
@@ -139,13 +139,13 @@ _MODULES = {
     "network_cost": "api.costs",
     "open_dashboard": "api.searches",
     "predict_images": "api.predicting",
-    "pretrained_table": "api.network_files",
+    "pretrained_table": "api.weight_imports",
     "rank_correlation_figure": "figures.proxy_matrix",
     "rank_correlation_matrix": "figures.proxy_matrix",
     "read_ablation": "ablations.spec",
     "read_experiment": "config.reading",
     "read_experiments": "config.reading",
-    "read_named_network": "api.network_sources",
+    "read_named_network": "api.network_lookup",
     "read_records": "results.records",
     "read_status": "api.searches",
     "resume_search": "api.searches",
@@ -160,13 +160,13 @@ _MODULES = {
     "simulate": "api.paper_comparisons",
     "solve": "families.solution",
     "solve_target": "api.costs",
-    "summarize": "api.evidence",
+    "summarize": "api.search_reports",
     "table_rows": "ablations.ablation_prose",
     "ternary": "figures.ternary",
     "ternary_figure": "figures.ternary",
     "time_networks": "api.timings",
     "train_model": "api.training_runs",
-    "write_report": "api.evidence",
+    "write_report": "api.search_reports",
     "write_results": "reporting.update",
 }
 

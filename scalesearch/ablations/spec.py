@@ -182,8 +182,8 @@ def read_ablation(name: str, size: str = FULL_SIZE, overrides: Sequence[str] = (
         raise ExperimentError(f"{path}: unknown size {size!r}; {suggestion(size, sizes)}")
     size_settings = _optional_mapping(sizes[size], f"{path}: sizes.{size}")
     document = merge_mappings(document, {**size_settings, "size": size})
-    for setting in overrides:
-        apply_override(document, setting)
+    for override in overrides:
+        apply_override(document, override)
     document["series"] = _series_list(document.get("series"), path)
     if isinstance(baselines := document.get("baselines"), Mapping):
         document["baselines"] = {k: v for k, v in baselines.items() if v is not None}
@@ -261,6 +261,7 @@ class AblationPoint:
 
     @property
     def is_matched(self) -> bool:
+        """Whether its realised cost is the one wanted."""
         return self.shares is not None
 
     @property

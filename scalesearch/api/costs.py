@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from scalesearch.api.network_sources import (
+from scalesearch.api.network_lookup import (
     argument_errors,
     code_allowed_if,
     read_baseline,

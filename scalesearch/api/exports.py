@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.api.network_sources import code_allowed_if, read_baseline
+from scalesearch.api.network_lookup import code_allowed_if, read_baseline
 from scalesearch.config.experiment import DataSpec
 from scalesearch.deploy.export.format_comparison import compare_exports
 from scalesearch.deploy.export.formats import (
@@ -134,11 +134,11 @@ def read_exportables(source: str) -> list[Exportable]:
         networks = [ReferencedNetwork(path.stem, baseline, baseline)]
     return [
         Exportable(
-            to_file_name(entry.name),
-            entry.network,
-            NetworkOptions(dropout=entry.dropout, drop_connect=entry.drop_connect),
+            to_file_name(member.name),
+            member.network,
+            NetworkOptions(dropout=member.dropout, drop_connect=member.drop_connect),
         )
-        for entry in networks
+        for member in networks
     ]
 
 

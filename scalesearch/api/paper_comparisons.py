@@ -81,12 +81,15 @@ def ablation_dry_runs(
 ) -> dict[str, DryRun]:
     """Estimate the cost of each search of an ablation, without training."""
     experiments = ablation_experiments(read_ablation(name, size, overrides))
-    return {name: make_dry_run(one, **workers.options) for name, one in experiments.items()}
+    return {
+        name: make_dry_run(experiment, **workers.options)
+        for name, experiment in experiments.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationReport:
-    """The searches that were simulated, one row for each surface and setting."""
+    """The searches that were simulated, one row for each surface and experiment."""
 
     workers: int
     seeds: int
@@ -121,16 +124,16 @@ def simulate(
     """
     if table and surface != "all":
         raise SearchError(f"--surface: need none beside --table, got {surface}; leave one out")
-    settings = experiments_by_sampler(read_experiment(file, overrides), list(samplers))
+    experiments = experiments_by_sampler(read_experiment(file, overrides), list(samplers))
     for changes in also:
-        settings[changes] = read_experiment(file, [*overrides, *changes.split()])
+        experiments[changes] = read_experiment(file, [*overrides, *changes.split()])
 
-    def show_progress(surface_name: str, setting: str) -> None:
+    def show_progress(surface_name: str, experiment_name: str) -> None:
         if progress:
-            print(f"{surface_name}: {setting}...", file=sys.stderr)
+            print(f"{surface_name}: {experiment_name}...", file=sys.stderr)
 
     comparisons = compare_settings(
-        settings,
+        experiments,
         [load_replay(table)] if table else surfaces_from_names(surface),
         workers=workers,
         seeds=seeds,

@@ -275,8 +275,8 @@ class FactorSearches:
     @property
     def document(self) -> dict[str, Any]:
         """``factors.json``, with the coefficients of each search."""
-        answers = [_read_coefficients(result.folder) for result in self.results]
-        return {**self.comparison.document, "answers": answers}
+        coefficients = [_read_coefficients(result.folder) for result in self.results]
+        return {**self.comparison.document, "answers": coefficients}
 
 
 def factor_folders(
@@ -285,7 +285,10 @@ def factor_folders(
     """Return the folder of each search by its name: ``NAME/factor-2`` and so on."""
     name = experiments[0].name.rpartition(FACTOR_INFIX)[0]
     parent = Path(results) if results is not None else Path("results") / name
-    return {one.name: parent / one.name.removeprefix(f"{name}-") for one in experiments}
+    return {
+        experiment.name: parent / experiment.name.removeprefix(f"{name}-")
+        for experiment in experiments
+    }
 
 
 def run_factor_searches(

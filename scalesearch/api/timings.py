@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.api.network_sources import (
+from scalesearch.api.network_lookup import (
     code_allowed_if,
     read_named_network,
     read_named_networks,

@@ -3,13 +3,14 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scalesearch.api.network_sources import code_allowed_if, is_experiment
+from scalesearch.api.network_lookup import code_allowed_if, is_experiment
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment, is_yaml_name
@@ -85,14 +86,10 @@ def train_model(
     """
     start = experiment_start(network, member, allow_code)
     document = start.document
-    baseline_options = _given(
-        depth=depth, width=width, resolution=resolution, stem_stride=stem_stride
-    )
-    data_options = _given(
-        source=data, train_samples=train_samples, validation_samples=validation_samples
-    )
-    document["baseline"] = {**document.get("baseline", {}), **baseline_options}
-    document["data"] = {**document.get("data", {}), **data_options}
+    size = _given(depth=depth, width=width, resolution=resolution, stem_stride=stem_stride)
+    images = _given(source=data, train_samples=train_samples, validation_samples=validation_samples)
+    document["baseline"] = {**document.get("baseline", {}), **size}
+    document["data"] = {**document.get("data", {}), **images}
     document |= _given(seed=seed, device=device)
     _set_recipe(document, recipe)
     _set_transfer(document, transfer or {})
@@ -100,26 +97,31 @@ def train_model(
     experiment = experiment_from_document(document, "train")
     name = f"{experiment.name}-{_to_folder_name(experiment.data.source)}"
     folder = Path(out) if out is not None else Path("results") / name
-    train_several = partial(
-        train_seeds, seeds=seeds, together=together, recipe_name=_recipe_name(document, recipe)
-    )
-    train = partial(
-        single_run.train_one_seed if seeds == 1 else train_several,
-        experiment,
-        folder,
-        baseline=start.baseline,
-        weights=start.weights,
-        allow_code=allow_code,
-    )
+    train: Callable[..., dict[str, Any] | None] = single_run.train_one_seed
+    if seeds != 1:
+        recipe_name = _recipe_name(document, recipe)
+        train = partial(train_seeds, seeds=seeds, together=together, recipe_name=recipe_name)
+    origin = {"baseline": start.baseline, "weights": start.weights, "allow_code": allow_code}
+    with _shown_run(experiment.recipe.epochs, seeds, folder, tensorboard, progress) as callbacks:
+        return TrainingResult(
+            folder, seeds, train(experiment, folder, callbacks=callbacks, **origin)
+        )
+
+
+@contextmanager
+def _shown_run(
+    epochs: int, seeds: int, folder: Path, tensorboard: bool, progress: bool
+) -> Iterator[RunCallbacks]:
+    """Show a run's progress, and after an interruption how to continue."""
     if not progress:
-        return TrainingResult(folder, seeds, train(callbacks=RunCallbacks(tensorboard=tensorboard)))
+        yield RunCallbacks(tensorboard=tensorboard)
+        return
     try:
-        with show_run(experiment.recipe.epochs, seeds) as (on_epoch, on_data):
-            result = train(callbacks=RunCallbacks(on_epoch, on_data, tensorboard))
+        with show_run(epochs, seeds) as (on_epoch, on_data):
+            yield RunCallbacks(on_epoch, on_data, tensorboard)
     except KeyboardInterrupt:
         print(f"stopped; the same command continues from {folder}", file=sys.stderr)
         raise
-    return TrainingResult(folder, seeds, result)
 
 
 def experiment_start(network: str | None, member: str | None, allow_code: bool) -> _Start:

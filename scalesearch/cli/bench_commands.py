@@ -60,6 +60,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Time networks in turns with a reference."""
+    from scalesearch.cli.printing import print_written
     from scalesearch.reporting.console import print_json, print_table
 
     benchmark = ss.time_networks(
@@ -78,16 +79,15 @@ def bench(
     )
     _print_warnings(benchmark.warning_texts)
     if csv is not None:
-        print(f"wrote {csv}", file=sys.stderr)
+        print_written(csv)
     if as_json:
         print_json(benchmark.document())
         return
-    device_text = benchmark.device
-    if device_text == "cpu":
-        device_text = f"cpu, {threads} thread{'s' if threads > 1 else ''}"
-    print_table(
-        benchmark.rows(), title=f"{device_text}; ratios to {benchmark.reference}, round by round"
-    )
+    measured = benchmark.device
+    if measured == "cpu":
+        measured = f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+    title = f"{measured}; ratios to {benchmark.reference}, round by round"
+    print_table(benchmark.rows(), title=title)
     for check in benchmark.checks:
         print(check.summary)
 
@@ -149,11 +149,13 @@ def _print_warnings(warnings: Sequence[str]) -> None:
 
 
 def _print_compared_files(comparison: "NetworkComparison", out: Path) -> None:
-    print(f"wrote {out / 'compare.csv'}", file=sys.stderr)
+    from scalesearch.cli.printing import print_written
+
+    print_written(out / "compare.csv")
     if not comparison.has_figure:
         print("no figure, as no accuracy is known; --top1 NETWORK=0.77 gives one", file=sys.stderr)
         return
-    print(f"wrote {out / 'compare'}.png and .svg", file=sys.stderr)
+    print_written(f"{out / 'compare'}.png and .svg")
     if comparison.names_without_accuracy:
         print(
             f"not drawn, as no accuracy is known: {', '.join(comparison.names_without_accuracy)}; "

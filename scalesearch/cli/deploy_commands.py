@@ -75,6 +75,7 @@ class _PredictionOutput:
     unreadable: "list[UnreadableImage]" = field(default_factory=list)
 
     def add(self, prediction: "Prediction | UnreadableImage", top: int) -> None:
+        """Print a prediction, or keep an image that could not be read."""
         from scalesearch.deploy.predictions import UnreadableImage, to_printable
 
         if isinstance(prediction, UnreadableImage):
@@ -82,12 +83,13 @@ class _PredictionOutput:
                 self.unreadable.append(prediction)
         elif self.prints:
             classes = (
-                f"{to_printable(one.class_name)} {one.probability:.4f}"
-                for one in prediction.top(top)
+                f"{to_printable(image_class.class_name)} {image_class.probability:.4f}"
+                for image_class in prediction.top(top)
             )
             print("   ".join([to_printable(prediction.image), *classes]))
 
     def print_unreadable(self, count: int) -> None:
+        """Print why the kept images could not be read, and how many others there are."""
         from scalesearch.deploy.predictions import to_printable
 
         for image in self.unreadable:

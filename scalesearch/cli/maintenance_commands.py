@@ -6,19 +6,20 @@ import typer
 
 import scalesearch as ss
 from scalesearch.cli.options import (
-    WORKERS,
     AllowCode,
     AsJson,
     Folder,
+    RunOptions,
     Storage,
     parse_whole_numbers,
-    with_worker_options,
+    with_option_groups,
 )
 
 
-@with_worker_options
+@with_option_groups
 def retry(
     folder: Folder,
+    *,
     kind: Annotated[
         str | None,
         typer.Option(help="Retry only failures of this kind, such as worker_lost or timeout."),
@@ -29,9 +30,7 @@ def retry(
             metavar="PREFIX", help="Retry only candidates whose fingerprint begins with this."
         ),
     ] = None,
-    workers: ss.WorkerConfig = WORKERS,
-    storage: Storage = None,
-    allow_code: AllowCode = False,
+    run: RunOptions,
     as_json: AsJson = False,
 ) -> None:
     """Train failed candidates again and continue the search."""
@@ -39,12 +38,9 @@ def retry(
 
     result = ss.retry_failures(
         folder,
-        workers,
         kind=kind,
         candidate=candidate,
-        storage=storage,
-        allow_code=allow_code,
-        progress=True,
+        **run.arguments,
     )
     print_search(result, as_json)
 
@@ -78,9 +74,10 @@ def invalidate(
     print_invalidated(removed, folder, as_json)
 
 
-@with_worker_options
+@with_option_groups
 def extend(
     folder: Folder,
+    *,
     trials: Annotated[
         int | None, typer.Option(min=1, help="New number of candidates to search.")
     ] = None,
@@ -93,9 +90,7 @@ def extend(
             metavar="LIST", help="New epochs at which candidates are compared, such as 1,3,9,27."
         ),
     ] = None,
-    workers: ss.WorkerConfig = WORKERS,
-    storage: Storage = None,
-    allow_code: AllowCode = False,
+    run: RunOptions,
     as_json: AsJson = False,
 ) -> None:
     """Add trials, seeds or epochs to a search."""
@@ -103,13 +98,10 @@ def extend(
 
     result = ss.extend_search(
         folder,
-        workers,
         trials=trials,
         seeds=seeds,
         rungs=None if rungs is None else parse_whole_numbers("--rungs", rungs, "1,3,9"),
-        storage=storage,
-        allow_code=allow_code,
-        progress=True,
+        **run.arguments,
     )
     print_search(result, as_json)
 

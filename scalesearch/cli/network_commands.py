@@ -1,6 +1,6 @@
 """Commands about networks and their cost; they train nothing."""
 
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,12 @@ from scalesearch.cli.options import (
     AllowCode,
     AsJson,
     BenchmarkDevice,
-    Depth,
-    InChannels,
-    NumClasses,
+    EndOptions,
     Resolution,
     RoundingName,
-    StemStride,
+    SizeOptions,
     Threads,
-    Width,
+    with_option_groups,
 )
 
 Source = Annotated[
@@ -26,6 +24,7 @@ Source = Annotated[
 ]
 
 
+@with_option_groups
 def cost(
     name: Annotated[
         str,
@@ -33,13 +32,10 @@ def cost(
             help="A baseline such as efficientnet_b0, a YAML file of stages, or module:factory."
         ),
     ],
-    depth: Depth = None,
-    width: Width = None,
-    resolution: Resolution = None,
+    *,
+    size: SizeOptions,
     rounding: RoundingName = None,
-    stem_stride: StemStride = None,
-    num_classes: NumClasses = None,
-    in_channels: InChannels = None,
+    ends: EndOptions,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,20 +44,18 @@ def cost(
 
     row = ss.network_cost(
         name,
-        depth=depth,
-        width=width,
         rounding=rounding,
-        resolution=resolution,
-        stem_stride=stem_stride,
-        num_classes=num_classes,
-        in_channels=in_channels,
+        **asdict(size),
+        **asdict(ends),
         allow_code=allow_code,
     )
     print_json(row) if as_json else print_table([row])
 
 
+@with_option_groups
 def isocost(
     source: Source,
+    *,
     factor: Annotated[
         float | None,
         typer.Option(help="Budget as a multiple of the baseline's cost; by default 2."),
@@ -70,13 +64,9 @@ def isocost(
         float | None,
         typer.Option(help="Relative deviation from the budget that is allowed; by default 0.02."),
     ] = None,
-    depth: Depth = None,
-    width: Width = None,
-    resolution: Resolution = None,
+    size: SizeOptions,
     rounding: RoundingName = None,
-    stem_stride: StemStride = None,
-    num_classes: NumClasses = None,
-    in_channels: InChannels = None,
+    ends: EndOptions,
     limit: Annotated[
         int | None,
         typer.Option(help="Number of rows; by default 20 in a table and all in JSON.", min=1),
@@ -92,12 +82,8 @@ def isocost(
         factor=factor,
         tolerance=tolerance,
         rounding=rounding,
-        depth=depth,
-        width=width,
-        resolution=resolution,
-        stem_stride=stem_stride,
-        num_classes=num_classes,
-        in_channels=in_channels,
+        **asdict(size),
+        **asdict(ends),
         allow_code=allow_code,
     )
     if as_json:
@@ -142,6 +128,7 @@ def family(
     as_json: AsJson = False,
 ) -> None:
     """List the networks b0, b1, ... of coefficients."""
+    from scalesearch.cli.printing import print_written
     from scalesearch.reporting.console import print_json, print_table
 
     document = ss.family_table(
@@ -156,8 +143,7 @@ def family(
         allow_code=allow_code,
     )
     if out is not None:
-        for suffix in ("json", "yaml"):
-            print(f"wrote {out / f'family.{suffix}'}", file=sys.stderr)
+        print_written(out / "family.json", out / "family.yaml")
     title = f"{document['mode']}, rounding {document['rounding']}, {source}"
     print_json(document) if as_json else print_table(document["members"], title=title)
 
@@ -208,11 +194,12 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Compare published, exact and matched families."""
+    from scalesearch.cli.printing import print_written
     from scalesearch.reporting.console import print_json, print_table
 
     document = ss.explain_family(source, out=out)
     if out is not None:
-        print(f"wrote {out / 'explain'}.png and .svg", file=sys.stderr)
+        print_written(f"{out / 'explain'}.png and .svg")
     if as_json:
         print_json(document)
         return
@@ -221,20 +208,18 @@ def explain(
     print("\n".join(f"- {sentence}" for sentence in document["words"]))
 
 
+@with_option_groups
 def fit_latency(
     source: Source,
+    *,
     batch_size: Annotated[int, typer.Option(help="Images of one forward pass.", min=1)] = 1,
     device: BenchmarkDevice = "cpu",
     threads: Threads = 1,
     rounds: Annotated[
         int, typer.Option(help="Number of times that each network is timed.", min=1)
     ] = 15,
-    depth: Depth = None,
-    width: Width = None,
-    resolution: Resolution = None,
-    stem_stride: StemStride = None,
-    num_classes: NumClasses = None,
-    in_channels: InChannels = None,
+    size: SizeOptions,
+    ends: EndOptions,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -245,6 +230,7 @@ def fit_latency(
 ) -> None:
     """Fit a latency model to this machine."""
     from scalesearch.benchmarking.latency_fit import latency_fit_document
+    from scalesearch.cli.printing import print_written
     from scalesearch.reporting.console import print_json, print_table
 
     fit = ss.fit_latency(
@@ -253,16 +239,12 @@ def fit_latency(
         device=device,
         threads=threads,
         rounds=rounds,
-        depth=depth,
-        width=width,
-        resolution=resolution,
-        stem_stride=stem_stride,
-        num_classes=num_classes,
-        in_channels=in_channels,
+        **asdict(size),
+        **asdict(ends),
         out=out,
     )
     if out is not None:
-        print(f"wrote {out}", file=sys.stderr)
+        print_written(out)
     document = latency_fit_document(fit)
     print_json(document) if as_json else print_table(document["networks"], title=fit.summary)
 

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,80 +74,131 @@ Layout = Annotated[
 BenchmarkDevice = Annotated[str, typer.Option(help="Device to measure: cpu or cuda.")]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(help="Number of CPU threads.", min=1)]
+UNITS = ("", "K", "M", "G", "T")
+"""Each a thousand times, or 1024 times, the one before."""
 
-WORKERS = WorkerConfig()
-"""Default of a command's ``workers``."""
 
-WORKER_OPTIONS: dict[str, Any] = {
-    "executor": Annotated[
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions:
+    """How a baseline is scaled before all else."""
+
+    depth: Depth = None
+    width: Width = None
+    resolution: Resolution = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndOptions:
+    """The first and the last layer of a baseline."""
+
+    stem_stride: StemStride = None
+    num_classes: NumClasses = None
+    in_channels: InChannels = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """The workers of a search."""
+
+    executor: Annotated[
         str | None,
         typer.Option(
             help="Where jobs run: inline (this process), local (worker processes on this machine) "
             "or dask; by default local with several --workers, --devices or --memory, dask with "
             "--scheduler, and inline otherwise."
         ),
-    ],
-    "workers": Annotated[
+    ] = None
+    workers: Annotated[
         int | None, typer.Option(min=1, help="Number of jobs that run at the same time.")
-    ],
-    "scheduler": Annotated[
+    ] = None
+    scheduler: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to use, such as tcp://host:8786."),
-    ],
-    "devices": Annotated[
+    ] = None
+    devices: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
             help="Device of each local worker, such as cuda:0,cuda:1; with dask, cuda uses only "
             "workers that have a GPU.",
         ),
-    ],
-    "memory": Annotated[
+    ] = None
+    memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Memory limit of each local worker, such as 4GiB."),
-    ],
-}
-UNITS = ("", "K", "M", "G", "T")
-"""Each a thousand times, or 1024 times, the one before."""
+    ] = None
+
+    @property
+    def config(self) -> WorkerConfig:
+        """The workers; raises SearchError for a wrong size of memory."""
+        names = tuple(name.strip() for name in (self.devices or "").split(",") if name.strip())
+        return WorkerConfig(
+            executor=self.executor,
+            workers=self.workers,
+            scheduler=self.scheduler,
+            devices=names or None,
+            memory=None if self.memory is None else parse_bytes(self.memory),
+        )
 
 
-def with_worker_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the worker options, which arrive as one WorkerConfig."""
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a search in a folder is continued."""
+
+    workers: WorkerOptions
+    storage: Storage = None
+    allow_code: AllowCode = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of every function of the API that trains candidates."""
+        return {
+            "workers": self.workers.config,
+            "storage": self.storage,
+            "allow_code": self.allow_code,
+            "progress": True,
+        }
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter of a command that is a dataclass by its fields."""
 
     @wraps(command)
     def wrapper(**arguments: Any) -> None:
-        chosen = {name: arguments.pop(name) for name in WORKER_OPTIONS}
-        command(**arguments, workers=worker_config(**chosen))
+        command(**_grouped(inspect.signature(command).parameters.values(), arguments))
 
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in WORKER_OPTIONS.items()
-    ]
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        replaced = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        parameters += options if parameter.name == "workers" else [replaced]
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    options = list(_options(inspect.signature(command).parameters.values()))
+    wrapper.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {option.name: option.annotation for option in options}
     return wrapper
 
 
-def worker_config(
-    executor: str | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    devices: str | None = None,
-    memory: str | None = None,
-) -> WorkerConfig:
-    """Return the workers of the options; raise SearchError for a wrong size."""
-    names = tuple(name.strip() for name in (devices or "").split(",") if name.strip())
-    return WorkerConfig(
-        executor=executor,
-        workers=workers,
-        scheduler=scheduler,
-        devices=names or None,
-        memory=None if memory is None else parse_bytes(memory),
-    )
+def _options(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """Yield the parameters, and in place of a group of options its fields."""
+    for parameter in parameters:
+        if fields := _group_fields(parameter):
+            yield from _options(fields)
+        else:
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _grouped(
+    parameters: Iterable[inspect.Parameter], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the value of each parameter, from those of all options."""
+    return {
+        parameter.name: parameter.annotation(**_grouped(fields, arguments))
+        if (fields := _group_fields(parameter))
+        else arguments[parameter.name]
+        for parameter in parameters
+    }
+
+
+def _group_fields(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """Return the fields of a group of options; none for a single option."""
+    group: Callable[..., Any] = parameter.annotation
+    has_fields = is_dataclass(parameter.annotation)
+    return list(inspect.signature(group).parameters.values()) if has_fields else []
 
 
 def parse_bytes(text: str) -> int:

@@ -1,6 +1,5 @@
 """Commands that repeat the paper's comparisons, and that search without training."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,20 +7,21 @@ import typer
 
 import scalesearch as ss
 from scalesearch.cli.options import (
-    WORKERS,
     AsJson,
     DryRunOption,
     Overrides,
-    with_worker_options,
+    WorkerOptions,
+    with_option_groups,
 )
 
 
-@with_worker_options
+@with_option_groups
 def ablate(
     name: Annotated[
         str | None,
         typer.Argument(help="The name of an ablation, or a YAML file; without it, all are listed."),
     ] = None,
+    *,
     size: Annotated[
         str, typer.Option(help="Size of the experiment: smoke, small, or full (the paper's own).")
     ] = "full",
@@ -32,7 +32,7 @@ def ablate(
         ),
     ] = None,
     overrides: Overrides = None,
-    workers: ss.WorkerConfig = WORKERS,
+    workers: WorkerOptions,
     dry_run: DryRunOption = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,11 +43,11 @@ def ablate(
     if name is None:
         printing.print_rows(ss.ablation_table(), "ablations", as_json)
     elif dry_run:
-        dry_runs = ss.ablation_dry_runs(name, workers, size=size, overrides=changes)
+        dry_runs = ss.ablation_dry_runs(name, workers.config, size=size, overrides=changes)
         printing.print_dry_runs(dry_runs, as_json)
     else:
         result = ss.run_ablation(
-            name, results, workers, size=size, overrides=changes, progress=True
+            name, results, workers.config, size=size, overrides=changes, progress=True
         )
         printing.print_ablation(result, as_json)
 
@@ -92,6 +92,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Search on surfaces with a known best, without training."""
+    from scalesearch.cli.printing import print_written
     from scalesearch.reporting.console import print_json, print_table
 
     result = ss.simulate(
@@ -106,6 +107,5 @@ def simulate(
         out=out,
         progress=True,
     )
-    for path in result.files:
-        print(f"wrote {path}", file=sys.stderr)
+    print_written(*result.files)
     print_json(result.document) if as_json else print_table(result.rows)

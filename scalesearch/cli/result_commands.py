@@ -1,6 +1,5 @@
 """Commands that report a search, check its short runs, fit scaling laws."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +7,12 @@ import typer
 
 import scalesearch as ss
 from scalesearch.cli.options import (
-    WORKERS,
     AllowCode,
     AsJson,
     Folder,
+    RunOptions,
     SignificanceLevel,
-    Storage,
-    with_worker_options,
+    with_option_groups,
 )
 from scalesearch.errors import SearchError
 
@@ -25,9 +23,10 @@ def report(folder: Folder, allow_code: AllowCode = False) -> None:
     print(f"{page}   {text.name}   figures/")
 
 
-@with_worker_options
+@with_option_groups
 def check_proxy(
     folder: Folder,
+    *,
     beside: Annotated[
         list[Path] | None,
         typer.Option(
@@ -62,38 +61,34 @@ def check_proxy(
             "references; by default 3.",
         ),
     ] = None,
-    workers: ss.WorkerConfig = WORKERS,
-    storage: Storage = None,
-    allow_code: AllowCode = False,
+    run: RunOptions,
     as_json: AsJson = False,
 ) -> None:
     """Check whether short runs rank candidates like long ones."""
-    from scalesearch.cli.printing import print_proxy_check
+    from scalesearch.cli.printing import print_proxy_check, print_written
     from scalesearch.reporting.console import print_json
 
     check = ss.check_proxy(
         folder,
         beside or (),
-        workers,
         threshold=threshold,
         level=level,
         learning_rate=learning_rate,
         rules=rules,
         top=top,
-        storage=storage,
-        allow_code=allow_code,
-        progress=True,
+        **run.arguments,
     )
     if as_json:
         print_json(check.document)
     else:
         print_proxy_check(check)
-        print(f"wrote {folder / 'audit.json'}", file=sys.stderr)
+        print_written(folder / "audit.json")
 
 
-@with_worker_options
+@with_option_groups
 def confirm(
     folder: Folder,
+    *,
     epochs: Annotated[
         int, typer.Option(min=1, help="Number of epochs, more than the search trained.")
     ],
@@ -105,32 +100,27 @@ def confirm(
         typer.Option(min=1, help="Number of seeds; by default as many as the search has."),
     ] = None,
     level: SignificanceLevel = 0.1,
-    workers: ss.WorkerConfig = WORKERS,
-    storage: Storage = None,
-    allow_code: AllowCode = False,
+    run: RunOptions,
     as_json: AsJson = False,
 ) -> None:
     """Train the best candidates longer, with new seeds."""
-    from scalesearch.cli.printing import replication_row
+    from scalesearch.cli.printing import print_written, replication_row
     from scalesearch.reporting.console import print_json, print_table
 
     confirmation = ss.confirm(
         folder,
         epochs,
-        workers,
         top=top,
         seeds=seeds,
         level=level,
-        storage=storage,
-        allow_code=allow_code,
-        progress=True,
+        **run.arguments,
     )
     if as_json:
         print_json(confirmation.document)
     else:
         print_table([replication_row(row) for row in confirmation.replication.rows])
         print(confirmation.replication.sentence)
-        print(f"wrote {folder / 'confirm.json'}", file=sys.stderr)
+        print_written(folder / "confirm.json")
 
 
 def scaling_law(
@@ -153,7 +143,7 @@ def scaling_law(
     as_json: AsJson = False,
 ) -> None:
     """Show how accuracy grows with cost in each direction."""
-    from scalesearch.cli.printing import print_scaling_laws
+    from scalesearch.cli.printing import print_scaling_laws, print_written
     from scalesearch.reporting.console import print_json
 
     laws = ss.fit_scaling_laws(
@@ -163,7 +153,7 @@ def scaling_law(
         print_json(laws.document)
     else:
         print_scaling_laws(laws)
-        print(f"wrote {folder / 'laws.json'}", file=sys.stderr)
+        print_written(folder / "laws.json")
 
 
 def _parse_numbers(text: str) -> list[float]:

@@ -6,9 +6,17 @@ from typing import Annotated
 import typer
 
 import scalesearch as ss
-from scalesearch.cli.options import AllowCode, AsJson, Layout
+from scalesearch.cli.options import AllowCode, AsJson, Layout, parse_whole_numbers
 from scalesearch.deploy.export.formats import FORMATS, parse_formats
 from scalesearch.errors import ExportError
+
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK",
+        help="A .safetensors file; or FAMILY.json:b2, for formats without weights.",
+    ),
+]
 
 
 def import_(
@@ -47,13 +55,7 @@ def import_(
 
 
 def export(
-    network: Annotated[
-        str,
-        typer.Argument(
-            metavar="NETWORK",
-            help="A .safetensors file; or FAMILY.json:b2, for formats without weights.",
-        ),
-    ],
+    network: NetworkArgument,
     formats: Annotated[
         str, typer.Option("--format", metavar="A,B", help=f"Of {', '.join(FORMATS)}.")
     ],
@@ -98,7 +100,7 @@ def export(
         epochs=epochs,
         seed=seed,
         compare=compare,
-        batch_sizes=_parse_batch_sizes(batch),
+        batch_sizes=parse_whole_numbers("--batch", batch, "1,8", ExportError),
         threads=threads,
         rounds=rounds,
         allow_code=allow_code,
@@ -111,14 +113,3 @@ def export(
         print()
         title = f"CPU, {threads} thread(s), {rounds} rounds in turns"
         print_table(exported.comparison_rows, title=title)
-
-
-def _parse_batch_sizes(text: str) -> list[int]:
-    """Return the numbers of a list, each at least 1. Raises ExportError for others."""
-    try:
-        batch_sizes = [int(number) for number in text.split(",")]
-    except ValueError:
-        batch_sizes = []
-    if not batch_sizes or min(batch_sizes) < 1:
-        raise ExportError(f"--batch: need whole numbers of at least 1, such as 1,8, got {text!r}")
-    return batch_sizes

@@ -77,11 +77,11 @@ def place_labels(
     ]
     occupied: list[Bbox] = []
     annotations = []
-    for label, place in zip(labels, positions, strict=True):
+    for label, position in zip(labels, positions, strict=True):
         for distance, direction in product(DISTANCES, DIRECTIONS):
             annotation, box = _write_label(label, direction, distance, axes)
             tie_boxes = (
-                list(_boxes_along((place, _nearest_point(box, place)), pixels_per_point))
+                list(_boxes_along((position, _nearest_point(box, position)), pixels_per_point))
                 if distance > MAX_UNTIED_DISTANCE
                 else []
             )
@@ -177,6 +177,7 @@ class AccuracyCostPlot:
 
     @property
     def y_label(self) -> str:
+        """The text at the axis of accuracy."""
         return f"ImageNet top-1, as printed{' or given' if self.has_given else ''}"
 
     @property

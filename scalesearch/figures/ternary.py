@@ -115,7 +115,7 @@ def plot_ternary(data: Ternary, axes: Axes) -> None:
     """Draw the surface, the trained networks, the optimum and its region."""
     draw_frame(axes)
     colours = _colours(data)
-    positions = cartesian([tuple(place) for place in data.places])
+    positions = cartesian([tuple(shares) for shares in data.places])
     if np.linalg.matrix_rank(positions - positions.mean(axis=0), tol=1e-6) == 2:
         _draw_surface(data, Triangulation(*positions.T), axes, colours)
     draw_points(data.trained, axes, colours)

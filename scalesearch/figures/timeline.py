@@ -126,9 +126,7 @@ def _assign_lanes(
     lanes = sorted(owners, key=lambda lane: (_natural_sort_key(owners[lane][0]), lane))
     numbers = {lane: number for number, lane in enumerate(lanes)}
     is_only_machine = len({machine for machine, *_ in machines}) == 1
-    names = (
-        _lane_name(machine, owners[machine, place], is_only_machine) for machine, place in lanes
-    )
+    names = (_lane_name(machine, owners[machine, lane], is_only_machine) for machine, lane in lanes)
     return [numbers[lane_of[track]] for track in tracks], tuple(names)
 
 

@@ -129,7 +129,10 @@ def seed_curves_figure(data: SeedCurves, width: float = DOUBLE_COLUMN) -> Figure
 def _plot_seed_lines(axes: Axes, data: SeedCurves, name: str, colour: str, label: str) -> None:
     thin: dict[str, Any] = {"color": colour, "linewidth": 0.5, "markersize": 3, "alpha": 0.7}
     thick: dict[str, Any] = {"color": colour, "linewidth": 1.8, "markersize": 9, "label": label}
-    for curve, line_style in [*((one, thin) for one in data.per_seed), (data.mean, thick)]:
+    for curve, line_style in [
+        *((seed_curve, thin) for seed_curve in data.per_seed),
+        (data.mean, thick),
+    ]:
         values = getattr(curve, name)
         if values is not None:
             axes.plot(

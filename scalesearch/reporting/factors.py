@@ -22,6 +22,7 @@ class FactorComparison:
 
     @property
     def text(self) -> str:
+        """The result and its notes, a line for each."""
         return "\n".join((self.drift.sentence, *self.drift.notes))
 
     @property

@@ -41,7 +41,7 @@ def rank_correlation_table(report: ReportData) -> ReportTable | None:
         else f"Across seeds, epoch {last_epoch} agrees with itself by {ceiling.value:.2f} "
         f"[{ceiling.low:.2f}, {ceiling.high:.2f}]; noise lets no other epoch agree more."
     )
-    title = f"Rank agreement with epoch {last_epoch}"
+    title = f"Rank correlation with epoch {last_epoch}"
     return report_table("agreement", title, columns, rows, note=note) if rows else None
 
 
@@ -78,7 +78,7 @@ def other_searches_table(report: ReportData) -> ReportTable | None:
         ("Kendall's tau", interval_column("kendall"), ".2f"),
         ("across seeds", interval_column("across"), ".2f"),
     )
-    title = "Rank agreement with other searches"
+    title = "Rank correlation with other searches"
     return (
         report_table("beside", title, columns, report.other_searches)
         if report.other_searches

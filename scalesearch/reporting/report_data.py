@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from scalesearch.analysis.conclusion import Conclusion
-from scalesearch.analysis.summary import CandidateResult, StoppedCandidate, candidate_results
+from scalesearch.analysis.summary import CandidateResult, candidate_results
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
@@ -50,10 +50,6 @@ class ReportData:
     def results(self) -> tuple[CandidateResult, ...]:
         """The candidates that were trained to the last rung, the best mean first."""
         return tuple(candidate_results(self.records, epochs=self.last_epoch))
-
-    @property
-    def stopped(self) -> tuple[StoppedCandidate, ...]:
-        return self.conclusion.stopped
 
 
 def read_report_data(folder: FolderLike) -> ReportData:

@@ -238,7 +238,7 @@ def references_table(report: ReportData) -> ReportTable | None:
 
 def stopped_table(report: ReportData) -> ReportTable | None:
     """Tabulate the candidates that were stopped early, with epoch and reason."""
-    rows: tuple[StoppedCandidate, ...] = report.stopped
+    rows: tuple[StoppedCandidate, ...] = report.conclusion.stopped
     columns: tuple[TableColumn, ...] = (
         *NAME_COLUMNS,
         ("epoch", lambda row: row.epoch, "d"),

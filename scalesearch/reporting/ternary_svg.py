@@ -59,6 +59,7 @@ class CandidateMark:
 
     @property
     def reference(self) -> bool:
+        """Whether the candidate is a reference."""
         return bool(self.references)
 
 

@@ -19,11 +19,11 @@ from scalesearch.families.members import family_document, write_family
 from scalesearch.figures.simplex import simplex, simplex_figure
 from scalesearch.figures.style import write_figure
 from scalesearch.figures.timeline import timeline, timeline_figure
-from scalesearch.reporting.answer_file import conclusion_document, write_conclusion
-from scalesearch.reporting.coefficients_file import (
+from scalesearch.io import write_json
+from scalesearch.reporting.conclusion_files import (
     ExportedCoefficients,
     coefficients_document,
-    write_coefficients,
+    conclusion_document,
 )
 from scalesearch.reporting.confirmation_report import write_confirmation
 from scalesearch.reporting.folder_conclusion import conclusion_of_folder
@@ -70,8 +70,8 @@ def write_results_and_conclusion(folder: FolderLike) -> tuple[Summary, Conclusio
     exported = _coefficients_to_export(summary, conclusion)
     summary = replace(summary, coefficients=exported.coefficients)
     document = coefficients_document(summary, experiment, environment, search.failures, exported)
-    write_coefficients(search.path / "coefficients.json", {**document, **confirmation})
-    write_conclusion(search.path / "answer.json", conclusion_document(conclusion))
+    write_json(search.path / "coefficients.json", {**document, **confirmation})
+    write_json(search.path / "answer.json", conclusion_document(conclusion), allow_nan=False)
     _write_figures(search)
     try:
         write_family(search.path / "family.json", _family_along(summary, search))

@@ -21,8 +21,8 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.models.stopwatch import use_threads
 from scalesearch.results.run_folder import Epoch
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext
-from scalesearch.training.init import require_fixed_rules, require_matching_data
 from scalesearch.training.job import TrainingJob
+from scalesearch.training.job_network import require_fixed_rules, require_matching_data
 from scalesearch.training.profiling import release_memory
 from scalesearch.training.trainer import TrainingRun, start_run
 

@@ -114,7 +114,7 @@ def write_network(
     name: str = "",
     origin: str = "",
 ) -> Path:
-    """Write a network file completely or not at all; see ``load_network``.
+    """Write a network file completely or not at all; see ``read_network``.
 
     ``architecture``: needed for custom models only. Raises ExportError if the file cannot be
     written, and ValueError if channels or classes of preparation and network differ.
@@ -147,11 +147,6 @@ def write_network(
             f"{path}: cannot be written: {error.strerror or error}; choose another path"
         ) from error
     return path
-
-
-def load_network(path: str | Path) -> nn.Module:
-    """Load the network of a file, in evaluation mode; see ``read_network``."""
-    return read_network(path).network
 
 
 def read_network(path: str | Path) -> SavedNetwork:

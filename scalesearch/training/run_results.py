@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import to_json
-from scalesearch.data.augmentation.geometry import input_transform
+from scalesearch.data.augmentation.geometry import InputTransform, input_transform
 from scalesearch.data.dataset import Split
+from scalesearch.data.preparation import Preparation
 from scalesearch.data.sources.by_name import load_test_split
 from scalesearch.figures.classification import confusion_figure, confusion_matrix
 from scalesearch.figures.style import write_figure
@@ -17,6 +19,7 @@ from scalesearch.figures.training_curves import training_curves, training_curves
 from scalesearch.io import to_document, write_json, write_text
 from scalesearch.results.environment import environment_info
 from scalesearch.results.run_folder import (
+    NETWORK_FILES,
     SCHEMA,
     VERSION,
     has_ended,
@@ -30,7 +33,8 @@ from scalesearch.training.inference import (
     load_trained_model,
     logits,
 )
-from scalesearch.training.initial_weights import write_trained_network
+from scalesearch.training.job import TrainingJob
+from scalesearch.training.network_file import write_network
 from scalesearch.training.prepared_run import PreparedRun
 from scalesearch.training.trainer import evaluation_batch_size
 
@@ -130,14 +134,11 @@ def _evaluate(run: PreparedRun, on_data: OnData | None) -> dict[str, Classificat
     """Write the trained network, and evaluate it on validation and test images."""
     network = load_trained_model(run.job, run.dataset, run.device)
     test = load_test_split(run.experiment.data, device=run.device, progress=on_data)
-    recipe, resolution = run.job.recipe, run.job.architecture.resolution
-    image_view = input_transform(run.dataset, recipe, resolution)
-    write_trained_network(
-        run.folder, network, run.job, image_view, run.dataset, run.experiment.name
-    )
+    recipe, pixels = run.job.recipe, _evaluation_pixels(run.job)
+    image_view = input_transform(run.dataset, recipe, run.job.architecture.resolution)
+    _write_network_file(run, network, image_view)
 
     def split_metrics(split: Split) -> ClassificationMetrics:
-        pixels = round(resolution * recipe.evaluation_scale)
         batch_size = evaluation_batch_size(recipe)
         return classification_metrics(
             *logits(network, split, image_view, pixels, run.device, recipe.precision, batch_size)
@@ -159,3 +160,29 @@ def _write_figures(
     write_figure(training_curves_figure(training_curves(table)), folder / "figures" / "curves")
     figure = confusion_figure(confusion_matrix(test_metrics.confusion, class_names))
     write_figure(figure, folder / "figures" / "confusion")
+
+
+def _write_network_file(run: PreparedRun, network: nn.Module, image_view: InputTransform) -> None:
+    """Write a run's network with the preparation of the run's own evaluation."""
+    job, dataset = run.job, run.dataset
+    preparation = Preparation(
+        pixels=_evaluation_pixels(job),
+        stored=dataset.pixels,
+        zoom=image_view.zoom,
+        mean=image_view.mean,
+        std=image_view.std,
+        class_names=dataset.class_names,
+    )
+    write_network(
+        run.folder / NETWORK_FILES[0],
+        network,
+        preparation,
+        architecture=job.architecture,
+        name=run.experiment.name,
+        origin=f"scalesearch train: seed {job.seed}, images {dataset.fingerprint}",
+    )
+
+
+def _evaluation_pixels(job: TrainingJob) -> int:
+    """Return the resolution at which a run is evaluated."""
+    return round(job.architecture.resolution * job.recipe.evaluation_scale)

@@ -34,8 +34,7 @@ from scalesearch.results.run_folder import (
 from scalesearch.training.device import resolve_device
 from scalesearch.training.distributed import join_process_group, run_on_main_process
 from scalesearch.training.epoch_log import NO_CALLBACKS, RunCallbacks
-from scalesearch.training.initial_weights import read_pretrained, with_transfer
-from scalesearch.training.prepared_run import prepare_run
+from scalesearch.training.prepared_run import prepare_run, read_pretrained, with_transfer
 from scalesearch.training.single_run import train_runs
 
 SCHEMA = "scalesearch/seeds"

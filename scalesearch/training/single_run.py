@@ -18,9 +18,13 @@ from scalesearch.results.run_folder import has_ended, lock_run_folder
 from scalesearch.training.device import resolve_device
 from scalesearch.training.distributed import join_process_group, run_on_main_process
 from scalesearch.training.epoch_log import NO_CALLBACKS, EpochLog, RunCallbacks, open_epoch_log
-from scalesearch.training.initial_weights import read_pretrained, with_transfer
 from scalesearch.training.loop import train_together
-from scalesearch.training.prepared_run import PreparedRun, prepare_run
+from scalesearch.training.prepared_run import (
+    PreparedRun,
+    prepare_run,
+    read_pretrained,
+    with_transfer,
+)
 from scalesearch.training.run_results import run_document, write_results
 
 

@@ -1,6 +1,7 @@
 """One training step: from a batch of stored images to new weights and the loss."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -116,3 +117,30 @@ class TrainingStep:
             clip_gradients(self.unwrapped.parameters(), self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+
+def cuda_generator(device: torch.device) -> torch.Generator | None:
+    """Return a run's own generator on CUDA; None on a CPU."""
+    return torch.Generator(device) if device.type == "cuda" else None
+
+
+@contextmanager
+def random_stream(seed: int, generator: torch.Generator | None) -> Iterator[None]:
+    """Draw from the stream of a seed within the block, on CPU and device.
+
+    The generator replaces its device's default one, which is restored. Up to PyTorch 2.11 a CUDA
+    graph reads its seed from memory of the generator it was recorded with, so runs that share a
+    generator would overwrite each other's seeds.
+    """
+    torch.default_generator.manual_seed(seed)
+    if generator is None:
+        yield
+        return
+    generator.manual_seed(seed)
+    default = torch.cuda.default_generators[generator.device.index]
+    previous_state = default.graphsafe_get_state()
+    default.graphsafe_set_state(generator)
+    try:
+        yield
+    finally:
+        default.graphsafe_set_state(previous_state)

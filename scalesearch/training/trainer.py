@@ -34,13 +34,12 @@ from scalesearch.training.distributed import (
     wrap_ddp,
 )
 from scalesearch.training.ema import EMA
-from scalesearch.training.init import build_initial_model
 from scalesearch.training.job import TrainingJob, identity_fields
+from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
 from scalesearch.training.profiling import peak_bytes, reset_peak_memory, utilisation
-from scalesearch.training.rng import cuda_generator, random_stream
 from scalesearch.training.schedules import EarlyStoppingState, PlateauState, learning_rate
-from scalesearch.training.step import StepInputs, TrainingStep
+from scalesearch.training.step import StepInputs, TrainingStep, cuda_generator, random_stream
 from scalesearch.training.transfer import freeze_parts, frozen_parts, training_macs
 
 EVALUATION_BATCH_SIZE = 256

@@ -13,7 +13,7 @@ from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.optimum import curved_polynomial_fits, optimum
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.errors import SearchError
-from scalesearch.reporting.answer_file import conclusion_document
+from scalesearch.reporting.conclusion_files import conclusion_document
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.scaling.rounding import ROUNDINGS
 

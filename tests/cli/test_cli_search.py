@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from scalesearch.cli import main, printing
-from scalesearch.cli.options import parse_bytes, worker_config
+from scalesearch.cli.options import WorkerOptions, parse_bytes
 from scalesearch.errors import SearchError
 from scalesearch.models.fvcore_count import fvcore_macs
 from scalesearch.reporting.terminal import search_display as searches
@@ -339,7 +339,7 @@ def test_what_is_no_size_is_refused(text):
     ],
 )
 def test_who_trains_follows_from_what_is_said_of_them(given, executor):
-    assert worker_config(**given).executor_or_default == executor
+    assert WorkerOptions(**given).config.executor_or_default == executor
 
 
 @pytest.mark.parametrize(("option", "value"), [("--noise-from", "."), ("--measure-noise", "9")])

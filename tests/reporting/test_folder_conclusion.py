@@ -12,7 +12,8 @@ import pytest
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.config.reading import read_experiment, write_experiment
 from scalesearch.errors import SearchError
-from scalesearch.reporting.answer_file import conclusion_document, write_conclusion
+from scalesearch.io import write_json
+from scalesearch.reporting.conclusion_files import conclusion_document
 from scalesearch.reporting.folder_conclusion import conclusion_of_folder, conclusion_of_records
 from scalesearch.reporting.report_prose import power_sentences
 from scalesearch.reporting.terminal.messages import (
@@ -79,7 +80,7 @@ def test_one_seed_and_unequal_costs_are_mentioned():
 
 def test_the_document_is_json_with_the_conclusion_s_values(lattice, tmp_path):
     document = conclusion_document(lattice)
-    write_conclusion(tmp_path / "answer.json", document)
+    write_json(tmp_path / "answer.json", document, allow_nan=False)
     assert json.loads((tmp_path / "answer.json").read_text()) == json.loads(json.dumps(document))
     assert (document["schema"], document["version"]) == ("scalesearch/answer", 1)
     assert set(document["estimate"]) == {"alpha", "beta", "gamma"}

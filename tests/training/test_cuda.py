@@ -24,8 +24,7 @@ from scalesearch.training.device import grad_scaler
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import train, train_together
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
-from scalesearch.training.rng import cuda_generator, random_stream
-from scalesearch.training.step import StepInputs, TrainingStep
+from scalesearch.training.step import StepInputs, TrainingStep, cuda_generator, random_stream
 from scalesearch.training.trainer import start_run
 
 CUDA = torch.device("cuda")

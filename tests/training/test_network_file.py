@@ -14,7 +14,6 @@ from scalesearch.models.initialisation import initialise
 from scalesearch.models.network import build_model
 from scalesearch.training.network_file import (
     METADATA_KEY,
-    load_network,
     read_network,
     write_network,
 )
@@ -100,39 +99,39 @@ def test_a_changed_weight_is_noticed(network_file):
     content[-5] ^= 1
     network_file.write_bytes(content)
     with pytest.raises(WeightsError, match=CHANGED_CONTENT):
-        load_network(network_file)
+        read_network(network_file)
 
 
 def test_a_changed_class_name_is_noticed(network_file):
     network_file.write_bytes(network_file.read_bytes().replace(rb"\"a\"", rb"\"z\""))
     assert document_of(network_file)["preparation"]["class_names"][0] == "z"
     with pytest.raises(WeightsError, match=CHANGED_CONTENT):
-        load_network(network_file)
+        read_network(network_file)
 
 
 @pytest.mark.parametrize("length", [0, 5, 200, -100])
 def test_a_file_that_is_cut_off_is_refused(network_file, length):
     network_file.write_bytes(network_file.read_bytes()[:length])
     with pytest.raises(WeightsError, match="the network file is damaged"):
-        load_network(network_file)
+        read_network(network_file)
 
 
 def test_a_folder_instead_of_a_file_is_refused(network_file):
     with pytest.raises(WeightsError, match="need a file, got a folder; name its"):
-        load_network(network_file.parent)
+        read_network(network_file.parent)
 
 
 def test_a_header_that_claims_gigabytes_is_refused(network_file):
     network_file.write_bytes(struct.pack("<Q", 2**40) + network_file.read_bytes()[8:])
     with pytest.raises(WeightsError, match="the network file is damaged"):
-        load_network(network_file)
+        read_network(network_file)
 
 
 def test_tensors_of_other_libraries_are_refused_with_the_command_to_use(tmp_path):
     path = tmp_path / "other.safetensors"
     path.write_bytes(safetensors.torch.save({"a": torch.zeros(2)}))
     with pytest.raises(WeightsError, match="scalesearch import"):
-        load_network(path)
+        read_network(path)
 
 
 def rewrite_with_digest(path, change):
@@ -154,7 +153,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_listed_by_name(network_fil
 
     rewrite_with_digest(network_file, change)
     with pytest.raises(WeightsError) as caught:
-        load_network(network_file)
+        read_network(network_file)
     assert "1 missing: stem.conv.weight [8, 3, 3, 3]" in str(caught.value)
     assert "1 unexpected: extra [100000]" in str(caught.value)
     assert "1 misshapen: classifier.weight [4, 320] instead of [3, 320]" in str(caught.value)
@@ -175,7 +174,7 @@ def test_an_absurd_architecture_is_refused_before_memory_is_used(network_file, c
         network_file, lambda document, tensors: document["architecture"].update(change)
     )
     with pytest.raises(WeightsError, match=message):
-        load_network(network_file)
+        read_network(network_file)
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
@@ -185,7 +184,7 @@ def test_tensors_of_another_dtype_are_refused(network_file, dtype):
     )
     message = f"{BIAS}: need the kind of number of .*float32, got {dtype}"
     with pytest.raises(WeightsError, match=message):
-        load_network(network_file)
+        read_network(network_file)
 
 
 def test_more_blocks_than_tensors_are_refused_before_they_are_built(network_file):
@@ -194,7 +193,7 @@ def test_more_blocks_than_tensors_are_refused_before_they_are_built(network_file
 
     rewrite_with_digest(network_file, change)
     with pytest.raises(WeightsError, match="need the tensors of 1,000,000,0"):
-        load_network(network_file)
+        read_network(network_file)
 
 
 def test_a_preparation_of_other_channels_is_refused(tmp_path):
@@ -239,10 +238,10 @@ def test_code_named_by_a_file_runs_only_if_it_is_allowed(tmp_path, monkeypatch):
             architecture=custom_model,
         )
     with pytest.raises(ArchitectureError, match="--allow-code"):
-        load_network(path)
+        read_network(path)
     with code_allowed():
         assert torch.equal(
-            load_network(path)[2].weight, build_custom_model(custom_model, 0)[2].weight
+            read_network(path).network[2].weight, build_custom_model(custom_model, 0)[2].weight
         )
 
 
@@ -268,6 +267,6 @@ def test_a_custom_model_may_share_weights_and_have_unsaved_tensors(tmp_path, mon
     with code_allowed():
         before = build_custom_model(custom_model, 0).eval()
         path = write_network(tmp_path / "n.safetensors", before, architecture=custom_model)
-        after = load_network(path)
+        after = read_network(path).network
     assert after.two.weight is after.one.weight
     assert torch.equal(after(images), before(images))

@@ -24,8 +24,8 @@ from scalesearch.errors import SearchError
 from scalesearch.models.network import build_model
 from scalesearch.training import transfer
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.init import build_initial_model
 from scalesearch.training.job import InitialWeights, TrainingJob, identity
+from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.lr_rules import run_lr_sweep
 from scalesearch.training.network_file import weights_hash, write_network
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate

@@ -15,8 +15,8 @@ from scalesearch.data.preparation import Preparation
 from scalesearch.errors import WeightsError
 from scalesearch.models.network import build_model
 from scalesearch.training import transfer
-from scalesearch.training.init import build_initial_model
 from scalesearch.training.job import TrainingJob
+from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.network_file import SavedNetwork, read_network, write_network
 
 

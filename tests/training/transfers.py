@@ -13,8 +13,8 @@ from scalesearch.data.dataset import Dataset
 from scalesearch.models.initialisation import initialise
 from scalesearch.models.network import Network, build_model
 from scalesearch.training.inference import load_trained_model
-from scalesearch.training.init import build_initial_model
 from scalesearch.training.job import InitialWeights, TrainingJob
+from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.loop import train
 from scalesearch.training.network_file import read_network, weights_hash
 

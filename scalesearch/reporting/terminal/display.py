@@ -19,7 +19,8 @@ SHOW_AFTER_SECONDS = 1.0
 class ImageDisplay(Protocol):
     """A display that can show how much of a file has been loaded."""
 
-    def show_images(self, done: int, total: int) -> None: ...
+    def show_images(self, done: int, total: int) -> None:
+        """Show how much of a file has been loaded."""
 
 
 def terminal_console() -> Console | None:
@@ -48,13 +49,16 @@ class LineDisplay:
         self.last_printed = {"epochs": float("-inf"), "images": float("-inf"), "counted": now}
 
     def show_epochs(self, done: int, total: int, text: str) -> None:
+        """Print how many epochs are done."""
         self.print_line("epochs", f"{done}/{total} epochs   {text}", force=done == total)
 
     def show_images(self, done: int, total: int) -> None:
+        """Print how much of a file has been loaded."""
         if done < total:  # of this file; another may follow
             self.print_line("images", f"getting {self.noun}   {done / total:.0%}")
 
     def show_count(self, done: int, total: int, text: str) -> None:
+        """Print how many things are done."""
         self.print_line("counted", f"{done:,}/{total:,} {text}")
 
     def print_line(self, kind: str, text: str, force: bool = False) -> bool:
@@ -86,13 +90,16 @@ class BarDisplay:
         self.tasks: dict[str, TaskID] = {}
 
     def show_epochs(self, done: int, total: int, text: str) -> None:
+        """Draw how many epochs are done, with a text below."""
         self._update("epochs", done, total, f"{done}/{total} epochs")
         self.caption.plain = text
 
     def show_images(self, done: int, total: int) -> None:
+        """Draw how much of a file has been loaded."""
         self._update("images", done, total, f"getting {self.noun}", visible=done < total)
 
     def show_count(self, done: int, total: int, text: str) -> None:
+        """Draw how many things are done."""
         self._update("counted", done, total, f"{done:,}/{total:,} {text}")
 
     def _update(

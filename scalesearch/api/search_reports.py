@@ -1,4 +1,4 @@
-"""Conclusions from records: summary, proxy check, confirmation, scaling laws."""
+"""Reports on a search: summary, page, proxy check, confirmation, scaling laws."""
 
 import sys
 from collections.abc import Sequence

@@ -8,8 +8,8 @@ import torch
 
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.errors import SearchError
-from scalesearch.training.init import build_initial_model
 from scalesearch.training.job import TrainingJob
+from scalesearch.training.job_network import build_initial_model
 
 
 @pytest.mark.parametrize("option", [{"dropout": 0.2}, {"drop_connect": 0.2}, {"residual": "zero"}])

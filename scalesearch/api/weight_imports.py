@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalesearch.api.network_sources import read_baseline, require_architecture
+from scalesearch.api.network_lookup import read_baseline, require_architecture
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.stages import Architecture
 from scalesearch.deploy.layouts.conversion import import_weights

@@ -1,19 +1,96 @@
-"""``coefficients.json``: the coefficients of a search, and how to repeat it."""
+"""``answer.json`` and ``coefficients.json``: the conclusion of a search as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from scalesearch.analysis.comparisons import Comparison
+from scalesearch.analysis.conclusion import Conclusion
 from scalesearch.analysis.optimum import Optimum
+from scalesearch.analysis.polynomials import AXES
+from scalesearch.analysis.response_model import ResponseModel
 from scalesearch.analysis.summary import CandidateResult, Summary
 from scalesearch.architectures.cost import cost
 from scalesearch.config.experiment import Experiment
-from scalesearch.io import to_document, write_json
+from scalesearch.io import to_document
 from scalesearch.scaling.coefficients import Coefficients
 
-SCHEMA = "scalesearch/coefficients"
 VERSION = 1
+"""Version of both files."""
+
+
+def conclusion_document(conclusion: Conclusion) -> dict[str, Any]:
+    """Return a conclusion as JSON values; unknown values are null."""
+    return {
+        "schema": "scalesearch/answer",
+        "version": VERSION,
+        "name": conclusion.name,
+        "sentence": conclusion.sentence,
+        "factor": conclusion.factor,
+        "epoch": conclusion.epoch,
+        "level": conclusion.level,
+        "candidates": conclusion.candidates,
+        "seeds": conclusion.seeds,
+        "costs": list(conclusion.cost_range),
+        **_optimum_document(conclusion.optimum),
+        "answer": None
+        if conclusion.nearest_to_optimum is None
+        else _result_document(conclusion.nearest_to_optimum),
+        "recommended": (
+            None
+            if conclusion.recommended is None
+            else {**_result_document(conclusion.recommended), "why": conclusion.reason}
+        ),
+        "same_network": {
+            name: list(bounds)
+            for name, bounds in (conclusion.equivalent_coefficients or {}).items()
+        },
+        "surface": None
+        if conclusion.response_model is None
+        else _surface_document(conclusion.response_model),
+        "comparisons": [_comparison_document(item) for item in conclusion.comparisons],
+        "power": None if conclusion.power is None else asdict(conclusion.power),
+        "stopped": [asdict(candidate) for candidate in conclusion.stopped],
+        "notes": list(conclusion.notes),
+    }
+
+
+def _optimum_document(optimum: Optimum | None) -> dict[str, Any]:
+    keys = ("estimate", "shares", "accuracy", "region", "flat", "deserves")
+    if optimum is None:
+        return dict.fromkeys(keys)
+    accuracy = {"value": optimum.accuracy, "standard_error": optimum.standard_error}
+    flat_region = {
+        "part": optimum.equivalent_fraction,
+        "p": optimum.p_flat,
+        "candidates": list(optimum.equivalent_candidates),
+    }
+    return {
+        "estimate": {
+            name: asdict(interval) for name, interval in optimum.coefficient_intervals.items()
+        },
+        "shares": {axis: asdict(optimum.share_intervals[axis]) for axis in AXES},
+        "accuracy": accuracy,
+        "region": [list(corner) for corner in optimum.region],
+        "flat": flat_region,
+        "deserves": optimum.share_probability,
+    }
+
+
+def _surface_document(surface: ResponseModel) -> dict[str, Any]:
+    return {
+        "kind": surface.kind,
+        # The error is infinite if the fit depends on one candidate alone.
+        "errors": {
+            kind: None if error == float("inf") else error for kind, error in surface.errors.items()
+        },
+        "lack_of_fit": {degree: asdict(test) for degree, test in surface.lack_of_fit.items()},
+    }
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    values = asdict(comparison)
+    return {"with": values.pop("reference"), **values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +126,7 @@ def coefficients_document(
     input_and_output = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
     baseline = experiment.baseline.build_architecture(**input_and_output)
     return {
-        "schema": SCHEMA,
+        "schema": "scalesearch/coefficients",
         "version": VERSION,
         "name": experiment.name,
         "alpha": summary.coefficients.alpha,
@@ -60,9 +137,9 @@ def coefficients_document(
         if exported and exported.optimum
         else None,
         "factor": experiment.budget.factor,
-        **_result_document(summary.best),
+        **_nominal_result_document(summary.best),
         "references": {
-            name: _result_document(result) for name, result in summary.references.items()
+            name: _nominal_result_document(result) for name, result in summary.references.items()
         },
         "candidates": summary.candidates,
         "failures": list(failures),
@@ -93,13 +170,17 @@ def _interval_document(optimum: Optimum) -> dict[str, Any]:
     return {"confidence": 1 - optimum.level, **bounds}
 
 
-def write_coefficients(path: Path, document: dict[str, Any]) -> None:
-    """Write the document atomically."""
-    write_json(path, document)
+def _nominal_result_document(result: CandidateResult) -> dict[str, Any]:
+    return _result_document(
+        result, {"nominal": asdict(result.asked), "deviation": result.deviation}
+    )
 
 
-def _result_document(result: CandidateResult) -> dict[str, Any]:
-    multipliers, nominal = result.multipliers, result.asked
+def _result_document(
+    result: CandidateResult, nominal: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a candidate's shares, size and accuracy; ``nominal`` follows the shares."""
+    multipliers = result.multipliers
     return {
         "candidate": result.candidate,
         "role": result.role,
@@ -109,8 +190,7 @@ def _result_document(result: CandidateResult) -> dict[str, Any]:
             "beta": multipliers.width,
             "gamma": multipliers.resolution,
         },
-        "nominal": asdict(nominal),
-        "deviation": result.deviation,
+        **(nominal or {}),
         "realised_factor": result.factor,
         "macs": result.macs,
         "params": result.params,

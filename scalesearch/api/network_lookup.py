@@ -66,12 +66,12 @@ def read_baseline(name: str, **options: Any) -> "Architecture | CustomModel":
     """
     from scalesearch.architectures.baselines import BASELINES, baseline
 
-    given = {key: value for key, value in options.items() if value is not None}
+    changes = {key: value for key, value in options.items() if value is not None}
     if name in BASELINES:
-        return baseline(name, **given)
+        return baseline(name, **changes)
     from scalesearch.config.experiment import named_baseline
 
-    return named_baseline(name, **given)
+    return named_baseline(name, **changes)
 
 
 def require_architecture(network: "Architecture | CustomModel") -> "Architecture":
@@ -99,8 +99,9 @@ def read_baseline_and_budget(
     if is_experiment(source):
         from scalesearch.config.reading import read_experiment
 
-        values = {key: value for key, value in options.items() if value is not None}
-        overrides = [f"baseline.{name}={value}" for name, value in values.items()]
+        overrides = [
+            f"baseline.{name}={value}" for name, value in options.items() if value is not None
+        ]
         overrides += [f"budget.{name}={value}" for name, value in budget_values.items()]
         experiment = read_experiment(source, overrides)
         return _baseline_for_data(experiment), experiment.budget
