@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
 from scalesearch.architectures.stages import Architecture, Stage
-from scalesearch.deploy.export.standalone import dense_parts, parts
 from scalesearch.errors import ExportError
 from scalesearch.models.network import Network
 
@@ -72,15 +70,7 @@ class BuiltBlock:
         return module.out_channels if isinstance(module, nn.Conv2d) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLine:
-    """A line of Python, and the parts that it needs."""
-
-    text: str
-    required_parts: tuple[Any, ...]
-
-
-def block_lines(name: str, network: Network) -> Iterator[CodeLine]:
+def block_lines(name: str, network: Network) -> Iterator[str]:
     """Return a line for every block, in order. Raises ExportError for an unknown kind."""
     for block in _built_blocks(network):
         if block.stage.block not in BLOCK_WRITERS:
@@ -118,13 +108,13 @@ def _built_blocks(network: Network) -> Iterator[BuiltBlock]:
             input_channels, index = stage.channels(input_channels), index + 1
 
 
-def _mbconv_line(callable_name: str, block: BuiltBlock) -> CodeLine:
+def _mbconv_line(callable_name: str, block: BuiltBlock) -> str:
     """Line of MBConv and similar blocks: inputs, inner channels, outputs."""
     squeezed_channels = block.output_channels("squeeze.reduce")
     is_residual = block.stride == 1 and block.inputs == block.stage.width
     is_fused = block.stage.block == "fused_mbconv"
     has_expansion = block.output_channels("project.conv" if is_fused else "expand.conv")
-    text = call_text(
+    return call_text(
         callable_name,
         block.inputs,
         block.output_channels("expand.conv") if has_expansion else 0,
@@ -134,39 +124,28 @@ def _mbconv_line(callable_name: str, block: BuiltBlock) -> CodeLine:
         drop=block.drop_connect if is_residual else "",
         activation=block.activation,
     )
-    required_parts: list[Any] = [parts.DropConnect, getattr(parts, callable_name)]
-    required_parts += [parts.SqueezeExcitation] if squeezed_channels or not is_fused else []
-    required_parts += [parts.MBConv] if callable_name == "bneck" else []
-    return CodeLine(text, tuple(required_parts))
 
 
-def _plain_line(callable_name: str, block: BuiltBlock) -> CodeLine:
+def _plain_line(callable_name: str, block: BuiltBlock) -> str:
     """Line of blocks without inner channels."""
     drop = block.drop_connect if callable_name == "basic" else ""
-    shape = block.unusual_shape
-    text = call_text(
+    return call_text(
         callable_name,
         block.inputs,
         block.stage.width,
-        **shape,
+        **block.unusual_shape,
         drop=drop,
         activation=block.activation,
     )
-    required_parts: dict[str, tuple[Any, ...]] = {
-        "basic": (parts.DropConnect, parts.Shortened),
-        "Transition": (dense_parts.norm,),
-    }
-    module = dense_parts if callable_name == "Transition" else parts
-    return CodeLine(text, (*required_parts.get(callable_name, ()), getattr(module, callable_name)))
 
 
-def _conv_line(block: BuiltBlock) -> CodeLine:
+def _conv_line(block: BuiltBlock) -> str:
     shape = (block.inputs, block.stage.width, block.stage.kernel, block.stride)
-    return CodeLine(call_text("conv", *shape, activation=block.activation or "ACTIVATION"), ())
+    return call_text("conv", *shape, activation=block.activation or "ACTIVATION")
 
 
-def _bottleneck_line(block: BuiltBlock) -> CodeLine:
-    text = call_text(
+def _bottleneck_line(block: BuiltBlock) -> str:
+    return call_text(
         "bottleneck",
         block.inputs,
         block.output_channels("branch.0.conv"),
@@ -175,12 +154,11 @@ def _bottleneck_line(block: BuiltBlock) -> CodeLine:
         drop=block.drop_connect,
         activation=block.activation,
     )
-    return CodeLine(text, (parts.DropConnect, parts.Shortened, parts.bottleneck))
 
 
-def _dense_line(block: BuiltBlock) -> CodeLine:
+def _dense_line(block: BuiltBlock) -> str:
     inner_channels = block.output_channels("reduce.conv")
-    text = call_text(
+    return call_text(
         "Dense",
         block.inputs,
         inner_channels,
@@ -188,10 +166,9 @@ def _dense_line(block: BuiltBlock) -> CodeLine:
         **block.unusual_shape,
         activation=block.activation,
     )
-    return CodeLine(text, (dense_parts.norm, dense_parts.Dense))
 
 
-BLOCK_WRITERS: dict[str, Callable[[BuiltBlock], CodeLine]] = {
+BLOCK_WRITERS: dict[str, Callable[[BuiltBlock], str]] = {
     "mbconv": lambda block: _mbconv_line("MBConv", block),
     "fused_mbconv": lambda block: _mbconv_line("FusedMBConv", block),
     "bneck": lambda block: _mbconv_line("bneck", block),

@@ -1,10 +1,11 @@
 """A network as one readable Python file that needs only torch."""
 
-import inspect
+import ast
 import re
 import textwrap
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -12,7 +13,6 @@ from scalesearch.architectures.cost import cost
 from scalesearch.architectures.fingerprint import fingerprint
 from scalesearch.architectures.stages import PREACTIVATION_BLOCKS, Architecture
 from scalesearch.data.preparation import Preparation
-from scalesearch.deploy.export.standalone import dense_parts, parts
 from scalesearch.deploy.export.standalone.lines import ACTIVATION_CLASSES, block_lines, call_text
 from scalesearch.models.network import NetworkOptions, build_model
 
@@ -36,18 +36,14 @@ def python_script_text(
             architecture, dropout=options.dropout, drop_connect=options.drop_connect
         )
     blocks = list(block_lines(name, network))
-    required_parts = dict.fromkeys(part for block in blocks for part in block.required_parts)
     is_same_padded = options.padding == "same"
-    used_parts = [
-        parts.SamePaddedConvolution if is_same_padded else parts.Convolution,
-        parts.conv,
-        *(part for part in _PART_ORDER if part in required_parts),
-    ]
+    convolution = "SamePaddedConvolution" if is_same_padded else "Convolution"
     sections = [
         _header_text(name, architecture, options, preparation, weights_file),
-        *(_source_text(part) for part in used_parts),
-        _network_class_text(architecture, options, [block.text for block in blocks]),
-        _source_text(parts.read_safetensors),
+        _part_sources()[convolution],
+        *(_part_sources()[part] for part in _required_parts(blocks)),
+        _network_class_text(architecture, options, blocks),
+        _part_sources()["read_safetensors"],
         _factory_text(name, architecture),
     ]
     text = "\n\n\n".join(sections) + "\n"
@@ -61,25 +57,38 @@ def require_safe_name(name: str) -> str:
     return name
 
 
-_PART_ORDER = (
-    parts.DropConnect,
-    parts.SqueezeExcitation,
-    parts.MBConv,
-    parts.bneck,
-    parts.FusedMBConv,
-    parts.Separable,
-    parts.Shortened,
-    parts.basic,
-    parts.bottleneck,
-    dense_parts.norm,
-    dense_parts.Dense,
-    dense_parts.Transition,
-)
-"""Order of the parts in a file: parts that others use come first."""
+# The parts are a text and no module: they would be a second, importable copy of ``models.blocks``.
+# Those blocks cannot be copied themselves. They take a Stage and a LayerFactory, and have backward
+# passes and convolutions of their own for a CPU, where a standalone file needs plain numbers and
+# torch alone. The layers' names are the same in both, because the files load our weights.
+_PARTS_FILE = Path(__file__).with_name("parts.txt")
+_WRITTEN_APART = {"Convolution", "SamePaddedConvolution", "read_safetensors"}
 
 
-def _source_text(part: Callable[..., Any]) -> str:
-    return inspect.getsource(part).rstrip()
+@cache
+def _part_sources() -> dict[str, str]:
+    """Return the source of each part by its name; parts that others use come first."""
+    text = _PARTS_FILE.read_text(encoding="utf-8")
+    definitions = [
+        node for node in ast.parse(text).body if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    ]
+    return {node.name: ast.get_source_segment(text, node) or "" for node in definitions}
+
+
+def _required_parts(blocks: Sequence[str]) -> list[str]:
+    """Return the names of the parts that the lines use, and of those that these use."""
+    remaining = ["conv", *(block.partition("(")[0] for block in blocks)]
+    required: set[str] = set()
+    while remaining:
+        part = remaining.pop()
+        if part not in required:
+            required.add(part)
+            nodes = ast.walk(ast.parse(_part_sources()[part]))
+            used_names = {node.id for node in nodes if isinstance(node, ast.Name)}
+            remaining += used_names.intersection(_part_sources()) - _WRITTEN_APART
+    if "MBConv" not in required and not any("squeezed=" in block for block in blocks):
+        required.discard("SqueezeExcitation")
+    return [part for part in _part_sources() if part in required]
 
 
 def _header_text(
