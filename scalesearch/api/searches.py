@@ -24,6 +24,7 @@ from scalesearch.reporting.terminal.search_display import (
     watch_search,
 )
 from scalesearch.reporting.update import write_results_and_conclusion
+from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search import driver, maintenance
 from scalesearch.search.dry_run import DryRun, make_dry_run
 from scalesearch.search.run_noise import noise_from_records
@@ -47,7 +48,7 @@ class SearchResult:
     @property
     def status(self) -> SearchStatus:
         """The progress of the search, and its candidates."""
-        return search_status(self.folder)
+        return search_status(SearchFolder(self.folder, self.experiment))
 
     @property
     def document(self) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def run_search(
     conclusion = None
     if experiment.search.sampler != "points":
         with code_allowed(allow_code), _interruption_message(folder, progress):
-            _, conclusion = write_results_and_conclusion(folder)
+            _, conclusion = write_results_and_conclusion(SearchFolder(folder, experiment))
     return SearchResult(experiment, folder, records, conclusion)
 
 
@@ -326,7 +327,10 @@ def run_factor_searches(
         search_results.append(result)
     parent = next(iter(folders.values())).parent
     return FactorSearches(
-        tuple(search_results), write_factor_comparison(parent, list(folders.values()))
+        tuple(search_results),
+        write_factor_comparison(
+            parent, [SearchFolder(result.folder, result.experiment) for result in search_results]
+        ),
     )
 
 

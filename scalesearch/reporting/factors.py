@@ -7,7 +7,7 @@ from typing import Any
 
 from scalesearch.analysis.factor_drift import FactorDrift, factor_drift
 from scalesearch.io import write_json
-from scalesearch.results.search_folder import SearchFolder
+from scalesearch.results.search_folder import FolderLike, SearchFolder
 
 SCHEMA = "scalesearch/factors"
 VERSION = 1
@@ -56,9 +56,9 @@ class FactorComparison:
         }
 
 
-def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> FactorComparison:
+def factor_comparison(folders: Sequence[FolderLike], *, level: float = 0.1) -> FactorComparison:
     """Compare the searches in these folders, each of another factor."""
-    searches = [SearchFolder(folder) for folder in folders]
+    searches = [SearchFolder.from_path(folder) for folder in folders]
     records_by_factor = {
         search.experiment.budget.factor: (search.records, search.last_epoch) for search in searches
     }
@@ -66,7 +66,7 @@ def factor_comparison(folders: Sequence[str | Path], *, level: float = 0.1) -> F
     return FactorComparison(names, factor_drift(records_by_factor, level=level))
 
 
-def write_factor_comparison(folder: str | Path, folders: Sequence[str | Path]) -> FactorComparison:
+def write_factor_comparison(folder: str | Path, folders: Sequence[FolderLike]) -> FactorComparison:
     """Write ``factors.json``, which compares the searches in ``folders``."""
     comparison = factor_comparison(folders)
     write_json(Path(folder) / "factors.json", comparison.document, allow_nan=False)

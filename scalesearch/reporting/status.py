@@ -21,7 +21,7 @@ from scalesearch.results.records import KEY, spent_seconds
 from scalesearch.results.search_folder import FolderLike, SearchFolder
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.heartbeats import current_progress
-from scalesearch.search.progress_file import Progress, read_progress
+from scalesearch.search.progress import Progress, read_progress
 
 DriverState: TypeAlias = Literal["running", "ended", "interrupted"]
 

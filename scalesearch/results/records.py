@@ -8,6 +8,7 @@ import pandas as pd
 
 from scalesearch.errors import SearchError
 from scalesearch.io import write_text
+from scalesearch.scaling.coefficients import Shares
 
 COLUMNS: dict[str, str] = {
     "trial": "int64",  # number of the trial in the study
@@ -46,6 +47,18 @@ COLUMNS: dict[str, str] = {
     "device": "str",
     "commit": "str",  # of scalesearch, when the row was made
 }
+_NAMES = list(COLUMNS)
+CANDIDATE_COLUMNS = tuple(
+    name
+    for name in _NAMES[_NAMES.index("candidate") : _NAMES.index("cell")]
+    if name not in ("seed", "epoch")
+)
+"""Columns that are known before training."""
+MEASURED_COLUMNS = tuple(
+    name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)
+)
+"""Columns of a run's epoch."""
+SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 OPTIONAL_COLUMNS = (
     "cell",
     "stopped",
@@ -58,6 +71,11 @@ OPTIONAL_COLUMNS = (
 )
 """Columns that older tables lack; they are read as missing values or empty text."""
 KEY = ["candidate", "seed", "epoch"]
+
+
+def share_columns(shares: Shares) -> dict[str, float]:
+    """Return shares by ``SHARE_COLUMNS``."""
+    return dict(zip(SHARE_COLUMNS, shares.as_tuple(), strict=True))
 
 
 def records_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from scalesearch.errors import SearchError
+from scalesearch.results.records import SHARE_COLUMNS
 
 FILE_NAME = "scaling_table.csv"
 TABLE_PATHS = (
@@ -18,7 +19,6 @@ TABLE_PATHS = (
     Path(__file__).parents[2] / "results" / "benchmarks" / FILE_NAME,  # in a checkout
 )
 KEY = ["search", "candidate", "seed", "epoch"]
-SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 
 class Column(NamedTuple):

@@ -89,12 +89,14 @@ class SearchPaths:
 class SearchFolder:
     """The contents of a search's folder; each file is read once, when needed.
 
-    Make a new object to see later changes of the files.
+    Make a new object to see later changes of the files. ``experiment``: that of the search, where
+    the caller has it already.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, experiment: Experiment | None = None) -> None:
         self.path = Path(path)
         self.paths = SearchPaths(self.path)
+        self._known_experiment = experiment
 
     @classmethod
     def from_path(cls, folder: "FolderLike") -> "SearchFolder":
@@ -122,6 +124,9 @@ class SearchFolder:
 
     @cached_property
     def experiment(self) -> Experiment:
+        """The experiment of the search, with all its settings resolved."""
+        if self._known_experiment is not None:
+            return self._known_experiment
         self.require_search()
         return read_experiment(self.paths.experiment)
 
@@ -132,10 +137,12 @@ class SearchFolder:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
+        """Versions, device and data of the search."""
         return read_environment(self.paths.environment)
 
     @cached_property
     def records(self) -> pd.DataFrame:
+        """The table of records."""
         return read_records(self.paths.records)
 
     @cached_property

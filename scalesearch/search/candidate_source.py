@@ -18,6 +18,7 @@ from scalesearch.candidates.nearest import nearest_on_budget
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.search_spec import PointSpec
 from scalesearch.errors import ArchitectureError, SearchError
+from scalesearch.results.records import share_columns
 from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
 from scalesearch.search.design import EVEN_SHARES, DesignCell, PlannedTrial, SearchSpace, add_cell
 from scalesearch.search.samplers import LEARNING_SAMPLERS, Observation, proposal
@@ -180,9 +181,7 @@ class CandidateSource:
             return None
         proposal_log = {
             "number": number,
-            "depth_share": shares.depth,
-            "width_share": shares.width,
-            "resolution_share": shares.resolution,
+            **share_columns(shares),
             "known": [
                 observation.candidate
                 for observation in observations

@@ -26,7 +26,6 @@ from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
 from scalesearch.results.search_folder import SearchPaths, claim_folder, read_failures
-from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource, trials_of_points
 from scalesearch.search.checks import (
     require_data_fits_baseline,
@@ -38,13 +37,17 @@ from scalesearch.search.design import planned_trials, search_space
 from scalesearch.search.heartbeats import remove_heartbeats
 from scalesearch.search.jobs import SearchContext
 from scalesearch.search.pools.opening import open_worker_pool
-from scalesearch.search.progress import ProgressCallback, ProgressReporter
+from scalesearch.search.progress_reporter import ProgressCallback, ProgressReporter
 from scalesearch.search.results_writer import (
     ResultsWriter,
     read_proposals,
     read_proposed_shares,
 )
 from scalesearch.search.samplers import study_directions
+from scalesearch.search.study.identity import bind_study, lock_study
+from scalesearch.search.study.rebuilding import needs_rebuild, rebuild_study
+from scalesearch.search.study.search_trial import trial_records
+from scalesearch.search.study.storage import close_study, open_study
 from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.tuner import Tuner
 from scalesearch.search.worker import (
@@ -198,7 +201,7 @@ def _run_in_folder(
             folder.halt.touch,
         )
         _run_tuner(tuner, folder, on_progress)
-        return study_store.trial_records(tuner.trials_in_order)
+        return trial_records(tuner.trials_in_order)
 
 
 def candidate_source(
@@ -224,14 +227,12 @@ def open_locked_study(
 ) -> Iterator[optuna.Study]:
     """Open the study for this driver alone; rebuild it from the records if it is lost."""
     study_location = storage or folder.study
-    study = study_store.open_study(
-        study_location, experiment.name, study_directions(experiment.search)
-    )
+    study = open_study(study_location, experiment.name, study_directions(experiment.search))
     try:
-        with study_store.lock_study(study):
-            study_store.bind_study(study, _study_identity(experiment, folder))
-            if folder.records.exists() and study_store.needs_rebuild(study):
-                study_store.rebuild_study(
+        with lock_study(study):
+            bind_study(study, _study_identity(experiment, folder))
+            if folder.records.exists() and needs_rebuild(study):
+                rebuild_study(
                     study,
                     read_records(folder.records),
                     experiment,
@@ -242,7 +243,7 @@ def open_locked_study(
                 )
             yield study
     finally:
-        study_store.close_study(study)
+        close_study(study)
 
 
 def _study_identity(experiment: Experiment, folder: SearchPaths) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from scalesearch.data.sources.by_name import load_dataset
 from scalesearch.data.streaming import take_images
 from scalesearch.errors import SearchError
 from scalesearch.models.custom_model import code_allowed
+from scalesearch.results.records import share_columns
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.checks import require_no_early_stopping, require_no_transfer
 from scalesearch.search.design import PlannedTrial
@@ -336,9 +337,7 @@ def _candidate_row(planned: PlannedTrial, seconds: float) -> DocumentRow:
     return {
         "candidate": candidate.fingerprint,
         "role": planned.role,
-        "depth_share": candidate.shares.depth,
-        "width_share": candidate.shares.width,
-        "resolution_share": candidate.shares.resolution,
+        **share_columns(candidate.shares),
         "macs": candidate.cost.macs,
         "params": candidate.cost.params,
         "factor": candidate.factor,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from scalesearch.search.progress_file import JobProgress, Progress, progress_at
+from scalesearch.search.progress import JobProgress, Progress, progress_at
 
 LOADING_SECONDS_BETWEEN = 1.0
 """Shortest time between heartbeats while images are loaded."""

@@ -14,8 +14,8 @@ from scalesearch.config.recipe import Recipe
 from scalesearch.data.augmentation.geometry import default_zoom
 from scalesearch.locks import remove_checkpoint
 from scalesearch.results.search_folder import SearchPaths
+from scalesearch.search.halving_state import JobSpec
 from scalesearch.search.study.search_trial import SearchTrial
-from scalesearch.search.trial_progress import JobSpec
 from scalesearch.training.lr_rules import adapted_recipe
 
 FailureKind: TypeAlias = Literal[

@@ -23,15 +23,21 @@ from scalesearch.locks import lock_folder, remove_checkpoint
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.search_folder import SearchPaths
-from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.driver import candidate_source, open_locked_study
+from scalesearch.search.halving_state import SearchTrialState
 from scalesearch.search.jobs import checkpoint_path
-from scalesearch.search.progress_file import read_progress
+from scalesearch.search.progress import read_progress
 from scalesearch.search.results_writer import ResultsWriter
-from scalesearch.search.study.search_trial import SearchTrial, cell_documents
+from scalesearch.search.study.search_trial import (
+    SearchTrial,
+    cell_documents,
+    mean_accuracies,
+    read_trials,
+    trial_records,
+)
+from scalesearch.search.study.writing import reopen_trial, report_mean, tell_stopped
 from scalesearch.search.successive_halving import SuccessiveHalving, round_trial
-from scalesearch.search.trial_progress import SearchTrialState
 
 
 def extended_experiment(
@@ -201,7 +207,7 @@ def retry(
             raise SearchError(
                 f"{folder}: no failed candidate matches; failed candidates are {failed_names}"
             )
-        reopened = [study_store.reopen_trial(locked_search.study, trial) for trial in selected]
+        reopened = [reopen_trial(locked_search.study, trial) for trial in selected]
         _write_results(locked_search)
     return reopened
 
@@ -235,7 +241,7 @@ def invalidate(
                 + (f"for seed {seed} " if seed is not None else "")
                 + f"from epoch {from_epoch} on; it has seeds {', '.join(map(str, seeds)) or 'none'}"
             )
-        removed_records = study_store.trial_records([replace(trial, rows=removed_rows)])
+        removed_records = trial_records([replace(trial, rows=removed_rows)])
         for seed_to_remove in sorted({row["seed"] for row in removed_rows}):
             if not remove_checkpoint(
                 checkpoint_path(locked_search.folder.checkpoints, trial.candidate, seed_to_remove)
@@ -312,9 +318,7 @@ def _lock_search(
         warnings.simplefilter("ignore", UserWarning)  # the plan's, shown when the search started
         source = candidate_source(experiment, read_environment(search_folder.environment)["data"])
         with open_locked_study(search_folder, experiment, source, storage) as study:
-            yield LockedSearch(
-                experiment, search_folder, source, study, study_store.read_trials(study)
-            )
+            yield LockedSearch(experiment, search_folder, source, study, read_trials(study))
 
 
 def _find_trial(locked_search: LockedSearch, candidate: str) -> SearchTrial:
@@ -333,11 +337,11 @@ def _reopen(
     study: optuna.Study, trial: SearchTrial, rows: Sequence[dict[str, Any]] | None = None
 ) -> SearchTrial:
     """Reopen a trial, ended or not, with these of its rows and their means."""
-    reopened = study_store.reopen_trial(study, trial, rows)
+    reopened = reopen_trial(study, trial, rows)
     if trial.state == "running":  # its Optuna trial would seem to run for ever
-        study_store.tell_stopped(study, trial, "a later trial goes on with it")
-    for epoch, mean in study_store.mean_accuracies(reopened.rows).items():
-        study_store.report_mean(study, reopened, epoch, mean)
+        tell_stopped(study, trial, "a later trial goes on with it")
+    for epoch, mean in mean_accuracies(reopened.rows).items():
+        report_mean(study, reopened, epoch, mean)
     return reopened
 
 
@@ -354,7 +358,7 @@ def _replanned_trial(trial: SearchTrial, source: CandidateSource) -> SearchTrial
 def _write_results(locked_search: LockedSearch) -> None:
     """Update the results files: the search is no longer finished."""
     writer = ResultsWriter(locked_search.folder)
-    writer.write(study_store.read_trials(locked_search.study), force=True)
+    writer.write(read_trials(locked_search.study), force=True)
     if (progress := read_progress(locked_search.folder.progress)) is not None:
         writer.write_progress(replace(progress, finished=False, ended="", running=()), force=True)
 

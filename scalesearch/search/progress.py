@@ -1,156 +1,123 @@
-"""Progress of a search: computed from the tuner, and reported as it runs."""
+"""The progress of a search as data, and the file that holds it."""
 
-import time
-from collections.abc import Callable
-from typing import TypeAlias
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from scipy.special import stdtrit
-
-from scalesearch.analysis.paired import paired_noise
-from scalesearch.results.search_folder import SearchPaths
-from scalesearch.search.heartbeats import current_progress
-from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
-from scalesearch.search.results_writer import ResultsWriter
-from scalesearch.search.simulated_schedule import simulate_schedule
-from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import HalvingConfig
-from scalesearch.search.tuner import Tuner
-
-ProgressCallback: TypeAlias = Callable[[Progress], None]
-REPORT_SECONDS = 0.25
-T_QUANTILE = 0.95
-"""Quantile of Student's t for a two-sided interval of 90%."""
+from scalesearch.io import write_json
+from scalesearch.scaling.coefficients import Shares
 
 
-class ProgressReporter:
-    """Reports the progress of a tuner at most four times a second."""
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """A running job."""
 
-    def __init__(
-        self, tuner: Tuner, folder: SearchPaths, on_progress: ProgressCallback | None
-    ) -> None:
-        self.tuner = tuner
-        self.heartbeats = folder.heartbeats
-        self.writer = ResultsWriter(folder)
-        self.on_progress = on_progress
-        self.started_at = time.monotonic()
-        self.due = self.started_at
-        self.max_epochs = max_epochs(tuner)
-
-    def report(self, *, force: bool = False, finished: bool = False) -> None:
-        """Write the progress file and call the callback.
-
-        ``force``: even if the last report was just now. ``finished``: the search has ended and
-        need not be resumed.
-        """
-        now = time.monotonic()
-        if now < self.due and not force:
-            return
-        seconds = now - self.started_at
-        progress = current_progress(
-            tuner_progress(self.tuner, self.max_epochs, seconds=seconds, finished=finished),
-            self.heartbeats,
-        )
-        self.writer.write_progress(progress, force=force)
-        if self.on_progress:
-            self.on_progress(progress)
-        self.due = time.monotonic() + REPORT_SECONDS
+    job: str
+    """Name of the job."""
+    worker: str
+    """Name of the worker; empty while it is not known."""
+    seconds: float
+    """Time since the job started."""
+    epoch: int | None = None
+    """Last epoch that the job finished."""
+    accuracy: float | None = None
+    """Accuracy of that epoch."""
+    images_per_second: float | None = None
+    """Speed of that epoch."""
+    doing: str = ""
+    """Activity other than training ("getting images 34%")."""
 
 
-def tuner_progress(
-    tuner: Tuner, max_epochs: int, *, seconds: float, finished: bool = False
-) -> Progress:
-    """Return the progress that a tuner knows of.
+@dataclass(frozen=True, slots=True)
+class RungProgress:
+    """Number of trials that have reached a rung, of those that will."""
 
-    ``max_epochs``: largest number of epochs of the search. ``seconds``: time since this driver
-    started to train.
-    """
-    epochs_done = tuner.stopping_criteria.epochs
-    epochs_total = max(max_epochs, epochs_done)
-    trial_states = [progress.state for progress in tuner.halving.progress.values()]
-    new_epochs = epochs_done - tuner.resumed_epochs
-    return Progress(
-        name=tuner.experiment.name,
-        epochs_done=epochs_done,
-        epochs_total=epochs_done if finished else epochs_total,
-        rungs=_rung_progress(tuner),
-        running=tuple(
-            JobProgress(running_job.job.name, "", tuner.pool.now() - running_job.started_at)
-            for running_job in tuner.running.values()
-        ),
-        best=_best_trial(tuner),
-        seconds_left=seconds / new_epochs * (epochs_total - epochs_done) if new_epochs else None,
-        stopped=trial_states.count("stopped"),
-        failures=dict(tuner.failure_counts),
-        finished=finished,
-        ended=tuner.stopping_criteria.reason,
-        at=time.time(),
+    epoch: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial:
+    """The best trial so far."""
+
+    shares: Shares
+    """Effective shares of its network."""
+    accuracy: float
+    """Mean accuracy of ``seeds`` seeds at ``epoch``."""
+    low: float | None
+    """Lower end of the 90% interval; None with one seed."""
+    high: float | None
+    """Upper end of the 90% interval; None with one seed."""
+    seeds: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of a search."""
+
+    name: str
+    """Name of the experiment."""
+    epochs_done: int
+    epochs_total: int
+    """Largest number of epochs, as planned now."""
+    rungs: tuple[RungProgress, ...] = ()
+    running: tuple[JobProgress, ...] = ()
+    best: BestTrial | None = None
+    images_per_second: float = 0.0
+    """Speed of all workers together."""
+    seconds_left: float | None = None
+    """Estimated time to the end; None while it is not known."""
+    stopped: int = 0
+    """Number of trials that were stopped at a rung."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Number of failed trials by kind of failure."""
+    finished: bool = False
+    """The search has ended and need not be resumed."""
+    ended: str = ""
+    """Stopping criterion that ended the search; empty if none did."""
+    at: float = 0.0
+    """Time of the report in Unix seconds; 0 in a simulation."""
+
+
+def progress_at(progress: Progress, now: float) -> Progress:
+    """Return the progress at a later time, if nothing else has happened since."""
+    if progress.finished or not 0.0 < progress.at < now:
+        return progress
+    age, left = now - progress.at, progress.seconds_left
+    return replace(
+        progress,
+        at=now,
+        running=tuple(replace(job, seconds=job.seconds + age) for job in progress.running),
+        seconds_left=None if left is None else max(0.0, left - age),
     )
 
 
-def max_epochs(tuner: Tuner) -> int:
-    """Count the epochs of a search in which no trial fails or drops out of the race."""
-    empty_halving = SuccessiveHalving(tuner.halving.config)
-    simulated = simulate_schedule(empty_halving, tuner.source, tuner.pool.slots, lambda trial: 1.0)
-    return simulated.trained_epochs
+def write_progress(path: Path, progress: Progress) -> None:
+    """Write the progress file, whole or not at all."""
+    write_json(path, asdict(progress))
 
 
-def _rung_progress(tuner: Tuner) -> tuple[RungProgress, ...]:
-    config: HalvingConfig = tuner.halving.config
-    all_progress = tuner.halving.progress.values()
-    rung_progress = []
-    for rung in config.rungs:
-        trials_bound_for_rung = [
-            r
-            for r in all_progress
-            if max(r.target_epochs.values(), default=0) >= rung
-            or _has_reached(r.reached_epochs, rung)
-        ]
-        rung_progress.append(
-            RungProgress(
-                rung,
-                sum(_has_reached(r.reached_epochs, rung) for r in trials_bound_for_rung),
-                len(trials_bound_for_rung),
-            )
-        )
-    return tuple(rung_progress)
+def read_progress(path: str | Path) -> Progress | None:
+    """Read the progress file; None if it does not exist or is torn."""
+    try:
+        return progress_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
-def _has_reached(reached_epochs: dict[int, int], rung: int) -> bool:
-    return bool(reached_epochs) and max(reached_epochs.values()) >= rung
-
-
-def _reference_trials(tuner: Tuner, epoch: int) -> list[int]:
-    """Trials that are references only, are on no rung, and have reached an epoch."""
-    initial_seeds = tuner.halving.config.initial_seeds
-    all_progress = tuner.halving.progress.values()
-    return [
-        r.trial
-        for r in all_progress
-        if not r.is_searched and r.mean_accuracy(epoch, initial_seeds) is not None
-    ]
-
-
-def _best_trial(tuner: Tuner) -> BestTrial | None:
-    """Best trial at the highest rung that one has reached with all initial seeds."""
-    config = tuner.halving.config
-    for epoch in reversed(config.rungs):
-        trials = [*tuner.halving.rungs[epoch].trials[:100], *_reference_trials(tuner, epoch)]
-        if trials:
-            accuracies_by_trial = {
-                str(trial): tuner.halving.progress[trial].rung_accuracies[epoch] for trial in trials
-            }
-            means = {name: sum(v.values()) / len(v) for name, v in accuracies_by_trial.items()}
-            name = max(means, key=lambda name: (len(accuracies_by_trial[name]), means[name]))
-            noise = paired_noise(accuracies_by_trial)
-            error = noise.standard_error(len(accuracies_by_trial[name]))
-            half_width = None if error is None else float(stdtrit(noise.df, T_QUANTILE)) * error
-            best_trial = tuner.trials[int(name)]
-            return BestTrial(
-                shares=best_trial.shares,
-                accuracy=means[name],
-                low=None if half_width is None else means[name] - half_width,
-                high=None if half_width is None else means[name] + half_width,
-                seeds=len(accuracies_by_trial[name]),
-                epoch=epoch,
-            )
-    return None
+def progress_from_json(document: Mapping[str, Any]) -> Progress:
+    """Read a JSON document; raise TypeError or KeyError if it holds no progress."""
+    best_document = document["best"]
+    return Progress(
+        **{
+            **document,
+            "rungs": tuple(RungProgress(**rung) for rung in document["rungs"]),
+            "running": tuple(JobProgress(**running) for running in document["running"]),
+            "best": best_document
+            and BestTrial(**{**best_document, "shares": Shares(**best_document["shares"])}),
+        }
+    )

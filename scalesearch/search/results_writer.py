@@ -18,14 +18,13 @@ import pandas as pd
 
 from scalesearch.errors import SearchError
 from scalesearch.io import write_json, write_text
-from scalesearch.results.records import write_records
+from scalesearch.results.records import SHARE_COLUMNS, write_records
 from scalesearch.results.search_folder import SearchPaths
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.jobs import Job, Outcome
-from scalesearch.search.progress_file import Progress, write_progress
+from scalesearch.search.progress import Progress, write_progress
 from scalesearch.search.study.search_trial import SearchTrial, failure_documents, trial_records
 
-SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 LIST_COLUMNS = ("known", "in_flight")
 """Columns with lists of candidates: those that had ended, and those in training."""
 

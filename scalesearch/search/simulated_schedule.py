@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from scalesearch.search.candidate_source import CandidateSource
+from scalesearch.search.halving_state import HalvingTrial, JobSpec
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import JobSpec, RoundTrial
 from scalesearch.training.lr_rules import LR_SWEEP_FACTORS
 
 EQUAL_ACCURACY = 0.5
@@ -89,7 +89,7 @@ def simulate_schedule(
             continue
         clock, _, job = heapq.heappop(job_ends)
         finished_jobs.append(job)
-        accuracy = EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.progress[job.trial].is_reference
+        accuracy = EQUAL_ACCURACY - REFERENCE_DEFICIT * halving.trials[job.trial].is_reference
         for epoch in range(job.start + 1, job.stop + 1):
             for seed in job.seeds:
                 halving.report(job.trial, seed, epoch, accuracy)
@@ -104,7 +104,7 @@ def _start_rounds(halving: SuccessiveHalving, source: CandidateSource) -> Iterat
         while not halving.may_start_round(round_index):
             yield False
         halving.start_round(
-            round_index, [RoundTrial(index, _role(source, index)) for index in indices]
+            round_index, [HalvingTrial(index, _role(source, index)) for index in indices]
         )
         round_index += 1
         yield True

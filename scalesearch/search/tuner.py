@@ -11,16 +11,24 @@ import optuna
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.search_spec import FailureLimit
 from scalesearch.errors import SearchError
-from scalesearch.search import study as study_store
 from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.design import PlannedTrial
+from scalesearch.search.halving_state import Decision, HalvingTrial, JobSpec
 from scalesearch.search.jobs import Failure, Job, JobKey, Outcome, job_name
 from scalesearch.search.results_writer import ResultsWriter
 from scalesearch.search.samplers import Observation, sampler_observations
 from scalesearch.search.stopping import StoppingCriteria
-from scalesearch.search.study.search_trial import SearchTrial
+from scalesearch.search.study.search_trial import SearchTrial, mean_accuracies, read_trials
+from scalesearch.search.study.writing import (
+    add_trial,
+    record_outcome,
+    record_tuning,
+    report_mean,
+    tell_complete,
+    tell_failed,
+    tell_stopped,
+)
 from scalesearch.search.successive_halving import SuccessiveHalving, round_trial
-from scalesearch.search.trial_progress import Decision, JobSpec, RoundTrial
 from scalesearch.search.worker_pool import WorkerPool
 
 FATAL_KINDS = ("data", "bug")
@@ -116,7 +124,7 @@ class Tuner:
 
     def _restore(self) -> None:
         """Restore the state from the study."""
-        for trial in study_store.read_trials(self.study):
+        for trial in read_trials(self.study):
             index = self.source.index_of(trial.cells)
             if index is not None:
                 self._restore_trial(index, trial)
@@ -144,7 +152,7 @@ class Tuner:
         """Start the next round if it is due; return whether it has any trials."""
         if self.is_exhausted or not self.halving.may_start_round(self.round_index):
             return False
-        trials: list[RoundTrial] = []
+        trials: list[HalvingTrial] = []
         for index in self.source.indices_of_round(self.round_index):
             role = self._role_or_proposal(index)
             if role is not None:
@@ -198,7 +206,7 @@ class Tuner:
                 budget = self.experiment.budget
                 self._add_trial(
                     earlier_index,
-                    study_store.add_trial(self.study, planned, proposal_log, budget=budget),
+                    add_trial(self.study, planned, proposal_log, budget=budget),
                 )
         return self.trials[index]
 
@@ -288,11 +296,11 @@ class Tuner:
                 new_rows.setdefault((row["seed"], row["epoch"]), row)
         if new_rows:
             attribute_name = job_name(outcome.key).partition(" ")[2]
-            study_store.record_outcome(
+            record_outcome(
                 self.study, trial, list(new_rows.values()), attribute_name=attribute_name
             )
         if outcome.tuning is not None and trial.tuning is None:
-            study_store.record_tuning(self.study, trial, outcome.tuning)
+            record_tuning(self.study, trial, outcome.tuning)
             self.stopping_criteria.count_epochs((), outcome.tuning)
         self.stopping_criteria.count_epochs(new_rows.values())
         for (seed, epoch), row in new_rows.items():
@@ -307,12 +315,12 @@ class Tuner:
             values_by_seed = [accuracies.get((seed, epoch)) for seed in sorted(started_seeds)]
             values = [value for value in values_by_seed if value is not None]
             if len(values) == len(started_seeds):
-                study_store.report_mean(self.study, trial, epoch, sum(values) / len(values))
+                report_mean(self.study, trial, epoch, sum(values) / len(values))
 
     def _report_all_means(self, trial: SearchTrial) -> None:
         """Report the means on record, which a driver that died may not have reported."""
-        for epoch, mean in study_store.mean_accuracies(trial.rows).items():
-            study_store.report_mean(self.study, trial, epoch, mean)
+        for epoch, mean in mean_accuracies(trial.rows).items():
+            report_mean(self.study, trial, epoch, mean)
 
     def _handle_failure(self, job: Job, failure: Failure) -> None:
         """Try the job again, give it up, or stop the search, by the kind of the failure."""
@@ -346,16 +354,16 @@ class Tuner:
     def _finish_trial(self, decision: Decision) -> None:
         trial = self._stored_trial(decision.trial)
         if decision.state == "failed":
-            study_store.tell_failed(self.study, trial, decision.kind, decision.reason)
+            tell_failed(self.study, trial, decision.kind, decision.reason)
             self._count_failed(decision.kind)
         elif decision.state == "stopped":
             self._report_final_mean(trial)
-            study_store.tell_stopped(self.study, trial, decision.reason)
+            tell_stopped(self.study, trial, decision.reason)
         else:
             value = self._report_final_mean(trial)
             cost = self.experiment.search.against
             values = [value, *([float(trial.candidate_columns[cost])] if cost else [])]
-            study_store.tell_complete(self.study, trial, values, reason=decision.reason)
+            tell_complete(self.study, trial, values, reason=decision.reason)
         self.finished_trials.append(trial)
         self.remove_checkpoints(trial)
 
@@ -365,7 +373,7 @@ class Tuner:
         last_epoch = min(max(row["epoch"] for row in trial.rows_of_seed(seed)) for seed in seeds)
         values = [trial.rows_of_seed(seed)[last_epoch - 1]["accuracy"] for seed in seeds]
         mean = float(sum(values) / len(values))
-        study_store.report_mean(self.study, trial, last_epoch, mean)
+        report_mean(self.study, trial, last_epoch, mean)
         return mean
 
     def _count_failed(self, kind: str) -> None:

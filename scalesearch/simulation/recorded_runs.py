@@ -17,13 +17,12 @@ import pandas as pd
 from scalesearch.analysis.additive_model import additive_model
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
-from scalesearch.results.records import read_records
+from scalesearch.results.records import SHARE_COLUMNS, read_records
 from scalesearch.results.scaling_table import scaling_table
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.simulation.surfaces import SimulatedNoise, SurfacePoint
 
 NEIGHBOUR_COUNT = 3
-SHARE_COLUMNS = ["depth_share", "width_share", "resolution_share"]
 
 
 @dataclass(frozen=True, slots=True)

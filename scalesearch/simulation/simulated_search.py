@@ -20,12 +20,12 @@ from scalesearch.search.design import (
     search_space,
     subspace,
 )
+from scalesearch.search.halving_state import JobSpec
 from scalesearch.search.jobs import Job
 from scalesearch.search.samplers import study_directions
 from scalesearch.search.study.search_trial import SearchTrial, trial_records
 from scalesearch.search.study.storage import open_study
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import JobSpec
 from scalesearch.search.tuner import Tuner
 from scalesearch.simulation.recorded_runs import ReplaySurface
 from scalesearch.simulation.surfaces import Surface, SurfacePoint

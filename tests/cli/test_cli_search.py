@@ -10,6 +10,7 @@ from PIL import Image
 
 from scalesearch.cli import main, printing
 from scalesearch.cli.options import WorkerOptions, parse_bytes
+from scalesearch.config import reading
 from scalesearch.errors import SearchError
 from scalesearch.models.fvcore_count import fvcore_macs
 from scalesearch.reporting.terminal import search_display as searches
@@ -38,12 +39,31 @@ def experiment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(experiment, tmp_path_factory):
+def experiment_reads():
+    """Files of experiments that the search of ``finished`` has read."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, experiment_reads, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "tiny"
-    with pytest.raises(SystemExit) as stopped:
-        main(["search", str(experiment), "--results", str(folder)])
+    read_document = reading._read_document
+
+    def counted(path, overrides):
+        experiment_reads.append(path)
+        return read_document(path, overrides)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_read_document", counted)
+        with pytest.raises(SystemExit) as stopped:
+            main(["search", str(experiment), "--results", str(folder)])
     assert stopped.value.code == 0
     return folder
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_search_reads_its_experiment_once(experiment, experiment_reads):
+    assert experiment_reads == [experiment]
 
 
 def test_a_search_leaves_all_that_is_promised(finished):

@@ -16,7 +16,7 @@ from scalesearch.reporting.status import driver_status, search_status
 from scalesearch.reporting.terminal import search_display as watching
 from scalesearch.results.records import records_frame, write_records
 from scalesearch.search.heartbeats import write_heartbeat
-from scalesearch.search.progress_file import (
+from scalesearch.search.progress import (
     JobProgress,
     Progress,
     RungProgress,

@@ -8,7 +8,7 @@ import pytest
 
 from scalesearch.config.reading import experiment_from_document
 from scalesearch.results.run_folder import Epoch
-from scalesearch.search import progress as watch
+from scalesearch.search import progress_reporter
 from scalesearch.search import worker as advance
 
 sys.path.append(str(Path(__file__).parent))
@@ -45,7 +45,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed_after(monkeypatch):
     """Return a progress callback that stops a search at its n-th event."""
-    monkeypatch.setattr(watch, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(progress_reporter, "REPORT_SECONDS", 0.0)
 
     def on_progress_of(events):
         left = events

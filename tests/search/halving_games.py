@@ -9,9 +9,9 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from scalesearch.search.halving_state import Decision, HalvingConfig, HalvingTrial, JobSpec
 from scalesearch.search.pruners import OptunaPruner
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import Decision, HalvingConfig, JobSpec, RoundTrial
 
 
 class Killed(Exception):
@@ -133,7 +133,7 @@ class _Game:
             is_searched_reference = place in self.plot.searched_references
             role = "depth+searched" if is_searched_reference else "searched"
             trials.append(
-                RoundTrial(
+                HalvingTrial(
                     place,
                     "depth" if place in self.plot.references else role,
                     accuracies=self.ledger.rows.get(place, {}),

@@ -17,9 +17,10 @@ from scalesearch.config.reading import write_experiment
 from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY, read_records
 from scalesearch.search import samplers as proposals
-from scalesearch.search import study
+from scalesearch.search import tuner
 from scalesearch.search.driver import run_search
-from scalesearch.search.progress_file import read_progress
+from scalesearch.search.progress import read_progress
+from scalesearch.search.study.storage import open_study
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::scalesearch.candidates.iso_cost.StuckAxisWarning",
@@ -120,7 +121,7 @@ def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrai
         run_search(experiment, tmp_path / "two", on_progress=killed_after(7))
     resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
-    told = study.open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
+    told = open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
     assert [direction.name for direction in told.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert all(len(trial.values) == 2 for trial in told.trials)
 
@@ -128,7 +129,7 @@ def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrai
 def test_epochs_in_a_checkpoint_but_not_recorded_are_not_trained_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**SHORT)
     undisturbed = run_search(experiment, tmp_path / "one")
-    record, told = study.record_outcome, []
+    record, told = tuner.record_outcome, []
 
     class Killed(BaseException):
         pass
@@ -139,7 +140,7 @@ def test_epochs_in_a_checkpoint_but_not_recorded_are_not_trained_again(tiny, tmp
             raise Killed
         return record(of, entry, rows, attribute_name=attribute_name)
 
-    monkeypatch.setattr(study, "record_outcome", dies_once)
+    monkeypatch.setattr(tuner, "record_outcome", dies_once)
     with pytest.raises(Killed):
         run_search(experiment, tmp_path / "two")
     resumed = run_search(experiment, tmp_path / "two")
@@ -307,7 +308,7 @@ def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path
 
 def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
     records = run_search(tiny(**SHORT, **RACED), tmp_path / "r")
-    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    told = open_study(tmp_path / "r" / "study.db", "tiny")
     complete = {trial.number for trial in told.trials if trial.state.name == "COMPLETE"}
     pruned = {trial.number for trial in told.trials if trial.state.name == "PRUNED"}
     assert complete

@@ -17,7 +17,7 @@ from scalesearch.search.heartbeats import (
     remove_heartbeats,
     write_heartbeat,
 )
-from scalesearch.search.progress_file import JobProgress, Progress
+from scalesearch.search.progress import JobProgress, Progress
 
 WORKERS = ("node7:4711", "tcp://10.0.0.3:40123", "../../etc/passwd", ".", "a b%2Fc", "gpü", "")
 

@@ -9,7 +9,6 @@ from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
 from scalesearch.locks import lock_checkpoint, lock_folder
 from scalesearch.results.records import KEY, read_records
-from scalesearch.search import study
 from scalesearch.search import worker as advance
 from scalesearch.search.driver import run_search
 from scalesearch.search.jobs import checkpoint_path
@@ -20,7 +19,9 @@ from scalesearch.search.maintenance import (
     read_storage_url,
     retry,
 )
-from scalesearch.search.progress_file import read_progress
+from scalesearch.search.progress import read_progress
+from scalesearch.search.study.search_trial import read_trials
+from scalesearch.search.study.storage import open_study
 from scalesearch.training.loop import OutOfMemory
 
 pytestmark = pytest.mark.filterwarnings(
@@ -100,7 +101,7 @@ def test_invalidated_results_are_trained_again(tiny, tmp_path, untrained):
     kept = pd.read_csv(tmp_path / "r" / "invalidated.csv")
     assert len(kept) == 1 + 4
     same(run_search(experiment, tmp_path / "r"), undisturbed)
-    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    told = open_study(tmp_path / "r" / "study.db", "tiny")
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
 
 
@@ -133,11 +134,11 @@ def test_results_of_an_unfinished_search_can_be_invalidated(
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     with pytest.raises(killed_after.error):
         run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(2))
-    entries = study.read_trials(study.open_study(tmp_path / "r" / "study.db", "tiny"))
+    entries = read_trials(open_study(tmp_path / "r" / "study.db", "tiny"))
     running = next(entry for entry in entries if entry.state == "running" and entry.rows)
     invalidate(tmp_path / "r", running.candidate)
     same(run_search(tiny(**SHORT), tmp_path / "r"), undisturbed)
-    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    told = open_study(tmp_path / "r" / "study.db", "tiny")
     assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
 
 

@@ -7,7 +7,7 @@ from halving_games import Plot, play, play_on, plots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.search.trial_progress import HalvingConfig
+from scalesearch.search.halving_state import HalvingConfig
 
 chances = st.integers(0, 10**6).map(Random)
 

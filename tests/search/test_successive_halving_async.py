@@ -4,8 +4,8 @@ from halving_games import Plot, play, play_on, plots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scalesearch.search.halving_state import HalvingConfig, HalvingTrial, JobSpec
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.trial_progress import HalvingConfig, JobSpec, RoundTrial
 
 chances = st.integers(0, 10**6).map(Random)
 RULES = HalvingConfig(rungs=(1, 3, 9), seeds=(0,), initial_seed_count=1, asynchronous=True)
@@ -16,11 +16,11 @@ def test_only_the_best_trials_at_a_rung_continue(plot, workers, order):
     schedule, rules = None, plot.rules
 
     class Watched(SuccessiveHalving):
-        def _promote(self, progress):
-            if progress.stage < len(rules.rungs) - 1 and not progress.is_reference:
-                rung = self.rungs[rules.rungs[progress.stage]]
-                assert rung.rank(progress.trial) <= rung.count / rules.eta
-            super()._promote(progress)
+        def _promote(self, trial):
+            if trial.stage < len(rules.rungs) - 1 and not trial.is_reference:
+                rung = self.rungs[rules.rungs[trial.stage]]
+                assert rung.rank(trial.index) <= rung.count / rules.eta
+            super()._promote(trial)
 
     class Watching(Plot):
         def schedule(self):
@@ -80,7 +80,7 @@ def test_with_one_worker_the_best_third_is_promoted_on_arrival():
 def test_no_worker_waits_as_long_as_there_are_candidates():
     schedule = Plot(RULES, (9,)).schedule()
     for place in range(9):
-        schedule.start_round(place, [RoundTrial(place)])
+        schedule.start_round(place, [HalvingTrial(place)])
         assert schedule.next_job() is not None
     assert schedule.is_idle
 
@@ -90,6 +90,6 @@ def test_a_waiting_trial_continues_after_a_kill_if_failed_trials_make_room():
     resumed = SuccessiveHalving(rules)
     past = {0: (0.9, "running"), 1: (0.1, "failed"), 2: (0.2, "failed")}
     for place, (accuracy, state) in past.items():
-        trial = RoundTrial(place, accuracies={0: [accuracy]}, state=state)
+        trial = HalvingTrial(place, accuracies={0: [accuracy]}, state=state)
         resumed.start_round(place, [trial])
     assert resumed.next_job() == JobSpec(0, (0,), 1, 3)

@@ -5,7 +5,7 @@ import pytest
 from tuner_games import FakePool, done, experiment, failed, finish, make_tuner, measured
 
 from scalesearch.search import samplers as proposals
-from scalesearch.search import study as study_store
+from scalesearch.search import tuner as tuner_module
 from scalesearch.search.jobs import Outcome
 from scalesearch.search.study.search_trial import read_trials, trial_records
 
@@ -143,7 +143,7 @@ def test_checkpoints_left_by_a_killed_driver_are_removed_on_resuming():
 def test_a_sampler_proposes_the_same_after_a_kill_although_a_trial_has_failed(sampler, monkeypatch):
     monkeypatch.setattr(proposals, "STARTUP_TRIALS", 2)
     asked = experiment(sampler=sampler, trials=8, cohort=4, step=None)
-    enter = study_store.add_trial
+    enter = tuner_module.add_trial
 
     def play(study=None, killed_at=10**6):
         playing = make_tuner(asked, FakePool(slots=1), study)
@@ -161,7 +161,7 @@ def test_a_sampler_proposes_the_same_after_a_kill_although_a_trial_has_failed(sa
             return failed(job, "diverged") if job.candidate in bad else done(job)
 
         playing.pool.answer = answer
-        monkeypatch.setattr(study_store, "add_trial", entered)
+        monkeypatch.setattr(tuner_module, "add_trial", entered)
         with suppress(Killed):
             finish(playing)
         return playing

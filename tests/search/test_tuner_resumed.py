@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tuner_games import FakePool, done, experiment, failed, finish, make_tuner
 
-from scalesearch.search import study as study_store
+from scalesearch.search import tuner as tuner_module
 from scalesearch.search.study.search_trial import read_trials
 
 
@@ -18,7 +18,7 @@ def reported(tuner):
 
 
 def test_means_that_a_killed_driver_did_not_report_are_reported_on_resuming(monkeypatch):
-    whole, report = reported(finish(make_tuner(experiment()))), study_store.report_mean
+    whole, report = reported(finish(make_tuner(experiment()))), tuner_module.report_mean
 
     def killed_at(count):
         left = count
@@ -34,10 +34,10 @@ def test_means_that_a_killed_driver_did_not_report_are_reported_on_resuming(monk
 
     for count in range(1, 30, 3):
         first = make_tuner(experiment(), FakePool(slots=1))
-        monkeypatch.setattr(study_store, "report_mean", killed_at(count))
+        monkeypatch.setattr(tuner_module, "report_mean", killed_at(count))
         with pytest.raises(Killed):
             finish(first)
-        monkeypatch.setattr(study_store, "report_mean", report)
+        monkeypatch.setattr(tuner_module, "report_mean", report)
         assert reported(finish(make_tuner(experiment(), study=first.study))) == whole
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.reporting.terminal.display import format_duration
-from scalesearch.search.progress_file import BestTrial, JobProgress, Progress
+from scalesearch.search.progress import BestTrial, JobProgress, Progress
 
 MAX_RUNGS = 6
 MAX_JOBS = 16

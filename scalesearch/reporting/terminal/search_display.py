@@ -24,7 +24,7 @@ from scalesearch.reporting.terminal.screen import (
     speed_parts,
 )
 from scalesearch.search.heartbeats import current_progress
-from scalesearch.search.progress_file import Progress
+from scalesearch.search.progress import Progress
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnData: TypeAlias = Callable[[int, int], None]

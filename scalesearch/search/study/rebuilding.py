@@ -16,12 +16,12 @@ from optuna.trial import TrialState, create_trial
 from scalesearch.candidates.iso_cost import Candidate
 from scalesearch.config.experiment import Experiment
 from scalesearch.errors import SearchError
-from scalesearch.results.records import COLUMNS
+from scalesearch.results.records import CANDIDATE_COLUMNS, MEASURED_COLUMNS
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.search.design import DesignCell, PlannedTrial, SearchSpace
+from scalesearch.search.halving_state import SearchTrialState
 from scalesearch.search.study import optuna_private
 from scalesearch.search.study.search_trial import (
-    CANDIDATE_COLUMNS,
     PLACEHOLDER_ATTRIBUTE,
     SearchTrial,
     mean_accuracies,
@@ -34,11 +34,7 @@ from scalesearch.search.study.storage import (
     translate_write_errors,
 )
 from scalesearch.search.study.writing import write_trial
-from scalesearch.search.trial_progress import SearchTrialState
 
-MEASURED_COLUMNS = [
-    name for name in COLUMNS if name not in ("trial", "cell", "stopped", *CANDIDATE_COLUMNS)
-]
 REBUILDING_ATTRIBUTE = "rebuilding"
 """Study attribute: whether rebuilding has started but not finished."""
 SEARCHED = "searched"

@@ -14,14 +14,18 @@ from scalesearch.architectures.fingerprint import from_json, to_json
 from scalesearch.architectures.stages import Architecture
 from scalesearch.candidates.budget import Budget
 from scalesearch.errors import SearchError
-from scalesearch.results.records import records_frame
+from scalesearch.results.records import (
+    CANDIDATE_COLUMNS,
+    SHARE_COLUMNS,
+    records_frame,
+    share_columns,
+)
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.design import PlannedTrial
+from scalesearch.search.halving_state import SearchTrialState
 from scalesearch.search.study.optuna_private import trial_id
 from scalesearch.search.study.storage import study_location, translate_read_errors
-from scalesearch.search.trial_progress import SearchTrialState
 
-SHARE_COLUMNS = ("depth_share", "width_share", "resolution_share")
 OUTCOME_PREFIX = "seed"
 """Prefix of the study attributes that hold measured epochs."""
 
@@ -91,6 +95,7 @@ class SearchTrial:
 
     @property
     def network(self) -> Architecture | CustomModel:
+        """The architecture, read from its JSON when it is first needed."""
         if self._network is None:
             self._network = from_json(json.loads(self.architecture_json))
         return self._network
@@ -110,7 +115,7 @@ def candidate_columns(planned_trial: PlannedTrial) -> dict[str, Any]:
         "alpha": candidate.multipliers.depth,
         "beta": candidate.multipliers.width,
         "gamma": candidate.multipliers.resolution,
-        **dict(zip(SHARE_COLUMNS, candidate.shares.as_tuple(), strict=True)),
+        **share_columns(candidate.shares),
         "resolution": candidate.architecture.resolution,
         "macs": candidate.cost.macs,
         "params": candidate.cost.params,
@@ -211,25 +216,6 @@ def mean_accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
     }
 
 
-CANDIDATE_COLUMNS = (
-    "candidate",
-    "role",
-    "alpha",
-    "beta",
-    "gamma",
-    "depth_share",
-    "width_share",
-    "resolution_share",
-    "resolution",
-    "macs",
-    "params",
-    "activations",
-    "factor",
-    "asked_alpha",
-    "asked_beta",
-    "asked_gamma",
-    "deviation",
-)
 PLACEHOLDER_ATTRIBUTE = "vacant"
 """Attribute of a trial that only occupies a number (see ``rebuilding``)."""
 

@@ -13,12 +13,13 @@ from optuna.trial import create_trial
 
 from scalesearch.candidates.budget import Budget
 from scalesearch.errors import SearchError
+from scalesearch.results.records import SHARE_COLUMNS
 from scalesearch.search.design import PlannedTrial
+from scalesearch.search.halving_state import SearchTrialState
 from scalesearch.search.study import optuna_private
 from scalesearch.search.study.search_trial import (
     OPTUNA_STATES,
     OUTCOME_PREFIX,
-    SHARE_COLUMNS,
     SearchTrial,
     mean_accuracies,
     new_search_trial,
@@ -26,7 +27,6 @@ from scalesearch.search.study.search_trial import (
     trial_attributes,
 )
 from scalesearch.search.study.storage import study_location, translate_write_errors
-from scalesearch.search.trial_progress import SearchTrialState
 
 SHARE_DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     axis: optuna.distributions.FloatDistribution(0.0, 1.0) for axis in SHARE_COLUMNS

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from scalesearch.reporting.terminal import display
 from scalesearch.scaling.coefficients import Shares
-from scalesearch.search.progress_file import BestTrial, JobProgress, Progress, RungProgress
+from scalesearch.search.progress import BestTrial, JobProgress, Progress, RungProgress
 
 
 @pytest.fixture

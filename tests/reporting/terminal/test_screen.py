@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from scalesearch.reporting.terminal.screen import search_panel
-from scalesearch.search.progress_file import BestTrial, JobProgress, RungProgress
+from scalesearch.search.progress import BestTrial, JobProgress, RungProgress
 
 BARS = str.maketrans("", "", "━╸╺")
 

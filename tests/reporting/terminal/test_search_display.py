@@ -8,7 +8,7 @@ import pytest
 from scalesearch.reporting.terminal.search_display import search_line, show_search
 from scalesearch.search import heartbeats as newspaper
 from scalesearch.search.heartbeats import write_heartbeat
-from scalesearch.search.progress_file import JobProgress, RungProgress
+from scalesearch.search.progress import JobProgress, RungProgress
 
 LINE = (
     "37/120 epochs   12:41 left   epoch 3: 5/7   best so far 0.683 [0.675, 0.691]   "

@@ -127,11 +127,12 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
 
 
 def _arm(executor: str, point: str, when: str, crossing: int) -> None:
-    from scalesearch.search import progress as watch
+    from scalesearch.search import progress_reporter
     from scalesearch.search import results_writer as notebook
 
     if point in ("records", "progress"):  # at every chance
-        notebook.MIN_SECONDS_BETWEEN, notebook.MAX_TIME_SHARE, watch.REPORT_SECONDS = 0.0, 1.0, 0.0
+        notebook.MIN_SECONDS_BETWEEN, notebook.MAX_TIME_SHARE = 0.0, 1.0
+        progress_reporter.REPORT_SECONDS = 0.0
     home, name = points(executor)[point]
     inner, crossed = getattr(home, name), Counter[str]()
 

@@ -1,4 +1,4 @@
-"""Parts of successive halving: rules, jobs, decisions, rungs, state of a trial.
+"""The state of successive halving: its rules, trials, rungs, jobs and decisions.
 
 Pure: no network, no clock, no file.
 """
@@ -100,32 +100,6 @@ class Decision:
     """Kind of the failure; empty for a trial that did not fail."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrial:
-    """A trial as it enters a round."""
-
-    trial: int
-    """Index of the trial in the order of plan and proposals."""
-    role: str = "searched"
-    """Roles joined by ``+``: ``searched`` and names of references."""
-    accuracies: Mapping[int, Sequence[float]] = field(default_factory=dict)
-    """Accuracies on record by seed, each from the seed's first epoch on."""
-    is_tuned: bool = False
-    """The result of a learning-rate sweep is on record."""
-    state: SearchTrialState = "running"
-    """State on record: a trial that has ended is not trained, and counts at the rungs."""
-
-    @property
-    def is_searched(self) -> bool:
-        """Whether the trial is compared with the others."""
-        return "searched" in self.role.split("+")
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether the trial gets all seeds and all epochs."""
-        return self.role != "searched"
-
-
 class Rung:
     """A ranking of the trials at an epoch; ties in the order of the trials."""
 
@@ -159,19 +133,20 @@ class Rung:
 
 
 @dataclass(slots=True, eq=False)
-class TrialProgress:
-    """The state of a trial in successive halving."""
+class HalvingTrial:
+    """A trial in successive halving: results, permitted training and progress."""
 
-    trial: int
+    index: int
     """Index of the trial in the order of plan and proposals."""
-    round_index: int
-    is_searched: bool
-    """The trial is compared with the others."""
-    is_reference: bool
-    """The trial gets all seeds and all epochs."""
-    is_tuned: bool
+    role: str = "searched"
+    """Roles joined by ``+``: ``searched`` and names of references."""
+    accuracies: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Accuracies on record by seed when the trial enters, each from the first epoch on."""
+    is_tuned: bool = False
     """The trial needs no learning-rate sweep (any more)."""
     state: SearchTrialState = "running"
+    """A trial that has ended is not trained, but counts at the rungs."""
+    round_index: int = 0
     stage: int = 0
     """Stage that the trial is training for (see ``HalvingConfig.seeds_and_epoch``)."""
     has_arrived: bool = False
@@ -188,6 +163,16 @@ class TrialProgress:
     """Accuracy by rung and seed."""
     failure: tuple[JobSpec, str, str] | None = None
     """Job that failed, kind and reason; of several jobs, the one with the first seed."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the trial is compared with the others."""
+        return "searched" in self.role.split("+")
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the trial gets all seeds and all epochs."""
+        return self.role != "searched"
 
     def allow(self, seeds: Iterable[int], epoch: int) -> None:
         """Let these seeds be trained to this epoch."""
@@ -222,7 +207,7 @@ class TrialProgress:
         """Yield the next jobs of these seeds, each up to the seed's next rung."""
         if not self.is_tuned:
             if not self.busy_seeds and not self.lost_seeds:
-                yield JobSpec(self.trial, config.seeds[:1], 0, 0, sweep=True)
+                yield JobSpec(self.index, config.seeds[:1], 0, 0, sweep=True)
             return
         unavailable_seeds = self.busy_seeds | self.lost_seeds
         free_seeds = [
@@ -233,26 +218,12 @@ class TrialProgress:
         spans = [(self._epoch_range(seed, config), seed) for seed in free_seeds]
         due = sorted(((span, seed) for span, seed in spans if span[0] < span[1]))
         if not config.together:
-            yield from (JobSpec(self.trial, (seed,), *span) for span, seed in due)
+            yield from (JobSpec(self.index, (seed,), *span) for span, seed in due)
             return
         for span, group in groupby(due, key=lambda pair: pair[0]):
-            yield JobSpec(self.trial, tuple(seed for _, seed in group), *span)
+            yield JobSpec(self.index, tuple(seed for _, seed in group), *span)
 
     def _epoch_range(self, seed: int, config: HalvingConfig) -> tuple[int, int]:
         start = self.reached_epochs.get(seed, 0)
         stop = next((rung for rung in config.rungs if rung > start), start)
         return start, min(stop, self.target_epochs[seed])
-
-
-def accuracies_at_rungs(
-    accuracies: Mapping[int, Sequence[float]], rungs: Sequence[int]
-) -> dict[int, dict[int, float]]:
-    """Accuracy by rung and seed, from each seed's accuracies since its first epoch."""
-    return {
-        rung: {
-            seed: seed_accuracies[rung - 1]
-            for seed, seed_accuracies in accuracies.items()
-            if len(seed_accuracies) >= rung
-        }
-        for rung in rungs
-    }
