@@ -27,63 +27,38 @@ NUMERIC_JOB_COLUMNS = {"start": int, "stop": int, "began": float, "ended": float
 """Columns of ``jobs.csv`` that are not text."""
 
 
-@dataclass(frozen=True, slots=True)
+class _PathInFolder:
+    """A property of ``SearchPaths``: the path of this name in the folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, paths: "SearchPaths", owner: type | None = None) -> Path:
+        return paths.path / self.name
+
+
+@dataclass(frozen=True)
 class SearchPaths:
     """Paths of the files in a search's folder."""
 
     path: Path
 
-    @property
-    def experiment(self) -> Path:
-        return self.path / "experiment.yaml"
-
-    @property
-    def environment(self) -> Path:
-        return self.path / "environment.json"
-
-    @property
-    def study(self) -> Path:
-        return self.path / "study.db"
-
-    @property
-    def records(self) -> Path:
-        return self.path / "records.csv"
-
-    @property
-    def failures(self) -> Path:
-        return self.path / "failures.json"
-
-    @property
-    def proposals(self) -> Path:
-        return self.path / "proposals.csv"
-
-    @property
-    def storage(self) -> Path:
-        """Text file with the URL of the study's database, if that is not in the folder."""
-        return self.path / "storage"
-
-    @property
-    def jobs(self) -> Path:
-        return self.path / "jobs.csv"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints of runs."""
-        return self.path / "checkpoints"
-
-    @property
-    def heartbeats(self) -> Path:
-        """Folder in which workers report their progress."""
-        return self.path / "news"
-
-    @property
-    def halt(self) -> Path:
-        """While this file exists, jobs end after their current epoch."""
-        return self.path / "halt"
+    experiment = _PathInFolder("experiment.yaml")
+    environment = _PathInFolder("environment.json")
+    study = _PathInFolder("study.db")
+    records = _PathInFolder("records.csv")
+    failures = _PathInFolder("failures.json")
+    proposals = _PathInFolder("proposals.csv")
+    jobs = _PathInFolder("jobs.csv")
+    progress = _PathInFolder("progress.json")
+    storage = _PathInFolder("storage")
+    """Text file with the URL of the study's database, if that is not in the folder."""
+    checkpoints = _PathInFolder("checkpoints")
+    """Folder of the checkpoints of runs."""
+    heartbeats = _PathInFolder("news")
+    """Folder in which workers report their progress."""
+    halt = _PathInFolder("halt")
+    """While this file exists, jobs end after their current epoch."""
 
 
 class SearchFolder:

@@ -46,7 +46,8 @@ from scalesearch.search.run_noise import (
 from scalesearch.search.samplers import LEARNING_SAMPLERS
 from scalesearch.search.simulated_schedule import JobGroup, simulate_schedule
 from scalesearch.search.successive_halving import SuccessiveHalving
-from scalesearch.search.worker import inspect_worker, run_job
+from scalesearch.search.worker import WorkerInfo, inspect_worker, run_job
+from scalesearch.search.worker_pool import WorkerPool
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
 
@@ -237,38 +238,74 @@ def make_dry_run(
         worker_info = pool.call(inspect_worker, experiment)
         source = candidate_source(experiment, worker_info.data)
         candidates = _candidates_by_memory(source)
-        extremes = [candidates[0], candidates[-1]]
-        architectures = [candidate.architecture for candidate in extremes]
-        step_times = pool.call(
-            measure_step_times, experiment, architectures, worker_info.device, allow_code
+        epoch_seconds_of, peak_bytes = _measure_extremes(
+            pool, experiment, candidates, worker_info, allow_code
         )
-        epoch_seconds_of = _epoch_seconds_model(
-            extremes, step_times, worker_info.data["train"], worker_info.data["validation"]
-        )
-        epoch_seconds = [*map(epoch_seconds_of, candidates)]
         if noise is None:
-            networks, epochs = networks_to_measure(experiment, candidates, epoch_seconds, measure)
-            arguments = (experiment, networks, epochs, worker_info.device, allow_code)
-            noise = pool.call(measure_noise, *arguments) if networks else None
+            noise = _measure_or_guess_noise(
+                pool, experiment, candidates, epoch_seconds_of, measure, worker_info, allow_code
+            )
     _warn_of_idle_workers(experiment, worker_count)
-    noise = noise or guessed_noise(
-        worker_info.data["validation"], min_measurement_seconds(epoch_seconds)
-    )
     return DryRun(
         name=experiment.name,
         device=worker_info.device,
         proposals=experiment.search.proposal_count or 0,
         workers=worker_count,
         memory_bytes=_largest_memory_bytes(source, experiment),
-        peak_bytes=max(step_time.peak_bytes for step_time in step_times),
+        peak_bytes=peak_bytes,
         noise=noise,
         power=planned_power(source, noise),
         **_schedule_fields(source, worker_count, epoch_seconds_of),
     )
 
 
+EpochSeconds: TypeAlias = Callable[[Candidate], float]
+
+
+def _measure_extremes(
+    pool: WorkerPool,
+    experiment: Experiment,
+    candidates: Sequence[Candidate],
+    worker_info: WorkerInfo,
+    allow_code: bool,
+) -> tuple[EpochSeconds, int]:
+    """Measure the first and the last candidate.
+
+    Returns the estimate of an epoch's seconds for any candidate, and the peak memory.
+    """
+    extremes = [candidates[0], candidates[-1]]
+    networks = [candidate.architecture for candidate in extremes]
+    step_times = pool.call(measure_step_times, experiment, networks, worker_info.device, allow_code)
+    epoch_seconds_of = _epoch_seconds_model(
+        extremes, step_times, worker_info.data["train"], worker_info.data["validation"]
+    )
+    return epoch_seconds_of, max(step_time.peak_bytes for step_time in step_times)
+
+
+def _measure_or_guess_noise(
+    pool: WorkerPool,
+    experiment: Experiment,
+    candidates: Sequence[Candidate],
+    epoch_seconds_of: EpochSeconds,
+    max_seconds: float,
+    worker_info: WorkerInfo,
+    allow_code: bool,
+) -> RunNoise:
+    """Measure the noise of a run if that takes at most these seconds, else guess it."""
+    epoch_seconds = [*map(epoch_seconds_of, candidates)]
+    networks, epochs = networks_to_measure(experiment, candidates, epoch_seconds, max_seconds)
+    measured = (
+        pool.call(measure_noise, experiment, networks, epochs, worker_info.device, allow_code)
+        if networks
+        else None
+    )
+    return measured or guessed_noise(
+        worker_info.data["validation"], min_measurement_seconds(epoch_seconds)
+    )
+
+
 def _schedule_fields(
-    source: CandidateSource, worker_count: int, epoch_seconds_of: Callable[[Candidate], float]
+    source: CandidateSource, worker_count: int, epoch_seconds_of: EpochSeconds
 ) -> dict[str, Any]:
     """Simulate the schedule; return the fields of DryRun that depend on it."""
     planned_seconds = [epoch_seconds_of(trial.candidate) for trial in source.planned]
@@ -304,29 +341,21 @@ def _epoch_seconds_model(
     step_times: Sequence[StepTime],
     training_images: int,
     validation_images: int,
-) -> Callable[[Candidate], float]:
+) -> EpochSeconds:
     """Return a function that interpolates the seconds of an epoch of any candidate."""
-    (least, most), (light_network_times, heavy_network_times) = measured, step_times
+    (least, most), (light, heavy) = measured, step_times
     span = _activations_per_mac(most) - _activations_per_mac(least)
 
-    def per_mac(candidate: Candidate, light_seconds: float, heavy_seconds: float) -> float:
-        position = (
-            (_activations_per_mac(candidate) - _activations_per_mac(least)) / span if span else 0.0
-        )
-        position = min(1.0, max(0.0, position))
-        return (
-            1 - position
-        ) * light_seconds / least.cost.macs + position * heavy_seconds / most.cost.macs
-
     def seconds(candidate: Candidate) -> float:
-        training = per_mac(
-            candidate, light_network_times.training_seconds, heavy_network_times.training_seconds
-        )
-        validation = per_mac(
-            candidate,
-            light_network_times.validation_seconds,
-            heavy_network_times.validation_seconds,
-        )
+        above_least = _activations_per_mac(candidate) - _activations_per_mac(least)
+        position = min(1.0, max(0.0, above_least / span if span else 0.0))
+
+        def per_mac(light_seconds: float, heavy_seconds: float) -> float:
+            light_per_mac = (1 - position) * light_seconds / least.cost.macs
+            return light_per_mac + position * heavy_seconds / most.cost.macs
+
+        training = per_mac(light.training_seconds, heavy.training_seconds)
+        validation = per_mac(light.validation_seconds, heavy.validation_seconds)
         return candidate.cost.macs * (training_images * training + validation_images * validation)
 
     return seconds

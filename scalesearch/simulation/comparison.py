@@ -22,7 +22,6 @@ from scalesearch.simulation.simulated_search import (
     simulate_search,
 )
 from scalesearch.simulation.surfaces import SURFACES, Surface, measured_accuracy
-from scalesearch.simulation.virtual_pool import DEFAULT_FAULTS, WorkerFaults
 
 DEFAULT_SEEDS = 20
 EXHAUSTIVE = "exhaustive grid"
@@ -83,7 +82,6 @@ def compare_settings(
     *,
     workers: int = 64,
     seeds: int = DEFAULT_SEEDS,
-    faults: WorkerFaults = DEFAULT_FAULTS,
     on_progress: Callable[[str, str], None] = lambda surface, setting: None,
 ) -> list[SettingComparison]:
     """Simulate each setting, and an exhaustive grid, on each surface.
@@ -98,9 +96,7 @@ def compare_settings(
         comparisons.append(_exhaustive_comparison(ground_truth, seeds))
         for name, experiment in settings.items():
             on_progress(surface.name, name)
-            comparisons.append(
-                _compare_setting(name, experiment, ground_truth, workers, seeds, faults)
-            )
+            comparisons.append(_compare_setting(name, experiment, ground_truth, workers, seeds))
     return comparisons
 
 
@@ -134,15 +130,12 @@ def _compare_setting(
     ground_truth: GroundTruth,
     workers: int,
     seeds: int,
-    faults: WorkerFaults,
 ) -> SettingComparison:
     simulations: list[SimulationResult] = []
     random_regrets: list[float] = []
     for world in range(seeds):
         world_experiment = experiment_in_world(experiment, world)
-        simulations.append(
-            simulate_search(world_experiment, ground_truth, workers, world, faults=faults)
-        )
+        simulations.append(simulate_search(world_experiment, ground_truth, workers, world))
         random_experiment = random_search_of_equal_cost(world_experiment, simulations[-1].epochs)
         random_regrets.append(
             simulate_search(random_experiment, ground_truth, workers, world).regret

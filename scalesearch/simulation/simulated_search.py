@@ -29,7 +29,7 @@ from scalesearch.search.successive_halving import SuccessiveHalving
 from scalesearch.search.tuner import Tuner
 from scalesearch.simulation.recorded_runs import ReplaySurface
 from scalesearch.simulation.surfaces import Surface, SurfacePoint
-from scalesearch.simulation.virtual_pool import DEFAULT_FAULTS, SimulatedPool, WorkerFaults
+from scalesearch.simulation.virtual_pool import SimulatedPool
 
 DEFAULT_CHANNELS, DEFAULT_CLASSES = 3, 10
 """Channels and classes where the baseline takes them from the data; no image is read."""
@@ -138,20 +138,11 @@ class SimulationResult:
     """Duration by the virtual clock."""
     busy_seconds: float
     """Seconds in which workers were busy, all together."""
-    lost_jobs: int
-    """Number of jobs whose worker died."""
-    stop_reason: str = ""
-    """Why a stopping criterion ended the search early; else empty."""
 
     @property
     def epochs(self) -> int:
         """Number of recorded epochs, with those of references."""
         return sum(len(trial.rows) for trial in self.trials)
-
-    @property
-    def reference_epochs(self) -> int:
-        """Number of recorded epochs of trials that are references only."""
-        return sum(len(trial.rows) for trial in self.trials if not is_searched(trial))
 
     @cached_property
     def records(self) -> pd.DataFrame:
@@ -202,19 +193,14 @@ class SimulationResult:
         return None if candidate is None else self.ground.regret(candidate)
 
 
-def is_searched(trial: SearchTrial) -> bool:
-    """Return whether a trial is searched, and not a reference only."""
-    return "searched" in str(trial.candidate_columns["role"]).split("+")
-
-
 def simulate_search(
     experiment: Experiment,
     surface: Surface | GroundTruth,
     workers: int = 64,
     seed: int = 0,
     *,
-    faults: WorkerFaults = DEFAULT_FAULTS,
     storage: BaseStorage | Path | None = None,
+    pool_class: type[SimulatedPool] = SimulatedPool,
 ) -> SimulationResult:
     """Run a search with a simulated worker pool, so that nothing is trained.
 
@@ -223,20 +209,15 @@ def simulate_search(
         surface: a surface, or a ground truth with the same baseline and budget, which saves
             listing the candidates again.
         workers: number of simulated workers.
-        seed: seed of noise and faults; proposals use the experiment's own.
-        faults: what goes wrong with jobs and workers.
+        seed: seed of noise; proposals use the experiment's own.
         storage: storage of the study; in memory by default.
+        pool_class: the simulated workers.
     """
-    if faults.hang_probability and experiment.search.failures.job_seconds is None:
-        raise SearchError(
-            "faults.hang_probability: need search.failures.job_seconds, got none; without it a "
-            "hanging job is never cancelled"
-        )
     ground_truth = (
         surface if isinstance(surface, GroundTruth) else make_ground_truth(experiment, surface)
     )
     ground_truth = ground_truth.for_experiment(experiment)
-    tuner = make_tuner(ground_truth, workers, seed, faults, storage)
+    tuner = make_tuner(ground_truth, workers, seed, storage, pool_class)
     for _ in tuner.run():
         pass
     pool = tuner.pool
@@ -246,8 +227,6 @@ def simulate_search(
         tuple(tuner.trials_in_order),
         pool.now(),
         pool.busy_seconds,
-        pool.lost_jobs,
-        tuner.stopping_criteria.reason,
     )
 
 
@@ -255,7 +234,6 @@ def make_tuner(
     ground_truth: GroundTruth,
     workers: int,
     seed: int,
-    faults: WorkerFaults = DEFAULT_FAULTS,
     storage: BaseStorage | Path | None = None,
     pool_class: type[SimulatedPool] = SimulatedPool,
 ) -> Tuner:
@@ -270,7 +248,6 @@ def make_tuner(
         points,
         workers,
         seed=seed,
-        faults=faults,
         job_timeout=experiment.search.failures.job_seconds,
     )
 

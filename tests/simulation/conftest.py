@@ -1,6 +1,11 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from scalesearch.config.reading import experiment_from_document
+
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

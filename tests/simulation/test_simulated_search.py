@@ -3,17 +3,16 @@
 import dataclasses
 
 import pytest
+from faulty_pool import faulty_pool
 
 from scalesearch.analysis.summary import summary_of_records
 from scalesearch.config.search_spec import FailureLimit, FailureSpec
-from scalesearch.errors import SearchError
 from scalesearch.results.records import KEY
 from scalesearch.simulation.simulated_search import make_ground_truth, make_tuner, simulate_search
 from scalesearch.simulation.surfaces import SURFACES, AnalyticSurface, SimulatedNoise
-from scalesearch.simulation.virtual_pool import WorkerFaults
 
 QUIET = SimulatedNoise(seed=0.0, run=0.0)
-STORM = WorkerFaults(
+STORM = faulty_pool(
     slow_fraction=0.3, death_probability=0.2, divergence_probability=0.02, restart_seconds=100.0
 )
 TIMES = ["seconds"]  # what depends on the worker
@@ -41,7 +40,8 @@ def test_a_simulation_is_reproducible_and_differs_between_worlds(experiment):
 def test_records_do_not_depend_on_the_number_of_workers(experiment, sampler):
     wanted = tolerant(experiment(sampler=sampler, trials=10))
     first, *others = [
-        simulate_search(wanted, SURFACES["edge"], workers, faults=STORM) for workers in (1, 7, 200)
+        simulate_search(wanted, SURFACES["edge"], workers, pool_class=STORM)
+        for workers in (1, 7, 200)
     ]
     for other in others:
         assert first.records.drop(columns=TIMES).equals(other.records.drop(columns=TIMES))
@@ -50,13 +50,13 @@ def test_records_do_not_depend_on_the_number_of_workers(experiment, sampler):
 
 def test_workers_that_die_or_hang_lose_nothing(experiment):
     fair = simulate_search(experiment(), SURFACES["interior"], 8)
-    weather = WorkerFaults(
+    weather = faulty_pool(
         death_probability=0.3, hang_probability=0.1, slow_fraction=0.5, restart_seconds=50.0
     )
     rough = simulate_search(
-        tolerant(experiment(), job_seconds=2000.0), SURFACES["interior"], 8, faults=weather
+        tolerant(experiment(), job_seconds=2000.0), SURFACES["interior"], 8, pool_class=weather
     )
-    assert rough.lost_jobs > 10
+    assert weather.lost_jobs > 10
     assert rough.seconds > fair.seconds
     assert not rough.records.duplicated(KEY).any()
     assert fair.records.drop(columns=TIMES).equals(rough.records.drop(columns=TIMES))
@@ -64,19 +64,12 @@ def test_workers_that_die_or_hang_lose_nothing(experiment):
 
 def test_a_run_that_diverges_fails_its_candidate_alone(experiment):
     found = simulate_search(
-        experiment(), SURFACES["interior"], 8, faults=WorkerFaults(divergence_probability=0.2)
+        experiment(), SURFACES["interior"], 8, pool_class=faulty_pool(divergence_probability=0.2)
     )
     failed = [trial for trial in found.trials if trial.state == "failed"]
     assert {trial.failure_kind for trial in failed} == {"diverged"}
     assert 0 < len(failed) < len(found.trials)
     assert found.best_mean_candidate not in {trial.candidate for trial in failed}
-
-
-def test_hanging_jobs_need_a_timeout(experiment):
-    with pytest.raises(SearchError, match=r"hang_probability: need search\.failures\.job_seconds"):
-        simulate_search(
-            experiment(), SURFACES["flat"], 2, faults=WorkerFaults(hang_probability=0.5)
-        )
 
 
 @pytest.mark.parametrize("name", ["interior", "edge", "corner", "ridge"])
