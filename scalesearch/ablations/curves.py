@@ -103,15 +103,11 @@ def curve_comparisons(
 
 def _curves_by_series(rows: Sequence[AblationRow]) -> dict[tuple[str, str], list[AblationRow]]:
     """Sort each series by cost, with each network once."""
-
-    def key(row: AblationRow) -> tuple[str, str]:
-        return row.baseline, row.series
-
     return {
         series_key: sorted(
             {row.candidate: row for row in curve}.values(), key=lambda row: row.factor
         )
-        for series_key, curve in ((k, list(g)) for k, g in groupby(rows, key))
+        for series_key, curve in groupby(rows, lambda row: (row.baseline, row.series))
     }
 
 

@@ -5,17 +5,29 @@ mend, in one message on standard error. 130: interrupted. Results go to standard
 else to standard error.
 """
 
+import io
+import json
+import os
 import sys
+import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from scalesearch.cli.bench_commands import bench, compare
-from scalesearch.cli.deploy_commands import calibrate_probabilities, predict, pretrained
+from scalesearch.cli.deploy_commands import (
+    calibrate_probabilities,
+    export,
+    import_,
+    predict,
+    pretrained,
+)
 from scalesearch.cli.maintenance_commands import dashboard, extend, invalidate, retry
 from scalesearch.cli.network_commands import (
     baselines,
@@ -29,8 +41,7 @@ from scalesearch.cli.network_commands import (
 from scalesearch.cli.paper_commands import ablate, simulate
 from scalesearch.cli.result_commands import check_proxy, confirm, report, scaling_law
 from scalesearch.cli.search_commands import doctor, resume, search, status, summary
-from scalesearch.cli.train_commands import silence_other_ranks, train
-from scalesearch.cli.transfer_commands import export, import_
+from scalesearch.cli.train_commands import train
 from scalesearch.errors import ScaleSearchError
 
 COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
@@ -59,6 +70,10 @@ COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "System": (doctor,),
 }
 """The commands in the groups and the order of ``--help``."""
+
+
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+"""Variable with the file from which torchrun reads why a process ended."""
 
 
 class GroupedCommands(TyperGroup):
@@ -112,7 +127,7 @@ def options(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command (by default that of ``sys.argv``) and exit."""
-    with warnings.catch_warnings(), silence_other_ranks():
+    with warnings.catch_warnings(), _silence_other_ranks():
         warnings.showwarning = _show_warning
         try:
             app(arguments, prog_name="scalesearch")
@@ -131,3 +146,33 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _silence_other_ranks() -> Iterator[None]:
+    """Under torchrun, let only rank 0 write to standard error.
+
+    The message with which another rank ends goes to torchrun, which prints it in its report. The
+    traceback of a bug is written by every rank.
+    """
+    if _rank() == 0:
+        yield
+        return
+    stderr_text = io.StringIO()
+    try:
+        with redirect_stderr(stderr_text):
+            yield
+    except SystemExit as system_exit:
+        if system_exit.code and (path := os.environ.get(ERROR_FILE)):
+            report = {"message": stderr_text.getvalue(), "timestamp": int(time.time())}
+            Path(path).write_text(json.dumps(report), encoding="utf-8")
+        raise
+
+
+def _rank() -> int:
+    if "RANK" not in os.environ:
+        return 0  # without loading torch
+    from scalesearch.training.distributed import TORCHRUN_VARIABLES
+
+    is_started_by_torchrun = all(name in os.environ for name in TORCHRUN_VARIABLES)
+    return int(os.environ["RANK"]) if is_started_by_torchrun else 0

@@ -1,11 +1,5 @@
-"""The command that trains one network, also under torchrun."""
+"""The command that trains one network."""
 
-import io
-import json
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,39 +15,6 @@ from scalesearch.cli.options import (
     with_option_groups,
 )
 from scalesearch.errors import ExperimentError
-
-ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-"""Variable with the file from which torchrun reads why a process ended."""
-
-
-@contextmanager
-def silence_other_ranks() -> Iterator[None]:
-    """Under torchrun, let only rank 0 write to standard error.
-
-    The message with which another rank ends goes to torchrun, which prints it in its report. The
-    traceback of a bug is written by every rank.
-    """
-    if _rank() == 0:
-        yield
-        return
-    stderr_text = io.StringIO()
-    try:
-        with redirect_stderr(stderr_text):
-            yield
-    except SystemExit as system_exit:
-        if system_exit.code and (path := os.environ.get(ERROR_FILE)):
-            report = {"message": stderr_text.getvalue(), "timestamp": int(time.time())}
-            Path(path).write_text(json.dumps(report), encoding="utf-8")
-        raise
-
-
-def _rank() -> int:
-    if "RANK" not in os.environ:
-        return 0  # without loading torch
-    from scalesearch.training.distributed import TORCHRUN_VARIABLES
-
-    is_started_by_torchrun = all(name in os.environ for name in TORCHRUN_VARIABLES)
-    return int(os.environ["RANK"]) if is_started_by_torchrun else 0
 
 
 @dataclass(frozen=True, kw_only=True)

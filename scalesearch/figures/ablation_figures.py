@@ -328,15 +328,7 @@ def plot_ablation_bars(data: Sequence[AblationBar], axes: Axes) -> None:
         colour = ACCENT if bar.is_reference else INK
         axes.plot([bar.low, bar.high], [index, index], color=colour, linewidth=1.2)
         axes.plot([bar.accuracy], [index], "o", color=colour, markersize=4)
-        axes.annotate(
-            f"{bar.cost:.2f}x",
-            (bar.high, index),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.5,
-        )
-    axes.margins(x=0.22)
+        _write_cost(axes, bar.cost, bar.high, index)
     _format_accuracy_axis(axes)
     axes.set_xlabel("validation accuracy (realised cost / baseline's)")
 
@@ -349,20 +341,25 @@ def plot_paper_bars(data: Sequence[AblationBar], axes: Axes) -> None:
         colour = ACCENT if bar.is_reference else INK
         axes.plot([bar.paper_accuracy], [index], "o", color=colour, markersize=4, fillstyle="none")
         if bar.paper_cost is not None:
-            axes.annotate(
-                f"{bar.paper_cost:.2f}x",
-                (bar.paper_accuracy, index),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=6.5,
-            )
-    axes.margins(x=0.22)
+            _write_cost(axes, bar.paper_cost, bar.paper_accuracy, index)
     _format_accuracy_axis(axes)
     axes.set_xlabel("top-1 accuracy (cost recounted / baseline's)")
 
 
+def _write_cost(axes: Axes, cost: float, x: float, y: float) -> None:
+    """Write a cost to the right of a point."""
+    axes.annotate(
+        f"{cost:.2f}x",
+        (x, y),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6.5,
+    )
+
+
 def _format_accuracy_axis(axes: Axes) -> None:
+    axes.margins(x=0.22)
     axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
     axes.set_axisbelow(True)

@@ -96,6 +96,7 @@ def tensorboard_writer(folder: Path) -> Iterator[Callable[[Epoch], None]]:
     with SummaryWriter(str(folder), purge_step=1) as writer:
 
         def write_epoch(epoch: Epoch) -> None:
+            """Write each measure of an epoch."""
             measures = asdict(epoch)
             index = measures.pop("index")
             for name, value in measures.items():

@@ -12,7 +12,6 @@ from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.recipe import Recipe
 from scalesearch.data.dataset import Dataset
-from scalesearch.results.run_folder import Epoch as Epoch
 from scalesearch.training.device import resolved_precision
 
 NUMERICS_VERSION = 2
@@ -64,6 +63,13 @@ class TrainingJob:
     def last_epoch(self) -> int:
         """Number of the last epoch that this job trains, counted from 1."""
         return self.recipe.epochs if self.stop is None else self.stop
+
+    def frozen_parts(self, epoch: int) -> frozenset[str]:
+        """Return the parts of the network that are frozen in an epoch, counted from 1."""
+        transfer, network = self.recipe.transfer, self.architecture
+        if transfer is None or not transfer.freeze or isinstance(network, CustomModel):
+            return frozenset()
+        return transfer.frozen_parts(epoch, len(network.stages))
 
 
 def identity_fields(

@@ -3,12 +3,17 @@
 import ctypes
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from scalesearch.architectures.cost import cost
+from scalesearch.architectures.custom import CustomModel
+from scalesearch.architectures.stages import Architecture
 from scalesearch.config.recipe import Precision
+from scalesearch.config.transfer_spec import part_names
 from scalesearch.training.device import AUTOCAST_DTYPES
 
 MATRIX_SIDES = {"cpu": 1024, "cuda": 8192}
@@ -80,6 +85,45 @@ def utilisation(
         * images_per_second
         / matrix_macs_per_second(device.type, precision, torch.get_num_threads())
     )
+
+
+@cache
+def training_macs(
+    network: Architecture | CustomModel, resolution: int, frozen_names: frozenset[str] = frozenset()
+) -> float:
+    """Return a third of the multiply-adds of a training step for one image.
+
+    Without frozen parts this is the forward pass. Leading frozen parts have no backward pass, so
+    only a third of theirs count.
+    """
+    network_at_resolution = replace(network, resolution=resolution)
+    macs = float(cost(network_at_resolution).macs)
+    if not frozen_names or isinstance(network_at_resolution, CustomModel):
+        return macs
+    names = part_names(len(network_at_resolution.stages))
+    first_trained = next(index for index, name in enumerate(names) if name not in frozen_names)
+    if first_trained == 0:
+        return macs
+    return macs - _leading_macs(network_at_resolution, first_trained) * 2 / 3
+
+
+def _leading_macs(network: Architecture, count: int) -> float:
+    """Return the multiply-adds of a network's first ``count`` parts."""
+    has_head = count == len(network.stages) + 2
+    stages = network.stages[: count - 1]
+    if not stages:  # an architecture has at least one; the stem alone reads and writes once
+        side = -(-network.resolution // network.stem_stride)
+        taps = network.stem_kernel**2 * network.in_channels
+        return float(taps * network.stem * side**2)
+    truncated = replace(
+        network,
+        stages=stages,
+        num_classes=1,
+        head=network.head if has_head else 0,
+        head_pooled=network.head_pooled and has_head,
+        exact_widths=(),
+    )
+    return float(cost(truncated).macs - truncated.num_features)
 
 
 @cache

@@ -139,6 +139,7 @@ def _evaluate(run: PreparedRun, on_data: OnData | None) -> dict[str, Classificat
     _write_network_file(run, network, image_view)
 
     def split_metrics(split: Split) -> ClassificationMetrics:
+        """Evaluate the network on a split."""
         batch_size = evaluation_batch_size(recipe)
         return classification_metrics(
             *logits(network, split, image_view, pixels, run.device, recipe.precision, batch_size)

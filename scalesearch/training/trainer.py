@@ -37,10 +37,10 @@ from scalesearch.training.ema import EMA
 from scalesearch.training.job import TrainingJob, identity_fields
 from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
-from scalesearch.training.profiling import peak_bytes, reset_peak_memory, utilisation
+from scalesearch.training.profiling import peak_bytes, reset_peak_memory, training_macs, utilisation
 from scalesearch.training.schedules import EarlyStoppingState, PlateauState, learning_rate
 from scalesearch.training.step import StepInputs, TrainingStep, cuda_generator, random_stream
-from scalesearch.training.transfer import freeze_parts, frozen_parts, training_macs
+from scalesearch.training.transfer import freeze_parts
 
 EVALUATION_BATCH_SIZE = 256
 """Images per pass in evaluation, unless the recipe's micro-batch is smaller."""
@@ -111,7 +111,7 @@ class TrainingRun:
             resolution=resolution,
             peak_bytes=peak_bytes(self.device),
             utilisation=utilisation(
-                training_macs(self.job.architecture, resolution, frozen_parts(self.job, index)),
+                training_macs(self.job.architecture, resolution, self.job.frozen_parts(index)),
                 images_per_second,
                 self.device,
                 self.precision,
@@ -190,7 +190,7 @@ class TrainingRun:
         ema_weight = torch.zeros((), device=self.device)
         self.network.train()
         if recipe.transfer is not None:
-            freeze_parts(self.network, frozen_parts(self.job, index))
+            freeze_parts(self.network, self.job.frozen_parts(index))
         take_step = self._step_function(index)
         losses, rate = [], 0.0
         for number, (images, labels, drawn_B) in enumerate(batches):
@@ -209,7 +209,7 @@ class TrainingRun:
         key = (
             self._resolution(index),
             self._regularisation_strength(index),
-            frozen_parts(self.job, index),
+            self.job.frozen_parts(index),
         )
         if self.cached_step is None or self.cached_step[0] != key:
             self.cached_step = None  # first, because two graphs would take twice the memory

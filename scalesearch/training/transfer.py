@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.transfer_spec import Transfer, part_names
 from scalesearch.errors import WeightsError
 from scalesearch.models.network import Network, NetworkOptions
-from scalesearch.training.job import InitialWeights, TrainingJob
+from scalesearch.training.job import InitialWeights
 from scalesearch.training.network_file import (
     SavedNetwork,
     read_network,
@@ -156,14 +154,6 @@ def adapted_stem_weight(weight: Tensor, channels: int, where: str = "stem") -> T
     )
 
 
-def frozen_parts(job: TrainingJob, epoch: int) -> frozenset[str]:
-    """Return the parts of a job's network that are frozen in an epoch, counted from 1."""
-    transfer, network = job.recipe.transfer, job.architecture
-    if transfer is None or not transfer.freeze or isinstance(network, CustomModel):
-        return frozenset()
-    return transfer.frozen_parts(epoch, len(network.stages))
-
-
 def freeze_parts(network: nn.Module, frozen_names: frozenset[str]) -> None:
     """Freeze exactly these parts: no gradients, and evaluation mode."""
     if not isinstance(network, Network):
@@ -180,45 +170,6 @@ def part_modules(network: Network) -> Mapping[str, tuple[nn.Module, ...]]:
     stages = ((stage,) for stage in network.stages)
     modules = ((network.stem,), *stages, (network.final, network.head), (network.classifier,))
     return dict(zip(part_names(len(network.stages)), modules, strict=True))
-
-
-@cache
-def training_macs(
-    network: Architecture | CustomModel, resolution: int, frozen_names: frozenset[str] = frozenset()
-) -> float:
-    """Return a third of the multiply-adds of a training step for one image.
-
-    Without frozen parts this is the forward pass. Leading frozen parts have no backward pass, so
-    only a third of theirs count.
-    """
-    network_at_resolution = replace(network, resolution=resolution)
-    macs = float(cost(network_at_resolution).macs)
-    if not frozen_names or isinstance(network_at_resolution, CustomModel):
-        return macs
-    names = part_names(len(network_at_resolution.stages))
-    first_trained = next(index for index, name in enumerate(names) if name not in frozen_names)
-    if first_trained == 0:
-        return macs
-    return macs - _leading_macs(network_at_resolution, first_trained) * 2 / 3
-
-
-def _leading_macs(network: Architecture, count: int) -> float:
-    """Return the multiply-adds of a network's first ``count`` parts."""
-    has_head = count == len(network.stages) + 2
-    stages = network.stages[: count - 1]
-    if not stages:  # an architecture has at least one; the stem alone reads and writes once
-        side = -(-network.resolution // network.stem_stride)
-        taps = network.stem_kernel**2 * network.in_channels
-        return float(taps * network.stem * side**2)
-    truncated = replace(
-        network,
-        stages=stages,
-        num_classes=1,
-        head=network.head if has_head else 0,
-        head_pooled=network.head_pooled and has_head,
-        exact_widths=(),
-    )
-    return float(cost(truncated).macs - truncated.num_features)
 
 
 def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from scalesearch.cli.train_commands import ERROR_FILE
+from scalesearch.cli import ERROR_FILE
 from scalesearch.errors import SearchError
 from scalesearch.training import distributed
 from scalesearch.training.distributed import SINGLE_PROCESS, DistributedContext, run_on_main_process

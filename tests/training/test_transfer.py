@@ -29,6 +29,7 @@ from scalesearch.training.job_network import build_initial_model
 from scalesearch.training.lr_rules import run_lr_sweep
 from scalesearch.training.network_file import weights_hash, write_network
 from scalesearch.training.optimisers import make_optimizer, set_learning_rate
+from scalesearch.training.profiling import training_macs
 
 # What moves
 
@@ -250,15 +251,13 @@ def test_the_backward_pass_of_leading_frozen_parts_is_not_counted(
     architecture: Architecture,
 ) -> None:
     whole = cost(replace(architecture, resolution=12)).macs
-    assert transfer.training_macs(architecture, 12) == whole
-    assert transfer.training_macs(architecture, 12, frozenset({"stage1"})) == whole
+    assert training_macs(architecture, 12) == whole
+    assert training_macs(architecture, 12, frozenset({"stage1"})) == whole
     every = frozenset({"stem", "stage1", "stage2", "head"})
     left = architecture.head * architecture.num_classes
-    assert transfer.training_macs(architecture, 12, every) == pytest.approx(
-        (whole - left) / 3 + left
-    )
+    assert training_macs(architecture, 12, every) == pytest.approx((whole - left) / 3 + left)
     stem = 27 * architecture.stem * 12**2
-    assert transfer.training_macs(architecture, 12, frozenset({"stem"})) == pytest.approx(
+    assert training_macs(architecture, 12, frozenset({"stem"})) == pytest.approx(
         whole - stem * 2 / 3
     )
 

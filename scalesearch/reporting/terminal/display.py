@@ -152,6 +152,7 @@ def show_benchmark_rounds() -> Iterator[Callable[[str, int, int], None]]:
     last_printed = float("-inf")
 
     def show_round(text: str, done: int, total: int) -> None:
+        """Replace the line on a terminal; elsewhere print one now and then."""
         nonlocal last_printed
         rounds = f"   round {done} of {total}" if done else ""
         if is_terminal:
@@ -188,6 +189,7 @@ def show_run(
     with open_display() as view:
 
         def show_epoch(seed: int, epoch: "Epoch") -> None:
+            """Show an epoch and the time that remains."""
             nonlocal seconds
             last_epochs[seed] = epoch.index
             seconds += epoch.seconds
