@@ -25,6 +25,8 @@ from scalesearch.io import to_document, write_json, write_text
 from scalesearch.results.search_folder import SearchFolder
 from scalesearch.search.driver import run_search
 
+ShowProgress: TypeAlias = Callable[[Path], AbstractContextManager[tuple[Any, Any]]]
+"""Context manager: folder of heartbeats -> callbacks for progress and for loading images."""
 SCHEMA = "scalesearch/ablation"
 VERSION = 1
 EXPERIMENT_PARTS = ("baseline", "data", "budget", "recipe", "seed")
@@ -46,11 +48,6 @@ def ablation_document(result: AblationResult) -> dict[str, Any]:
         "ablation": dataclasses.asdict(result.ablation),
         "searches": {name: _search_document(result, name) for name in result.ablation.baselines},
     }
-
-
-def write_ablation_document(result: AblationResult) -> None:
-    """Write ``ablation.json`` atomically into the ablation's folder."""
-    write_json(result.folder / "ablation.json", ablation_document(result), allow_nan=False)
 
 
 def _search_document(result: AblationResult, baseline: str) -> dict[str, Any]:
@@ -91,15 +88,6 @@ def _figure(result: AblationResult, baseline: str | None) -> Figure:
     return ablation_curves_figure(curve_data, title)
 
 
-ShowProgress: TypeAlias = Callable[[Path], AbstractContextManager[tuple[Any, Any]]]
-"""Context manager: folder of heartbeats -> callbacks for progress and for loading images."""
-
-
-def default_folder(ablation: Ablation) -> Path:
-    """Return the default folder of an ablation's results."""
-    return Path("results") / "ablations" / ablation.name / ablation.size
-
-
 def run_ablation(
     ablation: Ablation,
     results: str | Path | None = None,
@@ -113,7 +101,7 @@ def run_ablation(
     baseline. ``options``: those of ``run_search`` (executor, workers, ...), whose errors are
     raised, too.
     """
-    folder = Path(results) if results is not None else default_folder(ablation)
+    folder = Path(results or Path("results", "ablations", ablation.name, ablation.size))
     for name, experiment in ablation_experiments(ablation).items():
         with show_progress(folder / name / "news") as (on_progress, on_data):
             run_search(
@@ -140,6 +128,6 @@ def write_ablation_results(ablation: Ablation, folder: str | Path) -> AblationRe
     records = {name: SearchFolder(folder / name).records for name in ablation.baselines}
     result = ablation_result(ablation, folder, records)
     write_text(folder / "table.csv", rows_to_table(result.rows).to_csv(index=False))
-    write_ablation_document(result)
+    write_json(folder / "ablation.json", ablation_document(result), allow_nan=False)
     write_ablation_figures(result)
     return result

@@ -22,6 +22,13 @@ FigureKind: TypeAlias = Literal["panels", "curves", "rows", "costs"]
 """A panel for each series; all curves in one; bars of a table; against parameters and FLOPs."""
 
 AXES = ("depth", "width", "resolution")
+ABLATION_FOLDERS = (
+    Path(__file__).parent / "files",  # in an installed package
+    Path(__file__).parents[2] / "experiments" / "ablations",  # in a checkout
+)
+FULL_SIZE = "full"
+SAME_COST_TOLERANCE = 0.01
+"""Relative difference of cost within which a network has the baseline's cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,14 +158,6 @@ def _positive_problems(values: dict[str, Any]) -> Iterator[str]:
                 yield f"{name}: need numbers above 0, got {number!r}"
 
 
-SIZES = ("smoke", "small", "full")
-ABLATION_FOLDERS = (
-    Path(__file__).parent / "files",  # in an installed package
-    Path(__file__).parents[2] / "experiments" / "ablations",  # in a checkout
-)
-FULL_SIZE = "full"
-
-
 def ablation_names() -> tuple[str, ...]:
     """List the names of the ablations that come with scalesearch."""
     return tuple(
@@ -238,10 +237,6 @@ def _series_list(series: Any, path: Path) -> list[dict[str, Any]]:
     if invalid:
         raise ExperimentError(f"{path}: series.{invalid[0]}: need a mapping such as {{width: 2}}")
     return [{"name": str(name), **value} for name, value in series.items()]
-
-
-SAME_COST_TOLERANCE = 0.01
-"""Relative difference of cost within which a network has the baseline's cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class IsoCostTable:
         return candidate_rows(self.candidates, limit)
 
     def document(self, limit: int | None = None) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Return the result as JSON values."""
         from scalesearch.scaling.rounding import rounding_spec
 
         return {

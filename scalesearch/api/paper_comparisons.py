@@ -99,7 +99,7 @@ class SimulationReport:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The result as JSON values."""
         return {"workers": self.workers, "seeds": self.seeds, "rows": list(self.rows)}
 
 

@@ -108,7 +108,7 @@ class CalibratedNetwork:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The result as JSON values."""
         return {"network": str(self.network), "out": str(self.out), **asdict(self.calibration)}
 
     @property

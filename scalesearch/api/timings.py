@@ -109,7 +109,7 @@ class NetworkComparison:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The result as JSON values."""
         document: dict[str, Any] = {"networks": self.rows}
         if self.benchmark is not None:
             document["latency"] = self.benchmark.document()

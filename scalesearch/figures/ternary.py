@@ -57,14 +57,15 @@ OPTIMUM_MARKER: dict[str, Any] = {
 class Ternary:
     """The fitted surface on a lattice over the shares.
 
-    ``places`` (N, 3): shares, with the surface's ``means`` there. ``margins``: how much worse each
-    place is than the bound of what is within noise of the optimum; a place with a margin of 0 or
-    less is as good. ``region``: corners of the region that holds the optimum with ``confidence``.
+    ``shares`` (N, 3): the lattice, with the surface's ``means`` there. ``margins``: how much worse
+    each point is than the bound of what is within noise of the optimum; a point with a margin of 0
+    or less is as good. ``region``: corners of the region that holds the optimum with
+    ``confidence``.
     ``is_undecided``: whether the shares make no detectable difference. ``trained``: the points.
     """
 
     trained: SimplexData
-    places: NDArray[np.float64]
+    shares: NDArray[np.float64]
     means: NDArray[np.float64]
     margins: NDArray[np.float64]
     is_undecided: bool
@@ -85,15 +86,15 @@ def ternary(records: pd.DataFrame, optimum: Optimum, *, epoch: int | None = None
     """
     trained = simplex(records, epoch=epoch)
     fit = curved_polynomial_fits(candidate_estimates(records, epochs=trained.epoch))[optimum.degree]
-    places, best = simplex_lattice(fit.axes, LATTICE_STEPS), np.array([optimum.shares.as_tuple()])
+    shares, best = simplex_lattice(fit.axes, LATTICE_STEPS), np.array([optimum.shares.as_tuple()])
     contrasts = polynomial_terms(best, fit.degree, fit.axes) - polynomial_terms(
-        places, fit.degree, fit.axes
+        shares, fit.degree, fit.axes
     )
     errors = np.sqrt(np.einsum("np,pq,nq->n", contrasts, fit.covariance, contrasts).clip(0))
     return Ternary(
         trained=trained,
-        places=places,
-        means=fit.predict(places)[0],
+        shares=shares,
+        means=fit.predict(shares)[0],
         margins=contrasts @ fit.coefficients - float(stdtrit(fit.df, 1 - optimum.level)) * errors,
         is_undecided=optimum.p_flat > optimum.level,
         optimum=optimum.shares.as_tuple(),
@@ -115,7 +116,7 @@ def plot_ternary(data: Ternary, axes: Axes) -> None:
     """Draw the surface, the trained networks, the optimum and its region."""
     draw_frame(axes)
     colours = _colours(data)
-    positions = cartesian([tuple(shares) for shares in data.places])
+    positions = cartesian([tuple(point) for point in data.shares])
     if np.linalg.matrix_rank(positions - positions.mean(axis=0), tol=1e-6) == 2:
         _draw_surface(data, Triangulation(*positions.T), axes, colours)
     draw_points(data.trained, axes, colours)

@@ -1,12 +1,11 @@
 """The packages and devices of this installation, and what is missing."""
 
 import importlib
-import importlib.metadata
 import os
 from dataclasses import asdict
 from typing import Any
 
-from scalesearch.results.environment import environment_info
+from scalesearch.results.environment import environment_info, package_version
 
 REQUIRED_PACKAGES = {
     "torch": "networks and training",
@@ -45,7 +44,7 @@ def installation_report() -> dict[str, Any]:
     benchmark of number formats, None without torch.
     """
     packages = [
-        {"package": name, "version": _version(name), "needed_for": purpose}
+        {"package": name, "version": package_version(name), "needed_for": purpose}
         for name, purpose in REQUIRED_PACKAGES.items()
     ]
     usable_cores = (
@@ -57,7 +56,7 @@ def installation_report() -> dict[str, Any]:
         "packages": packages,
         "missing": [row["package"] for row in packages if row["version"] is None],
         "optional": [
-            {"package": name, "version": _version(name), "needed_for": purpose}
+            {"package": name, "version": package_version(name), "needed_for": purpose}
             for name, purpose in OPTIONAL_PACKAGES.items()
         ],
         "precision": _measured_precision(),
@@ -75,19 +74,11 @@ def _measured_precision() -> dict[str, Any] | None:
     )
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _device_text() -> str:
     """Name the device that training would use, or say why there is none."""
     try:
-        torch = importlib.import_module(
-            "torch"
-        )  # imported here, so that a broken torch is reported
+        # Imported here, so that a broken torch is reported.
+        torch = importlib.import_module("torch")
     except (ImportError, OSError) as error:
         return f"none: torch cannot be imported ({error})"
     if torch.cuda.is_available():

@@ -207,8 +207,8 @@ def _closed_path(points: Iterable[XY]) -> str:
 
 def _lattice_triangles(data: Ternary) -> Iterator[NDArray[np.int64]]:
     """Yield the indices of the corners of each smallest triangle of the lattice."""
-    steps = round(1 / np.min(data.places[data.places > 0]))
-    counts = np.rint(data.places * steps).astype(int)
+    steps = round(1 / np.min(data.shares[data.shares > 0]))
+    counts = np.rint(data.shares * steps).astype(int)
     index_of = {tuple(count): index for index, count in enumerate(counts.tolist())}
     for (first, second, third), index in index_of.items():
         right, up = (first - 1, second + 1, third), (first - 1, second, third + 1)
@@ -225,7 +225,7 @@ def _band_paths(data: Ternary, colour_of: _AccuracyColour) -> Iterator[tuple[str
     edges[0], edges[-1] = -np.inf, np.inf
     inner = np.diff(edges[1:-1]).mean()
     triangles = [
-        (data.places[corners], data.means[corners]) for corners in _lattice_triangles(data)
+        (data.shares[corners], data.means[corners]) for corners in _lattice_triangles(data)
     ]
     for band, (low, high) in enumerate(pairwise(edges)):
         path = "".join(
@@ -242,14 +242,14 @@ def _band_paths(data: Ternary, colour_of: _AccuracyColour) -> Iterator[tuple[str
 def _flat_paths(data: Ternary) -> Iterator[str]:
     """Yield the path of the part of each triangle whose margin is at most 0."""
     for corners in _lattice_triangles(data) if data.has_outline else ():
-        polygon = clip_polygon(data.places[corners], data.margins[corners], -np.inf, 0.0)
+        polygon = clip_polygon(data.shares[corners], data.margins[corners], -np.inf, 0.0)
         if len(polygon) > 2:
             yield _closed_path(to_xy(corner_point) for corner_point in polygon)
 
 
 def _border_paths(data: Ternary) -> Iterator[str]:
     for corners in _lattice_triangles(data) if data.has_outline else ():
-        corner_shares, margins = data.places[corners], data.margins[corners]
+        corner_shares, margins = data.shares[corners], data.margins[corners]
         crossings = [
             to_xy(_crossing_point(corner_shares, margins, side, (side + 1) % 3, 0.0))
             for side in range(3)

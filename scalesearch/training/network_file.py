@@ -28,66 +28,16 @@ from scalesearch.errors import ExperimentError, ExportError, WeightsError
 from scalesearch.io import write_bytes
 from scalesearch.models.network import Network, NetworkOptions, build_model
 
-
-def weights_hash(network: nn.Module) -> str:
-    """Return 16 hexadecimal digits that identify a network's weights, in any file.
-
-    They are a SHA-256 of every tensor's name, type, shape and bytes, and of the options that
-    change the network's output. The network's name, class names and a calibrated temperature are
-    not part of it.
-    """
-    options = network.options if isinstance(network, Network) else None
-    options_document = None if options is None else [options.norm_eps, options.padding]
-    hasher = hashlib.sha256(json.dumps(options_document).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return hasher.hexdigest()[:16]
-
-
-LISTED = 8
-"""Number of names of each kind in a message; the message also counts all of them."""
-
-Shape = tuple[int, ...]
-
-
-def require_same_tensors(
-    where: str, expected: Mapping[str, Shape], actual: Mapping[str, Shape], remedy: str
-) -> None:
-    """Raise WeightsError, with names, for missing, unexpected or misshapen tensors."""
-    differences = {
-        "missing": [f"{name} {list(expected[name])}" for name in expected if name not in actual],
-        "unexpected": [f"{name} {list(actual[name])}" for name in actual if name not in expected],
-        "misshapen": [
-            f"{name} {list(actual[name])} instead of {list(expected[name])}"
-            for name in expected
-            if name in actual and tuple(actual[name]) != tuple(expected[name])
-        ],
-    }
-    if any(differences.values()):
-        difference_lines = [
-            f"  {len(names)} {kind}: {_listed_names(names)}"
-            for kind, names in differences.items()
-            if names
-        ]
-        raise WeightsError(
-            f"{where}: need the {len(expected)} tensors of the network, got {len(actual)} that "
-            f"differ; {remedy}\n" + "\n".join(difference_lines)
-        )
-
-
-def _listed_names(names: Iterable[str]) -> str:
-    names = list(names)
-    more_text = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more_text
-
-
 METADATA_KEY = "scalesearch"
 SCHEMA = "scalesearch/network"
 VERSION = 1
 REQUIRED_KEYS = {"digest", "name", "origin", "architecture", "options", "preparation"}
 REWRITE_REMEDY = "copy or write the file again"
 
+LISTED = 8
+"""Number of names of each kind in a message; the message also counts all of them."""
+
+Shape = tuple[int, ...]
 Part = TypeVar("Part")
 
 
@@ -181,6 +131,53 @@ def read_network(path: str | Path) -> SavedNetwork:
         name=str(document["name"]),
         origin=str(document["origin"]),
     )
+
+
+def weights_hash(network: nn.Module) -> str:
+    """Return 16 hexadecimal digits that identify a network's weights, in any file.
+
+    They are a SHA-256 of every tensor's name, type, shape and bytes, and of the options that
+    change the network's output. The network's name, class names and a calibrated temperature are
+    not part of it.
+    """
+    options = network.options if isinstance(network, Network) else None
+    options_document = None if options is None else [options.norm_eps, options.padding]
+    hasher = hashlib.sha256(json.dumps(options_document).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()[:16]
+
+
+def require_same_tensors(
+    where: str, expected: Mapping[str, Shape], actual: Mapping[str, Shape], remedy: str
+) -> None:
+    """Raise WeightsError, with names, for missing, unexpected or misshapen tensors."""
+    differences = {
+        "missing": [f"{name} {list(expected[name])}" for name in expected if name not in actual],
+        "unexpected": [f"{name} {list(actual[name])}" for name in actual if name not in expected],
+        "misshapen": [
+            f"{name} {list(actual[name])} instead of {list(expected[name])}"
+            for name in expected
+            if name in actual and tuple(actual[name]) != tuple(expected[name])
+        ],
+    }
+    if any(differences.values()):
+        difference_lines = [
+            f"  {len(names)} {kind}: {_listed_names(names)}"
+            for kind, names in differences.items()
+            if names
+        ]
+        raise WeightsError(
+            f"{where}: need the {len(expected)} tensors of the network, got {len(actual)} that "
+            f"differ; {remedy}\n" + "\n".join(difference_lines)
+        )
+
+
+def _listed_names(names: Iterable[str]) -> str:
+    names = list(names)
+    more_text = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more_text
 
 
 def _read_content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -13,7 +13,7 @@ def drawn(table):
 
 def test_the_surface_is_highest_where_the_optimum_is_said_to_be(searched):
     data = drawn(searched())
-    top = data.places[np.argmax(data.means)]
+    top = data.shares[np.argmax(data.means)]
     assert np.abs(top - data.optimum).max() < 0.03
     assert np.array(data.optimum) == pytest.approx([0.2, 0.5, 0.3], abs=0.05)
     assert data.trained.epoch == 3
@@ -25,7 +25,7 @@ def test_the_outline_agrees_with_the_equivalent_shares_of_the_optimum(searched):
     found, data = optimum(table, 2.0), drawn(table)
     assert not data.is_undecided
     flat = {tuple(place) for place in np.round(found.equivalent_shares[1:], 6)}
-    coarse = [tuple(place) for place in np.round(data.places, 6)]
+    coarse = [tuple(place) for place in np.round(data.shares, 6)]
     shared = [
         (margin <= 0, place in flat)
         for place, margin in zip(coarse, data.margins, strict=True)
@@ -62,7 +62,7 @@ def test_no_two_texts_collide(searched, legible, width, steep):
 def test_an_axis_that_no_candidate_scales_leaves_a_line_and_no_surface(searched):
     table = searched()
     data = drawn(table[table["depth_share"] == 0])
-    assert data.places[:, 0] == pytest.approx(0)
+    assert data.shares[:, 0] == pytest.approx(0)
     assert not [c for c in ternary_figure(data).axes[0].collections if c.get_array() is not None]
 
 

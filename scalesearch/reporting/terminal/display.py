@@ -4,13 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from scalesearch.results.run_folder import Epoch
+
+OnData: TypeAlias = Callable[[int, int], None]
 SECONDS_BETWEEN_LINES = 10.0
 SHOW_AFTER_SECONDS = 1.0
 """Loading that takes less time is not shown."""
@@ -168,14 +172,6 @@ def show_benchmark_rounds() -> Iterator[Callable[[str, int, int], None]]:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scalesearch.results.run_folder import Epoch
-
-    OnData = Callable[[int, int], None]
-
-
 @contextmanager
 def show_run(
     epochs: int, seeds: int = 1
@@ -203,21 +199,21 @@ def show_run(
 
 
 @contextmanager
-def show_images() -> "Iterator[OnData]":
+def show_images() -> Iterator[OnData]:
     """Yield a callback (done, total) that shows the loading of images."""
     with open_display() as view:
         yield ImageProgress(view)
 
 
 @contextmanager
-def show_count(text: str, total: int) -> "Iterator[Callable[[int], None]]":
+def show_count(text: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield a callback that shows how many of ``total`` things are done."""
     with open_display() as view:
         yield lambda done: view.show_count(done, total, text)
 
 
 @contextmanager
-def show_weights_download() -> "Iterator[OnData]":
+def show_weights_download() -> Iterator[OnData]:
     """Yield a callback (done, total) that shows the download of a file of weights."""
     with open_display("weights") as view:
         yield ImageProgress(view)
