@@ -17,7 +17,7 @@ from scalesearch.data.dataset import Dataset
 from scalesearch.errors import DataError, SearchError
 from scalesearch.models.network import Network
 from scalesearch.results.run_folder import Epoch
-from scalesearch.training import init as start
+from scalesearch.training import job_network
 from scalesearch.training import trainer as run
 from scalesearch.training.job import TrainingJob
 from scalesearch.training.loop import TrainingDiverged, train
@@ -162,13 +162,13 @@ def test_the_recipe_reaches_the_network(
     job: TrainingJob, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Network] = []
-    build = start.build_model
+    build = job_network.build_model
 
     def spying(*args: object, **kwargs: object) -> Network:
         built.append(build(*args, **kwargs))
         return built[-1]
 
-    monkeypatch.setattr(start, "build_model", spying)
+    monkeypatch.setattr(job_network, "build_model", spying)
     trained(replace(job, stop=1, recipe=replace(job.recipe, norm_momentum=0.3)), dataset)
     assert built[0].stem.norm.momentum == 0.3
     assert built[0].dropout.p == 0.2
