@@ -28,7 +28,7 @@ from scalesearch.figures.class_maps import GradCamGrid, GradCamPanel, gradcam_fi
 from scalesearch.figures.style import write_figure
 from scalesearch.locks import remove_checkpoint
 from scalesearch.results.search_folder import SearchFolder
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.jobs import candidate_recipe, checkpoint_path
 from scalesearch.training.gradcam import grad_cam_of_validation, validation_images
 from scalesearch.training.inference import load_trained_model
@@ -57,7 +57,7 @@ def retrain_candidates(folder: str | Path, seed: int) -> Iterator[TrainedCandida
     experiment, records, environment = search.experiment, search.records, search.environment
     device = environment["device"]
     images = load_dataset(experiment.data, seed, device=device).to(device)
-    source = candidate_source(experiment, environment["data"])
+    source = CandidateSource.from_experiment(experiment, environment["data"])
     finished_records = records[(records["seed"] == seed) & (records["epoch"] == search.last_epoch)]
     for trial in source.planned:
         fingerprint, network = trial.candidate.fingerprint, trial.candidate.architecture

@@ -15,7 +15,7 @@ from scalesearch.config.validation import suggestion
 from scalesearch.errors import ExperimentError, SearchError
 from scalesearch.io import read_yaml
 from scalesearch.results.environment import read_environment
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.candidate_source import CandidateSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _search_candidate(folder: Path, name: str) -> ReferencedNetwork:
         warnings.simplefilter(
             "ignore", UserWarning
         )  # warnings of the design were shown when the search began
-        source = candidate_source(experiment, data)
+        source = CandidateSource.from_experiment(experiment, data)
     planned_candidates = [
         item.candidate for item in source.planned
     ]  # a nominal budget does not list all of them

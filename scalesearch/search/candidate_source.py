@@ -6,7 +6,8 @@ A candidate's index in this order never changes, whatever happens to the search.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.custom import CustomModel
@@ -20,7 +21,16 @@ from scalesearch.config.search_spec import PointSpec
 from scalesearch.errors import ArchitectureError, SearchError
 from scalesearch.results.records import share_columns
 from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
-from scalesearch.search.design import EVEN_SHARES, DesignCell, PlannedTrial, SearchSpace, add_cell
+from scalesearch.search.design import (
+    EVEN_SHARES,
+    DesignCell,
+    PlannedTrial,
+    SearchSpace,
+    add_cell,
+    planned_trials,
+    search_space,
+)
+from scalesearch.search.results_writer import read_proposed_shares
 from scalesearch.search.samplers import LEARNING_SAMPLERS, Observation, proposal
 
 
@@ -96,6 +106,24 @@ class CandidateSource:
     planned: tuple[PlannedTrial, ...]
     replayed_shares: tuple[Shares, ...] = field(default=(), repr=False)
     """Proposals from the log of another run, used instead of the sampler's."""
+
+    @classmethod
+    def from_experiment(
+        cls, experiment: Experiment, data: dict[str, Any], replay: str | Path | None = None
+    ) -> Self:
+        """Return the candidates of an experiment. Raises ArchitectureError or SearchError.
+
+        ``data``: facts about the images. ``replay``: folder of a search, for its proposals.
+        """
+        _require_data_fits_baseline(experiment, data)
+        data_sizes = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
+        baseline, search = experiment.baseline.build_architecture(**data_sizes), experiment.search
+        if search.sampler == "points":
+            space, planned = trials_of_points(search.points, baseline, experiment.budget)
+        else:
+            space = search_space(baseline, experiment.budget)
+            planned = planned_trials(search, space)
+        return cls(experiment, space, planned, read_proposed_shares(replay) if replay else ())
 
     @cached_property
     def index_by_cell(self) -> dict[str, int]:
@@ -193,3 +221,17 @@ class CandidateSource:
         }
         cell = DesignCell(f"proposal {number}", "searched", requested)
         return PlannedTrial(candidate, (cell,)), proposal_log
+
+
+def _require_data_fits_baseline(experiment: Experiment, data: dict[str, Any]) -> None:
+    """Refuse a baseline whose channels or classes are not those of the images."""
+    baseline = experiment.baseline
+    for key, requested, actual in (
+        ("in_channels", baseline.in_channels, data["channels"]),
+        ("num_classes", baseline.num_classes, len(data["classes"])),
+    ):
+        if requested not in (None, actual):
+            raise SearchError(
+                f"baseline.{key}: need {actual} as in the data, got {requested}; leave it out to "
+                "follow the data"
+            )

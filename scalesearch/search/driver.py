@@ -20,20 +20,14 @@ import optuna
 import pandas as pd
 
 from scalesearch.config.experiment import Experiment
+from scalesearch.errors import SearchError
 from scalesearch.io import to_document
 from scalesearch.locks import lock_folder
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.records import read_records
 from scalesearch.results.search_folder import SearchPaths, claim_folder, read_failures
-from scalesearch.search.candidate_source import CandidateSource, trials_of_points
-from scalesearch.search.checks import (
-    require_data_fits_baseline,
-    require_devices,
-    require_no_early_stopping,
-    require_no_transfer,
-)
-from scalesearch.search.design import planned_trials, search_space
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.heartbeats import remove_heartbeats
 from scalesearch.search.jobs import SearchContext
 from scalesearch.search.pools.opening import open_worker_pool
@@ -41,7 +35,6 @@ from scalesearch.search.progress_reporter import ProgressCallback, ProgressRepor
 from scalesearch.search.results_writer import (
     ResultsWriter,
     read_proposals,
-    read_proposed_shares,
 )
 from scalesearch.search.samplers import study_directions
 from scalesearch.search.study.identity import bind_study, lock_study
@@ -135,8 +128,7 @@ def run_search(
     stopped it; KeyboardInterrupt after SIGINT or SIGTERM.
     """
     path = Path(results) if results is not None else Path("results") / experiment.name
-    require_no_early_stopping(experiment)
-    require_no_transfer(experiment)
+    require_searchable(experiment)
     with (
         code_allowed(allow_code),
         open_worker_pool(
@@ -155,7 +147,7 @@ def run_search(
             if executor == "inline"
             else pool.call(inspect_worker, experiment)
         )
-        require_devices(devices, worker_info.device)
+        _require_devices(devices, worker_info.device)
         return _run_in_folder(
             experiment, path, pool, worker_info, storage, replay, on_progress, allow_code, keep
         )
@@ -172,7 +164,7 @@ def _run_in_folder(
     allow_code: bool,
     keep: bool,
 ) -> pd.DataFrame:
-    source = candidate_source(experiment, worker_info.data, replay)
+    source = CandidateSource.from_experiment(experiment, worker_info.data, replay)
     facts = {**worker_info.environment, "data": worker_info.data}
     folder = claim_folder(path, experiment, facts, storage)
     with lock_folder(path), open_locked_study(folder, experiment, source, storage) as study:
@@ -204,21 +196,29 @@ def _run_in_folder(
         return trial_records(tuner.trials_in_order)
 
 
-def candidate_source(
-    experiment: Experiment, data: dict[str, Any], replay: str | Path | None = None
-) -> CandidateSource:
-    """Return the candidates of an experiment. Raises ArchitectureError or SearchError."""
-    require_data_fits_baseline(experiment, data)
-    data_sizes = {"in_channels": data["channels"], "num_classes": len(data["classes"])}
-    baseline, search = experiment.baseline.build_architecture(**data_sizes), experiment.search
-    if search.sampler == "points":
-        space, planned = trials_of_points(search.points, baseline, experiment.budget)
-    else:
-        space = search_space(baseline, experiment.budget)
-        planned = planned_trials(search, space)
-    return CandidateSource(
-        experiment, space, planned, read_proposed_shares(replay) if replay else ()
-    )
+def require_searchable(experiment: Experiment) -> None:
+    """Refuse early stopping and trained weights, which a search cannot compare."""
+    if experiment.recipe.patience is not None:
+        raise SearchError(
+            "recipe.patience: need null in a search, which compares networks after equally many "
+            f"epochs, got {experiment.recipe.patience}; early stopping is for `scalesearch train`"
+        )
+    if experiment.recipe.transfer is not None:
+        raise SearchError(
+            "recipe.transfer: need null in a search, whose candidates start from random weights; "
+            "`scalesearch train NETWORK.safetensors` continues from trained ones"
+        )
+
+
+def _require_devices(requested: Sequence[str] | None, available: str) -> None:
+    """Refuse requested GPUs if the workers find none and would train on the CPU."""
+    if any(device.startswith("cuda") for device in requested or ()) and not available.startswith(
+        "cuda"
+    ):
+        raise SearchError(
+            f"devices: need workers with {', '.join(requested or ())}, got one with {available} "
+            "only; leave --devices out to train there, and see `scalesearch doctor`"
+        )
 
 
 @contextmanager

@@ -31,9 +31,8 @@ from scalesearch.errors import SearchError
 from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.records import share_columns
 from scalesearch.search.candidate_source import CandidateSource
-from scalesearch.search.checks import require_no_early_stopping, require_no_transfer
 from scalesearch.search.design import PlannedTrial
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.driver import require_searchable
 from scalesearch.search.pools.opening import open_worker_pool
 from scalesearch.search.run_noise import (
     RunNoise,
@@ -224,8 +223,7 @@ def make_dry_run(
     ``open_worker_pool``.
     ``noise``: noise of a run, if known. ``measure``: seconds to measure it; else it is guessed.
     """
-    require_no_early_stopping(experiment)
-    require_no_transfer(experiment)
+    require_searchable(experiment)
     pool_options: dict[str, Any] = {"executor": "inline"}
     if executor not in ("inline", "local"):
         pool_options = {"executor": executor, "workers": workers, "scheduler": scheduler}
@@ -236,7 +234,7 @@ def make_dry_run(
     ):
         worker_count = workers or len(devices or ()) or pool.slots or 1
         worker_info = pool.call(inspect_worker, experiment)
-        source = candidate_source(experiment, worker_info.data)
+        source = CandidateSource.from_experiment(experiment, worker_info.data)
         candidates = _candidates_by_memory(source)
         epoch_seconds_of, peak_bytes = _measure_extremes(
             pool, experiment, candidates, worker_info, allow_code

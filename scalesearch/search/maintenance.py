@@ -24,7 +24,7 @@ from scalesearch.models.custom_model import code_allowed
 from scalesearch.results.environment import read_environment
 from scalesearch.results.search_folder import SearchPaths
 from scalesearch.search.candidate_source import CandidateSource
-from scalesearch.search.driver import candidate_source, open_locked_study
+from scalesearch.search.driver import open_locked_study
 from scalesearch.search.halving_state import SearchTrialState
 from scalesearch.search.jobs import checkpoint_path
 from scalesearch.search.progress import read_progress
@@ -293,7 +293,7 @@ def extend(
     with _lock_search(folder, storage, allow_code) as locked_search:
         experiment = extended_experiment(locked_search.experiment, trials, seeds, rungs)
         data = read_environment(locked_search.folder.environment)["data"]
-        source = candidate_source(experiment, data)
+        source = CandidateSource.from_experiment(experiment, data)
         undecided_trials = reopened_trials(
             experiment, source, SuccessiveHalving.from_experiment(experiment), locked_search.trials
         )
@@ -316,7 +316,8 @@ def _lock_search(
     storage = storage or read_storage_url(folder)
     with lock_folder(search_folder.path), code_allowed(allow_code), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's, shown when the search started
-        source = candidate_source(experiment, read_environment(search_folder.environment)["data"])
+        data = read_environment(search_folder.environment)["data"]
+        source = CandidateSource.from_experiment(experiment, data)
         with open_locked_study(search_folder, experiment, source, storage) as study:
             yield LockedSearch(experiment, search_folder, source, study, read_trials(study))
 

@@ -10,8 +10,8 @@ from scalesearch.config.reading import experiment_from_document
 from scalesearch.errors import SearchError
 from scalesearch.results.records import records_frame, write_records
 from scalesearch.search import run_noise as noise
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.design import search_space
-from scalesearch.search.driver import candidate_source
 from scalesearch.search.run_noise import (
     guessed_noise,
     measure_noise,
@@ -159,7 +159,7 @@ def test_networks_that_have_learned_nothing_do_not_count_as_noiseless(measured):
     "ignore::scalesearch.search.design.OffTargetWarning",
 )
 def test_a_plan_has_the_power_of_all_that_is_planned(tiny, search, proposed):
-    source = candidate_source(tiny(**search, seeds=3, references=["depth"]), DATA)
+    source = CandidateSource.from_experiment(tiny(**search, seeds=3, references=["depth"]), DATA)
     found = planned_power(source, guessed_noise(2500))
     assert found.noise == pytest.approx(0.01)
     assert (found.seeds, found.comparisons) == (3, 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.simulated_schedule import simulate_schedule
 from scalesearch.search.successive_halving import SuccessiveHalving
 
@@ -15,7 +15,7 @@ RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 3, "seeds": 3, "race": 2}
 
 
 def played(experiment, workers=1):
-    source = candidate_source(experiment, DATA)
+    source = CandidateSource.from_experiment(experiment, DATA)
     return simulate_schedule(
         SuccessiveHalving.from_experiment(experiment), source, workers, lambda place: 1.0
     )

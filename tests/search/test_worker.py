@@ -11,7 +11,7 @@ import torch
 from scalesearch.errors import DataError
 from scalesearch.locks import lock_checkpoint
 from scalesearch.search import worker
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.heartbeats import read_heartbeats
 from scalesearch.search.jobs import Job
 from scalesearch.search.worker import inspect_worker, run_job
@@ -25,7 +25,7 @@ def facts(experiment):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = inspect_worker(experiment).data
-        return data, candidate_source(experiment, data).planned[0].candidate
+        return data, CandidateSource.from_experiment(experiment, data).planned[0].candidate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import optuna
 
 from scalesearch.config.experiment import Experiment
 from scalesearch.config.reading import experiment_from_document
-from scalesearch.search.driver import candidate_source
+from scalesearch.search.candidate_source import CandidateSource
 from scalesearch.search.jobs import Failure, Job, Outcome
 from scalesearch.search.study.storage import open_study
 from scalesearch.search.successive_halving import SuccessiveHalving
@@ -36,7 +36,7 @@ def experiment(**search: Any) -> Experiment:
 def source(asked: Experiment):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a network this small cannot be scaled in every way
-        return candidate_source(asked, DATA)
+        return CandidateSource.from_experiment(asked, DATA)
 
 
 def measured(job: Job, *, stop: int | None = None) -> tuple[dict[str, Any], ...]:

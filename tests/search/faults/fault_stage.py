@@ -98,7 +98,7 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     from optuna.storages import RDBStorage
 
     from scalesearch.search import candidate_source as source
-    from scalesearch.search import driver, study
+    from scalesearch.search import driver, tuner
     from scalesearch.search import results_writer as notebook
     from scalesearch.search.jobs import SearchContext
     from scalesearch.search.pools.opening import InlinePool
@@ -108,15 +108,15 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     return {
         "claim": (driver, "claim_folder"),
         "ask": (source, "proposal"),
-        "enter": (study, "add_trial"),
+        "enter": (tuner, "add_trial"),
         "submit": (crew, "submit"),
         "epoch": (fault_trainer, "append"),
         "outcome": (crew, "collect"),
-        "record": (study, "record_outcome"),
-        "report": (study, "report_mean"),
-        "complete": (study, "tell_complete"),
-        "stopped": (study, "tell_stopped"),
-        "failed": (study, "tell_failed"),
+        "record": (tuner, "record_outcome"),
+        "report": (tuner, "report_mean"),
+        "complete": (tuner, "tell_complete"),
+        "stopped": (tuner, "tell_stopped"),
+        "failed": (tuner, "tell_failed"),
         "forget": (SearchContext, "remove_checkpoints"),
         "log": (notebook, "_append_row"),
         "records": (notebook, "write_records"),
@@ -189,7 +189,7 @@ def _prepare() -> None:
     """Import what drivers need, and replace training by the fake trainer."""
     import fault_trainer
 
-    from scalesearch.search import driver
+    from scalesearch.search import candidate_source, driver
     from scalesearch.search import samplers as proposals
     from scalesearch.search import tuner as engine
     from scalesearch.search import worker as advance
@@ -201,14 +201,14 @@ def _prepare() -> None:
     driver.inspect_worker = partial(_surveyed, told)
     driver.find_micro_batch = _fitting
     ExecutorPool.call = lambda crew, function, *args: function(*args)  # no worker imports torch
-    driver.search_space = cache(driver.search_space)
+    candidate_source.search_space = cache(candidate_source.search_space)
     proposals.STARTUP_TRIALS = 4
     engine.POLL_SECONDS = 0.2
     from scalesearch.config.reading import experiment_from_document
 
     for sampler in ("lattice", "gp"):
         experiment = experiment_from_document(document(sampler))
-        driver.candidate_source(experiment, fault_trainer.DATA)
+        candidate_source.CandidateSource.from_experiment(experiment, fault_trainer.DATA)
         if experiment.search.proposal_count:
             proposals.proposal(experiment.search, 0, 0, ())
 
