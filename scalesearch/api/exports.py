@@ -76,7 +76,6 @@ def export_model(
     folder = Path(out)
 
     def load_images(saved_network: SavedNetwork) -> ImageSet:
-        """Load the images when a format first needs them."""
         spec = DataSpec(
             source=data or "", train_samples=train_samples, validation_samples=validation_samples
         )

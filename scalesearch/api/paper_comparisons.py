@@ -129,6 +129,7 @@ def simulate(
         experiments[changes] = read_experiment(file, [*overrides, *changes.split()])
 
     def show_progress(surface_name: str, experiment_name: str) -> None:
+        """Print which searches are simulated now."""
         if progress:
             print(f"{surface_name}: {experiment_name}...", file=sys.stderr)
 

@@ -165,6 +165,7 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapper(**arguments: Any) -> None:
+        """Call the command with its groups of options."""
         command(**_grouped(inspect.signature(command).parameters.values(), arguments))
 
     options = list(_options(inspect.signature(command).parameters.values()))

@@ -63,6 +63,7 @@ def other_searches_table(report: ReportData) -> ReportTable | None:
     """Tabulate the rank correlation with other searches of the same candidates."""
 
     def interval_column(statistic: str) -> Callable[[Any], TableCell | None]:
+        """Return a column's function for a statistic with its interval."""
         return lambda row: (
             None
             if row.get(statistic) is None

@@ -205,6 +205,7 @@ def references_table(report: ReportData) -> ReportTable | None:
     def of_result(
         value_of: Callable[[Any], CellValue | TableCell],
     ) -> Callable[[Any], CellValue | TableCell]:
+        """Return a column's function, which takes a row, from one of its result."""
         return lambda row: value_of(row[2])
 
     columns: tuple[TableColumn, ...] = (
@@ -281,6 +282,7 @@ def surface_fit_table(report: ReportData) -> ReportTable | None:
     def lack_of_fit_column(
         value_of: Callable[[LackOfFitTest], CellValue],
     ) -> Callable[[Any], CellValue]:
+        """Return a column's function, which is empty where there was no test."""
         return lambda kind: (
             value_of(surface.lack_of_fit[kind]) if kind in surface.lack_of_fit else None
         )
