@@ -60,12 +60,12 @@ class ModelCheck:
 
     @property
     def summary(self) -> str:
+        """The check in one line."""
         correlation_text = "-" if self.correlation is None else f"{self.correlation:.3f}"
         images_text = "1 image" if self.batch_size == 1 else f"{self.batch_size} images"
         return (
             f"latency model, {images_text}: r {correlation_text}, median error "
-            f"{self.median_error:.1%} over "
-            f"{len(self.networks)} networks"
+            f"{self.median_error:.1%} over {len(self.networks)} networks"
         )
 
 
@@ -116,7 +116,6 @@ def require_same_device(model: LatencyModel, device: str, threads: int) -> None:
 
 
 _SECONDS_FIELDS = ("predicted", "seconds")
-
 
 SCHEMA = "scalesearch/bench"
 VERSION = 1
@@ -205,9 +204,8 @@ def run_benchmark(
     disturbance_texts = find_disturbances(torch_device)
     if disturbance_texts and not anyway:
         raise ArchitectureError(
-            f"bench: need a machine that does nothing else, got {'; '.join(disturbance_texts)}; "
-            "wait until "
-            "it is idle, or measure all the same with --anyway"
+            f"bench: need an idle machine, got {'; '.join(disturbance_texts)}; wait until it is "
+            "idle, or measure all the same with --anyway"
         )
     if model_to_check is not None:
         _require_predictable([reference, *named_networks])
@@ -245,7 +243,7 @@ def _require_predictable(named_networks: Sequence[NamedNetwork]) -> None:
     if not any(isinstance(named_network.network, Architecture) for named_network in named_networks):
         raise ArchitectureError(
             "--check-model: need networks as data to check a latency model, got "
-            f"{', '.join(network.name for network in named_networks)}, which code makes; name a "
+            f"{', '.join(network.name for network in named_networks)}, which are code; name a "
             "baseline, too"
         )
 

@@ -36,7 +36,8 @@ def find_device(name: str) -> torch.device:
         raise ArchitectureError(f"device: need cpu or cuda, got {name!r}")
     if torch_device.type == "cuda" and (torch_device.index or 0) >= torch.cuda.device_count():
         raise ArchitectureError(
-            f"device: {name!r} was asked for, and torch sees {torch.cuda.device_count()} of CUDA"
+            f"device: need one that torch has, got {name!r} among {torch.cuda.device_count()} "
+            "CUDA devices"
         )
     return torch_device
 

@@ -50,6 +50,7 @@ class OtherWork:
 
     @property
     def is_disturbing(self) -> bool:
+        """Whether the others use too many cores for a benchmark."""
         return self.cores_used > BUSY_FRACTION * self.cores
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ def other_work(before: CpuSnapshot | None, after: CpuSnapshot | None) -> OtherWo
         for pid, (name, worked_seconds) in after.processes.items()
         if pid != os.getpid()
     ]
-    processes.sort(key=lambda one: -one[2])
+    processes.sort(key=lambda process: -process[2])
     return OtherWork(
         cores_used, cores, tuple(process for process in processes if process[2] >= 0.05)
     )

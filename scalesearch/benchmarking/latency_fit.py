@@ -92,8 +92,8 @@ class LatencyFit:
         correlation_text = "-" if model.correlation is None else f"{model.correlation:.3f}"
         return (
             f"{images_text} on {device_text}: each of {len(self.predictions)} networks predicted "
-            "from the others, "
-            f"median error {model.median_error:.1%}, correlation {correlation_text}"
+            f"from the others, median error {model.median_error:.1%}, "
+            f"correlation {correlation_text}"
         )
 
 
@@ -208,8 +208,7 @@ def scaled_networks(baseline: Architecture) -> list[Architecture]:
     if len(networks) < MIN_NETWORKS:
         raise ArchitectureError(
             f"fit-latency: need {MIN_NETWORKS} distinct networks around the baseline, got "
-            f"{len(networks)}; "
-            "take a larger baseline"
+            f"{len(networks)}; take a larger baseline"
         )
     return list(networks)
 
@@ -245,9 +244,8 @@ def _require_size_dependence(seconds: NDArray[np.float64]) -> None:
     if share < MIN_SIZE_SHARE:
         raise ArchitectureError(
             f"fit-latency: need at least {MIN_SIZE_SHARE:.0%} of a large network's time to be for "
-            "its "
-            f"multiply-adds and activations, got {share:.1%}; take a larger batch or resolution, "
-            "or a machine that does nothing else"
+            f"its multiply-adds and activations, got {share:.1%}; take a larger batch or "
+            "resolution, or an idle machine"
         )
 
 

@@ -68,6 +68,7 @@ class NetworkTiming:
 
     @property
     def images_per_second(self) -> float | None:
+        """Images per second at the median; None without a timing."""
         return None if self.seconds is None else self.batch_size / self.seconds
 
 

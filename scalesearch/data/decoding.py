@@ -188,8 +188,8 @@ def _require_bounded(image: Image.Image) -> None:
         )
     if image.mode in UNBOUNDED_MODES:
         raise _UnreadableFile(
-            f"its values are of 32 bits ({image.mode}), of which nobody knows which is white; "
-            "store 8 or 16 bits a channel"
+            f"its values have 32 bits ({image.mode}), so the value of white is unknown; store 8 "
+            "or 16 bits a channel"
         )
 
 

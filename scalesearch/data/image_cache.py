@@ -189,8 +189,8 @@ def _read_or_write_store(
     stored_format = common_stored_format(encoded.files, spec.pixels)
     if stored_format is None:
         raise DataError(
-            f"{where}: need images, got {len(paths)} files of which none can be read, "
-            f"{paths[0]} the first; check where they come from"
+            f"{where}: need images, got {len(paths)} unreadable files, the first {paths[0]}; "
+            "check where they come from"
         )
 
     def fill(images: NDArray[np.uint8]) -> Failures:

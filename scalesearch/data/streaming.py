@@ -81,8 +81,8 @@ class MappedImages:
             and current_stamp != self.stamp
         ):
             raise DataError(
-                f"cache {self.path}: need a file that stays as it is while a run reads it, got one "
-                "that was changed; start again, and the images are decoded anew"
+                f"cache {self.path}: need a file that does not change while a run reads it, got "
+                "one that changed; start again to decode the images anew"
             )
 
 

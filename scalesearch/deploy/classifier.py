@@ -75,8 +75,8 @@ def _image_from_array(pixels: NDArray[Any]) -> Image.Image:
 IMAGE_SUFFIXES = EXTENSIONS | {".avif", ".jfif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff"}
 """Suffixes, in any case, of files in a folder that are taken for images."""
 
-OUTSIDE_LINK = "a link that leads out of the folder; name what it leads to, if it is meant"
-FOLDER_LINK = "a link to a folder, which is not followed; name what it leads to, if it is meant"
+OUTSIDE_LINK = "a link that leads out of the folder; name its target to classify it"
+FOLDER_LINK = "a link to a folder, which is not followed; name its target to classify it"
 
 
 def image_paths(paths: Iterable[str | Path]) -> Iterator[Path | UnreadableImage]:
@@ -172,7 +172,7 @@ class Classifier:
         if max(preparation.stored, preparation.pixels) > MAX_PIXELS:
             raise WeightsError(
                 f"preparation: need at most {MAX_PIXELS} pixels per side, got stored="
-                f"{preparation.stored}, pixels={preparation.pixels}; write it with others"
+                f"{preparation.stored}, pixels={preparation.pixels}; write the file with fewer"
             )
         object.__setattr__(self, "device", resolve_device(self.device))
         self.network.to(self.device).eval()
@@ -230,12 +230,13 @@ class Classifier:
     def _start_batch(
         self, batch: Sequence[tuple[int, ImageInput | UnreadableImage]]
     ) -> _PendingBatch:
-        unreadable = [item if isinstance(item, UnreadableImage) else None for _, item in batch]
         names = [
-            one.image if isinstance(one, UnreadableImage) else image_name(one, number)
-            for number, one in batch
+            image.image if isinstance(image, UnreadableImage) else image_name(image, number)
+            for number, image in batch
         ]
-        images = [to_decodable(one) for _, one in batch if not isinstance(one, UnreadableImage)]
+        images = [
+            to_decodable(image) for _, image in batch if not isinstance(image, UnreadableImage)
+        ]
         side, channels = self.preparation.stored, self.preparation.channels
         mode: Mode = "L" if channels == 1 else "RGB"
         pixels = np.empty((len(images), channels, side, side), dtype=np.uint8)
@@ -246,8 +247,11 @@ class Classifier:
         images_BCHW = torch.from_numpy(
             pixels if len(decoded_rows) == len(decode_errors) else pixels[decoded_rows]
         )
-        remaining = iter(decode_errors)
-        reasons = [next(remaining) if one is None else one.reason for one in unreadable]
+        remaining_errors = iter(decode_errors)
+        reasons = [
+            image.reason if isinstance(image, UnreadableImage) else next(remaining_errors)
+            for _, image in batch
+        ]
         return _PendingBatch(names, reasons, self.logits(images_BCHW))
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
@@ -272,7 +276,7 @@ class Classifier:
             logits = next(rows)
             if not np.isfinite(logits).all():
                 yield UnreadableImage(
-                    image, "the network's answer is not a number: are its weights whole?"
+                    image, "the network's logits are not finite; check its weights"
                 )
                 continue
             yield Prediction(

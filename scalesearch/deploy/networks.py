@@ -72,7 +72,9 @@ def family_networks(path: Path) -> list[ReferencedNetwork]:
             for row in document["members"]
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ExperimentError(f"{path}: not a whole family document: {error}") from error
+        raise ExperimentError(
+            f"{path}: need a complete family document, got an error: {error}"
+        ) from error
 
 
 def _family_member(path: Path, name: str) -> ReferencedNetwork:
@@ -89,13 +91,11 @@ def _search_candidate(folder: Path, name: str) -> ReferencedNetwork:
     experiment = read_experiment(folder / "experiment.yaml")
     data = read_environment(folder / "environment.json")["data"]
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # warnings of the design were shown when the search began
+        # The search showed the warnings of its design when it began.
+        warnings.simplefilter("ignore", UserWarning)
         source = CandidateSource.from_experiment(experiment, data)
-    planned_candidates = [
-        item.candidate for item in source.planned
-    ]  # a nominal budget does not list all of them
+    # The space of a nominal budget does not list all of the planned candidates.
+    planned_candidates = [trial.candidate for trial in source.planned]
     by_fingerprint = {
         candidate.fingerprint: candidate
         for candidate in (*source.space.candidates, *planned_candidates)
@@ -117,7 +117,7 @@ def _recommended_fingerprint(folder: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["candidate"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SearchError(
-            f"{path}: tells no best candidate yet ({error}); end the search"
+            f"{path}: names no best candidate yet ({error}); finish the search"
         ) from error
 
 

@@ -113,13 +113,13 @@ def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
     low_log_inverse, high_log_inverse = np.log(1 / MAX_TEMPERATURE), np.log(1 / MIN_TEMPERATURE)
     if slope(low_log_inverse) >= 0:
         raise DataError(
-            "temperature: need answers that tell more than chance does, got such that are truest "
-            "when every class is as probable; train the network further"
+            "temperature: need predictions that are better than chance, got predictions that fit "
+            "best when all classes are equally probable; train the network further"
         )
     if slope(high_log_inverse) <= 0:
         raise DataError(
-            "temperature: need some wrong answers among the validation images, got "
-            f"{len(labels_N)} right ones, of which none can be too sure; give more images"
+            "temperature: need some wrong predictions on the validation images, got "
+            f"{len(labels_N)} right ones, which have no best temperature; give more images"
         )
     return float(np.exp(-brentq(slope, low_log_inverse, high_log_inverse, xtol=1e-10)))
 
@@ -181,7 +181,7 @@ def write_calibrated_network(source: str | Path, out: str | Path, temperature: f
 def require_new_path(path: Path) -> None:
     """Raise ExportError if the path exists."""
     if path.exists() or path.is_symlink():
-        raise ExportError(f"{path}: need a new file, got one that is there; choose another --out")
+        raise ExportError(f"{path}: need a new file, got an existing one; choose another --out")
 
 
 def _logits_and_labels(classifier: Classifier, split: Split) -> tuple[Logits, Labels]:
@@ -201,14 +201,13 @@ def _require_same_data(classifier: Classifier, dataset: Dataset) -> None:
     if dataset_shape != network_shape:
         raise DataError(
             f"temperature: need images of {network_shape[0]} channels stored at "
-            f"{network_shape[1]} pixels, as "
-            f"the network's, got {dataset_shape[0]} channels at {dataset_shape[1]}; give the data "
-            "it was trained on"
+            f"{network_shape[1]} pixels, got {dataset_shape[0]} channels at {dataset_shape[1]}; "
+            "give the data that the network was trained on"
         )
     if preparation.interpolation != "bilinear":  # the stored form of every source
         warnings.warn(
-            "temperature: fitted to images resized by bilinear, and the network's are resized by "
-            f"{preparation.interpolation} interpolation; expect a small difference",
+            "temperature: the data set resizes images by bilinear interpolation, the network by "
+            f"{preparation.interpolation}; expect a small difference",
             stacklevel=3,
         )
     names = preparation.class_names
@@ -218,5 +217,5 @@ def _require_same_data(classifier: Classifier, dataset: Dataset) -> None:
         raise DataError(
             f"temperature: need the {len(names)} classes of the network in their order, got "
             f"{len(dataset.class_names)}, others: {', '.join(unexpected[:5]) or 'none'}, missing: "
-            f"{', '.join(missing[:5]) or 'none'}; give the data it was trained on"
+            f"{', '.join(missing[:5]) or 'none'}; give the data that the network was trained on"
         )

@@ -72,8 +72,8 @@ def build_custom_model(network: CustomModel, seed: int | None = None) -> nn.Modu
         inspect.signature(factory).bind(**arguments)
     except TypeError as error:
         raise ArchitectureError(
-            f"baseline {network.factory}: need a callable of {SIGNATURE}, by these names, and of "
-            f"in_channels if it likes, got ({', '.join(parameters)}): {error}"
+            f"baseline {network.factory}: need a callable with the parameters {SIGNATURE} and, "
+            f"optionally, in_channels, got ({', '.join(parameters)}): {error}"
         ) from error
     with torch.random.fork_rng(devices=[]):
         if seed is not None:

@@ -149,7 +149,7 @@ def _import_package(name: str, where: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:  # a compiled part that does not fit fails in many ways
         raise ArchitectureError(
-            f"{where}: needs the package {name}, which cannot be imported here "
+            f"{where}: needs the package {name}, which cannot be imported "
             f"({type(error).__name__}: {error}); install it, with a torchvision built for torch "
             f"{torch.__version__}, or leave this network out"
         ) from error
@@ -175,10 +175,12 @@ class NamedNetwork:
 
     @property
     def resolution(self) -> int:
+        """Side of the input in pixels."""
         return self.network.resolution
 
     @property
     def in_channels(self) -> int:
+        """Channels of the input."""
         return self.network.in_channels
 
     @property

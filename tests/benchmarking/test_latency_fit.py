@@ -180,7 +180,7 @@ def test_networks_are_measured_in_turn_and_medians_are_returned(monkeypatch):
         ({"threads": -1}, "threads: need at least 1, got -1"),
         ({"device": "tpu"}, "device: need cpu or cuda, got 'tpu'"),
         ({"device": "meta"}, "device: need cpu or cuda, got 'meta'"),
-        ({"device": "cuda:99"}, "device: 'cuda:99' was asked for, and torch sees"),
+        ({"device": "cuda:99"}, "device: need one that torch has, got 'cuda:99'"),
     ],
 )
 def test_invalid_latency_arguments_are_refused_by_name(arguments, message):

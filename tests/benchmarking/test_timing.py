@@ -131,7 +131,7 @@ def test_peak_memory_counts_tensors_that_exist_together():
         ({"target_runs": 0}, "runs: need at least 1, got 0"),
         ({"target_seconds": 0.0}, "seconds: need a time above 0, got 0"),
         ({"target_seconds": float("nan")}, "seconds: need a time above 0, got nan"),
-        ({"device": "cuda:99"}, "device: 'cuda:99' was asked for"),
+        ({"device": "cuda:99"}, "device: need one that torch has, got 'cuda:99'"),
     ],
 )
 def test_invalid_timing_arguments_are_refused_by_name(arguments, message):

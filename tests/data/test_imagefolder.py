@@ -243,7 +243,7 @@ def test_a_folder_of_nothing_but_corrupt_images_is_refused(make_folder, refused)
     root = make_folder(BOTH)
     for path in root.glob("*/*/*"):
         path.write_bytes(b"?")
-    assert "got 12 files of which none can be read" in refused(root, skip_corrupt=True)
+    assert "got 12 unreadable files, the first" in refused(root, skip_corrupt=True)
 
 
 @pytest.mark.parametrize("excess", [1.5, 3])  # Pillow warns beyond its limit, refuses beyond twice

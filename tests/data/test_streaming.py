@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_read_ends_the_run(splits, path, harm):
     batches = splits[1].batches(rows_of_batches(), "cpu")
     next(batches)
     harm(path)
-    with pytest.raises(DataError, match=r"cache .*images\.npy: need a file that stays as it is"):
+    with pytest.raises(DataError, match=r"cache .*images\.npy: need a file that does not change"):
         list(batches)
 
 

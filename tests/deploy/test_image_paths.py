@@ -55,7 +55,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     (inside / "e.png").symlink_to("/etc/passwd")
     (inside / "f.txt").symlink_to("/etc/passwd")
     (inside / "g.png").symlink_to("nowhere.png")
-    reason = "a link that leads out of the folder; name what it leads to, if it is meant"
+    reason = "a link that leads out of the folder; name its target to classify it"
     assert relative_paths(inside, image_paths([inside])) == [
         ("b.png", reason), ("c.png", reason), "d.png", ("e.png", reason), "g.png", "a/a.png",
     ]  # fmt: skip

@@ -205,7 +205,7 @@ def test_predict_uses_the_temperature_of_a_calibrated_file(
     assert json.loads(output)["temperature"] == temperature
     code, _, err = run("calibrate-probabilities", trained_digits.network_file, *options)
     assert code == 2
-    assert "milder.safetensors: need a new file, got one that is there" in err
+    assert "milder.safetensors: need a new file, got an existing one" in err
 
 
 def test_calibration_takes_the_data_from_the_run_of_the_network(

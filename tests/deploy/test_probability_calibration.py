@@ -81,13 +81,13 @@ def test_extreme_logits_have_a_finite_loss():
 
 def test_predictions_that_are_all_correct_have_no_best_temperature():
     logits, labels = np.eye(4, dtype=np.float32), np.arange(4)
-    with pytest.raises(DataError, match=r"need some wrong answers .* got 4 right ones"):
+    with pytest.raises(DataError, match=r"need some wrong predictions .* got 4 right ones"):
         fit_temperature(logits, labels)
 
 
 def test_predictions_that_are_all_wrong_have_no_best_temperature():
     logits, labels = -np.eye(4, dtype=np.float32), np.arange(4)
-    with pytest.raises(DataError, match="need answers that tell more than chance does"):
+    with pytest.raises(DataError, match="need predictions that are better than chance"):
         fit_temperature(logits, labels)
 
 

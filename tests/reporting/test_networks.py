@@ -61,7 +61,7 @@ def test_a_candidate_is_found_by_a_unique_prefix_of_its_fingerprint(folder):
 def test_an_unknown_candidate_is_refused(folder, tmp_path):
     with pytest.raises(SearchError, match=r"need the fingerprint of one of \d+ .* got 'zz'"):
         network_from_reference(f"{folder}:zz")
-    with pytest.raises(SearchError, match="tells no best candidate yet"):
+    with pytest.raises(SearchError, match="names no best candidate yet"):
         network_from_reference(f"{folder}:best")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SearchError, match="empty: holds no search"):
@@ -74,7 +74,7 @@ def test_another_document_is_refused(tmp_path, document):
     with pytest.raises(ExperimentError, match="need the document of a family"):
         network_from_reference(f"{path}:b1")
     path.write_text(json.dumps({**document, "members": [{"name": "b0"}]}))
-    with pytest.raises(ExperimentError, match="not a whole family document"):
+    with pytest.raises(ExperimentError, match="need a complete family document"):
         network_from_reference(f"{path}:b0")
 
 

@@ -41,6 +41,7 @@ class ExportVariant:
 
     @property
     def size_bytes(self) -> int | None:
+        """Size of the file; None without one."""
         return None if self.path is None else self.path.stat().st_size
 
 
@@ -146,12 +147,14 @@ def variant_accuracies(
         for batches, variant in zip(predicted_batches, variant_list, strict=True):
             batches.append(variant.logits(images).argmax(1))
     labels_N = torch.cat(label_batches)
-    predicted_classes = [torch.cat(own) for own in predicted_batches]
+    predicted_classes = [torch.cat(batches) for batches in predicted_batches]
     return [
         VariantAccuracy(
-            len(labels_N), _fraction(own == labels_N), _fraction(own == predicted_classes[0])
+            len(labels_N),
+            _fraction(classes_N == labels_N),
+            _fraction(classes_N == predicted_classes[0]),
         )
-        for own in predicted_classes
+        for classes_N in predicted_classes
     ]
 
 

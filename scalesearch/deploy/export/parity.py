@@ -63,8 +63,7 @@ MAX_LOGIT_DIFFERENCE = 1e-4
 MIN_SAME_PREDICTIONS = 0.5
 """Least fraction of real images with the same prediction for an int8 network.
 
-Rounding to eight bits
-changes a few in a hundred; a network that changes half of them is broken.
+Rounding to eight bits changes a few in a hundred; a network that changes half of them is broken.
 """
 
 MIN_FAITHFUL_PREDICTIONS = 0.9
@@ -117,10 +116,9 @@ def require_close_logits(where: str, parity_result: Parity, image_kind: str) -> 
     if not parity_result.difference <= MAX_LOGIT_DIFFERENCE:  # also refuses NaN
         raise ExportError(
             f"{where}: need logits that differ by at most {MAX_LOGIT_DIFFERENCE:g} of the largest "
-            "from "
-            f"PyTorch's, got {parity_result.difference:.2g} on {parity_result.images} "
-            f"{image_kind} images; nothing was "
-            "written; export in another format, and report this network"
+            f"from PyTorch's, got {parity_result.difference:.2g} on {parity_result.images} "
+            f"{image_kind} images; nothing was written; export in another format, and report this "
+            "network"
         )
 
 
@@ -128,11 +126,10 @@ def require_similar_predictions(where: str, parity_result: Parity) -> None:
     """Raise ExportError if too few predictions on real images are the same."""
     if not parity_result.same_fraction >= MIN_SAME_PREDICTIONS:
         raise ExportError(
-            f"{where}: need the float network's answer on at least {MIN_SAME_PREDICTIONS:.0%} of "
-            "the "
-            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing "
-            "was written; calibrate on "
-            "more images, or train with quantisation (--format int8-qat)"
+            f"{where}: need the float network's prediction on at least "
+            f"{MIN_SAME_PREDICTIONS:.0%} of the images, got {parity_result.same_fraction:.0%} of "
+            f"{parity_result.images}; nothing was written; calibrate on more images, or train with "
+            "quantisation (--format int8-qat)"
         )
 
 
@@ -140,9 +137,8 @@ def require_faithful_predictions(where: str, parity_result: Parity) -> None:
     """Raise ExportError if a file predicts unlike the program it was written from."""
     if not parity_result.same_fraction >= MIN_FAITHFUL_PREDICTIONS:
         raise ExportError(
-            f"{where}: need the rounded program's answer on at least "
-            f"{MIN_FAITHFUL_PREDICTIONS:.0%} of the "
-            f"images, got {parity_result.same_fraction:.0%} of {parity_result.images}; nothing "
-            "was written; export in "
-            "another format, and report this network"
+            f"{where}: need the rounded program's prediction on at least "
+            f"{MIN_FAITHFUL_PREDICTIONS:.0%} of the images, got "
+            f"{parity_result.same_fraction:.0%} of {parity_result.images}; nothing was written; "
+            "export in another format, and report this network"
         )

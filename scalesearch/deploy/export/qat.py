@@ -226,6 +226,7 @@ class ProductSiLU(nn.Module):
     """SiLU as a product, as in ONNX, so that both of its parts are rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x times its sigmoid."""
         return x * torch.sigmoid(x)
 
 

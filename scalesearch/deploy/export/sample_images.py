@@ -66,9 +66,8 @@ def require_preparation(saved_network: SavedNetwork) -> Preparation:
     """Return the network's preparation. Raises ExportError if its file has none."""
     if saved_network.preparation is None:
         raise ExportError(
-            f"{saved_network.name or 'network'}: need to know how an image becomes its input, "
-            "which its "
-            "file does not say; leave --data out, or write the file with a preparation"
+            f"{saved_network.name or 'network'}: need a preparation, which says how an image "
+            "becomes the input, got none in its file; leave --data out, or write the file with one"
         )
     return saved_network.preparation
 
@@ -101,10 +100,8 @@ def load_image_set(
     ):
         raise ExportError(
             f"--data {spec.source}: need images of {saved_network.architecture.in_channels} "
-            "channels in "
-            f"{saved_network.architecture.num_classes} classes, got {dataset.channels} channels "
-            "and "
-            f"{dataset.num_classes} classes"
+            f"channels in {saved_network.architecture.num_classes} classes, got "
+            f"{dataset.channels} channels and {dataset.num_classes} classes"
         )
     test = load_test_split(network_spec, progress=progress)
     return ImageSet(dataset, test, preparation.view(), preparation.pixels)

@@ -129,8 +129,7 @@ def input_size(saved_network: SavedNetwork) -> tuple[int, int]:
     if pixels > MAX_PIXELS:
         raise ExportError(
             f"{saved_network.name or 'network'}: need an input of at most {MAX_PIXELS} pixels per "
-            "side, "
-            f"got {pixels}; write its file with a preparation of fewer"
+            f"side, got {pixels}; write its file with a preparation of fewer"
         )
     return architecture.in_channels, pixels
 

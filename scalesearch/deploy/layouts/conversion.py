@@ -95,9 +95,8 @@ def _require_finite(where: str, pair: TensorPair, tensor: Tensor) -> Tensor:
         raise WeightsError(f"{where}: {pair.layout_name}: need real numbers, got {tensor.dtype}")
     if not tensor.isfinite().all():
         raise WeightsError(
-            f"{where}: {pair.layout_name}: need finite numbers, got others: the training that "
-            "left it "
-            "had diverged, or the file is damaged"
+            f"{where}: {pair.layout_name}: need finite numbers, got others: its training "
+            "diverged, or the file is damaged"
         )
     return tensor.detach().to(dtype)
 
@@ -126,7 +125,7 @@ def _mismatch_remedy(actual: Mapping[str, Shape], layout: Layout) -> str:
             for tensor in actual
         ):
             return f"they look like those of efficientnet_{name}"
-    return "check the network and the layout, and whether the file is whole"
+    return "check the network, the layout and the file"
 
 
 METADATA_PREFIX = "scalesearch."
@@ -228,8 +227,8 @@ def _find_layout(where: str, state: LayoutState, name: str | None, hints: str) -
     if re.search(r"(^|[^a-z_-])efficientnet(v2)?[-_]?\w", Path(where).name):
         return TIMM_LAYOUT
     raise WeightsError(
-        f"{where}: need to know whether it is timm's efficientnet or its tf_efficientnet, which "
-        "have the same tensors and pad and normalise otherwise; add --layout timm or timm-tf"
+        f"{where}: need the layout timm or timm-tf, got tensors that both have: efficientnet and "
+        "tf_efficientnet differ in padding and norms; add --layout timm or timm-tf"
     )
 
 
@@ -298,9 +297,8 @@ def to_layout(network: Network, layout: str) -> dict[str, Tensor]:
     layout_spec = LAYOUTS[layout]
     for feature in unsupported_features(network, layout_spec):
         raise ExportError(
-            f"layout {layout}: need a network that {layout_spec.source} can be, got {feature}; "
-            "write it "
-            "as safetensors or onnx, which hold every network"
+            f"layout {layout}: need a network that {layout_spec.source} can build, got {feature}; "
+            "write it as safetensors or onnx, which hold every network"
         )
     state_dict = network.state_dict()
     return {
@@ -328,7 +326,7 @@ def export_weights(path: str | Path, network: Network, layout: str) -> Path:
         write_bytes(path, save(tensors, metadata))
     except OSError as error:
         raise ExportError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another place"
+            f"{path}: cannot be written: {error.strerror or error}; choose another path"
         ) from error
     return path
 

@@ -84,13 +84,13 @@ def _require_contained(path: Path, datasets: dict[str, Any], max_bytes: int) -> 
     for hdf5_path, data in datasets.items():
         if data.external or data.is_virtual:
             raise WeightsError(
-                f"{path}: {hdf5_path}: need values in this file, got those of others"
+                f"{path}: {hdf5_path}: need values in this file, got those of other files"
             )
     content_bytes = sum(data.nbytes for data in datasets.values())
     if content_bytes > max_bytes:
         raise WeightsError(
-            f"{path}: need tensors of at most {max_bytes:,} bytes, as its size has it, got "
-            f"{content_bytes:,}; it is refused unread"
+            f"{path}: need tensors of at most {max_bytes:,} bytes for a file of this size, got "
+            f"{content_bytes:,}; the file was not read"
         )
 
 

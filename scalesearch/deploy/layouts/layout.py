@@ -35,9 +35,11 @@ class TensorName:
     axes: tuple[int, ...] = ()
 
     def to_layout(self, tensor: Tensor) -> Tensor:
+        """Return our tensor with the layout's order of axes."""
         return tensor.permute(self.axes).contiguous() if self.axes else tensor
 
     def from_layout(self, tensor: Tensor) -> Tensor:
+        """Return the layout's tensor with PyTorch's order of axes."""
         inverse_axes = sorted(range(len(self.axes)), key=self.axes.__getitem__)
         return tensor.permute(inverse_axes).contiguous() if self.axes else tensor
 
@@ -99,6 +101,7 @@ class TensorPair:
 
     @property
     def is_optional(self) -> bool:
+        """Whether files may lack the tensor."""
         return self.our_name.endswith(BATCH_COUNTER)
 
 
@@ -170,8 +173,7 @@ def _layout_name(names: Mapping[str, str], part: str, description: str, layout: 
     if part not in names:
         raise WeightsError(
             f"layout {layout.name}: need a network of {layout.source}, got one with "
-            f"{description}, which "
-            "has no name there; keep it as a network file of ours"
+            f"{description}, which has no name there; keep it as a network file of ours"
         )
     return names[part]
 

@@ -60,8 +60,7 @@ def _require_safe_stream(path: Path, file: IO[bytes], pickle_count: int) -> None
         forbidden_name = sorted(forbidden)[0].replace(" ", ".")
         raise WeightsError(
             f"{path}: need tensors and plain containers, got {forbidden_name}, which takes as "
-            "much memory as "
-            "it is told to; save network.state_dict() where the file was made"
+            "much memory as the file asks for; save network.state_dict() where the file was made"
         )
 
 
@@ -106,8 +105,7 @@ def unwrap_state_dict(document: Any, where: str) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(
             f"{where}: need a state dict, tensors by name, got {_content_text(content)}; write "
-            "one by "
-            "torch.save(network.state_dict(), FILE)"
+            "one by torch.save(network.state_dict(), FILE)"
         )
     return _without_prefix(tensors)
 
@@ -123,7 +121,7 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         "",
     ):
         names = {name.removeprefix(prefix): original for name, original in names.items()}
-    return {name: tensors[own] for name, own in names.items()}
+    return {name: tensors[original] for name, original in names.items()}
 
 
 def _content_text(content: Any) -> str:
@@ -184,7 +182,7 @@ def _read_by_signature(path: Path) -> LayoutState:
         raise WeightsError(f"{path}: cannot be read: {error}; copy or download it again") from error
     raise WeightsError(
         f"{path}: need a file of PyTorch (.pth), safetensors or Keras (.h5, .keras), got one that "
-        f"begins with {first_bytes!r}; download it again, and see whether its address gives a page"
+        f"begins with {first_bytes!r}; download it again, and check that its address is no web page"
     )
 
 
@@ -213,7 +211,7 @@ def _require_plausible_size(path: Path, content_bytes: int) -> None:
         raise WeightsError(
             f"{path}: need content of about the file's {file_bytes:,} bytes, got "
             f"{content_bytes:,}, which no "
-            "file of weights is compressed by; it is refused unread"
+            "file of weights is compressed by; the file was not read"
         )
 
 

@@ -78,7 +78,7 @@ def from_pretrained(
             fetcher.check_local_file(Path(source)), architecture, layout, origin=text
         )
     if isinstance(source, Path) or "/" in text or Path(source).suffix in WEIGHTS_SUFFIXES:
-        raise WeightsError(f"{source}: no such file")
+        raise WeightsError(f"{source}: need a file, got none; check the path")
     return _from_name(text, fetcher)
 
 
@@ -113,7 +113,7 @@ class _WeightsFetcher:
             download = Download(name, digits, (url,))
         except ValueError as error:
             raise WeightsError(
-                f"{url}: {error}; say which file is meant by sha256=..., of a file with a name"
+                f"{url}: {error}; give an address that ends in a file name, and sha256=..."
             ) from error
         return self.fetch(url, download, self.folder / download.sha256.lower()[:16])
 
@@ -121,7 +121,7 @@ class _WeightsFetcher:
         """Check a local file if a hash was given."""
         if self.sha256 and not (actual_hash := sha256_of(path)).startswith(self.sha256.lower()):
             raise WeightsError(
-                f"{path}: need SHA-256 {self.sha256}, got {actual_hash}; bring that file"
+                f"{path}: need SHA-256 {self.sha256}, got {actual_hash}; give that file"
             )
         return path
 

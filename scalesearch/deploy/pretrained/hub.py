@@ -33,6 +33,7 @@ class HubFile:
 
     @property
     def address(self) -> str:
+        """The file's address as ``from_pretrained`` takes it."""
         revision_text = f"@{self.revision}" if self.revision else ""
         return f"hf:{self.repository}{revision_text}:{self.file}"
 
@@ -52,8 +53,8 @@ def parse_hub_address(text: str) -> HubFile:
     file = match["file"] or WEIGHTS_FILE if match else ""
     if match is None or file.startswith("/") or ".." in file.split("/"):
         raise WeightsError(
-            f"{text}: need hf:OWNER/NAME, a revision behind @ and a file of the repository behind "
-            "a colon where they are not the usual ones, got another form"
+            f"{text}: need hf:OWNER/NAME, then @REVISION and :FILE if they are not the usual "
+            "ones, got another form"
         )
     return HubFile(match["repository"], match["revision"], file)
 
@@ -77,16 +78,15 @@ def download_from_hub(
         path = _cached_file(hub, hub_file, options)
         if path is None:
             raise WeightsError(
-                f"{hub_file.address}: need a file that the hub has and gives, got "
+                f"{hub_file.address}: need a file that can be read from the hub, got "
                 f"{_error_text(error)}; check the name and the network"
             ) from error
         return _require_hash(hub_file, path, sha256 or _hash_from_cache_name(path))
     expected_hash = (sha256 or file_metadata.etag or "").lower()
     if not sha256 and not re.fullmatch("[0-9a-f]{64}", expected_hash):
         raise WeightsError(
-            f"{hub_file.address}: need a file whose SHA-256 the hub tells, got one in plain git; "
-            "say "
-            "sha256=..."
+            f"{hub_file.address}: need a SHA-256, got none from the hub, which has it only for "
+            "large files; give sha256=..."
         )
     if (file_metadata.size or 0) > max_bytes:
         raise WeightsError(
@@ -100,9 +100,8 @@ def download_from_hub(
         )
     except Exception as error:
         raise WeightsError(
-            f"{hub_file.address}: the download failed, {_error_text(error)}; start again, what "
-            "has come is "
-            "kept"
+            f"{hub_file.address}: the download failed, {_error_text(error)}; start again, the "
+            "part that arrived is kept"
         ) from error
     return _require_hash(hub_file, path, expected_hash)
 
@@ -182,11 +181,7 @@ def _announce_download(
         revision=file_metadata.commit_hash,
     )
     if not isinstance(cached, str):
-        size = (
-            size_text(file_metadata.size)
-            if file_metadata.size
-            else "of a size that the hub does not tell"
-        )
+        size = size_text(file_metadata.size) if file_metadata.size else "of unknown size"
         cache_text = options["cache_dir"] or "the library's cache"
         announce(f"downloading {hub_file.file}, {size}: from {url} to {cache_text}")
 

@@ -6,11 +6,11 @@ each download (github.com/pytorch/vision, pull request 8036), and its check prin
 (issue 7744). The other packages do not check theirs.
 """
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scalesearch.config.validation import suggestion
 from scalesearch.data.augmentation.geometry import IMAGENET_MEAN, IMAGENET_STD
 from scalesearch.data.preparation import Interpolation, Preparation
 from scalesearch.downloads import Download
@@ -96,18 +96,9 @@ def pretrained_weights(name: str) -> PretrainedWeights:
     for spelling in (name, name.replace("efficientnet_b", "efficientnet-b")):
         if spelling in PRETRAINED:
             return PRETRAINED[spelling]
-    close_names = difflib.get_close_matches(name, PRETRAINED, n=3)
-    hint = f"did you mean {' or '.join(close_names)}? " if close_names else ""
-    torchvision_names = ", ".join(
-        weights_name
-        for weights_name in PRETRAINED
-        if PRETRAINED[weights_name].about == _TORCHVISION_V1
-    )
     raise WeightsError(
-        f"weights: unknown name {name!r}; {hint}known are {torchvision_names} and "
-        f"{len(PRETRAINED)} in all "
-        "(scalesearch.deploy.pretrained.published_weights.PRETRAINED); or give a file, an address "
-        "or hf:OWNER/NAME"
+        "weights: need a published name, a file, an address or hf:OWNER/NAME, got "
+        f"{name!r}; {suggestion(name, PRETRAINED)}"
     )
 
 

@@ -102,7 +102,7 @@ def test_int8_calibrated_on_wrong_images_is_refused_and_leaves_no_file(
         "_calibration_reader",
         lambda batches: calibration_reader(x * 1000 for x in batches),
     )
-    with pytest.raises(ExportError, match="need the float network's answer on at least 50%"):
+    with pytest.raises(ExportError, match="need the float network's prediction on at least 50%"):
         write_int8(tmp_path / "n.onnx", saved_network, digit_images, onnx_model=built_model)
     assert list(tmp_path.iterdir()) == []
 

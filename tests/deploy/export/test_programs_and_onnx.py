@@ -153,7 +153,7 @@ def test_parity_that_is_too_low_is_refused():
         require_close_logits("n", Parity(4, float("nan"), 1.0), "random")
     with pytest.raises(ExportError, match="at least 50% of the images, got 40% of 10"):
         require_similar_predictions("n", Parity(10, 0.1, 0.4))
-    with pytest.raises(ExportError, match=r"rounded program's answer on at least 90% .* got 80%"):
+    with pytest.raises(ExportError, match=r"program's prediction on at least 90% .* got 80%"):
         require_faithful_predictions("n", Parity(10, 0.1, 0.8))
 
 
@@ -207,7 +207,7 @@ def test_images_of_other_classes_than_the_network_are_refused(saved_network):
 
 def test_images_for_a_network_without_a_preparation_are_refused(saved_network):
     without_preparation = dataclasses.replace(saved_network, preparation=None)
-    with pytest.raises(ExportError, match="reader: need to know how an image becomes its input"):
+    with pytest.raises(ExportError, match="reader: need a preparation"):
         load_image_set(without_preparation, DataSpec(source="digits"), 0)
 
 

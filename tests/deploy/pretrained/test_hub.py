@@ -94,7 +94,7 @@ def test_a_file_in_plain_git_needs_a_hash(put_on_hub, tmp_path):
     content = write_network(tmp_path / "mine.safetensors", seeded_network()).read_bytes()
     put_on_hub("mine.safetensors", content, etag="a" * 40)
     options = {"cache": tmp_path, "announce": lambda _: None}
-    with pytest.raises(WeightsError, match=r"say sha256=\.\.\."):
+    with pytest.raises(WeightsError, match=r"give sha256=\.\.\."):
         from_pretrained("hf:me/mine:mine.safetensors", **options)
     saved = from_pretrained("hf:me/mine:mine.safetensors", sha256=sha256(content), **options)
     assert same_weights(saved.network, seeded_network())

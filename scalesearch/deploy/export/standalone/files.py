@@ -104,8 +104,7 @@ def write_library_script(exportable: Exportable, folder: Path, library: str) -> 
         if parameter_count != expected_count:
             raise ExportError(
                 f"{exportable.name}: need {expected_count:,} parameters, got {parameter_count:,} "
-                f"from the {library} "
-                "that is installed; export it as `python`"
+                f"from the installed {library}; export it as `python`"
             )
     write_text(path, script_source)
     return path, network is not None

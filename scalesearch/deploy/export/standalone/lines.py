@@ -14,9 +14,8 @@ def require_representable(name: str, library_model: str, reasons: Iterable[str])
     """Raise ExportError if there are reasons against ``library_model``."""
     if reason_text := "; ".join(reasons):
         raise ExportError(
-            f"{name}: need a network that {library_model} can be, got one with {reason_text}; "
-            "export it as "
-            "`python`, which can be any network"
+            f"{name}: need a network that {library_model} can build, got one with {reason_text}; "
+            "export it as `python`, which can be any network"
         )
 
 
@@ -76,8 +75,7 @@ def block_lines(name: str, network: Network) -> Iterator[str]:
         if block.stage.block not in BLOCK_WRITERS:
             raise ExportError(
                 f"{name}: need blocks of {', '.join(BLOCK_WRITERS)} for a file that needs torch "
-                "alone, "
-                f"got {block.stage.block}; export it as `exported` or `onnx`"
+                f"alone, got {block.stage.block}; export it as `exported` or `onnx`"
             )
         yield BLOCK_WRITERS[block.stage.block](block)
 

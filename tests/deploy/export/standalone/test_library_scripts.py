@@ -265,7 +265,7 @@ def test_the_timm_script_of_a_published_network_is_that_of_timm(timm, name):
 def test_a_network_that_timm_cannot_build_is_refused_with_the_reason(changes, reason):
     with pytest.raises(ExportError) as error:
         timm_script_text("mine", replace(B0, **changes), NetworkOptions())
-    assert "need a network that timm's EfficientNet can be, got one with " in str(error.value)
+    assert "need a network that timm's EfficientNet can build, got one with " in str(error.value)
     assert reason in str(error.value)
 
 
