@@ -17,7 +17,7 @@ from scalesearch.deploy.export.formats import (
 )
 from scalesearch.deploy.export.sample_images import ImageSet, load_image_set
 from scalesearch.deploy.export.standalone.files import Exportable
-from scalesearch.deploy.networks import (
+from scalesearch.deploy.network_references import (
     ReferencedNetwork,
     family_networks,
     is_network_reference,

@@ -145,7 +145,7 @@ def read_named_network(text: str) -> "NamedNetwork":
         network = saved_network.network
         options = network.options if isinstance(network, Network) else None
         return NamedNetwork(text, saved_network.architecture, options)
-    from scalesearch.deploy.networks import is_network_reference, network_from_reference
+    from scalesearch.deploy.network_references import is_network_reference, network_from_reference
 
     if is_network_reference(text):
         return NamedNetwork(text, network_from_reference(text).network)

@@ -15,7 +15,7 @@ from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.stages import Architecture
 from scalesearch.config.experiment import Experiment, is_yaml_name
 from scalesearch.config.reading import apply_override, experiment_from_document
-from scalesearch.deploy.networks import is_network_reference, network_from_reference
+from scalesearch.deploy.network_references import is_network_reference, network_from_reference
 from scalesearch.errors import ArchitectureError
 from scalesearch.io import read_yaml
 from scalesearch.reporting.terminal.display import show_run

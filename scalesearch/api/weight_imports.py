@@ -9,7 +9,7 @@ from scalesearch.api.network_lookup import read_baseline, require_architecture
 from scalesearch.architectures.cost import cost
 from scalesearch.architectures.stages import Architecture
 from scalesearch.deploy.layouts.conversion import import_weights
-from scalesearch.deploy.networks import is_network_reference, network_from_reference
+from scalesearch.deploy.network_references import is_network_reference, network_from_reference
 from scalesearch.deploy.pretrained.from_source import from_pretrained, imagenet_classes
 from scalesearch.deploy.pretrained.published_weights import PRETRAINED
 from scalesearch.errors import ArchitectureError, ExportError, WeightsError

@@ -150,7 +150,7 @@ def busy_machine(monkeypatch):
 
 
 def test_a_busy_machine_is_refused_without_anyway(busy_machine, fake_runs):
-    with pytest.raises(ArchitectureError, match="does nothing else, got others use"):
+    with pytest.raises(ArchitectureError, match="need an idle machine, got others use"):
         run_benchmark([OTHER], reference=REFERENCE)
     assert fake_runs == []
     result = run_benchmark([OTHER], reference=REFERENCE, target_runs=5, anyway=True)

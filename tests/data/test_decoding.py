@@ -71,7 +71,7 @@ def test_a_profile_of_colours_is_no_reason_to_fail():
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_without_a_white_are_refused(mode):
     reason = decode_square(saved(Image.new(mode, (8, 8), 70_000), "TIFF"), COLOUR)
-    assert "its values are of 32 bits" in reason
+    assert "its values have 32 bits" in reason
     assert decode_square(Image.new(mode, (8, 8), 70_000), COLOUR) == reason
 
 

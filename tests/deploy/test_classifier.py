@@ -227,7 +227,7 @@ def test_logits_that_are_not_numbers_are_no_prediction(colour_classifier, make_i
     with torch.no_grad():
         colour_classifier.network[2].bias[1] = torch.nan
     (prediction,) = colour_classifier.predict_batch([make_image(0)])
-    assert "not a number" in prediction.reason
+    assert "logits are not finite" in prediction.reason
 
 
 def test_a_classifier_puts_its_network_in_evaluation_mode(colour_classifier, make_image):

@@ -157,7 +157,7 @@ def test_calibration_warns_of_another_interpolation(trained_digits):
     bicubic_classifier = Classifier(
         read_network(trained_digits.network_file).network, preparation, "cpu"
     )
-    with pytest.warns(UserWarning, match="fitted to images resized by bilinear, and the network's"):
+    with pytest.warns(UserWarning, match="resizes images by bilinear interpolation, the network"):
         probability_calibration(
             bicubic_classifier, trained_digits.dataset, trained_digits.test_split
         )
@@ -166,7 +166,7 @@ def test_calibration_warns_of_another_interpolation(trained_digits):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"stored": 11}, "stored at 11 pixels, as the network's, got 1 channels at 12"),
+        ({"stored": 11}, "stored at 11 pixels, got 1 channels at 12"),
         (
             {"class_names": (*"012345678", "ten")},
             "need the 10 classes of the network in their order, got 10, others: 9, missing: ten",

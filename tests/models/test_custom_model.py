@@ -148,7 +148,7 @@ def test_code_that_needs_values_is_made_or_counted_on_the_cpu(factory, name):
         ("fails_forward", "its network raised RuntimeError"),
         ("wrong_classes", r"need logits of shape \(1, 4\) for one image, got \(1, 5\)"),
         ("no_module", "need a torch.nn.Module from the factory, got 'a network'"),
-        ("misnamed", r"need a callable of \(depth, width, resolution, num_classes\).*d, w, r, n"),
+        ("misnamed", r"need a callable with the parameters \(depth, width, .*d, w, r, n"),
         ("number", "need a callable of .* got 3"),
         ("missing", "cannot be imported from .*AttributeError"),
     ],

@@ -8,7 +8,7 @@ from scalesearch.architectures.baselines import baseline
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import from_json
 from scalesearch.config.reading import experiment_from_document, write_experiment
-from scalesearch.deploy.networks import is_network_reference, network_from_reference
+from scalesearch.deploy.network_references import is_network_reference, network_from_reference
 from scalesearch.errors import ExperimentError, SearchError
 from scalesearch.families.members import family_document, write_family
 from scalesearch.scaling.coefficients import Coefficients

@@ -8,7 +8,7 @@ from scalesearch.candidates.budget import Budget
 from scalesearch.candidates.iso_cost import iso_cost_set
 from scalesearch.config.reading import experiment_from_document
 from scalesearch.config.search_spec import PointSpec, SearchSpec
-from scalesearch.deploy.networks import network_from_reference
+from scalesearch.deploy.network_references import network_from_reference
 from scalesearch.errors import ExperimentError, SearchError
 from scalesearch.reporting.status import search_status
 from scalesearch.reporting.update import write_results

@@ -109,7 +109,7 @@ def test_a_large_file_on_the_hub_is_not_downloaded(put_on_hub, server, tmp_path,
 
 
 def test_a_file_missing_on_the_hub_is_named(put_on_hub, tmp_path):
-    with pytest.raises(WeightsError, match=r"hf:me/mine:gone\.safetensors: need a file that the"):
+    with pytest.raises(WeightsError, match=r"hf:me/mine:gone\.safetensors: need a file that can"):
         from_pretrained("hf:me/mine:gone.safetensors", cache=tmp_path)
 
 

@@ -161,7 +161,7 @@ def test_the_torchvision_script_is_built_before_it_is_written(torchvision, tmp_p
     text = path.read_text().replace("(6, 3, 2", "(4, 3, 2")
     monkeypatch.setitem(files.LIBRARY_SCRIPTS, "torchvision", lambda *_: text)
     with pytest.raises(
-        ExportError, match=r"need [\d,]+ parameters, got [\d,]+ from the torchvision"
+        ExportError, match=r"need [\d,]+ parameters, got [\d,]+ from the installed torchvision"
     ):
         write_library_script(exportable, tmp_path / "other", "torchvision")
 
