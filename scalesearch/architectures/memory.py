@@ -49,6 +49,7 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
+        """Bytes of all parts together."""
         return self.weights + self.gradients + self.optimizer + self.saved_activations
 
 

@@ -51,13 +51,13 @@ def scaled_widths(baseline: Architecture, width: float, rounding: Rounding) -> t
     bound = max if width > 1 else min
     *exact, exact_head = baseline.unrounded_widths
     stem, *stages = (
-        bound(own, rounding.channels(channels * width))
-        for own, channels in zip(baseline.widths, exact, strict=False)
+        bound(unscaled, rounding.channels(channels * width))
+        for unscaled, channels in zip(baseline.widths, exact, strict=False)
     )
     head = baseline.head
     if head and not (baseline.fixed_head or rounding.fixed_head):
-        wanted = max(baseline.least_head, rounding.head(exact_head * width, stages[-1]))
-        head = bound(head, wanted)
+        scaled_head = rounding.head(exact_head * width, stages[-1])
+        head = bound(head, max(baseline.least_head, scaled_head))
     if baseline.fixed_stem or rounding.fixed_stem:
         stem = baseline.stem
     return (stem, *stages, head)
@@ -73,11 +73,11 @@ def rounding_with_fixed_stages(baseline: Architecture, rounding: Rounding) -> Ro
     return replace(rounding, fixed_stages=tuple(sorted(fixed)))
 
 
-def _scaled_resolution(own: int, by: float, rounding: Rounding) -> int:
+def _scaled_resolution(pixels: int, by: float, rounding: Rounding) -> int:
     """Scaled pixels; growth takes none away, even if the baseline exceeds the rounding's cap."""
     if by == 1:
-        return own
-    return (max if by > 1 else min)(own, rounding.pixels(own * by))
+        return pixels
+    return (max if by > 1 else min)(pixels, rounding.pixels(pixels * by))
 
 
 def with_parts(

@@ -107,6 +107,7 @@ class Budget:
 
     @property
     def rounding_profile(self) -> Rounding:
+        """The rounding by its name or its own values."""
         return rounding_from(self.rounding)
 
     @property

@@ -43,11 +43,11 @@ MAX_PIXEL_OFFSET = 8
 class CostLine(Sequence[CustomModel]):
     """Networks of rising cost, each built when it is needed; bisection needs few."""
 
-    settings: Sequence[float]
+    levels: Sequence[float]
     make_network: Callable[[float], CustomModel]
 
     def __len__(self) -> int:
-        return len(self.settings)
+        return len(self.levels)
 
     @overload
     def __getitem__(self, index: int) -> CustomModel: ...
@@ -55,8 +55,8 @@ class CostLine(Sequence[CustomModel]):
     def __getitem__(self, index: slice) -> Sequence[CustomModel]: ...
     def __getitem__(self, index: int | slice) -> CustomModel | Sequence[CustomModel]:
         if isinstance(index, slice):
-            return [self.make_network(setting) for setting in self.settings[index]]
-        return self.make_network(self.settings[index])
+            return [self.make_network(level) for level in self.levels[index]]
+        return self.make_network(self.levels[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +75,27 @@ class Mesh:
         if not self.is_countable:
             raise ArchitectureError(
                 f"budget: need a factor between 1/{MAX_FACTOR} and {MAX_FACTOR} for a network "
-                "made by "
-                f"code, whose every candidate has to be made, got {self.budget.factor:g}; take the "
-                "one network along given coefficients (family, mode matched)"
+                "made by code, whose every candidate has to be made, got "
+                f"{self.budget.factor:g}; take the one network along given coefficients (family, "
+                "mode matched)"
             )
         depths, widths, sides = (self._axis_ends(axis) for axis in ("depth", "width", "resolution"))
         width_levels = self._axis_levels("width", *widths, step)
-        seen: set[str] = set()
+        listed: set[str] = set()
         for depth in self._axis_levels("depth", *depths, step):
             on_budget = self.nearest(self._axis_line("width", *widths, depth=depth))
             mesh = (self._scaled_by(depth=depth, width=width) for width in width_levels)
             smallest_side, largest_side = sides
             for candidate in sorted((on_budget, *mesh), key=lambda network: network.width):
-                if (name := fingerprint(candidate)) in seen:
+                if (name := fingerprint(candidate)) in listed:
                     continue
-                seen.add(name)
+                listed.add(name)
                 if admitted := self.within_budget(
                     self._resolution_line(candidate, smallest_side, largest_side)
                 ):
                     yield from admitted
-                    largest_side = (
-                        admitted[-1].resolution / self.baseline.resolution
-                    )  # wider models have no resolution left
+                    # Wider models have no resolution left.
+                    largest_side = admitted[-1].resolution / self.baseline.resolution
 
     def networks_towards(self, shares: Shares) -> Iterator[CustomModel]:
         """Networks near the point where a direction meets the budget.
@@ -150,6 +149,7 @@ class Mesh:
 
     @property
     def is_growth(self) -> bool:
+        """Whether networks of the budget are larger than the baseline."""
         return self.budget.factor > 1
 
     def factor(self, network: CustomModel) -> float:
@@ -182,19 +182,19 @@ class Mesh:
         if self.factor(self._scaled_by(**{axis: 2.0})) == 1:
             return 1.0, 1.0
         start = self.budget.smallest if self.is_growth else 1 / self.budget.smallest
-        others = dict.fromkeys({"depth", "width", "resolution"} - {axis}, start)
+        other_axes = dict.fromkeys({"depth", "width", "resolution"} - {axis}, start)
         end, ratio = 1.0, 1.25 if self.is_growth else 0.8
         max_log_end = MAX_FACTOR_EXPONENT * abs(math.log(self.budget.factor))
         while abs(math.log(end)) < max_log_end:
             end *= ratio
             if (
-                self.factor(self._scaled_by(**{axis: end, **others})) > self.budget.max_factor
+                self.factor(self._scaled_by(**{axis: end, **other_axes})) > self.budget.max_factor
             ) is self.is_growth:
                 break
         low, high = sorted((start, end))
         if axis == "resolution":
             return low, high
-        nearest_network = self.nearest(self._axis_line(axis, low, high, **others))
+        nearest_network = self.nearest(self._axis_line(axis, low, high, **other_axes))
         end = getattr(nearest_network, axis) / getattr(self.baseline, axis)
         low, high = sorted((start, end))
         return low, high
@@ -213,12 +213,12 @@ class Mesh:
         )
         return sorted({own_multipliers[0], *middles})
 
-    def _axis_line(self, axis: str, low: float, high: float, **others: float) -> CostLine:
+    def _axis_line(self, axis: str, low: float, high: float, **other_axes: float) -> CostLine:
         steps = range(
             math.ceil(low * STEPS_PER_UNIT - 1e-6), math.floor(high * STEPS_PER_UNIT + 1e-6) + 1
         )
         return CostLine(
-            steps, lambda step: self._scaled_by(**{**others, axis: step / STEPS_PER_UNIT})
+            steps, lambda step: self._scaled_by(**{**other_axes, axis: step / STEPS_PER_UNIT})
         )
 
     def _resolution_line(self, network: CustomModel, low: float, high: float) -> CostLine:

@@ -238,7 +238,9 @@ def _axis_bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[flo
         return 1.0, 1.0
     if budget.factor < 1:
         return 0.0, 1.0 / budget.smallest
-    others = {name: budget.smallest for name in ("depth", "width", "resolution") if name != axis}
+    other_axes = {
+        name: budget.smallest for name in ("depth", "width", "resolution") if name != axis
+    }
     affordable = budget.max_factor * budget.cost_of(baseline)
     high = 1.0
     ceiling = (
@@ -246,7 +248,7 @@ def _axis_bounds(baseline: Architecture, budget: Budget, axis: str) -> tuple[flo
     )
     while (
         high < ceiling
-        and _scaled_cost(baseline, budget, Multipliers(**{**others, axis: high})) <= affordable
+        and _scaled_cost(baseline, budget, Multipliers(**{**other_axes, axis: high})) <= affordable
     ):
         high *= 1.25
     return budget.smallest, high

@@ -161,9 +161,9 @@ def admitted_factors(grid: Grid, budget: Budget) -> Iterator[CostArray]:
         limit * spent for (_, limit), spent in zip(budget.limits, bounded_costs, strict=True)
     ]
     counted = (grid.costs(measure, budget.latency) for measure in measures)
-    for costs, *others in zip(*counted, strict=True):
+    for costs, *bounded in zip(*counted, strict=True):
         factors = costs / baseline_cost
-        for max_cost, spent in zip(max_costs, others, strict=True):
+        for max_cost, spent in zip(max_costs, bounded, strict=True):
             factors[spent > max_cost] = np.inf
         yield factors
 

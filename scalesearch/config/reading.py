@@ -65,7 +65,9 @@ def read_experiments(path: str | Path, overrides: Sequence[str] = ()) -> tuple[E
     factors = _factors(document)
     if factors is None:
         return (experiment_from_document(document, str(path)),)
-    are_numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in factors)
+    are_numbers = all(
+        isinstance(factor, int | float) and not isinstance(factor, bool) for factor in factors
+    )
     if not are_numbers or len(set(factors)) < max(2, len(factors)):
         raise ExperimentError(
             f"{path}: budget.factor: need a number, or two and more that differ, got {factors}"
@@ -95,8 +97,8 @@ def _read_document(path: str | Path, overrides: Sequence[str]) -> Any:
     document = read_yaml(Path(path))
     if document is None:
         raise ExperimentError(f"{path}: the file is empty; begin with `name: ...`")
-    for setting in overrides:
-        apply_override(document, setting)
+    for override in overrides:
+        apply_override(document, override)
     return document
 
 
@@ -121,32 +123,34 @@ def write_experiment(path: Path, experiment: Experiment) -> None:
     write_text(path, yaml.safe_dump(to_document(experiment), sort_keys=False))
 
 
-def apply_override(document: Any, setting: str) -> None:
+def apply_override(document: Any, override: str) -> None:
     """Set a value in a document by ``dotted.key=value``. Raises ExperimentError."""
-    key, equals, value_text = setting.partition("=")
+    key, equals, value_text = override.partition("=")
     if not equals or not key:
-        raise ExperimentError(f"--set {setting}: need key=value, such as recipe.epochs=3")
+        raise ExperimentError(f"--set {override}: need key=value, such as recipe.epochs=3")
     try:
         value = parse_yaml(value_text)
     except yaml.YAMLError as error:
-        raise ExperimentError(f"--set {setting}: the value is not valid YAML: {error}") from error
+        raise ExperimentError(f"--set {override}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
     for parent in parents:
         if not isinstance(document, dict):
             break
         document = document.setdefault(parent, {})
     if not isinstance(document, dict):
-        raise ExperimentError(f"--set {setting}: {key.rpartition('.')[0]} holds no further keys")
+        raise ExperimentError(f"--set {override}: {key.rpartition('.')[0]} holds no further keys")
     document[leaf] = value
 
 
 def experiment_differences(first: Experiment, second: Experiment) -> list[str]:
     """Dotted keys in which two experiments differ, with both values."""
-    ours, theirs = (dict(_flat_items(to_document(experiment))) for experiment in (first, second))
+    first_items, second_items = (
+        dict(_flat_items(to_document(experiment))) for experiment in (first, second)
+    )
     return [
-        f"{key}: {ours.get(key)!r} here, {theirs.get(key)!r} there"
-        for key in ours | theirs  # a part that only one has is compared by its keys
-        if ours.get(key) != theirs.get(key)
+        f"{key}: {first_items.get(key)!r} here, {second_items.get(key)!r} there"
+        for key in first_items | second_items  # a part that only one has is compared by its keys
+        if first_items.get(key) != second_items.get(key)
     ]
 
 

@@ -47,7 +47,8 @@ class PointSpec:
             ),
             (
                 "multipliers",
-                all(one >= 1 for one in multipliers) or all(one <= 1 for one in multipliers),
+                all(value >= 1 for value in multipliers)
+                or all(value <= 1 for value in multipliers),
                 "all at least 1 or all at most 1, or they have no shares",
             ),
             ("factor", self.factor is None or 0 < self.factor != 1, "a factor above 0, and not 1"),

@@ -62,15 +62,17 @@ class ScalingPath:
     @property
     def phi_bounds(self) -> tuple[float, float]:
         """Range of phi in which networks are considered."""
-        alpha, *others = (math.log(base) for base in asdict(self.coefficients).values())
-        max_phi = math.log(MAX_MULTIPLIER) / max(alpha, *others)
+        alpha, *other_logs = (math.log(base) for base in asdict(self.coefficients).values())
+        max_phi = math.log(MAX_MULTIPLIER) / max(alpha, *other_logs)
         max_depth_phi = math.log(MAX_DEPTH_MULTIPLIER) / alpha if alpha else math.inf
         return -round(max_phi, PHI_DECIMALS), round(min(max_phi, max_depth_phi), PHI_DECIMALS)
 
     def network_at(self, phi: float) -> Architecture:
+        """Network at this phi."""
         return scale(self.baseline, self.coefficients.at(round(phi, PHI_DECIMALS)), self.rounding)
 
     def measured_cost(self, phi: float) -> float:
+        """Cost of the network at this phi, in the measure."""
         return cost_in_measure(self.network_at(phi), self.measure, self.latency)
 
     def step_at(self, phi: float) -> PathStep:

@@ -160,13 +160,13 @@ def _require_same_run(folder: Path, run_document: Mapping[str, Any]) -> None:
     mismatches = _different_settings(
         experiment_from_document(run_document["asked"]), folder, recorded
     )
-    for setting, new_value, recorded_value in (
+    for subject, new_value, recorded_value in (
         ("network", run_document["fingerprint"], recorded["fingerprint"]),
         ("images", run_document["data"]["fingerprint"], recorded["data"]["fingerprint"]),
         ("weights to start from", _weights_hash(run_document), _weights_hash(recorded)),
     ):
         if new_value != recorded_value:
-            mismatches.append(f"{setting}: {new_value} here, {recorded_value} there")
+            mismatches.append(f"{subject}: {new_value} here, {recorded_value} there")
     _raise_if_different(folder, mismatches)
 
 

@@ -9,17 +9,7 @@ turns them into whole numbers.
 import math
 from dataclasses import dataclass
 
-from scalesearch.scaling.rounding import FLOAT_NOISE, ROUNDINGS, Rounding, apportioned_blocks
-
-__all__ = [
-    "FLOAT_NOISE",
-    "ROUNDINGS",
-    "Coefficients",
-    "Multipliers",
-    "Rounding",
-    "Shares",
-    "apportioned_blocks",
-]
+from scalesearch.scaling.rounding import FLOAT_NOISE
 
 
 def _require_positive(**values: float) -> None:
@@ -109,4 +99,5 @@ class Shares:
         return math.dist(self.as_tuple(), other.as_tuple())
 
     def as_tuple(self) -> tuple[float, float, float]:
+        """Depth, width and resolution, in this order."""
         return self.depth, self.width, self.resolution

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scalesearch.scaling.coefficients import Coefficients, Multipliers, Shares
-from scalesearch.scaling.rounding import ROUNDINGS
 
 EFFICIENTNET_CITATION = "Tan & Le, arXiv:1905.11946v5"
 """Source of every number of this module, unless it names another."""
@@ -38,6 +37,7 @@ class PublishedModel:
 
     @property
     def multipliers(self) -> Multipliers:
+        """Multipliers of EfficientNet-B0."""
         return Multipliers(self.depth, self.width, self.resolution / PAPER_RESOLUTION)
 
 
@@ -146,35 +146,6 @@ TABLE_7: tuple[PublishedAblation, ...] = (
 PAPER_PIXELS = {1.3: 299}
 """Pixels per side that the paper names for a multiplier of B0's 224 (figure 4's caption)."""
 
-FIGURE_3: dict[str, tuple[float, ...]] = {
-    "width": (1.0, 1.4, 1.8, 2.6, 3.8, 5.0),
-    "depth": (1.0, 2.0, 3.0, 4.0, 6.0, 8.0),
-    "resolution": (1.0, 1.3, 1.5, 1.7, 1.9, 2.2, 2.5),
-}
-"""B0 along one axis at a time: the labelled multipliers. Accuracies (75 to 81%) are only drawn."""
-
-FIGURE_4: tuple[Multipliers, ...] = (
-    Multipliers(1.0, 1.0, 1.0),
-    Multipliers(1.0, 1.0, 1.3),
-    Multipliers(2.0, 1.0, 1.0),
-    Multipliers(2.0, 1.0, 1.3),
-)
-"""Starts of the four curves of growing width. The widths on them are not printed; accuracies (76
-to 82%) are only drawn. The legend and caption say 1.3 (299 pixels) where section 3.3 says 2.0.
-"""
-
-FIGURE_8: dict[str, Shares] = {
-    "width": Shares(0.0, 1.0, 0.0),
-    "depth": Shares(1.0, 0.0, 0.0),
-    "resolution": Shares(0.0, 0.0, 1.0),
-    "compound": PAPER_COEFFICIENTS.shares,
-}
-"""Four ways to scale B0, drawn up to 5 billion multiply-adds and 75 to 83%, no point printed.
-Section 6 says that compound scaling improves on the others by up to ``FIGURE_8_GAIN``.
-"""
-
-FIGURE_8_GAIN = 0.025
-
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
@@ -239,37 +210,3 @@ class CoefficientGrid:
 
 CLASSIC_GRID = CoefficientGrid((1.0, 2.0), (1.0, 1.5), (1.0, 1.5), step=0.05, tolerance=0.1)
 """Grid used by those who repeat the paper's search; the paper publishes none."""
-
-
-@dataclass(frozen=True, slots=True)
-class TinyNet:
-    """A network of arXiv:2010.14819: B0 made smaller mostly in width.
-
-    ``params``, ``macs``: as printed. Rounded by ``TINYNET_ROUNDING``.
-    """
-
-    name: str
-    width: float
-    depth: float
-    resolution: int
-    params: float
-    macs: float
-
-    @property
-    def multipliers(self) -> Multipliers:
-        return Multipliers(self.depth, self.width, self.resolution / PAPER_RESOLUTION)
-
-
-TINYNETS: dict[str, TinyNet] = {
-    network.name: network
-    for network in (
-        TinyNet("tinynet_a", 1.0, 1.2, 192, 6.2e6, 339e6),
-        TinyNet("tinynet_b", 0.75, 1.1, 188, 3.7e6, 202e6),
-        TinyNet("tinynet_c", 0.54, 0.85, 184, 2.5e6, 100e6),
-        TinyNet("tinynet_d", 0.54, 0.695, 152, 2.3e6, 52e6),
-        TinyNet("tinynet_e", 0.51, 0.6, 106, 2.0e6, 24e6),
-    )
-}
-"""Multipliers of the released models. Their "tiny formula" is a fit: they have no phi."""
-
-TINYNET_ROUNDING = replace(ROUNDINGS["timm"], depth="round", fixed_stem=True, fixed_head=True)

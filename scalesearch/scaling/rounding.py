@@ -244,11 +244,11 @@ def _has_kind(kind: str, value: Any) -> bool:
 
 
 def _changed_fields(profile: Rounding, rounding: Rounding) -> dict[str, Any]:
-    wanted = dataclasses.asdict(rounding)
-    plain_values = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in wanted.items()
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(rounding).items()
+        if getattr(profile, key) != value
     }
-    return {key: plain_values[key] for key in wanted if getattr(profile, key) != wanted[key]}
 
 
 def _unknown_message(name: object, choices: Iterable[str]) -> str:

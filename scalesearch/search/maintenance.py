@@ -352,8 +352,8 @@ def _replanned_trial(trial: SearchTrial, source: CandidateSource) -> SearchTrial
     if index is None or index >= len(source.planned):
         return trial
     planned_trial = source.planned[index]
-    facts = {**trial.candidate_columns, "role": planned_trial.role}
-    return replace(trial, candidate_columns=facts, cells=cell_documents(planned_trial))
+    columns = {**trial.candidate_columns, "role": planned_trial.role}
+    return replace(trial, candidate_columns=columns, cells=cell_documents(planned_trial))
 
 
 def _write_results(locked_search: LockedSearch) -> None:

@@ -135,7 +135,7 @@ def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
     """Train, and yield a row per epoch and seed until the job ends or is halted."""
     runs = [_training_job(job, seed) for seed in job.seeds]
     images = _load_images(job, heartbeat)
-    facts = {
+    job_columns = {
         "learning_rate": peak_learning_rate(job.recipe),
         "micro_batch": job.recipe.micro_batch or job.recipe.batch_size,
         "device": job.device,
@@ -144,7 +144,7 @@ def _train_epochs(job: Job, heartbeat: Heartbeat) -> Iterator[dict[str, Any]]:
     for position, epoch in train_together(runs, images, device=job.device):
         row = asdict(epoch)
         del row["resolution"]  # that of the epoch; the column has that of the network
-        yield {"seed": job.seeds[position], "epoch": row.pop("index"), **row, **facts}
+        yield {"seed": job.seeds[position], "epoch": row.pop("index"), **row, **job_columns}
         heartbeat.report_epoch(epoch.index, epoch.accuracy, epoch.images_per_second)
         if job.halt is not None and position == len(runs) - 1 and job.halt.exists():
             return

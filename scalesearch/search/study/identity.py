@@ -98,8 +98,8 @@ def _acquire_lock(connection: Connection, study: optuna.Study) -> None:
     connection.execute(
         sqlalchemy.text("SELECT set_config('application_name', :name, false)"), {"name": name}
     )
-    for setting in KEEPALIVE:
-        connection.execute(sqlalchemy.text(f"SET {setting}"))
+    for parameter in KEEPALIVE:
+        connection.execute(sqlalchemy.text(f"SET {parameter}"))
     parameters = {"key": _lock_key(study.study_name)}
     if connection.execute(
         sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), parameters
