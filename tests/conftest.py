@@ -52,7 +52,9 @@ def free_port() -> Callable[[], int]:
     return port_of_ones_own
 
 
-sys.path.append(str(Path(__file__).parent))  # for peers
+BASE_TEMP = pytest.StashKey[Path]()
+
+sys.path.append(str(Path(__file__).parent))  # for peers and refusals
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -60,6 +62,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         torch = pytest.importorskip("torch")
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Compare the messages that a test expects with its snapshots."""
+    from refusals import recording
+
+    with recording(item.nodeid, item.config.stash[BASE_TEMP]):
+        return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _base_temp(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Remember where temporary folders are: messages are compared without them."""
+    pytestconfig.stash[BASE_TEMP] = tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture
@@ -72,6 +89,19 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return stopped.value.code, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def run_refused(run: Callable[..., tuple[int, str, str]]) -> Callable[..., None]:
+    """Run a command that exits with 2 and prints nothing but the message of its snapshot."""
+    from refusals import compare_message
+
+    def command(name: str, *arguments: object) -> None:
+        code, out, err = run(name, *arguments)
+        assert (code, out) == (2, ""), err
+        compare_message(name, err)
 
     return command
 

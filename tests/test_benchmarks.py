@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.architectures.stages import Architecture
@@ -77,7 +78,7 @@ def test_the_plain_network_answers_as_ours_with_the_same_weights_and_learns_the_
 
 def test_weights_are_copied_between_equal_layers_only(module: Module) -> None:
     source, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 2)
-    with pytest.raises(ValueError, match="need equal layers"):
+    with refused(ValueError):
         module("plain").copy_weights(source, target)
 
 
@@ -122,7 +123,7 @@ def test_the_plain_schedule_is_the_recipes(module: Module) -> None:
 
 def test_the_plain_loop_refuses_a_recipe_that_it_cannot_follow(module: Module) -> None:
     recipe = replace(preset("fast"), augmentation=Augmentation(cutout=0.5))
-    with pytest.raises(ValueError, match="crop and flip only"):
+    with refused(ValueError):
         module("plain").optimiser(torch.nn.Linear(2, 2), recipe)
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.comparisons import surface_difference
 from scalesearch.analysis.conclusion import conclusion
@@ -212,11 +213,11 @@ def test_order_of_rows_repeated_rows_and_other_columns_change_nothing(whole):
 
 def test_missing_and_non_finite_values_are_refused(table):
     holed = table.assign(accuracy=table.accuracy.where(table.candidate != "c003"))
-    with pytest.raises(SearchError, match="need a finite accuracy everywhere, got nan for candid"):
+    with refused(SearchError):
         conclusion(holed, 2.0)
-    with pytest.raises(SearchError, match="no candidate has finished"):
+    with refused(SearchError):
         conclusion(table, 2.0, epochs=12)
-    with pytest.raises(SearchError, match="empty table"):
+    with refused(SearchError):
         conclusion(table[:0], 2.0)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.drift import accuracy_gain, epoch_drift, shape_change
 from scalesearch.analysis.polynomials import polynomial_terms, simplex_lattice
@@ -125,9 +126,9 @@ def test_too_few_candidates_or_epochs_are_answered_in_words(simulated):
         found = epoch_drift(few, 2.0)
         assert (found.gains, found.has_drift) == ((), None)
         assert "too few" in found.sentence
-    with pytest.raises(SearchError, match="epoch that is on record"):
+    with refused(SearchError):
         epoch_drift(table[:0], 2.0)
-    with pytest.raises(SearchError, match="finite"):
+    with refused(SearchError):
         epoch_drift(table.assign(accuracy=np.nan), 2.0)
 
 

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.observations import imputed_accuracies
 from scalesearch.errors import SearchError
@@ -67,7 +68,7 @@ def test_the_order_of_candidates_and_epochs_changes_nothing():
 
 
 def test_a_non_finite_accuracy_is_refused():
-    with pytest.raises(SearchError, match="candidate b: need finite values"):
+    with refused(SearchError):
         imputed_accuracies({"a": {1: 0.2}, "b": {1: float("nan")}})
 
 

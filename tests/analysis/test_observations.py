@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.paired import accuracies, paired_noise
@@ -88,14 +89,14 @@ def test_stopped_candidates_count_only_if_marked_and_requested(halved):
 
 
 def test_a_table_without_usable_data_is_refused(table):
-    with pytest.raises(SearchError, match="need candidates with epoch 0, got none"):
+    with refused(SearchError):
         candidate_estimates(table[:0])
-    with pytest.raises(SearchError, match="need candidates with epoch 12, got none"):
+    with refused(SearchError):
         candidate_estimates(table, epochs=12)
-    with pytest.raises(SearchError, match="candidate c003: need finite values"):
+    with refused(SearchError):
         candidate_estimates(table.assign(accuracy=table.accuracy.where(table.candidate != "c003")))
     alone = (table.candidate == "c003") == (table.seed == 0)
-    with pytest.raises(SearchError, match="got none between c000 and c003; train one seed on both"):
+    with refused(SearchError):
         candidate_estimates(table[alone])
-    with pytest.raises(SearchError, match="need finite shares"):
+    with refused(SearchError):
         candidate_estimates(table.assign(depth_share=float("nan")))

@@ -3,7 +3,7 @@
 import time
 
 import numpy as np
-import pytest
+from refusals import refused
 
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.optimal_design import (
@@ -137,7 +137,7 @@ def test_few_candidates_are_all_taken_and_none_is_refused():
     shares = scattered(6)
     assert i_optimal_design(shares, 12) == list(range(6))
     assert i_optimal_design(shares, 12, included=[2]) == [0, 1, 3, 4, 5]
-    with pytest.raises(SearchError, match="need at least 1 candidate, got 0"):
+    with refused(SearchError):
         i_optimal_design(shares, 0)
-    with pytest.raises(SearchError, match="need finite shares"):
+    with refused(SearchError):
         i_optimal_design(np.full((4, 3), np.nan), 2)

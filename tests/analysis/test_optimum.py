@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.optimum import optimum
 from scalesearch.analysis.polynomials import AXES, simplex_lattice
@@ -111,7 +112,7 @@ def test_the_answer_counts_the_candidates_that_were_stopped(simulated):
     assert found.shares.distance(type(found.shares)(0.3, 0.3, 0.4)) < 0.3
     few = of(simulated, candidates=27, halved=True)
     few = few.assign(depth_share=1.0, width_share=0.0, resolution_share=0.0)
-    with pytest.raises(SearchError, match="got 9 with the last epoch and 18 that were stopped"):
+    with refused(SearchError):
         optimum(few, 2.0)
 
 
@@ -125,17 +126,17 @@ def test_an_axis_that_no_candidate_scales_gets_nothing_and_is_named(table):
 
 def test_candidates_that_scale_one_axis_alone_have_no_optimum(table):
     corner = table.assign(depth_share=1.0, width_share=0.0, resolution_share=0.0)
-    with pytest.raises(SearchError, match="spread over all three shares"):
+    with refused(SearchError):
         optimum(corner, 2.0)
 
 
 def test_too_few_candidates_and_accuracies_that_are_no_numbers_are_refused(table):
     few = table[table.candidate.isin(sorted(table.candidate.unique())[:6])]
-    with pytest.raises(SearchError, match=r"quadratic surface .* got 6 with the last epoch"):
+    with refused(SearchError):
         optimum(few, 2.0)
-    with pytest.raises(SearchError, match="need finite values"):
+    with refused(SearchError):
         optimum(table.assign(accuracy=table.accuracy.where(table.candidate != "c003")), 2.0)
-    with pytest.raises(SearchError, match="need candidates with epoch"):
+    with refused(SearchError):
         optimum(table[:0], 2.0)
 
 

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 from scipy.stats import dunnett, ttest_rel
 
 from scalesearch.analysis.paired import (
@@ -81,15 +82,15 @@ def test_a_difference_is_of_shared_seeds_and_of_what_the_table_tells_of_others()
 
 
 def test_candidates_that_cannot_be_compared_are_refused_with_a_reason():
-    with pytest.raises(SearchError, match="candidate x: need at least one run"):
+    with refused(SearchError):
         paired_difference({"a": {0: 0.5}}, "a", "x")
-    with pytest.raises(SearchError, match="two candidates with two seeds in common"):
+    with refused(SearchError):
         paired_difference({"a": {0: 0.5}, "b": {0: 0.6}}, "a", "b")
     apart = {"a": {0: 0.5, 1: 0.6}, "b": {0: 0.5, 1: 0.7}, "c": {7: 0.1}}
-    with pytest.raises(SearchError, match="no seeds connect them"):
+    with refused(SearchError):
         paired_difference(apart, "a", "c")
     assert may_still_win(apart)["c"]
-    with pytest.raises(SearchError, match="candidate b: need finite values"):
+    with refused(SearchError):
         may_still_win({"a": {0: 0.5, 1: 0.6}, "b": {0: 0.5, 1: float("nan")}})
 
 

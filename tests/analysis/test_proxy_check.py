@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.proxy_check import epoch_rank_correlation, table_rank_correlation
 from scalesearch.errors import SearchError
@@ -116,9 +117,9 @@ def test_too_little_data_gives_a_sentence_and_no_error(turned):
     assert few.shortest_epoch is None
     assert "3 candidates with epoch 9 are too few" in few.sentence
     assert "no shorter training" in epoch_rank_correlation(turned[turned.epoch == 9]).sentence
-    with pytest.raises(SearchError, match="empty table"):
+    with refused(SearchError):
         epoch_rank_correlation(turned[:0])
-    with pytest.raises(SearchError, match="need recorded epochs, got 4"):
+    with refused(SearchError):
         epoch_rank_correlation(turned, epochs=[1, 4])
 
 
@@ -131,6 +132,6 @@ def test_two_tables_are_compared_by_network_or_by_cell(turned):
     renamed = cells.assign(candidate="r" + cells.candidate)
     found = table_rank_correlation(cells, renamed)
     assert (found.candidates, found.spearman.value) == (32, pytest.approx(1))
-    with pytest.raises(SearchError, match="in common, by network or by cell"):
+    with refused(SearchError):
         table_rank_correlation(cells, renamed.assign(cell="other"))
     assert table_rank_correlation(cells, renamed, match_by="candidate").candidates == 0

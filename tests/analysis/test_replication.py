@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.replication import compare_replication, rows_of_best_tables
 from scalesearch.errors import SearchError
@@ -69,9 +70,9 @@ def test_only_candidates_in_both_count():
     assert [row["candidate"] for row in found.rows] == ["bb", "dd", "ff"]
     assert found.search_best.candidate == "bb"
     assert "too few candidates to compare rankings" in found.sentence
-    with pytest.raises(SearchError, match="need candidates of the search"):
+    with refused(SearchError):
         compare_replication(table(), table({"new": 0.9}), "x")
-    with pytest.raises(SearchError, match="need candidates of the search"):
+    with refused(SearchError):
         compare_replication(table(), table(fewer), "x", search_best="aa")
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.observations import candidate_estimates
 from scalesearch.analysis.polynomials import (
@@ -180,9 +181,9 @@ def test_an_axis_that_no_candidate_scales_is_no_part_of_the_polynomial(simulated
 def test_candidates_that_determine_no_plane_are_refused(simulated):
     table = of(simulated)
     inner = table[table[["depth_share", "width_share", "resolution_share"]].min(axis=1) > 0.1]
-    with pytest.raises(SearchError, match=r"need at least 4 candidates .* got 3"):
+    with refused(SearchError):
         fit_response_model(inner[inner.candidate.isin(inner.candidate.unique()[:3])])
-    with pytest.raises(SearchError, match="need at least 4 candidates"):
+    with refused(SearchError):
         fit_response_model(table.assign(depth_share=0.2, width_share=0.4, resolution_share=0.4))
-    with pytest.raises(SearchError, match="three shares that sum to 1"):
+    with refused(SearchError):
         fit_response_model(table).predict([[0.5, 0.5, 0.5]])

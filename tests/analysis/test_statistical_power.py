@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.optimum import optimum
 from scalesearch.analysis.paired import paired_difference
@@ -107,12 +108,12 @@ def test_the_error_of_the_surface_is_the_mean_over_the_simplex():
 
 @pytest.mark.parametrize("noise", [0.0, -1.0, float("nan")])
 def test_a_noise_of_zero_or_no_number_is_refused(noise):
-    with pytest.raises(SearchError, match="need a noise above 0"):
+    with refused(SearchError):
         statistical_power(plan(), noise, 3, basis="")
 
 
 def test_no_candidates_and_no_seeds_are_refused():
-    with pytest.raises(SearchError, match="need candidates and seeds, got 0 and 3"):
+    with refused(SearchError):
         statistical_power(plan()[:0], 0.01, 3, basis="")
-    with pytest.raises(SearchError, match="need candidates and seeds, got 17 and 0"):
+    with refused(SearchError):
         statistical_power(plan(), 0.01, 0, basis="")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.summary import candidate_results, stopped_candidates, summary_of_records
 from scalesearch.errors import SearchError
@@ -121,14 +122,14 @@ def test_a_table_without_the_stopped_column_has_no_stopped_candidates():
 
 
 def test_a_non_finite_accuracy_is_refused():
-    with pytest.raises(SearchError, match="candidate aa: need finite values"):
+    with refused(SearchError):
         candidate_results(records_frame([*ROWS[1:], row("aa", 2, float("nan"))]))
 
 
 def test_the_requested_seeds_decide_which_candidates_have_finished():
-    with pytest.raises(SearchError, match="no candidate has finished"):
+    with refused(SearchError):
         summary_of_records(records_frame(ROWS), 2.0, epochs=3)
-    with pytest.raises(SearchError, match="no candidate has finished"):
+    with refused(SearchError):
         summary_of_records(records_frame(ROWS), 2.0, epochs=2, seeds=3)
 
 
@@ -146,5 +147,5 @@ def test_one_seed_has_no_standard_error():
 
 
 def test_an_empty_table_is_refused():
-    with pytest.raises(SearchError, match="at least one finished candidate, got an empty table"):
+    with refused(SearchError):
         summary_of_records(records_frame([]), 2.0)

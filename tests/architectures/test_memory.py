@@ -1,5 +1,6 @@
 import pytest
 import torch
+from refusals import refused
 from torch.nn.functional import cross_entropy
 
 from scalesearch.architectures.baselines import BASELINES, baseline
@@ -80,7 +81,7 @@ def test_what_is_kept_grows_with_the_batch_and_halves_in_half_precision():
 
 
 def test_a_batch_or_optimiser_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="need batch_size >= 1, got batch_size=0"):
+    with refused(ValueError):
         training_memory(PROXY, 0)
-    with pytest.raises(ValueError, match="need an optimizer of sgd, adamw, rmsprop, got 'adam'"):
+    with refused(ValueError):
         training_memory(PROXY, 1, optimizer="adam")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.architectures.baselines import baseline
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
@@ -91,7 +92,7 @@ def test_a_slow_network_does_not_influence_its_own_prediction():
 
 
 def test_times_that_do_not_rise_with_cost_are_refused():
-    with pytest.raises(ArchitectureError, match="take a larger batch or resolution"):
+    with refused(ArchitectureError):
         fit_latency(B0, measure_latencies_function=lambda networks: [1e-3] * len(networks))
 
 
@@ -108,7 +109,7 @@ def test_scaled_networks_are_distinct_and_surround_the_baseline():
 def test_a_baseline_too_small_to_be_scaled_is_refused():
     smallest = Architecture(stem=1, stages=(Stage(1, 1, fixed_depth=True),), head=1, resolution=1)
     smallest = replace(smallest, fixed_stem=True, fixed_head=True)
-    with pytest.raises(ArchitectureError, match="need 8 distinct networks around the baseline"):
+    with refused(ArchitectureError):
         scaled_networks(smallest)
 
 
@@ -126,7 +127,7 @@ def test_a_latency_fit_is_written_and_read_as_a_latency_model(tmp_path):
 
 def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="cannot be written"):
+    with refused(ExportError):
         write_latency_fit(tmp_path / "file" / "b0.json", {})
 
 
@@ -173,18 +174,18 @@ def test_networks_are_measured_in_turn_and_medians_are_returned(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments",
     [
-        ({"rounds": 0}, "rounds: need at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size: need at least 1, got 0"),
-        ({"threads": -1}, "threads: need at least 1, got -1"),
-        ({"device": "tpu"}, "device: need cpu or cuda, got 'tpu'"),
-        ({"device": "meta"}, "device: need cpu or cuda, got 'meta'"),
-        ({"device": "cuda:99"}, "device: need one that torch has, got 'cuda:99'"),
+        {"rounds": 0},
+        {"batch_size": 0},
+        {"threads": -1},
+        {"device": "tpu"},
+        {"device": "meta"},
+        {"device": "cuda:99"},
     ],
 )
-def test_invalid_latency_arguments_are_refused_by_name(arguments, message):
-    with pytest.raises(ArchitectureError, match=message):
+def test_invalid_latency_arguments_are_refused_by_name(arguments):
+    with refused(ArchitectureError):
         measure_latencies([B0], **arguments)
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.architectures.custom import CustomModel
@@ -59,5 +60,5 @@ def test_the_check_uses_only_eager_times_of_the_same_batch_and_networks_as_data(
     ]
     check = check_latency_model(MODEL, [*NETWORKS, custom_network], [*rows, *unusable_rows])
     assert len(check.networks) == 3
-    with pytest.raises(ArchitectureError, match="got none; add 8 to --batch"):
+    with refused(ArchitectureError):
         check_latency_model(MODEL, [*NETWORKS, custom_network], unusable_rows)

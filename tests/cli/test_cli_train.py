@@ -159,24 +159,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(finished, tmp_path, r
     assert read(tmp_path / "r", "metrics.json") == read(finished, "metrics.json")
 
 
-def test_another_run_in_the_folder_is_refused_and_nothing_is_changed(finished, run):
+def test_another_run_in_the_folder_is_refused_and_nothing_is_changed(finished, run_refused):
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    code, _, err = run(*COMMAND, "--seed", 3, "--set", "dropout=0.1", "--out", finished)
-    assert code == 2
-    assert "seed: 3 here, 0 there" in err
-    assert "recipe.dropout: 0.1 here, 0.0 there" in err
+    run_refused(*COMMAND, "--seed", 3, "--set", "dropout=0.1", "--out", finished)
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_folder_of_other_files_is_refused(tmp_path, run):
+def test_a_folder_of_other_files_is_refused(tmp_path, run_refused):
     (tmp_path / "thesis.tex").write_text("")
-    code, _, err = run(*COMMAND, "--out", tmp_path)
-    assert code == 2
-    assert "need an empty folder or one of this run" in err
+    run_refused(*COMMAND, "--out", tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    code, _, err = run(*COMMAND, "--out", tmp_path)
-    assert code == 2
-    assert "run.json: not the record of a run" in err
+    run_refused(*COMMAND, "--out", tmp_path)
 
 
 @pytest.fixture
@@ -203,11 +196,9 @@ def test_a_member_of_a_family_is_trained_by_a_recipe_that_follows_its_shape(fami
 
 
 def test_a_member_can_be_given_as_an_option_and_one_that_is_not_there_is_named(
-    family, tmp_path, run
+    family, tmp_path, run_refused
 ):
-    code, _, err = run("train", "--member", f"{family[0]}:b9", *SMALL, "--out", tmp_path / "r")
-    assert code == 2
-    assert "no member 'b9'; known are b0, b1, b2" in err
+    run_refused("train", "--member", f"{family[0]}:b9", *SMALL, "--out", tmp_path / "r")
 
 
 def test_an_experiment_says_what_to_train_and_options_change_it(tmp_path, run):
@@ -245,14 +236,14 @@ def cnn(depth, width, resolution, num_classes):
 """
 
 
-def test_a_network_made_by_code_is_trained_where_code_is_allowed(tmp_path, run, monkeypatch):
+def test_a_network_made_by_code_is_trained_where_code_is_allowed(
+    tmp_path, run, run_refused, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "own_net.py").write_text(CODE)
     command = ("train", "own_net:cnn", "--resolution", 8, *SMALL[:-1], "epochs=1")
-    code, _, err = run(*command)
-    assert code == 2
-    assert "add --allow-code" in err
+    run_refused(*command)
     code, out, err = run(*command, "--allow-code")
     assert code == 0, err
     assert "results/own_net-cnn-digits/" in out
@@ -260,29 +251,26 @@ def test_a_network_made_by_code_is_trained_where_code_is_allowed(tmp_path, run, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments",
     [
-        (("efficientnet_b9", *SMALL), "unknown baseline 'efficientnet_b9'"),
-        (("efficientnet_b0", "--data", "digitz"), "did you mean digits?"),
-        (("efficientnet_b0", *SMALL, "--set", "epoch=1"), "recipe.epoch: unknown key"),
-        (("efficientnet_b0", *SMALL, "--set", "epochs"), "need key=value"),
-        (("efficientnet_b0", *SMALL, "--recipe", "fats"), "did you mean 'fast'?"),
-        (("efficientnet_b0", *SMALL, "--recipe", "no.yaml"), "no.yaml: no such"),
-        (("efficientnet_b0", *SMALL, "--device", "tpu"), "need auto, cpu or cuda"),
-        (("efficientnet_b0", *SMALL, "--width", "-1"), "width: need a number above 0"),
-        (("efficientnet_b0", *SMALL, "--train-samples", "99999"), "train_samples of at most"),
-        (("efficientnet_b0", *SMALL, "--set", "learning_rate_rule=tuned"), "fixed or depth"),
-        (("no.json:b1", *SMALL), "no.json: no such"),
-        ((*SMALL,), "need a network, either ARCHITECTURE or --member"),
+        ("efficientnet_b9", *SMALL),
+        ("efficientnet_b0", "--data", "digitz"),
+        ("efficientnet_b0", *SMALL, "--set", "epoch=1"),
+        ("efficientnet_b0", *SMALL, "--set", "epochs"),
+        ("efficientnet_b0", *SMALL, "--recipe", "fats"),
+        ("efficientnet_b0", *SMALL, "--recipe", "no.yaml"),
+        ("efficientnet_b0", *SMALL, "--device", "tpu"),
+        ("efficientnet_b0", *SMALL, "--width", "-1"),
+        ("efficientnet_b0", *SMALL, "--train-samples", "99999"),
+        ("efficientnet_b0", *SMALL, "--set", "learning_rate_rule=tuned"),
+        ("no.json:b1", *SMALL),
+        (*SMALL,),
     ],
 )
 def test_what_cannot_be_trained_exits_2_without_a_traceback_and_writes_nothing(
-    arguments, message, tmp_path, run
+    arguments, tmp_path, run_refused
 ):
-    code, out, err = run("train", *arguments, "--out", tmp_path / "r")
-    assert (code, out) == (2, "")
-    assert message in err
-    assert "Traceback" not in err
+    run_refused("train", *arguments, "--out", tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 
@@ -316,10 +304,8 @@ def test_a_run_that_came_to_no_epoch_makes_room_for_the_one_that_mends_it(seeds,
         ("--train-samples", 5, "--set", "batch_size=8", "--set", "micro_batch=4"),
     ],
 )
-def test_a_single_image_is_no_batch_to_normalise(single, tmp_path, run):
-    code, _, err = run(*COMMAND, *single, "--out", tmp_path / "r")
-    assert code == 2, err
-    assert "need at least 2 images in each forward pass" in err
+def test_a_single_image_is_no_batch_to_normalise(single, tmp_path, run_refused):
+    run_refused(*COMMAND, *single, "--out", tmp_path / "r")
 
 
 def test_a_single_image_of_many_pixels_is_a_batch(tmp_path, run):

@@ -1,6 +1,7 @@
 """What may be frozen, until when, and what a recipe refuses of it."""
 
 import pytest
+from refusals import refused
 
 from scalesearch.config.recipe import Recipe
 from scalesearch.config.transfer_spec import Transfer, UnfreezeStep, part_names, parts_from_words
@@ -45,48 +46,42 @@ def test_what_is_frozen_shrinks_epoch_by_epoch():
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
+    "bad",
     [
-        ({"freeze": ("stage",)}, r"freeze: need some of stem, .*, got \('stage',\)"),
-        ({"freeze": ("stage0",)}, "freeze: need some of"),
-        ({"freeze": ("0",)}, "freeze: need some of"),
-        ({"freeze": ("stage3..1",)}, "freeze: need some of"),
-        ({"body_rate": 0.0}, r"body_rate: need a factor above 0, up to 1, got 0\.0"),
-        ({"body_rate": 2.0}, "body_rate: need a factor above 0, up to 1"),
-        (
-            {"unfreeze": (UnfreezeStep(epoch=2, parts=("all",)),)},
-            r"freeze: need the parts that unfreeze lets go, got \(\)",
-        ),
-        (
-            {
-                "freeze": ("1",),
-                "unfreeze": tuple(UnfreezeStep(epoch=at, parts=("1",)) for at in (3, 2)),
-            },
-            "unfreeze: need rising epochs",
-        ),
+        {"freeze": ("stage",)},
+        {"freeze": ("stage0",)},
+        {"freeze": ("0",)},
+        {"freeze": ("stage3..1",)},
+        {"body_rate": 0.0},
+        {"body_rate": 2.0},
+        {"unfreeze": (UnfreezeStep(epoch=2, parts=("all",)),)},
+        {
+            "freeze": ("1",),
+            "unfreeze": tuple(UnfreezeStep(epoch=at, parts=("1",)) for at in (3, 2)),
+        },
     ],
 )
-def test_a_transfer_that_means_nothing_is_refused(bad, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+def test_a_transfer_that_means_nothing_is_refused(bad):
+    with refused(ValueError):
         Transfer(**bad)
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
+    "bad",
     [
-        ({"epoch": 1, "parts": ("all",)}, "epoch: need at least 2"),
-        ({"epoch": 2, "parts": ()}, "parts: need some of stem"),
-        ({"epoch": 2, "parts": ("tail",)}, "parts: need some of stem"),
+        {"epoch": 1, "parts": ("all",)},
+        {"epoch": 2, "parts": ()},
+        {"epoch": 2, "parts": ("tail",)},
     ],
 )
-def test_an_unfreezing_needs_a_later_epoch_and_parts(bad, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+def test_an_unfreezing_needs_a_later_epoch_and_parts(bad):
+    with refused(ValueError):
         UnfreezeStep(**bad)
 
 
 def test_what_is_unfrozen_after_the_end_is_refused():
     late = Transfer(freeze=("1",), unfreeze=(UnfreezeStep(epoch=4, parts=("all",)),))
-    with pytest.raises(ValueError, match=r"transfer: need an unfreeze.epoch of at most epochs"):
+    with refused(ValueError):
         Recipe(epochs=3, transfer=late)
     assert Recipe(epochs=4, transfer=late).transfer is late
 

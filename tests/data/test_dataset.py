@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.config.experiment import DataSpec
 from scalesearch.data.dataset import Split, channel_statistics, dataset_fingerprint
@@ -59,19 +60,15 @@ def test_a_split_that_is_there_already_is_not_copied():
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "message"),
+    ("images", "labels"),
     [
-        (torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "square"),
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), "uint8"),
-        (
-            torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
-            torch.zeros(3, dtype=torch.int64),
-            "one int64",
-        ),
+        (torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64)),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)),
     ],
 )
-def test_a_split_refuses_other_tensors(images, labels, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_split_refuses_other_tensors(images, labels):
+    with refused(ValueError):
         Split(images, labels)
 
 

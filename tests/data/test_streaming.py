@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 
 import scalesearch.data.streaming as streaming
 from scalesearch.config.experiment import DataSpec
@@ -112,7 +113,7 @@ def test_what_was_taken_may_be_changed(splits, stored, path):
 @pytest.mark.parametrize("array", [np.zeros((2, 3, 4, 4), np.float32), np.zeros((4, 4), np.uint8)])
 def test_other_arrays_are_refused(array, tmp_path):
     np.save(tmp_path / "other.npy", array)
-    with pytest.raises(ValueError, match="need uint8 images"):
+    with refused(ValueError):
         map_images(tmp_path / "other.npy")
 
 
@@ -163,7 +164,7 @@ def test_a_file_that_changes_while_it_is_read_ends_the_run(splits, path, harm):
     batches = splits[1].batches(rows_of_batches(), "cpu")
     next(batches)
     harm(path)
-    with pytest.raises(DataError, match=r"cache .*images\.npy: need a file that does not change"):
+    with refused(DataError):
         list(batches)
 
 

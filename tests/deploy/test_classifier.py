@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 from torch import nn
 
 import scalesearch
@@ -143,7 +144,7 @@ def test_unreadable_images_give_a_reason_at_their_position(colour_classifier, tm
     assert predictions[1].reason.startswith("not an image: it begins with b'<!DOCTYPE html>")
     assert predictions[3] == UnreadableImage("image 3", "an empty file")
     assert predictions[4].reason == "no such file"
-    with pytest.raises(DataError, match=r"b\.jpg: not an image: .*; give another image"):
+    with refused(DataError):
         colour_classifier.predict(tmp_path / "b.jpg")
 
 
@@ -178,7 +179,7 @@ def test_predict_batch_reads_an_endless_stream_only_as_needed(
 
 @pytest.mark.parametrize("not_an_image", [[1, 2], None, 3.0, ("a.png",)])
 def test_an_input_that_is_no_image_raises_a_type_error(colour_classifier, not_an_image):
-    with pytest.raises(TypeError, match="need an image's path, its bytes, an image of Pillow or"):
+    with refused(TypeError):
         colour_classifier.predict(not_an_image)
 
 
@@ -193,7 +194,7 @@ def test_an_input_that_is_no_image_raises_a_type_error(colour_classifier, not_an
     ],
 )
 def test_an_array_of_another_shape_or_type_is_refused(colour_classifier, pixels):
-    with pytest.raises(ValueError, match=r"need uint8 or uint16 of shape .* of shape"):
+    with refused(ValueError):
         colour_classifier.predict(pixels)
 
 
@@ -244,14 +245,14 @@ def test_a_classifier_puts_its_network_in_evaluation_mode(colour_classifier, mak
 def test_a_network_file_without_a_preparation_is_refused(tmp_path):
     network = build_model(baseline("mobilenet_v2", width=0.1, num_classes=3))
     path = write_network(tmp_path / "n.safetensors", network)
-    with pytest.raises(WeightsError, match=r"n\.safetensors: need a preparation"):
+    with refused(WeightsError):
         Classifier.read(path, "cpu")
 
 
 @pytest.mark.parametrize("name", ["stored", "pixels"])
 def test_a_preparation_of_absurd_size_is_refused_before_memory_is_used(colour_classifier, name):
     absurd = replace(colour_classifier.preparation, **{name: 100_000})
-    with pytest.raises(WeightsError, match=f"at most 8192 pixels per side, got .*{name}=100000"):
+    with refused(WeightsError):
         Classifier(colour_classifier.network, absurd, "cpu")
 
 

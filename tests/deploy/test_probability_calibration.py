@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from scalesearch.deploy.classifier import Classifier
 from scalesearch.deploy.predictions import probabilities
@@ -81,13 +82,13 @@ def test_extreme_logits_have_a_finite_loss():
 
 def test_predictions_that_are_all_correct_have_no_best_temperature():
     logits, labels = np.eye(4, dtype=np.float32), np.arange(4)
-    with pytest.raises(DataError, match=r"need some wrong predictions .* got 4 right ones"):
+    with refused(DataError):
         fit_temperature(logits, labels)
 
 
 def test_predictions_that_are_all_wrong_have_no_best_temperature():
     logits, labels = -np.eye(4, dtype=np.float32), np.arange(4)
-    with pytest.raises(DataError, match="need predictions that are better than chance"):
+    with refused(DataError):
         fit_temperature(logits, labels)
 
 
@@ -140,7 +141,7 @@ def test_calibration_overwrites_no_existing_file(trained_digits, tmp_path):
     (tmp_path / "there").write_text("my thesis")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("there", "link"):
-        with pytest.raises(ExportError, match=f"{name}: need a new file"):
+        with refused(ExportError):
             write_calibrated_network(trained_digits.network_file, tmp_path / name, 2.0)
     assert (tmp_path / "there").read_text() == "my thesis"
 
@@ -148,7 +149,7 @@ def test_calibration_overwrites_no_existing_file(trained_digits, tmp_path):
 def test_a_network_without_a_preparation_cannot_be_calibrated(trained_digits, tmp_path):
     saved = read_network(trained_digits.network_file)
     file_without_preparation = write_network(tmp_path / "bare.safetensors", saved.network)
-    with pytest.raises(ExportError, match="need a preparation to hold a temperature"):
+    with refused(ExportError):
         write_calibrated_network(file_without_preparation, tmp_path / "new.safetensors", 2.0)
 
 
@@ -164,21 +165,15 @@ def test_calibration_warns_of_another_interpolation(trained_digits):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"stored": 11}, "stored at 11 pixels, got 1 channels at 12"),
-        (
-            {"class_names": (*"012345678", "ten")},
-            "need the 10 classes of the network in their order, got 10, others: 9, missing: ten",
-        ),
-        (
-            {"class_names": (*"103456782", "9")},
-            "in their order, got 10, others: none, missing: none",
-        ),
+        {"stored": 11},
+        {"class_names": (*"012345678", "ten")},
+        {"class_names": (*"103456782", "9")},
     ],
 )
-def test_images_of_another_size_or_other_classes_are_refused(trained_digits, change, message):
+def test_images_of_another_size_or_other_classes_are_refused(trained_digits, change):
     preparation = replace(trained_digits.preparation, **change)
     classifier = Classifier(read_network(trained_digits.network_file).network, preparation, "cpu")
-    with pytest.raises(DataError, match=message):
+    with refused(DataError):
         probability_calibration(classifier, trained_digits.dataset, trained_digits.test_split)

@@ -4,6 +4,7 @@ import itertools
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.errors import SearchError
 from scalesearch.figures.ablation_figures import (
@@ -125,7 +126,7 @@ def test_rows_are_beside_the_papers(table):
 
 
 def test_an_empty_table_is_refused(table):
-    with pytest.raises(SearchError, match="need a network to draw"):
+    with refused(SearchError):
         ablation_curves(table.iloc[:0])
-    with pytest.raises(SearchError, match="need a network to draw"):
+    with refused(SearchError):
         ablation_bars(table.iloc[:0])

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from refusals import refused
 
 from scalesearch.figures.classification import (
     confusion_figure,
@@ -23,7 +24,7 @@ def test_shares_are_of_the_rows_and_a_class_without_images_has_none():
 
 
 def test_a_matrix_of_other_classes_is_refused():
-    with pytest.raises(ValueError, match=r"need 3 by 3 counts, got \(2, 2\)"):
+    with refused(ValueError):
         confusion_matrix([[1, 0], [0, 1]], "abc")
 
 
@@ -80,7 +81,7 @@ def test_a_reliability_curve_has_the_filled_bins_and_names_its_error():
 
 @pytest.mark.parametrize("parts", [{"a": []}, {"a": [(0, 0.5, 0.5)]}, dict.fromkeys("abc", SURE)])
 def test_empty_or_too_many_reliability_curves_are_refused(parts):
-    with pytest.raises(ValueError, match="need up to 2 parts with images"):
+    with refused(ValueError):
         reliability_curves(parts)
 
 

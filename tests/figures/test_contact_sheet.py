@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from contact_sheet import contact_sheet
+from refusals import refused
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -20,7 +21,7 @@ def test_each_image_is_drawn_pixel_for_pixel_under_its_title(channels):
 
 
 def test_titles_and_images_have_to_pair():
-    with pytest.raises(ValueError, match="a title for each of 2 images, got 1 titles"):
+    with refused(ValueError):
         contact_sheet(np.zeros((2, 3, 4, 4), np.uint8), ["a"])
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from refusals import refused
 
 from scalesearch.errors import SearchError
 from scalesearch.figures.simplex import point_triangulation, simplex, simplex_figure
@@ -87,9 +88,9 @@ def test_seeds_and_the_standard_error_are_shown():
 
 
 def test_an_epoch_that_no_run_reached_is_refused():
-    with pytest.raises(SearchError, match="need rows of epoch 9, got none"):
+    with refused(SearchError):
         simplex(records(SEARCH), epoch=9)
-    with pytest.raises(SearchError, match="got none"):
+    with refused(SearchError):
         simplex(records(SEARCH).iloc[:0])
 
 

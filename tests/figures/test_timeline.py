@@ -4,6 +4,7 @@ import random
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from refusals import refused
 
 from scalesearch.errors import SearchError
 from scalesearch.figures.timeline import timeline, timeline_figure
@@ -149,9 +150,9 @@ def test_a_job_of_no_length_can_be_drawn():
 
 
 def test_nothing_to_draw_is_refused():
-    with pytest.raises(SearchError, match="need a job with its times"):
+    with refused(SearchError):
         drawn(LOST)
-    with pytest.raises(SearchError, match="need the columns worker, began"):
+    with refused(SearchError):
         timeline(pd.DataFrame({"candidate": [], "start": [], "stop": [], "ended": []}))
 
 

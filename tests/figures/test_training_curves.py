@@ -3,6 +3,7 @@ import itertools
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from refusals import refused
 
 from scalesearch.errors import SearchError
 from scalesearch.figures.training_curves import (
@@ -49,7 +50,7 @@ def test_a_table_without_top5_can_be_drawn():
 
 
 def test_no_epoch_is_refused():
-    with pytest.raises(SearchError, match="need an epoch to draw"):
+    with refused(SearchError):
         training_curves(table(0))
 
 
@@ -110,5 +111,5 @@ def test_seeds_of_any_length_can_be_drawn(counts):
 
 
 def test_no_seed_is_refused():
-    with pytest.raises(SearchError, match="need an epoch to draw"):
+    with refused(SearchError):
         seed_curves(seeds(1).iloc[:0])

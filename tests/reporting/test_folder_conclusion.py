@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.latency_model import LatencyModel
 from scalesearch.config.reading import read_experiment, write_experiment
@@ -123,7 +124,7 @@ def test_a_search_of_listed_points_has_no_conclusion(tmp_path):
         "search.points": "[{name: a, depth: 1, width: 1, resolution: 1}]",
     }  # fmt: skip
     write_experiment(path, read_experiment(path, [f"{k}={v}" for k, v in listed.items()]))
-    with pytest.raises(SearchError, match="need a search over one budget to conclude from"):
+    with refused(SearchError):
         conclusion_of_folder(tmp_path / "r")
 
 
@@ -139,7 +140,7 @@ def test_records_without_the_last_rung_are_refused(tmp_path):
     shutil.copytree(LATTICE, tmp_path / "r", ignore=shutil.ignore_patterns("figures"))
     records = pd.read_csv(tmp_path / "r" / "records.csv", dtype=str, keep_default_na=False)
     records[records.epoch == "1"].to_csv(tmp_path / "r" / "records.csv", index=False)
-    with pytest.raises(SearchError, match="no candidate has finished all its seeds"):
+    with refused(SearchError):
         conclusion_of_folder(tmp_path / "r")
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.baselines import baseline
 from scalesearch.architectures.custom import CustomModel
@@ -59,22 +60,22 @@ def test_a_candidate_is_found_by_a_unique_prefix_of_its_fingerprint(folder):
 
 
 def test_an_unknown_candidate_is_refused(folder, tmp_path):
-    with pytest.raises(SearchError, match=r"need the fingerprint of one of \d+ .* got 'zz'"):
+    with refused(SearchError):
         network_from_reference(f"{folder}:zz")
-    with pytest.raises(SearchError, match="names no best candidate yet"):
+    with refused(SearchError):
         network_from_reference(f"{folder}:best")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SearchError, match="empty: holds no search"):
+    with refused(SearchError):
         network_from_reference(f"{tmp_path / 'empty'}:best")
 
 
 def test_another_document_is_refused(tmp_path, document):
     path = tmp_path / "family.json"
     path.write_text(json.dumps({"schema": "scalesearch/coefficients"}))
-    with pytest.raises(ExperimentError, match="need the document of a family"):
+    with refused(ExperimentError):
         network_from_reference(f"{path}:b1")
     path.write_text(json.dumps({**document, "members": [{"name": "b0"}]}))
-    with pytest.raises(ExperimentError, match="need a complete family document"):
+    with refused(ExperimentError):
         network_from_reference(f"{path}:b0")
 
 

@@ -6,8 +6,9 @@ import re
 
 import pandas as pd
 import pytest
+from refusals import refused
 
-from scalesearch.errors import SearchError
+from scalesearch.errors import ScaleSearchError, SearchError
 from scalesearch.reporting.folder_conclusion import conclusion_of_folder
 from scalesearch.reporting.page import write_report
 from scalesearch.reporting.report_data import read_report_data
@@ -230,7 +231,7 @@ def test_a_broken_log_of_jobs_gives_a_warning(copied_folder):
 @pytest.mark.parametrize("missing", ["records.csv", "environment.json", "experiment.yaml"])
 def test_a_folder_that_lacks_a_file_is_refused_by_the_files_name(copied_folder, missing):
     (copied_folder / missing).unlink()
-    with pytest.raises(Exception, match=missing):
+    with refused(ScaleSearchError):
         write_report(copied_folder)
 
 
@@ -239,7 +240,7 @@ def test_a_search_of_listed_points_is_refused(searched, tmp_path):
     asked = {"search": {"sampler": "points", "points": points, "references": [], "seeds": 2,
                         "pruner": "none", "race": None}}  # fmt: skip
     folder = searched(tmp_path / "points", asked)
-    with pytest.raises(SearchError, match="need a search over one budget"):
+    with refused(SearchError):
         write_report(folder)
 
 

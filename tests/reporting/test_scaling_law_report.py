@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.config.reading import experiment_from_document, write_experiment
 from scalesearch.errors import SearchError
@@ -73,9 +74,9 @@ def test_the_command_prints_and_writes_them(folder, run):
 def test_networks_of_one_cost_have_no_law(folder):
     equal = [row for row in rows() if row["factor"] == 1.5]
     write_records(folder / "records.csv", records_frame(equal))
-    with pytest.raises(SearchError, match="different costs"):
+    with refused(SearchError):
         scaling_laws_of_folder(folder)
-    with pytest.raises(SearchError, match="holds no search"):
+    with refused(SearchError):
         scaling_laws_of_folder(folder / "none")
 
 

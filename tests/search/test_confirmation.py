@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from refusals import refused
 
 from scalesearch.config.reading import experiment_from_document, read_experiment, write_experiment
 from scalesearch.errors import SearchError
@@ -57,7 +58,7 @@ def test_a_confirmation_trains_exactly_the_networks_of_the_best_and_the_referenc
         ]
     )
     assert selected_points(experiment, stopped, 1)[0].candidate == points[1].candidate
-    with pytest.raises(SearchError, match="at least 1 of the best"):
+    with refused(SearchError):
         selected_points(experiment, records, 0)
 
 
@@ -68,7 +69,7 @@ def test_a_confirmation_is_longer_and_has_other_seeds_and_its_own_schedule(finis
     assert not set(again.seeds) & set(experiment.seeds)
     assert len(again.seeds) == 3
     assert experiment_from_document(to_document(again)) == again
-    with pytest.raises(SearchError, match="more epochs than the search's 2"):
+    with refused(SearchError):
         confirmation_experiment(experiment, records, 2)
 
 

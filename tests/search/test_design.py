@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.optimal_design import mean_prediction_variance, reachable_lattice
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
@@ -48,7 +49,7 @@ def test_the_classic_grid_keeps_the_cells_near_the_factor():
 
 def test_a_grid_without_cells_is_refused():
     narrow = SearchSpec(sampler="cartesian", alpha=(1, 1), beta=(1, 1), gamma=(1, 1))
-    with pytest.raises(SearchError, match=r"no cell of the grid .* <= 0\.1; widen"):
+    with refused(SearchError):
         planned_trials(narrow, search_space(PROXY, Budget()))
 
 

@@ -1,6 +1,7 @@
 """Networks that are listed one by one are trained as they are, once each."""
 
 import pytest
+from refusals import refused
 
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
 from scalesearch.architectures.cost import cost
@@ -45,7 +46,7 @@ def test_a_fingerprint_gives_that_very_candidate():
         [PointSpec(name="x", candidate=wanted.fingerprint)], PROXY, Budget()
     )
     assert item.candidate == wanted
-    with pytest.raises(SearchError, match=r"need the fingerprint of one of .* got 'zzz'"):
+    with refused(SearchError):
         trials_of_points([PointSpec(name="x", candidate="zzz")], PROXY, Budget())
 
 
@@ -57,35 +58,35 @@ def test_points_that_are_one_network_are_one_candidate():
 
 
 @pytest.mark.parametrize(
-    ("point", "message"),
+    "point",
     [
-        ({"name": "a; b"}, "a name without"),
-        ({"name": "a", "depth": 0}, "numbers above 0"),
-        ({"name": "a", "depth": 2, "width": 0.5}, "or they have no shares"),
-        ({"name": "a", "factor": 2}, "factor and shares"),
-        ({"name": "a", "factor": 2, "shares": [1, 1, 0]}, "that sum to 1"),
-        ({"name": "a", "width": 2, "candidate": "ab"}, "one of them"),
+        {"name": "a; b"},
+        {"name": "a", "depth": 0},
+        {"name": "a", "depth": 2, "width": 0.5},
+        {"name": "a", "factor": 2},
+        {"name": "a", "factor": 2, "shares": [1, 1, 0]},
+        {"name": "a", "width": 2, "candidate": "ab"},
     ],
 )
-def test_a_point_that_is_no_network_is_refused(point, message):
-    with pytest.raises(ExperimentError, match=message):
+def test_a_point_that_is_no_network_is_refused(point):
+    with refused(ExperimentError):
         experiment_from_document({"name": "x", "search": {**LISTED, "points": [point]}})
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"points": ()}, "points: need some for the sampler points"),
-        ({"points": (PointSpec(name="a"), PointSpec(name="a"))}, "names that differ"),
-        ({"references": ("depth",)}, r"references: need \[\] for points"),
-        ({"pruner": "halving"}, "pruner: need none for points"),
-        ({"race": 2}, "race: need null for points"),
-        ({"sampler": "lattice"}, "and none else"),
+        {"points": ()},
+        {"points": (PointSpec(name="a"), PointSpec(name="a"))},
+        {"references": ("depth",)},
+        {"pruner": "halving"},
+        {"race": 2},
+        {"sampler": "lattice"},
     ],
 )
-def test_points_are_listed_whole_and_for_their_sampler_alone(options, message):
+def test_points_are_listed_whole_and_for_their_sampler_alone(options):
     good = {**LISTED, "references": (), "points": (PointSpec(name="a"),)}
-    with pytest.raises(ValueError, match=message):
+    with refused(ValueError):
         SearchSpec(**{**good, **options})
 
 
@@ -104,7 +105,7 @@ def test_a_search_of_points_trains_each_once_and_has_no_coefficients(tiny, tmp_p
     assert search_status(tmp_path / "r").driver.state == "ended"
     name = str(records.loc[records["cell"] == "matched", "candidate"].iloc[0])
     assert network_from_reference(f"{tmp_path / 'r'}:{name}").name == name
-    with pytest.raises(SearchError, match="need a search over one budget to have coefficients"):
+    with refused(SearchError):
         write_results(tmp_path / "r")
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
@@ -75,9 +76,7 @@ def test_retry_reopens_only_matching_failures(tiny, tmp_path, failing):
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     failing.update(undisturbed["candidate"])
     run_search(tiny(**SHORT), tmp_path / "r")
-    with pytest.raises(
-        SearchError, match=r"no failed candidate matches; failed candidates are \w+ \(out_of_"
-    ):
+    with refused(SearchError):
         retry(tmp_path / "r", kind="diverged")
     name = undisturbed["candidate"].iloc[0]
     assert [entry.candidate for entry in retry(tmp_path / "r", candidate=name[:5])] == [name]
@@ -111,7 +110,7 @@ def test_results_in_training_cannot_be_invalidated(tiny, tmp_path, untrained):
     run = checkpoint_path(tmp_path / "r" / "checkpoints", name, 1)
     with (
         lock_checkpoint(run, lambda: None),
-        pytest.raises(SearchError, match="still trains seed 1 of"),
+        refused(SearchError),
     ):
         invalidate(tmp_path / "r", name)
     same(read_records(tmp_path / "r" / "records.csv"), undisturbed)
@@ -143,20 +142,18 @@ def test_results_of_an_unfinished_search_can_be_invalidated(
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"candidate": "zz"}, "need the fingerprint of one candidate, or its beginning, got 'zz'"),
-        ({"candidate": ""}, "need the fingerprint of one candidate"),
-        ({"seed": 9}, "nothing on record for seed 9 from epoch 1 on; it has seeds 0, 1"),
-        ({"from_epoch": 3}, "nothing on record from epoch 3 on"),
+        {"candidate": "zz"},
+        {"candidate": ""},
+        {"seed": 9},
+        {"from_epoch": 3},
     ],
 )
-def test_results_that_do_not_exist_cannot_be_invalidated(
-    tiny, tmp_path, untrained, options, message
-):
+def test_results_that_do_not_exist_cannot_be_invalidated(tiny, tmp_path, untrained, options):
     records = run_search(tiny(**SHORT), tmp_path / "r")
     before = (tmp_path / "r" / "records.csv").read_bytes()
-    with pytest.raises(SearchError, match=message):
+    with refused(SearchError):
         invalidate(tmp_path / "r", **{"candidate": records["candidate"].iloc[0], **options})
     assert (tmp_path / "r" / "records.csv").read_bytes() == before
 
@@ -227,39 +224,33 @@ def test_trials_with_unchanged_decisions_are_not_reopened(tiny, tmp_path, untrai
 
 def test_an_optimal_design_cannot_be_extended(tiny, tmp_path, untrained):
     run_search(tiny(sampler="optimal", step=None, **SHORT), tmp_path / "r")
-    with pytest.raises(
-        SearchError,
-        match="an optimal design is made for its number of trials and cannot grow, got 5; ask",
-    ):
+    with refused(SearchError):
         extend(tmp_path / "r", trials=5)
     assert extend(tmp_path / "r", seeds=3).experiment.search.sampler == "optimal"
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    "more",
     [
-        ({}, "need more trials, seeds or rungs"),
-        ({"trials": 3, "seeds": 2}, "need more trials, seeds or rungs"),
-        ({"trials": 2}, "trials: need at least the 3 of the search, got 2"),
-        ({"seeds": 1}, "seeds: need at least the 2 of the search, got 1"),
-        (
-            {"rungs": [1, 2, 3]},
-            r"rungs: need the search's own \(1, 2\) and later ones up to 2 \(recipe\.epochs",
-        ),
-        ({"rungs": [2]}, r"rungs: need the search's own \(1, 2\)"),
+        {},
+        {"trials": 3, "seeds": 2},
+        {"trials": 2},
+        {"seeds": 1},
+        {"rungs": [1, 2, 3]},
+        {"rungs": [2]},
     ],
 )
-def test_extend_refuses_less_than_the_search_has(tiny, tmp_path, untrained, more, message):
+def test_extend_refuses_less_than_the_search_has(tiny, tmp_path, untrained, more):
     run_search(tiny(**SHORT, **RACED), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
-    with pytest.raises(SearchError, match=message):
+    with refused(SearchError):
         extend(tmp_path / "r", **more)
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
 def test_a_whole_grid_cannot_be_extended(tiny, tmp_path, untrained):
     run_search(tiny(references=[]), tmp_path / "r")
-    with pytest.raises(SearchError, match="trials: the search has the whole grid"):
+    with refused(SearchError):
         extend(tmp_path / "r", trials=50)
 
 
@@ -271,7 +262,7 @@ def test_maintenance_is_refused_while_a_driver_is_running(tiny, tmp_path, untrai
             lambda: invalidate(tmp_path / "r", records["candidate"].iloc[0]),
             lambda: extend(tmp_path / "r", seeds=5),
         ):
-            with pytest.raises(SearchError, match="another search is running in this folder"):
+            with refused(SearchError):
                 verb()
 
 
@@ -284,7 +275,7 @@ def test_maintenance_reads_experiment_and_database_from_the_folder(tiny, tmp_pat
     assert not (tmp_path / "r" / "study.db").exists()
     records = run_search(longer.experiment, tmp_path / "r", storage=storage)
     assert records["seed"].nunique() == 3
-    with pytest.raises(SearchError, match="holds no search"):
+    with refused(SearchError):
         read_search_experiment(tmp_path)
 
 

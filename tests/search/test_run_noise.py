@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from scalesearch.analysis.statistical_power import detectable_difference
 from scalesearch.architectures.baselines.efficientnet import efficientnet_b0
@@ -72,9 +73,9 @@ def test_a_search_with_one_seed_has_no_noise_to_take(tmp_path):
     write_records(
         tmp_path / "records.csv", records_frame([row(f"c{i}", 0, 1, 0.5) for i in range(3)])
     )
-    with pytest.raises(SearchError, match=r"two seeds in common .* got 3 candidates with at"):
+    with refused(SearchError):
         noise_from_records(tmp_path)
-    with pytest.raises(SearchError, match="no such table"):
+    with refused(SearchError):
         noise_from_records(tmp_path / "nowhere")
 
 

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from refusals import refused
 
 from scalesearch.config.recipe import Augmentation
 from scalesearch.config.search_spec import FailureLimit, FailureSpec, StopSpec
@@ -91,9 +92,7 @@ def test_too_many_failures_of_a_kind_stop_a_search(tiny, tmp_path, untrained, mo
 
 def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raising):
     raising.append(ZeroDivisionError("ours"))
-    with pytest.raises(
-        SearchFailed, match=r"a bug in scalesearch.*ZeroDivisionError: ours; traceback in"
-    ):
+    with refused(SearchFailed):
         run_search(tiny(**SHORT), tmp_path / "r")
     (told,) = (tmp_path / "r" / "errors").iterdir()
     assert "Traceback" in told.read_text()
@@ -103,7 +102,7 @@ def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raisi
 
 def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
     raising.append(DataError("images: gone"))
-    with pytest.raises(SearchFailed, match="images: gone; all recorded epochs are safe"):
+    with refused(SearchFailed):
         run_search(tiny(**SHORT), tmp_path / "r")
     raising.clear()
     assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
@@ -223,7 +222,7 @@ def test_the_depth_rule_gives_deeper_candidates_a_lower_learning_rate(tiny, tmp_
 
 
 def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
-    with pytest.raises(SearchError, match=r"recipe\.patience: need null in a search"):
+    with refused(SearchError):
         run_search(with_recipe(tiny(**SHORT), patience=2), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
@@ -242,6 +241,6 @@ def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_pa
     monkeypatch.setitem(sys.modules, "kornia.augmentation.auto", None)
     policies._load_policy.cache_clear()
     experiment = with_recipe(tiny(**SHORT), augmentation=Augmentation(policy="randaugment"))
-    with pytest.raises(DataError, match=r"pip install 'scalesearch\[augment\]'"):
+    with refused(DataError):
         run_search(experiment, tmp_path / "r")
     assert not (tmp_path / "r").exists()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from refusals import refused
 
 from scalesearch.config.reading import experiment_from_document, read_experiment
 from scalesearch.config.search_spec import StopSpec
@@ -23,7 +24,7 @@ SHORT = {"trials": 3, "references": ["uniform"]}
 def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_path, untrained):
     run_search(tiny(**SHORT), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
-    with pytest.raises(SearchError, match=r"another experiment.*\n  search.seeds: 3 here, 2 there"):
+    with refused(SearchError):
         run_search(tiny(**SHORT, seeds=3), tmp_path / "r")
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
@@ -42,14 +43,14 @@ def test_a_refused_second_driver_changes_nothing(tiny, tmp_path, untrained):
     run_search(experiment, tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
-    with lock_folder(tmp_path / "r"), pytest.raises(SearchError, match="another search is running"):
+    with lock_folder(tmp_path / "r"), refused(SearchError):
         run_search(few, tmp_path / "r")
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
 def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(SearchError, match="need an empty folder or one of this experiment"):
+    with refused(SearchError):
         run_search(tiny(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -68,18 +69,16 @@ def test_an_impossible_experiment_is_refused_before_anything_is_written(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"executor": "slurm"}, "executor: need one of inline, local, dask, got 'slurm'"),
-        ({"workers": 2}, "workers: executor inline has 1 worker, got 2"),
-        ({"executor": "dask"}, "scheduler: executor dask needs an address"),
-        ({"scheduler": "tcp://here:1"}, "scheduler: need executor dask, got"),
+        {"executor": "slurm"},
+        {"workers": 2},
+        {"executor": "dask"},
+        {"scheduler": "tcp://here:1"},
     ],
 )
-def test_impossible_workers_are_refused_before_anything_is_written(
-    tiny, tmp_path, options, message
-):
-    with pytest.raises(SearchError, match=message):
+def test_impossible_workers_are_refused_before_anything_is_written(tiny, tmp_path, options):
+    with refused(SearchError):
         run_search(tiny(), tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()
 
@@ -97,7 +96,7 @@ def test_a_search_is_not_resumed_with_other_images(
 
     monkeypatch.setattr(advance, "load_dataset", changed)
     monkeypatch.setattr(advance, "_DATASET_CACHE", {})
-    with pytest.raises(SearchError, match="was begun on other images"):
+    with refused(SearchError):
         run_search(tiny(**SHORT), tmp_path / "r")
 
 
@@ -116,17 +115,17 @@ def test_the_images_of_later_seeds_are_recorded_too(tiny, tmp_path, untrained):
 def test_a_study_in_a_database_is_not_started_again_in_the_folder(tiny, tmp_path, untrained):
     shared = f"sqlite:///{tmp_path / 'shared.db'}"
     run_search(tiny(**SHORT), tmp_path / "r", storage=shared)
-    with pytest.raises(SearchError, match=f"has its study in {shared}.*say --storage {shared}"):
+    with refused(SearchError):
         run_search(tiny(**SHORT), tmp_path / "r")
     run_search(tiny(**SHORT), tmp_path / "s")
-    with pytest.raises(SearchError, match=r"has its study in study\.db.*leave --storage out"):
+    with refused(SearchError):
         run_search(tiny(**SHORT), tmp_path / "s", storage=shared)
 
 
 def test_a_database_password_is_not_stored():
     url = without_password("postgresql+psycopg://me:secret@host/name")
     assert url == "postgresql+psycopg://me@host/name"
-    with pytest.raises(SearchError, match="storage: need the URL of a database"):
+    with refused(SearchError):
         without_password("no url")
 
 
@@ -149,5 +148,5 @@ def test_checkpoints_of_ended_trials_are_removed(tiny, tmp_path, untrained):
 @pytest.mark.parametrize("path", ["a?b", "a%20b", "file/r"])
 def test_a_path_that_cannot_hold_a_search_is_refused(tiny, tmp_path, path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SearchError, match=r"need a path without|cannot be written"):
+    with refused(SearchError):
         run_search(tiny(**SHORT), tmp_path / path)

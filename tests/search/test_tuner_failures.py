@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from refusals import refused
 from tuner_games import DOCUMENT, FakePool, done, experiment, failed, finish, make_tuner, measured
 
 from scalesearch.config.reading import experiment_from_document
@@ -89,7 +90,7 @@ def test_a_fatal_failure_stops_the_search_with_all_epochs_recorded(kind, tmp_pat
     stopping = make_tuner(
         experiment(), FakePool(answer), writer=ResultsWriter(SearchPaths(tmp_path))
     )
-    with pytest.raises(SearchFailed, match=f"{kind} told.*all recorded epochs are safe"):
+    with refused(SearchFailed):
         finish(stopping)
     kept = trial_records(read_trials(stopping.study))
     assert 2 in set(kept["epoch"])
@@ -109,7 +110,7 @@ def test_the_message_of_a_bug_names_the_file_of_its_traceback(tmp_path):
         FakePool(lambda job: failed(job, "bug")),
         writer=ResultsWriter(SearchPaths(tmp_path)),
     )
-    with pytest.raises(SearchFailed, match=r"traceback in .*errors/.*-attempt-1\.txt") as told:
+    with refused(SearchFailed) as told:
         finish(stopping)
     path = str(told.value).partition("traceback in ")[2].partition(";")[0]
     assert Path(path).read_text() == "Traceback: all of it"

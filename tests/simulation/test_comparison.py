@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from scalesearch.cli import main
 from scalesearch.errors import SearchError
@@ -70,16 +71,16 @@ def test_the_default_search_comes_near_the_best_for_a_twentieth_of_the_epochs(ex
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
-    [("plain", "need all, a records.csv, or some of interior, .* got plain"), ("x.csv", "no such")],
+    "names",
+    ["plain", "x.csv"],
 )
-def test_surfaces_that_are_not_there_are_refused(names, message):
-    with pytest.raises(SearchError, match=message):
+def test_surfaces_that_are_not_there_are_refused(names):
+    with refused(SearchError):
         surfaces_from_names(names)
 
 
 def test_samplers_that_need_more_than_a_name_are_refused(experiment):
-    with pytest.raises(SearchError, match=r"need some of lattice, .* got nsga2"):
+    with refused(SearchError):
         experiments_by_sampler(experiment(), ["tpe", "nsga2"])
 
 
@@ -120,7 +121,7 @@ def test_too_small_a_table_is_no_surface(table, tmp_path):
     path, found = table
     few = tmp_path / "few.csv"
     write_records(few, found.records[found.records["seed"] == 0])
-    with pytest.raises(SearchError, match="need 4 candidates with the last epoch and 2 seeds"):
+    with refused(SearchError):
         recorded_surface(few)
     assert path.exists()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from scalesearch.architectures.stages import Architecture
@@ -146,7 +147,7 @@ def test_loaded_averages_continue_without_a_difference() -> None:
 
 def test_averages_of_another_network_are_refused() -> None:
     saved = EMA(nn.Linear(3, 4), 0.9).state_dict()
-    with pytest.raises(KeyError, match=r"need the tensors of this network, other are 0\.bias"):
+    with refused(KeyError):
         EMA(network(), 0.9).load_state_dict(saved)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.data.dataset import Dataset
 from scalesearch.errors import SearchError
@@ -127,28 +128,28 @@ def test_a_damaged_checkpoint_warns_and_the_run_starts_again(
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    "change",
     [
-        ({"seed": 8}, "seed=7 instead of 8"),
-        ({"fingerprint": "other"}, "instead of 'other'"),
-        ({"recipe": "slower"}, r"recipe\.learning_rate=0\.05 instead of 0\.01"),
+        {"seed": 8},
+        {"fingerprint": "other"},
+        {"recipe": "slower"},
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused_and_kept(
-    kept: TrainingJob, dataset: Dataset, change: dict, named: str
+    kept: TrainingJob, dataset: Dataset, change: dict
 ) -> None:
     list(train(replace(kept, stop=1), dataset, device="cpu"))
     before = kept.checkpoint.read_bytes()
     if "recipe" in change:
         change = {"recipe": replace(kept.recipe, learning_rate=0.01)}
-    with pytest.raises(SearchError, match=rf"run\.ckpt: .*{named}"):
+    with refused(SearchError):
         list(train(replace(kept, **change), dataset, device="cpu"))
     assert kept.checkpoint.read_bytes() == before
 
 
 def test_the_checkpoint_of_other_data_is_refused(kept: TrainingJob, dataset: Dataset) -> None:
     list(train(replace(kept, stop=1), dataset, device="cpu"))
-    with pytest.raises(SearchError, match="data='two-patterns' instead of 'others'"):
+    with refused(SearchError):
         list(train(kept, replace(dataset, fingerprint="others"), device="cpu"))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refused
 from torch import nn
 
 from scalesearch.architectures.baselines import baseline
@@ -182,24 +183,24 @@ def test_the_micro_batch_of_a_process_identifies_the_run(given: int | None, micr
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message"),
+    "recipe",
     [
-        (Recipe(batch_size=64), "batch_size: need a multiple of the 3 processes, got 64"),
-        (Recipe(batch_size=60, micro_batch=12), "divisor of the 20 images of one process, got 12"),
+        Recipe(batch_size=64),
+        Recipe(batch_size=60, micro_batch=12),
     ],
 )
-def test_batches_that_cannot_be_divided_are_refused(recipe: Recipe, message: str) -> None:
-    with pytest.raises(SearchError, match=message):
+def test_batches_that_cannot_be_divided_are_refused(recipe: Recipe) -> None:
+    with refused(SearchError):
         distributed.distributed_recipe(recipe, DistributedContext(0, 3))
 
 
 def test_a_last_batch_that_cannot_be_divided_is_refused() -> None:
-    with pytest.raises(SearchError, match="multiple of 2 images, the number of processes, got 7"):
+    with refused(SearchError):
         distributed.rows_of_process(torch.arange(7), DistributedContext(0, 2))
 
 
 def test_a_rank_beyond_the_last_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 <= rank < world_size, got rank=2, world_size=2"):
+    with refused(ValueError):
         DistributedContext(2, 2)
 
 
@@ -211,7 +212,7 @@ def test_unreachable_processes_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     told = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     told |= {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     with (
-        pytest.raises(SearchError, match=r"process 1 of 2 cannot reach .* at 10\.0\.0\.1:29500"),
+        refused(SearchError),
         distributed.join_process_group("cpu", told),
     ):
         pass

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.errors import SearchError
@@ -18,5 +19,5 @@ def test_recipe_fields_that_a_custom_model_ignores_are_refused(
 ) -> None:
     recipe = replace(job.recipe, **{"dropout": 0, "drop_connect": 0, **option})
     by_code = replace(job, architecture=CustomModel(factory="nobody:knows"), recipe=recipe)
-    with pytest.raises(SearchError, match="need dropout 0, drop_connect 0 and residual tf for"):
+    with refused(SearchError):
         build_initial_model(by_code, torch.device("cpu"))

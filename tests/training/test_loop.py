@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refused
 
 from scalesearch.architectures.stages import Architecture
 from scalesearch.data.dataset import Dataset
@@ -179,7 +180,7 @@ def test_a_network_for_other_data_is_refused(
     job: TrainingJob, dataset: Dataset, architecture: Architecture
 ) -> None:
     other = replace(job, architecture=replace(architecture, num_classes=10))
-    with pytest.raises(DataError, match="3 channels in 10 classes, got 3 channels in 2 classes"):
+    with refused(DataError):
         trained(other, dataset)
 
 
@@ -196,7 +197,7 @@ def test_a_rule_that_has_not_been_applied_is_refused(
 ) -> None:
     """And not trained as if the recipe had not asked for it."""
     ruled = replace(job, recipe=replace(job.recipe, **rule))
-    with pytest.raises(SearchError, match=rf"recipe\.{next(iter(rule))}: need fixed in a job, got"):
+    with refused(SearchError):
         next(train(ruled, dataset, device="cpu"))
 
 
@@ -206,7 +207,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_earlier_epochs(
     monkeypatch.setattr(run, "learning_rate", lambda _, step, __: 0.05 if step < 6 else 1e38)
     running = train(replace(job, checkpoint=tmp_path / "run"), dataset, device="cpu")
     first = next(running)
-    with pytest.raises(TrainingDiverged, match=r"epoch 2 of .*lower the learning rate") as caught:
+    with refused(TrainingDiverged) as caught:
         next(running)
     assert caught.value.epochs == (first,)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.training import lr_rules as sweep
 from scalesearch.training.loop import TrainingDiverged, train
@@ -61,7 +62,7 @@ def test_diverging_rates_are_not_chosen(tuned, dataset, monkeypatch):
     assert found.learning_rate == pytest.approx(0.1)
     assert [math.isinf(loss) for loss in found.losses.values()] == [False, True, True, True]
     higher = replace(tuned, recipe=replace(tuned.recipe, learning_rate=4.0))
-    with pytest.raises(TrainingDiverged, match=r"got none from 0\.25 to 2"):
+    with refused(TrainingDiverged):
         run_lr_sweep(higher, dataset, device="cpu")
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.architectures.baselines import baseline
 from scalesearch.errors import ArchitectureError
@@ -85,11 +86,11 @@ def test_a_head_after_the_pooling_is_applied(images):
 
 
 def test_a_network_in_training_mode_and_a_custom_model_are_refused(network, images):
-    with pytest.raises(ArchitectureError, match="known stages, got a custom model"):
+    with refused(ArchitectureError):
         grad_cam(torch.nn.Flatten(), images, CLASSES)
     network.train()
     try:
-        with pytest.raises(ValueError, match="evaluation mode"):
+        with refused(ValueError):
             grad_cam(network, images, CLASSES)
     finally:
         network.eval()

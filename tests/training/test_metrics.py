@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from refusals import refused
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
 from scalesearch.training.inference import classification_metrics
@@ -58,7 +59,7 @@ def test_among_equal_logits_the_lower_class_comes_first() -> None:
 
 
 def test_nan_logits_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"without NaN, got .*nan"):
+    with refused(ValueError):
         classification_metrics(torch.tensor([[float("nan"), 1.0]]), torch.tensor([0]))
-    with pytest.raises(ValueError, match="logits of at least one image"):
+    with refused(ValueError):
         classification_metrics(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refused
 from torch import Tensor
 
 from scalesearch.config.recipe import Precision
@@ -48,10 +49,9 @@ def test_auto_precision_depends_on_the_device(named, device, meant) -> None:
 def test_float16_is_refused_on_a_cpu_before_anything_is_trained(
     job: TrainingJob, dataset: Dataset
 ) -> None:
-    message = "need fp32, bf16 or mixed on a CPU, got fp16"
-    with pytest.raises(SearchError, match=message):
+    with refused(SearchError):
         epochs_of(precise(job, "fp16"), dataset)
-    with pytest.raises(SearchError, match=message):
+    with refused(SearchError):
         identity(precise(job, "fp16"), dataset, "cpu")
 
 
@@ -72,7 +72,7 @@ def test_auto_continues_a_checkpoint_of_the_resolved_precision(
     kept = replace(precise(job, "auto"), checkpoint=tmp_path / "run", stop=1)
     epochs = epochs_of(kept, dataset)
     assert epochs_of(replace(precise(kept, "fp32"), stop=1), dataset) == epochs
-    with pytest.raises(SearchError, match=r"recipe\.precision='fp32' instead of 'bf16'"):
+    with refused(SearchError):
         epochs_of(precise(kept, "bf16"), dataset)
 
 

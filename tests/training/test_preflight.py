@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.architectures.custom import CustomModel
 from scalesearch.architectures.fingerprint import fingerprint
@@ -96,7 +97,7 @@ def test_a_smaller_micro_batch_of_the_recipes_own_stays(networks, job, dataset, 
 
 def test_if_no_image_fits_the_largest_network_is_named(networks, job, dataset, monkeypatch):
     monkeypatch.setattr(preflight, "fits_in_memory", lambda nbytes, device: False)
-    with pytest.raises(OutOfMemory, match="one image at 24 pixels on cpu, got too little"):
+    with refused(OutOfMemory):
         fitting_micro_batch(networks, job.recipe, dataset, device="cpu")
 
 

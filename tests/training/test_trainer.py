@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from torch import Tensor, nn
 from trained_runs import EVERYTHING, assert_same_bits, document, epochs_of, flat, numbers
 
@@ -137,15 +138,15 @@ def test_a_trained_network_has_its_last_weights_by_default(
 def test_a_missing_or_damaged_checkpoint_gives_no_trained_network(
     job: TrainingJob, dataset: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(SearchError, match="no such checkpoint"):
+    with refused(SearchError):
         load_trained_model(job, dataset, "cpu")
     kept = replace(job, checkpoint=tmp_path / "run")
-    with pytest.raises(SearchError, match="no such checkpoint"):
+    with refused(SearchError):
         load_trained_model(kept, dataset, "cpu")
     kept.checkpoint.write_bytes(b"damaged")
     with (
         pytest.warns(UserWarning, match="the checkpoint is damaged"),
-        pytest.raises(SearchError, match="run: the checkpoint is damaged; train the network"),
+        refused(SearchError),
     ):
         load_trained_model(kept, dataset, "cpu")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from trained_runs import EVERYTHING, assert_same_bits, epochs_of, numbers
 from transfers import EPOCHS, after, going_on, moved, part_of, some_network
 
@@ -199,9 +200,9 @@ def test_weights_are_identified_by_their_content(architecture: Architecture) -> 
 
 
 def test_a_transfer_needs_weights_and_weights_a_transfer(job: TrainingJob) -> None:
-    with pytest.raises(ValueError, match="got a transfer without weights"):
+    with refused(ValueError):
         replace(job, recipe=replace(job.recipe, transfer=Transfer()))
-    with pytest.raises(ValueError, match="got no transfer"):
+    with refused(ValueError):
         replace(job, weights=InitialWeights(path=Path("there"), weights_hash="0"))
 
 
@@ -233,7 +234,7 @@ def test_a_checkpoint_that_began_with_other_weights_is_refused(
     epochs_of(asked, dataset)
     other = some_network(replace(architecture, num_classes=3), seed=1)
     path = write_network(tmp_path / "other.safetensors", other)
-    with pytest.raises(SearchError, match=r"weights='.*' instead of '"):
+    with refused(SearchError):
         epochs_of(replace(asked, weights=going_on(job, path).weights), dataset)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import refused
 from trained_runs import epochs_of
 from transfers import going_on, moved, some_network, tensors
 
@@ -81,7 +82,7 @@ def test_grey_images_give_equal_outputs_after_a_change_of_channels(
 
 
 def test_other_numbers_of_channels_are_refused() -> None:
-    with pytest.raises(WeightsError, match="need images of 3 channels, or of 1, got images of 4"):
+    with refused(WeightsError):
         transfer.adapted_stem_weight(torch.zeros(8, 3, 3, 3), 4)
 
 
@@ -89,7 +90,7 @@ def test_a_network_other_than_the_files_is_refused(
     job: TrainingJob, architecture: Architecture, pretrained: Path
 ) -> None:
     wider = replace(going_on(job, pretrained), architecture=replace(architecture, head=64))
-    with pytest.raises(WeightsError, match="need the file's own network"):
+    with refused(WeightsError):
         build_initial_model(wider, torch.device("cpu"))
     larger = replace(architecture, resolution=20, stem_stride=2)
     build_initial_model(replace(wider, architecture=larger), torch.device("cpu"))
@@ -101,29 +102,29 @@ def test_weights_that_changed_since_the_run_was_planned_are_refused(
     planned = going_on(job, pretrained)
     other = some_network(replace(architecture, num_classes=3), seed=1)
     write_network(pretrained, other)
-    with pytest.raises(WeightsError, match="need the weights that the run was planned with"):
+    with refused(WeightsError):
         epochs_of(planned, dataset)
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    "names",
     [
-        (("a", "c"), "got no b; new c"),
-        (("b", "a"), "got another order"),
-        (("a", "b", "c"), "got new c"),
+        ("a", "c"),
+        ("b", "a"),
+        ("a", "b", "c"),
     ],
 )
 def test_a_classifier_for_other_classes_cannot_be_kept(
-    names: tuple[str, ...], message: str, architecture: Architecture
+    names: tuple[str, ...], architecture: Architecture
 ) -> None:
     shown = Preparation(pixels=9, stored=9, mean=(0.5,) * 3, std=(0.2,) * 3, class_names=("a", "b"))
     saved = SavedNetwork(
         network=build_model(architecture), architecture=architecture, preparation=shown
     )
-    with pytest.raises(WeightsError, match=message):
+    with refused(WeightsError):
         transfer.require_classes(saved, names, "before.safetensors")
     transfer.require_classes(saved, ("a", "b"), "before.safetensors")
     nameless = replace(saved, preparation=None)
     transfer.require_classes(nameless, ("x", "y"), "before.safetensors")
-    with pytest.raises(WeightsError, match="got 3 classes instead of 2"):
+    with refused(WeightsError):
         transfer.require_classes(nameless, ("x", "y", "z"), "before.safetensors")

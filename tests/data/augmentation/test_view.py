@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.config.recipe import Augmentation, Recipe
 from scalesearch.data.augmentation.geometry import input_transform
@@ -28,7 +29,7 @@ def test_statistics_are_the_datas_own_or_imagenets():
 
 def test_imagenets_statistics_are_refused_for_other_channels():
     recipe = Recipe(augmentation=Augmentation(normalisation="imagenet"))
-    with pytest.raises(DataError, match=r"3 channels \(or 1, grey\), got images of 4; use normal"):
+    with refused(DataError):
         input_transform(dataset(channels=4), recipe, 32)
 
 

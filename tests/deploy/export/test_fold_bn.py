@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from scalesearch.architectures.baselines import BASELINES, baseline
@@ -95,5 +96,5 @@ def test_a_norm_without_statistics_is_refused():
     convolution_and_norm = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)
     )
-    with pytest.raises(ValueError, match="need a batch norm with running statistics"):
+    with refused(ValueError):
         fold_batch_norms(convolution_and_norm)

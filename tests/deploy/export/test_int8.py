@@ -5,6 +5,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from refusals import refused
 
 from scalesearch.architectures.stages import Architecture, Stage
 from scalesearch.deploy.export import onnx_files
@@ -102,7 +103,7 @@ def test_int8_calibrated_on_wrong_images_is_refused_and_leaves_no_file(
         "_calibration_reader",
         lambda batches: calibration_reader(x * 1000 for x in batches),
     )
-    with pytest.raises(ExportError, match="need the float network's prediction on at least 50%"):
+    with refused(ExportError):
         write_int8(tmp_path / "n.onnx", saved_network, digit_images, onnx_model=built_model)
     assert list(tmp_path.iterdir()) == []
 
@@ -157,8 +158,7 @@ def test_clipped_activations_are_rounded_once_and_logits_never():
     [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}],
 )
 def test_an_invalid_qat_config_is_refused(settings):
-    (name,) = settings
-    with pytest.raises(ValueError, match=f"need {name}"):
+    with refused(ValueError):
         QatConfig(**settings)
 
 

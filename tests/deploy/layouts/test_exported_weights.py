@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 from peer_networks import distance, images, logits, randomised
+from refusals import refused
 from torch import nn
 
 from scalesearch.architectures.baselines import baseline
@@ -98,7 +99,7 @@ def test_verification_finds_a_changed_tensor(tmp_path: Path) -> None:
     path = export_weights(tmp_path / "n.safetensors", network, "timm")
     with torch.no_grad():
         network.get_submodule("stages.2.0.expand.conv").weight[0, 0, 0, 0] += 1
-    with pytest.raises(ExportError, match=r"differs in stages\.2\.0\.expand\.conv\.weight"):
+    with refused(ExportError):
         verify_exported_weights(path, network)
 
 
@@ -110,45 +111,35 @@ def test_exported_tensors_share_no_memory_with_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "layout", "message"),
+    ("network", "layout"),
     [
-        (SMALL, "timm-tf", "got padding half where it has same"),
-        (replace(SMALL, stem_stride=1), "torchvision", "got a stem of stride 1"),
-        (STRIDE_3, "timm", "got a stride of 3 in stage 2 where it has 1 or 2"),
-        (replace(SMALL, stem_pool=2), "timm", "got a pool behind the stem"),
-        (replace(SMALL, activation="relu"), "torchvision", "got the activation relu"),
-        (
-            replace(SMALL, stages=(replace(SMALL.stages[0], activation="relu"),)),
-            "timm",
-            "got an activation of its own in stage 1: relu",
-        ),
-        (SMALL, "tensorflow", "need one of torchvision, timm"),
+        (SMALL, "timm-tf"),
+        (replace(SMALL, stem_stride=1), "torchvision"),
+        (STRIDE_3, "timm"),
+        (replace(SMALL, stem_pool=2), "timm"),
+        (replace(SMALL, activation="relu"), "torchvision"),
+        (replace(SMALL, stages=(replace(SMALL.stages[0], activation="relu"),)), "timm"),
+        (SMALL, "tensorflow"),
     ],
 )
 def test_a_network_that_the_library_cannot_build_is_refused(
-    network: Architecture, layout: str, message: str
+    network: Architecture, layout: str
 ) -> None:
-    with pytest.raises(ExportError, match=message):
+    with refused(ExportError):
         to_layout(build_model(network), layout)
 
 
 @pytest.mark.parametrize(
-    ("stage", "layout", "message"),
+    ("stage", "layout"),
     [
-        (
-            Stage(1, 16, block="basic", squeeze=0),
-            "timm",
-            r"stages\.0\.0\..* of a basic block",
-        ),
-        (Stage(1, 16, expansion=2, block="fused_mbconv"), "torchvision", r"squeeze\.reduce of a"),
-        (Stage(1, 16, block="fused_mbconv", squeeze=0), "lukemelas", "of a fused_mbconv-1 block"),
+        (Stage(1, 16, block="basic", squeeze=0), "timm"),
+        (Stage(1, 16, expansion=2, block="fused_mbconv"), "torchvision"),
+        (Stage(1, 16, block="fused_mbconv", squeeze=0), "lukemelas"),
     ],
 )
-def test_tensors_without_a_name_in_the_layout_are_listed(
-    stage: Stage, layout: str, message: str
-) -> None:
+def test_tensors_without_a_name_in_the_layout_are_listed(stage: Stage, layout: str) -> None:
     network = build_model(replace(SMALL, stages=(stage,)), padding=LAYOUTS[layout].padding)
-    with pytest.raises(WeightsError, match=message):
+    with refused(WeightsError):
         to_layout(network, layout)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 
 from scalesearch.deploy.layouts.conversion import import_weights, to_layout
@@ -76,9 +77,7 @@ BOMBS = {
 def test_a_huge_size_in_a_file_uses_no_memory(name: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb.pth"
     path.write_bytes(BOMBS[name])
-    with pytest.raises(
-        WeightsError, match=r"builtin.*bytearray, which takes|need content of about"
-    ):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -86,7 +85,7 @@ def test_a_huge_size_in_a_file_uses_no_memory(name: str, tmp_path: Path) -> None
 def test_a_duplicate_name_in_an_archive_hides_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bomb.pth"
     path.write_bytes(zip_file(PickledCall(bytearray, HUGE_SIZE), has_duplicate=True))
-    with pytest.raises(WeightsError, match="bytearray, which takes as much memory"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -143,7 +142,7 @@ def test_every_reader_refuses_a_file_without_weights(content: bytes, tmp_path: P
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
     for reader in (read_layout_state, read_network, from_pretrained):
-        with pytest.raises(WeightsError, match=r"weights\.safetensors"):
+        with refused(WeightsError):
             reader(path)
 
 

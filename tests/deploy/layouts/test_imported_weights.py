@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 from peer_networks import distance, images, logits, randomised
+from refusals import refused
 from safetensors.torch import save_file
 from torch import nn
 
@@ -160,7 +161,7 @@ def test_classes_and_channels_of_a_named_network_follow_the_file(timm: ModuleTyp
 def test_an_architecture_is_adapted_to_the_file_only_with_fit(timm: ModuleType) -> None:
     tensors = timm.create_model("efficientnet_b0", num_classes=3).state_dict()
     ten_classes = replace(published_network("b0"), num_classes=10)
-    with pytest.raises(WeightsError, match=r"2 misshapen: classifier\.weight \[3, 1280\] instead"):
+    with refused(WeightsError):
         import_weights(tensors, ten_classes, "timm")
     assert import_weights(tensors, ten_classes, "timm", fit=True).architecture.num_classes == 3
 
@@ -177,7 +178,7 @@ def test_published_networks_are_recognised_by_name_and_by_shape() -> None:
         assert network.resolution == 300
         assert published_name(replace(network, num_classes=5, resolution=128)) == "b3"
     assert published_name(replace(published_network("b3"), head=1000)) == ""
-    with pytest.raises(ArchitectureError, match=r"network 'efficientnet_b9': need efficientnet_b0"):
+    with refused(ArchitectureError):
         published_network("efficientnet_b9")
 
 

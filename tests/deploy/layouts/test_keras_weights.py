@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from peer_networks import distance, logits, randomised
+from refusals import refused
 from torch import Tensor
 
 from scalesearch.data.preparation import Preparation
@@ -89,7 +90,7 @@ class TestFilesOfKeras:
 
     def test_a_file_of_another_network_is_refused_with_its_tensor_names(self, folder: Path) -> None:
         for name in ("b0.h5", "b0.weights.h5"):
-            with pytest.raises(WeightsError, match="they look like those of efficientnet_b0") as no:
+            with refused(WeightsError) as no:
                 import_weights(folder / name, "efficientnet_b2")
             assert re.search(r"missing: block1b_dwconv/kernel \[3, 3, 16, 1\]", str(no.value))
 
@@ -129,24 +130,24 @@ def test_values_in_other_files_are_not_read(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         secret = [(str(tmp_path / "secret"), 0, 64)]
         file.create_dataset("stem_conv/kernel", (16,), np.float32, external=secret)
-    with pytest.raises(WeightsError, match="stem_conv/kernel: need values in this file, got those"):
+    with refused(WeightsError):
         read_layout_state(path)
     with h5py.File(path, "w") as file:
         layout = h5py.VirtualLayout((16,), np.float32)
         layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (16,))
         file.create_virtual_dataset("stem_conv/kernel", layout)
-    with pytest.raises(WeightsError, match="stem_conv/kernel: need values in this file, got those"):
+    with refused(WeightsError):
         read_layout_state(path)
     with h5py.File(path, "w") as file:
         file["stem_conv/kernel"] = h5py.ExternalLink("other.h5", "x")
-    with pytest.raises(WeightsError, match="got an HDF5 file without any"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
 def test_tensors_larger_than_their_file_are_refused_unread(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a/kernel", (10**6, 10**5), np.float32, chunks=(1000, 1000))
-    with pytest.raises(WeightsError, match=r"got 400,000,000,000; the file was not read"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "a.h5")
 
 
@@ -157,14 +158,14 @@ def test_a_keras_archive_is_read(tmp_path: Path) -> None:
     assert read_layout_state(tmp_path / "a.keras").tensors["layer/kernel"].equal(torch.ones(2))
     with zipfile.ZipFile(tmp_path / "b.keras", "w") as archive:
         archive.writestr(path.name, path.read_bytes()[:500])
-    with pytest.raises(WeightsError, match=r"b\.keras: not a whole HDF5 file"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "b.keras")
 
 
 def test_text_instead_of_numbers_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a/kernel", data="words")
-    with pytest.raises(WeightsError, match="a/kernel: need numbers"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "a.h5")
 
 
@@ -175,7 +176,7 @@ def test_a_keras_file_that_is_cut_off_is_refused(fraction: float, tmp_path: Path
     )
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(WeightsError, match=r"a\.h5: not a whole HDF5 file"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -184,7 +185,7 @@ def test_a_missing_h5py_is_named_with_its_extra(
 ) -> None:
     path = write_datasets(tmp_path / "a.h5", {"layer/kernel": np.ones(2)})
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(WeightsError, match=r"pip install 'scalesearch\[keras\]'"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -194,5 +195,5 @@ def test_a_negative_variance_is_refused() -> None:
         "normalization/mean": torch.zeros(3),
         "normalization/variance": torch.tensor([1.0, -1.0, 1.0]),
     }
-    with pytest.raises(WeightsError, match="need a mean and a variance for each channel"):
+    with refused(WeightsError):
         import_weights(tensors, "efficientnet_b0")

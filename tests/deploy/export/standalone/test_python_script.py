@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refused
 
 from scalesearch.architectures.baselines import BASELINES, baseline
 from scalesearch.architectures.custom import CustomModel
@@ -100,7 +101,7 @@ def test_the_script_supports_every_block_type_and_refuses_others(monkeypatch):
     assert set(BLOCK_WRITERS) == set(BLOCKS)
     stages = (Stage(repeats=1, width=8, squeeze=0, block="conv"),)
     monkeypatch.delitem(BLOCK_WRITERS, "conv")
-    with pytest.raises(ExportError, match=r"need blocks of .* got conv; export it as"):
+    with refused(ExportError):
         python_script_text("n", replace(SMALL, stages=stages), NetworkOptions())
 
 
@@ -162,7 +163,7 @@ def test_the_script_describes_the_preparation_and_runs(saved_network, tmp_path):
 
 def test_names_in_a_network_file_never_become_code(tmp_path):
     name = 'x"""\nimport os; os.abort()\n"""'
-    with pytest.raises(ValueError, match="need a name of letters, digits, dots and dashes"):
+    with refused(ValueError):
         python_script_text(name, SMALL, NetworkOptions())
     hostile_preparation = replace(PREPARATION, class_names=('")\nraise SystemExit', "b", "\\"))
     namespace = run_script(
@@ -194,14 +195,14 @@ def test_a_script_with_other_logits_is_refused_and_not_written(
     exportable = Exportable(
         "small", saved_network.architecture, saved_network.network.options, saved_network
     )
-    with pytest.raises(ExportError, match=r"its logits are up to .* from the network's"):
+    with refused(ExportError):
         write_script(exportable, tmp_path / "out")
     assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_custom_model_cannot_be_written_as_a_script(tmp_path):
     exportable = Exportable("own", CustomModel(factory="own:make", resolution=32), NetworkOptions())
-    with pytest.raises(ExportError, match="need a network as data, got code"):
+    with refused(ExportError):
         write_script(exportable, tmp_path)
 
 
