@@ -83,6 +83,16 @@ def test_no_entry_is_stale():
     assert SNAPSHOTS.stale_keys(ROOT) == []
 
 
+def test_no_entry_is_of_a_parameter_that_is_gone(request):
+    config = request.config
+    if config.option.markexpr or config.option.keyword or "::" in " ".join(config.args):
+        pytest.skip("needs all parameters of the collected tests")
+    collected = {item.nodeid for item in request.session.items}
+    functions = {test.partition("[")[0] for test in collected}
+    entries = {test for test in SNAPSHOTS.by_test if test.partition("[")[0] in functions}
+    assert entries - collected == set()  # remove them by hand
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
