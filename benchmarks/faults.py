@@ -8,7 +8,7 @@ Every run is a search with each sampler in turn, inline or with two local worker
 SIGKILL at a random time, again and again, until it comes to its end; local workers also kill
 themselves around some epochs. Then every epoch of every seed must have been trained to its end once
 and recorded once, and the records be those of an undisturbed search. Training is a stand-in that
-keeps account of what it trains (tests/search/faults/fault_trainer.py).
+keeps account of what it trains (tests/search/fault_trainer.py).
 """
 
 import argparse
@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "search" / "faults"))
+sys.path.insert(0, str(ROOT / "tests" / "search"))
 
 import pandas as pd  # noqa: E402
-from fault_stage import FINISHED, SEARCHES, Stage, document  # noqa: E402
-from fault_trainer import trained  # noqa: E402
+from fault_driver import FINISHED, SEARCHES, DriverRunner, document  # noqa: E402
+from fault_trainer import count_trained_epochs  # noqa: E402
 
 from scalesearch.results.environment import environment_info  # noqa: E402
 from scalesearch.results.records import KEY, read_records  # noqa: E402
@@ -39,23 +39,25 @@ TIMED = ["seconds", "images_per_second", "tuning_seconds"]
 LOCAL = {"executor": "local", "workers": 2}
 
 
-def disturbed(stage: Stage, results: Path, asked: dict[str, Any], number: int) -> Counter[str]:
+def disturbed(
+    driver_runner: DriverRunner, results: Path, asked: dict[str, Any], number: int
+) -> Counter[str]:
     """One search to its end, killed at random times; what happened to it."""
     chance, found = random.Random(number), Counter[str]()
     local = number % 5 == 4
     told = {"EPOCH_SECONDS": "0.005", "DEADLY": "0.03" if local else "0"}
     while True:
-        life = stage.begin(
-            results=results, document=asked, environment=told, **(LOCAL if local else {})
+        life = driver_runner.start(
+            results_folder=results, document=asked, environment=told, **(LOCAL if local else {})
         )
         # By processor time, so that it does not matter what else the machine does. A search takes
         # longer than a life on average: it is killed several times.
         until = 0.05 + chance.expovariate(1 / 0.5)
-        while (ended := stage.ended(life)) is None:
+        while (ended := driver_runner.poll(life)) is None:
             if processor_seconds(life) > until:
                 time.sleep(chance.random() * 0.01)
                 os.kill(life, signal.SIGKILL)
-                ended = stage.end(life)
+                ended = driver_runner.wait(life)
                 break
             time.sleep(0.002)
         if ended == FINISHED:
@@ -76,7 +78,7 @@ def processor_seconds(process: int) -> float:
 
 def violations(results: Path, undisturbed: pd.DataFrame) -> Counter[str]:
     """What should not be."""
-    records, counted = read_records(results / "records.csv"), trained(results)
+    records, counted = read_records(results / "records.csv"), count_trained_epochs(results)
     recorded = {(row.candidate, row.seed, row.epoch) for row in records.itertuples()}
     ours, theirs = (table.drop(columns=TIMED) for table in (records, undisturbed))
     return Counter(
@@ -90,16 +92,16 @@ def violations(results: Path, undisturbed: pd.DataFrame) -> Counter[str]:
     )
 
 
-def overhead(stage: Stage, folder: Path, seconds: float) -> dict[str, float]:
+def overhead(driver_runner: DriverRunner, folder: Path, seconds: float) -> dict[str, float]:
     """What the driver costs with two local workers whose epochs take so long, and jobs four epochs:
     how long workers have nothing to do, where no job has to wait for another."""
     alone = {"asynchronous": True, "pruner": "none", "race": None, "references": []}
     asked = document("sobol", trials=40, seeds=2, **alone)
     results = folder / f"overhead-{seconds:g}"
     told = {"EPOCH_SECONDS": str(seconds), "OMP_NUM_THREADS": "1"}
-    life = stage.begin(results=results, document=asked, environment=told, **LOCAL)
+    life = driver_runner.start(results_folder=results, document=asked, environment=told, **LOCAL)
     used = 0.0
-    while (ended := stage.ended(life)) is None:
+    while (ended := driver_runner.poll(life)) is None:
         with suppress(OSError, IndexError):  # it ends just now
             used = processor_seconds(life)
         time.sleep(0.05)
@@ -136,11 +138,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/faults.json")
     asked = parser.parse_args()
     found: dict[str, Any] = {"environment": environment_info("cpu")}
-    with tempfile.TemporaryDirectory() as name, Stage() as stage:
+    with tempfile.TemporaryDirectory() as name, DriverRunner() as driver_runner:
         folder = Path(name)
         if not asked.faults_only:
             found["overhead"] = [
-                overhead(stage, folder, seconds) for seconds in (0.05, 0.125, 0.25)
+                overhead(driver_runner, folder, seconds) for seconds in (0.05, 0.125, 0.25)
             ]
             print(*found["overhead"], sep="\n", flush=True)
         found["samplers"] = {}
@@ -148,12 +150,12 @@ def main() -> None:
         for sampler in () if asked.cost_only else asked.samplers:
             experiment = document(sampler)
             calm = folder / f"{sampler}-undisturbed"
-            assert stage.live(results=calm, document=experiment) == FINISHED
+            assert driver_runner.run_driver(results_folder=calm, document=experiment) == FINISHED
             undisturbed, total = read_records(calm / "records.csv"), Counter[str]()
             for number in range(asked.runs):
                 results = folder / f"{sampler}-{number}"
                 total.update(runs=1)
-                total.update(disturbed(stage, results, experiment, number))
+                total.update(disturbed(driver_runner, results, experiment, number))
                 total.update(violations(results, undisturbed))
                 shutil.rmtree(results)
                 found["samplers"][sampler] = {"epochs": len(undisturbed), **total}

@@ -37,6 +37,14 @@ def test_contributing_draws_every_room_and_module():
     assert sorted(drawn_rooms()) == sorted(folders + modules)
 
 
+def test_the_folders_of_tests_mirror_the_package():
+    """Only rooms and their sub-folders, and the golden records, have a folder of tests."""
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    folders -= {Path(), Path("golden")}
+    assert [folder for folder in sorted(folders) if not (PACKAGE / folder).is_dir()] == []
+
+
 def test_the_places_that_contributing_names_are_there():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text.partition("## Where to add")[2].partition("\n## ")[0]

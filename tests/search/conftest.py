@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from scalesearch.config.reading import experiment_from_document
+from scalesearch.results.records import read_records
 from scalesearch.results.run_folder import Epoch
-from scalesearch.search import progress_reporter
-from scalesearch.search import worker as advance
+from scalesearch.search import progress_reporter, worker
 
 sys.path.append(str(Path(__file__).parent))
 
+from fault_driver import FINISHED, DriverRunner
 
-WHOLE = {"pruner": "none", "race": None}
+ALL_SEEDS_AND_EPOCHS = {"pruner": "none", "race": None}
 """Every candidate gets all seeds and all epochs."""
 
 
@@ -25,7 +26,7 @@ def tiny_document(**search):
         "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
         "budget": {"factor": 2.0, "tolerance": 0.04},
         "recipe": {"epochs": 2, "batch_size": 30, "threads": 1},
-        "search": {**WHOLE, "sampler": "lattice", "step": 2, "seeds": 2, **search},
+        "search": {**ALL_SEEDS_AND_EPOCHS, "sampler": "lattice", "step": 2, "seeds": 2, **search},
         "device": "cpu",
     }
 
@@ -48,12 +49,12 @@ def killed_after(monkeypatch):
     monkeypatch.setattr(progress_reporter, "REPORT_SECONDS", 0.0)
 
     def on_progress_of(events):
-        left = events
+        events_left = events
 
         def on_progress(progress):
-            nonlocal left
-            left -= 1
-            if left < 0:
+            nonlocal events_left
+            events_left -= 1
+            if events_left < 0:
                 raise Killed
 
         return on_progress
@@ -62,15 +63,15 @@ def killed_after(monkeypatch):
     return on_progress_of
 
 
-def measured(job, index):
+def random_epoch(job, index):
     """Return an epoch of a job with random numbers, the same for the same job."""
     digest = hashlib.blake2b(f"{job.fingerprint} {job.seed} {index}".encode(), digest_size=4)
-    luck = int.from_bytes(digest.digest(), "big") / 2**32
+    random_share = int.from_bytes(digest.digest(), "big") / 2**32
     return Epoch(
         index=index,
-        train_loss=2.0 - luck,
-        loss=2.5 - luck,
-        accuracy=round(0.3 + 0.1 * index + 0.1 * luck, 6),
+        train_loss=2.0 - random_share,
+        loss=2.5 - random_share,
+        accuracy=round(0.3 + 0.1 * index + 0.1 * random_share, 6),
         top5=0.9,
         seconds=1.0,
         images_per_second=100.0,
@@ -88,9 +89,32 @@ def untrained(monkeypatch):
 
     def train_together(jobs, datasets, *, device):
         for index in range(jobs[0].start + 1, jobs[0].last_epoch + 1):
-            for place, job in enumerate(jobs):
+            for index_of_job, job in enumerate(jobs):
                 trained.append((job.fingerprint, job.seed, index))
-                yield place, measured(job, index)
+                yield index_of_job, random_epoch(job, index)
 
-    monkeypatch.setattr(advance, "train_together", train_together)
+    monkeypatch.setattr(worker, "train_together", train_together)
     return trained
+
+
+@pytest.fixture(scope="module")
+def driver_runner():
+    with DriverRunner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def undisturbed(driver_runner, tmp_path_factory):
+    """Function that returns the records of a search without kills; each is run once."""
+    records_of_document = {}
+
+    def undisturbed_records(document):
+        name = repr(document)
+        if name not in records_of_document:
+            results_folder = tmp_path_factory.mktemp("undisturbed") / "r"
+            status = driver_runner.run_driver(results_folder=results_folder, document=document)
+            assert status == FINISHED
+            records_of_document[name] = read_records(results_folder / "records.csv")
+        return records_of_document[name]
+
+    return undisturbed_records

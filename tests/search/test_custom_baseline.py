@@ -28,10 +28,10 @@ CODE = "experiments.baselines.plain_cnn:factory"
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-def document(**own):
+def document(**settings):
     return {
         "name": "own",
-        "baseline": own,
+        "baseline": settings,
         "data": {"source": "digits", "train_samples": 60, "validation_samples": 40, "pixels": 12},
         "budget": {"factor": 2.0, "tolerance": 0.06},
         "recipe": {"epochs": 1, "batch_size": 30},
@@ -64,8 +64,8 @@ def test_the_published_baseline_can_be_written_as_a_file(tmp_path):
 
 
 def test_all_problems_of_a_baseline_file_are_reported_at_once(tmp_path):
-    bad = "stem: 0\nhead: 8\nresolution: ten\nstages: [{repeat: 1, width: 8}, {width: a}]\nhaed: 1"
-    file = write(tmp_path / "bad.yaml", bad)
+    text = "stem: 0\nhead: 8\nresolution: ten\nstages: [{repeat: 1, width: 8}, {width: a}]\nhaed: 1"
+    file = write(tmp_path / "bad.yaml", text)
     with refused(ExperimentError):
         named_baseline(file)
 
@@ -78,7 +78,7 @@ def test_an_invalid_stage_is_reported_with_its_position(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "own",
+    "settings",
     [
         {"name": "nowhere.yaml"},
         {"name": "no_such_net"},
@@ -86,9 +86,9 @@ def test_an_invalid_stage_is_reported_with_its_position(tmp_path):
         {"name": "mine", "network": {"steam": 8}},
     ],
 )
-def test_an_invalid_baseline_is_refused(own):
+def test_an_invalid_baseline_is_refused(settings):
     with refused(ExperimentError):
-        experiment_from_document(document(**own))
+        experiment_from_document(document(**settings))
 
 
 def test_a_network_in_the_experiment_needs_a_name_of_its_own():
@@ -109,8 +109,8 @@ def test_a_results_folder_keeps_the_network_of_a_file(tmp_path):
     )
     records = run_search(experiment, tmp_path / "results")
     file.unlink()
-    found = write_results(tmp_path / "results")
-    assert found.candidates == records["candidate"].nunique() >= 2
+    summary = write_results(tmp_path / "results")
+    assert summary.candidates == records["candidate"].nunique() >= 2
     assert run_search(experiment, tmp_path / "results").equals(records)
     assert experiment_from_document(to_document(experiment)) == experiment
     origin = read_family_source(str(tmp_path / "results" / "coefficients.json"))
@@ -128,21 +128,21 @@ def test_a_search_on_code_runs_to_its_results_and_resumes(tmp_path):
     class Stopped(Exception):
         pass
 
-    def stop(progress):
+    def stop_search(progress):
         raise Stopped
 
     with pytest.raises(Stopped):
-        run_search(experiment, folder, on_progress=stop, allow_code=True)
+        run_search(experiment, folder, on_progress=stop_search, allow_code=True)
     records = run_search(experiment, folder, allow_code=True)
     undisturbed = run_search(experiment, tmp_path / "undisturbed", allow_code=True)
-    kept = ["candidate", "seed", "epoch", "macs", "loss", "accuracy"]
-    assert records[kept].equals(undisturbed[kept])
+    columns = ["candidate", "seed", "epoch", "macs", "loss", "accuracy"]
+    assert records[columns].equals(undisturbed[columns])
     assert len(records) >= 2
     with code_allowed():
-        found = write_results(folder)
+        summary = write_results(folder)
         origin = read_family_source(str(folder / "coefficients.json"))
         members = family_document(origin.coefficients, origin.baseline, phis=(0, 1))["members"]
-    assert found.candidates == len(records)
+    assert summary.candidates == len(records)
     assert all(member["macs"] == member["fvcore_macs"] for member in members)
 
 

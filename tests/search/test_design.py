@@ -35,14 +35,16 @@ def test_a_lattice_has_every_share_that_is_a_multiple_of_its_step():
     assert len({cell.name for cell in cells}) == 15
     for cell in cells:
         assert cell.requested.factor == pytest.approx(2.0)
-        assert all(abs(4 * s - round(4 * s)) < 1e-9 for s in cell.requested.shares.as_tuple())
+        assert all(
+            abs(4 * share - round(4 * share)) < 1e-9 for share in cell.requested.shares.as_tuple()
+        )
 
 
 def test_the_classic_grid_keeps_the_cells_near_the_factor():
     search = SearchSpec(sampler="cartesian")
-    asked = [cell.requested for cell in cartesian_cells(search, 2.0)]
-    assert Coefficients(1.2, 1.1, 1.15) in asked
-    assert all(abs(a.factor - 2.0) <= 0.1 + 1e-9 for a in asked)
+    requested = [cell.requested for cell in cartesian_cells(search, 2.0)]
+    assert Coefficients(1.2, 1.1, 1.15) in requested
+    assert all(abs(coefficients.factor - 2.0) <= 0.1 + 1e-9 for coefficients in requested)
     everywhere = cartesian_cells(SearchSpec(sampler="cartesian", product_tolerance=100), 2.0)
     assert len(list(everywhere)) == 21 * 11 * 11
 
@@ -55,13 +57,13 @@ def test_a_grid_without_cells_is_refused():
 
 def test_a_lattice_trains_each_network_once_and_references_share_its_corners(realised):
     planned = planned_trials(SearchSpec(sampler="lattice", step=4), realised)
-    fingerprints = [item.candidate.fingerprint for item in planned]
+    fingerprints = [trial.candidate.fingerprint for trial in planned]
     assert len(set(fingerprints)) == len(fingerprints)
-    searched = [item for item in planned if "searched" in item.role.split("+")]
+    searched = [trial for trial in planned if "searched" in trial.role.split("+")]
     assert len(searched) == 15
-    roles = {item.role for item in planned}
+    roles = {trial.role for trial in planned}
     assert {"depth+searched", "width+searched", "resolution+searched"} <= roles
-    corner = next(item for item in planned if item.role == "depth+searched")
+    corner = next(trial for trial in planned if trial.role == "depth+searched")
     assert corner.candidate.shares.distance(Shares(1, 0, 0)) < 1e-9
 
 
@@ -71,45 +73,57 @@ def test_a_lattice_trains_each_network_once_and_references_share_its_corners(rea
 )
 def test_with_few_candidates_each_lattice_cell_takes_its_own():
     poor = efficientnet_b0(width=0.25, resolution=16, stem_stride=1, num_classes=10)
-    where = search_space(poor, Budget())
+    space = search_space(poor, Budget())
     cells = list(lattice_cells(4, 2.0))
-    assert len({where.candidate(cell.requested).fingerprint for cell in cells}) < len(cells)
-    planned = planned_trials(SearchSpec(sampler="lattice", step=4), where)
-    assert sum("searched" in item.role.split("+") for item in planned) == len(cells)
+    assert len({space.candidate(cell.requested).fingerprint for cell in cells}) < len(cells)
+    planned = planned_trials(SearchSpec(sampler="lattice", step=4), space)
+    assert sum("searched" in trial.role.split("+") for trial in planned) == len(cells)
 
 
 def test_an_optimal_plan_has_new_networks_that_determine_the_surface_better_than_a_lattice(
     realised,
 ):
-    ours, grid = (
+    optimal_plan, lattice_plan = (
         planned_trials(SearchSpec(sampler=sampler, **options), realised)
         for sampler, options in (("optimal", {}), ("lattice", {"step": 4}))
     )
-    assert len(ours) == len(grid) == 17
-    assert len({item.candidate.fingerprint for item in ours}) == 17
-    searched = [cell.name for item in ours for cell in item.cells if cell.role == "searched"]
+    assert len(optimal_plan) == len(lattice_plan) == 17
+    assert len({trial.candidate.fingerprint for trial in optimal_plan}) == 17
+    searched = [
+        cell.name for trial in optimal_plan for cell in trial.cells if cell.role == "searched"
+    ]
     assert searched == [f"optimal {number} of 12" for number in range(12)]
-    assert all(i.deviations[c.name] < 1e-9 for i in ours for c in i.cells if c.role == "searched")
-    shares = [np.array([i.candidate.shares.as_tuple() for i in each]) for each in (ours, grid)]
-    where = reachable_lattice(np.array([one.shares.as_tuple() for one in realised.candidates]))
-    variances = [mean_prediction_variance(one, where) for one in shares]
+    assert all(
+        planned.deviations[plan_cell.name] < 1e-9
+        for planned in optimal_plan
+        for plan_cell in planned.cells
+        if plan_cell.role == "searched"
+    )
+    shares = [
+        np.array([planned.candidate.shares.as_tuple() for planned in plan])
+        for plan in (optimal_plan, lattice_plan)
+    ]
+    reachable_shares = reachable_lattice(
+        np.array([plan_shares.shares.as_tuple() for plan_shares in realised.candidates])
+    )
+    variances = [mean_prediction_variance(plan_shares, reachable_shares) for plan_shares in shares]
     assert variances[0] < 0.95 * variances[1]
-    assert planned_trials(SearchSpec(sampler="optimal"), realised) == ours
+    assert planned_trials(SearchSpec(sampler="optimal"), realised) == optimal_plan
 
 
 def test_an_optimal_plan_has_the_requested_size_and_omits_a_stuck_axis():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        where = search_space(efficientnet_b0(resolution=32), Budget())
-        planned = planned_trials(SearchSpec(sampler="optimal", trials=7, references=()), where)
+        space = search_space(efficientnet_b0(resolution=32), Budget())
+        planned = planned_trials(SearchSpec(sampler="optimal", trials=7, references=()), space)
     assert len(planned) == 7
-    assert all(item.candidate.shares.resolution < 0.02 for item in planned)
-    assert {item.role for item in planned} == {"searched"}
+    assert all(trial.candidate.shares.resolution < 0.02 for trial in planned)
+    assert {trial.role for trial in planned} == {"searched"}
 
 
 def test_every_planned_network_is_within_the_tolerance(realised):
-    for item in planned_trials(SearchSpec(sampler="lattice", step=5), realised):
-        assert abs(item.candidate.factor / 2 - 1) <= 0.02
+    for trial in planned_trials(SearchSpec(sampler="lattice", step=5), realised):
+        assert abs(trial.candidate.factor / 2 - 1) <= 0.02
 
 
 def test_a_plan_is_the_same_every_time(realised):
@@ -122,16 +136,16 @@ def test_cells_of_the_classic_grid_that_are_one_network_are_one_candidate():
     search = SearchSpec(sampler="cartesian")
     with pytest.warns(OffTargetWarning, match="not compute-matched"):
         planned = planned_trials(search, search_space(PROXY, budget))
-    cells = [cell.name for item in planned for cell in item.cells if cell.role == "searched"]
+    cells = [cell.name for trial in planned for cell in trial.cells if cell.role == "searched"]
     assert len(cells) == len(set(cells)) == len(list(cartesian_cells(search, 2.0)))
     assert len(planned) < len(cells)
 
 
 def test_nominal_references_are_what_the_coefficients_give():
-    where = search_space(efficientnet_b0(), Budget(mode="nominal", rounding="official"))
+    space = search_space(efficientnet_b0(), Budget(mode="nominal", rounding="official"))
     with pytest.warns(OffTargetWarning):
-        planned = planned_trials(SearchSpec(sampler="tpe"), where)
-    paper = next(item for item in planned if "paper" in item.role)
+        planned = planned_trials(SearchSpec(sampler="tpe"), space)
+    paper = next(trial for trial in planned if "paper" in trial.role)
     assert paper.candidate.factor == pytest.approx(2.57, abs=0.01)
     assert paper.candidate.architecture.resolution == round(224 * 1.15)
 
@@ -139,9 +153,9 @@ def test_nominal_references_are_what_the_coefficients_give():
 def test_a_reference_that_the_baseline_cannot_realise_is_flagged():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        where = search_space(efficientnet_b0(resolution=32), Budget())
+        space = search_space(efficientnet_b0(resolution=32), Budget())
     with pytest.warns(OffTargetWarning, match=r"reference resolution: no candidate within 0\.1"):
-        planned_trials(SearchSpec(sampler="tpe", references=("resolution",)), where)
+        planned_trials(SearchSpec(sampler="tpe", references=("resolution",)), space)
 
 
 def test_the_paper_keeps_its_direction_under_another_factor():
@@ -153,29 +167,31 @@ def test_the_paper_keeps_its_direction_under_another_factor():
 
 def test_trials_cut_a_grid_short(realised):
     planned = planned_trials(SearchSpec(sampler="lattice", step=4, trials=3), realised)
-    assert sum("searched" in item.role for item in planned) == 3
+    assert sum("searched" in trial.role for trial in planned) == 3
 
 
 def test_trials_of_a_grid_do_not_count_the_references(realised):
     planned = planned_trials(SearchSpec(sampler="cartesian", trials=3), realised)
-    assert sum("searched" in item.role.split("+") for item in planned) == 3
+    assert sum("searched" in trial.role.split("+") for trial in planned) == 3
 
 
 def test_coefficients_that_rounding_undoes_are_no_candidates():
-    where = search_space(PROXY, Budget(mode="nominal", rounding="official", factor=1.1))
-    assert where.candidates
-    assert where.candidate(Coefficients(1.0, 1.001, 1.0)) in where.candidates
+    space = search_space(PROXY, Budget(mode="nominal", rounding="official", factor=1.1))
+    assert space.candidates
+    assert space.candidate(Coefficients(1.0, 1.001, 1.0)) in space.candidates
 
 
 def test_a_nominal_space_proposes_the_nearest_new_network_when_its_own_is_taken():
-    where = search_space(PROXY, Budget(mode="nominal", rounding="official"))
-    asked = Coefficients(1.2, 1.1, 1.15)
-    first = where.candidate(asked)
-    second = where.candidate(asked, excluded={first.fingerprint})
+    space = search_space(PROXY, Budget(mode="nominal", rounding="official"))
+    requested = Coefficients(1.2, 1.1, 1.15)
+    first = space.candidate(requested)
+    second = space.candidate(requested, excluded={first.fingerprint})
     assert second.fingerprint != first.fingerprint
     assert (
-        where.candidate(
-            asked, excluded={c.fingerprint for c in where.candidates} | {first.fingerprint}
+        space.candidate(
+            requested,
+            excluded={candidate.fingerprint for candidate in space.candidates}
+            | {first.fingerprint},
         )
         is None
     )

@@ -83,20 +83,26 @@ def test_the_best_of_each_rung_continue_and_later_seeds_go_to_possible_winners(t
 
 def test_a_finished_search_trains_nothing_when_started_again(tiny, tmp_path, untrained):
     first = run_search(tiny(**SHORT), tmp_path / "r")
-    done = len(untrained)
+    epochs_trained = len(untrained)
     pd.testing.assert_frame_equal(run_search(tiny(**SHORT), tmp_path / "r"), first)
-    assert len(untrained) == done == len(first)
+    assert len(untrained) == epochs_trained == len(first)
 
 
-@pytest.mark.parametrize("rules", ["whole", "raced"])
+@pytest.mark.parametrize("pruning", ["whole", "raced"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(
-    tiny, tmp_path, sampler, rules, untrained, killed_after
+    tiny, tmp_path, sampler, pruning, untrained, killed_after
 ):
-    asked = {"trials": 6, "cohort": 2, "references": ["uniform"], "sampler": sampler, "step": None}
-    experiment = tiny(**asked, **(RACED if rules == "raced" else {}))
+    settings = {
+        "trials": 6,
+        "cohort": 2,
+        "references": ["uniform"],
+        "sampler": sampler,
+        "step": None,
+    }
+    experiment = tiny(**settings, **(RACED if pruning == "raced" else {}))
     undisturbed = run_search(experiment, tmp_path / "one")
-    once = list(untrained)
+    trained_once = list(untrained)
     untrained.clear()
     chance, stops = random.Random(sampler), 0
     while True:
@@ -108,45 +114,47 @@ def test_a_search_stopped_again_and_again_ends_like_an_undisturbed_one(
             stops += 1
     assert stops >= 1
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
-    assert sorted(untrained) == sorted(once)
-    assert len(set(once)) == len(once)
-    if rules == "raced":
+    assert sorted(untrained) == sorted(trained_once)
+    assert len(set(trained_once)) == len(trained_once)
+    if pruning == "raced":
         assert resumed["stopped"].str.startswith("halved").any()
 
 
 def test_a_search_for_accuracy_against_a_cost_resumes_too(tiny, tmp_path, untrained, killed_after):
-    asked = {"sampler": "nsga2", "against": "params", "step": None, "trials": 6, "cohort": 3}
-    experiment = tiny(**asked, references=["uniform"])
+    settings = {"sampler": "nsga2", "against": "params", "step": None, "trials": 6, "cohort": 3}
+    experiment = tiny(**settings, references=["uniform"])
     undisturbed = run_search(experiment, tmp_path / "one")
     with pytest.raises(killed_after.error):
         run_search(experiment, tmp_path / "two", on_progress=killed_after(7))
     resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
-    told = open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
-    assert [direction.name for direction in told.directions] == ["MAXIMIZE", "MINIMIZE"]
-    assert all(len(trial.values) == 2 for trial in told.trials)
+    reopened_study = open_study(tmp_path / "two" / "study.db", "tiny", ("maximize", "minimize"))
+    assert [direction.name for direction in reopened_study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert all(len(trial.values) == 2 for trial in reopened_study.trials)
 
 
 def test_epochs_in_a_checkpoint_but_not_recorded_are_not_trained_again(tiny, tmp_path, monkeypatch):
     experiment = tiny(**SHORT)
     undisturbed = run_search(experiment, tmp_path / "one")
-    record, told = tuner.record_outcome, []
+    record, recorded = tuner.record_outcome, []
 
     class Killed(BaseException):
         pass
 
-    def dies_once(of, entry, rows, *, attribute_name):
-        told.append((entry.candidate, list(rows)))
-        if len(told) == 3:
+    def die_once(of, trial, rows, *, attribute_name):
+        recorded.append((trial.candidate, list(rows)))
+        if len(recorded) == 3:
             raise Killed
-        return record(of, entry, rows, attribute_name=attribute_name)
+        return record(of, trial, rows, attribute_name=attribute_name)
 
-    monkeypatch.setattr(tuner, "record_outcome", dies_once)
+    monkeypatch.setattr(tuner, "record_outcome", die_once)
     with pytest.raises(Killed):
         run_search(experiment, tmp_path / "two")
     resumed = run_search(experiment, tmp_path / "two")
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
-    assert told[3] == told[2]  # the very measurements, with the seconds that they took at first
+    assert (
+        recorded[3] == recorded[2]
+    )  # the very measurements, with the seconds that they took at first
 
 
 @pytest.mark.parametrize("sampler", ["lattice", "tpe"])
@@ -157,23 +165,23 @@ def test_a_lost_study_is_rebuilt_from_the_records(tiny, tmp_path, sampler, untra
         run_search(experiment, tmp_path / "two", on_progress=killed_after(12))
     (tmp_path / "two" / "study.db").unlink()
     on_record = read_records(tmp_path / "two" / "records.csv")
-    done = on_record.groupby("candidate").filter(lambda rows: rows["stopped"].ne("").all())
+    finished = on_record.groupby("candidate").filter(lambda rows: rows["stopped"].ne("").all())
     untrained.clear()
-    again = run_search(experiment, tmp_path / "two")
-    assert 0 < len(untrained) <= len(undisturbed) - len(done)
+    resumed = run_search(experiment, tmp_path / "two")
+    assert 0 < len(untrained) <= len(undisturbed) - len(finished)
     # What had not ended began again, under another number.
-    sides = [table.drop(columns="trial").sort_values(KEY) for table in (again, undisturbed)]
+    sides = [table.drop(columns="trial").sort_values(KEY) for table in (resumed, undisturbed)]
     pd.testing.assert_frame_equal(*(side.reset_index(drop=True) for side in sides))
 
 
 def test_proposals_of_another_search_are_replayed(tiny, tmp_path, untrained):
-    asked = {"sampler": "tpe", "step": None, "trials": 5, "references": ["uniform"]}
-    first = run_search(tiny(**asked), tmp_path / "one")
-    other = replace(tiny(**asked), seed=7)
-    own = run_search(other, tmp_path / "two")
-    again = run_search(other, tmp_path / "three", replay=tmp_path / "one")
-    assert list(again["candidate"].unique()) == list(first["candidate"].unique())
-    assert list(own["candidate"].unique()) != list(first["candidate"].unique())
+    settings = {"sampler": "tpe", "step": None, "trials": 5, "references": ["uniform"]}
+    first = run_search(tiny(**settings), tmp_path / "one")
+    other_experiment = replace(tiny(**settings), seed=7)
+    own_records = run_search(other_experiment, tmp_path / "two")
+    replayed = run_search(other_experiment, tmp_path / "three", replay=tmp_path / "one")
+    assert list(replayed["candidate"].unique()) == list(first["candidate"].unique())
+    assert list(own_records["candidate"].unique()) != list(first["candidate"].unique())
 
 
 @pytest.mark.slow
@@ -184,15 +192,15 @@ def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_pat
     chance, kills = random.Random(sampler), 0
     for _ in range(60):
         # The first one is met amid its work, however fast it is.
-        process = _started(experiment, tmp_path, first="" if kills else WAITS_FOR_A_SIGNAL)
+        process = _start_search(experiment, tmp_path, first="" if kills else WAITS_FOR_A_SIGNAL)
         _wait_for(tmp_path / "two" / ("study.db" if kills else "jobs.csv"), process)
         if kills < 4:
             time.sleep(chance.uniform(0.0, 1.5))
             process.send_signal(signal.SIGKILL)
-        _, said = process.communicate()
+        _, output = process.communicate()
         if process.returncode == 0:
             break
-        assert process.returncode == -signal.SIGKILL, said
+        assert process.returncode == -signal.SIGKILL, output
         kills += 1
     assert kills >= 1
     resumed = read_records(tmp_path / "two" / "records.csv")
@@ -200,7 +208,7 @@ def test_a_search_killed_with_sigkill_ends_like_an_undisturbed_one(tiny, tmp_pat
     pd.testing.assert_frame_equal(timeless(resumed), timeless(undisturbed))
 
 
-def _started(experiment, folder, *options, first=""):
+def _start_search(experiment, folder, *options, first=""):
     """A search in a process of its own. ``first``: what that does before."""
     write_experiment(folder / "tiny.yaml", experiment)
     program = (
@@ -238,7 +246,7 @@ advance.train_together = for_ever
 """
 
 
-def _wait_for_news(folder, process):
+def _wait_for_heartbeat(folder, process):
     """Until a job is under way, and signals are heeded."""
     while not list(folder.glob("*.json")) and process.poll() is None:
         time.sleep(0.02)
@@ -253,13 +261,13 @@ def _wait_for(path, process):
 @pytest.mark.parametrize("options", [(), ("--executor", "local", "--workers", "2")])
 def test_one_signal_ends_a_search_in_order_and_it_can_be_resumed(tiny, tmp_path, options):
     experiment = tiny(**SHORT)
-    process = _started(experiment, tmp_path, *options, first=WAITS_FOR_A_SIGNAL)
+    process = _start_search(experiment, tmp_path, *options, first=WAITS_FOR_A_SIGNAL)
     _wait_for(tmp_path / "two" / "jobs.csv", process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 130
-    assert "once more to stop at once" in said
-    assert f"`scalesearch resume {tmp_path / 'two'}` continues it" in said
+    assert "once more to stop at once" in output
+    assert f"`scalesearch resume {tmp_path / 'two'}` continues it" in output
     progress = read_progress(tmp_path / "two" / "progress.json")
     assert not progress.finished
     before = len(read_records(tmp_path / "two" / "records.csv"))
@@ -272,8 +280,8 @@ def test_one_signal_ends_a_search_in_order_and_it_can_be_resumed(tiny, tmp_path,
 
 @pytest.mark.slow
 def test_a_second_signal_ends_a_search_at_once(tiny, tmp_path):
-    process = _started(tiny(**SHORT), tmp_path, first=TRAINS_FOR_EVER)
-    _wait_for_news(tmp_path / "two" / "news", process)
+    process = _start_search(tiny(**SHORT), tmp_path, first=TRAINS_FOR_EVER)
+    _wait_for_heartbeat(tmp_path / "two" / "news", process)
     process.send_signal(signal.SIGTERM)
     for line in process.stderr:
         if "once more to stop at once" in line:
@@ -286,9 +294,9 @@ def test_a_second_signal_ends_a_search_at_once(tiny, tmp_path):
 @pytest.mark.slow
 def test_two_local_workers_give_the_records_of_one_process(tiny, tmp_path):
     experiment = tiny(**SHORT, **{**RACED, "eta": 3})
-    alone = run_search(experiment, tmp_path / "one")
+    records_of_one = run_search(experiment, tmp_path / "one")
     two = run_search(experiment, tmp_path / "two", executor="local", workers=2)
-    pd.testing.assert_frame_equal(timeless(two), timeless(alone))
+    pd.testing.assert_frame_equal(timeless(two), timeless(records_of_one))
     jobs = pd.read_csv(tmp_path / "two" / "jobs.csv")
     assert jobs["worker"].nunique() == 2
 
@@ -309,29 +317,31 @@ def test_seeds_trained_together_give_the_records_of_seeds_in_turn(tiny, tmp_path
 
 def test_the_study_is_a_normal_one_for_optuna(tiny, tmp_path, untrained):
     records = run_search(tiny(**SHORT, **RACED), tmp_path / "r")
-    told = open_study(tmp_path / "r" / "study.db", "tiny")
-    complete = {trial.number for trial in told.trials if trial.state.name == "COMPLETE"}
-    pruned = {trial.number for trial in told.trials if trial.state.name == "PRUNED"}
+    reopened_study = open_study(tmp_path / "r" / "study.db", "tiny")
+    complete = {trial.number for trial in reopened_study.trials if trial.state.name == "COMPLETE"}
+    pruned = {trial.number for trial in reopened_study.trials if trial.state.name == "PRUNED"}
     assert complete
     assert pruned
     reached = records.groupby("trial")["epoch"].max()
-    for trial in told.trials:
-        last = records[
+    for trial in reopened_study.trials:
+        last_rows = records[
             (records["trial"] == trial.number) & (records["epoch"] == reached[trial.number])
         ]
-        assert trial.value == pytest.approx(last["accuracy"].mean())
+        assert trial.value == pytest.approx(last_rows["accuracy"].mean())
         assert set(trial.intermediate_values) == set(range(1, reached[trial.number] + 1))
         assert sum(trial.params.values()) == pytest.approx(1.0)
-    assert told.best_trial.number in complete
+    assert reopened_study.best_trial.number in complete
 
 
 def test_a_search_runs_on_an_executor_of_the_user(tiny, tmp_path, untrained):
     from concurrent.futures import ThreadPoolExecutor
 
-    alone = run_search(tiny(**SHORT, **RACED), tmp_path / "one")
+    records_inline = run_search(tiny(**SHORT, **RACED), tmp_path / "one")
     with ThreadPoolExecutor(3) as executor:
-        others = run_search(tiny(**SHORT, **RACED), tmp_path / "two", executor=executor)
-    pd.testing.assert_frame_equal(timeless(others), timeless(alone))
+        records_of_executor = run_search(
+            tiny(**SHORT, **RACED), tmp_path / "two", executor=executor
+        )
+    pd.testing.assert_frame_equal(timeless(records_of_executor), timeless(records_inline))
 
 
 def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monkeypatch):
@@ -339,7 +349,9 @@ def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monk
 
     collect = InlinePool.collect
     monkeypatch.setattr(
-        InlinePool, "collect", lambda self, timeout: [*(came := collect(self, timeout)), *came]
+        InlinePool,
+        "collect",
+        lambda self, timeout: [*(outcomes := collect(self, timeout)), *outcomes],
     )
     records = run_search(tiny(**SHORT), tmp_path / "r")
     assert not records.duplicated(KEY).any()
@@ -347,12 +359,12 @@ def test_an_outcome_that_comes_twice_counts_once(tiny, tmp_path, untrained, monk
 
 
 def test_progress_reports_finished_and_remaining_work(tiny, tmp_path, untrained, killed_after):
-    told = []
-    run_search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=told.append)
-    last = told[-1]
-    assert last.finished
-    assert last.epochs_done == last.epochs_total == len(untrained)
-    assert last == read_progress(tmp_path / "r" / "progress.json")
+    reports = []
+    run_search(tiny(**SHORT, **RACED), tmp_path / "r", on_progress=reports.append)
+    last_report = reports[-1]
+    assert last_report.finished
+    assert last_report.epochs_done == last_report.epochs_total == len(untrained)
+    assert last_report == read_progress(tmp_path / "r" / "progress.json")
     with pytest.raises(killed_after.error):
         run_search(tiny(**SHORT), tmp_path / "s", on_progress=killed_after(2))
     assert not json.loads((tmp_path / "s" / "progress.json").read_text())["finished"]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def file(tmp_path, tiny, monkeypatch):
+def experiment_file(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr(results, "FAMILY_PHIS", range(2))
     document = to_document(tiny(step=3, references=["uniform"]))
     document["budget"]["factor"] = [1.5, 2]
@@ -24,8 +24,10 @@ def file(tmp_path, tiny, monkeypatch):
     return path
 
 
-def test_each_factor_has_its_own_search_that_is_not_trained_again(file, tmp_path, run, untrained):
-    code, out, err = run("search", file, "--results", tmp_path / "r")
+def test_each_factor_has_its_own_search_that_is_not_trained_again(
+    experiment_file, tmp_path, run, untrained
+):
+    code, out, err = run("search", experiment_file, "--results", tmp_path / "r")
     assert code == 0, err
     assert "alpha" in out
     assert "phi" in out.splitlines()[-1] or "too few" in out or "factors" in out
@@ -35,15 +37,15 @@ def test_each_factor_has_its_own_search_that_is_not_trained_again(file, tmp_path
     assert document["searches"] == ["tiny-factor-1.5", "tiny-factor-2"]
     assert document["schema"] == "scalesearch/factors"
     epochs = len(untrained)
-    code, out, _ = run("search", file, "--results", tmp_path / "r", "--json")
+    code, out, _ = run("search", experiment_file, "--results", tmp_path / "r", "--json")
     assert (code, len(untrained)) == (0, epochs)
-    answers = json.loads(out)["answers"]
-    assert [one["factor"] for one in answers] == [1.5, 2.0]
+    summaries = json.loads(out)["answers"]
+    assert [summary["factor"] for summary in summaries] == [1.5, 2.0]
 
 
 @pytest.mark.slow
-def test_a_dry_run_reports_each_factor(file, run):
-    code, out, _ = run("search", file, "--dry-run")
+def test_a_dry_run_reports_each_factor(experiment_file, run):
+    code, out, _ = run("search", experiment_file, "--dry-run")
     assert code == 0
     assert "1.5x the baseline, into results/tiny/factor-1.5" in out
     assert "2x the baseline, into results/tiny/factor-2" in out

@@ -26,16 +26,16 @@ def test_a_heartbeat_is_read_as_it_was_written(tmp_path):
     write_heartbeat(
         tmp_path, "w", "aa seed 0 epochs 1-3", 2, 0.5, 310.0, started_at=time.time() - 60
     )
-    (told,) = read_heartbeats(tmp_path)
-    assert 60 <= told.seconds < 3600
-    assert told == JobProgress("aa seed 0 epochs 1-3", "w", told.seconds, 2, 0.5, 310.0)
+    (heartbeat,) = read_heartbeats(tmp_path)
+    assert 60 <= heartbeat.seconds < 3600
+    assert heartbeat == JobProgress("aa seed 0 epochs 1-3", "w", heartbeat.seconds, 2, 0.5, 310.0)
 
 
 @pytest.mark.parametrize("worker", [*WORKERS, "w" * 5000, "ü" * 300])
 def test_every_worker_name_gives_a_file_in_the_folder(tmp_path, worker):
     folder = tmp_path / "news"
     write_heartbeat(folder, worker, "job", started_at=time.time())
-    assert [running.worker for running in read_heartbeats(folder)] == [worker]
+    assert [heartbeat.worker for heartbeat in read_heartbeats(folder)] == [worker]
     assert [path.parent for path in tmp_path.rglob("*.json")] == [folder]
     remove_heartbeat(folder, worker)
     assert not list(folder.iterdir())
@@ -45,15 +45,15 @@ def test_every_worker_has_a_file_of_its_own(tmp_path):
     names = [*WORKERS, "w" * 5000, "w" * 5001, "a b/c"]
     for name in names:
         write_heartbeat(tmp_path, name, f"job of {name}", started_at=0.0)
-    told = read_heartbeats(tmp_path)
-    assert [running.worker for running in told] == sorted(names)
-    assert all(running.job == f"job of {running.worker}" for running in told)
+    heartbeats = read_heartbeats(tmp_path)
+    assert [heartbeat.worker for heartbeat in heartbeats] == sorted(names)
+    assert all(heartbeat.job == f"job of {heartbeat.worker}" for heartbeat in heartbeats)
 
 
 def test_a_new_heartbeat_replaces_the_last_one(tmp_path):
     for epoch in (1, 2, 3):
         write_heartbeat(tmp_path, "w", "job", epoch, started_at=time.time())
-    assert [running.epoch for running in read_heartbeats(tmp_path)] == [3]
+    assert [heartbeat.epoch for heartbeat in read_heartbeats(tmp_path)] == [3]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_torn_heartbeats_are_ignored(tmp_path, torn):
     (tmp_path / "torn.json").write_text(torn, errors="surrogateescape")
     (tmp_path / "other.txt").write_text("a file of somebody else")
     (tmp_path / "folder.json").mkdir()
-    assert [running.worker for running in read_heartbeats(tmp_path)] == ["whole"]
+    assert [heartbeat.worker for heartbeat in read_heartbeats(tmp_path)] == ["whole"]
 
 
 def test_heartbeats_of_another_version_are_ignored(tmp_path):
@@ -82,7 +82,7 @@ def test_heartbeats_older_than_a_day_are_ignored(tmp_path):
 
 def test_a_worker_whose_clock_is_ahead_has_no_negative_seconds(tmp_path):
     write_heartbeat(tmp_path, "w", "job", started_at=time.time() + 3600)
-    assert [running.seconds for running in read_heartbeats(tmp_path)] == [0.0]
+    assert [heartbeat.seconds for heartbeat in read_heartbeats(tmp_path)] == [0.0]
 
 
 def test_a_missing_folder_has_no_heartbeats(tmp_path):
@@ -105,17 +105,19 @@ def test_a_job_without_a_folder_writes_no_heartbeat():
 
 
 def test_a_job_has_a_heartbeat_until_it_ends_or_fails(tmp_path):
-    def trained():
+    def train():
         with open_heartbeat(tmp_path, "w", "job") as reel:
-            assert [(told.job, told.epoch) for told in read_heartbeats(tmp_path)] == [("job", None)]
+            assert [
+                (heartbeat.job, heartbeat.epoch) for heartbeat in read_heartbeats(tmp_path)
+            ] == [("job", None)]
             reel.report_epoch(4, 0.25, 99.0)
-            assert [(told.epoch, told.accuracy) for told in read_heartbeats(tmp_path)] == [
-                (4, 0.25)
-            ]
+            assert [
+                (heartbeat.epoch, heartbeat.accuracy) for heartbeat in read_heartbeats(tmp_path)
+            ] == [(4, 0.25)]
             raise KeyError
 
     with pytest.raises(KeyError):
-        trained()
+        train()
     assert not list(tmp_path.iterdir())
 
 
@@ -124,9 +126,9 @@ def test_loading_images_is_reported_once_a_second_until_it_is_done(tmp_path, mon
     monkeypatch.setattr(newspaper.time, "monotonic", lambda: clock[0])
     doing = []
     reel = Heartbeat(tmp_path, "w", "job")
-    for done in range(101):
-        reel.report_images(done, 100)
-        doing += [told.doing for told in read_heartbeats(tmp_path)]
+    for images_loaded in range(101):
+        reel.report_images(images_loaded, 100)
+        doing += [heartbeats.doing for heartbeats in read_heartbeats(tmp_path)]
         clock[0] += 0.25
     assert list(dict.fromkeys(doing[:-1])) == [f"getting images {n}%" for n in range(4, 100, 4)]
     assert doing[-1] == ""
@@ -135,8 +137,8 @@ def test_loading_images_is_reported_once_a_second_until_it_is_done(tmp_path, mon
 def test_images_that_load_at_once_are_not_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(newspaper.time, "monotonic", lambda: 100.0)
     reel = Heartbeat(tmp_path, "w", "job")
-    for done in range(101):
-        reel.report_images(done, 100)
+    for images_loaded in range(101):
+        reel.report_images(images_loaded, 100)
     assert read_heartbeats(tmp_path) == []
 
 
@@ -161,9 +163,9 @@ def test_running_jobs_take_epoch_and_speed_from_heartbeats(tmp_path):
 
 def test_an_inline_driver_takes_its_job_from_the_heartbeat(tmp_path):
     write_heartbeat(tmp_path, "w1", "one", 2, 0.5, 310.0, started_at=time.time() - 30)
-    now = current_progress(Progress("x", 3, 9, images_per_second=7.0), tmp_path)
-    assert [(job.job, job.epoch) for job in now.running] == [("one", 2)]
-    assert now.images_per_second == 310.0
+    progress = current_progress(Progress("x", 3, 9, images_per_second=7.0), tmp_path)
+    assert [(job.job, job.epoch) for job in progress.running] == [("one", 2)]
+    assert progress.images_per_second == 310.0
     over = Progress("x", 9, 9, finished=True)
     assert current_progress(over, tmp_path) == over
 
@@ -198,20 +200,20 @@ def test_the_latest_of_two_heartbeats_of_one_job_counts(tmp_path, monkeypatch):
 def test_a_reader_never_sees_half_a_heartbeat(tmp_path):
     """A writer and a reader at once; every reading finds the worker."""
     write_heartbeat(tmp_path, "w", "job", 0, started_at=time.time())
-    enough, written = threading.Event(), []
+    stop_event, errors = threading.Event(), []
 
     def write():
-        while not enough.is_set():
-            written.append(len(written))
-            write_heartbeat(tmp_path, "w", "job" * 1000, written[-1], started_at=time.time())
+        while not stop_event.is_set():
+            errors.append(len(errors))
+            write_heartbeat(tmp_path, "w", "job" * 1000, errors[-1], started_at=time.time())
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for _ in range(300):
             assert len(read_heartbeats(tmp_path)) == 1
-        while len(written) < 300:
+        while len(errors) < 300:
             assert len(read_heartbeats(tmp_path)) == 1
     finally:
-        enough.set()
+        stop_event.set()
         writer.join()

@@ -34,27 +34,27 @@ def test_multipliers_give_the_network_whatever_it_costs_and_all_of_one_the_basel
 
 def test_cost_and_direction_give_a_network_that_really_costs_so():
     point = PointSpec(name="deep x4", factor=4.0, shares=(1.0, 0.0, 0.0), role="depth")
-    _, (item,) = trials_of_points([point], PROXY, Budget())
-    assert cost(item.candidate.architecture).macs == pytest.approx(4 * cost(PROXY).macs, rel=0.02)
-    assert item.candidate.shares.depth > 0.9
-    assert item.role == "depth"
+    _, (trial,) = trials_of_points([point], PROXY, Budget())
+    assert cost(trial.candidate.architecture).macs == pytest.approx(4 * cost(PROXY).macs, rel=0.02)
+    assert trial.candidate.shares.depth > 0.9
+    assert trial.role == "depth"
 
 
 def test_a_fingerprint_gives_that_very_candidate():
-    wanted = iso_cost_set(PROXY, Budget())[40]
-    _, (item,) = trials_of_points(
-        [PointSpec(name="x", candidate=wanted.fingerprint)], PROXY, Budget()
+    candidate = iso_cost_set(PROXY, Budget())[40]
+    _, (trial,) = trials_of_points(
+        [PointSpec(name="x", candidate=candidate.fingerprint)], PROXY, Budget()
     )
-    assert item.candidate == wanted
+    assert trial.candidate == candidate
     with refused(SearchError):
         trials_of_points([PointSpec(name="x", candidate="zzz")], PROXY, Budget())
 
 
 def test_points_that_are_one_network_are_one_candidate():
     points = [PointSpec(name="one", depth=2.0), PointSpec(name="other", depth=2.0000001)]
-    where, (item,) = trials_of_points(points, PROXY, Budget())
-    assert [cell.name for cell in item.cells] == ["one", "other"]
-    assert where.candidates == (item.candidate,)
+    space, (trial,) = trials_of_points(points, PROXY, Budget())
+    assert [cell.name for cell in trial.cells] == ["one", "other"]
+    assert space.candidates == (trial.candidate,)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_point_that_is_no_network_is_refused(point):
     ],
 )
 def test_points_are_listed_whole_and_for_their_sampler_alone(options):
-    good = {**LISTED, "references": (), "points": (PointSpec(name="a"),)}
+    settings = {**LISTED, "references": (), "points": (PointSpec(name="a"),)}
     with refused(ValueError):
-        SearchSpec(**{**good, **options})
+        SearchSpec(**{**settings, **options})
 
 
 def test_a_search_of_points_trains_each_once_and_has_no_coefficients(tiny, tmp_path, untrained):
@@ -113,6 +113,6 @@ def test_a_search_of_points_resumes_from_its_records_alone(tiny, tmp_path, untra
     experiment = tiny(**LISTED, points=[{"name": "base"}, {"name": "deep", "depth": 2}], seeds=2)
     records = run_search(experiment, tmp_path / "r")
     (tmp_path / "r" / "study.db").unlink()
-    again = run_search(experiment, tmp_path / "r")
-    assert again.equals(records)
-    assert again.equals(read_records(tmp_path / "r" / "records.csv"))
+    resumed = run_search(experiment, tmp_path / "r")
+    assert resumed.equals(records)
+    assert resumed.equals(read_records(tmp_path / "r" / "records.csv"))

@@ -33,9 +33,9 @@ SHORT = {"trials": 3, "references": ["uniform"]}
 RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 2, "race": 2}
 
 
-def same(one, other):
+def are_equal(first, second):
     """Records that differ at most in the numbers of trials."""
-    sides = [table.drop(columns=["trial", "commit"]).sort_values(KEY) for table in (one, other)]
+    sides = [table.drop(columns=["trial", "commit"]).sort_values(KEY) for table in (first, second)]
     pd.testing.assert_frame_equal(*(side.reset_index(drop=True) for side in sides))
 
 
@@ -57,18 +57,18 @@ def failing(untrained, monkeypatch):
 def test_retry_reopens_a_failed_trial_with_its_records(tiny, tmp_path, failing):
     experiment = tiny(**SHORT, **RACED, seeds=3)
     undisturbed = run_search(experiment, tmp_path / "one")
-    last = undisturbed[(undisturbed["epoch"] == 2) & (undisturbed["role"] == "searched")]
-    failing.add(last["candidate"].iloc[0])
+    last_epochs = undisturbed[(undisturbed["epoch"] == 2) & (undisturbed["role"] == "searched")]
+    failing.add(last_epochs["candidate"].iloc[0])
     run_search(experiment, tmp_path / "two")
     assert (tmp_path / "two" / "failures.json").exists()
     failing.clear()
-    (again,) = retry(tmp_path / "two", kind="out_of_memory")
-    assert len(again.rows) == 2  # the first epoch of two seeds
+    (reopened,) = retry(tmp_path / "two", kind="out_of_memory")
+    assert len(reopened.rows) == 2  # the first epoch of two seeds
     assert not (tmp_path / "two" / "failures.json").exists()
     assert not read_progress(tmp_path / "two" / "progress.json").finished
     records = run_search(experiment, tmp_path / "two")
     assert not records.duplicated(KEY).any()
-    assert set(last["candidate"]) <= set(records.loc[records["epoch"] == 2, "candidate"])
+    assert set(last_epochs["candidate"]) <= set(records.loc[records["epoch"] == 2, "candidate"])
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
@@ -79,7 +79,7 @@ def test_retry_reopens_only_matching_failures(tiny, tmp_path, failing):
     with refused(SearchError):
         retry(tmp_path / "r", kind="diverged")
     name = undisturbed["candidate"].iloc[0]
-    assert [entry.candidate for entry in retry(tmp_path / "r", candidate=name[:5])] == [name]
+    assert [trial.candidate for trial in retry(tmp_path / "r", candidate=name[:5])] == [name]
     failing.clear()
     assert set(run_search(tiny(**SHORT), tmp_path / "r")["candidate"]) == {name}
 
@@ -90,18 +90,18 @@ def test_invalidated_results_are_trained_again(tiny, tmp_path, untrained):
     name = undisturbed["candidate"].iloc[-1]
     thrown = invalidate(tmp_path / "r", name[:6], seed=1, from_epoch=2)
     assert thrown[KEY].values.tolist() == [[name, 1, 2]]
-    left = read_records(tmp_path / "r" / "records.csv")
-    assert len(left) == len(undisturbed) - 1
+    remaining = read_records(tmp_path / "r" / "records.csv")
+    assert len(remaining) == len(undisturbed) - 1
     assert not read_progress(tmp_path / "r" / "progress.json").finished
     untrained.clear()
-    same(run_search(experiment, tmp_path / "r"), undisturbed)
+    are_equal(run_search(experiment, tmp_path / "r"), undisturbed)
     assert untrained == [(name, 1, 2)]
     invalidate(tmp_path / "r", name)
-    kept = pd.read_csv(tmp_path / "r" / "invalidated.csv")
-    assert len(kept) == 1 + 4
-    same(run_search(experiment, tmp_path / "r"), undisturbed)
-    told = open_study(tmp_path / "r" / "study.db", "tiny")
-    assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
+    invalidated = pd.read_csv(tmp_path / "r" / "invalidated.csv")
+    assert len(invalidated) == 1 + 4
+    are_equal(run_search(experiment, tmp_path / "r"), undisturbed)
+    reopened_study = open_study(tmp_path / "r" / "study.db", "tiny")
+    assert not [trial for trial in reopened_study.trials if trial.state.name == "RUNNING"]
 
 
 def test_results_in_training_cannot_be_invalidated(tiny, tmp_path, untrained):
@@ -113,7 +113,7 @@ def test_results_in_training_cannot_be_invalidated(tiny, tmp_path, untrained):
         refused(SearchError),
     ):
         invalidate(tmp_path / "r", name)
-    same(read_records(tmp_path / "r" / "records.csv"), undisturbed)
+    are_equal(read_records(tmp_path / "r" / "records.csv"), undisturbed)
 
 
 def test_epochs_before_invalidated_ones_are_trained_again_but_recorded_once(tiny, tmp_path):
@@ -121,10 +121,10 @@ def test_epochs_before_invalidated_ones_are_trained_again_but_recorded_once(tiny
     experiment = tiny(trials=1, references=[], seeds=1)
     undisturbed = run_search(experiment, tmp_path / "r")
     invalidate(tmp_path / "r", undisturbed["candidate"].iloc[0], from_epoch=2)
-    again = run_search(experiment, tmp_path / "r")
-    assert again["seconds"].iloc[0] == undisturbed["seconds"].iloc[0]
-    assert again["seconds"].iloc[1] != undisturbed["seconds"].iloc[1]
-    assert again["loss"].tolist() == undisturbed["loss"].tolist()
+    retrained = run_search(experiment, tmp_path / "r")
+    assert retrained["seconds"].iloc[0] == undisturbed["seconds"].iloc[0]
+    assert retrained["seconds"].iloc[1] != undisturbed["seconds"].iloc[1]
+    assert retrained["loss"].tolist() == undisturbed["loss"].tolist()
 
 
 def test_results_of_an_unfinished_search_can_be_invalidated(
@@ -133,12 +133,12 @@ def test_results_of_an_unfinished_search_can_be_invalidated(
     undisturbed = run_search(tiny(**SHORT), tmp_path / "one")
     with pytest.raises(killed_after.error):
         run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(2))
-    entries = read_trials(open_study(tmp_path / "r" / "study.db", "tiny"))
-    running = next(entry for entry in entries if entry.state == "running" and entry.rows)
-    invalidate(tmp_path / "r", running.candidate)
-    same(run_search(tiny(**SHORT), tmp_path / "r"), undisturbed)
-    told = open_study(tmp_path / "r" / "study.db", "tiny")
-    assert not [trial for trial in told.trials if trial.state.name == "RUNNING"]
+    trials = read_trials(open_study(tmp_path / "r" / "study.db", "tiny"))
+    running_trial = next(trial for trial in trials if trial.state == "running" and trial.rows)
+    invalidate(tmp_path / "r", running_trial.candidate)
+    are_equal(run_search(tiny(**SHORT), tmp_path / "r"), undisturbed)
+    reopened_study = open_study(tmp_path / "r" / "study.db", "tiny")
+    assert not [trial for trial in reopened_study.trials if trial.state.name == "RUNNING"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_results_that_do_not_exist_cannot_be_invalidated(tiny, tmp_path, untrain
 
 
 @pytest.mark.parametrize(
-    ("begun", "more"),
+    ("first_settings", "added"),
     [
         ({"trials": 3}, {"trials": 6}),
         ({"seeds": 2}, {"seeds": 3}),
@@ -173,23 +173,25 @@ def test_results_that_do_not_exist_cannot_be_invalidated(tiny, tmp_path, untrain
         ({"trials": 6, "pruner": "none", "rungs": [1], "references": []}, {"rungs": [2]}),
     ],
 )
-def test_an_extended_search_equals_one_started_that_large(tiny, tmp_path, untrained, begun, more):
-    begun = {"references": ["uniform"], **begun}
-    first = run_search(tiny(**begun), tmp_path / "r")
-    longer = extend(tmp_path / "r", **more)
-    assert longer.experiment == tiny(**{**begun, **more})
-    assert read_experiment(tmp_path / "r" / "experiment.yaml") == longer.experiment
-    done = len(untrained)
-    extended = run_search(longer.experiment, tmp_path / "r")
-    assert len(untrained) > done
+def test_an_extended_search_equals_one_started_that_large(
+    tiny, tmp_path, untrained, first_settings, added
+):
+    first_settings = {"references": ["uniform"], **first_settings}
+    first = run_search(tiny(**first_settings), tmp_path / "r")
+    extension = extend(tmp_path / "r", **added)
+    assert extension.experiment == tiny(**{**first_settings, **added})
+    assert read_experiment(tmp_path / "r" / "experiment.yaml") == extension.experiment
+    epochs_trained = len(untrained)
+    extended = run_search(extension.experiment, tmp_path / "r")
+    assert len(untrained) > epochs_trained
     assert len(set(untrained)) == len(untrained)
-    whole = run_search(longer.experiment, tmp_path / "whole")
+    large = run_search(extension.experiment, tmp_path / "whole")
     # Who had gone beyond a rung goes on in any case, and may be the one too many for another.
-    kept = set(first.loc[first["epoch"] > longer.experiment.rungs[0], "candidate"])
-    for name in set(whole["candidate"]) - kept:
-        sides = [table[table["candidate"] == name] for table in (extended, whole)]
-        same(*(side.assign(stopped=side["stopped"].str.partition(":")[0]) for side in sides))
-    assert set(map(tuple, whole[KEY].values)) <= set(map(tuple, extended[KEY].values))
+    beyond_first_rung = set(first.loc[first["epoch"] > extension.experiment.rungs[0], "candidate"])
+    for name in set(large["candidate"]) - beyond_first_rung:
+        sides = [table[table["candidate"] == name] for table in (extended, large)]
+        are_equal(*(side.assign(stopped=side["stopped"].str.partition(":")[0]) for side in sides))
+    assert set(map(tuple, large[KEY].values)) <= set(map(tuple, extended[KEY].values))
 
 
 def test_a_stopped_trial_continues_if_its_rank_in_the_extended_search_allows_it(
@@ -198,28 +200,28 @@ def test_a_stopped_trial_continues_if_its_rank_in_the_extended_search_allows_it(
     train, order = advance.train_together, {}
 
     def the_first_are_the_best(jobs, datasets, *, device):
-        for place, epoch in train(jobs, datasets, device=device):
-            later = order.setdefault(jobs[place].fingerprint, len(order))
-            yield place, replace(epoch, accuracy=0.9 - 0.1 * later)
+        for index, epoch in train(jobs, datasets, device=device):
+            arrival = order.setdefault(jobs[index].fingerprint, len(order))
+            yield index, replace(epoch, accuracy=0.9 - 0.1 * arrival)
 
     monkeypatch.setattr(advance, "train_together", the_first_are_the_best)
-    begun = {"references": [], "seeds": 2, **RACED}
-    first = run_search(tiny(**begun, trials=3), tmp_path / "r")
+    first_settings = {"references": [], "seeds": 2, **RACED}
+    first = run_search(tiny(**first_settings, trials=3), tmp_path / "r")
     halved = set(first.loc[first["stopped"] != "", "candidate"])
     assert halved
-    longer = extend(tmp_path / "r", trials=6)
-    assert {entry.candidate for entry in longer.reopened} == halved
-    assert longer.added_trials == 3
-    records = run_search(longer.experiment, tmp_path / "r")
+    extension = extend(tmp_path / "r", trials=6)
+    assert {trial.candidate for trial in extension.reopened} == halved
+    assert extension.added_trials == 3
+    records = run_search(extension.experiment, tmp_path / "r")
     assert set(records.loc[records["epoch"] == 2, "candidate"]) & halved
 
 
 def test_trials_with_unchanged_decisions_are_not_reopened(tiny, tmp_path, untrained):
-    begun = {"references": ["uniform"], "seeds": 2, **RACED, "rungs": [1], "trials": 6}
-    first = run_search(tiny(**{**begun, "rungs": [1, 2]}), tmp_path / "r")
+    first_settings = {"references": ["uniform"], "seeds": 2, **RACED, "rungs": [1], "trials": 6}
+    first = run_search(tiny(**{**first_settings, "rungs": [1, 2]}), tmp_path / "r")
     halved = set(first.loc[first["stopped"] != "", "candidate"])
-    longer = extend(tmp_path / "r", seeds=3)
-    assert halved.isdisjoint(entry.candidate for entry in longer.reopened)
+    extension = extend(tmp_path / "r", seeds=3)
+    assert halved.isdisjoint(trial.candidate for trial in extension.reopened)
 
 
 def test_an_optimal_design_cannot_be_extended(tiny, tmp_path, untrained):
@@ -230,7 +232,7 @@ def test_an_optimal_design_cannot_be_extended(tiny, tmp_path, untrained):
 
 
 @pytest.mark.parametrize(
-    "more",
+    "added",
     [
         {},
         {"trials": 3, "seeds": 2},
@@ -240,11 +242,11 @@ def test_an_optimal_design_cannot_be_extended(tiny, tmp_path, untrained):
         {"rungs": [2]},
     ],
 )
-def test_extend_refuses_less_than_the_search_has(tiny, tmp_path, untrained, more):
+def test_extend_refuses_less_than_the_search_has(tiny, tmp_path, untrained, added):
     run_search(tiny(**SHORT, **RACED), tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
     with refused(SearchError):
-        extend(tmp_path / "r", **more)
+        extend(tmp_path / "r", **added)
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
@@ -271,9 +273,9 @@ def test_maintenance_reads_experiment_and_database_from_the_folder(tiny, tmp_pat
     run_search(tiny(**SHORT), tmp_path / "r", storage=storage)
     assert read_search_experiment(tmp_path / "r") == tiny(**SHORT)
     assert read_storage_url(tmp_path / "r") == storage
-    longer = extend(tmp_path / "r", seeds=3)
+    extension = extend(tmp_path / "r", seeds=3)
     assert not (tmp_path / "r" / "study.db").exists()
-    records = run_search(longer.experiment, tmp_path / "r", storage=storage)
+    records = run_search(extension.experiment, tmp_path / "r", storage=storage)
     assert records["seed"].nunique() == 3
     with refused(SearchError):
         read_search_experiment(tmp_path)
@@ -283,10 +285,10 @@ def test_a_committed_search_is_extended_from_its_records_alone(tiny, tmp_path, u
     run_search(tiny(**SHORT), tmp_path / "r")
     (tmp_path / "r" / "study.db").unlink()
     untrained.clear()
-    longer = extend(tmp_path / "r", seeds=3)
-    records = run_search(longer.experiment, tmp_path / "r")
+    extension = extend(tmp_path / "r", seeds=3)
+    records = run_search(extension.experiment, tmp_path / "r")
     assert {seed for _, seed, _ in untrained} == {2}
-    same(records, run_search(replace(longer.experiment), tmp_path / "whole"))
+    are_equal(records, run_search(replace(extension.experiment), tmp_path / "whole"))
 
 
 def test_a_trial_beyond_a_rung_is_not_stopped_when_better_ones_arrive(
@@ -295,15 +297,15 @@ def test_a_trial_beyond_a_rung_is_not_stopped_when_better_ones_arrive(
     train, order = advance.train_together, {}
 
     def the_last_are_the_best(jobs, datasets, *, device):
-        for place, epoch in train(jobs, datasets, device=device):
-            later = order.setdefault(jobs[place].fingerprint, len(order))
-            yield place, replace(epoch, accuracy=0.1 + 0.1 * later)
+        for index, epoch in train(jobs, datasets, device=device):
+            arrival = order.setdefault(jobs[index].fingerprint, len(order))
+            yield index, replace(epoch, accuracy=0.1 + 0.1 * arrival)
 
     monkeypatch.setattr(advance, "train_together", the_last_are_the_best)
-    begun = {"references": [], "seeds": 2, **RACED}
-    first = run_search(tiny(**begun, trials=2), tmp_path / "r")
-    longer = extend(tmp_path / "r", trials=6, seeds=3)
-    records = run_search(longer.experiment, tmp_path / "r")
+    first_settings = {"references": [], "seeds": 2, **RACED}
+    first = run_search(tiny(**first_settings, trials=2), tmp_path / "r")
+    extension = extend(tmp_path / "r", trials=6, seeds=3)
+    records = run_search(extension.experiment, tmp_path / "r")
     went_on = set(first.loc[first["epoch"] == 2, "candidate"])
     (reason,) = set(records.loc[records["candidate"].isin(went_on), "stopped"])
     assert not reason.startswith("halved")

@@ -29,12 +29,12 @@ def test_progress_is_read_as_it_was_written(tmp_path, progress):
     assert read_progress(tmp_path / "progress.json") == progress
 
 
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
-def test_a_torn_progress_file_is_ignored(tmp_path, part):
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.9])
+def test_a_torn_progress_file_is_ignored(tmp_path, fraction):
     path = tmp_path / "progress.json"
     write_progress(path, NOW)
     text = path.read_text()
-    path.write_text(text[: int(part * len(text))])
+    path.write_text(text[: int(fraction * len(text))])
     assert read_progress(path) is None
 
 
@@ -48,11 +48,11 @@ def test_another_document_is_no_progress(tmp_path, text):
 
 
 def test_progress_at_a_later_time_has_older_jobs_and_less_time_left():
-    later = progress_at(NOW, 1060.0)
-    assert [job.seconds for job in later.running] == [63.5, 60.0]
-    assert later.seconds_left == 701.0
+    later_progress = progress_at(NOW, 1060.0)
+    assert [job.seconds for job in later_progress.running] == [63.5, 60.0]
+    assert later_progress.seconds_left == 701.0
     assert progress_at(NOW, 9000.0).seconds_left == 0.0
-    assert progress_at(progress_at(NOW, 1030.0), 1060.0) == later
+    assert progress_at(progress_at(NOW, 1030.0), 1060.0) == later_progress
 
 
 def test_a_clock_set_back_changes_no_progress():

@@ -22,15 +22,16 @@ POINTS = {
 def test_kept_weights_are_read_and_gone_ones_trained_again_to_the_same_bits(tiny, tmp_path):
     experiment = tiny(**POINTS)
     run_search(experiment, tmp_path / "kept", keep=True)
-    kept = {
-        one.candidate: one.network.state_dict() for one in retrain_candidates(tmp_path / "kept", 1)
+    kept_weights = {
+        retrained.candidate: retrained.network.state_dict()
+        for retrained in retrain_candidates(tmp_path / "kept", 1)
     }
-    assert len(kept) == 2
+    assert len(kept_weights) == 2
     run_search(experiment, tmp_path / "gone")
     assert not list((tmp_path / "gone" / "checkpoints").iterdir())
-    for one in retrain_candidates(tmp_path / "gone", 1):
-        for name, tensor in one.network.state_dict().items():
-            assert torch.equal(tensor, kept[one.candidate][name])
+    for retrained in retrain_candidates(tmp_path / "gone", 1):
+        for name, tensor in retrained.network.state_dict().items():
+            assert torch.equal(tensor, kept_weights[retrained.candidate][name])
     assert len(list((tmp_path / "gone" / "checkpoints").glob("*-1.pt"))) == 2
 
 
@@ -43,6 +44,6 @@ def test_a_search_that_keeps_trains_nothing_when_it_is_called_again(tiny, tmp_pa
         raise AssertionError("trained again")
 
     monkeypatch.setattr(advance, "train_together", trains)
-    again = run_search(experiment, tmp_path, keep=True)
-    assert list(again["accuracy"]) == list(first["accuracy"])
+    second_result = run_search(experiment, tmp_path, keep=True)
+    assert list(second_result["accuracy"]) == list(first["accuracy"])
     assert len(list((tmp_path / "checkpoints").glob("*.pt"))) == 4

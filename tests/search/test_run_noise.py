@@ -42,8 +42,8 @@ def recorded(tmp_path):
     """Four candidates with three seeds that move all alike, and a noise of .01."""
     random = np.random.default_rng(0)
     rows = [
-        row(f"c{place}", seed, epoch, 0.4 + 0.1 * epoch + 0.05 * seed + random.normal(0, 0.01))
-        for place in range(4)
+        row(f"c{index}", seed, epoch, 0.4 + 0.1 * epoch + 0.05 * seed + random.normal(0, 0.01))
+        for index in range(4)
         for seed in range(3)
         for epoch in (1, 2)
     ]
@@ -53,20 +53,20 @@ def recorded(tmp_path):
 
 
 def test_the_noise_of_another_search_is_the_paired_one_at_its_last_epoch(recorded):
-    found = noise_from_records(recorded)
-    assert noise_from_records(recorded / "records.csv").value == found.value
-    assert 0.004 < found.value < 0.02  # and not the .05 that a seed moves
-    assert found.low < found.value < found.high
-    assert found.basis == f"{recorded}: 4 candidates after 2 epochs, 6 degrees of freedom"
+    run_noise = noise_from_records(recorded)
+    assert noise_from_records(recorded / "records.csv").value == run_noise.value
+    assert 0.004 < run_noise.value < 0.02  # and not the .05 that a seed moves
+    assert run_noise.low < run_noise.value < run_noise.high
+    assert run_noise.basis == f"{recorded}: 4 candidates after 2 epochs, 6 degrees of freedom"
 
 
 def test_an_interval_of_the_noise_holds_it_nine_times_of_ten():
-    random, held = np.random.default_rng(0), []
+    random, is_covered = np.random.default_rng(0), []
     for _ in range(1000):
         variance = 0.01**2 * random.chisquare(4) / 4
-        found = noise._noise_with_interval(variance, 4, "")
-        held.append(found.low <= 0.01 <= found.high)
-    assert np.mean(held) == pytest.approx(0.9, abs=0.03)
+        run_noise = noise._noise_with_interval(variance, 4, "")
+        is_covered.append(run_noise.low <= 0.01 <= run_noise.high)
+    assert np.mean(is_covered) == pytest.approx(0.9, abs=0.03)
 
 
 def test_a_search_with_one_seed_has_no_noise_to_take(tmp_path):
@@ -80,11 +80,13 @@ def test_a_search_with_one_seed_has_no_noise_to_take(tmp_path):
 
 
 def test_a_guess_says_that_it_is_one():
-    found = guessed_noise(2500)
-    assert found.value == pytest.approx(0.01)
-    assert (found.low, found.high) == (None, None)
-    assert found.basis.startswith("no run but a guess: right answers among 2,500 validation images")
-    assert found.basis.endswith("training adds to that, and --noise-from would tell how much")
+    run_noise = guessed_noise(2500)
+    assert run_noise.value == pytest.approx(0.01)
+    assert (run_noise.low, run_noise.high) == (None, None)
+    assert run_noise.basis.startswith(
+        "no run but a guess: right answers among 2,500 validation images"
+    )
+    assert run_noise.basis.endswith("training adds to that, and --noise-from would tell how much")
 
 
 def test_a_guess_says_how_long_a_measurement_would_take():
@@ -98,8 +100,8 @@ def test_the_measurement_fits_the_given_time():
     experiment = experiment_from_document({"name": "x", "recipe": {"epochs": 9}})
     candidates = search_space(PROXY, Budget()).candidates[:5]
     seconds = [1.0, 1.0, 1.0, 1.0, 2.0]
-    networks = [one.architecture for one in candidates]
-    for most, places, epochs in (
+    networks = [candidate.architecture for candidate in candidates]
+    for max_networks, indices, epochs in (
         (12.0, (0, 2, 4), 1),
         (30.0, (0, 2, 4), 2),
         (1e6, (0, 2, 4), 9),
@@ -107,8 +109,10 @@ def test_the_measurement_fits_the_given_time():
         (8.0, (), 0),
         (0.0, (), 0),
     ):
-        chosen, found = networks_to_measure(experiment, candidates, seconds, most)
-        assert (chosen, found) == ([networks[place] for place in places], epochs), most
+        chosen, epochs_chosen = networks_to_measure(experiment, candidates, seconds, max_networks)
+        assert (chosen, epochs_chosen) == ([networks[index] for index in indices], epochs), (
+            max_networks
+        )
     assert networks_to_measure(experiment, candidates[:1], seconds[:1], 1e6) == ([], 0)
 
 
@@ -124,30 +128,34 @@ def measured(monkeypatch, tiny):
     """The noise of two networks whose runs end at the accuracies given."""
 
     def of(accuracies):
-        left = iter(accuracies)
-        monkeypatch.setattr(noise, "train", lambda job, images, device: [Told(next(left))])
-        networks = [one.architecture for one in search_space(PROXY, Budget()).candidates[:2]]
+        accuracies_left = iter(accuracies)
+        monkeypatch.setattr(
+            noise, "train", lambda job, images, device: [Told(next(accuracies_left))]
+        )
+        networks = [
+            candidate.architecture for candidate in search_space(PROXY, Budget()).candidates[:2]
+        ]
         return measure_noise(tiny(), networks, 1, "cpu", False)
 
     return of
 
 
 def test_the_measured_noise_excludes_effects_of_networks_and_seeds(measured):
-    found = measured([0.5, 0.6, 0.4, 0.8, 0.3, 0.4])  # by seed, two networks each
+    run_noise = measured([0.5, 0.6, 0.4, 0.8, 0.3, 0.4])  # by seed, two networks each
     runs = np.array([[0.5, 0.6], [0.4, 0.8], [0.3, 0.4]])
-    left = runs - runs.mean(axis=1, keepdims=True) - runs.mean(axis=0) + runs.mean()
-    assert found.value == pytest.approx(np.sqrt(np.square(left).sum() / 2))
-    assert found.basis == (
+    residuals = runs - runs.mean(axis=1, keepdims=True) - runs.mean(axis=0) + runs.mean()
+    assert run_noise.value == pytest.approx(np.sqrt(np.square(residuals).sum() / 2))
+    assert run_noise.basis == (
         "a measurement: 2 networks with 3 seeds after 1 of 2 epochs (accuracy 0.50), 2 degrees of "
         "freedom"
     )
 
 
 def test_networks_that_have_learned_nothing_do_not_count_as_noiseless(measured):
-    found = measured([0.1] * 6)
-    assert found.value > 0.01
-    assert found.high >= found.value
-    assert "less than counting right answers gives, so that is taken" in found.basis
+    run_noise = measured([0.1] * 6)
+    assert run_noise.value > 0.01
+    assert run_noise.high >= run_noise.value
+    assert "less than counting right answers gives, so that is taken" in run_noise.basis
     assert measured([0.0] * 6) is None
 
 
@@ -161,9 +169,9 @@ def test_networks_that_have_learned_nothing_do_not_count_as_noiseless(measured):
 )
 def test_a_plan_has_the_power_of_all_that_is_planned(tiny, search, proposed):
     source = CandidateSource.from_experiment(tiny(**search, seeds=3, references=["depth"]), DATA)
-    found = planned_power(source, guessed_noise(2500))
-    assert found.noise == pytest.approx(0.01)
-    assert (found.seeds, found.comparisons) == (3, 1)
-    assert len(source.planned) <= found.candidates <= len(source.planned) + proposed
-    assert found.candidates > len(source.planned) or not proposed
-    assert found.two == detectable_difference(0.01, 3, found.candidates)
+    power = planned_power(source, guessed_noise(2500))
+    assert power.noise == pytest.approx(0.01)
+    assert (power.seeds, power.comparisons) == (3, 1)
+    assert len(source.planned) <= power.candidates <= len(source.planned) + proposed
+    assert power.candidates > len(source.planned) or not proposed
+    assert power.two == detectable_difference(0.01, 3, power.candidates)

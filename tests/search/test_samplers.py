@@ -31,11 +31,14 @@ def spec(sampler):
     return SearchSpec(sampler=sampler)
 
 
-def known(sampler, history):
+def with_second_value(sampler, history):
     """With a cost where the sampler has two objectives."""
     if sampler != "nsga2":
         return history
-    return [replace(one, values=(*one.values, float(place))) for place, one in enumerate(history)]
+    return [
+        replace(observation, values=(*observation.values, float(number)))
+        for number, observation in enumerate(history)
+    ]
 
 
 @given(unit, unit)
@@ -54,7 +57,7 @@ def test_equal_areas_of_the_square_are_equal_areas_of_the_simplex():
     mesh = [from_square((i + 0.5) / 60, (j + 0.5) / 60) for i in range(60) for j in range(60)]
     for axis in ("depth", "width", "resolution"):
         # Of a triangle, a quarter lies where one share exceeds a half.
-        assert sum(getattr(s, axis) > 0.5 for s in mesh) / len(mesh) == pytest.approx(
+        assert sum(getattr(shares, axis) > 0.5 for shares in mesh) / len(mesh) == pytest.approx(
             0.25, abs=0.02
         )
 
@@ -65,35 +68,42 @@ def test_sobol_is_one_sequence_whatever_the_history():
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_proposal_follows_from_seed_number_and_history(sampler):
-    first = known(sampler, HISTORY[:3])  # few enough that every sampler still draws by chance
-    asked = spec(sampler)
-    assert proposal(asked, 3, 9, first) == proposal(asked, 3, 9, first)
-    assert proposal(asked, 4, 9, first) != proposal(asked, 3, 9, first)
-    assert proposal(asked, 3, 10, first) != proposal(asked, 3, 9, first)
+    first = with_second_value(
+        sampler, HISTORY[:3]
+    )  # few enough that every sampler still draws by chance
+    settings = spec(sampler)
+    assert proposal(settings, 3, 9, first) == proposal(settings, 3, 9, first)
+    assert proposal(settings, 4, 9, first) != proposal(settings, 3, 9, first)
+    assert proposal(settings, 3, 10, first) != proposal(settings, 3, 9, first)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_a_model_learns_from_its_history(sampler):
     assert len(HISTORY) > STARTUP_TRIALS
-    mirrored = [replace(one, values=(1 - one.values[0],)) for one in HISTORY]
+    mirrored = [
+        replace(observation, values=(1 - observation.values[0],)) for observation in HISTORY
+    ]
     assert proposal(spec(sampler), 3, 9, HISTORY) != proposal(spec(sampler), 3, 9, mirrored)
 
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_model_knows_what_is_being_trained(sampler):
     """What was proposed and has not ended is not proposed again at once."""
-    asked, top = spec(sampler), Shares(0.3, 0.4, 0.3)  # a corner may be met in many ways
-    hill = [replace(one, values=(1 - one.shares.distance(top),)) for one in HISTORY]
-    first = proposal(asked, 0, 20, hill)
-    in_flight = [*hill, Observation("first", first, None)]
-    assert proposal(asked, 0, 20, in_flight) != first
+    settings, top = spec(sampler), Shares(0.3, 0.4, 0.3)  # a corner may be met in many ways
+    observations = [
+        replace(observation, values=(1 - observation.shares.distance(top),))
+        for observation in HISTORY
+    ]
+    first = proposal(settings, 0, 20, observations)
+    in_flight = [*observations, Observation("first", first, None)]
+    assert proposal(settings, 0, 20, in_flight) != first
 
 
 def test_samplers_that_learn_are_known():
     assert set(LEARNING_SAMPLERS) < set(SAMPLERS)
     for sampler in set(SAMPLERS) - set(LEARNING_SAMPLERS):
-        asked = spec(sampler)
-        assert proposal(asked, 0, 3, HISTORY) == proposal(asked, 0, 3, [])
+        settings = spec(sampler)
+        assert proposal(settings, 0, 3, HISTORY) == proposal(settings, 0, 3, [])
 
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
@@ -102,11 +112,13 @@ def test_a_model_goes_where_accuracy_is(sampler):
         return 0.8 - shares.distance(Shares(0.2, 0.6, 0.2)) ** 2
 
     def regret(sampler):
-        observations = [replace(one, values=(accuracy(one.shares),)) for one in HISTORY]
+        observations = [
+            replace(observation, values=(accuracy(observation.shares),)) for observation in HISTORY
+        ]
         for number in range(12):
             shares = proposal(spec(sampler), 0, number, observations)
             observations.append(Observation(f"proposal {number}", shares, (accuracy(shares),)))
-        return 0.8 - max(one.values[0] for one in observations[len(HISTORY) :])
+        return 0.8 - max(observation.values[0] for observation in observations[len(HISTORY) :])
 
     assert regret(sampler) < 0.01
 

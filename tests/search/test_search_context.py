@@ -13,7 +13,7 @@ from scalesearch.data.augmentation import pipeline as policies
 from scalesearch.errors import DataError, SearchError
 from scalesearch.results.records import read_records
 from scalesearch.search import driver, study
-from scalesearch.search import worker as advance
+from scalesearch.search import worker as worker
 from scalesearch.search.design import OffTargetWarning, planned_trials, search_space
 from scalesearch.search.driver import run_search
 from scalesearch.search.tuner import SearchFailed
@@ -36,9 +36,9 @@ def with_search(experiment, **changes):
 
 
 @pytest.fixture
-def raising(untrained, monkeypatch):
+def errors_to_raise(untrained, monkeypatch):
     """Errors that the first candidate's training meets, one at each attempt."""
-    errors, first, train = [], [], advance.train_together
+    errors, first, train = [], [], worker.train_together
 
     def train_together(jobs, datasets, *, device):
         first.append(jobs[0].fingerprint)
@@ -46,7 +46,7 @@ def raising(untrained, monkeypatch):
             raise errors.pop(0)
         yield from train(jobs, datasets, device=device)
 
-    monkeypatch.setattr(advance, "train_together", train_together)
+    monkeypatch.setattr(worker, "train_together", train_together)
     return errors
 
 
@@ -54,8 +54,10 @@ def raising(untrained, monkeypatch):
     ("error", "kind"),
     [(TrainingDiverged("loss is nan", ()), "diverged"), (OutOfMemory("too wide"), "out_of_memory")],
 )
-def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising, error, kind):
-    raising.extend([error] * 2)  # of both seeds
+def test_a_candidate_that_fails_does_not_stop_the_others(
+    tiny, tmp_path, errors_to_raise, error, kind
+):
+    errors_to_raise.extend([error] * 2)  # of both seeds
     with pytest.warns(driver.FailureWarning, match=f"{kind}: {error}; the search goes on"):
         records = run_search(tiny(**SHORT), tmp_path / "r")
     (failure,) = json.loads((tmp_path / "r" / "failures.json").read_text())
@@ -69,8 +71,8 @@ def test_a_candidate_that_fails_does_not_stop_the_others(tiny, tmp_path, raising
     assert trial.user_attrs["failure_kind"] == kind
 
 
-def test_a_failed_job_is_retried_within_its_limit(tiny, tmp_path, raising):
-    raising.extend([OutOfMemory("others were in the way")] * 2)
+def test_a_failed_job_is_retried_within_its_limit(tiny, tmp_path, errors_to_raise):
+    errors_to_raise.extend([OutOfMemory("others were in the way")] * 2)
     allowed = FailureSpec(out_of_memory=FailureLimit(retries=2))
     assert len(run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")) == 16
     assert not (tmp_path / "r" / "failures.json").exists()
@@ -81,7 +83,7 @@ def test_too_many_failures_of_a_kind_stop_a_search(tiny, tmp_path, untrained, mo
         raise OutOfMemory("too wide")
         yield
 
-    monkeypatch.setattr(advance, "train_together", train_together)
+    monkeypatch.setattr(worker, "train_together", train_together)
     allowed = FailureSpec(out_of_memory=FailureLimit(candidates=1))
     with pytest.warns(driver.FailureWarning):
         run_search(with_search(tiny(**SHORT), failures=allowed), tmp_path / "r")
@@ -90,21 +92,21 @@ def test_too_many_failures_of_a_kind_stop_a_search(tiny, tmp_path, untrained, mo
     assert "2 candidates failed as out_of_memory, and 1 may" in progress["ended"]
 
 
-def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, raising):
-    raising.append(ZeroDivisionError("ours"))
+def test_a_bug_stops_a_search_with_its_traceback_in_a_file(tiny, tmp_path, errors_to_raise):
+    errors_to_raise.append(ZeroDivisionError("ours"))
     with refused(SearchFailed):
         run_search(tiny(**SHORT), tmp_path / "r")
-    (told,) = (tmp_path / "r" / "errors").iterdir()
-    assert "Traceback" in told.read_text()
-    raising.clear()
+    (traceback_file,) = (tmp_path / "r" / "errors").iterdir()
+    assert "Traceback" in traceback_file.read_text()
+    errors_to_raise.clear()
     assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
 
 
-def test_unusable_images_stop_a_search(tiny, tmp_path, raising):
-    raising.append(DataError("images: gone"))
+def test_unusable_images_stop_a_search(tiny, tmp_path, errors_to_raise):
+    errors_to_raise.append(DataError("images: gone"))
     with refused(SearchFailed):
         run_search(tiny(**SHORT), tmp_path / "r")
-    raising.clear()
+    errors_to_raise.clear()
     assert len(run_search(tiny(**SHORT), tmp_path / "r")) == 16
 
 
@@ -117,80 +119,85 @@ def test_a_search_stops_at_a_stopping_criterion(tiny, tmp_path, untrained):
 
 
 @pytest.fixture
-def watched(monkeypatch):
+def observed_runs(monkeypatch):
     """Runs that were to be trained, and were not, with their images."""
-    seen = []
+    runs_with_images = []
 
     def train_together(jobs, datasets, *, device):
-        seen.extend(zip(jobs, datasets, strict=True))
+        runs_with_images.extend(zip(jobs, datasets, strict=True))
         raise OutOfMemory("seen enough")
         yield
 
-    monkeypatch.setattr(advance, "train_together", train_together)
-    return seen
+    monkeypatch.setattr(worker, "train_together", train_together)
+    return runs_with_images
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_candidates_are_paired_by_seed(tiny, tmp_path, watched):
+def test_candidates_are_paired_by_seed(tiny, tmp_path, observed_runs):
     run_search(tiny(**SHORT), tmp_path / "r")
-    prints = {}
-    for job, dataset in watched:
-        prints.setdefault(job.seed, set()).add(dataset.fingerprint)
-    assert {seed: len(found) for seed, found in prints.items()} == {0: 1, 1: 1}
-    assert len(set.union(*prints.values())) == 2
+    fingerprints_of_seed = {}
+    for job, dataset in observed_runs:
+        fingerprints_of_seed.setdefault(job.seed, set()).add(dataset.fingerprint)
+    assert {seed: len(fingerprints) for seed, fingerprints in fingerprints_of_seed.items()} == {
+        0: 1,
+        1: 1,
+    }
+    assert len(set.union(*fingerprints_of_seed.values())) == 2
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_all_candidates_use_the_same_evaluation_zoom(tiny, tmp_path, watched):
+def test_all_candidates_use_the_same_evaluation_zoom(tiny, tmp_path, observed_runs):
     experiment = tiny(**{**SHORT, "references": ["resolution", "depth"]})
     larger = replace(experiment, data=replace(experiment.data, pixels=14))
     run_search(larger, tmp_path / "larger")
-    assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.14}  # the baseline has 12
-    assert any(job.architecture.resolution >= 14 for job, _ in watched)
-    watched.clear()
+    assert {job.recipe.evaluation_zoom for job, _ in observed_runs} == {1.14}  # the baseline has 12
+    assert any(job.architecture.resolution >= 14 for job, _ in observed_runs)
+    observed_runs.clear()
     run_search(experiment, tmp_path / "own")
-    assert {job.recipe.evaluation_zoom for job, _ in watched} == {1.0}
+    assert {job.recipe.evaluation_zoom for job, _ in observed_runs} == {1.0}
 
 
 @pytest.mark.filterwarnings("ignore::scalesearch.search.driver.FailureWarning")
-def test_the_micro_batch_fits_all_planned_networks(tiny, tmp_path, watched, monkeypatch):
+def test_the_micro_batch_fits_all_planned_networks(tiny, tmp_path, observed_runs, monkeypatch):
     """Cells of a nominal grid may lie between the candidates that the space lists."""
-    asked = []
+    networks_checked = []
     monkeypatch.setattr(
-        advance, "fitting_micro_batch", lambda networks, *a, **k: asked.extend(networks)
+        worker,
+        "fitting_micro_batch",
+        lambda networks, *args, **options: networks_checked.extend(networks),
     )
     experiment = tiny(sampler="cartesian", step=0.05, references=[])
     experiment = replace(experiment, budget=replace(experiment.budget, mode="nominal"))
     with pytest.warns(OffTargetWarning):
         run_search(experiment, tmp_path / "r")
-    where = search_space(
+    space = search_space(
         experiment.baseline.build_architecture(in_channels=1, num_classes=10), experiment.budget
     )
-    planned = {item.candidate.architecture for item in planned_trials(experiment.search, where)}
-    assert planned - {candidate.architecture for candidate in where.candidates}
-    assert planned <= set(asked)
+    planned = {trial.candidate.architecture for trial in planned_trials(experiment.search, space)}
+    assert planned - {candidate.architecture for candidate in space.candidates}
+    assert planned <= set(networks_checked)
 
 
 def test_one_micro_batch_is_found_once_and_kept(
     tiny, tmp_path, untrained, killed_after, monkeypatch
 ):
-    asked = []
+    network_counts = []
 
-    def found(networks, recipe, data, *, device, concurrent_runs):
-        asked.append(len(networks))
+    def fake_micro_batch(networks, recipe, data, *, device, concurrent_runs):
+        network_counts.append(len(networks))
         return 15
 
-    monkeypatch.setattr(advance, "fitting_micro_batch", found)
+    monkeypatch.setattr(worker, "fitting_micro_batch", fake_micro_batch)
     with (
         pytest.warns(driver.MicroBatchWarning, match="micro-batches of 15"),
         pytest.raises(killed_after.error),
     ):
         run_search(tiny(**SHORT), tmp_path / "r", on_progress=killed_after(1))
     run_search(tiny(**SHORT), tmp_path / "r")
-    assert len(asked) == 1
-    assert asked[0] > 1
-    told = study.open_study(tmp_path / "r" / "study.db", "tiny")
-    assert told.user_attrs["micro_batch"] == 15
+    assert len(network_counts) == 1
+    assert network_counts[0] > 1
+    reopened_study = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    assert reopened_study.user_attrs["micro_batch"] == 15
     assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
 
 
@@ -199,9 +206,9 @@ def test_a_tuned_learning_rate_is_swept_once_per_candidate_and_recorded(
 ):
     swept = []
     monkeypatch.setattr(
-        advance,
+        worker,
         "run_lr_sweep",
-        lambda job, *a, **k: (
+        lambda job, *args, **options: (
             swept.append(job.fingerprint) or LearningRateSweep({1.0: 1.0}, 0.03, 2.5)
         ),
     )
@@ -228,13 +235,13 @@ def test_a_search_does_not_stop_runs_early(tiny, tmp_path):
 
 
 def test_loading_images_is_reported_for_every_seed(tiny, tmp_path, untrained, monkeypatch):
-    told = []
-    monkeypatch.setattr(advance, "_DATASET_CACHE", {})
+    reports = []
+    monkeypatch.setattr(worker, "_DATASET_CACHE", {})
     run_search(
-        tiny(**SHORT), tmp_path / "r", on_data=lambda done, total: told.append((done, total))
+        tiny(**SHORT), tmp_path / "r", on_data=lambda loaded, total: reports.append((loaded, total))
     )
-    assert len(told) == 2
-    assert all(done == total > 0 for done, total in told)
+    assert len(reports) == 2
+    assert all(loaded == total > 0 for loaded, total in reports)
 
 
 def test_a_policy_without_kornia_is_refused_before_a_folder_is_made(tiny, tmp_path, monkeypatch):

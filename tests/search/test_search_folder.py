@@ -31,9 +31,9 @@ def test_a_folder_of_another_experiment_is_refused_and_left_as_it_was(tiny, tmp_
 
 def test_stopping_criteria_and_failure_limits_may_change(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
-    few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
-    some = run_search(few, tmp_path / "r")
-    assert 4 <= len(some) < 16
+    limited = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
+    first_records = run_search(limited, tmp_path / "r")
+    assert 4 <= len(first_records) < 16
     assert len(run_search(experiment, tmp_path / "r")) == 16
     assert read_experiment(tmp_path / "r" / "experiment.yaml") == experiment
 
@@ -42,9 +42,9 @@ def test_a_refused_second_driver_changes_nothing(tiny, tmp_path, untrained):
     experiment = tiny(**SHORT)
     run_search(experiment, tmp_path / "r")
     before = (tmp_path / "r" / "experiment.yaml").read_bytes()
-    few = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
+    limited = replace(experiment, search=replace(experiment.search, stop=StopSpec(epochs=4)))
     with lock_folder(tmp_path / "r"), refused(SearchError):
-        run_search(few, tmp_path / "r")
+        run_search(limited, tmp_path / "r")
     assert (tmp_path / "r" / "experiment.yaml").read_bytes() == before
 
 
@@ -106,10 +106,10 @@ def test_the_images_of_later_seeds_are_recorded_too(tiny, tmp_path, untrained):
     run_search(tiny(**SHORT), tmp_path / "r")
     first = json.loads((tmp_path / "r" / "environment.json").read_text())
     run_search(extend(tmp_path / "r", seeds=3).experiment, tmp_path / "r")
-    then = json.loads((tmp_path / "r" / "environment.json").read_text())
-    assert set(then["data"]["fingerprints"]) == {"0", "1", "2"}
-    assert then["data"]["fingerprints"].items() > first["data"]["fingerprints"].items()
-    assert {**then, "data": None} == {**first, "data": None}
+    environment = json.loads((tmp_path / "r" / "environment.json").read_text())
+    assert set(environment["data"]["fingerprints"]) == {"0", "1", "2"}
+    assert environment["data"]["fingerprints"].items() > first["data"]["fingerprints"].items()
+    assert {**environment, "data": None} == {**first, "data": None}
 
 
 def test_a_study_in_a_database_is_not_started_again_in_the_folder(tiny, tmp_path, untrained):
@@ -139,10 +139,10 @@ def test_a_kill_while_the_folder_is_made_leaves_a_usable_folder(tiny, tmp_path, 
 def test_checkpoints_of_ended_trials_are_removed(tiny, tmp_path, untrained):
     records = run_search(tiny(**SHORT), tmp_path / "r")
     name = records["candidate"].iloc[0]
-    left = tmp_path / "r" / "checkpoints" / f"{name}-0.pt"  # by a driver that died just then
-    left.write_bytes(b"")
+    leftover = tmp_path / "r" / "checkpoints" / f"{name}-0.pt"  # by a driver that died just then
+    leftover.write_bytes(b"")
     run_search(tiny(**SHORT), tmp_path / "r")
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 @pytest.mark.parametrize("path", ["a?b", "a%20b", "file/r"])

@@ -14,41 +14,49 @@ DATA = {"channels": 1, "classes": [str(i) for i in range(10)]}
 RACED = {"pruner": "halving", "rungs": [1, 2], "eta": 3, "seeds": 3, "race": 2}
 
 
-def played(experiment, workers=1):
+def simulate(experiment, workers=1):
     source = CandidateSource.from_experiment(experiment, DATA)
     return simulate_schedule(
-        SuccessiveHalving.from_experiment(experiment), source, workers, lambda place: 1.0
+        SuccessiveHalving.from_experiment(experiment), source, workers, lambda number: 1.0
     )
 
 
 def test_each_rung_keeps_the_maximum_and_the_race_drops_no_candidate(tiny):
-    found = played(tiny(**RACED, trials=6, references=[]))
+    result = simulate(tiny(**RACED, trials=6, references=[]))
     counted = [
-        (s.stop, s.is_reference, s.candidates, s.jobs, s.trained_epochs) for s in found.job_groups
+        (group.stop, group.is_reference, group.candidates, group.jobs, group.trained_epochs)
+        for group in result.job_groups
     ]
     # Six with two seeds to epoch 1; two of them to epoch 2; then the third seed, by both rungs.
     assert counted == [(1, False, 6, 14, 14), (2, False, 2, 6, 6)]
 
 
 def test_references_are_trained_to_the_end_with_all_seeds(tiny):
-    found = played(tiny(**RACED, trials=1, references=["depth", "paper"]))
-    alone = [stage for stage in found.job_groups if stage.is_reference]
-    assert sum(stage.trained_epochs for stage in alone) == 2 * 3 * 2
+    result = simulate(tiny(**RACED, trials=1, references=["depth", "paper"]))
+    reference_groups = [group for group in result.job_groups if group.is_reference]
+    assert sum(group.trained_epochs for group in reference_groups) == 2 * 3 * 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_each_round_of_proposals_waits_for_the_one_before(tiny, sampler):
-    asked = {"sampler": sampler, "step": None, "references": [], "trials": 6, "seeds": 1}
-    one_by_one = played(tiny(**asked, cohort=1), workers=6)
-    at_once = played(tiny(**asked, cohort=6), workers=6)
+    settings = {"sampler": sampler, "step": None, "references": [], "trials": 6, "seeds": 1}
+    one_by_one = simulate(tiny(**settings, cohort=1), workers=6)
+    at_once = simulate(tiny(**settings, cohort=6), workers=6)
     assert (one_by_one.device_seconds, at_once.device_seconds) == (12.0, 12.0)
     assert (one_by_one.seconds, at_once.seconds) == (12.0, 2.0)
 
 
 def test_more_workers_take_less_time_for_the_same_work(tiny):
-    one, two = (played(tiny(trials=4, references=[]), workers) for workers in (1, 2))
-    assert one.device_seconds == two.device_seconds == one.seconds == 4 * 2 * 2
-    assert two.seconds == one.seconds / 2
+    with_one_worker, with_two_workers = (
+        simulate(tiny(trials=4, references=[]), workers) for workers in (1, 2)
+    )
+    assert (
+        with_one_worker.device_seconds
+        == with_two_workers.device_seconds
+        == with_one_worker.seconds
+        == 4 * 2 * 2
+    )
+    assert with_two_workers.seconds == with_one_worker.seconds / 2
 
 
 def test_the_real_search_trains_the_predicted_epochs(tiny, tmp_path, untrained):
@@ -56,6 +64,6 @@ def test_the_real_search_trains_the_predicted_epochs(tiny, tmp_path, untrained):
     from scalesearch.search.driver import run_search
 
     experiment = tiny(**{**RACED, "race": None}, trials=6, references=["uniform", "depth"])
-    found = played(experiment)
+    result = simulate(experiment)
     run_search(experiment, tmp_path / "r")
-    assert sum(stage.trained_epochs for stage in found.job_groups) == len(untrained)
+    assert sum(stage.trained_epochs for stage in result.job_groups) == len(untrained)

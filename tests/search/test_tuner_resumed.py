@@ -3,7 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tuner_games import FakePool, done, experiment, failed, finish, make_tuner
+from fake_tuners import (
+    FakePool,
+    completed_outcome,
+    failed_outcome,
+    make_experiment,
+    make_tuner,
+    run_to_end,
+)
 
 from scalesearch.search import tuner as tuner_module
 from scalesearch.search.study.search_trial import read_trials
@@ -13,43 +20,51 @@ class Killed(Exception):
     """Stands for a kill of the driver."""
 
 
-def reported(tuner):
+def reported_means(tuner):
     return {trial.candidate: trial.intermediate_values for trial in read_trials(tuner.study)}
 
 
 def test_means_that_a_killed_driver_did_not_report_are_reported_on_resuming(monkeypatch):
-    whole, report = reported(finish(make_tuner(experiment()))), tuner_module.report_mean
+    undisturbed, report = (
+        reported_means(run_to_end(make_tuner(make_experiment()))),
+        tuner_module.report_mean,
+    )
 
     def killed_at(count):
-        left = count
+        reports_left = count
 
-        def told(*args):
-            nonlocal left
-            left -= 1
-            if left == 0:
+        def report_or_die(*args):
+            nonlocal reports_left
+            reports_left -= 1
+            if reports_left == 0:
                 raise Killed
             report(*args)
 
-        return told
+        return report_or_die
 
     for count in range(1, 30, 3):
-        first = make_tuner(experiment(), FakePool(slots=1))
+        killed = make_tuner(make_experiment(), FakePool(slots=1))
         monkeypatch.setattr(tuner_module, "report_mean", killed_at(count))
         with pytest.raises(Killed):
-            finish(first)
+            run_to_end(killed)
         monkeypatch.setattr(tuner_module, "report_mean", report)
-        assert reported(finish(make_tuner(experiment(), study=first.study))) == whole
+        assert (
+            reported_means(run_to_end(make_tuner(make_experiment(), study=killed.study)))
+            == undisturbed
+        )
 
 
 def test_the_time_of_sweeps_counts_after_a_kill():
-    spec = experiment()
-    asked = replace(spec, recipe=replace(spec.recipe, learning_rate_rule="tuned"))
-    whole = finish(make_tuner(asked))
-    again = finish(make_tuner(asked, study=whole.study))
+    default_experiment = make_experiment()
+    experiment = replace(
+        default_experiment, recipe=replace(default_experiment.recipe, learning_rate_rule="tuned")
+    )
+    finished = run_to_end(make_tuner(experiment))
+    resumed = run_to_end(make_tuner(experiment, study=finished.study))
     assert (
-        again.stopping_criteria.seconds
-        == whole.stopping_criteria.seconds
-        > 2.0 * whole.stopping_criteria.epochs
+        resumed.stopping_criteria.seconds
+        == finished.stopping_criteria.seconds
+        > 2.0 * finished.stopping_criteria.epochs
     )
 
 
@@ -57,30 +72,39 @@ def test_a_failed_trial_keeps_its_checkpoints_for_a_retry(tmp_path):
     from scalesearch.results.search_folder import SearchPaths
     from scalesearch.search.jobs import SearchContext, checkpoint_path
 
-    folder, asked, kept = SearchPaths(tmp_path), experiment(), []
-    setting = SearchContext(asked, folder, None, {}, "cpu", None)
+    folder, experiment, trained_candidates = SearchPaths(tmp_path), make_experiment(), []
+    context = SearchContext(experiment, folder, None, {}, "cpu", None)
     folder.checkpoints.mkdir()
 
-    def answer(job):
+    def respond(job):
         for seed in job.seeds:
             checkpoint_path(folder.checkpoints, job.candidate, seed).touch()
-        kept.append(job.candidate)
-        return failed(job, "diverged") if job.candidate == kept[0] else done(job)
+        trained_candidates.append(job.candidate)
+        return (
+            failed_outcome(job, "diverged")
+            if job.candidate == trained_candidates[0]
+            else completed_outcome(job)
+        )
 
-    finish(make_tuner(asked, FakePool(answer), remove_checkpoints=setting.remove_checkpoints))
-    assert {path.name.partition("-")[0] for path in folder.checkpoints.iterdir()} == {kept[0]}
+    run_to_end(
+        make_tuner(experiment, FakePool(respond), remove_checkpoints=context.remove_checkpoints)
+    )
+    assert {path.name.partition("-")[0] for path in folder.checkpoints.iterdir()} == {
+        trained_candidates[0]
+    }
 
 
 def test_a_sampler_continues_after_a_shorter_replay_with_its_observations():
-    asked = experiment(sampler="tpe", trials=4, step=None, cohort=1)
-    first = finish(make_tuner(asked))
-    shares = tuple(trial.shares for trial in first.trials_in_order if trial.proposal is not None)
-    short = make_tuner(asked)
-    short.source = replace(short.source, replayed_shares=shares[:2])
-    finish(short)
-    assert [e.candidate for e in short.trials_in_order] == [
-        e.candidate for e in first.trials_in_order
+    experiment = make_experiment(sampler="tpe", trials=4, step=None, cohort=1)
+    finished = run_to_end(make_tuner(experiment))
+    shares = tuple(trial.shares for trial in finished.trials_in_order if trial.proposal is not None)
+    replaying = make_tuner(experiment)
+    replaying.source = replace(replaying.source, replayed_shares=shares[:2])
+    run_to_end(replaying)
+    assert [trial.candidate for trial in replaying.trials_in_order] == [
+        trial.candidate for trial in finished.trials_in_order
     ]
     assert (
-        short.trials_in_order[-1].proposal["known"] == first.trials_in_order[-1].proposal["known"]
+        replaying.trials_in_order[-1].proposal["known"]
+        == finished.trials_in_order[-1].proposal["known"]
     )

@@ -33,8 +33,8 @@ def job(tiny, tmp_path):
     experiment = tiny()
     data, candidate = facts(experiment)
 
-    def made(*seeds, **more):
-        given = {
+    def make_job_of_seeds(*seeds, **changes):
+        settings = {
             "trial": 0,
             "candidate": candidate.fingerprint,
             "seeds": seeds or (0,),
@@ -49,13 +49,13 @@ def job(tiny, tmp_path):
             "halt": tmp_path / "halt",
             "heartbeats": tmp_path / "news",
         }
-        return Job(**{**given, **more})
+        return Job(**{**settings, **changes})
 
-    return made
+    return make_job_of_seeds
 
 
 def timeless(rows):
-    return [{name: told for name, told in row.items() if name not in TIMED} for row in rows]
+    return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
 
 
 def test_the_outcome_of_a_job_has_a_row_per_epoch(job):
@@ -68,9 +68,9 @@ def test_the_outcome_of_a_job_has_a_row_per_epoch(job):
 
 
 def test_two_jobs_give_the_rows_of_one(job, tmp_path):
-    whole = run_job(job(checkpoints=tmp_path / "other"))
-    parts = run_job(job(stop=1)).rows + run_job(job(start=1)).rows
-    assert timeless(parts) == timeless(whole.rows)
+    one_outcome = run_job(job(checkpoints=tmp_path / "other"))
+    rows_of_two = run_job(job(stop=1)).rows + run_job(job(start=1)).rows
+    assert timeless(rows_of_two) == timeless(one_outcome.rows)
 
 
 def test_trained_but_unrecorded_epochs_come_from_the_checkpoint(job, monkeypatch):
@@ -84,9 +84,9 @@ def test_trained_but_unrecorded_epochs_come_from_the_checkpoint(job, monkeypatch
 
 def test_seeds_trained_together_give_the_rows_of_seeds_alone(job, tmp_path):
     together = run_job(job(0, 1, checkpoints=tmp_path / "other"))
-    alone = run_job(job(0)).rows + run_job(job(1)).rows
+    rows_of_each = run_job(job(0)).rows + run_job(job(1)).rows
     rows = sorted(together.rows, key=lambda row: (row["seed"], row["epoch"]))
-    assert timeless(rows) == timeless(alone)
+    assert timeless(rows) == timeless(rows_of_each)
 
 
 def test_a_halted_job_ends_after_its_epoch_with_all_seeds(job, tmp_path):
@@ -97,13 +97,13 @@ def test_a_halted_job_ends_after_its_epoch_with_all_seeds(job, tmp_path):
 
 
 def test_a_second_worker_on_a_run_waits_and_uses_the_checkpoint(job, monkeypatch):
-    trained, epoch = [], worker.train_together
+    epochs_trained, train_together = [], worker.train_together
     outcomes = {}
 
     def counted(runs, images, *, device):
-        for place, told in epoch(runs, images, device=device):
-            trained.append(told.seconds)
-            yield place, told
+        for index, epoch_result in train_together(runs, images, device=device):
+            epochs_trained.append(epoch_result.seconds)
+            yield index, epoch_result
 
     monkeypatch.setattr(worker, "train_together", counted)
     with lock_checkpoint(job().checkpoint_path(0), lambda: None):
@@ -113,15 +113,15 @@ def test_a_second_worker_on_a_run_waits_and_uses_the_checkpoint(job, monkeypatch
         ]
         for thread in waiting:
             thread.start()
-        told = []
-        while not told:
-            told = [
+        waiting_messages = []
+        while not waiting_messages:
+            waiting_messages = [
                 about.doing
                 for about in read_heartbeats(job().heartbeats)
                 if "waiting" in about.doing
             ]
         assert not outcomes
-        assert not trained
+        assert not epochs_trained
     for thread in waiting:
         thread.join(200)
     assert outcomes[0].rows == outcomes[1].rows  # to the second that it took: trained once
@@ -181,8 +181,8 @@ def test_a_failed_checkpoint_loses_no_earlier_epoch(job, monkeypatch):
     outcome = run_job(job())
     assert outcome.failure.kind == "data"
     assert [row["epoch"] for row in outcome.rows] == [1]
-    again = run_job(job(start=1))
-    assert [row["epoch"] for row in again.rows] == [2]
+    resumed = run_job(job(start=1))
+    assert [row["epoch"] for row in resumed.rows] == [2]
     assert writes == [1, 2, 2]
 
 
@@ -191,8 +191,8 @@ def test_a_torn_checkpoint_is_reported_and_the_run_starts_again(job):
     path = job().checkpoint_path(0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="the checkpoint is damaged; this run starts again"):
-        again = run_job(job(start=1))
-    assert timeless(again.rows) == timeless(first.rows[1:])
+        restarted = run_job(job(start=1))
+    assert timeless(restarted.rows) == timeless(first.rows[1:])
 
 
 def test_a_sweep_finds_a_learning_rate_and_records_no_epoch(job, monkeypatch, tmp_path):

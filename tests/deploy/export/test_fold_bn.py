@@ -11,16 +11,16 @@ from scalesearch.models.cpu_kernels import replace_narrow_strides
 from scalesearch.models.network import build_model
 
 
-def randomise_norms(random_network, seed=0):
+def randomise_norms(network, seed=0):
     """Set random statistics and parameters of norms, unlike those after construction."""
     generator = torch.Generator().manual_seed(seed)
-    for norm in random_network.modules():
+    for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.running_mean.normal_(0, 0.3, generator=generator)
             norm.running_var.uniform_(0.3, 3, generator=generator)
             nn.init.uniform_(norm.weight, 0.5, 1.5, generator=generator)
             nn.init.normal_(norm.bias, 0, 0.3, generator=generator)
-    return random_network.eval()
+    return network.eval()
 
 
 def random_network(name, **options):

@@ -213,12 +213,9 @@ def test_images_for_a_network_without_a_preparation_are_refused(saved_network):
 
 
 def test_batches_contain_every_image_once(saved_network, digit_images):
-    batches = [random_images for random_images, _ in digit_images.batches(digit_images.test)]
+    batches = [images for images, _ in digit_images.batches(digit_images.test)]
     assert sum(map(len, batches)) == len(digit_images.test)
-    assert (
-        sum(len(random_images) for random_images, _ in digit_images.batches(digit_images.test, 40))
-        == 40
-    )
+    assert sum(len(images) for images, _ in digit_images.batches(digit_images.test, 40)) == 40
     network_logits = partial(torch_logits, saved_network.network)
     correct = [
         (network_logits(images).argmax(1) == labels).sum()

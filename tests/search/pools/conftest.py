@@ -47,23 +47,23 @@ def open_pool(request, tmp_path_factory):
     """Open a pool of a kind, as a context manager."""
 
     @contextmanager
-    def opening(kind, **asked):
+    def open_pool_of_kind(pool_kind, **options):
         logs = tmp_path_factory.mktemp("logs")
-        if kind == "hostile":
+        if pool_kind == "hostile":
             with HostileExecutor(seed=0) as executor:
                 yield ExecutorPool(executor, 4, run_job)
-        elif kind == "threads":
+        elif pool_kind == "threads":
             with (
                 ThreadPoolExecutor(2) as executor,
                 open_worker_pool(executor, run_job=run_job, log_folder=logs) as pool,
             ):
                 yield pool
         else:
-            if kind == "local":
-                asked = {"workers": 2, **asked}
-            if kind == "dask":
-                asked["scheduler"] = request.getfixturevalue("cluster").scheduler_address
-            with open_worker_pool(kind, run_job=run_job, log_folder=logs, **asked) as pool:
+            if pool_kind == "local":
+                options = {"workers": 2, **options}
+            if pool_kind == "dask":
+                options["scheduler"] = request.getfixturevalue("cluster").scheduler_address
+            with open_worker_pool(pool_kind, run_job=run_job, log_folder=logs, **options) as pool:
                 yield pool
 
-    return opening
+    return open_pool_of_kind

@@ -1,6 +1,6 @@
-"""What workers are outcome to do in these tests; their processes import it by this name.
+"""Actions of fake jobs, good and bad; worker processes import this module by name.
 
-A job's candidate names the action. Its ``checkpoints`` folder is where a action leaves word.
+The candidate of a job names its action, and actions write files to its ``checkpoints`` folder.
 """
 
 import ctypes
@@ -21,10 +21,10 @@ NETWORK = efficientnet_b0(width=0.25, resolution=32)
 
 
 class Odd(BaseException):
-    """Nobody's Exception, and it cannot be read back."""
+    """An exception that is no ``Exception`` and cannot be unpickled."""
 
-    def __init__(self, one, two):
-        super().__init__(one)
+    def __init__(self, first, second):
+        super().__init__(first)
 
 
 class Unreadable:
@@ -36,7 +36,7 @@ def refuse():
     raise RuntimeError("read by nobody")
 
 
-def job(action, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
+def make_job(action, seed=0, folder=Path("nowhere"), stop=1, attempt=0):
     return Job(
         trial=0,
         candidate=action,
@@ -59,7 +59,7 @@ def run_job(job):
     return Outcome(key=job.key, rows=(row,), worker=str(os.getpid()))
 
 
-def settings(job):
+def read_settings(job):
     return {
         "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": os.environ.get("OMP_NUM_THREADS"),
@@ -71,43 +71,43 @@ def settings(job):
 
 
 def wait_for_ever(job):
-    """At the first attempt."""
+    """Wait for ever at the first attempt; return at the next one."""
     if job.attempt:
         return
     (job.checkpoints / f"begun-{job.seeds[0]}").write_text(str(os.getpid()))
     threading.Event().wait()
 
 
-def wait_for_word(job):
-    """Until the file ``go`` is there."""
+def wait_for_go(job):
+    """Wait for the file ``go``."""
     (job.checkpoints / f"begun-{job.seeds[0]}").write_text(str(os.getpid()))
     while not (job.checkpoints / "go").exists():
         time.sleep(0.01)
 
 
 def take_all_memory(job):
-    taken = []
+    memory = []
     while True:
-        taken.append(bytearray(64 << 20))
+        memory.append(bytearray(64 << 20))
 
 
 def take_memory_by_torch(job):
     import torch
 
-    taken = []
+    memory = []
     while True:
-        taken.append(torch.ones(16 << 20))
+        memory.append(torch.ones(16 << 20))
 
 
 def fork_and_return(job):
-    """Both come back; the child, too, would answer, and wait for more."""
+    """Fork and return from both processes, of which only the parent may send an outcome."""
     if child := os.fork():
         return {"child": child}
     return None
 
 
 def fork_and_outlive(job):
-    """A child that keeps all that its parent had open, while the parent is killed."""
+    """Kill this process and leave a child that keeps its open files."""
     if (child := os.fork()) == 0:
         while not (job.checkpoints / "go").exists():
             time.sleep(0.05)
@@ -126,7 +126,7 @@ def fail_in_c(job):
     ctypes.string_at(0)
 
 
-def leave(status):
+def exit_with(status):
     return lambda job: os._exit(status)
 
 
@@ -134,11 +134,11 @@ def kill_itself(job):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def raise_odd(job):
+def raise_odd_error(job):
     raise Odd(1, 2)
 
 
-def leave_the_interpreter(job):
+def exit_interpreter(job):
     sys.exit("enough")
 
 
@@ -150,39 +150,39 @@ def return_unreadable(job):
     return {"loss": Unreadable()}
 
 
-def note(job):
-    """Leave word of every time this is done."""
+def write_process(job):
+    """Append this process to a file, once for each call."""
     with (job.checkpoints / f"noted-{job.seeds[0]}").open("a") as file:
         file.write(f"{os.getpid()}\n")
 
 
-def note_and_die(job):
-    note(job)
+def write_process_and_die(job):
+    write_process(job)
     kill_itself(job)
 
 
-def nothing(job):
+def do_nothing(job):
     return None
 
 
 ACTIONS = {
-    "nothing": nothing,
-    "note": note,
-    "note, die": note_and_die,
-    "settings": settings,
+    "nothing": do_nothing,
+    "note": write_process,
+    "note, die": write_process_and_die,
+    "settings": read_settings,
     "wait": wait_for_ever,
-    "word": wait_for_word,
+    "word": wait_for_go,
     "memory": take_all_memory,
     "torch memory": take_memory_by_torch,
     "fork": fork_and_return,
     "fork, outlive": fork_and_outlive,
     "garbage": print_garbage,
     "segfault": fail_in_c,
-    "exit 0": leave(0),
-    "exit 1": leave(1),
+    "exit 0": exit_with(0),
+    "exit 1": exit_with(1),
     "killed": kill_itself,
-    "odd": raise_odd,
-    "sys.exit": leave_the_interpreter,
+    "odd": raise_odd_error,
+    "sys.exit": exit_interpreter,
     "unpicklable": return_lambda,
     "unreadable": return_unreadable,
 }
@@ -196,5 +196,5 @@ def another_key(job):
     return Outcome(key=("other", (0,), 0, 1, False))
 
 
-def refused(why):
-    raise DataError(why)
+def raise_data_error(message):
+    raise DataError(message)

@@ -4,11 +4,11 @@ import random
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from executor_fakes import job
+from executor_fakes import make_job
 
 
 class HostileExecutor(ThreadPoolExecutor):
-    """Reorders, delays and repeats what its threads return, and loses some of it."""
+    """An executor that reorders, delays, repeats and loses results."""
 
     def __init__(self, seed):
         super().__init__(4)
@@ -17,7 +17,7 @@ class HostileExecutor(ThreadPoolExecutor):
 
     def submit(self, fn, /, *args, **kwargs):
         outcome = Unreliable()
-        inner = super().submit(fn, *args, **kwargs)
+        future = super().submit(fn, *args, **kwargs)
         fate = self.random.choice(["prompt", "prompt", "held", "twice", "lost", "cancelled"])
         outcome.times = 2 if fate == "twice" else 1
         if fate == "lost":
@@ -26,14 +26,14 @@ class HostileExecutor(ThreadPoolExecutor):
             outcome.cancel()
             return outcome
         if fate == "held":
-            self.held.append((outcome, inner))
+            self.held.append((outcome, future))
             if len(self.held) < 2:
                 return outcome
         else:
-            self.held.append((outcome, inner))
+            self.held.append((outcome, future))
         self.random.shuffle(self.held)
-        for waiting, result in self.held:
-            result.add_done_callback(waiting.tell)
+        for waiting, future_held in self.held:
+            future_held.add_done_callback(waiting.copy_result)
         self.held = []
         return outcome
 
@@ -41,9 +41,9 @@ class HostileExecutor(ThreadPoolExecutor):
 class Unreliable(Future):
     times = 1
 
-    def tell(self, inner):
+    def copy_result(self, future):
         if not self.cancelled():
-            self.set_result(inner.result())
+            self.set_result(future.result())
 
     def _invoke_callbacks(self):
         for _ in range(self.times):
@@ -55,35 +55,35 @@ def run_jobs(pool, jobs, within=200.0, patience=None):
 
     ``patience``: seconds after which a job is cancelled and submitted again.
     """
-    waiting, flying, outcomes = list(jobs), {}, {}
-    end = pool.now() + within
-    while waiting or flying:
-        while waiting and len(flying) < pool.slots:
+    waiting, running, outcomes = list(jobs), {}, {}
+    deadline = pool.now() + within
+    while waiting or running:
+        while waiting and len(running) < pool.slots:
             following = waiting.pop(0)
-            flying[following.key] = following, pool.now()
+            running[following.key] = following, pool.now()
             pool.submit(following)
         for outcome in pool.collect(0.05 if patience else 1.0):
             outcomes.setdefault(outcome.key, []).append(outcome)
-            flying.pop(outcome.key, None)
-        for late, since in list(flying.values()):
+            running.pop(outcome.key, None)
+        for job, since in list(running.values()):
             if patience and pool.now() - since > patience:
-                pool.cancel(late)
-                flying.pop(late.key)
-                waiting.append(late)
-        assert pool.now() < end, f"after {within} s still in flight: {list(flying)}"
+                pool.cancel(job)
+                running.pop(job.key)
+                waiting.append(job)
+        assert pool.now() < deadline, f"after {within} s still in flight: {list(running)}"
     return outcomes
 
 
 def empty_jobs(count, first=100):
-    return [job("nothing", seed) for seed in range(first, first + count)]
+    return [make_job("nothing", seed) for seed in range(first, first + count)]
 
 
-def _written(path):
+def _is_written(path):
     return path.exists() and path.stat().st_size > 0
 
 
 def wait_for(folder, *names, within=200):
-    end = time.monotonic() + within
-    while not all(_written(folder / name) for name in names):
-        assert time.monotonic() < end, f"none of {names} within {within} s"
+    deadline = time.monotonic() + within
+    while not all(_is_written(folder / name) for name in names):
+        assert time.monotonic() < deadline, f"none of {names} within {within} s"
         time.sleep(0.01)

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from executor_fakes import another_key, job, refused, run_job, wrong_type
+from executor_fakes import another_key, make_job, raise_data_error, run_job, wrong_type
 from executor_pools import empty_jobs, run_jobs, wait_for
 
 from scalesearch.errors import DataError
@@ -18,19 +18,19 @@ PROCESSES = ["local", pytest.param("dask", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module", params=[*IN_PROCESS, *PROCESSES])
-def kind(request):
+def pool_kind(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def pool(kind, open_pool):
-    with open_pool(kind) as pool:
+def pool(pool_kind, open_pool):
+    with open_pool(pool_kind) as pool:
         yield pool
 
 
 @pytest.fixture
-def patience(kind):
-    return 0.5 if kind == "hostile" else None
+def patience(pool_kind):
+    return 0.5 if pool_kind == "hostile" else None
 
 
 def lost(outcome):
@@ -40,11 +40,11 @@ def lost(outcome):
 def test_every_job_comes_back_with_its_own_outcome(pool, patience):
     jobs = empty_jobs(30)
     outcomes = run_jobs(pool, jobs, patience=patience)
-    assert outcomes.keys() == {each.key for each in jobs}
-    for each in jobs:
-        outcome = [outcome for outcome in outcomes[each.key] if not lost(outcome)]
-        assert outcome or patience, outcomes[each.key]
-        assert all(outcome.rows[0]["seed"] == each.seeds[0] for outcome in outcome)
+    assert outcomes.keys() == {job.key for job in jobs}
+    for job in jobs:
+        outcome = [outcome for outcome in outcomes[job.key] if not lost(outcome)]
+        assert outcome or patience, outcomes[job.key]
+        assert all(outcome.rows[0]["seed"] == job.seeds[0] for outcome in outcome)
 
 
 @pytest.mark.parametrize(
@@ -56,23 +56,23 @@ def test_every_job_comes_back_with_its_own_outcome(pool, patience):
         ("sys.exit", "SystemExit: enough"),
     ],
 )
-def test_a_job_that_ends_oddly_is_lost_alone(pool, kind, patience, action, reason):
-    if kind == "inline" and action != "odd":
+def test_a_job_that_ends_oddly_is_lost_alone(pool, pool_kind, patience, action, reason):
+    if pool_kind == "inline" and action != "odd":
         pytest.skip("in this process nothing is pickled, and to leave it is to leave it")
-    bad, good = job(action), empty_jobs(3)
-    outcomes = run_jobs(pool, [good[0], bad, *good[1:]], patience=patience)
-    outcome = outcomes[bad.key][0]
+    failing_job, other_jobs = make_job(action), empty_jobs(3)
+    outcomes = run_jobs(pool, [other_jobs[0], failing_job, *other_jobs[1:]], patience=patience)
+    outcome = outcomes[failing_job.key][0]
     assert lost(outcome)
     if patience and "cancelled" in outcome.failure.reason:
         return
     assert reason in outcome.failure.reason
     assert "\n" not in outcome.failure.reason
     assert "Traceback" in outcome.failure.traceback
-    assert patience or not any(lost(outcomes[each.key][0]) for each in good)
+    assert patience or not any(lost(outcomes[job.key][0]) for job in other_jobs)
 
 
-def test_workers_call_other_functions(pool, kind):
-    if kind == "hostile":
+def test_workers_call_other_functions(pool, pool_kind):
+    if pool_kind == "hostile":
         pytest.skip("what it loses, nobody waits for")
     assert pool.call(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
@@ -80,17 +80,17 @@ def test_workers_call_other_functions(pool, kind):
     assert not lost(run_jobs(pool, empty_jobs(1))[empty_jobs(1)[0].key][0])
 
 
-def test_an_error_in_a_worker_is_raised_unchanged(pool, kind):
-    if kind == "hostile":
+def test_an_error_in_a_worker_is_raised_unchanged(pool, pool_kind):
+    if pool_kind == "hostile":
         pytest.skip("what it loses, nobody waits for")
     with pytest.raises(DataError, match=r"^no images$"):
-        pool.call(refused, "no images")
+        pool.call(raise_data_error, "no images")
 
 
 def test_collect_returns_nothing_without_jobs(pool):
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert pool.collect(0.05) == []
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - started_at < 60
 
 
 @pytest.mark.parametrize("action", [wrong_type, another_key])
@@ -98,7 +98,7 @@ def test_collect_returns_nothing_without_jobs(pool):
 def test_a_wrong_result_counts_as_a_lost_worker(over, action):
     with ThreadPoolExecutor(1) as executor:
         pool = InlinePool(action) if over == "inline" else ExecutorPool(executor, 1, action)
-        [outcome] = run_jobs(pool, [submitted := job("nothing")])[submitted.key]
+        [outcome] = run_jobs(pool, [submitted := make_job("nothing")])[submitted.key]
         assert lost(outcome)
         assert outcome.failure.reason.startswith(("TypeError: need an", "ValueError: need the"))
 
@@ -107,11 +107,11 @@ def test_a_wrong_result_counts_as_a_lost_worker(over, action):
 def test_a_pool_closed_after_its_jobs_has_returned_all_outcomes(open_pool, over):
     jobs = empty_jobs(3 if over == "inline" else 2)
     with open_pool(over) as pool:
-        for each in jobs:
-            pool.submit(each)
+        for job in jobs:
+            pool.submit(job)
         pool.close(cancel_running=False)
-        came = [outcome.key for _ in jobs for outcome in pool.collect(0)]
-    assert sorted(came) == sorted(each.key for each in jobs)
+        keys = [outcome.key for _ in jobs for outcome in pool.collect(0)]
+    assert sorted(keys) == sorted(job.key for job in jobs)
 
 
 class Late(Future):
@@ -132,23 +132,23 @@ def test_a_pool_returns_an_outcome_that_arrives_while_it_closes():
     begin = threading.Event()
     with Executor(1) as executor:
         pool = ExecutorPool(executor, 1, run_job)
-        pool.submit(submitted := job("nothing"))
+        pool.submit(submitted := make_job("nothing"))
         begin.set()
         pool.close(cancel_running=False)
         assert [outcome.key for outcome in pool.collect(0)] == [submitted.key]
 
 
-def test_cancelled_jobs_free_their_workers_and_can_be_submitted_again(pool, kind, tmp_path):
-    if kind not in ("local", "dask"):
+def test_cancelled_jobs_free_their_workers_and_can_be_submitted_again(pool, pool_kind, tmp_path):
+    if pool_kind not in ("local", "dask"):
         pytest.skip("threads cannot be ended")
-    stuck = [job("wait", seed, tmp_path) for seed in range(2)]
-    for each in stuck:
-        pool.submit(each)
+    stuck = [make_job("wait", seed, tmp_path) for seed in range(2)]
+    for job in stuck:
+        pool.submit(job)
     wait_for(tmp_path, "begun-0", "begun-1")
-    for each in stuck:
-        pool.cancel(each)
-    outcomes = run_jobs(pool, [replace(each, attempt=1) for each in stuck])
-    assert [lost(outcome) for each in stuck for outcome in outcomes[each.key]] == [False, False]
+    for job in stuck:
+        pool.cancel(job)
+    outcomes = run_jobs(pool, [replace(job, attempt=1) for job in stuck])
+    assert [lost(outcome) for job in stuck for outcome in outcomes[job.key]] == [False, False]
 
 
 def test_an_interrupt_leaves_the_inline_pool():
@@ -156,7 +156,7 @@ def test_an_interrupt_leaves_the_inline_pool():
         raise KeyboardInterrupt
 
     pool = InlinePool(interrupted)
-    pool.submit(job("nothing"))
+    pool.submit(make_job("nothing"))
     with pytest.raises(KeyboardInterrupt):
         pool.collect(None)
 
@@ -164,11 +164,11 @@ def test_an_interrupt_leaves_the_inline_pool():
 def test_the_real_outcome_of_a_cancelled_job_is_still_returned(tmp_path):
     with ThreadPoolExecutor(1) as executor:
         pool = ExecutorPool(executor, 1, run_job)
-        late = job("word", folder=tmp_path)
-        pool.submit(late)
+        late_job = make_job("word", folder=tmp_path)
+        pool.submit(late_job)
         wait_for(tmp_path, "begun-0")
-        pool.cancel(late)  # a thread cannot be ended
+        pool.cancel(late_job)  # a thread cannot be ended
         (tmp_path / "go").touch()
         [outcome] = pool.collect(200)
-        assert outcome.key == late.key
+        assert outcome.key == late_job.key
         assert not lost(outcome)

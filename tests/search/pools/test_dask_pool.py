@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from executor_fakes import job, run_job
+from executor_fakes import make_job, run_job
 from executor_pools import empty_jobs, run_jobs
 from refusals import refused
 
@@ -21,7 +21,7 @@ distributed = pytest.importorskip("distributed", reason="needs the extra `cluste
 
 
 @pytest.fixture
-def small():
+def small_cluster():
     """A scheduler and one worker with two threads and two GPUs, in this process."""
     with distributed.LocalCluster(
         n_workers=1,
@@ -39,9 +39,9 @@ def small():
 
 def wait_until_running(cluster):
     """Until every worker is one that would be started again."""
-    end = time.monotonic() + 200
+    deadline = time.monotonic() + 200
     while not all(nanny.status == distributed.Status.running for nanny in cluster.workers.values()):
-        assert time.monotonic() < end
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     cluster.wait_for_workers(len(cluster.workers), timeout=200)
 
@@ -52,9 +52,9 @@ def test_a_job_whose_worker_died_is_lost_and_not_repeated(cluster, tmp_path):
     with open_worker_pool(
         "dask", scheduler=cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
     ) as pool:
-        bad = job("note, die", folder=tmp_path)
-        outcomes = run_jobs(pool, [bad, *empty_jobs(1)])
-        failure = outcomes.pop(bad.key)[0].failure
+        failing_job = make_job("note, die", folder=tmp_path)
+        outcomes = run_jobs(pool, [failing_job, *empty_jobs(1)])
+        failure = outcomes.pop(failing_job.key)[0].failure
         assert failure.kind == "worker_lost"
         assert failure.reason.startswith("the worker at tcp://127.0.0.1:")
         assert [outcome.failure for outcome, *_ in outcomes.values()] == [None]
@@ -73,7 +73,7 @@ def test_a_finished_job_is_not_repeated_when_its_worker_dies(cluster, tmp_path):
         with open_worker_pool(
             "dask", scheduler=cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
         ) as pool:
-            jobs = [job("note", seed, tmp_path) for seed in range(4)]
+            jobs = [make_job("note", seed, tmp_path) for seed in range(4)]
             run_jobs(pool, jobs)
             wait_until(lambda: not cluster.scheduler.tasks)
             for nanny in cluster.workers.values():
@@ -87,45 +87,45 @@ def test_a_finished_job_is_not_repeated_when_its_worker_dies(cluster, tmp_path):
         assert len((tmp_path / f"noted-{seed}").read_text().split()) == 1
 
 
-def wait_until(true, within=200):
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, f"not within {within} s"
+def wait_until(condition, within=200):
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
         time.sleep(0.02)
 
 
-def test_the_schedulers_own_retries_are_turned_off(small, tmp_path):
-    assert small.scheduler.allowed_failures > 0
+def test_the_schedulers_own_retries_are_turned_off(small_cluster, tmp_path):
+    assert small_cluster.scheduler.allowed_failures > 0
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+        "dask", scheduler=small_cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
     ) as pool:
-        assert small.scheduler.allowed_failures == 0
+        assert small_cluster.scheduler.allowed_failures == 0
         assert [outcome.failure for outcome, *_ in run_jobs(pool, empty_jobs(3)).values()] == [
             None
         ] * 3
 
 
-def test_slots_are_threads_or_gpus_and_follow_the_workers(small, tmp_path, monkeypatch):
+def test_slots_are_threads_or_gpus_and_follow_the_workers(small_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
-    address = small.scheduler_address
+    address = small_cluster.scheduler_address
     with (
         open_worker_pool("dask", scheduler=address, run_job=run_job, log_folder=tmp_path) as pool,
         open_worker_pool(
             "dask", scheduler=address, run_job=run_job, log_folder=tmp_path, workers=1
-        ) as one,
+        ) as pool_of_one,
         open_worker_pool(
             "dask", scheduler=address, run_job=run_job, log_folder=tmp_path, devices=["cuda"]
         ) as gpus,
     ):
-        assert (pool.slots, one.slots, gpus.slots) == (2, 1, 2)
+        assert (pool.slots, pool_of_one.slots, gpus.slots) == (2, 1, 2)
         assert [outcome.failure for outcome, *_ in run_jobs(gpus, empty_jobs(3)).values()] == [
             None
         ] * 3
-        small.scale(2)
-        small.wait_for_workers(2, timeout=200)
-        assert (pool.slots, one.slots, gpus.slots) == (4, 1, 4)
-        small.scale(0)
-        wait_until(lambda: not small.scheduler.workers)
+        small_cluster.scale(2)
+        small_cluster.wait_for_workers(2, timeout=200)
+        assert (pool.slots, pool_of_one.slots, gpus.slots) == (4, 1, 4)
+        small_cluster.scale(0)
+        wait_until(lambda: not small_cluster.scheduler.workers)
         assert (pool.slots, gpus.slots) == (1, 1)  # one job waits for whoever comes
 
 
@@ -138,11 +138,11 @@ def test_workers_without_gpus_are_refused_where_gpus_are_needed(tmp_path):
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # any free port
             worker_dashboard_address="127.0.0.1:0",
-        ) as none,
+        ) as pool_without_gpus,
         refused(SearchError),
         open_worker_pool(
             "dask",
-            scheduler=none.scheduler_address,
+            scheduler=pool_without_gpus.scheduler_address,
             run_job=run_job,
             log_folder=tmp_path,
             devices=["cuda"],
@@ -163,38 +163,38 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
             pass
 
 
-def test_a_scheduler_that_goes_stops_the_search(small, tmp_path, monkeypatch):
+def test_a_scheduler_that_goes_stops_the_search(small_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SLOTS_REFRESH_SECONDS", 0.0)
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+        "dask", scheduler=small_cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
     ) as pool:
         pool._executor._client._timeout = 1.0  # for coming back: it was patient in the beginning
-        small.close()
+        small_cluster.close()
         with refused(SearchError):
-            kept_busy(pool)
+            keep_busy(pool)
 
 
-def test_a_scheduler_that_goes_during_a_submission_is_named(small, tmp_path, monkeypatch):
+def test_a_scheduler_that_goes_during_a_submission_is_named(small_cluster, tmp_path, monkeypatch):
     with open_worker_pool(
-        "dask", scheduler=small.scheduler_address, run_job=run_job, log_folder=tmp_path
+        "dask", scheduler=small_cluster.scheduler_address, run_job=run_job, log_folder=tmp_path
     ) as pool:
         client = pool._executor._client
 
-        def closed(*args, **kwargs):
+        def raise_closed(*args, **kwargs):
             client.status = "closed"
             raise RuntimeError("Client is closed")
 
-        monkeypatch.setattr(pool._executor._executor, "submit", closed)
+        monkeypatch.setattr(pool._executor._executor, "submit", raise_closed)
         try:
             with refused(SearchError):
-                pool.submit(job("nothing"))
+                pool.submit(make_job("nothing"))
         finally:
             client.status = "running"
 
 
-def kept_busy(pool):
+def keep_busy(pool):
     for _ in range(1000):
-        pool.submit(job("nothing"))
+        pool.submit(make_job("nothing"))
         pool.collect(0.05)
 
 
@@ -233,7 +233,7 @@ def test_a_slurm_worker_asks_for_what_it_needs_and_takes_one_job_at_a_time():
         "#SBATCH --constraint=a100",
         "module load cuda",
     ]
-    for part in (
+    for option in (
         "distributed.cli.dask_worker tcp://host:8786",
         "--name scalesearch-$SLURM_JOB_ID",
         "--nthreads 1",
@@ -242,7 +242,7 @@ def test_a_slurm_worker_asks_for_what_it_needs_and_takes_one_job_at_a_time():
         "--death-timeout 60",
         "--resources GPU=1",
     ):
-        assert part in command
+        assert option in command
 
 
 def test_a_slurm_worker_without_a_gpu_offers_none_and_has_one_at_most():

@@ -11,7 +11,7 @@ from scalesearch.search.pools.opening import open_worker_pool
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "options",
     [
         {"executor": "gpu"},
         {"executor": "inline", "workers": 3},
@@ -26,10 +26,10 @@ from scalesearch.search.pools.opening import open_worker_pool
         {"executor": Executor()},
     ],
 )
-def test_contradicting_options_are_refused(tmp_path, asked):
+def test_contradicting_options_are_refused(tmp_path, options):
     with (
         refused(SearchError),
-        open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked),
+        open_worker_pool(run_job=run_job, log_folder=tmp_path, **options),
     ):
         pass
 
@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "slots"),
+    ("options", "slots"),
     [
         ({"executor": "inline"}, 1),
         ({"executor": "local"}, 1),
@@ -53,8 +53,8 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         ({"executor": "local", "workers": 4, "devices": ["cpu", "cpu"]}, 4),
     ],
 )
-def test_the_slots_of_a_pool_are_its_workers(tmp_path, asked, slots):
-    with open_worker_pool(run_job=run_job, log_folder=tmp_path, **asked) as pool:
+def test_the_slots_of_a_pool_are_its_workers(tmp_path, options, slots):
+    with open_worker_pool(run_job=run_job, log_folder=tmp_path, **options) as pool:
         assert pool.slots == slots
 
 
@@ -66,10 +66,10 @@ def test_any_executor_can_be_used_and_stays_open(tmp_path):
 
 
 def test_an_executor_that_refuses_jobs_stops_the_search(tmp_path):
-    from executor_fakes import job
+    from executor_fakes import make_job
 
     executor = ThreadPoolExecutor(1)
     with open_worker_pool(executor, run_job=run_job, log_folder=tmp_path) as pool:
         executor.shutdown()
         with refused(SearchError):
-            pool.submit(job("nothing"))
+            pool.submit(make_job("nothing"))

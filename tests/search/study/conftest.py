@@ -20,7 +20,7 @@ DOCUMENT = {
 }
 
 
-def row(seed, epoch, accuracy=0.5, **more):
+def row(seed, epoch, accuracy=0.5, **options):
     """What one epoch measures."""
     return {
         "seed": seed,
@@ -34,7 +34,7 @@ def row(seed, epoch, accuracy=0.5, **more):
         "images_per_second": 40.0,
         "device": "cpu",
         "commit": "0123456789ab",
-        **more,
+        **options,
     }
 
 

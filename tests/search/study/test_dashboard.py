@@ -20,59 +20,59 @@ from scalesearch.search.study.storage import close_study
 from scalesearch.search.study.writing import add_trial, report_mean, tell_complete
 
 
-def api(address, path, **more):
+def api(address, path, **options):
     """What the dashboard's own interface answers."""
-    request = urllib.request.Request(address.replace("/dashboard/", "/api/") + path, **more)
-    with urllib.request.urlopen(request, timeout=200) as answer:
-        return json.loads(answer.read() or "null")
+    request = urllib.request.Request(address.replace("/dashboard/", "/api/") + path, **options)
+    with urllib.request.urlopen(request, timeout=200) as response:
+        return json.loads(response.read() or "null")
 
 
-def begun(study, planned):
+def start_trials(study, planned):
     trial = add_trial(study, planned[0])
     report_mean(study, trial, 1, 0.25)
     tell_complete(study, trial, [0.5])
     return add_trial(study, planned[1])
 
 
-def folder_of(path):
+def file_contents(path):
     """What is in its files, but for SQLite's memory that is shared by those who read."""
-    found = (file for file in path.iterdir() if file.is_file() and file.suffix != ".db-shm")
-    return {file.name: file.read_bytes() for file in found}
+    files = (file for file in path.iterdir() if file.is_file() and file.suffix != ".db-shm")
+    return {file.name: file.read_bytes() for file in files}
 
 
 def test_a_study_of_a_running_search_is_shown(tmp_path, make_study, planned):
     study = make_study(tmp_path / "study.db")
-    begun(study, planned)
-    before = folder_of(tmp_path)
+    start_trials(study, planned)
+    before = file_contents(tmp_path)
     with serve_dashboard(tmp_path) as address:
         with urllib.request.urlopen(address, timeout=200) as page:
             assert b"Optuna Dashboard" in page.read()
-        (shown,) = api(address, "studies")["study_summaries"]
-        assert shown["study_name"] == "tiny"
-        detail = api(address, f"studies/{shown['study_id']}")
+        (summary,) = api(address, "studies")["study_summaries"]
+        assert summary["study_name"] == "tiny"
+        detail = api(address, f"studies/{summary['study_id']}")
         assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Running"]
         attributes = {document["key"] for document in detail["trials"][0]["user_attrs"]}
         assert {"role", "macs", "cells"} <= attributes
-    assert folder_of(tmp_path) == before
+    assert file_contents(tmp_path) == before
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(address, timeout=60)
 
 
 def test_a_change_in_the_dashboard_does_not_change_the_study(tmp_path, make_study, planned):
     study = make_study(tmp_path / "study.db")
-    begun(study, planned)
+    start_trials(study, planned)
     with serve_dashboard(tmp_path) as address:
-        (shown,) = api(address, "studies")["study_summaries"]
-        api(address, f"studies/{shown['study_id']}", method="DELETE")
+        (summary,) = api(address, "studies")["study_summaries"]
+        api(address, f"studies/{summary['study_id']}", method="DELETE")
         assert api(address, "studies")["study_summaries"] == []
     assert len(read_trials(make_study(tmp_path / "study.db"))) == 2
 
 
 def test_a_study_on_a_server_is_shown(tmp_path, postgres, make_study, planned):
-    begun(make_study(postgres), planned)
+    start_trials(make_study(postgres), planned)
     with serve_dashboard(tmp_path, storage=postgres, name="tiny") as address:
-        (shown,) = api(address, "studies")["study_summaries"]
-        assert len(api(address, f"studies/{shown['study_id']}")["trials"]) == 2
+        (summary,) = api(address, "studies")["study_summaries"]
+        assert len(api(address, f"studies/{summary['study_id']}")["trials"]) == 2
     with refused(SearchError) as refusal:
         serve_dashboard(tmp_path, storage=postgres, name="other").__enter__()
     assert postgres.split("@")[0].rpartition(":")[2] not in str(refusal.value)
@@ -80,14 +80,14 @@ def test_a_study_on_a_server_is_shown(tmp_path, postgres, make_study, planned):
 
 def test_a_file_at_rest_is_copied_and_nothing_is_left_beside_it(tmp_path, make_study, planned):
     study = make_study(tmp_path / "study.db")
-    begun(study, planned)
+    start_trials(study, planned)
     close_study(study)
-    before = folder_of(tmp_path)
+    before = file_contents(tmp_path)
     assert list(before) == ["study.db"]
     (tmp_path / "copies").mkdir()
     copy_sqlite_file(tmp_path / "study.db", tmp_path / "copies" / "copy.db")
     assert len(read_trials(make_study(tmp_path / "copies" / "copy.db"))) == 2
-    assert folder_of(tmp_path) == before
+    assert file_contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
@@ -106,13 +106,13 @@ for _ in range(3000):
 os.kill(os.getpid(), 9)
 """
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
-    before = folder_of(tmp_path)
+    before = file_contents(tmp_path)
     assert len(before) > 1
     (tmp_path / "copies").mkdir()
     copy_sqlite_file(path, tmp_path / "copies" / "copy.db")
     with closing(sqlite3.connect(tmp_path / "copies" / "copy.db")) as connection:
         assert connection.execute("SELECT * FROM facts").fetchall() == [("kept",)]
-    assert folder_of(tmp_path) == before
+    assert file_contents(tmp_path) == before
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
@@ -121,9 +121,9 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 
 
 def test_a_port_that_is_taken_is_named(tmp_path, make_study, planned):
-    begun(make_study(tmp_path / "study.db"), planned)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    start_trials(make_study(tmp_path / "study.db"), planned)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         with refused(SearchError):
             serve_dashboard(tmp_path, port).__enter__()
 
@@ -136,7 +136,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_dashboard_prints_its_address_and_ends_with_control_c(tmp_path, make_study, planned):
-    begun(make_study(tmp_path / "study.db"), planned)
+    start_trials(make_study(tmp_path / "study.db"), planned)
     script = (
         "import sys; from pathlib import Path\n"
         "from scalesearch.search.study.dashboard import show_dashboard\n"

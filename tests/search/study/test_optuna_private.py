@@ -35,14 +35,14 @@ def private_study():
 
 def test_no_other_module_uses_private_names():
     package = Path(scalesearch.__file__).parent
-    own = Path(optuna_private.__file__)
+    private_module = Path(optuna_private.__file__)
     users = [
         str(path.relative_to(package))
         for path in sorted(package.rglob("*.py"))
-        if path != own and PRIVATE_NAMES.search(path.read_text(encoding="utf-8"))
+        if path != private_module and PRIVATE_NAMES.search(path.read_text(encoding="utf-8"))
     ]
-    assert users == [], f"move the use of Optuna's private API to {own.name}"
-    assert PRIVATE_NAMES.search(own.read_text(encoding="utf-8"))
+    assert users == [], f"move the use of Optuna's private API to {private_module.name}"
+    assert PRIVATE_NAMES.search(private_module.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_a_trial_created_at_once_equals_one_that_optuna_creates(tmp_path):
         optuna_private.create_trial(study, template)
         trials += study.trials
         storage.engine.dispose()
-    own, plain = trials
+    created_at_once, created_by_optuna = trials
     for name in (
         *("state", "params", "distributions", "user_attrs", "system_attrs"),
         *("intermediate_values", "constraints"),
     ):
-        assert getattr(own, name) == getattr(plain, name), name
+        assert getattr(created_at_once, name) == getattr(created_by_optuna, name), name
 
 
 def test_nsga2_keeps_the_generation_under_this_key():

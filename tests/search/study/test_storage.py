@@ -49,15 +49,17 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("study", ["sqlite", "postgres"], indirect=True)
 def test_plain_optuna_sees_a_normal_study(study, planned, rows, tiny):
-    complete, failed, _ = (add_trial(study, item, budget=tiny().budget) for item in planned[:3])
+    complete, failed, _ = (
+        add_trial(study, planned_trial, budget=tiny().budget) for planned_trial in planned[:3]
+    )
     record_outcome(study, complete, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2")
     report_mean(study, complete, 1, 0.25)
     tell_complete(study, complete, [0.5])
     tell_failed(study, failed, "diverged", "the loss is nan")
     url = database_engine(study).url.render_as_string(hide_password=False)
-    done = subprocess.run([sys.executable, "-c", PLAIN, url], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    first, second, third = json.loads(done.stdout)
+    process = subprocess.run([sys.executable, "-c", PLAIN, url], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    first, second, third = json.loads(process.stdout)
     candidate = planned[0].candidate
     assert [trial["state"] for trial in (first, second, third)] == ["COMPLETE", "FAIL", "RUNNING"]
     shares = candidate.shares
@@ -121,13 +123,13 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(path, content, make_study):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_a_torn_file_is_refused_with_the_remedy(path, planned, part, make_study):
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
+def test_a_torn_file_is_refused_with_the_remedy(path, planned, fraction, make_study):
     study = make_study(path)
-    for item in planned:
-        add_trial(study, item)
+    for planned_trial in planned:
+        add_trial(study, planned_trial)
     database_engine(study).dispose()
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
     with refused(SearchError):
         make_study(path)
 
@@ -136,12 +138,12 @@ def test_a_file_that_is_damaged_inside_is_refused_before_anything_is_written(
     path, planned, make_study
 ):
     study = make_study(path)
-    for item in planned:
-        add_trial(study, item)
+    for planned_trial in planned:
+        add_trial(study, planned_trial)
     close_study(study)
-    whole = path.read_bytes()
-    middle = len(whole) // 2 // 4096 * 4096
-    path.write_bytes(whole[:middle] + bytes([255]) * 4096 + whole[middle + 4096 :])
+    valid_content = path.read_bytes()
+    middle = len(valid_content) // 2 // 4096 * 4096
+    path.write_bytes(valid_content[:middle] + bytes([255]) * 4096 + valid_content[middle + 4096 :])
     with pytest.raises(SearchError, match=r"malformed.*rebuilt from records\.csv"):
         make_study(path)
 
@@ -151,14 +153,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, make_study):
         make_study(tmp_path / "none" / "study.db")
 
 
-def limited(study, pages):
+def limit_pages(study, pages):
     """As if the disk had room for so many pages more; None for as many as there may be."""
     with database_engine(study).connect() as connection:
-        taken = connection.exec_driver_sql("PRAGMA page_count").scalar()
-    most = 10**6 if pages is None else taken + pages
+        page_count = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    max_pages = 10**6 if pages is None else page_count + pages
 
     def limit(connection, _):
-        connection.execute(f"PRAGMA max_page_count = {most}")
+        connection.execute(f"PRAGMA max_page_count = {max_pages}")
 
     database_engine(study).dispose()
     event.listen(database_engine(study), "connect", limit)
@@ -168,14 +170,14 @@ def test_a_full_disk_loses_nothing_and_the_trial_can_continue(path, planned, row
     study = make_study(path)
     trial = add_trial(study, planned[0])
     record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
-    limited(study, 0)
-    long = rows(0, 2, device="x" * 100_000)
+    limit_pages(study, 0)
+    long_rows = rows(0, 2, device="x" * 100_000)
     with refused(SearchError):
-        record_outcome(study, trial, [long], attribute_name="seed 0 epochs 2-2")
+        record_outcome(study, trial, [long_rows], attribute_name="seed 0 epochs 2-2")
     assert [row["epoch"] for row in trial.rows] == [1]
     assert [row["epoch"] for row in read_trials(make_study(path))[0].rows] == [1]
-    limited(study, None)
-    assert record_outcome(study, trial, [long], attribute_name="seed 0 epochs 2-2") == []
+    limit_pages(study, None)
+    assert record_outcome(study, trial, [long_rows], attribute_name="seed 0 epochs 2-2") == []
     assert [row["epoch"] for row in read_trials(make_study(path))[0].rows] == [1, 2]
 
 
@@ -183,11 +185,11 @@ def test_a_trial_is_added_in_one_transaction(path, planned, monkeypatch, make_st
     monkeypatch.setattr("optuna.storages._rdb.storage.time.sleep", lambda seconds: None)
     study = make_study(path)
     add_trial(study, planned[0])
-    limited(study, 1)
+    limit_pages(study, 1)
     with refused(SearchError):
         add_trial(study, planned[1], {"log": "x" * 100_000})
     assert len(read_trials(make_study(path))) == 1
-    limited(study, None)
+    limit_pages(study, None)
     assert add_trial(study, planned[1]).number == 1
 
 
@@ -195,17 +197,19 @@ def test_a_file_locked_by_another_program_is_refused(path, planned, rows, monkey
     monkeypatch.setattr(database, "LOCK_TIMEOUT", 0.05)
     study = make_study(path)
     trial = add_trial(study, planned[0])
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other_connection:
+        other_connection.execute("BEGIN IMMEDIATE")
         with refused(SearchError):
             record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     assert len(read_trials(study)[0].rows) == 1
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")])
-def test_wal_is_used_on_local_file_systems_only(path, monkeypatch, kind, mode, make_study):
-    monkeypatch.setattr(database, "file_system", lambda path: kind)
+@pytest.mark.parametrize(
+    ("file_system", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("", "delete")]
+)
+def test_wal_is_used_on_local_file_systems_only(path, monkeypatch, file_system, mode, make_study):
+    monkeypatch.setattr(database, "file_system", lambda path: file_system)
     with database_engine(make_study(path)).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == mode
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
@@ -217,8 +221,8 @@ def test_a_file_system_is_that_of_the_nearest_mount():
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(make_study):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     url = f"postgresql+psycopg://me:geheim@127.0.0.1:{port}/name?sslpassword=geheim"
     with pytest.raises(
         SearchError, match="check that the server runs and can be reached"
@@ -263,17 +267,17 @@ def test_the_statements_of_a_write_do_not_depend_on_the_number_of_trials(
     path, planned, rows, make_study
 ):
     study = make_study(path)
-    asked = []
+    executed = []
     event.listen(
-        database_engine(study), "before_cursor_execute", lambda *event: asked.append(event[2])
+        database_engine(study), "before_cursor_execute", lambda *event: executed.append(event[2])
     )
 
     def statements():
-        asked.clear()
+        executed.clear()
         trial = add_trial(study, planned[0])
         record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
         report_mean(study, trial, 1, 0.5)
-        return list(asked)
+        return list(executed)
 
     statements()
     second = statements()

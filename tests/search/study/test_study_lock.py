@@ -24,20 +24,20 @@ with lock_study(open_study(sys.argv[1], "tiny")):
 
 
 @pytest.fixture
-def asked():
-    """What any database is asked meanwhile."""
+def statements():
+    """SQL statements sent to any database during the test."""
     statements = []
 
-    def note(*event):
+    def record_statement(*event):
         statements.append(event[2])
 
-    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", record_statement)
     yield statements
-    sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+    sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", record_statement)
 
 
-def taken_within(seconds, study):
-    """Whether the study can be had before so many seconds have passed."""
+def can_be_locked_within(seconds, study):
+    """Whether the study can be locked within some seconds."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -60,12 +60,12 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(postgres, make_st
         pass
 
 
-def test_a_driver_that_ends_unlocks_the_study_at_once(postgres, make_study, asked):
+def test_a_driver_that_ends_unlocks_the_study_at_once(postgres, make_study, statements):
     first, second = make_study(postgres), make_study(postgres)
     for study in (first, second):
         with suppress(KeyboardInterrupt), lock_study(study):
             raise KeyboardInterrupt
-    assert sum("pg_advisory_unlock" in one for one in asked) == 2
+    assert sum("pg_advisory_unlock" in statement for statement in statements) == 2
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_killed_driver_does_not_keep_the_lock(postgres, make_study):
             lock_study(study).__enter__()
         holder.kill()
         holder.wait()
-        assert taken_within(200, study)
+        assert can_be_locked_within(200, study)
 
 
 def test_the_lock_outlives_the_connections_of_the_study(postgres, make_study):
@@ -91,10 +91,10 @@ def test_the_lock_outlives_the_connections_of_the_study(postgres, make_study):
             lock_study(second).__enter__()
 
 
-def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, make_study, asked):
+def test_the_server_is_asked_to_notice_a_machine_that_is_gone(postgres, make_study, statements):
     with lock_study(make_study(postgres)):
         pass
-    assert "SET tcp_keepalives_idle = 30" in asked
+    assert "SET tcp_keepalives_idle = 30" in statements
 
 
 def test_other_storages_are_not_locked(tmp_path, make_study):

@@ -21,17 +21,19 @@ from scalesearch.search.study.writing import (
 )
 
 
-def same(left, right):
+def are_equal(one_trial, other_trial):
     """Entries that are equal but for the network that one of them may have parsed."""
-    assert [str(trial.network) for trial in left] == [str(trial.network) for trial in right]
-    assert left == right
+    assert [str(trial.network) for trial in one_trial] == [
+        str(trial.network) for trial in other_trial
+    ]
+    assert one_trial == other_trial
 
 
 def test_a_trial_read_from_the_study_equals_the_written_one(study, planned, rows, tiny):
     budget = tiny().budget
     first, second, third, fourth, fifth = (
-        add_trial(study, item, {"number": place}, budget=budget)
-        for place, item in enumerate(planned[:5])
+        add_trial(study, planned_trial, {"number": number}, budget=budget)
+        for number, planned_trial in enumerate(planned[:5])
     )
     for trial in (first, second, third, fifth):
         for seed in (0, 1):
@@ -51,7 +53,7 @@ def test_a_trial_read_from_the_study_equals_the_written_one(study, planned, rows
     states = ["complete", "stopped", "failed", "running", "complete"]
     trials = [first, second, third, fourth, fifth]
     assert [trial.state for trial in trials] == states
-    same(read_trials(study), trials)
+    are_equal(read_trials(study), trials)
 
 
 def test_the_rows_of_a_seed_are_in_order_of_epochs(study, planned, rows):
@@ -69,14 +71,17 @@ def test_a_recorded_epoch_is_not_recorded_again(study, planned, rows):
     record_outcome(
         study, trial, [rows(0, 1, 0.1), rows(0, 2, 0.2)], attribute_name="seed 0 epochs 1-2"
     )
-    late = [rows(0, 2, 0.9), rows(0, 3, 0.3), rows(0, 3, 0.9)]
-    assert record_outcome(study, trial, late, attribute_name="seed 0 epochs 1-3") == [
-        late[0],
-        late[2],
+    late_rows = [rows(0, 2, 0.9), rows(0, 3, 0.3), rows(0, 3, 0.9)]
+    assert record_outcome(study, trial, late_rows, attribute_name="seed 0 epochs 1-3") == [
+        late_rows[0],
+        late_rows[2],
     ]
-    assert record_outcome(study, trial, late[:1], attribute_name="seed 0 epochs 1-3") == late[:1]
-    found = [row["accuracy"] for row in read_trials(study)[0].rows]
-    assert found == [0.1, 0.2, 0.3] == [row["accuracy"] for row in trial.rows]
+    assert (
+        record_outcome(study, trial, late_rows[:1], attribute_name="seed 0 epochs 1-3")
+        == late_rows[:1]
+    )
+    accuracies = [row["accuracy"] for row in read_trials(study)[0].rows]
+    assert accuracies == [0.1, 0.2, 0.3] == [row["accuracy"] for row in trial.rows]
 
 
 def test_an_outcome_of_the_same_name_overwrites_nothing(study, planned, rows):
@@ -115,23 +120,23 @@ def test_the_value_of_a_stopped_trial_is_the_mean_at_its_last_common_epoch(study
 
 
 def test_a_reopened_trial_replaces_the_old_one(study, planned, rows):
-    trials = [add_trial(study, item) for item in planned[:2]]
+    trials = [add_trial(study, planned_trial) for planned_trial in planned[:2]]
     record_outcome(
         study, trials[0], [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1 epochs 1-1"
     )
     report_mean(study, trials[0], 1, 0.5)
     record_tuning(study, trials[0], {"learning_rate": 0.1, "seconds": 3.0})
     tell_failed(study, trials[0], "worker_lost", "killed")
-    again = reopen_trial(study, trials[0])
-    assert (again.state, again.number, again.rows) == ("running", 0, trials[0].rows)
-    same(read_trials(study), [again, trials[1]])
+    reopened = reopen_trial(study, trials[0])
+    assert (reopened.state, reopened.number, reopened.rows) == ("running", 0, trials[0].rows)
+    are_equal(read_trials(study), [reopened, trials[1]])
     assert record_outcome(
-        study, again, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2"
+        study, reopened, [rows(0, 1), rows(0, 2)], attribute_name="seed 0 epochs 1-2"
     ) == [rows(0, 1)]
-    record_outcome(study, again, [rows(1, 2)], attribute_name="seed 1 epochs 2-2")
-    tell_complete(study, again, [0.5])
-    once_more = reopen_trial(study, again)
-    same(read_trials(study), [once_more, trials[1]])
+    record_outcome(study, reopened, [rows(1, 2)], attribute_name="seed 1 epochs 2-2")
+    tell_complete(study, reopened, [0.5])
+    once_more = reopen_trial(study, reopened)
+    are_equal(read_trials(study), [once_more, trials[1]])
     assert failure_documents(read_trials(study)) == []
     assert set(trial_records(read_trials(study))["trial"]) == {0}
 
@@ -141,9 +146,9 @@ def test_a_trial_reopened_without_its_rows_starts_again(study, planned, rows):
     record_outcome(study, trial, [rows(0, 1), rows(1, 1)], attribute_name="seeds 0, 1")
     report_mean(study, trial, 1, 0.5)
     tell_stopped(study, trial, "enough")
-    again = reopen_trial(study, trial, [row for row in trial.rows if row["seed"] == 1])
-    assert (again.rows, again.intermediate_values) == ([rows(1, 1)], {})
-    same(read_trials(study), [again])
+    reopened = reopen_trial(study, trial, [row for row in trial.rows if row["seed"] == 1])
+    assert (reopened.rows, reopened.intermediate_values) == ([rows(1, 1)], {})
+    are_equal(read_trials(study), [reopened])
 
 
 def test_shares_outside_the_simplex_are_clipped_in_optuna(study, planned):
@@ -155,35 +160,37 @@ def test_shares_outside_the_simplex_are_clipped_in_optuna(study, planned):
 
 
 def test_records_have_the_cells_and_the_reason_for_stopping(study, planned, rows):
-    for item in planned[:2]:
-        trial = add_trial(study, item)
+    for planned_trial in planned[:2]:
+        trial = add_trial(study, planned_trial)
         record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
     tell_stopped(study, trial, "halved at epoch 1: place 2 of 2")
-    found = trial_records(read_trials(study))
-    assert list(found["cell"]) == ["; ".join(c.name for c in item.cells) for item in planned[:2]]
-    assert list(found["stopped"]) == ["", "halved at epoch 1: place 2 of 2"]
+    records = trial_records(read_trials(study))
+    assert list(records["cell"]) == [
+        "; ".join(cell.name for cell in planned_trial.cells) for planned_trial in planned[:2]
+    ]
+    assert list(records["stopped"]) == ["", "halved at epoch 1: place 2 of 2"]
 
 
 def test_failures_name_the_candidate_the_class_and_the_reason(study, planned):
     trial = add_trial(study, planned[1])
     tell_failed(study, trial, "out_of_memory", "needs 3 GB")
-    (found,) = failure_documents(read_trials(study))
-    assert found["candidate"] == planned[1].candidate.fingerprint
-    assert (found["trial"], found["role"]) == (0, planned[1].role)
-    assert (found["kind"], found["reason"]) == ("out_of_memory", "needs 3 GB")
+    (document,) = failure_documents(read_trials(study))
+    assert document["candidate"] == planned[1].candidate.fingerprint
+    assert (document["trial"], document["role"]) == (0, planned[1].role)
+    assert (document["kind"], document["reason"]) == ("out_of_memory", "needs 3 GB")
 
 
 def test_several_objectives_have_a_value_each(planned, rows, make_study):
     storage = optuna.storages.InMemoryStorage()
     study = make_study(storage, "two", ["maximize", "minimize"])
-    complete, stopped = add_trial(study, planned[0]), add_trial(study, planned[1])
-    for trial in (complete, stopped):
+    complete_trial, stopped_trial = add_trial(study, planned[0]), add_trial(study, planned[1])
+    for trial in (complete_trial, stopped_trial):
         record_outcome(study, trial, [rows(0, 1)], attribute_name="seed 0 epochs 1-1")
         report_mean(study, trial, 1, 0.5)
     with refused(ValueError):
-        tell_complete(study, complete, [0.5])
+        tell_complete(study, complete_trial, [0.5])
     with refused(ValueError):
-        tell_complete(study, complete, [float("nan"), 1.0])
-    tell_complete(study, complete, [0.5, 7.0])
-    tell_stopped(study, stopped, "enough")
+        tell_complete(study, complete_trial, [float("nan"), 1.0])
+    tell_complete(study, complete_trial, [0.5, 7.0])
+    tell_stopped(study, stopped_trial, "enough")
     assert [trial.values for trial in study.trials] == [[0.5, 7.0], None]

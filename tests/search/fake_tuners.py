@@ -1,4 +1,4 @@
-"""Tuners over a study in memory, with a pool that measures without training."""
+"""Tuners with a study in memory and a pool that returns fake rows."""
 
 import warnings
 from collections import deque
@@ -27,19 +27,19 @@ DOCUMENT = {
 DATA = {"channels": 1, "classes": list("0123456789"), "pixels": 12}
 
 
-def experiment(**search: Any) -> Experiment:
+def make_experiment(**search: Any) -> Experiment:
     spec = {"sampler": "lattice", "step": 2, "seeds": 2, "references": ["depth"], **search}
     return experiment_from_document({**DOCUMENT, "search": spec})
 
 
 @cache
-def source(asked: Experiment):
+def cached_source(experiment: Experiment):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a network this small cannot be scaled in every way
-        return CandidateSource.from_experiment(asked, DATA)
+        return CandidateSource.from_experiment(experiment, DATA)
 
 
-def measured(job: Job, *, stop: int | None = None) -> tuple[dict[str, Any], ...]:
+def measured_rows(job: Job, *, stop: int | None = None) -> tuple[dict[str, Any], ...]:
     """Rows of a job up to an epoch: the same for the same run."""
     quality = int(job.candidate[:4], 16) / 2**18
     return tuple(
@@ -56,25 +56,25 @@ def measured(job: Job, *, stop: int | None = None) -> tuple[dict[str, Any], ...]
     )
 
 
-def done(job: Job) -> Outcome:
+def completed_outcome(job: Job) -> Outcome:
     if job.sweep:
         return Outcome(key=job.key, tuning={"learning_rate": 0.1, "seconds": 3.0})
-    return Outcome(key=job.key, rows=measured(job))
+    return Outcome(key=job.key, rows=measured_rows(job))
 
 
-def failed(job: Job, kind: str, **more: Any) -> Outcome:
+def failed_outcome(job: Job, kind: str, **options: Any) -> Outcome:
     failure = Failure(kind=kind, reason=f"{kind} told", traceback="Traceback: all of it")
-    return Outcome(key=job.key, failure=failure, **more)
+    return Outcome(key=job.key, failure=failure, **options)
 
 
 @dataclass
 class FakePool:
-    """A worker pool that does what ``answer`` says, the oldest job first, on a clock of its own.
+    """A worker pool that does what ``respond`` says, the oldest job first, on a clock of its own.
 
-    ``answer`` gives an outcome, several (one of them late or again), or none at all.
+    ``respond`` gives an outcome, several (one of them late or again), or none at all.
     """
 
-    answer: Any = done
+    respond: Any = completed_outcome
     slots: Any = 2
     submitted: list[Job] = field(default_factory=list)
     cancelled: list[Job] = field(default_factory=list)
@@ -92,8 +92,8 @@ class FakePool:
         self.seconds += 1.0
         if not self.waiting:
             return []
-        told = self.answer(self.waiting.popleft())
-        return [told] if isinstance(told, Outcome) else list(told)
+        outcomes = self.respond(self.waiting.popleft())
+        return [outcomes] if isinstance(outcomes, Outcome) else list(outcomes)
 
     def cancel(self, job: Job) -> None:
         self.cancelled.append(job)
@@ -116,22 +116,24 @@ def make_job(trial, task) -> Job:
     )
 
 
-def make_tuner(asked: Experiment, pool: Any = None, study: Any = None, **more: Any) -> Tuner:
+def make_tuner(
+    experiment: Experiment, pool: Any = None, study: Any = None, **options: Any
+) -> Tuner:
     if study is None:
-        directions = ["maximize", "minimize"] if asked.search.against else ["maximize"]
+        directions = ["maximize", "minimize"] if experiment.search.against else ["maximize"]
         study = open_study(optuna.storages.InMemoryStorage(), "game", directions)
     return Tuner(
-        asked,
-        source(asked),
-        SuccessiveHalving.from_experiment(asked),
+        experiment,
+        cached_source(experiment),
+        SuccessiveHalving.from_experiment(experiment),
         study,
         pool or FakePool(),
         make_job,
-        **more,
+        **options,
     )
 
 
-def finish(tuner: Tuner) -> Tuner:
+def run_to_end(tuner: Tuner) -> Tuner:
     for _ in tuner.run():
         pass
     return tuner

@@ -1,7 +1,7 @@
 """Runs of a search's driver, each in its own process that may be killed at any transition.
 
-As a program: read each run as a line of JSON, fork for it (so imports happen once), and answer
-with its process id or exit status.
+As a program: read each run as a line of JSON, fork for it (so imports happen once), and print its
+process id or exit status.
 """
 
 import errno
@@ -40,16 +40,16 @@ KILLED = -signal.SIGKILL
 
 def document(sampler: str, **search: Any) -> dict[str, Any]:
     """Return a search of some seconds with rungs, a race, references and rounds."""
-    own = {"sampler": sampler, "seeds": 3, "cohort": 3, **SEARCHES[sampler]}
+    settings = {"sampler": sampler, "seeds": 3, "cohort": 3, **SEARCHES[sampler]}
     references = {"references": ["depth", "width", "uniform"]}
     failures = {"worker_lost": {"retries": 99}}
-    return {**DOCUMENT, "search": {**own, **references, "failures": failures, **search}}
+    return {**DOCUMENT, "search": {**settings, **references, "failures": failures, **search}}
 
 
-class Stage:
+class DriverRunner:
     """A process that runs drivers; a context manager."""
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> "DriverRunner":
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, __file__],
@@ -67,32 +67,34 @@ class Stage:
         self.process.wait(60)
         self.process.stdout.close()
 
-    def live(self, **life: Any) -> int:
+    def run_driver(self, **options: Any) -> int:
         """Run a driver to its end; return its status, negative for a signal."""
-        return self.end(self.begin(**life))
+        return self.wait(self.start(**options))
 
-    def begin(self, **life: Any) -> int:
+    def start(self, **options: Any) -> int:
         """Start a driver; return its process id."""
-        return self._told({"life": {**life, "results": str(life["results"])}})
+        return self._request(
+            {"start": {**options, "results_folder": str(options["results_folder"])}}
+        )
 
-    def end(self, process: int) -> int:
+    def wait(self, process: int) -> int:
         """Wait for a driver to end; return its status."""
-        return self._told({"wait": process})
+        return self._request({"wait": process})
 
-    def ended(self, process: int) -> int | None:
+    def poll(self, process: int) -> int | None:
         """Return the status of a driver; None while it runs."""
-        told = self._told({"ask": process})
-        return None if told == ALIVE else told
+        status = self._request({"poll": process})
+        return None if status == ALIVE else status
 
-    def _told(self, what: dict[str, Any]) -> int:
+    def _request(self, message: dict[str, Any]) -> int:
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.write(json.dumps(message) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
 
-def points(executor: str) -> dict[str, tuple[Any, str]]:
+def kill_points(executor: str) -> dict[str, tuple[Any, str]]:
     """Functions before or after which a driver can be killed."""
     import fault_trainer
     from optuna.storages import RDBStorage
@@ -104,14 +106,14 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     from scalesearch.search.pools.opening import InlinePool
     from scalesearch.search.worker_pool import ExecutorPool
 
-    crew = InlinePool if executor == "inline" else ExecutorPool
+    pool_type = InlinePool if executor == "inline" else ExecutorPool
     return {
         "claim": (driver, "claim_folder"),
         "ask": (source, "proposal"),
         "enter": (tuner, "add_trial"),
-        "submit": (crew, "submit"),
-        "epoch": (fault_trainer, "append"),
-        "outcome": (crew, "collect"),
+        "submit": (pool_type, "submit"),
+        "epoch": (fault_trainer, "append_line"),
+        "outcome": (pool_type, "collect"),
         "record": (tuner, "record_outcome"),
         "report": (tuner, "report_mean"),
         "complete": (tuner, "tell_complete"),
@@ -126,32 +128,32 @@ def points(executor: str) -> dict[str, tuple[Any, str]]:
     }
 
 
-def _arm(executor: str, point: str, when: str, crossing: int) -> None:
+def _kill_at(executor: str, point: str, moment: str, call_number: int) -> None:
     from scalesearch.search import progress_reporter
     from scalesearch.search import results_writer as notebook
 
-    if point in ("records", "progress"):  # at every chance
+    if point in ("records", "progress"):  # as often as possible
         notebook.MIN_SECONDS_BETWEEN, notebook.MAX_TIME_SHARE = 0.0, 1.0
         progress_reporter.REPORT_SECONDS = 0.0
-    home, name = points(executor)[point]
-    inner, crossed = getattr(home, name), Counter[str]()
+    owner, name = kill_points(executor)[point]
+    original, call_counts = getattr(owner, name), Counter[str]()
 
-    def killing(*args: Any, **options: Any) -> Any:
-        crossed[point] += 1
-        if crossed[point] >= crossing and when == "full":
+    def call_or_die(*args: Any, **options: Any) -> Any:
+        call_counts[point] += 1
+        if call_counts[point] >= call_number and moment == "full":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if crossed[point] == crossing and when == "before":
+        if call_counts[point] == call_number and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        result = inner(*args, **options)
-        if crossed[point] == crossing:
+        result = original(*args, **options)
+        if call_counts[point] == call_number:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    setattr(home, name, killing)
+    setattr(owner, name, call_or_die)
 
 
-def live(
-    results: str,
+def run_driver(
+    results_folder: str,
     document: dict[str, Any],
     executor: str = "inline",
     workers: int | None = None,
@@ -172,13 +174,13 @@ def live(
 
     os.environ.update(environment or {})
     if kill is not None:
-        _arm(executor, *kill)
+        _kill_at(executor, *kill)
     if limit is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         driver.run_search(
-            experiment_from_document(document), results, executor=executor, workers=workers
+            experiment_from_document(document), results_folder, executor=executor, workers=workers
         )
     except SearchError as error:
         print("refused:", error, file=sys.stderr)
@@ -196,11 +198,11 @@ def _prepare() -> None:
     from scalesearch.search.worker_pool import ExecutorPool
 
     warnings.simplefilter("ignore")
-    told = advance.environment_info("cpu")
-    driver.run_job = fault_trainer.advance
-    driver.inspect_worker = partial(_surveyed, told)
-    driver.find_micro_batch = _fitting
-    ExecutorPool.call = lambda crew, function, *args: function(*args)  # no worker imports torch
+    environment = advance.environment_info("cpu")
+    driver.run_job = fault_trainer.run_job
+    driver.inspect_worker = partial(_worker_info, environment)
+    driver.find_micro_batch = _no_micro_batch
+    ExecutorPool.call = lambda pool, function, *args: function(*args)  # no worker imports torch
     candidate_source.search_space = cache(candidate_source.search_space)
     proposals.STARTUP_TRIALS = 4
     engine.POLL_SECONDS = 0.2
@@ -213,34 +215,35 @@ def _prepare() -> None:
             proposals.proposal(experiment.search, 0, 0, ())
 
 
-def _surveyed(told: dict[str, Any], *_: object) -> Any:
+def _worker_info(environment: dict[str, Any], *_: object) -> Any:
     import fault_trainer
 
     from scalesearch.search.worker import WorkerInfo
 
-    return WorkerInfo("cpu", told, fault_trainer.DATA)
+    return WorkerInfo("cpu", environment, fault_trainer.DATA)
 
 
-def _fitting(*_: object) -> None:
+def _no_micro_batch(*_: object) -> None:
     return None
 
 
-def _fork(life: dict[str, Any]) -> int:
+def _fork(options: dict[str, Any]) -> int:
     if process := os.fork():
         return process
     status = 1
     try:
-        Path(life["results"]).parent.mkdir(parents=True, exist_ok=True)
-        told = os.open(
-            life.pop("log", f"{life['results']}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        Path(options["results_folder"]).parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(
+            options.pop("log", f"{options['results_folder']}.log"),
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND,
         )
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, file in enumerate((nothing, told, told)):
+        no_input = os.open(os.devnull, os.O_RDONLY)
+        for number, file in enumerate((no_input, log, log)):
             os.dup2(file, number)
-        live(**life)
+        run_driver(**options)
         status = FINISHED
-    except SystemExit as end:
-        status = int(end.code or 0)
+    except SystemExit as exit_error:
+        status = int(exit_error.code or 0)
     except BaseException:
         import traceback
 
@@ -251,19 +254,19 @@ def _fork(life: dict[str, Any]) -> int:
 
 
 def _main() -> None:
-    answers = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _prepare()
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "life" in asked:
-            told = _fork(asked["life"])
-        elif "ask" in asked:
-            process, status = os.waitpid(asked["ask"], os.WNOHANG)
-            told = os.waitstatus_to_exitcode(status) if process else ALIVE
+        message = json.loads(line)
+        if "start" in message:
+            reply = _fork(message["start"])
+        elif "poll" in message:
+            process, status = os.waitpid(message["poll"], os.WNOHANG)
+            reply = os.waitstatus_to_exitcode(status) if process else ALIVE
         else:
-            told = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
-        print(told, file=answers, flush=True)
+            reply = os.waitstatus_to_exitcode(os.waitpid(message["wait"], 0)[1])
+        print(reply, file=output, flush=True)
 
 
 if __name__ == "__main__":
