@@ -12,10 +12,10 @@ from scalesearch.config.search_spec import FailureLimit, FailureSpec, StopSpec
 from scalesearch.data.augmentation import pipeline as policies
 from scalesearch.errors import DataError, SearchError
 from scalesearch.results.records import read_records
-from scalesearch.search import driver, study
-from scalesearch.search import worker as worker
+from scalesearch.search import driver, worker
 from scalesearch.search.design import OffTargetWarning, planned_trials, search_space
 from scalesearch.search.driver import run_search
+from scalesearch.search.study.storage import open_study
 from scalesearch.search.tuner import SearchFailed
 from scalesearch.training.loop import OutOfMemory, TrainingDiverged
 from scalesearch.training.lr_rules import LearningRateSweep
@@ -64,7 +64,7 @@ def test_a_candidate_that_fails_does_not_stop_the_others(
     assert (failure["kind"], failure["reason"]) == (kind, str(error))
     assert failure["candidate"] not in set(records["candidate"])
     assert records["candidate"].nunique() == 3
-    trials = study.open_study(tmp_path / "r" / "study.db", "tiny").trials
+    trials = open_study(tmp_path / "r" / "study.db", "tiny").trials
     (trial,) = [trial for trial in trials if trial.state.name == "FAIL"]
     assert trial.number == failure["trial"]
     assert trial.user_attrs["failure"] == str(error)
@@ -196,7 +196,7 @@ def test_one_micro_batch_is_found_once_and_kept(
     run_search(tiny(**SHORT), tmp_path / "r")
     assert len(network_counts) == 1
     assert network_counts[0] > 1
-    reopened_study = study.open_study(tmp_path / "r" / "study.db", "tiny")
+    reopened_study = open_study(tmp_path / "r" / "study.db", "tiny")
     assert reopened_study.user_attrs["micro_batch"] == 15
     assert set(read_records(tmp_path / "r" / "records.csv")["micro_batch"]) == {15}
 

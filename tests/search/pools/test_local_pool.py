@@ -13,7 +13,7 @@ from executor_pools import empty_jobs, run_jobs, wait_for
 from refusals import refused
 
 from scalesearch.errors import SearchError
-from scalesearch.search.pools import local_pool as local_pool
+from scalesearch.search.pools import local_pool
 from scalesearch.search.pools.local_pool import LocalExecutor
 from scalesearch.search.pools.local_process import WorkerProcessConfig
 from scalesearch.search.pools.opening import open_worker_pool
