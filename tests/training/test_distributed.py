@@ -95,8 +95,8 @@ def test_two_processes_equal_one_with_micro_batches(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     alone = trained(SINGLE_PROCESS, 4)
-    here = str(Path(__file__).parent)
-    program = f"import sys; sys.path.insert(0, {here!r}); import test_distributed as t; "
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # and of `refusals`
+    program = f"import sys; sys.path[:0] = {folders!r}; import test_distributed as t; "
     together(2, free_port(), ["-c", f"{program} t.run_as_process({str(tmp_path)!r}, 4)"])
     both = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for one in both:
