@@ -8,7 +8,7 @@ import pytest
 from scalesearch.cli import COMMANDS, command_name
 
 PACKAGE = Path(__file__).parents[1] / "scalesearch"
-REFUSED_BEGINNINGS = ("Of", "What", "Who", "Whom", "Which")
+REFUSED_BEGINNINGS = ("Of", "What", "Who", "Whom", "Which", "How")
 COMMAND_WIDTH = 60
 SUMMARY_WIDTH = 80
 

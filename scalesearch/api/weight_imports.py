@@ -79,7 +79,9 @@ def import_network(
     """
     file, out = Path(file), Path(out)
     if out.exists() and file.exists() and out.samefile(file):
-        raise ExportError(f"--out {out}: need another file than the one imported; name a new one")
+        raise ExportError(
+            f"--out {out}: this is the file to import, and would be overwritten; choose another"
+        )
     saved_network = import_weights(
         file,
         _network_or_name(network),

@@ -80,7 +80,7 @@ UNITS = ("", "K", "M", "G", "T")
 
 @dataclass(frozen=True, kw_only=True)
 class SizeOptions:
-    """How a baseline is scaled before all else."""
+    """Depth, width and resolution of the baseline itself."""
 
     depth: Depth = None
     width: Width = None
@@ -143,7 +143,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a search in a folder is continued."""
+    """The workers, the storage and the permission of a search that goes on."""
 
     workers: WorkerOptions
     storage: Storage = None

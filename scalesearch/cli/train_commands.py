@@ -19,7 +19,7 @@ from scalesearch.errors import ExperimentError
 
 @dataclass(frozen=True, kw_only=True)
 class TransferOptions:
-    """How training starts from a trained network."""
+    """The start of training from a trained network."""
 
     head: Annotated[
         str | None,
@@ -66,7 +66,7 @@ class TransferOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """How many of the images are used."""
+    """The numbers of images that are used."""
 
     train_samples: Annotated[
         int | None, typer.Option(help="Number of images to train on; by default all.")

@@ -112,7 +112,7 @@ def scaling_laws_of_folder(
     final_records = search.records[search.records["epoch"] == last_epoch]
     fitted_laws = fit_scaling_laws(final_records, level=level)
     shares = None
-    with suppress(SearchError):  # an axis has no networks, or no axis gains
+    with suppress(SearchError):  # an axis has no networks, or accuracy rises along none
         shares = exponent_shares(fitted_laws, factor)
     return ScalingLaws(
         name=search.experiment.name,

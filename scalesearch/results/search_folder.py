@@ -176,7 +176,8 @@ def claim_folder(
     paths = SearchPaths(path)
     if forbidden_characters := set("?%") & set(str(path)):
         raise SearchError(
-            f"{path}: need a path without {' and '.join(sorted(forbidden_characters))}; rename it"
+            f"{path}: need a path without ? and %, which have a meaning in the URL of a database, "
+            f"got {' and '.join(sorted(forbidden_characters))}; rename the folder"
         )
     try:
         if paths.experiment.exists():

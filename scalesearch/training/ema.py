@@ -64,9 +64,10 @@ class EMA:
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load saved averages; raise KeyError for those of another network."""
-        if missing := sorted(self._averages.keys() ^ state.keys()):
+        if differing := sorted(self._averages.keys() ^ state.keys()):
             raise KeyError(
-                f"averages: need the tensors of this network, other are {', '.join(missing)}"
+                "averages: need the tensors of this network; missing or unknown: "
+                f"{', '.join(differing)}"
             )
         for name, average in self._averages.items():
             average.copy_(state[name])

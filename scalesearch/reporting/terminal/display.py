@@ -181,7 +181,7 @@ def show_run(
     Yields two callbacks: (seed, epoch) after each epoch, and (done, total) while images are loaded.
     """
     last_epochs: dict[int, int] = {}
-    seconds = 0.0  # of the epochs; those of a checkpoint arrive all at once
+    seconds = 0.0  # Epochs of a checkpoint arrive all at once.
     with open_display() as view:
 
         def show_epoch(seed: int, epoch: "Epoch") -> None:

@@ -198,7 +198,7 @@ def _check_options(
 
 
 def _executor_workers(executor: Executor) -> int:
-    # An attribute of the standard library's executors and of many others.
+    # The standard library's executors and many others have this attribute.
     max_workers = getattr(executor, "_max_workers", None)
     if not isinstance(max_workers, int):
         raise SearchError(
