@@ -89,6 +89,7 @@ def _strict_loader() -> "type[yaml.SafeLoader]":
         """Safe YAML in which a repeated key is an error."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            """Build a mapping; raise an error for a key that stands twice."""
             self.flatten_mapping(node)
             seen = set()
             for key_node, _ in node.value:

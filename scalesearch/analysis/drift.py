@@ -156,6 +156,7 @@ class EpochOptimum:
 
     @property
     def row(self) -> dict[str, Any]:
+        """Return both ends of each interval as a flat row."""
         row: dict[str, Any] = {"epoch": self.epoch, "candidates": self.candidates}
         for axis, interval in self.shares.items():
             row |= interval.columns(axis)

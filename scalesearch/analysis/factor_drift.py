@@ -40,6 +40,7 @@ class OptimumDifference:
 
     @property
     def row(self) -> dict[str, Any]:
+        """Return the two factors, the differences and p as a flat row."""
         return {
             "one": self.first_factor,
             "other": self.second_factor,

@@ -48,6 +48,7 @@ class ReplicatedCandidate:
 
     @property
     def row(self) -> dict[str, Any]:
+        """Return all fields as a flat row."""
         names = ("candidate", "cell", "role", "before", "place_before", "accuracy")
         row: dict[str, Any] = {name: getattr(self, name) for name in names}
         row |= {"standard_error": self.standard_error, "place": self.place, "seeds": self.seeds}

@@ -161,6 +161,7 @@ class HeldOutNetwork:
 
     @property
     def row(self) -> dict[str, Any]:
+        """Return all fields as a flat row."""
         return {
             "direction": self.direction,
             "factor": self.factor,

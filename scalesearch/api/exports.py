@@ -76,6 +76,7 @@ def export_model(
     folder = Path(out)
 
     def load_images(saved_network: SavedNetwork) -> ImageSet:
+        """Load the images of the data set."""
         spec = DataSpec(
             source=data or "", train_samples=train_samples, validation_samples=validation_samples
         )

@@ -225,7 +225,7 @@ class Mesh:
         """Return the network at every resolution between these multiples of the baseline's."""
         min_pixels, max_pixels = self.budget.resolution_bounds
         levels = resolution_levels(self.baseline, self.budget.rounding_profile, low, high)
-        pixels = [level.setting for level in levels if min_pixels <= level.setting <= max_pixels]
+        pixels = [level.value for level in levels if min_pixels <= level.value <= max_pixels]
         return CostLine(pixels, lambda side: replace(network, resolution=int(side)))
 
     def _scaled_by(self, **multipliers: float) -> CustomModel:

@@ -1,7 +1,7 @@
 """Grid of all distinct block counts, channels and pixels, with costs.
 
 Multipliers are real numbers and networks are not: every alpha in (1, 1.25] gives B0 the same depth
-under the official rounding. A level is one setting with its multiplier.
+under the official rounding. A level is one value of an axis with its multiplier.
 
 The cost of a network is a sum over its stages of a first block and ``repeats - 1`` equal ones,
 each linear in pixels. So a million networks are counted by one pass over (width, resolution) pairs
@@ -33,14 +33,14 @@ from scalesearch.errors import ArchitectureError
 from scalesearch.scaling.coefficients import Multipliers
 from scalesearch.scaling.rounding import Rounding
 
-Setting = TypeVar("Setting")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class AxisLevel(Generic[Setting]):
-    """A setting of an axis, its multiplier, and the interval that gives it."""
+class AxisLevel(Generic[Value]):
+    """A value of an axis (blocks, channels, pixels) and its multipliers."""
 
-    setting: Setting
+    value: Value
     multiplier: float
     low: float
     high: float
@@ -128,19 +128,19 @@ def _is_between(low: float, multiplier: float, high: float) -> bool:
 
 
 def _constant_intervals(
-    edges: set[float], setting_at: Callable[[float], Setting], high: float
-) -> Iterator[tuple[Setting, float, float]]:
-    """Each distinct setting with its first and last multiplier; the last starts by ``high``."""
+    edges: set[float], value_at: Callable[[float], Value], high: float
+) -> Iterator[tuple[Value, float, float]]:
+    """Each distinct value with its first and last multiplier; the last starts by ``high``."""
     bounds = [0.0, *sorted(edges), max(edges) + 1.0]
-    first, setting = 0.0, setting_at(bounds[1] / 2)
+    first, value = 0.0, value_at(bounds[1] / 2)
     for left, right in pairwise(bounds):
-        current = setting_at((left + right) / 2)
-        if current != setting:
-            yield setting, first, left
+        current = value_at((left + right) / 2)
+        if current != value:
+            yield value, first, left
             if left > high:
                 return
-            first, setting = left, current
-    yield setting, first, bounds[-1]
+            first, value = left, current
+    yield value, first, bounds[-1]
 
 
 CostArray: TypeAlias = NDArray[np.float64]
@@ -180,13 +180,13 @@ class Grid:
             self.baseline, self.widths, self.resolutions, measure
         )
         for depth in self.depths:
-            extra_blocks = np.array(depth.setting, dtype=np.float64) - 1
+            extra_blocks = np.array(depth.value, dtype=np.float64) - 1
             yield single_block_cost + np.tensordot(extra_blocks, extra_block_costs, axes=1)
 
     def _seconds(self, latency: LatencyModel) -> Iterator[CostArray]:
         counted = zip(self.depths, self.costs("macs"), self.costs("activations"), strict=True)
         for depth, macs, activations in counted:
-            yield latency.seconds(macs, activations, sum(depth.setting))
+            yield latency.seconds(macs, activations, sum(depth.value))
 
 
 def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
@@ -198,7 +198,7 @@ def reachable_grid(baseline: Architecture, budget: Budget) -> Grid:
     rounding = budget.rounding_profile
     bounds = (_axis_bounds(baseline, budget, axis) for axis in ("depth", "width", "resolution"))
     (d_low, d_high), (w_low, w_high), (r_low, r_high) = bounds
-    # Rough upper bound of the settings of each axis, before any is listed.
+    # Rough upper bound of the values of each axis, before any is listed.
     rough_sizes = (
         baseline.num_blocks * d_high,
         sum(baseline.widths) * w_high / rounding.divisor,
@@ -279,8 +279,8 @@ def _block_costs(
 
     The second array has the shape (stage, width, resolution).
     """
-    channels = np.array([level.setting for level in widths], dtype=np.int64).T
-    sides = np.array([level.setting for level in resolutions], dtype=np.int64)
+    channels = np.array([level.value for level in widths], dtype=np.int64).T
+    sides = np.array([level.value for level in resolutions], dtype=np.int64)
     single_block_cost = np.zeros((len(widths), len(resolutions)))
     extra_block_costs = []
     for terms, read, written, repeated_stage in network_parts(baseline, tuple(channels), sides):

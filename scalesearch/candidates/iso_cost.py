@@ -85,9 +85,9 @@ def _candidates_on_grid(baseline: Architecture, budget: Budget) -> tuple[list[Ca
                 continue  # the baseline itself spends nothing, so it has no direction
             network = with_parts(
                 baseline,
-                repeats=depth.setting,
-                widths=width.setting,
-                resolution=resolution.setting,
+                repeats=depth.value,
+                widths=width.value,
+                resolution=resolution.value,
             )
             realised = Multipliers(depth.multiplier, width.multiplier, resolution.multiplier)
             candidates.append(_candidate(network, realised, budget, baseline_cost))
@@ -140,7 +140,7 @@ def grid_within_bounds(grid: Grid, budget: Budget) -> Grid:
     return replace(
         grid,
         resolutions=[
-            level for level in grid.resolutions if min_pixels <= level.setting <= max_pixels
+            level for level in grid.resolutions if min_pixels <= level.value <= max_pixels
         ],
     )
 

@@ -149,6 +149,7 @@ def _window(baseline: Architecture, centre: Multipliers, budget: Budget, spread:
     """Levels within the spread of the centre, none against ``Budget.smallest``."""
 
     def bounds(middle: float) -> tuple[float, float]:
+        """Return the least and the greatest multiplier around a middle one."""
         low, high = middle / spread, middle * spread
         if budget.factor > 1 and middle >= budget.smallest:
             return max(low, budget.smallest), high
@@ -200,8 +201,8 @@ def _nearest_per_depth(grid: Grid, shares: Shares, budget: Budget) -> Iterator[_
             Multipliers(depth.multiplier, width.multiplier, resolution.multiplier),
             with_parts(
                 grid.baseline,
-                repeats=depth.setting,
-                widths=width.setting,
-                resolution=resolution.setting,
+                repeats=depth.value,
+                widths=width.value,
+                resolution=resolution.value,
             ),
         )

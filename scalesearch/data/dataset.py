@@ -77,6 +77,7 @@ def _stream_batches(
     pinned = device.type == "cuda"  # otherwise its copies would block
 
     def read(row_indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the images and labels of these rows."""
         batch_labels = labels.index_select(0, row_indices.cpu())
         return images.take(
             row_indices, pinned=pinned

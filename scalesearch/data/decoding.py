@@ -107,6 +107,7 @@ def decode_squares(
     """
 
     def decode_row(row: int) -> str | None:
+        """Decode an image into its row; return why it cannot be read, or None."""
         pixels = decode_square(images[row], stored_format)
         if isinstance(pixels, str):
             return pixels

@@ -194,6 +194,7 @@ def _read_or_write_store(
         )
 
     def fill(images: NDArray[np.uint8]) -> Failures:
+        """Decode the images into the file of the cache."""
         failures = decode(encoded.files, paths, stored_format, images, progress)
         if failures and not spec.skip_corrupt:
             raise DataError(

@@ -120,6 +120,7 @@ def json_prediction_writer(
     counts = {"images": 0, "skipped": 0}
 
     def write(prediction: Prediction | UnreadableImage) -> None:
+        """Write a prediction as an element of the list."""
         file.write(",\n    " if counts["images"] else "\n    ")
         file.write(json.dumps(_prediction_document(prediction, top), allow_nan=False))
         counts["images"] += 1

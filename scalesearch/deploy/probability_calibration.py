@@ -105,6 +105,7 @@ def fit_temperature(logits_NK: Logits, labels_N: Labels) -> float:
     """
 
     def slope(log_inverse: float) -> float:
+        """Return the slope of the loss over the inverse temperature."""
         inverse_temperature = float(np.exp(log_inverse))
         probabilities_NK = probabilities(logits_NK, 1 / inverse_temperature)
         expected_N = (probabilities_NK * logits_NK).sum(axis=1)

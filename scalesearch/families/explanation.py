@@ -189,8 +189,8 @@ def _depth_intervals(baseline: Architecture) -> list[dict[str, Any]]:
         {
             "above": level.low,
             "up_to": level.high,
-            "repeats": list(level.setting),
-            "blocks": sum(level.setting),
+            "repeats": list(level.value),
+            "blocks": sum(level.value),
             "depth": level.multiplier,
         }
         for level in depth_levels(baseline, OFFICIAL_ROUNDING, 1.0, 2 * MAX_ALPHA)

@@ -66,6 +66,7 @@ def stop_on_signal(on_first_signal: Callable[[], None]) -> Iterator[Callable[[],
     count = 0
 
     def handle_signal(number: int, frame: FrameType | None) -> None:
+        """Ask the search to stop; a second signal stops it at once."""
         nonlocal count
         count += 1
         if count > 1:

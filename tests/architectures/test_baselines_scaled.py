@@ -108,13 +108,13 @@ def test_a_baseline_that_keeps_every_depth_has_one_level_of_it():
     stuck = replace(V2, stages=tuple(replace(stage, fixed_depth=True) for stage in V2.stages))
     for profile in ROUNDINGS.values():
         (level,) = depth_levels(stuck, profile, 0.5, 3)
-        assert level.setting == V2.repeats
+        assert level.value == V2.repeats
 
 
 def test_a_capped_resolution_bounds_the_grid_instead_of_growing_for_ever():
     baseline_at_384 = baseline("efficientnetv2_s")
     grid = reachable_grid(baseline_at_384, Budget(factor=4, rounding="efficientnetv2"))
-    assert max(level.setting for level in grid.resolutions) == 480
+    assert max(level.value for level in grid.resolutions) == 480
 
 
 def test_growth_does_not_shrink_an_image_that_is_above_the_cap():
@@ -133,9 +133,9 @@ def test_the_grid_counts_each_network_like_the_closed_form(name, measure):
         depth, width, resolution = place
         network = with_parts(
             proxy,
-            repeats=grid.depths[depth].setting,
-            widths=grid.widths[width].setting,
-            resolution=grid.resolutions[resolution].setting,
+            repeats=grid.depths[depth].value,
+            widths=grid.widths[width].value,
+            resolution=grid.resolutions[resolution].value,
         )
         assert costs[place] == getattr(cost(network), measure)
 
@@ -163,7 +163,7 @@ def test_a_whole_step_of_any_axis_costs_more(name):
 @each_baseline
 def test_every_width_of_a_baseline_is_a_level_of_its_own(name):
     start = baseline(name)
-    settings_of_width = [level.setting for level in width_levels(start, OFFICIAL, 0.25, 2)]
+    settings_of_width = [level.value for level in width_levels(start, OFFICIAL, 0.25, 2)]
     assert len(set(settings_of_width)) == len(settings_of_width)
     assert start.widths in settings_of_width
 

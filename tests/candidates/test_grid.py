@@ -37,9 +37,9 @@ architectures = st.builds(
 def network_at(grid, depth, width, resolution):
     return with_parts(
         grid.baseline,
-        repeats=grid.depths[depth].setting,
-        widths=grid.widths[width].setting,
-        resolution=grid.resolutions[resolution].setting,
+        repeats=grid.depths[depth].value,
+        widths=grid.widths[width].value,
+        resolution=grid.resolutions[resolution].value,
     )
 
 
@@ -80,10 +80,10 @@ def test_each_axis_reaches_beyond_the_whole_budget():
     grid = reachable_grid(QUARTER, Budget())
     own = {"repeats": QUARTER.repeats, "widths": QUARTER.widths, "resolution": QUARTER.resolution}
     for part, levels in zip(own, (grid.depths, grid.widths, grid.resolutions), strict=True):
-        largest = with_parts(QUARTER, **{**own, part: levels[-1].setting})
+        largest = with_parts(QUARTER, **{**own, part: levels[-1].value})
         assert cost(largest).macs > 2.04 * cost(QUARTER).macs
 
 
 def test_an_axis_that_is_free_in_the_measure_stays_where_it_is():
     grid = reachable_grid(QUARTER, Budget(measure="params"))
-    assert [level.setting for level in grid.resolutions] == [32]
+    assert [level.value for level in grid.resolutions] == [32]

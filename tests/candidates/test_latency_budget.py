@@ -57,9 +57,9 @@ def every_network(baseline, low, high):
     for depth, width, resolution in product(*axes):
         yield with_parts(
             baseline,
-            repeats=depth.setting,
-            widths=width.setting,
-            resolution=resolution.setting,
+            repeats=depth.value,
+            widths=width.value,
+            resolution=resolution.value,
         )
 
 
@@ -87,9 +87,9 @@ def test_the_grids_seconds_are_a_networks_own_to_the_last_bit():
     for d, w, r in zip(*(random.integers(size, size=300) for size in seconds.shape), strict=True):
         network = with_parts(
             QUARTER,
-            repeats=grid.depths[d].setting,
-            widths=grid.widths[w].setting,
-            resolution=grid.resolutions[r].setting,
+            repeats=grid.depths[d].value,
+            widths=grid.widths[w].value,
+            resolution=grid.resolutions[r].value,
         )
         assert seconds[d, w, r] == MODEL.predicted_seconds(network)
 

@@ -62,6 +62,7 @@ def onnx_runtime_quantizer() -> Any:
 
     class OnnxRuntimeQuantizer(base):  # type: ignore[misc]
         def annotate(self, model: GraphModule) -> GraphModule:
+            """Mark the operations of the graph that are to be quantised."""
             for node in model.graph.nodes:
                 if node.target in WEIGHTED_OPS | INTEGER_OPS | CLIPPING_OPS:
                     inputs = {arg: activations for arg in node.args if isinstance(arg, Node)}

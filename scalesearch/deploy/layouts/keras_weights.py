@@ -54,6 +54,7 @@ def read_keras(path: Path, max_bytes: int, content: BinaryIO | None = None) -> d
     datasets: dict[str, Any] = {}
 
     def collect(hdf5_path: str, hdf5_object: Any) -> None:  # only hard links are visited
+        """Keep a weight of the file by its path."""
         if (
             isinstance(hdf5_object, h5py.Dataset)
             and hdf5_path.partition("/")[0] not in TRAINING_GROUPS

@@ -95,6 +95,7 @@ class _WeightsFetcher:
         self.sha256 = sha256
 
     def fetch(self, where: str, download: Download, folder: Path) -> Path:
+        """Download the weights, or find them in the cache."""
         return fetch_file(
             where,
             download,
